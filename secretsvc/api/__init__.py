@@ -1,0 +1,1 @@
+"""The REST service's room. Nothing is built here yet."""

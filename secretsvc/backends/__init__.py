@@ -1,0 +1,1 @@
+"""The homes of KEKs. Each module is one backend; `registry` finds them by scheme."""

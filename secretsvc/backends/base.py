@@ -1,0 +1,53 @@
+"""What a backend is: something that wraps and unwraps DEKs under KEKs that it alone can use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from secretsvc.keyref import KeyRef
+
+
+class Settings(NamedTuple):
+    """What a run tells its backends. Each takes what concerns it."""
+
+    environ: Mapping[str, str]
+    passphrase: Callable[[str], bytes | None]
+    """Asked with what is to be unlocked ("age identity …", "pgp"); None where nobody can tell it."""
+    keyring: str = ""
+    """gpg: the public keyring's file, in place of the default one."""
+    require_signature: bool = False
+    """gpg: refuse a wrapped DEK without a good signature."""
+
+
+class Backend(Protocol):
+    """One home of KEKs. Third parties add one through the entry-point group `ksecret.backends`:
+    its name is the scheme, its object takes `Settings` and gives a Backend.
+
+    An instance serves one run: it may keep clients, identities and unlocked agents, never a DEK.
+    Importing its module and making it must start no process and touch no network.
+    """
+
+    scheme: str
+    """What a KeyRef's URI starts with."""
+
+    def parse(self, text: str) -> KeyRef:
+        """The canonical KeyRef of a URI's text after `scheme:`. Raises KeyRefError, which never shows key material."""
+        ...
+
+    def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
+        """The DEK (32 bytes) wrapped under `ref`; `context` is authenticated with it where the backend can.
+
+        Raises KeyRefError for a key that can't encrypt (expired, revoked, unknown), BackendError for a failure.
+        """
+        ...
+
+    def unwrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        """The DEK again. Raises KeyNotHeldError where this machine has not got the key, BackendError for a failure."""
+        ...
+
+    def describe(self, ref: KeyRef) -> str:
+        """Who or what the key is, for people, from what this machine knows offline; "" where it knows nothing."""
+        ...

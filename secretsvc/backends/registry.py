@@ -1,0 +1,112 @@
+"""The backends of one run, found by scheme and made when first needed."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import TYPE_CHECKING
+
+from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, KsecretError, NoKeyError
+from secretsvc.keyref import KeyRef, split
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from secretsvc.backends.base import Backend, Settings
+
+_OURS = {"age": "secretsvc.backends.age", "pgp": "secretsvc.backends.gnupg"}
+"""Scheme → module, each with a function `backend(settings)`, cheapest to unwrap with first.
+
+A table and not our own entry points, because reading those costs a cold start more than everything else together.
+"""
+
+_GROUP = "ksecret.backends"
+
+
+class Backends:
+    """Wraps and unwraps DEKs by KeyRef. Keeps each backend for the run, and never a DEK."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._made: dict[str, Backend] = {}
+
+    def backend(self, scheme: str) -> Backend:
+        """The backend for a scheme. Raises KeyRefError for one that is not known."""
+        if scheme not in self._made:
+            self._made[scheme] = _factory(scheme)(self._settings)
+        return self._made[scheme]
+
+    def parse(self, text: str) -> KeyRef:
+        """The canonical KeyRef of a URI. Raises KeyRefError."""
+        ref = split(text)
+        return self.backend(ref.scheme).parse(ref.id)
+
+    def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
+        """The DEK wrapped under `ref`. Raises KeyRefError or BackendError, which name the key."""
+        try:
+            return self.backend(ref.scheme).wrap(ref, dek, context)
+        except KsecretError as error:
+            error.key_ref = error.key_ref or str(ref)
+            raise
+
+    def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
+        """The DEK by the first member of a keyset (KeyRef → base64 of the wrapped DEK) that gives it.
+
+        Raises, with every member's own reason: AlteredError or BackendError where one failed in that way,
+        else NoKeyError.
+        """
+        failures: list[tuple[str, KsecretError]] = []
+        for uri in sorted(keys, key=_order):
+            try:
+                ref = split(uri)
+                return self.backend(ref.scheme).unwrap(ref, _wrapped(keys[uri]), context)
+            except (AlteredError, BackendError, KeyRefError, NoKeyError) as error:
+                failures.append((uri, error))
+        raise _summary(failures)
+
+    def describe(self, uri: str) -> str:
+        """Who holds that key, as far as this machine knows offline; "" where it does not, or no backend is there."""
+        try:
+            ref = split(uri)
+            return self.backend(ref.scheme).describe(ref)
+        except KsecretError:
+            return ""
+
+
+def _factory(scheme: str) -> Callable[[Settings], Backend]:
+    from importlib import import_module
+
+    if scheme in _OURS:
+        ours: Callable[[Settings], Backend] = import_module(_OURS[scheme]).backend
+        return ours
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=_GROUP, name=scheme):
+        theirs: Callable[[Settings], Backend] = point.load()
+        return theirs
+    known = ", ".join(_OURS)
+    raise KeyRefError(f"no backend for keys that start with {scheme}:", hint=f"the ones installed here: {known}")
+
+
+def _order(uri: str) -> tuple[int, str]:
+    scheme = uri.partition(":")[0]
+    return (list(_OURS).index(scheme) if scheme in _OURS else len(_OURS), uri)
+
+
+def _wrapped(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        raise AlteredError("its wrapped data key is not base64", hint="restore the file from Git") from None
+
+
+def _summary(failures: list[tuple[str, KsecretError]]) -> KsecretError:
+    """One error for a keyset none of whose members worked: of the gravest kind among theirs."""
+    kinds: tuple[type[KsecretError], ...] = (BackendError, AlteredError)
+    gravest = next((kind for kind in kinds if any(isinstance(error, kind) for _, error in failures)), NoKeyError)
+    if len(failures) == 1:
+        uri, error = failures[0]
+        kind = type(error) if gravest is not NoKeyError else KeyNotHeldError
+        return kind(f"{uri}: {error.message}", hint=error.hint, key_ref=uri)
+    reasons = "; ".join(f"{uri}: {error.message}" for uri, error in failures)
+    hint = next((error.hint for _, error in failures if error.hint), "")
+    return gravest(f"none of its keys could be used here: {reasons}", hint=hint)

@@ -1,0 +1,55 @@
+"""`ksecret init`."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from secretsvc.backends.age import default_identity_path
+from secretsvc.errors import FileError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret init                        once per person or machine; then: ksecret encrypt -i secret.yaml"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options: none."""
+
+
+def run(_args: Namespace) -> int:
+    """Makes the identity where there is none, and tells the recipient and the next step; the exit code."""
+    path = default_identity_path(os.environ)
+    made = not os.path.exists(path)
+    if made:
+        _make(path)
+    from secretsvc.backends.base import Settings
+    from secretsvc.cli.options import default_keys
+    from secretsvc.backends.registry import Backends
+
+    environ_without_list = {name: text for name, text in os.environ.items() if name != "KSECRET_KEYS"}
+    (ref,) = default_keys(Backends(Settings(environ_without_list, lambda _what: None)))
+    print(f"{'made' if made else 'found'} your age identity: {path}")
+    print(f"your key, for others to seal to:  {ref}")
+    print("next: ksecret encrypt -i secret.yaml")
+    return 0
+
+
+def _make(path: str) -> None:
+    """A new identity as age-keygen writes one: 0600, in a folder that is its owner's alone."""
+    import pyrage
+
+    identity = pyrage.x25519.Identity.generate()
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    text = f"# created: {created}\n# public key: {identity.to_public()}\n{identity}\n"
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise FileError(f"can't be written: {error.strerror}", file=path) from error

@@ -1,0 +1,67 @@
+"""`ksecret inspect`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.cli import options
+from secretsvc.cli.files import Job, each_file
+from secretsvc.errors import NotSealedError
+from secretsvc.operations.inspect import Description, describe_manifest
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret inspect secret.yaml         what it is bound to, whose keys open it, how old its data key is
+  ksecret inspect --json -r deploy/"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    options.add_files(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object per Secret, a line each")
+    options.add_backends(parser)
+
+
+def run(args: Namespace) -> int:
+    """Describes; the exit code."""
+    known = options.backends(args)
+    args.in_place, args.output = False, ""
+
+    def operation(data: bytes, name: str) -> None:
+        found = describe_manifest(data, known.describe)
+        if not any(one.sealed for one in found):
+            raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
+        for one in found:
+            print(_as_json(one, name) if args.json else _as_text(one, name))
+
+    return each_file(Job(operation, "inspected", private=True, marker=b"ksecret"), args)
+
+
+def _as_json(one: Description, name: str) -> str:
+    import json
+
+    return json.dumps({"file": name, **one.as_json()}, ensure_ascii=False)
+
+
+def _as_text(one: Description, name: str) -> str:
+    title = f"{name}: {one.namespace + '/' if one.namespace else ''}{one.name or '(no name)'} ({one.type})"
+    if not one.sealed:
+        return f"{title}: not sealed"
+    lines = [
+        title,
+        f"  format       {one.format}",
+        f"  sealed for   {one.sealed_for}",
+        f"  data key     made {one.created}{_age(one.age_days)}",
+        *(f"  key          {key['ref']}{'  ' + key['owner'] if key['owner'] else ''}" for key in one.keys),
+        *(f"  {field:12} {', '.join(names)}" for field, names in one.entries.items() if names),
+        *(f"  IN THE CLEAR {name}" for name in one.in_the_clear),
+    ]
+    return "\n".join(lines)
+
+
+def _age(days: int | None) -> str:
+    return "" if days is None else f" ({days} day{'' if days == 1 else 's'} ago)"

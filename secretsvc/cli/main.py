@@ -1,0 +1,122 @@
+"""`ksecret`: finds the command, runs it, and turns what went wrong into one line, a hint and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from secretsvc.errors import KsecretError, UsageError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+class Command(NamedTuple):
+    """A command: the module with its `add_arguments` and `run`, its one-line summary, its short names."""
+
+    module: str
+    summary: str
+    aliases: tuple[str, ...] = ()
+
+
+COMMANDS = {
+    "init": Command("secretsvc.cli.init", "make an age identity of your own"),
+    "encrypt": Command("secretsvc.cli.encrypt", "seal the values of Secret manifests", ("e",)),
+    "decrypt": Command("secretsvc.cli.decrypt", "open sealed manifests", ("d",)),
+    "inspect": Command("secretsvc.cli.inspect", "tell what can be told without a key", ("introspect", "i")),
+    "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
+    "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
+}
+
+INTERRUPTED = 130
+
+
+def entry_point() -> NoReturn:
+    """The console script. Leaves by `os._exit`, which spares a cold start the tearing down of every module."""
+    code = main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError as error:
+        code = code or _report_unwritten(error)
+    os._exit(code)
+
+
+def main(words: list[str]) -> int:
+    """Runs one command line and gives its exit code (design CLI, "Exit codes")."""
+    if "_ARGCOMPLETE" in os.environ:
+        from secretsvc.cli import completion
+
+        completion.complete()
+    debug = "--debug" in words[: words.index("--")] if "--" in words else "--debug" in words
+    try:
+        return _dispatch(words)
+    except KsecretError as error:
+        from secretsvc.cli.report import report
+
+        report(error, debug=debug)
+        return error.exit_code
+    except BrokenPipeError:  # whoever read the output has gone; nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 7
+    except OSError as error:
+        return _report_unwritten(error)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
+
+
+def _dispatch(words: list[str]) -> int:
+    name = words[0] if words else "--help"
+    if name in ("--help", "-h", "help"):
+        return _help(words[1:])
+    if name == "--version":
+        from secretsvc import __version__
+
+        print(f"ksecret {__version__}")
+        return 0
+    if name == "--debug":
+        return _dispatch([*words[1:2], name, *words[2:]]) if len(words) > 1 else _help([])
+    command = find(name)
+    module = load(command)
+    from secretsvc.cli.parser import Parser
+
+    parser = Parser(f"ksecret {command}", COMMANDS[command].summary, module.EXAMPLES)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks (never values)")
+    module.add_arguments(parser)
+    code: int = module.run(parser.parse(words[1:]))
+    return code
+
+
+def find(name: str) -> str:
+    """The command that a word means. Raises UsageError."""
+    for command, about in COMMANDS.items():
+        if name == command or name in about.aliases:
+            return command
+    raise UsageError("unknown command" if name[:1] != "-" else "unknown option", hint="ksecret --help lists the commands")
+
+
+def load(command: str) -> ModuleType:
+    """The command's module."""
+    from importlib import import_module
+
+    return import_module(COMMANDS[command].module)
+
+
+def _help(words: list[str]) -> int:
+    if words:
+        return _dispatch([find(words[0]), "--help"])
+    width = max(map(len, COMMANDS)) + 2
+    print("usage: ksecret COMMAND [OPTIONS] [FILE...]\n\nencrypts only the values of Kubernetes Secret manifests\n")
+    for name, about in COMMANDS.items():
+        short = f" (also {', '.join(about.aliases)})" if about.aliases else ""
+        print(f"  {name:{width}}{about.summary}{short}")
+    print("\nksecret COMMAND --help tells more; ksecret --version; --debug shows tracebacks (never values)")
+    return 0
+
+
+def _report_unwritten(error: OSError) -> int:
+    print(f"ksecret: can't write the output: {error.strerror}", file=sys.stderr)
+    return 7

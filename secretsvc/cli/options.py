@@ -1,0 +1,87 @@
+"""Options that several commands share, and what they mean to operations."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from secretsvc.backends.base import Settings
+from secretsvc.backends.registry import Backends
+from secretsvc.errors import FileError, UsageError
+from secretsvc.keyref import Keyset, keyset
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+
+def add_files(parser: Parser) -> None:
+    """`FILE…` and `-r`."""
+    parser.add_argument("files", nargs="*", metavar="FILE", help="a manifest; - is standard input")
+    parser.add_argument("-r", "--recursive", action="store_true", help="take folders, for every manifest in them")
+
+
+def add_output(parser: Parser) -> None:
+    """`-i` and `-o`."""
+    parser.add_argument("-i", "--in-place", action="store_true", help="change the files themselves")
+    parser.add_argument("-o", "--output", metavar="FILE", default="", help="write here; - is standard output")
+
+
+def add_backends(parser: Parser) -> None:
+    """What the backends may be told."""
+    parser.add_argument("--keyring", metavar="FILE", default="", help="GnuPG: the public keyring to use")
+    parser.add_argument("--passphrase-file", metavar="FILE", default="", help="its first line unlocks age and PGP keys")
+
+
+def backends(args: Namespace) -> Backends:
+    """The backends of this run, told of the options and the environment."""
+    return Backends(Settings(os.environ, _Passphrases(args.passphrase_file).ask, args.keyring))
+
+
+class _Passphrases:
+    """Where passphrases come from: `--passphrase-file`, the environment, the terminal; each is asked once."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._answers: dict[str, bytes | None] = {}
+
+    def ask(self, what: str) -> bytes | None:
+        """The passphrase for `what`; None where it is left to gpg's agent, or nobody is there to ask."""
+        if what not in self._answers:
+            self._answers[what] = self._find(what)
+        return self._answers[what]
+
+    def _find(self, what: str) -> bytes | None:
+        if self._path:
+            try:
+                with open(self._path, "rb") as stream:
+                    return stream.readline().rstrip(b"\r\n")
+            except OSError as error:
+                raise FileError(f"the passphrase can't be read: {error.strerror}", file=self._path) from error
+        name = "KSECRET_GPG_PASSPHRASE" if what == "pgp" else "KSECRET_AGE_PASSPHRASE"
+        if os.environ.get(name):
+            return os.fsencode(os.environ[name])
+        if what == "pgp" or not sys.stderr.isatty():
+            return None
+        from getpass import getpass
+
+        return getpass(f"passphrase for {what}: ").encode()
+
+
+def default_keys(known: Backends) -> Keyset:
+    """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own age identity. Raises UsageError."""
+    listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
+    refs = [known.parse(text) for text in listed if text.strip()]
+    if refs:
+        return keyset(refs)
+    from secretsvc.backends.age import Age
+
+    age = known.backend("age")
+    own = age.default_ref() if isinstance(age, Age) else None
+    if own is None:
+        raise UsageError(
+            "no key to seal to", hint="run `ksecret init` for one of your own, or say --key KEYREF or KSECRET_KEYS"
+        )
+    return (own,)

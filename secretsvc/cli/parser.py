@@ -1,0 +1,86 @@
+"""argparse with the words' rules of kubectl (pflag): options anywhere, and an option's value is whatever word follows.
+
+argparse and not click: click's import alone costs a cold decrypt a quarter more (docs/adr/0005-argparse.md).
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from typing import Any, NoReturn
+
+from secretsvc.errors import UsageError
+
+
+class Parser(argparse.ArgumentParser):
+    """One command's options. Wrong usage raises UsageError instead of ending the process."""
+
+    def __init__(self, prog: str, summary: str, examples: str = "") -> None:
+        self._by_word: dict[str, argparse.Action] = {}
+        super().__init__(
+            prog=prog,
+            description=summary,
+            epilog=f"examples:\n{examples}" if examples else None,
+            # A fixed width, because argparse imports shutil to ask the terminal for its own, help or no help.
+            formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=110),
+            allow_abbrev=False,
+        )
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        """As argparse's; remembers the option's words."""
+        action = super().add_argument(*names, **options)
+        self._by_word.update(dict.fromkeys(action.option_strings, action))
+        return action
+
+    def parse(self, words: list[str]) -> argparse.Namespace:
+        """The options' values. Raises UsageError, which never shows a value."""
+        return self.parse_args(self._sorted(words))
+
+    def error(self, message: str) -> NoReturn:
+        """What argparse calls when it gives up."""
+        if message.startswith("unrecognized"):
+            message = "a word too many"  # argparse would print it, and it may be a secret
+        raise UsageError(message, hint=f"{self.prog} --help tells more")
+
+    def _sorted(self, words: list[str]) -> list[str]:
+        """Options first, each with its value in one word, then `--`, then the rest."""
+        options: list[str] = []
+        others: list[str] = []
+        left = list(reversed(words))
+        while left:
+            word = left.pop()
+            if word == "--":
+                others += reversed(left)
+                break
+            if word.startswith("--"):
+                name, equals, value = word.partition("=")
+                options.append(self._option(name, value if equals else None, left))
+            elif word.startswith("-") and len(word) > 1:
+                options += self._short_options(word[1:], left)
+            else:
+                others.append(word)
+        return [*options, *(["--"] if others else []), *others]
+
+    def _option(self, name: str, value: str | None, left: list[str]) -> str:
+        action = self._by_word.get(name)
+        if action is None:
+            self.error(f"unknown option {name}")
+        if action.nargs == 0:
+            if value is not None:
+                self.error(f"option {name} takes no value")
+            return name
+        if value is None:
+            if not left:
+                self.error(f"option {name} needs a value")
+            value = left.pop()
+        return f"{action.option_strings[-1]}={value}"
+
+    def _short_options(self, letters: str, left: list[str]) -> list[str]:
+        found: list[str] = []
+        for index, letter in enumerate(letters):
+            action = self._by_word.get(f"-{letter}")
+            rest = letters[index + 1 :]
+            if action is not None and action.nargs != 0:
+                return [*found, self._option(f"-{letter}", rest.removeprefix("=") if rest else None, left)]
+            found.append(self._option(f"-{letter}", None, left))
+        return found

@@ -1,0 +1,35 @@
+"""Errors and summaries as people read them, on standard error."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from secretsvc.errors import KsecretError
+
+
+def report(error: KsecretError, *, debug: bool = False) -> None:
+    """`ksecret: FILE[:LINE]: what is wrong`, then what to do on a line of its own."""
+    where = f"{error.where}: " if error.where else ""
+    print(f"ksecret: {where}{error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"  {error.hint}", file=sys.stderr)
+    if debug:
+        _traceback(error)
+
+
+def _traceback(error: BaseException) -> None:
+    """Where it happened, without the messages of causes: those may quote the input."""
+    from traceback import format_tb
+
+    cause: BaseException | None = error
+    while cause is not None:
+        print(f"  {type(cause).__name__} raised", file=sys.stderr)
+        print("".join(format_tb(cause.__traceback__)), end="", file=sys.stderr)
+        cause = cause.__cause__
+
+
+def summary(counts: dict[str, int]) -> None:
+    """`ksecret: 3 sealed, 1 unchanged, 0 failed`."""
+    print("ksecret: " + ", ".join(f"{count} {word}" for word, count in counts.items()), file=sys.stderr)

@@ -1,0 +1,41 @@
+"""`ksecret verify`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.cli import options
+from secretsvc.cli.files import Job, each_file
+from secretsvc.errors import AlteredError
+from secretsvc.operations.open import open_manifest
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret verify secret.yaml          exit 0: it opens and nothing was altered; 1: altered or moved
+  ksecret verify -r deploy/           every sealed manifest under deploy/"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    options.add_files(parser)
+    options.add_backends(parser)
+
+
+def run(args: Namespace) -> int:
+    """Opens and checks; the exit code: 1 where a file was altered, others where it could not be checked."""
+    keyring = options.backends(args)
+    args.in_place, args.output = False, ""
+
+    def operation(data: bytes, name: str) -> None:
+        try:
+            count = open_manifest(data, keyring).secrets
+        except AlteredError as error:
+            error.exit_code = 1
+            raise
+        print(f"{name}: {count} sealed, all sound")
+
+    return each_file(Job(operation, "verified", private=True, marker=b"ksecret"), args)

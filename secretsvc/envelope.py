@@ -1,0 +1,149 @@
+"""The cryptography of format *ksecret v1*: key separation, payloads, tokens and the seal (design FORMAT).
+
+Pure functions over bytes; nothing here knows of YAML, files or networks. The only state is a `Dek`.
+AES-256-GCM: NIST SP 800-38D. HKDF: RFC 5869. HMAC: RFC 2104.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from os import urandom
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.constant_time import bytes_eq
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from secretsvc.errors import AlteredError
+
+DEK_BYTES = 32
+NONCE_BYTES = 12
+TAG_BYTES = 16
+BLOCK = 64
+"""Payloads are padded to a multiple of this many bytes, so that a token does not tell a value's length."""
+
+TOKEN_PREFIX = "ksecret.v1."  # noqa: S105
+
+FORM_TEXT = 0
+"""Content is the source text as it stands."""
+FORM_BASE64 = 1
+"""Content is the bytes that the text is the base64 of."""
+FORM_BODY = 2
+"""Content is a block scalar's body with its indentation taken off."""
+
+
+class Payload(NamedTuple):
+    """What a token holds: content (bytes), its form, and the shell (ASCII) that it was sealed in."""
+
+    form: int
+    shell: str
+    content: bytes
+
+    def __repr__(self) -> str:
+        return "Payload(masked)"
+
+    def encoded(self) -> bytes:
+        """`u8 form ‖ u8 n ‖ n bytes shell ‖ content ‖ 0x80 ‖ zeros` up to a multiple of 64 bytes."""
+        shell = self.shell.encode("ascii")
+        bare = bytes((self.form, len(shell))) + shell + self.content + b"\x80"
+        return bare + bytes(-len(bare) % BLOCK)
+
+    @staticmethod
+    def decoded(data: bytes) -> Payload:
+        """The inverse. Raises ValueError for anything that `encoded` does not write."""
+        bare = data.rstrip(b"\0")
+        if len(data) % BLOCK or len(data) - len(bare) >= BLOCK or bare[-1:] != b"\x80" or len(bare) < 3:
+            raise ValueError("padding")
+        form, length = bare[0], bare[1]
+        if form not in (FORM_TEXT, FORM_BASE64, FORM_BODY) or len(bare) < 3 + length:
+            raise ValueError("form")
+        return Payload(form, bare[2 : 2 + length].decode("ascii"), bare[2 + length : -1])
+
+
+class Dek:
+    """A data key and the two keys made of it. Never printed, never kept beyond the Secret that it belongs to."""
+
+    __slots__ = ("_aead", "_seal_key", "secret")
+
+    def __init__(self, secret: bytes) -> None:
+        """`secret`: the 32 bytes that KEKs wrap. Raises AlteredError for any other length."""
+        if len(secret) != DEK_BYTES:
+            raise AlteredError("the wrapped data key is not 32 bytes long")
+        self.secret = secret
+        self._aead = AESGCM(_derived(secret, b"ksecret/v1 enc"))
+        self._seal_key = _derived(secret, b"ksecret/v1 seal")
+
+    @staticmethod
+    def new() -> Dek:
+        """A random one, from the operating system."""
+        return Dek(urandom(DEK_BYTES))
+
+    def __repr__(self) -> str:
+        return "Dek(masked)"
+
+    def seal_value(self, payload: Payload, sealed_for: str, field: str, key: str, nonce: bytes = b"") -> str:
+        """The token for a payload at that place. `nonce`: 12 bytes, for test vectors only; random otherwise."""
+        nonce = nonce or urandom(NONCE_BYTES)
+        box = self._aead.encrypt(nonce, payload.encoded(), _value_aad(sealed_for, field, key))
+        return TOKEN_PREFIX + b64encode(nonce + box).decode()
+
+    def open_value(self, token: str, sealed_for: str, field: str, key: str) -> Payload:
+        """The payload of a token. Raises AlteredError unless it was made with this DEK for that very place."""
+        try:
+            raw = decode_strict(token.removeprefix(TOKEN_PREFIX))
+            if not token.startswith(TOKEN_PREFIX) or len(raw) < NONCE_BYTES + TAG_BYTES:
+                raise ValueError("not a token")
+            clear = self._aead.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _value_aad(sealed_for, field, key))
+            return Payload.decoded(clear)
+        except (ValueError, InvalidTag):
+            raise AlteredError(
+                f'{field}["{key}"] was altered, or copied from another place',
+                hint="restore the file from Git; to move a Secret, open it and seal it anew",
+                entry=f"{field}/{key}",
+            ) from None
+
+    def seal(self, sealed_for: str, type_: str, created: str, refs: list[str]) -> str:
+        """`base64(HMAC-SHA256(K_seal, M))` over identity, type, time and KeyRefs (any order; they are sorted)."""
+        names = sorted(ref.encode() for ref in refs)
+        message = b"".join(
+            (
+                *map(_length_prefixed, (b"ksecret/v1 seal", sealed_for.encode(), type_.encode(), created.encode())),
+                len(names).to_bytes(4, "big"),
+                *map(_length_prefixed, names),
+            )
+        )
+        mac = HMAC(self._seal_key, SHA256())
+        mac.update(message)
+        return b64encode(mac.finalize()).decode()
+
+    def check_seal(self, seal: str, sealed_for: str, type_: str, created: str, refs: list[str]) -> None:
+        """Compares in constant time, the text included. Raises AlteredError."""
+        expected = self.seal(sealed_for, type_, created, refs)
+        if not bytes_eq(expected.encode(), seal.encode()):
+            raise AlteredError(
+                "the seal does not fit: type, keys, created or sealedFor was altered",
+                hint="restore the file from Git",
+            )
+
+
+def decode_strict(text: str) -> bytes:
+    """Standard base64 in its one canonical spelling (RFC 4648, section 3.5), else ValueError."""
+    raw = b64decode(text, validate=True)
+    if b64encode(raw).decode() != text:
+        raise ValueError("not canonical base64")
+    return raw
+
+
+def _derived(dek: bytes, info: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=DEK_BYTES, salt=b"", info=info).derive(dek)
+
+
+def _value_aad(sealed_for: str, field: str, key: str) -> bytes:
+    return b"\0".join((b"ksecret/v1 value", sealed_for.encode(), field.encode(), key.encode()))
+
+
+def _length_prefixed(data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + data

@@ -1,0 +1,124 @@
+"""Every exception that users can meet.
+
+KsecretError                      exit  HTTP
+├── UsageError                       2   400   the call's words are off
+│   └── KeyRefError                  2   400   a text is not the name of a key
+├── InputError                       3   400   the input can't be worked on
+│   ├── ManifestError                3   400   malformed, or refused with a way out
+│   ├── NotSealedError               3   400   there is nothing to open
+│   ├── AlreadySealedError           3   400   there is nothing left to seal
+│   └── NothingToSealError           3   400   no Secret with values in it
+├── NoKeyError                       4   422   none of the keyset's keys could be used here
+│   └── KeyNotHeldError              4   422   this machine does not hold that one key
+├── AlteredError                     5   409   altered, or moved from what it was sealed for
+├── BackendError                     6   502   a key's home failed (denied, throttled, broken)
+│   └── BackendUnavailableError      6   503   it can't be reached, or is not installed
+└── FileError                        7   500   reading or writing a file failed
+
+Each names the file, line, entry and KeyRef where they are known, says what is wrong and, as the
+hint, what to do about it. None ever holds a secret value or a line of input that did not parse.
+Exit codes: design CLI; HTTP statuses: design API.
+"""
+
+from __future__ import annotations
+
+
+class KsecretError(Exception):
+    """The root. `message` is one line; `hint` says what to do, and may be empty."""
+
+    exit_code = 7
+    http_status = 500
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        file: str = "",
+        line: int = 0,
+        entry: str = "",
+        key_ref: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.file = file
+        self.line = line
+        self.entry = entry
+        self.key_ref = key_ref
+
+    @property
+    def where(self) -> str:
+        """`FILE`, `FILE:LINE`, `line LINE`, or nothing: as much of the place as is known."""
+        if self.file and self.line:
+            return f"{self.file}:{self.line}"
+        return self.file or (f"line {self.line}" if self.line else "")
+
+
+class UsageError(KsecretError):
+    """The call's words are off."""
+
+    exit_code = 2
+    http_status = 400
+
+
+class KeyRefError(UsageError):
+    """A text is not the name of a key, or not of one that can be used."""
+
+
+class InputError(KsecretError):
+    """The input can't be worked on."""
+
+    exit_code = 3
+    http_status = 400
+
+
+class ManifestError(InputError):
+    """Malformed YAML or JSON, or something that can't be kept byte for byte; `line` says where."""
+
+
+class NotSealedError(InputError):
+    """No Secret in the input is sealed."""
+
+
+class AlreadySealedError(InputError):
+    """Every Secret in the input is sealed already, and no change was asked for."""
+
+
+class NothingToSealError(InputError):
+    """The input holds no Secret with values in it."""
+
+
+class NoKeyError(KsecretError):
+    """None of the keyset's keys could be used here; the message lists each with its reason."""
+
+    exit_code = 4
+    http_status = 422
+
+
+class KeyNotHeldError(NoKeyError):
+    """This machine does not hold that key: not a failure of the backend, so the next key is tried."""
+
+
+class AlteredError(KsecretError):
+    """The envelope or a token was altered, or the Secret is not the one it was sealed for."""
+
+    exit_code = 5
+    http_status = 409
+
+
+class BackendError(KsecretError):
+    """A backend failed: permission, throttling, an unusable key, a broken answer."""
+
+    exit_code = 6
+    http_status = 502
+
+
+class BackendUnavailableError(BackendError):
+    """A backend can't be reached, or its library or program is not installed."""
+
+    http_status = 503
+
+
+class FileError(KsecretError):
+    """Reading or writing a file failed; what stood there before still stands."""

@@ -1,0 +1,1 @@
+"""How an envelope is laid out in a file: one module per format."""

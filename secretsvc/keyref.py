@@ -1,0 +1,88 @@
+"""KeyRefs, the URIs that name KEKs, and keysets, the KeyRefs that a Secret is sealed to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import KeyRefError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+MAX_LENGTH = 1000
+"""Characters in a KeyRef: a YAML key may have 1,024 (YAML 1.1, section 9.2), quotes included."""
+
+
+class KeyRef(NamedTuple):
+    """The name of one KEK: `age:age1…`, `pgp:<fingerprint>`, `aws:<ARN>`, `gcp:projects/…`.
+
+    `id` is in the canonical form of its backend; str() gives the URI as it stands in an envelope.
+    """
+
+    scheme: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.scheme}:{self.id}"
+
+
+Keyset = tuple[KeyRef, ...]
+"""Sorted by the bytes of the URI, without repetition."""
+
+
+def split(text: str) -> KeyRef:
+    """`scheme:id` as it stands, not made canonical (a backend's `parse` does that).
+
+    Raises KeyRefError where there is no scheme, no id, a control character, or too much of it.
+    """
+    scheme, colon, rest = text.strip().partition(":")
+    if not (colon and rest and scheme.isascii() and scheme.isalnum() and scheme == scheme.lower()):
+        raise KeyRefError(
+            "a key is written SCHEME:NAME", hint="such as age:age1…, pgp:FINGERPRINT, aws:ARN or gcp:projects/…"
+        )
+    if not rest.isprintable() or len(text) > MAX_LENGTH:
+        raise KeyRefError(f"a key's name is up to {MAX_LENGTH} printable characters on one line")
+    return KeyRef(scheme, rest)
+
+
+def keyset(refs: Iterable[KeyRef]) -> Keyset:
+    """The refs in the order in which envelopes list and seals count them: by the URI's UTF-8 bytes."""
+    return tuple(sorted(set(refs), key=lambda ref: str(ref).encode()))
+
+
+class KeysetChange(NamedTuple):
+    """What `--key` options ask for: a keyset outright (`exact`), or keys to add and to remove."""
+
+    exact: Keyset
+    add: Keyset
+    remove: Keyset
+
+    def applied(self, current: Keyset) -> Keyset:
+        """The keyset after the change; KeyRefError where a key to be removed is not in it or none is left."""
+        if self.exact:
+            return self.exact
+        for ref in self.remove:
+            if ref not in current:
+                raise KeyRefError(f"{ref} can't be removed: it is not in the keyset", key_ref=str(ref))
+        left = keyset((set(current) | set(self.add)) - set(self.remove))
+        if not left:
+            raise KeyRefError("removing that key would leave none", hint="add another with --key +REF first")
+        return left
+
+
+def parse_change(words: Iterable[str], parse: Callable[[str], KeyRef]) -> KeysetChange:
+    """The `--key` options: `ref`s, or `+ref`s and `-ref`s, but not both kinds in one call.
+
+    `parse` makes one KeyRef canonical. Raises KeyRefError.
+    """
+    exact: list[KeyRef] = []
+    add: list[KeyRef] = []
+    remove: list[KeyRef] = []
+    for word in words:
+        into = add if word.startswith("+") else remove if word.startswith("-") else exact
+        into.append(parse(word if into is exact else word[1:]))
+    if exact and (add or remove):
+        raise KeyRefError("--key REF names the whole keyset, --key +REF and -REF change it: use one kind at a time")
+    if set(add) & set(remove):
+        raise KeyRefError("a key can't be added and removed in one call")
+    return KeysetChange(keyset(exact), keyset(add), keyset(remove))

@@ -1,0 +1,74 @@
+"""What a manifest is to the rest of the program: a text, and the Secrets in it with their values' places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from secretsvc.manifest.nodes import Mapping, Member, Scalar
+
+FIELDS = ("data", "stringData")
+"""The fields whose values are sealed, in the order in which formats count them."""
+
+
+class Entry(NamedTuple):
+    """One `key: value` under `data` or `stringData`."""
+
+    field: str
+    key: str
+    scalar: Scalar
+    column: int
+    """Column of the mapping that the entry stands in: what a block scalar's indentation counts from."""
+    flow: bool
+    """Whether that mapping stands between brackets."""
+
+    @property
+    def path(self) -> str:
+        """As messages name it: `data["tls.key"]`."""
+        return f'{self.field}["{self.key}"]'
+
+    @property
+    def value(self) -> str:
+        """The text that the parser makes of the scalar: clear text, or a token."""
+        return self.scalar.value
+
+    def __repr__(self) -> str:
+        return f"Entry({self.path}, masked)"
+
+
+class Secret(NamedTuple):
+    """One Secret of a manifest."""
+
+    root: Mapping
+    namespace: str | None
+    name: str | None
+    type: str
+    entries: tuple[Entry, ...]
+    envelope: Member | None
+    """The root member `ksecret`, uninterpreted."""
+
+    @property
+    def line(self) -> int:
+        return self.root.line
+
+    @property
+    def label(self) -> str:
+        """As messages name it: `prod/db-auth`, or the line where it has no name."""
+        name = self.name or f"the Secret at line {self.line}"
+        return f"{self.namespace}/{name}" if self.namespace else name
+
+
+class Manifest(NamedTuple):
+    """A whole text. `text` lacks the BOM, which `bom` remembers; all places count in `text`."""
+
+    text: str
+    bom: bool
+    is_json: bool
+    secrets: tuple[Secret, ...]
+
+    def encoded(self, text: str) -> bytes:
+        """A changed text as bytes, with this manifest's BOM."""
+        return (b"\xef\xbb\xbf" if self.bom else b"") + text.encode()
+
+    def __repr__(self) -> str:
+        return f"Manifest({len(self.secrets)} Secrets, masked)"

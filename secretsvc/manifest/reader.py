@@ -1,0 +1,201 @@
+"""Bytes → Manifest: finds every Secret and refuses what can't be replaced and restored exactly.
+
+The rules that hold sealed or not are here; those for values in the clear are in `rules`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.errors import ManifestError
+from secretsvc.manifest import nodes, yaml_reader
+from secretsvc.manifest.model import FIELDS, Entry, Manifest, Secret
+from secretsvc.manifest.nodes import Alias, Mapping, Member, Node, Scalar, Sequence
+from secretsvc.manifest.plain import is_string
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_BYTES = 64 * 1024 * 1024
+"""The largest file that is read, in bytes."""
+
+ENVELOPE = "ksecret"
+"""The root member that holds the envelope."""
+
+_KEY_CHARACTERS = frozenset("-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_BINARY = "tag:yaml.org,2002:binary"
+
+
+def read(data: bytes, *, allow_binary_tag: bool = False) -> Manifest:
+    """The manifest in `data`. `allow_binary_tag` lets `!!binary` stand on values (for clear-text input).
+
+    Raises ManifestError with a line: not UTF-8, too large, malformed, or refused.
+    """
+    if len(data) > MAX_BYTES:
+        raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ManifestError("not UTF-8 text", hint="convert the file to UTF-8", line=line) from None
+    bom = text.startswith("\ufeff")
+    text = text[1:] if bom else text
+    documents, is_json = _documents(text)
+    secrets = tuple(
+        _secret(root, allow_binary_tag=allow_binary_tag) for document in documents for root in _secret_roots(document)
+    )
+    return Manifest(text, bom, is_json, secrets)
+
+
+def _documents(text: str) -> tuple[list[Node], bool]:
+    # Imported when needed: most manifests are YAML, and a cold start pays for every import.
+    if text.lstrip(" \t\r\n")[:1] in ("{", "["):
+        from secretsvc.manifest import json_reader
+
+        documents = json_reader.read_documents(text)
+        if documents is not None:
+            return documents, True
+    return yaml_reader.read_documents(text), False
+
+
+def _secret_roots(node: Node | None, listed_kind: str = "") -> Iterator[Mapping]:
+    """The Secrets at a document's root or among a List's items, and nowhere deeper.
+
+    `listed_kind` is what items of a typed list (`SecretList`) are without saying so.
+    """
+    mapping = nodes.resolved(node)
+    if not isinstance(mapping, Mapping):
+        return
+    kinds = _stated(mapping, "kind") or {listed_kind}
+    if "Secret" in kinds and _stated(mapping, "apiVersion") <= {"v1"}:
+        if isinstance(node, Alias):
+            raise ManifestError("a Secret is an alias", hint="write it out in its place", line=node.line)
+        yield mapping
+    elif kinds & {"List", "SecretList"}:
+        items = nodes.value(mapping, "items")
+        for item in items.items if isinstance(items, Sequence) else []:
+            yield from _secret_roots(item, "Secret" if "SecretList" in kinds else "")
+
+
+def _stated(mapping: Mapping, name: str) -> set[str]:
+    """A root member's texts, repeated, aliased and merged ones too: a Secret must not be missed for how it says so."""
+    found: set[str] = set()
+    for key, value in mapping.members:
+        target = nodes.resolved(value)
+        if nodes.is_merge(key):
+            for source in target.items if isinstance(target, Sequence) else [target]:
+                base = nodes.resolved(source)
+                found |= _stated(base, name) if isinstance(base, Mapping) else set()
+        elif isinstance(key, Scalar) and key.value == name and isinstance(target, Scalar):
+            found.add(target.value)
+    return found
+
+
+def _secret(root: Mapping, *, allow_binary_tag: bool) -> Secret:
+    _refuse_repeated_keys(root)
+    _refuse_merge(root)
+    metadata = nodes.member(root, "metadata")
+    namespace = name = None
+    if metadata:
+        holder = _plain_mapping(metadata, "metadata")
+        if holder:
+            _refuse_merge(holder)
+            namespace, name = _identity(holder, "namespace"), _identity(holder, "name")
+    return Secret(
+        root,
+        namespace,
+        name,
+        _identity(root, "type") or "Opaque",
+        tuple(entry for field in FIELDS for entry in _entries(root, field, allow_binary_tag)),
+        nodes.member(root, ENVELOPE),
+    )
+
+
+def _refuse_repeated_keys(node: Node) -> None:
+    if isinstance(node, Sequence):
+        for item in node.items:
+            _refuse_repeated_keys(item)
+    elif isinstance(node, Mapping):
+        seen = set()
+        for key, value in node.members:
+            if isinstance(key, Scalar):
+                if key.value in seen:
+                    raise ManifestError("a duplicate key in a Secret", hint="keep one of the two", line=key.line)
+                seen.add(key.value)
+            _refuse_repeated_keys(value)
+
+
+def _refuse_merge(mapping: Mapping) -> None:
+    for key, _ in mapping.members:
+        if nodes.is_merge(key):
+            raise ManifestError("a merge key (<<) in a Secret", hint="write out what it brings in", line=key.line)
+
+
+def _plain_mapping(member: Member, what: str) -> Mapping | None:
+    """The mapping that is the member's value, None for a null; refuses one shared with another place, or no mapping."""
+    _refuse_shared(member.value, what)
+    if isinstance(member.value, Mapping):
+        return member.value
+    if _is_null(member.value):
+        return None
+    raise ManifestError(f"{what} is not a mapping", hint="write it as KEY: VALUE lines", line=member.key.line)
+
+
+def _refuse_shared(node: Node, what: str, tag: str = "") -> None:
+    if isinstance(node, Alias):
+        raise ManifestError(f"{what} is an alias", hint="write the value out in its place", line=node.line)
+    if node.anchor:
+        raise ManifestError(f"{what} has an anchor", hint="remove the anchor and what refers to it", line=node.line)
+    if node.tag and not (isinstance(node, Scalar) and node.tag == tag):
+        raise ManifestError(f"{what} has a tag", hint="remove the tag and quote the value", line=node.line)
+
+
+def _is_null(node: Node) -> bool:
+    return isinstance(node, Scalar) and not node.style and node.value in ("", "~", "null", "Null", "NULL")
+
+
+def _identity(mapping: Mapping, name: str) -> str | None:
+    """A text that a Secret is bound to (name, namespace, type); None where it is absent or null."""
+    found = nodes.member(mapping, name)
+    if not found or _is_null(found.value):
+        return None
+    _refuse_shared(found.value, name)
+    if not isinstance(found.value, Scalar) or not (found.value.style or is_string(found.value.value)):
+        raise ManifestError(f"{name} is not a string", hint="quote it", line=found.value.line)
+    return found.value.value
+
+
+def _entries(root: Mapping, field: str, allow_binary_tag: bool) -> Iterator[Entry]:
+    holder = nodes.member(root, field)
+    mapping = _plain_mapping(holder, field) if holder else None
+    if not mapping:
+        return
+    _refuse_merge(mapping)
+    for key, value in mapping.members:
+        _refuse_shared(key, f"a key under {field}")
+        if not isinstance(key, Scalar) or not (key.style or is_string(key.value)):
+            raise ManifestError(f"a key under {field} is not a string", hint="quote it", line=key.line)
+        _refuse_key_name(key, field)
+        path = f'{field}["{key.value}"]'
+        _refuse_shared(value, path, _BINARY if allow_binary_tag else "")
+        if _is_null(value):
+            raise ManifestError(f"{path} is null", hint='quote it: write "" for an empty value', line=value.line)
+        if not isinstance(value, Scalar):
+            kind = "mapping" if isinstance(value, Mapping) else "list"
+            raise ManifestError(f"{path} is a {kind}", hint="a Secret's values are strings", line=key.line)
+        if not (value.style or value.tag or is_string(value.value)):
+            hint = "quote it: unquoted it is a number or a boolean, or may become one"
+            raise ManifestError(f"{path} is not a string", hint=hint, line=value.line)
+        yield Entry(field, key.value, value, mapping.column, mapping.flow)
+
+
+def _refuse_key_name(key: Scalar, field: str) -> None:
+    """Kubernetes' rule for a Secret's keys (design KUBECTL, section 2)."""
+    name = key.value
+    fits = 0 < len(name) <= 253 and _KEY_CHARACTERS.issuperset(name)
+    if not fits or name == "." or name.startswith(".."):
+        raise ManifestError(
+            f"a key under {field} has a name that Kubernetes refuses",
+            hint="use up to 253 letters, digits, '-', '_' and '.', not starting with '..'",
+            line=key.line,
+        )

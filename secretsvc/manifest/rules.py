@@ -1,0 +1,137 @@
+"""What a Secret in the clear must fulfil before it is sealed: that Kubernetes would take it, and that nothing leaks."""
+
+from __future__ import annotations
+
+import binascii
+from typing import TYPE_CHECKING
+
+from secretsvc.errors import ManifestError
+from secretsvc.manifest import nodes
+from secretsvc.manifest.nodes import Mapping, Member, Scalar
+from secretsvc.manifest.yaml_reader import refuse_odd_characters
+
+if TYPE_CHECKING:
+    from secretsvc.manifest.model import Entry, Manifest, Secret
+
+MAX_SECRET_BYTES = 1024 * 1024
+"""Kubernetes' limit for the values of one Secret together, decoded (`MaxSecretSize`)."""
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+def decode_base64(text: str) -> bytes:
+    """What Go's `base64.StdEncoding` makes of a `data` value: padding required, line breaks ignored (RFC 4648).
+
+    Raises ValueError.
+    """
+    return binascii.a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)
+
+
+def check_text(manifest: Manifest) -> None:
+    """Refuses characters that YAML's versions disagree on, so that no parser sees other values than we do."""
+    if manifest.is_json:
+        return
+    refuse_odd_characters(manifest.text)
+
+
+def check_secret(secret: Secret) -> None:
+    """Refuses a Secret that must not be sealed as it stands. Raises ManifestError."""
+    _check_names(secret)
+    _check_foreign(secret)
+    for entry in secret.entries:
+        _check_readable(entry)
+    size = sum(_size(entry) for entry in secret.entries)
+    if size > MAX_SECRET_BYTES:
+        raise ManifestError(
+            f"{secret.label} holds {size} bytes of data, over Kubernetes' limit of {MAX_SECRET_BYTES} (1 MiB)",
+            hint="split it into several Secrets",
+            line=secret.line,
+        )
+    if leaking_annotation(secret):
+        raise ManifestError(
+            f"the annotation {LAST_APPLIED} repeats the data in the clear",
+            hint="remove it with --strip-last-applied",
+            line=leaking_annotation_line(secret),
+        )
+
+
+def _check_names(secret: Secret) -> None:
+    for what, text in (("name", secret.name), ("namespace", secret.namespace), ("type", secret.type)):
+        if text is None:
+            continue
+        if not text.isprintable() or (what != "type" and (not text or "/" in text or "*" in text)):
+            raise ManifestError(
+                f"the Secret's {what} can't be bound: it is empty, or holds '/', '*' or a control character",
+                hint=f"write the {what} that Kubernetes will see",
+                line=_line_of(secret, what),
+            )
+
+
+def _line_of(secret: Secret, what: str) -> int:
+    metadata = nodes.value(secret.root, "metadata")
+    holder = metadata if what != "type" and isinstance(metadata, Mapping) else secret.root
+    found = nodes.member(holder, what)
+    return found.key.line if found else secret.line
+
+
+def _check_foreign(secret: Secret) -> None:
+    if nodes.member(secret.root, "sops"):
+        raise ManifestError(
+            f"{secret.label} is sealed by SOPS already", hint="decrypt it with sops first", line=secret.line
+        )
+
+
+def _check_readable(entry: Entry) -> None:
+    if entry.value.startswith("ksecret.v1."):
+        raise ManifestError(
+            f"{entry.path} is a ksecret token, but its Secret has no envelope",
+            hint="restore the `ksecret:` member from Git, or put the clear value there",
+            line=entry.scalar.line,
+        )
+    try:
+        entry.value.encode()
+    except UnicodeEncodeError:
+        raise ManifestError(
+            f"{entry.path} holds half of a surrogate pair", hint="write both escapes", line=entry.scalar.line
+        ) from None
+
+
+def _size(entry: Entry) -> int:
+    if entry.field == "stringData":
+        return len(entry.value.encode())
+    try:
+        return len(decode_base64(entry.value))
+    except ValueError:
+        raise ManifestError(
+            f"{entry.path} is not base64",
+            hint="put clear text under stringData, or say --cleartext",
+            line=entry.scalar.line,
+        ) from None
+
+
+def leaking_annotation(secret: Secret) -> tuple[Mapping, Member] | None:
+    """The annotations and the one of them that repeats `data` or `stringData`, as `kubectl apply` writes it."""
+    metadata = nodes.value(secret.root, "metadata")
+    annotations = nodes.value(metadata, "annotations") if isinstance(metadata, Mapping) else None
+    if not isinstance(annotations, Mapping):
+        return None
+    found = nodes.member(annotations, LAST_APPLIED)
+    if not found:
+        return None
+    text = nodes.resolved(found.value)
+    return (annotations, found) if isinstance(text, Scalar) and _holds_data(text.value) else None
+
+
+def leaking_annotation_line(secret: Secret) -> int:
+    found = leaking_annotation(secret)
+    return found[1].key.line if found else 0
+
+
+def _holds_data(text: str) -> bool:
+    from json import loads  # only where the annotation is met
+
+    try:
+        applied = loads(text)
+    except ValueError:
+        return True  # what can't be read can't be called harmless
+    return isinstance(applied, dict) and bool(applied.get("data") or applied.get("stringData"))

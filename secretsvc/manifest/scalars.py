@@ -1,0 +1,106 @@
+"""The inside of a scalar, which a token replaces, and its shell, which stays: quotes, or a block's header."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import ManifestError
+from secretsvc.manifest.plain import is_string
+
+if TYPE_CHECKING:
+    from secretsvc.manifest.model import Entry
+
+# Patterns as text: `re` compiles and keeps what is used, and a cold start pays for no other.
+_HEADER = r"([|>][-+0-9]*)[^\r\n]*(\r\n|\r|\n)?"
+_INDENT = r"(?m)^( *)[^ \r\n]"
+_NOT_PRINTABLE = "[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
+_BLOCK_LINE = r"([!-~\xa1-\u02ff][ -~\xa1-\u02ff\t]*)?"
+_SAFE_PLAIN = r"[A-Za-z0-9+/][A-Za-z0-9+/=._-]*"
+
+
+class Inside(NamedTuple):
+    """What stands between a scalar's quotes, or under its block header up to before the last line break."""
+
+    start: int
+    end: int
+    shell: str
+    """"" (plain), "'", '"', or a block header's indicators such as `|2-`."""
+    indent: int
+    """Columns that a block scalar's body is indented by; 0 for the others."""
+
+
+def inside(text: str, entry: Entry) -> Inside:
+    """Where the entry's token goes, or stands. Raises ManifestError for a block scalar without a single line."""
+    scalar = entry.scalar
+    if scalar.style in ("", "'", '"'):
+        inset = 1 if scalar.style else 0
+        return Inside(scalar.start + inset, scalar.end - inset, scalar.style, 0)
+    header = re.compile(_HEADER).match(text, scalar.start, scalar.end)
+    if not header or header.end() == scalar.end:
+        raise ManifestError(f"{entry.path} is a block without lines", hint='write ""', line=scalar.line)
+    start, end = header.end(), scalar.end
+    if text[end - 1] == "\n":
+        end -= 2 if text[end - 2] == "\r" else 1
+    elif text[end - 1] == "\r":
+        end -= 1
+    return Inside(start, max(start, end), header[1], _block_indent(text[start:end], header[1], entry.column))
+
+
+def _block_indent(body: str, indicators: str, parent: int) -> int:
+    """YAML 1.1, section 9.2.2: the header's digit counts from the parent, else the first line with text tells."""
+    digit = indicators.strip("|>+-")
+    if digit:
+        return parent + int(digit)
+    first = re.search(_INDENT, body)
+    return len(first[1]) if first else parent + 2
+
+
+def dedented(body: str, indent: int) -> str | None:
+    """A block's body with its indentation taken off; None where `indented` would not give it back exactly."""
+    lead = " " * indent
+    lines = []
+    for line in body.split("\n"):
+        if line.startswith(lead) and line.rstrip("\r") != lead:
+            lines.append(line[indent:])
+        elif line in ("", "\r"):
+            lines.append(line)
+        else:
+            return None
+    return "\n".join(lines)
+
+
+def indented(body: str, indent: int) -> str:
+    """A body with that indentation put before each line that is not empty."""
+    lead = " " * indent
+    return "\n".join(lead + line if line not in ("", "\r") else line for line in body.split("\n"))
+
+
+def canonical(value: str, *, flow: bool) -> str:
+    """A whole scalar that every parser reads as exactly this string: plain where that is plainly safe, else quoted."""
+    if not flow and re.fullmatch(_SAFE_PLAIN, value) and is_string(value):
+        return value
+    return quoted(value)
+
+
+def quoted(value: str) -> str:
+    """A double-quoted scalar, the same in JSON and in YAML (which lacks JSON's surrogate pairs, hence raw UTF-8)."""
+    from json import dumps  # only where something needs quotes
+
+    return re.sub(_NOT_PRINTABLE, lambda found: f"\\u{ord(found[0]):04x}", dumps(value, ensure_ascii=False))
+
+
+def literal_block(value: str, indent: int, newline: str) -> str | None:
+    """Text of several lines as a literal block (`|`, `|-`); None where a block can't hold it exactly, or needn't."""
+    body = value.removesuffix("\n")
+    lines = body.split("\n")
+    if (
+        len(lines) < 2
+        or body.endswith("\n")
+        or not all(re.fullmatch(_BLOCK_LINE, line) for line in lines)
+        or not lines[0]
+    ):
+        return None
+    return (
+        ("|" if body != value else "|-") + newline + newline.join(" " * indent + line if line else "" for line in lines)
+    )

@@ -1,0 +1,134 @@
+"""Changing a text in place: edits by offset, and members added to or taken from a mapping.
+
+Nothing is ever parsed and printed again, so every byte that no edit names stays.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from secretsvc.manifest.nodes import Mapping, Member
+
+
+class Edit(NamedTuple):
+    """`text[start:end]` becomes `new`."""
+
+    start: int
+    end: int
+    new: str
+
+    def __repr__(self) -> str:
+        return f"Edit({self.start}, {self.end}, masked)"
+
+
+class Layout(NamedTuple):
+    """How a new member is to be written so that it looks like its neighbours."""
+
+    flow: bool
+    """Between brackets, where quotes and commas are needed (always in JSON)."""
+    newline: str
+    """The line break; empty where a flow mapping stands on one line."""
+    indent: str
+    """What the member's own lines start with."""
+    unit: str
+    """What one more level adds."""
+    colon: str
+    """Between key and value: ": " or, in compact JSON, ":"."""
+
+
+def apply(text: str, edits: Iterable[Edit]) -> str:
+    """The text with all edits made; they must not overlap."""
+    pieces: list[str] = []
+    at = 0
+    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        if edit.start < at:
+            raise ValueError("overlapping edits")
+        pieces += (text[at : edit.start], edit.new)
+        at = edit.end
+    return "".join((*pieces, text[at:]))
+
+
+def append_member(text: str, mapping: Mapping, render: Callable[[Layout], str]) -> Edit:
+    """A member after the mapping's last one. `render` gives its lines joined by the layout's line break."""
+    layout = layout_of(text, mapping)
+    rendered = render(layout)
+    last = mapping.members[-1].value.end
+    if layout.flow:
+        gap = layout.newline + layout.indent if layout.newline else layout.colon[1:]
+        return Edit(last, last, "," + gap + rendered)
+    at = _line_end(text, last)
+    if _break_before(text, at):
+        return Edit(at, at, layout.indent + rendered + layout.newline)
+    return Edit(at, at, layout.newline + layout.indent + rendered)
+
+
+def replace_member(text: str, mapping: Mapping, member: Member, render: Callable[[Layout], str]) -> Edit:
+    """The member written anew where it stands."""
+    end = member.value.end
+    return Edit(member.key.start, end - _break_before(text, end), render(layout_of(text, mapping)))
+
+
+def remove_member(text: str, mapping: Mapping, member: Member) -> Edit:
+    """The member away, and its line breaks or comma: exactly undoes `append_member`."""
+    index = mapping.members.index(member)
+    following = mapping.members[index + 1] if index + 1 < len(mapping.members) else None
+    start = _line_start(text, member.key.start)
+    if mapping.flow:
+        if index:
+            return Edit(mapping.members[index - 1].value.end, member.value.end, "")
+        return Edit(member.key.start, following.key.start if following else member.value.end, "")
+    if text[start : member.key.start].strip(" "):  # first on the line of a list's dash
+        return Edit(member.key.start, following.key.start if following else member.value.end, "")
+    end = _line_end(text, member.value.end)
+    if not _break_before(text, end):  # the file's last line, and it does not end
+        return Edit(start - _break_before(text, start), end, "")
+    return Edit(start, end, "")
+
+
+def layout_of(text: str, mapping: Mapping) -> Layout:
+    """How a member of that mapping is to be written."""
+    newline = line_break(text)
+    key, value = mapping.members[-1]
+    line = _line_start(text, key.start)
+    if not mapping.flow:
+        return Layout(False, newline, " " * mapping.column, "  ", ": ")
+    colon = text[key.end : value.start]
+    compact = Layout(True, "", "", "", colon if colon in (":", ": ") else ": ")
+    indent = text[line : key.start]
+    if indent.strip(" \t") or not any(mark in text[value.end : mapping.end] for mark in "\r\n"):
+        return compact
+    closing = text[_line_start(text, mapping.end - 1) : mapping.end - 1]
+    unit = indent[len(closing) :] if indent.startswith(closing) and indent != closing else "  "
+    return Layout(True, newline, indent, unit, compact.colon)
+
+
+def line_break(text: str) -> str:
+    """The text's line break: that of its first line."""
+    at = text.find("\n")
+    return "\r\n" if at > 0 and text[at - 1] == "\r" else "\n"
+
+
+def _line_start(text: str, at: int) -> int:
+    feed = text.rfind("\n", 0, at)
+    return max(feed, text.rfind("\r", feed + 1, at)) + 1
+
+
+def _break_before(text: str, at: int) -> int:
+    """How long the line break before `at` is: 0, 1 or 2."""
+    if at >= 2 and text.startswith("\r\n", at - 2):
+        return 2
+    return 1 if at and text[at - 1] in "\r\n" else 0
+
+
+def _line_end(text: str, at: int) -> int:
+    """Just after the line break that ends the line of `at`; `at` itself where a line starts there."""
+    if _break_before(text, at):
+        return at
+    feed = text.find("\n", at)
+    carriage = text.find("\r", at, feed if feed >= 0 else len(text))
+    if carriage >= 0:
+        return carriage + (2 if feed == carriage + 1 else 1)
+    return feed + 1 if feed >= 0 else len(text)

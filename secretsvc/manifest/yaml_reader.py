@@ -1,0 +1,125 @@
+"""YAML text → nodes, by the events of PyYAML's libyaml binding, which know every scalar's exact place.
+
+Events rather than `yaml.compose`, which dies of deep nesting; rather than ruamel.yaml, which gives a
+text to print and no places to splice (design PROBES, "Finding the values").
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from secretsvc.errors import ManifestError
+from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Member, Node, Scalar, Sequence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_ODD = {"\x85": "U+0085", "\u2028": "U+2028", "\u2029": "U+2029", "\ufeff": "a second BOM (U+FEFF)"}
+
+
+def read_documents(text: str) -> list[Node]:
+    """The root node of every document in the text (without a BOM). Raises ManifestError with a line."""
+    documents: list[Node] = []
+    # Kubernetes' parser takes the last line as ended even where it is not; so must this one, or `|` loses a "\n".
+    ended = text if text.endswith(("\n", "\r")) else text + "\n"
+    events: Iterator[Any] = yaml.parse(ended, Loader=yaml.CBaseLoader)
+    reader = _Reader(events, len(text))
+    try:
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                reader.anchors = {}
+            elif isinstance(event, yaml.NodeEvent):
+                documents.append(reader.node(event, 0))
+    except yaml.MarkedYAMLError as error:
+        refuse_odd_characters(text)  # the likelier reason, where there is one
+        # libyaml's problem texts are constants, so they can't quote the input; its context is left out.
+        raise ManifestError(f"not valid YAML: {error.problem}", hint=_hint(error, text), line=_line(error)) from None
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 0
+        raise ManifestError("not valid YAML: it holds a control character", line=line) from None
+    return documents
+
+
+def refuse_odd_characters(text: str) -> None:
+    """Refuses what parsers disagree on: line breaks that only YAML 1.1 knows, and a second BOM. Raises ManifestError."""
+    for character, name in _ODD.items():
+        at = text.find(character)
+        if at >= 0:
+            raise ManifestError(
+                f"{name} in a YAML text: not every parser reads it alike",
+                hint="remove it, or write it as an escape in a double-quoted value",
+                line=text.count("\n", 0, at) + 1,
+            )
+
+
+def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
+    mark = error.problem_mark
+    if mark and text[mark.index : mark.index + 1] == "\t":
+        return "indent with spaces: a tab can't"
+    if "end of stream" in (error.problem or ""):
+        return "a quote or a bracket is not closed"
+    if "expected key" in (error.problem or ""):
+        return "check the indentation of this line and the one before"
+    return "it is no JSON either" if text.lstrip()[:1] == "{" else ""
+
+
+def _line(error: yaml.MarkedYAMLError) -> int:
+    """Where to look: where an unclosed quote or bracket was opened, else where parsing stopped."""
+    unclosed = "quoted" in (error.context or "") or "end" in (error.problem or "")
+    mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
+    return mark.line + 1 if mark else 0
+
+
+class _Reader:
+    """Builds the nodes of one text from its events."""
+
+    def __init__(self, events: Iterator[Any], length: int) -> None:
+        self._events = events
+        self._length = length
+        self.anchors: dict[str, Node | None] = {}
+
+    def node(self, event: Any, depth: int) -> Node:
+        start = event.start_mark
+        end = min(event.end_mark.index, self._length)
+        place = (start.index, end, start.line + 1, start.column)
+        if depth > MAX_DEPTH:
+            raise ManifestError(f"nested deeper than {MAX_DEPTH} levels", line=place[2])
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self.anchors:
+                raise ManifestError("an alias to an anchor that is not defined", line=place[2])
+            return Alias(*place, self.anchors[event.anchor])
+        if event.anchor:
+            self.anchors[event.anchor] = None  # until it is complete: an alias inside it stands for nothing
+        node: Node
+        if isinstance(event, yaml.ScalarEvent):
+            node = Scalar(*place, event.value, event.style or "", event.anchor, event.tag)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._sequence(event, depth)
+        else:
+            node = self._mapping(event, depth)
+        if event.anchor:
+            self.anchors[event.anchor] = node
+        return node
+
+    def _sequence(self, event: Any, depth: int) -> Sequence:
+        items: list[Node] = []
+        for inner in self._events:
+            if isinstance(inner, yaml.SequenceEndEvent):
+                break
+            items.append(self.node(inner, depth + 1))
+        start, flow = event.start_mark, bool(event.flow_style)
+        end = inner.end_mark.index if flow or not items else items[-1].end
+        return Sequence(start.index, end, start.line + 1, start.column, items, flow, event.anchor, event.tag)
+
+    def _mapping(self, event: Any, depth: int) -> Mapping:
+        members: list[Member] = []
+        for inner in self._events:
+            if isinstance(inner, yaml.MappingEndEvent):
+                break
+            key = self.node(inner, depth + 1)
+            members.append(Member(key, self.node(next(self._events), depth + 1)))
+        start, flow = event.start_mark, bool(event.flow_style)
+        end = inner.end_mark.index if flow or not members else members[-1].value.end
+        return Mapping(start.index, end, start.line + 1, start.column, members, flow, event.anchor, event.tag)

@@ -1,0 +1,81 @@
+"""What a sealed manifest tells without a key."""
+
+from __future__ import annotations
+
+import calendar
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.formats import ksecret
+from secretsvc.manifest.model import FIELDS
+from secretsvc.manifest.reader import read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secretsvc.manifest.model import Secret
+
+
+class Description(NamedTuple):
+    """One Secret. Nothing here was checked against the seal."""
+
+    namespace: str | None
+    name: str | None
+    type: str
+    line: int
+    sealed: bool
+    format: str
+    sealed_for: str
+    created: str
+    age_days: int | None
+    keys: list[dict[str, str]]
+    """`ref`, and `owner` where this machine knows one."""
+    entries: dict[str, list[str]]
+    """Entry names by field."""
+    in_the_clear: list[str]
+    """Entries without a token in a sealed Secret, as `field/key`."""
+
+    def as_json(self) -> dict[str, object]:
+        """The same under the names of the envelope and of JSON: `sealedFor`, `ageDays`, `inTheClear`."""
+        return {_camel(name): value for name, value in self._asdict().items()}
+
+
+def describe_manifest(data: bytes, owner: Callable[[str], str]) -> list[Description]:
+    """Every Secret of the manifest, sealed or not. `owner` names the holder of a KeyRef.
+
+    Raises InputError, AlteredError.
+    """
+    return [_describe(secret, owner) for secret in read(data).secrets]
+
+
+def _describe(secret: Secret, owner: Callable[[str], str]) -> Description:
+    envelope = ksecret.read(secret.envelope) if secret.envelope else None
+    entries = {field: [entry.key for entry in secret.entries if entry.field == field] for field in FIELDS}
+    clear = [f"{entry.field}/{entry.key}" for entry in secret.entries if not ksecret.is_token(entry)]
+    return Description(
+        secret.namespace,
+        secret.name,
+        secret.type,
+        secret.line,
+        envelope is not None,
+        "ksecret v1" if envelope else "",
+        envelope.sealed_for if envelope else "",
+        envelope.created if envelope else "",
+        _age_days(envelope.created) if envelope else None,
+        [{"ref": ref, "owner": owner(ref)} for ref in envelope.keys] if envelope else [],
+        entries,
+        clear,
+    )
+
+
+def _age_days(created: str) -> int | None:
+    """Whole days since then; None for a text that is not a time of this format."""
+    try:
+        return int(time.time() - calendar.timegm(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ"))) // 86400
+    except ValueError:
+        return None
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)

@@ -1,0 +1,22 @@
+"""What operations need of the backends: a keyring that wraps and unwraps DEKs by KeyRef."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from secretsvc.keyref import KeyRef
+
+
+class Keyring(Protocol):
+    """Satisfied by `secretsvc.backends.registry.Backends`."""
+
+    def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
+        """The DEK wrapped under one KEK. Raises KeyRefError or BackendError."""
+        ...
+
+    def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
+        """The DEK by any one member of a keyset (KeyRef → base64). Raises NoKeyError or BackendError."""
+        ...

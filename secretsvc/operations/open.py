@@ -1,0 +1,165 @@
+"""Opening: sealed manifest → the bytes that were sealed, or nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.envelope import Dek, Payload
+from secretsvc.errors import AlteredError, ManifestError, NotSealedError
+from secretsvc.formats import ksecret
+from secretsvc.formats.values import value_of, written
+from secretsvc.manifest.reader import read
+from secretsvc.manifest.scalars import canonical, inside
+from secretsvc.manifest.splice import Edit, apply, remove_member
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeAlias
+
+    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.operations.keys import Keyring
+
+    _Attempt: TypeAlias = Callable[[str, Entry, Payload], Edit]
+
+Place = tuple[str, str]
+"""(field, key) of an entry."""
+
+
+class Opened(NamedTuple):
+    """One Secret opened: its DEK, its envelope, and the payload and token of each sealed entry."""
+
+    dek: Dek
+    envelope: ksecret.Envelope
+    payloads: dict[Place, Payload]
+    tokens: dict[Place, str]
+
+    def __repr__(self) -> str:
+        return "Opened(masked)"
+
+
+class Result(NamedTuple):
+    """`data`: the manifest's bytes; `secrets`: how many of its Secrets the operation was about."""
+
+    data: bytes
+    secrets: int
+
+    def __repr__(self) -> str:
+        return f"Result({self.secrets} Secrets, masked)"
+
+
+def open_manifest(data: bytes, keyring: Keyring) -> Result:
+    """The manifest with every sealed Secret opened; Secrets in the clear stay as they are.
+
+    Raises NotSealedError where nothing is sealed, AlteredError, NoKeyError, BackendError, ManifestError.
+    """
+    manifest = read(data)
+    opened = {index: open_secret(secret, keyring) for index, secret in enumerate(manifest.secrets) if secret.envelope}
+    if not opened:
+        raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
+    return Result(restore(manifest, {index: one.payloads for index, one in opened.items()}), len(opened))
+
+
+def open_secret(secret: Secret, keyring: Keyring, *, allow_clear: bool = False) -> Opened:
+    """One sealed Secret's DEK and payloads, everything checked before any value is used.
+
+    `allow_clear` passes over entries without a token, which resealing then seals.
+    """
+    assert secret.envelope
+    envelope = ksecret.read(secret.envelope)
+    ksecret.check_bound(envelope.sealed_for, secret)
+    if not allow_clear:
+        for entry in secret.entries:
+            if not ksecret.is_token(entry):
+                raise AlteredError(
+                    f"{entry.path} is not sealed, in a Secret that is",
+                    hint="ksecret encrypt seals it too; or restore the file from Git",
+                    line=entry.scalar.line,
+                )
+    dek = Dek(keyring.unwrap(envelope.keys, ksecret.context(envelope.sealed_for)))
+    return opened_with(dek, secret, envelope)
+
+
+def opened_with(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> Opened:
+    """The same with a DEK at hand. Raises AlteredError with the line of what does not fit."""
+    assert secret.envelope
+    payloads: dict[Place, Payload] = {}
+    tokens: dict[Place, str] = {}
+    line = secret.envelope.key.line
+    try:
+        dek.check_seal(envelope.seal, envelope.sealed_for, secret.type, envelope.created, list(envelope.keys))
+        for entry in secret.entries:
+            line = entry.scalar.line
+            if ksecret.is_token(entry):
+                place = (entry.field, entry.key)
+                tokens[place] = ksecret.token(entry)
+                payloads[place] = dek.open_value(tokens[place], envelope.sealed_for, *place)
+    except AlteredError as error:
+        error.line = line
+        raise
+    return Opened(dek, envelope, payloads, tokens)
+
+
+def restore(manifest: Manifest, payloads: Mapping[int, Mapping[Place, Payload]]) -> bytes:
+    """The text with the given Secrets' envelopes taken out and their values back in place.
+
+    The shell in the file is not trusted: the text is read again and must hold exactly the sealed values.
+    Where a shell was changed meanwhile, its value is written in a canonical style instead.
+    Raises AlteredError where even that does not give the sealed values.
+    """
+    for attempt in (_as_sealed, _canonical_where_restyled, _canonical):
+        try:
+            edits = [edit for index, own in payloads.items() for edit in _edits(manifest, index, own, attempt)]
+            data = manifest.encoded(apply(manifest.text, edits))
+            if _holds(data, manifest, payloads):
+                return data
+        except (ManifestError, ValueError):
+            continue
+    raise AlteredError(
+        "the sealed values can't be written back where the tokens stand", hint="restore the file from Git"
+    )
+
+
+def _edits(manifest: Manifest, index: int, payloads: Mapping[Place, Payload], attempt: _Attempt) -> Iterator[Edit]:
+    secret = manifest.secrets[index]
+    for entry in secret.entries:
+        payload = payloads.get((entry.field, entry.key))
+        if payload:
+            yield attempt(manifest.text, entry, payload)
+    if secret.envelope:
+        yield remove_member(manifest.text, secret.root, secret.envelope)
+
+
+def _as_sealed(text: str, entry: Entry, payload: Payload) -> Edit:
+    place = inside(text, entry)
+    return Edit(place.start, place.end, written(payload, place))
+
+
+def _canonical_where_restyled(text: str, entry: Entry, payload: Payload) -> Edit:
+    same = inside(text, entry).shell.rstrip("+-") == payload.shell.rstrip("+-")
+    return (_as_sealed if same else _canonical)(text, entry, payload)
+
+
+def _canonical(text: str, entry: Entry, payload: Payload) -> Edit:
+    place = inside(text, entry)
+    end = place.end + (1 if place.shell in ("'", '"') else 0)
+    return Edit(entry.scalar.start, end, canonical(value_of(payload), flow=entry.flow))
+
+
+def _holds(data: bytes, sealed: Manifest, payloads: Mapping[int, Mapping[Place, Payload]]) -> bool:
+    """Whether the bytes hold the same Secrets with the sealed values and nothing else changed."""
+    restored = read(data)
+    if len(restored.secrets) != len(sealed.secrets):
+        return False
+    for index, (now, before) in enumerate(zip(restored.secrets, sealed.secrets, strict=True)):
+        own = payloads.get(index, {})
+        expected = {
+            (entry.field, entry.key): value_of(own[place])
+            if (place := (entry.field, entry.key)) in own
+            else entry.value
+            for entry in before.entries
+        }
+        if {(entry.field, entry.key): entry.value for entry in now.entries} != expected:
+            return False
+        if (now.namespace, now.name, now.type) != (before.namespace, before.name, before.type):
+            return False
+    return True

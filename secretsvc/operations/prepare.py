@@ -1,0 +1,92 @@
+"""What may be done to a manifest in the clear before it is sealed or after it is opened."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+from secretsvc.errors import ManifestError
+from secretsvc.manifest import rules
+from secretsvc.manifest.reader import read
+from secretsvc.manifest.scalars import canonical, inside, literal_block
+from secretsvc.manifest.splice import Edit, apply, line_break, remove_member
+
+if TYPE_CHECKING:
+    from secretsvc.manifest.model import Entry, Manifest
+
+
+def encode_cleartext(data: bytes) -> bytes:
+    """Clear text under `data` becomes base64; what is tagged `!!binary` is base64 already. Raises ManifestError."""
+    manifest = read(data, allow_binary_tag=True)
+    edits = [
+        _replaced(manifest, entry, canonical(_encoded(entry), flow=entry.flow))
+        for secret in manifest.secrets
+        if not secret.envelope
+        for entry in secret.entries
+        if entry.field == "data"
+    ]
+    return manifest.encoded(apply(manifest.text, edits))
+
+
+def _encoded(entry: Entry) -> str:
+    if entry.scalar.tag:
+        return "".join(entry.value.split())
+    try:
+        return b64encode(entry.value.encode()).decode()
+    except UnicodeEncodeError:
+        raise ManifestError(f"{entry.path} holds half of a surrogate pair", line=entry.scalar.line) from None
+
+
+def decode_data(data: bytes) -> bytes:
+    """Values under `data` as the text that they encode, for people; bytes that are no text become `!!binary`.
+
+    `encode_cleartext` undoes it as data, not byte for byte. Raises ManifestError.
+    """
+    manifest = read(data)
+    edits = [
+        _replaced(manifest, entry, _decoded(manifest, entry))
+        for secret in manifest.secrets
+        if not secret.envelope
+        for entry in secret.entries
+        if entry.field == "data"
+    ]
+    return manifest.encoded(apply(manifest.text, edits))
+
+
+def _decoded(manifest: Manifest, entry: Entry) -> str:
+    try:
+        raw = rules.decode_base64(entry.value)
+    except ValueError:
+        raise ManifestError(f"{entry.path} is not base64", line=entry.scalar.line) from None
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        if manifest.is_json:
+            hint = "JSON has no way to show them; decrypt without --cleartext"
+            raise ManifestError(
+                f"{entry.path} holds bytes that are no text", hint=hint, line=entry.scalar.line
+            ) from None
+        return f"!!binary {b64encode(raw).decode()}"
+    block = None if entry.flow else literal_block(text, entry.column + 2, line_break(manifest.text))
+    return block or canonical(text, flow=entry.flow)
+
+
+def _replaced(manifest: Manifest, entry: Entry, scalar: str) -> Edit:
+    """The whole scalar, tag and quotes and header included, but not the line break after a block."""
+    if entry.scalar.style in ("|", ">") and not entry.scalar.tag:
+        return Edit(entry.scalar.start, inside(manifest.text, entry).end, scalar)
+    end = entry.scalar.end
+    if entry.scalar.style in ("|", ">"):
+        end -= len(manifest.text[:end]) - len(manifest.text[:end].rstrip("\r\n"))
+    return Edit(entry.scalar.start, end, scalar)
+
+
+def strip_last_applied(data: bytes) -> bytes:
+    """The manifest without annotations in which `kubectl apply` repeated the data."""
+    manifest = read(data)
+    edits = []
+    for secret in manifest.secrets:
+        found = rules.leaking_annotation(secret)
+        if found:
+            edits.append(remove_member(manifest.text, *found))
+    return manifest.encoded(apply(manifest.text, edits))

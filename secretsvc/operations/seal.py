@@ -1,0 +1,190 @@
+"""Sealing, and sealing anew: manifest in the clear, wholly or in part → sealed manifest."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.envelope import Dek, Payload
+from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError, NothingToSealError
+from secretsvc.formats import ksecret
+from secretsvc.formats.values import payload_of, value_of
+from secretsvc.keyref import Keyset, KeysetChange, keyset, split
+from secretsvc.manifest import rules
+from secretsvc.manifest.reader import read
+from secretsvc.manifest.scalars import inside
+from secretsvc.manifest.splice import Edit, append_member, apply, replace_member
+from secretsvc.operations.open import Opened, Place, Result, open_secret, opened_with, restore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.operations.keys import Keyring
+
+
+class Request(NamedTuple):
+    """What the caller wants. `default_keys` is asked only when a Secret gets its first keyset."""
+
+    change: KeysetChange
+    default_keys: Callable[[], Keyset]
+    scope: str
+    """`strict`, `namespace`, `any`; empty: strict for a new envelope, and as it was for an old one."""
+    created: str
+    """The time to write for a new DEK: UTC, RFC 3339, seconds."""
+
+
+class _Plan(NamedTuple):
+    """How one Secret is sealed."""
+
+    dek: Dek
+    envelope: ksecret.Envelope
+    before: Opened | None
+    """What it was opened to, where it was sealed already."""
+    known: Opened | None
+    """Whose tokens serve again where the payload is the same: a former self's or a parent's, under the same DEK."""
+
+
+def seal_manifest(data: bytes, request: Request, keyring: Keyring, parent: bytes = b"") -> Result:
+    """The manifest with every Secret that has values sealed; `parent` lends keyset, DEK and unchanged tokens.
+
+    Before it is returned it is opened again in memory, and must give the input byte for byte.
+    Raises NothingToSealError, AlreadySealedError, ManifestError, and what backends and opening raise.
+    """
+    manifest = read(data)
+    candidates = {index: secret for index, secret in enumerate(manifest.secrets) if secret.entries}
+    if not candidates:
+        raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
+    rules.check_text(manifest)
+    parents = _parents(parent, keyring)
+    plans = {}
+    for index, secret in candidates.items():
+        plan = _plan(secret, request, keyring, parents.get((secret.namespace, secret.name)))
+        if plan:
+            plans[index] = plan
+    if not plans:
+        raise AlreadySealedError("it is sealed already", hint="--key +REF or -REF changes its keyset")
+    edits = [edit for index, plan in plans.items() for edit in _edits(manifest, manifest.secrets[index], plan)]
+    sealed = manifest.encoded(apply(manifest.text, edits))
+    _prove(manifest, sealed, plans)
+    return Result(sealed, len(plans))
+
+
+def _parents(parent: bytes, keyring: Keyring) -> dict[tuple[str | None, str | None], Opened]:
+    if not parent:
+        return {}
+    return {
+        (secret.namespace, secret.name): open_secret(secret, keyring)
+        for secret in read(parent).secrets
+        if secret.envelope
+    }
+
+
+def _plan(secret: Secret, request: Request, keyring: Keyring, parent: Opened | None) -> _Plan | None:
+    """None where the Secret is sealed already and nothing about it is to change."""
+    if not secret.envelope:
+        rules.check_secret(secret)
+        return _planned(secret, request, keyring, None, parent)
+    current = ksecret.read(secret.envelope)
+    wanted = request.change.applied(_refs(current)) if any(request.change) else _refs(current)
+    in_clear = [entry for entry in secret.entries if not ksecret.is_token(entry)]
+    if not in_clear and wanted == _refs(current) and _bound(secret, request, current) == current.sealed_for:
+        return None
+    before = open_secret(secret, keyring, allow_clear=True)
+    rules.check_secret(secret._replace(entries=tuple(in_clear)))
+    return _planned(secret, request, keyring, before, before)
+
+
+def _refs(envelope: ksecret.Envelope) -> Keyset:
+    return keyset(split(ref) for ref in envelope.keys)
+
+
+def _bound(secret: Secret, request: Request, current: ksecret.Envelope | None) -> str:
+    if current and not request.scope:
+        return current.sealed_for
+    return ksecret.bind(secret, request.scope or "strict")
+
+
+def _planned(secret: Secret, request: Request, keyring: Keyring, before: Opened | None, known: Opened | None) -> _Plan:
+    current = known.envelope if known else None
+    held = _refs(current) if current else ()
+    wanted = _wanted(request, held)
+    sealed_for = _bound(secret, request, current)
+    if known and (set(held) - set(wanted) or sealed_for != known.envelope.sealed_for):
+        known = None  # who lost a key must not read what comes next: a new DEK, new tokens
+    dek = known.dek if known else Dek.new()
+    created = known.envelope.created if known else request.created
+    kept = known.envelope.keys if known else {}
+    context = ksecret.context(sealed_for)
+    keys = {
+        str(ref): kept.get(str(ref)) or b64encode(keyring.wrap(ref, dek.secret, context)).decode() for ref in wanted
+    }
+    seal = dek.seal(sealed_for, secret.type, created, list(keys))
+    return _Plan(dek, ksecret.Envelope(sealed_for, created, keys, seal), before, known)
+
+
+def _wanted(request: Request, held: Keyset) -> Keyset:
+    if not any(request.change):
+        return held or request.default_keys()
+    return request.change.applied(held if held or request.change.exact else request.default_keys())
+
+
+def _edits(manifest: Manifest, secret: Secret, plan: _Plan) -> Iterator[Edit]:
+    sealed_for = plan.envelope.sealed_for
+    for entry in secret.entries:
+        at = (entry.field, entry.key)
+        payload = plan.before.payloads.get(at) if plan.before else None
+        if payload is None:
+            payload = payload_of(manifest.text, entry)
+        token = _known_token(plan, at, payload) or plan.dek.seal_value(payload, sealed_for, *at)
+        if token != ksecret.token(entry):
+            place = inside(manifest.text, entry)
+            yield Edit(place.start, place.end, " " * place.indent + token)
+    if secret.envelope:
+        yield replace_member(
+            manifest.text, secret.root, secret.envelope, lambda layout: ksecret.render(plan.envelope, layout)
+        )
+    else:
+        yield append_member(manifest.text, secret.root, lambda layout: ksecret.render(plan.envelope, layout))
+
+
+def _known_token(plan: _Plan, at: Place, payload: Payload) -> str:
+    if plan.known and plan.known.payloads.get(at) == payload:
+        return plan.known.tokens[at]
+    return ""
+
+
+def _prove(manifest: Manifest, sealed: bytes, plans: dict[int, _Plan]) -> None:
+    """Opens what is about to be written and compares it with what came in. Raises ManifestError."""
+    result = read(sealed)
+    opened = {index: _reopened(result.secrets[index], plan) for index, plan in plans.items()}
+    before = {index: plan.before.payloads for index, plan in plans.items() if plan.before}
+    try:
+        if restore(result, opened) == restore(manifest, before):
+            return
+    except AlteredError:
+        pass
+    for index in plans:
+        for entry in manifest.secrets[index].entries:
+            if not ksecret.is_token(entry) and not _restorable(entry, opened[index][entry.field, entry.key]):
+                raise ManifestError(
+                    f"{entry.path} is written in a style that can't be restored exactly",
+                    hint="write it as a double-quoted value or a simple block",
+                    line=entry.scalar.line,
+                )
+    raise ManifestError(
+        "the manifest could not be restored byte for byte once sealed", hint="simplify the layout around its Secrets"
+    )
+
+
+def _reopened(secret: Secret, plan: _Plan) -> dict[Place, Payload]:
+    if not secret.envelope or ksecret.read(secret.envelope) != plan.envelope:
+        raise ManifestError("the envelope does not fit in where this Secret ends", line=secret.line)
+    return opened_with(plan.dek, secret, plan.envelope).payloads
+
+
+def _restorable(entry: Entry, payload: Payload) -> bool:
+    try:
+        return value_of(payload) == entry.value
+    except ValueError:
+        return False

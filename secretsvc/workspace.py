@@ -1,0 +1,163 @@
+"""Files: finding them, reading them with a memory of what was read, and writing them all or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import FileError, ManifestError, UsageError
+from secretsvc.manifest.reader import MAX_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SUFFIXES = (".yaml", ".yml", ".json")
+"""What files a walk through folders looks at."""
+
+
+class Item(NamedTuple):
+    """A file to work on. `named`: by the user, not found in a folder."""
+
+    path: str
+    named: bool
+
+
+class Snapshot(NamedTuple):
+    """A file's bytes, and what tells whether it is still the same file."""
+
+    path: str
+    data: bytes
+    mark: tuple[int, int, int, int]
+    """Device, inode, size in bytes, modification time in nanoseconds."""
+
+    def __repr__(self) -> str:
+        return f"Snapshot({self.path!r}, masked)"
+
+
+def discover(paths: Iterable[str], *, recursive: bool) -> Iterator[Item]:
+    """The files that the arguments mean, each folder's in the order of their names.
+
+    A folder needs `recursive`; in it `.git` and links that lead out of it are passed over. Raises UsageError.
+    """
+    for path in paths:
+        if path != "-" and os.path.isdir(path):
+            if not recursive:
+                raise UsageError("it is a folder", hint="add -r for all manifests in it", file=path)
+            yield from _walk(path)
+        else:
+            yield Item(path, True)
+
+
+def _walk(root: str) -> Iterator[Item]:
+    real_root = os.path.realpath(root)
+
+    def fail(error: OSError) -> None:
+        raise FileError(f"can't be listed: {error.strerror}", file=str(error.filename)) from error
+
+    for folder, folders, files in os.walk(root, onerror=fail):
+        folders[:] = sorted(name for name in folders if name != ".git")
+        for name in sorted(files):
+            path = os.path.join(folder, name)
+            if name.endswith(SUFFIXES) and _inside(path, real_root) and os.path.isfile(path):
+                yield Item(path, False)
+
+
+def _inside(path: str, real_root: str) -> bool:
+    return not os.path.islink(path) or os.path.realpath(path).startswith(os.path.join(real_root, ""))
+
+
+def read(path: str) -> Snapshot:
+    """A file's content. Raises FileError; ManifestError for one that is too large to be a manifest."""
+    try:
+        with open(path, "rb", buffering=0) as stream:
+            status = os.fstat(stream.fileno())
+            if stat.S_ISREG(status.st_mode) and status.st_size > MAX_BYTES:
+                raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=path)
+            data = stream.readall()
+    except OSError as error:
+        raise FileError(f"can't be read: {error.strerror}", file=path) from error
+    return Snapshot(path, data, _mark(status))
+
+
+def replace(snapshot: Snapshot, data: bytes) -> None:
+    """New content for a file that was read: a temporary file beside it, fsync, rename; owner and mode are kept.
+
+    A link stays a link. Raises FileError, and leaves the file as it was, where it changed since it was read.
+    """
+    path = os.path.realpath(snapshot.path)
+    try:
+        status = os.stat(path)
+        temporary = _temporary(path, data, status)
+        try:
+            if _mark(os.stat(path)) != snapshot.mark:
+                raise FileError(
+                    "changed while ksecret worked on it; it was left as it is", hint="run again", file=snapshot.path
+                )
+            os.rename(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _sync_folder(path)
+    except OSError as error:
+        raise FileError(f"can't be written: {error.strerror}", file=snapshot.path) from error
+
+
+def create(path: str, data: bytes, *, private: bool) -> None:
+    """An output file, made or replaced whole; `private` makes a new one its owner's only. Raises FileError."""
+    real = os.path.realpath(path)
+    try:
+        if os.path.exists(real) and not os.path.isfile(real):  # a device or a pipe has nothing to be replaced
+            with open(real, "wb", buffering=0) as stream:
+                stream.write(data)
+            return
+        temporary = _temporary(real, data, os.stat(real) if os.path.exists(real) else None)
+        try:
+            if not private and not os.path.exists(real):
+                os.chmod(temporary, 0o666 & ~_umask())
+            os.rename(temporary, real)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _sync_folder(real)
+    except OSError as error:
+        raise FileError(f"can't be written: {error.strerror}", file=path) from error
+
+
+def _temporary(path: str, data: bytes, like: os.stat_result | None) -> str:
+    """A synced file in the same folder with the content, and the owner and mode of `like`; 0600 without one."""
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.ksecret-{os.urandom(6).hex()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb", buffering=0) as stream:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[stream.write(rest) :]
+            if like:
+                if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(descriptor, like.st_uid, like.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
+            os.fsync(descriptor)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return temporary
+
+
+def _sync_folder(path: str) -> None:
+    descriptor = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _mark(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
