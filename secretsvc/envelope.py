@@ -10,9 +10,8 @@ from base64 import b64decode, b64encode
 from os import urandom
 from typing import NamedTuple
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.constant_time import bytes_eq
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -107,26 +106,27 @@ class Dek:
 
     def seal(self, sealed_for: str, type_: str, created: str, refs: list[str]) -> str:
         """`base64(HMAC-SHA256(K_seal, M))` over identity, type, time and KeyRefs (any order; they are sorted)."""
-        names = sorted(ref.encode() for ref in refs)
-        message = b"".join(
-            (
-                *map(_length_prefixed, (b"ksecret/v1 seal", sealed_for.encode(), type_.encode(), created.encode())),
-                len(names).to_bytes(4, "big"),
-                *map(_length_prefixed, names),
-            )
-        )
-        mac = HMAC(self._seal_key, SHA256())
-        mac.update(message)
-        return b64encode(mac.finalize()).decode()
+        return b64encode(self._mac(sealed_for, type_, created, refs).finalize()).decode()
 
     def check_seal(self, seal: str, sealed_for: str, type_: str, created: str, refs: list[str]) -> None:
-        """Compares in constant time, the text included. Raises AlteredError."""
-        expected = self.seal(sealed_for, type_, created, refs)
-        if not bytes_eq(expected.encode(), seal.encode()):
+        """Compares in constant time. Raises AlteredError."""
+        try:
+            self._mac(sealed_for, type_, created, refs).verify(decode_strict(seal))
+        except (ValueError, InvalidSignature):
             raise AlteredError(
                 "the seal does not fit: type, keys, created or sealedFor was altered",
                 hint="restore the file from Git",
-            )
+            ) from None
+
+    def _mac(self, sealed_for: str, type_: str, created: str, refs: list[str]) -> HMAC:
+        names = sorted(ref.encode() for ref in refs)
+        mac = HMAC(self._seal_key, SHA256())
+        for part in (b"ksecret/v1 seal", sealed_for.encode(), type_.encode(), created.encode()):
+            mac.update(_length_prefixed(part))
+        mac.update(len(names).to_bytes(4, "big"))
+        for name in names:
+            mac.update(_length_prefixed(name))
+        return mac
 
 
 def decode_strict(text: str) -> bytes:

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 
 
 def report(error: KsecretError, *, debug: bool = False) -> None:
-    """`ksecret: FILE[:LINE]: what is wrong`, then what to do on a line of its own."""
+    """`ksecret: FILE[:LINE]: [KEYREF:] what is wrong`, then what to do on a line of its own."""
     where = f"{error.where}: " if error.where else ""
-    print(f"ksecret: {where}{error.message}", file=sys.stderr)
+    key = f"{error.key_ref}: " if error.key_ref and error.key_ref not in error.message else ""
+    print(f"ksecret: {where}{key}{error.message}", file=sys.stderr)
     if error.hint:
         print(f"  {error.hint}", file=sys.stderr)
     if debug:

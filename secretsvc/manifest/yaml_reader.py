@@ -43,7 +43,7 @@ def read_documents(text: str) -> list[Node]:
 
 
 def refuse_odd_characters(text: str) -> None:
-    """Refuses what parsers disagree on: line breaks that only YAML 1.1 knows, and a second BOM. Raises ManifestError."""
+    """Refuses what parsers disagree on: line breaks of YAML 1.1 alone, and a second BOM. Raises ManifestError."""
     for character, name in _ODD.items():
         at = text.find(character)
         if at >= 0:

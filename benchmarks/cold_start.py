@@ -1,0 +1,80 @@
+"""How long one `ksecret decrypt` of a small Secret takes as a whole process, against Python itself, sops and gpg.
+
+`python -m benchmarks.cold_start [RUNS]`; exits 1 where a bar is missed. Needs the `dev` extra (sops) and gpg.
+Bars: age, at most 6 × `python -I -c pass` and at most 3.5 × `sops decrypt` of the same Secret;
+PGP, at most 2.5 × `gpg -d` of the wrapped DEK plus the cold start with age.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from base64 import b64decode
+from pathlib import Path
+
+import yaml
+
+from benchmarks.common import KSECRET, PYTHON, SOPS, Bench, verdict
+
+PGP_KEYS = {"rsa3072": ("rsa3072", "rsa3072"), "cv25519": ("ed25519", "cv25519")}
+"""Algorithms of the primary key and of its encryption subkey."""
+
+
+def main(runs: int) -> int:
+    """Measures, prints, and gives the exit code."""
+    with tempfile.TemporaryDirectory(prefix="ks") as name:
+        bench = Bench(Path(name))
+        ours, theirs, *for_pgp = bench.manifests(2 + len(PGP_KEYS))
+        bench.seal_with_ksecret(ours)
+        bench.seal_with_sops(theirs)
+        commands = {
+            "python": [PYTHON, "-I", "-c", "pass"],
+            "age": [KSECRET, "decrypt", str(ours)],
+            "sops": [SOPS, "decrypt", str(theirs)],
+        }
+        (bench.folder / "gnupg").mkdir(mode=0o700)
+        bench.environ["GNUPGHOME"] = str(bench.folder / "gnupg")
+        try:
+            for path, (algorithm, how) in zip(for_pgp, PGP_KEYS.items(), strict=True):
+                commands |= _pgp_commands(bench, path, algorithm, how)
+            medians = bench.medians(commands, runs)
+        finally:
+            subprocess.run(["gpgconf", "--kill", "all"], env=bench.environ, check=False)
+    return 0 if _report(medians) else 1
+
+
+def _pgp_commands(bench: Bench, manifest: Path, algorithm: str, how: tuple[str, str]) -> dict[str, list[str]]:
+    """Opening a PGP-sealed Secret, and opening its wrapped DEK by gpg alone, for a key of that algorithm."""
+    user = f"{algorithm} <{algorithm}@example.org>"
+    make = ["gpg", "--batch", "--pinentry-mode", "loopback", "--passphrase", ""]
+    bench.run([*make, "--quick-gen-key", user, how[0], "sign", "0"])
+    listed = bench.run(["gpg", "--list-keys", "--with-colons", user]).decode()
+    fingerprint = next(line.split(":")[9] for line in listed.splitlines() if line.startswith("fpr"))
+    bench.run([*make, "--quick-add-key", fingerprint, how[1], "encr", "0"])
+    bench.seal_with_ksecret(manifest, key=f"pgp:{fingerprint}")
+    (wrapped,) = yaml.safe_load(manifest.read_text())["ksecret"]["keys"].values()
+    message = manifest.with_suffix(".gpg")
+    message.write_bytes(b64decode(wrapped))
+    return {
+        algorithm: [KSECRET, "decrypt", str(manifest)],
+        f"gpg {algorithm}": ["gpg", "--batch", "--quiet", "-d", str(message)],
+    }
+
+
+def _report(medians: dict[str, float]) -> bool:
+    for name, seconds in medians.items():
+        print(f"{name:12} {seconds * 1000:7.1f} ms (median)")
+    age = medians["age"]
+    held = [
+        verdict("age decrypt / python -I -c pass", age / medians["python"], 6),
+        verdict("age decrypt / sops decrypt", age / medians["sops"], 3.5),
+    ]
+    for algorithm in PGP_KEYS:
+        over = medians[algorithm] - age
+        held.append(verdict(f"({algorithm} decrypt - age decrypt) / gpg -d", over / medians[f"gpg {algorithm}"], 2.5))
+    return all(held)
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 21))

@@ -1,0 +1,99 @@
+"""What the benchmarks share: a folder with keys and manifests, and commands timed in turn as whole processes."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyrage
+
+BIN = Path(sys.executable).parent
+KSECRET = str(BIN / "ksecret")
+SOPS = str(BIN / "sops")
+PYTHON = sys.executable
+
+MANIFEST = """\
+apiVersion: v1
+kind: Secret
+metadata:
+  name: bench-{number}
+  namespace: prod
+type: Opaque
+data:
+  username: YWRtaW4=
+  password: bm90LWEtcmVhbC1wYXNzd29yZA==
+"""
+
+
+class Bench:
+    """A private folder, an age identity made for it, and the environment in which both tools find that identity."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        identity = pyrage.x25519.Identity.generate()
+        self.recipient = str(identity.to_public())
+        key_file = folder / "age.key"
+        key_file.write_text(f"{identity}\n")
+        clean = {name: text for name, text in os.environ.items() if not name.startswith(("KSECRET_", "SOPS_"))}
+        self.environ = clean | {
+            "HOME": str(folder),
+            "XDG_CONFIG_HOME": str(folder / "config"),
+            "KSECRET_AGE_KEY_FILE": str(key_file),
+            "SOPS_AGE_KEY_FILE": str(key_file),
+        }
+        # As an installed program has it. An editable install may run where Python keeps no bytecode.
+        package = Path(__file__).parent.parent / "secretsvc"
+        subprocess.run([PYTHON, "-m", "compileall", "-q", str(package)], check=True)
+
+    def manifests(self, count: int) -> list[Path]:
+        """Small Secrets in the clear, in a folder of their own."""
+        into = self.folder / f"plain-{count}"
+        into.mkdir()
+        paths = [into / f"secret-{number:04}.yaml" for number in range(count)]
+        for number, path in enumerate(paths):
+            path.write_text(MANIFEST.format(number=number))
+        return paths
+
+    def seal_with_ksecret(self, *paths: Path, key: str = "") -> None:
+        """Seals the files in place."""
+        self.run([KSECRET, "encrypt", "-i", "-k", key or f"age:{self.recipient}", *map(str, paths)])
+
+    def seal_with_sops(self, path: Path) -> None:
+        """Seals one file in place, the values only, as its users do for Secrets."""
+        self.run(
+            [SOPS, "encrypt", "-i", "--age", self.recipient, "--encrypted-regex", "^(data|stringData)$", str(path)]
+        )
+
+    def run(self, command: list[str]) -> bytes:
+        """A command's standard output. Raises CalledProcessError."""
+        return subprocess.run(
+            command, env=self.environ, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ).stdout
+
+    def seconds(self, command: list[str]) -> float:
+        """Wall time of one run of a command as a whole process."""
+        start = time.perf_counter()
+        self.run(command)
+        return time.perf_counter() - start
+
+    def medians(self, commands: dict[str, list[str]], runs: int) -> dict[str, float]:
+        """Median wall seconds of each command, run in turn so that a slow moment meets all alike."""
+        times: dict[str, list[float]] = {name: [] for name in commands}
+        for number in range(runs + 1):
+            for name, command in commands.items():
+                taken = self.seconds(command)
+                if number:  # the first round warms caches
+                    times[name].append(taken)
+        return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def verdict(name: str, figure: float, limit: float, *, at_least: bool = False) -> bool:
+    """Prints a figure against its bar and says whether it holds."""
+    holds = figure >= limit if at_least else figure <= limit
+    word = "at least" if at_least else "at most"
+    print(f"{name:52} {figure:7.2f}   ({word} {limit:g}: {'holds' if holds else 'MISSED'})")
+    return holds

@@ -1,0 +1,89 @@
+"""What a start imports, how long it takes, and that a built distribution holds everything."""
+
+from __future__ import annotations
+
+import os
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import secretsvc
+from benchmarks import bulk, cold_start
+from tests import vectors
+
+ROOT = Path(secretsvc.__file__).parent.parent
+HEAVY = {"boto3", "botocore", "google", "grpc", "fastapi", "starlette", "rich", "ruamel", "click", "gnupg"}
+NEEDLESS = {"dataclasses", "pathlib", "tempfile", "logging", "subprocess", "concurrent", "json", "importlib.metadata"}
+
+
+def modules_after(code: str, **environ: str) -> set[str]:
+    """The names of all modules that a fresh interpreter has loaded after running the code."""
+    program = f"import sys\n{code}\nsys.stderr.write('\\n'.join(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=dict(os.environ) | environ,
+        check=True,
+        text=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    return set(done.stderr.split("\n"))
+
+
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    new = modules_after("import secretsvc") - modules_after("pass")
+    assert new == {"secretsvc"}
+
+
+def test_a_decrypt_imports_what_it_needs_and_no_more() -> None:
+    sealed = vectors.FOLDER / "basic.sealed.yaml"
+    code = f"from secretsvc.cli.main import main\nassert main(['decrypt', {str(sealed)!r}]) == 0"
+    loaded = modules_after(code, KSECRET_AGE_KEY_FILE=str(vectors.FOLDER / "identity.txt"))
+    assert "secretsvc.operations.open" in loaded
+    assert not loaded & (HEAVY | NEEDLESS)
+    assert not {name for name in loaded if name.startswith(("secretsvc.operations.seal", "secretsvc.backends.gnupg"))}
+
+
+def test_the_version_costs_nothing() -> None:
+    loaded = modules_after("from secretsvc.cli.main import main\nassert main(['--version']) == 0")
+    assert not loaded & {"yaml", "cryptography", "pyrage", "argparse"}
+
+
+def test_the_bars_for_one_file_hold() -> None:
+    assert any(cold_start.main(runs=11) == 0 for _ in range(3)), "missed three times"
+
+
+def test_the_bar_for_a_thousand_files_holds() -> None:
+    assert any(bulk.main(files=1000, sops_runs=20) == 0 for _ in range(2)), "missed twice"
+
+
+def test_the_distributions_hold_every_module(tmp_path: Path) -> None:
+    """The sdist despite the links at the top (hatchling follows them), the wheel made from it, and every import."""
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    target = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    names = [module.name for module in pkgutil.walk_packages([str(ROOT / "secretsvc")], "secretsvc.")]
+    assert len(names) > 30
+    code = f"import importlib, secretsvc\nassert secretsvc.__file__.startswith({str(target)!r})\n"
+    code += f"for name in {names!r}: importlib.import_module(name)"
+    subprocess.run(
+        [sys.executable, "-c", code], env=dict(os.environ) | {"PYTHONPATH": str(target)}, cwd=tmp_path, check=True
+    )
+    assert (target / "bin" / "ksecret").exists()
+    assert (target / "bin" / "kubectl-ksecret").exists()
+
+
+def test_the_top_level_links_lead_to_the_rooms() -> None:
+    for room in ("backends", "api", "cli"):
+        assert (ROOT / room).resolve() == (ROOT / "secretsvc" / room).resolve()
+        assert (ROOT / room).is_symlink()
+
+
+def test_the_demo_runs() -> None:
+    done = subprocess.run([str(ROOT / "scripts" / "demo")], check=True, capture_output=True, text=True)
+    assert "byte for byte what was sealed" in done.stdout
+    assert "not-a-real-password" not in done.stdout
