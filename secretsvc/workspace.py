@@ -10,7 +10,7 @@ from secretsvc.errors import FileError, ManifestError, UsageError
 from secretsvc.manifest.reader import MAX_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """What files a walk through folders looks at."""
@@ -86,19 +86,15 @@ def replace(snapshot: Snapshot, data: bytes) -> None:
     A link stays a link. Raises FileError, and leaves the file as it was, where it changed since it was read.
     """
     path = os.path.realpath(snapshot.path)
+
+    def check_unchanged() -> None:
+        if _mark(os.stat(path)) != snapshot.mark:
+            raise FileError(
+                "changed while ksecret worked on it; it was left as it is", hint="run again", file=snapshot.path
+            )
+
     try:
-        status = os.stat(path)
-        temporary = _temporary(path, data, status)
-        try:
-            if _mark(os.stat(path)) != snapshot.mark:
-                raise FileError(
-                    "changed while ksecret worked on it; it was left as it is", hint="run again", file=snapshot.path
-                )
-            os.rename(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        _sync_folder(path)
+        _put(path, data, os.stat(path), check_unchanged)
     except OSError as error:
         raise FileError(f"can't be written: {error.strerror}", file=snapshot.path) from error
 
@@ -110,22 +106,16 @@ def create(path: str, data: bytes, *, private: bool) -> None:
         if os.path.exists(real) and not os.path.isfile(real):  # a device or a pipe has nothing to be replaced
             with open(real, "wb", buffering=0) as stream:
                 stream.write(data)
-            return
-        temporary = _temporary(real, data, os.stat(real) if os.path.exists(real) else None)
-        try:
-            if not private and not os.path.exists(real):
-                os.chmod(temporary, 0o666 & ~_umask())
-            os.rename(temporary, real)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        _sync_folder(real)
+        elif os.path.exists(real):
+            _put(real, data, os.stat(real))
+        else:
+            _put(real, data, 0o600 if private else 0o666 & ~_umask())
     except OSError as error:
         raise FileError(f"can't be written: {error.strerror}", file=path) from error
 
 
-def _temporary(path: str, data: bytes, like: os.stat_result | None) -> str:
-    """A synced file in the same folder with the content, and the owner and mode of `like`; 0600 without one."""
+def _put(path: str, data: bytes, like: os.stat_result | int, check: Callable[[], None] = lambda: None) -> None:
+    """The content under that path, whole or not at all. `like`: the file whose owner and mode it gets, or a mode."""
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.ksecret-{os.urandom(6).hex()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -134,19 +124,23 @@ def _temporary(path: str, data: bytes, like: os.stat_result | None) -> str:
             rest = memoryview(data)
             while rest:
                 rest = rest[stream.write(rest) :]
-            if like:
+            if isinstance(like, int):
+                os.fchmod(descriptor, like)
+            else:
                 if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
                     os.fchown(descriptor, like.st_uid, like.st_gid)
                 os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
             os.fsync(descriptor)
+        check()
+        os.rename(temporary, path)
     except BaseException:
         os.unlink(temporary)
         raise
-    return temporary
+    _sync_folder(folder)
 
 
-def _sync_folder(path: str) -> None:
-    descriptor = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
+def _sync_folder(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

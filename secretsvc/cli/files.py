@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc import workspace
 from secretsvc.cli.report import report, summary
 from secretsvc.errors import AlreadySealedError, KsecretError, NothingToSealError, NotSealedError, UsageError
+from secretsvc.manifest.reader import MAX_BYTES
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -57,7 +58,7 @@ class _Run:
 
     def _work(self, item: workspace.Item) -> None:
         if item.path == "-":
-            data, snapshot = sys.stdin.buffer.read(), None
+            data, snapshot = sys.stdin.buffer.read(MAX_BYTES + 1), None
         else:
             snapshot = workspace.read(item.path)
             data = snapshot.data
@@ -87,13 +88,12 @@ def each_file(job: Job, args: Namespace) -> int:
     if args.in_place:
         _end_tidily_on_sigterm()
     state = _Run(job, args)
-    several = False
-    for number, item in enumerate(workspace.discover(args.files, recursive=args.recursive)):
+    items = list(workspace.discover(args.files, recursive=args.recursive))
+    for item in items:
         state.one(item)
-        several = several or number > 0 or not item.named
     if state.outputs:
         _put_out(job, args.output, state)
-    if several:
+    if args.recursive or len(items) > 1:
         summary(state.counts)
     return state.worst
 
@@ -127,7 +127,7 @@ def _end_tidily_on_sigterm() -> None:
     """So that the temporary file beside a file in work is removed, as Ctrl-C does anyway."""
     import signal
 
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
+    def interrupt(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
 
     signal.signal(signal.SIGTERM, interrupt)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.report import printable
 from secretsvc.errors import NotSealedError
 from secretsvc.operations.inspect import Description, describe_manifest
 
@@ -50,7 +51,7 @@ def _as_json(one: Description, name: str) -> str:
 def _as_text(one: Description, name: str) -> str:
     title = f"{name}: {one.namespace + '/' if one.namespace else ''}{one.name or '(no name)'} ({one.type})"
     if not one.sealed:
-        return f"{title}: not sealed"
+        return printable(f"{title}: not sealed")
     lines = [
         title,
         f"  format       {one.format}",
@@ -60,7 +61,7 @@ def _as_text(one: Description, name: str) -> str:
         *(f"  {field:12} {', '.join(names)}" for field, names in one.entries.items() if names),
         *(f"  IN THE CLEAR {name}" for name in one.in_the_clear),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _age(days: int | None) -> str:

@@ -13,11 +13,16 @@ def report(error: KsecretError, *, debug: bool = False) -> None:
     """`ksecret: FILE[:LINE]: [KEYREF:] what is wrong`, then what to do on a line of its own."""
     where = f"{error.where}: " if error.where else ""
     key = f"{error.key_ref}: " if error.key_ref and error.key_ref not in error.message else ""
-    print(f"ksecret: {where}{key}{error.message}", file=sys.stderr)
+    print(printable(f"ksecret: {where}{key}{error.message}"), file=sys.stderr)
     if error.hint:
-        print(f"  {error.hint}", file=sys.stderr)
+        print(printable(f"  {error.hint}"), file=sys.stderr)
     if debug:
         _traceback(error)
+
+
+def printable(text: str) -> str:
+    """One line that a terminal only shows: names in manifests and of files may hold control sequences."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _traceback(error: BaseException) -> None:

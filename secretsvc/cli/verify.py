@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.report import printable
 from secretsvc.errors import AlteredError
 from secretsvc.operations.open import open_manifest
 
@@ -36,6 +37,6 @@ def run(args: Namespace) -> int:
         except AlteredError as error:
             error.exit_code = 1
             raise
-        print(f"{name}: {count} sealed, all sound")
+        print(printable(f"{name}: {count} sealed, all sound"))
 
     return each_file(Job(operation, "verified", private=True, marker=b"ksecret"), args)
