@@ -9,11 +9,14 @@ import shutil
 import subprocess
 from base64 import b64encode
 from itertools import product
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from secretsvc.manifest.plain import is_string
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on this machine")
 

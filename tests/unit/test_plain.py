@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 import pytest
 
 from secretsvc.manifest.plain import is_string
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WORDS = """
     ~ null Null NULL y Y yes Yes YES on On ON true True TRUE n N no No NO off Off OFF false False FALSE

@@ -1,0 +1,232 @@
+"""PGP keys as KEKs, by the gpg that is installed here, with its keyring and its agent.
+
+gpg is called directly: the python-gnupg package takes longer to import than gpg takes to decrypt.
+docs/backends/gnupg.md has the figures, and what an operator should know.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock
+from typing import TYPE_CHECKING
+
+from secretsvc.backends import gnupg_run, gnupg_status
+from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, UsageError
+from secretsvc.keyref import KeyRef
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from secretsvc.backends.base import Settings
+    from secretsvc.backends.gnupg_run import Answer
+
+SCHEME = "pgp"
+DEK_BYTES = 32
+MAX_WRAPPED_BYTES = 64 * 1024
+"""A DEK wrapped and signed takes 1,200 bytes with keys of 4,096 bits, 1,700 as armoured text."""
+
+_LIMIT = 60.0
+_LIMIT_WITH_PERSON = 300.0
+"""Seconds for one run of gpg, without and with somebody who may be asked for a passphrase."""
+
+# The user named the exact key, so the web of trust has no say; and nothing is fetched from anywhere.
+_ALWAYS = ("--trust-model", "always", "--no-auto-key-locate", "--no-auto-key-retrieve", "--disable-dirmngr")
+
+_DECRYPT = ("--max-output", "1024", "--output", "-", "--decrypt")
+
+# Undoes what gpg.conf may say about whom messages go to and what they look like.
+_ENCRYPT = (
+    *("--no-encrypt-to", "--no-groups", "--no-default-recipient", "--no-throw-keyids"),
+    *("--no-armor", "--no-textmode", "-z", "0", "--default-sig-expire", "0", "--output", "-", "--encrypt"),
+)
+
+
+def backend(settings: Settings) -> GnuPG:
+    """The backend for a run."""
+    return GnuPG(settings)
+
+
+class GnuPG:
+    """PGP keys, named by the fingerprint of a primary key, or of a subkey where exactly that one is meant.
+
+    Credentials: the keyring and gpg-agent of the user who runs this, in GNUPGHOME or `~/.gnupg`; smart cards as gpg
+    uses them. A passphrase comes from gpg-agent's cache, else from the run's settings (asked for at most once), else
+    from gpg's own pinentry. `keyring` stands in place of the default public keyring: own public keys must be in it
+    too, because gpg finds a secret key by its public half.
+    Permissions: to read and lock that folder, and to reach or start gpg-agent. What leaves the machine: nothing.
+    The encryption context is not bound here: OpenPGP has no place for it. The seal binds it all the same.
+    """
+
+    scheme = SCHEME
+
+    def __init__(self, settings: Settings) -> None:
+        # An agent that gpg starts keeps its environment for hours, where it can be read: none of our secrets in it.
+        self._environ = {name: value for name, value in settings.environ.items() if not name.startswith("KSECRET_")}
+        self._ask = settings.passphrase
+        self._keyring = settings.keyring
+        self._require_signature = settings.require_signature
+        self._lock = allocate_lock()
+        self._passphrase: bytes | None = None
+        self._asked = False
+        self._own_pinentry = False
+        self._signs = True
+        self._program = ""
+        self._recipients: dict[KeyRef, gnupg_status.Recipient] = {}
+        self._owners: dict[KeyRef, str] = {}
+
+    def parse(self, text: str) -> KeyRef:
+        """A full fingerprint: 40 hex digits, or 64 of a version 5 key, in upper case; spaces and `0x` are dropped.
+
+        `default` is the caller's own key; only that word starts gpg. Raises KeyRefError.
+        """
+        if text.strip() == "default":
+            return self.default_ref()
+        digits = "".join(text.split()).upper().removeprefix("0X")
+        if len(digits) not in (40, 64) or not set(digits) <= set("0123456789ABCDEF"):
+            raise KeyRefError(
+                "a PGP key is named by its full fingerprint, 40 hex digits (no key id, no e-mail address)",
+                hint="`gpg --list-keys --fingerprint NAME` shows it",
+            )
+        return KeyRef(SCHEME, digits)
+
+    def default_ref(self) -> KeyRef:
+        """The key that gpg takes as the caller's own: `default-key` of gpg.conf, else the first that can be used.
+
+        Raises KeyRefError where there is none, and as `wrap`.
+        """
+        # No listing tells gpg's choice; encrypting nothing to oneself does, by the last key that it considered.
+        own = ("--default-recipient-self", "--no-encrypt-to", "--no-groups", "--output", "-", "--encrypt")
+        answer = self._run([*self._common(), *own])
+        considered = answer.words("KEY_CONSIDERED")
+        if not (answer.has("END_ENCRYPTION") and considered):
+            raise KeyRefError(
+                "no secret PGP key here can be the default",
+                hint="make one with `gpg --quick-gen-key`, or name a key: pgp:FINGERPRINT",
+            )
+        return KeyRef(SCHEME, considered[-1][0])
+
+    def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
+        """A binary OpenPGP message to that key and no other, signed with the caller's key where there is one.
+
+        Raises KeyRefError for a key that is unknown, expired, revoked, disabled or can't encrypt; BackendError where
+        gpg fails, where the signing key can't be unlocked, and where a signature is required but nobody can sign.
+        """
+        to = self._recipient(ref)
+        arguments = [*self._common(), *_ENCRYPT, "--recipient", to.word]
+        answer = self._secret([*arguments, "--sign"], dek) if self._signs else None
+        if answer is None or gnupg_status.has_no_signer(answer):
+            if self._require_signature:
+                raise BackendError(
+                    "a signature is required, and there is no secret PGP key here that can sign",
+                    hint="make one with `gpg --quick-gen-key`, or lift requireSignature in .ksecret.yaml",
+                )
+            self._signs = False
+            answer = self._run(arguments, dek)
+        if not answer.has("END_ENCRYPTION") or answer.has("FAILURE") or (self._signs and not answer.has("SIG_CREATED")):
+            raise gnupg_status.not_encrypted(answer)
+        if gnupg_status.addressee(answer.output) not in to.key_ids:
+            raise BackendError(
+                "gpg made a message that is not to exactly that key, or lacks integrity protection",
+                hint="check gpg.conf for `recipient`, `hidden-recipient`, `rfc2440`",
+            )
+        return answer.output
+
+    def unwrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        """The DEK, 32 bytes, of an OpenPGP message, binary or armoured, to any secret key that is here.
+
+        Raises KeyNotHeldError where none of its keys is here; AlteredError for a message that was altered, has no
+        integrity protection, has a bad or expired signature, is not 32 bytes, or lacks a good signature where one is
+        required; BackendError for a locked key, a wrong passphrase, an agent that fails.
+        """
+        if len(wrapped) > MAX_WRAPPED_BYTES:
+            raise AlteredError("its wrapped data key is too long", hint=gnupg_status.RESTORE_HINT)
+        answer = self._secret([*self._common(), *_DECRYPT], wrapped)
+        if answer.has("NO_SECKEY") and not answer.has("DECRYPTION_OKAY") and not answer.error_code("pkdecrypt_failed"):
+            raise self._not_held(ref)
+        gnupg_status.check_opened(answer)
+        if len(answer.output) != DEK_BYTES:
+            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=gnupg_status.RESTORE_HINT)
+        reason = gnupg_status.unsigned_because(answer) if self._require_signature else ""
+        if reason:
+            raise AlteredError(
+                f"a signature is required on its wrapped data key: {reason}",
+                hint=gnupg_status.SIGN_HINT,
+            )
+        return answer.output
+
+    def describe(self, ref: KeyRef) -> str:
+        """The user id of the key's owner, `Alice <alice@example.org>`; "" where it is not known. Never fails."""
+        if ref not in self._owners:
+            try:
+                self._owners[ref] = gnupg_status.owner(self._listing("--list-keys", ref).output)
+            except (BackendError, UsageError):
+                return ""
+        return self._owners[ref]
+
+    def _recipient(self, ref: KeyRef) -> gnupg_status.Recipient:
+        """How to encrypt to a key, looked up once a run. Raises KeyRefError."""
+        if ref not in self._recipients:
+            keys = gnupg_status.listed_keys(self._listing("--list-keys", ref).output)
+            self._recipients[ref] = gnupg_status.recipient(ref, keys)
+        return self._recipients[ref]
+
+    def _not_held(self, ref: KeyRef) -> KeyNotHeldError | BackendError:
+        """The error for a message that gpg found no secret key for: it says the same where its agent is broken."""
+        code = self._listing("--list-secret-keys", ref).error_code("keylist.getkey")
+        if code not in (0, 9, 17):  # neither held, nor unknown, nor without its secret half
+            return gnupg_status.failure(code, "decrypt")
+        hint = "`gpg --list-secret-keys` shows the keys that are"
+        if self._keyring:
+            hint += "; your own public key must be in the keyring given by --keyring too"
+        return KeyNotHeldError("its secret PGP key is not on this machine", hint=hint)
+
+    def _listing(self, command: str, ref: KeyRef) -> Answer:
+        return self._run([*self._common(), "--with-colons", command, ref.id])
+
+    def _common(self) -> list[str]:
+        """The arguments of every call. Raises UsageError for a keyring that is not there: gpg would make it."""
+        if not self._keyring:
+            return [*_ALWAYS]
+        home = self._environ.get("GNUPGHOME") or os.path.join(self._environ.get("HOME", ""), ".gnupg")
+        path = self._keyring if os.sep in self._keyring else os.path.join(home, self._keyring)
+        if not os.path.isfile(os.path.expanduser(path)):
+            raise UsageError(f"the keyring {self._keyring} does not exist")
+        return [*_ALWAYS, "--no-default-keyring", "--keyring", self._keyring]
+
+    def _secret(self, arguments: Sequence[str], data: bytes) -> Answer:
+        """Gpg with a secret key: its passphrase by the settings' callable, else by gpg's own pinentry."""
+        if not self._own_pinentry:
+            try:
+                answer = self._run(arguments, data, ask=True)
+                if not answer.error_code("set_pinentry_mode"):
+                    return answer
+            except gnupg_run.NoPassphraseError:
+                pass
+            self._own_pinentry = True
+        self._environ = {**self._environ, **_terminal(self._environ)}
+        with_person = any(self._environ.get(name) for name in ("GPG_TTY", "DISPLAY", "WAYLAND_DISPLAY"))
+        return self._run(arguments, data, limit=_LIMIT_WITH_PERSON if with_person else _LIMIT)
+
+    def _run(self, arguments: Sequence[str], data: bytes = b"", *, ask: bool = False, limit: float = 0) -> Answer:
+        self._program = self._program or gnupg_run.find(self._environ)
+        asker = self._passphrase_once if ask else None
+        return gnupg_run.run(
+            self._program, arguments, environ=self._environ, limit=limit or _LIMIT, data=data, passphrase=asker
+        )
+
+    def _passphrase_once(self) -> bytes | None:
+        """The passphrase by the settings' callable, which is called once in a run, whatever it gives."""
+        with self._lock:
+            if not self._asked:
+                self._passphrase = self._ask(SCHEME)
+                self._asked = True
+            return self._passphrase
+
+
+def _terminal(environ: Mapping[str, str]) -> dict[str, str]:
+    """GPG_TTY, where it is not set: gpg can't find the terminal for its pinentry by itself when its input is a pipe."""
+    if not environ.get("GPG_TTY"):
+        for descriptor in (0, 1, 2):
+            if os.isatty(descriptor):
+                return {"GPG_TTY": os.ttyname(descriptor)}
+    return {}
