@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import FileError, ManifestError, UsageError
@@ -11,6 +12,7 @@ from secretsvc.manifest.reader import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import FileIO
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """What files a walk through folders looks at."""
@@ -35,25 +37,30 @@ class Snapshot(NamedTuple):
         return f"Snapshot({self.path!r}, masked)"
 
 
-def discover(paths: Iterable[str], *, recursive: bool) -> Iterator[Item]:
+def _raise(error: FileError) -> None:
+    raise error
+
+
+def discover(paths: Iterable[str], *, recursive: bool, failed: Callable[[FileError], None] = _raise) -> Iterator[Item]:
     """The files that the arguments mean, each folder's in the order of their names.
 
-    A folder needs `recursive`; in it `.git` and links that lead out of it are passed over. Raises UsageError.
+    A folder needs `recursive`; in it `.git` and links that lead out of it are passed over, and one that can't be
+    listed is told to `failed`. Raises UsageError, and FileError where nobody takes it.
     """
     for path in paths:
         if path != "-" and os.path.isdir(path):
             if not recursive:
                 raise UsageError("it is a folder", hint="add -r for all manifests in it", file=path)
-            yield from _walk(path)
+            yield from _walk(path, failed)
         else:
             yield Item(path, True)
 
 
-def _walk(root: str) -> Iterator[Item]:
+def _walk(root: str, failed: Callable[[FileError], None]) -> Iterator[Item]:
     real_root = os.path.realpath(root)
 
     def fail(error: OSError) -> None:
-        raise FileError(f"can't be listed: {error.strerror}", file=str(error.filename)) from error
+        failed(FileError(f"can't be listed: {error.strerror}", file=str(error.filename)))
 
     for folder, folders, files in os.walk(root, onerror=fail):
         folders[:] = sorted(name for name in folders if name != ".git")
@@ -116,27 +123,45 @@ def create(path: str, data: bytes, *, private: bool) -> None:
 
 def _put(path: str, data: bytes, like: os.stat_result | int, check: Callable[[], None] = lambda: None) -> None:
     """The content under that path, whole or not at all. `like`: the file whose owner and mode it gets, or a mode."""
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.ksecret-{os.urandom(6).hex()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    folder = os.path.dirname(path)
+    temporary = os.path.join(folder, f".ksecret-{os.urandom(8).hex()}")
+    with _undisturbed():
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb", buffering=0) as stream:
+                _fill(stream, data, like)
+            check()
+            os.rename(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _sync_folder(folder)
+
+
+def _fill(stream: FileIO, data: bytes, like: os.stat_result | int) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[stream.write(rest) :]
+    descriptor = stream.fileno()
+    if isinstance(like, int):
+        os.fchmod(descriptor, like)
+    else:
+        if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
+            os.fchown(descriptor, like.st_uid, like.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
+    os.fsync(descriptor)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait until the file is done, so that they never leave a temporary one behind."""
+    from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, SIGTERM, pthread_sigmask
+
+    before = pthread_sigmask(SIG_BLOCK, (SIGINT, SIGTERM))
     try:
-        with os.fdopen(descriptor, "wb", buffering=0) as stream:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[stream.write(rest) :]
-            if isinstance(like, int):
-                os.fchmod(descriptor, like)
-            else:
-                if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(descriptor, like.st_uid, like.st_gid)
-                os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
-            os.fsync(descriptor)
-        check()
-        os.rename(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    _sync_folder(folder)
+        yield
+    finally:
+        pthread_sigmask(SIG_SETMASK, before)
 
 
 def _sync_folder(folder: str) -> None:

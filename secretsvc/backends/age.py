@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from _thread import allocate_lock
 from typing import TYPE_CHECKING, TypeAlias
 
 import pyrage
@@ -51,8 +52,10 @@ class Age:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._identities: list[Identity] | None = None
-        self._failure: BackendError | None = None
+        self._lock = allocate_lock()
+        self._sources: list[_Source] | None = None
+        self._in_clear: list[Identity] = []
+        self._unlocked: list[Identity] | BackendError | None = None
 
     def parse(self, text: str) -> KeyRef:
         """An age recipient, or an SSH public key without its comment. Raises KeyRefError."""
@@ -74,16 +77,19 @@ class Age:
             raise BackendError("age could not encrypt to it", key_ref=str(ref)) from None
 
     def unwrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
-        """The DEK, by whichever identity opens it. Raises KeyNotHeldError, AlteredError, BackendError."""
-        identities = self._all_identities()
-        if not identities:
-            raise KeyNotHeldError("no age identity is at hand", hint=_FIND_HINT)
-        try:
-            return bytes(pyrage.decrypt(wrapped, identities))
-        except pyrage.DecryptError as error:
-            if "No matching keys" in str(error):
-                raise KeyNotHeldError("none of the age identities at hand opens it", hint=_FIND_HINT) from None
-            raise AlteredError("its wrapped data key was altered", hint="restore the file from Git") from None
+        """The DEK, by whichever identity opens it; a passphrase is asked for only where no other one does.
+
+        Raises KeyNotHeldError, AlteredError, BackendError.
+        """
+        with self._lock:
+            sources = self._read()
+        dek = _opened(wrapped, self._in_clear)
+        if dek is None and any(source.locked for source in sources):
+            dek = _opened(wrapped, self._unlock(sources))
+        if dek is None:
+            found = "none of the age identities at hand opens it" if sources else "no age identity is at hand"
+            raise KeyNotHeldError(found, hint=_FIND_HINT)
+        return dek
 
     def describe(self, ref: KeyRef) -> str:
         """Nothing: an age recipient carries no name."""
@@ -94,83 +100,112 @@ class Age:
         path = default_identity_path(self._settings.environ)
         if not os.path.exists(path):
             return None
-        for identity in self._from_file(path):
+        for identity in self._identities(_from_file(path)):
             if isinstance(identity, pyrage.x25519.Identity):
                 return KeyRef(SCHEME, str(identity.to_public()))
         return None
 
-    def _all_identities(self) -> list[Identity]:
-        """Every identity that this run can use, read once; a failure is kept, so that no passphrase is asked twice."""
-        if self._failure:
-            raise self._failure
-        if self._identities is None:
-            try:
-                self._identities = self._load()
-            except BackendError as error:
-                self._failure = error
-                raise
-        return self._identities
+    def _read(self) -> list[_Source]:
+        """Every source of identities, read once; those that need no passphrase are parsed."""
+        if self._sources is None:
+            environ = self._settings.environ
+            sources = []
+            if environ.get("KSECRET_AGE_KEY"):
+                sources.append(_Source("KSECRET_AGE_KEY", environ["KSECRET_AGE_KEY"].encode()))
+            if environ.get("KSECRET_AGE_KEY_FILE"):
+                sources.append(_from_file(environ["KSECRET_AGE_KEY_FILE"]))
+            if os.path.exists(default_identity_path(environ)):
+                sources.append(_from_file(default_identity_path(environ)))
+            self._in_clear = [
+                identity for source in sources if not source.locked for identity in self._identities(source)
+            ]
+            self._sources = sources
+        return self._sources
 
-    def _load(self) -> list[Identity]:
-        environ = self._settings.environ
-        found: list[Identity] = []
-        if environ.get("KSECRET_AGE_KEY"):
-            found += self._from_bytes(environ["KSECRET_AGE_KEY"].encode(), "KSECRET_AGE_KEY")
-        if environ.get("KSECRET_AGE_KEY_FILE"):
-            found += self._from_file(environ["KSECRET_AGE_KEY_FILE"])
-        default = default_identity_path(environ)
-        if os.path.exists(default):
-            found += self._from_file(default)
-        return found
+    def _unlock(self, sources: list[_Source]) -> list[Identity]:
+        """The identities behind passphrases, asked for once; a failure is kept, and raised again."""
+        with self._lock:
+            if self._unlocked is None:
+                try:
+                    self._unlocked = [
+                        identity for source in sources if source.locked for identity in self._identities(source)
+                    ]
+                except BackendError as error:
+                    self._unlocked = error
+            if isinstance(self._unlocked, BackendError):
+                raise self._unlocked
+            return self._unlocked
 
-    def _from_file(self, path: str) -> list[Identity]:
+    def _identities(self, source: _Source) -> list[Identity]:
+        data = self._without_passphrase(source) if source.locked else source.data
         try:
-            with open(path, "rb") as stream:
-                data = stream.read(MAX_IDENTITY_BYTES + 1)
-        except OSError as error:
-            raise BackendError(
-                f"the age identity file {path} can't be read: {error.strerror}", hint="check its path and permissions"
-            ) from error
-        if len(data) > MAX_IDENTITY_BYTES:
-            raise BackendError(f"{path} is no age identity file: it is too large")
-        return self._from_bytes(data, path)
-
-    def _from_bytes(self, data: bytes, source: str) -> list[Identity]:
-        if data.startswith(_ENCRYPTED):
-            data = self._unlocked(data, source)
-        if data.startswith(_SSH):
-            return [self._ssh_identity(data, source)]
-        found: list[Identity] = []
-        for line in data.decode("utf-8", "replace").splitlines():
-            word = line.strip()
-            if word and not word.startswith("#"):
-                found.append(_identity(word, source))
-        return found
-
-    def _unlocked(self, data: bytes, source: str) -> bytes:
-        passphrase = self._passphrase(source)
-        try:
-            return bytes(pyrage.passphrase.decrypt(data, passphrase.decode()))
-        except (pyrage.DecryptError, UnicodeDecodeError):
-            raise BackendError(f"the passphrase does not open the age identity in {source}") from None
-
-    def _ssh_identity(self, data: bytes, source: str) -> Identity:
-        try:
-            return pyrage.ssh.Identity.from_buffer(data)
-        except pyrage.IdentityError as error:
-            if "decrypted first" not in str(error):
+            if data.startswith(_SSH):
+                return [pyrage.ssh.Identity.from_buffer(data)]
+            words = (line.strip() for line in data.decode("utf-8", "replace").splitlines())
+            return [pyrage.x25519.Identity.from_str(word) for word in words if word and not word.startswith("#")]
+        except pyrage.IdentityError:
+            if data.startswith(_SSH):
                 hint = "ed25519 and RSA keys in OpenSSH's or PEM form are"
-                raise BackendError(f"the SSH key in {source} is not one that age can use", hint=hint) from None
-        return pyrage.ssh.Identity.from_buffer(_decrypted_ssh_key(data, self._passphrase(source), source))
+                raise BackendError(f"the SSH key in {source.name} is not one that age can use", hint=hint) from None
+            hint = f"a line starts with {_IDENTITY} (plugins are not supported), or the file is an SSH private key"
+            raise BackendError(f"{source.name} holds a line that is not an age identity", hint=hint) from None
 
-    def _passphrase(self, source: str) -> bytes:
-        passphrase = self._settings.passphrase(f"age identity {source}")
+    def _without_passphrase(self, source: _Source) -> bytes:
+        passphrase = self._settings.passphrase(f"age identity {source.name}")
         if passphrase is None:
             raise BackendError(
-                f"the age identity in {source} is protected by a passphrase, and there is nobody to ask",
+                f"the age identity in {source.name} is protected by a passphrase, and there is nobody to ask",
                 hint="give the passphrase with --passphrase-file, or run on a terminal",
             )
-        return passphrase
+        try:
+            if source.data.startswith(_ENCRYPTED):
+                return bytes(pyrage.passphrase.decrypt(source.data, passphrase.decode()))
+            return _decrypted_ssh_key(source.data, passphrase)
+        except (pyrage.DecryptError, ValueError):
+            kind = "SSH key" if source.data.startswith(_SSH) else "age identity"
+            raise BackendError(f"the passphrase does not open the {kind} in {source.name}") from None
+
+
+class _Source:
+    """Where identities come from: a file's path or a variable's name, and what it holds."""
+
+    def __init__(self, name: str, data: bytes) -> None:
+        self.name = name
+        self.data = data
+        self.locked = data.startswith(_ENCRYPTED) or (data.startswith(_SSH) and _needs_passphrase(data))
+
+
+def _needs_passphrase(ssh_key: bytes) -> bool:
+    try:
+        pyrage.ssh.Identity.from_buffer(ssh_key)
+    except pyrage.IdentityError as error:
+        return "decrypted first" in str(error)
+    return False
+
+
+def _from_file(path: str) -> _Source:
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(MAX_IDENTITY_BYTES + 1)
+    except OSError as error:
+        raise BackendError(
+            f"the age identity file {path} can't be read: {error.strerror}", hint="check its path and permissions"
+        ) from error
+    if len(data) > MAX_IDENTITY_BYTES:
+        raise BackendError(f"{path} is no age identity file: it is too large")
+    return _Source(path, data)
+
+
+def _opened(wrapped: bytes, identities: list[Identity]) -> bytes | None:
+    """What the first fitting identity makes of it; None where none fits. Raises AlteredError."""
+    if not identities:
+        return None
+    try:
+        return bytes(pyrage.decrypt(wrapped, identities))
+    except pyrage.DecryptError as error:
+        if "No matching keys" in str(error):
+            return None
+        raise AlteredError("its wrapped data key was altered", hint="restore the file from Git") from None
 
 
 def _recipient(text: str) -> pyrage.x25519.Recipient | pyrage.ssh.Recipient:
@@ -184,15 +219,8 @@ def _recipient(text: str) -> pyrage.x25519.Recipient | pyrage.ssh.Recipient:
         ) from None
 
 
-def _identity(word: str, source: str) -> Identity:
-    try:
-        return pyrage.x25519.Identity.from_str(word)
-    except pyrage.IdentityError:
-        hint = f"a line starts with {_IDENTITY} (plugins are not supported), or the file is an SSH private key"
-        raise BackendError(f"{source} holds a line that is not an age identity", hint=hint) from None
-
-
-def _decrypted_ssh_key(data: bytes, passphrase: bytes, source: str) -> bytes:
+def _decrypted_ssh_key(data: bytes, passphrase: bytes) -> bytes:
+    """The same OpenSSH key without its passphrase, in memory. Raises ValueError where the passphrase is wrong."""
     from cryptography.hazmat.primitives.serialization import (  # only for a protected SSH key
         Encoding,
         NoEncryption,
@@ -200,8 +228,5 @@ def _decrypted_ssh_key(data: bytes, passphrase: bytes, source: str) -> bytes:
         load_ssh_private_key,
     )
 
-    try:
-        key = load_ssh_private_key(data, passphrase)
-    except ValueError:
-        raise BackendError(f"the passphrase does not open the SSH key in {source}") from None
+    key = load_ssh_private_key(data, passphrase)
     return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())

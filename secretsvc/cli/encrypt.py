@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.files import Job, each_file
+from secretsvc.errors import KsecretError
 from secretsvc.keyref import parse_change
-from secretsvc.operations.seal import Request, seal_manifest
+from secretsvc.operations.seal import Parents, Request, open_parents, seal_manifest
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.operations.keys import Keyring
 
 EXAMPLES = """\
   ksecret encrypt secret.yaml                       print it sealed, to your own age identity
@@ -30,7 +32,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_files(parser)
     options.add_output(parser)
     parser.add_argument(
-        "-k", "--key", action="append", default=[], metavar="KEYREF", help="seal to it (repeat); +REF adds, -REF removes"
+        "-k", "--key", action="append", default=[], metavar="KEYREF", help="seal to it (repeat); +REF adds, -REF takes"
     )
     parser.add_argument("-x", "--cleartext", action="store_true", help="values under data are clear text")
     parser.add_argument("--parent", metavar="FILE", default="", help="take keyset, DEK and unchanged tokens from it")
@@ -51,7 +53,7 @@ def run(args: Namespace) -> int:
         args.scope,
         time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )
-    parent = _parent(args.parent)
+    parents = _parents(args.parent, keyring)
 
     def operation(data: bytes, _name: str) -> bytes:
         if args.cleartext or args.strip_last_applied:
@@ -59,14 +61,18 @@ def run(args: Namespace) -> int:
 
             data = encode_cleartext(data) if args.cleartext else data
             data = strip_last_applied(data) if args.strip_last_applied else data
-        return seal_manifest(data, request, keyring, parent).data
+        return seal_manifest(data, request, keyring, parents).data
 
     return each_file(Job(operation, "sealed", private=False, marker=b"Secret"), args)
 
 
-def _parent(path: str) -> bytes:
+def _parents(path: str, keyring: Keyring) -> Parents:
     if not path:
-        return b""
+        return {}
     from secretsvc import workspace
 
-    return workspace.read(path).data
+    try:
+        return open_parents(workspace.read(path).data, keyring)
+    except KsecretError as error:
+        error.file = path
+        raise

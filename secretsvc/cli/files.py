@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import workspace
 from secretsvc.cli.report import report, summary
-from secretsvc.errors import AlreadySealedError, KsecretError, NothingToSealError, NotSealedError, UsageError
+from secretsvc.errors import (
+    AlreadySealedError,
+    FileError,
+    KeyRefError,
+    KsecretError,
+    NothingToSealError,
+    NotSealedError,
+    UsageError,
+)
 from secretsvc.manifest.reader import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -18,6 +26,13 @@ if TYPE_CHECKING:
     """File's bytes and name → its new bytes, or None where there are none to write."""
 
 _NOTHING_TO_DO = (AlreadySealedError, NothingToSealError, NotSealedError)
+
+
+def _standard_input() -> bytes:
+    try:
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise FileError(f"can't be read: {error.strerror}") from error
 
 
 class Job(NamedTuple):
@@ -52,13 +67,13 @@ class _Run:
             else:
                 self.counts["unchanged"] += 1
         except KsecretError as error:
-            if isinstance(error, UsageError):  # would be said of every file
-                raise
+            if isinstance(error, UsageError) and not isinstance(error, KeyRefError):
+                raise  # would be said of every file
             self._fail(error, item)
 
     def _work(self, item: workspace.Item) -> None:
         if item.path == "-":
-            data, snapshot = sys.stdin.buffer.read(MAX_BYTES + 1), None
+            data, snapshot = _standard_input(), None
         else:
             snapshot = workspace.read(item.path)
             data = snapshot.data
@@ -74,6 +89,10 @@ class _Run:
 
     def _fail(self, error: KsecretError, item: workspace.Item) -> None:
         error.file = error.file or ("standard input" if item.path == "-" else item.path)
+        self.failed(error)
+
+    def failed(self, error: KsecretError) -> None:
+        """Tells of a failure and counts it."""
         report(error, debug=self.args.debug)
         self.counts["failed"] += 1
         self.worst = max(self.worst, error.exit_code)
@@ -88,7 +107,7 @@ def each_file(job: Job, args: Namespace) -> int:
     if args.in_place:
         _end_tidily_on_sigterm()
     state = _Run(job, args)
-    items = list(workspace.discover(args.files, recursive=args.recursive))
+    items = list(workspace.discover(args.files, recursive=args.recursive, failed=state.failed))
     for item in items:
         state.one(item)
     if state.outputs:
@@ -111,8 +130,7 @@ def _put_out(job: Job, output: str, state: _Run) -> None:
 def stream(texts: list[bytes]) -> bytes:
     """One text as it is; several as one YAML stream, with `---` between them where they do not bring it."""
     pieces = texts[:1]
-    for text in texts[1:]:
-        text = text.removeprefix(b"\xef\xbb\xbf")
+    for text in (text.removeprefix(b"\xef\xbb\xbf") for text in texts[1:]):
         if not pieces[-1].endswith((b"\n", b"\r")):
             pieces.append(b"\n")
         if text.startswith(b"%"):

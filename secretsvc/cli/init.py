@@ -6,8 +6,9 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from secretsvc.backends.age import default_identity_path
-from secretsvc.errors import FileError
+from secretsvc.backends.age import Age, default_identity_path
+from secretsvc.backends.base import Settings
+from secretsvc.errors import FileError, InputError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -28,12 +29,10 @@ def run(_args: Namespace) -> int:
     made = not os.path.exists(path)
     if made:
         _make(path)
-    from secretsvc.backends.base import Settings
-    from secretsvc.cli.options import default_keys
-    from secretsvc.backends.registry import Backends
-
-    environ_without_list = {name: text for name, text in os.environ.items() if name != "KSECRET_KEYS"}
-    (ref,) = default_keys(Backends(Settings(environ_without_list, lambda _what: None)))
+    ref = Age(Settings(os.environ, lambda _what: None)).default_ref()
+    if ref is None:
+        hint = "move it away, and run this again"
+        raise InputError("it holds no age identity that one could seal to", hint=hint, file=path)
     print(f"{'made' if made else 'found'} your age identity: {path}")
     print(f"your key, for others to seal to:  {ref}")
     print("next: ksecret encrypt -i secret.yaml")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -35,7 +36,8 @@ INTERRUPTED = 130
 
 def entry_point() -> NoReturn:
     """The console script. Leaves by `os._exit`, which spares a cold start the tearing down of every module."""
-    gc.set_threshold(100_000)  # nothing that a start allocates is garbage yet; looking for it is a twentieth of the time
+    _occupy_closed_streams()
+    gc.set_threshold(100_000)  # nothing is garbage yet; looking for it takes a twentieth of a start
     code = main(sys.argv[1:])
     try:
         sys.stdout.flush()
@@ -43,6 +45,16 @@ def entry_point() -> NoReturn:
     except OSError as error:
         code = code or _report_unwritten(error)
     os._exit(code)
+
+
+def _occupy_closed_streams() -> None:
+    """A closed standard stream becomes one that fails, so that no file that is opened later takes its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_WRONLY)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names may hold what the encoding lacks
 
 
 def main(words: list[str]) -> int:
@@ -97,7 +109,8 @@ def find(name: str) -> str:
     for command, about in COMMANDS.items():
         if name == command or name in about.aliases:
             return command
-    raise UsageError("unknown command" if name[:1] != "-" else "unknown option", hint="ksecret --help lists the commands")
+    kind = "option" if name.startswith("-") else "command"
+    raise UsageError(f"unknown {kind}", hint="ksecret --help lists the commands")
 
 
 def load(command: str) -> ModuleType:

@@ -38,8 +38,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """What argparse calls when it gives up."""
+        # argparse would print the word, and it may be a secret.
         if message.startswith("unrecognized"):
-            message = "a word too many"  # argparse would print it, and it may be a secret
+            message = "a word too many"
+        if ": invalid choice: " in message:
+            message = f"{message.partition(': invalid choice: ')[0]}: choose {message.rpartition('(choose ')[2][:-1]}"
         raise UsageError(message, hint=f"{self.prog} --help tells more")
 
     def _sorted(self, words: list[str]) -> list[str]:
@@ -73,6 +76,8 @@ class Parser(argparse.ArgumentParser):
             if not left:
                 self.error(f"option {name} needs a value")
             value = left.pop()
+        if value == "--":  # argparse would drop it
+            self.error(f"option {name} needs a value")
         return f"{action.option_strings[-1]}={value}"
 
     def _short_options(self, letters: str, left: list[str]) -> list[str]:

@@ -135,8 +135,8 @@ def is_token(entry: Entry) -> bool:
 
 
 def token(entry: Entry) -> str:
-    """The token, without the line break that a block scalar adds to it."""
-    return entry.value.rstrip("\n") if entry.scalar.style in ("|", ">") else entry.value
+    """The token, without the line break that a block scalar adds to it, and that a formatter may have kept."""
+    return entry.value.rstrip("\n")
 
 
 def bind(secret: Secret, scope: str) -> str:

@@ -16,18 +16,22 @@ def payload_of(text: str, entry: Entry) -> Payload:
     """What is sealed for an entry in the clear: the first of the forms 1, 2 and 0 that is exact."""
     place = inside(text, entry)
     source = text[place.start : place.end]
-    shell = place.shell
-    try:
-        return Payload(FORM_BASE64, shell, decode_strict(source))
-    except ValueError:
-        pass
     if place.shell[:1] in ("|", ">"):
-        body = dedented(source, place.indent)
-        if body is not None:
-            return Payload(FORM_BODY, shell, body.encode())
-        digit = place.shell.strip("|>+-")
-        if digit:  # the source keeps its indentation, so the digit must count from column 0 to mean the same
-            shell = shell.replace(digit, str(place.indent))
+        return _block_payload(source, place)
+    try:
+        return Payload(FORM_BASE64, place.shell, decode_strict(source))
+    except ValueError:
+        return Payload(FORM_TEXT, place.shell, source.encode())
+
+
+def _block_payload(source: str, place: Inside) -> Payload:
+    digit = place.shell.strip("|>+-")
+    # Without a digit, a body of blanks alone has no indentation that could be told from its text.
+    body = dedented(source, place.indent) if digit or source.strip() or not source.strip("\r\n") else None
+    if body is not None:
+        return Payload(FORM_BODY, place.shell, body.encode())
+    # The source keeps its indentation, so the digit must count from column 0 to mean the same.
+    shell = place.shell.replace(digit, str(place.indent)) if digit else place.shell
     return Payload(FORM_TEXT, shell, source.encode())
 
 
@@ -74,11 +78,12 @@ def _quoted_value(text: str, simple: bool) -> str:
 
 
 def _block_value(payload: Payload, text: str) -> str:
-    indicators = payload.shell
-    if payload.form == FORM_BODY:
-        kept = indicators.strip("0123456789|>")
-        return _parsed(f"k: {indicators[0]}2{kept}\n{indented(text, 2)}\n")
-    return _parsed(f"k: {indicators}\n{text}\n")
+    style, chomping = payload.shell[0], payload.shell.strip("0123456789|>")
+    column = 2 if payload.form == FORM_BODY else int(payload.shell.strip("|>+-") or 0)
+    body = indented(text, 2) if payload.form == FORM_BODY else text
+    # A digit counts from the parent and goes up to 9; content further right needs a parent further right.
+    parent = f"k:\n{' ' * (column - 9)}" if column > 9 else ""
+    return _parsed(f"{parent}k: {style}{min(column, 9) or ''}{chomping}\n{body}\n")
 
 
 def _parsed(text: str) -> str:
@@ -91,7 +96,7 @@ def _parsed(text: str) -> str:
         (node,) = read_documents(text)
     except ManifestError:
         raise ValueError("a value that does not parse") from None
-    if isinstance(node, Mapping):
+    while isinstance(node, Mapping):
         node = node.members[-1].value
     if not isinstance(node, Scalar):
         raise ValueError("a value that is no scalar")

@@ -45,8 +45,21 @@ class _Plan(NamedTuple):
     """Whose tokens serve again where the payload is the same: a former self's or a parent's, under the same DEK."""
 
 
-def seal_manifest(data: bytes, request: Request, keyring: Keyring, parent: bytes = b"") -> Result:
-    """The manifest with every Secret that has values sealed; `parent` lends keyset, DEK and unchanged tokens.
+Parents = dict[tuple[str | None, str | None], Opened]
+"""Opened Secrets by namespace and name."""
+
+
+def open_parents(data: bytes, keyring: Keyring) -> Parents:
+    """The sealed Secrets of a manifest, to seal others after. Raises what reading and opening raise."""
+    return {
+        (secret.namespace, secret.name): open_secret(secret, keyring)
+        for secret in read(data).secrets
+        if secret.envelope
+    }
+
+
+def seal_manifest(data: bytes, request: Request, keyring: Keyring, parents: Parents | None = None) -> Result:
+    """The manifest with every Secret that has values sealed; a parent lends keyset, DEK and unchanged tokens.
 
     Before it is returned it is opened again in memory, and must give the input byte for byte.
     Raises NothingToSealError, AlreadySealedError, ManifestError, and what backends and opening raise.
@@ -56,10 +69,9 @@ def seal_manifest(data: bytes, request: Request, keyring: Keyring, parent: bytes
     if not candidates:
         raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
     rules.check_text(manifest)
-    parents = _parents(parent, keyring)
     plans = {}
     for index, secret in candidates.items():
-        plan = _plan(secret, request, keyring, parents.get((secret.namespace, secret.name)))
+        plan = _plan(secret, request, keyring, (parents or {}).get((secret.namespace, secret.name)))
         if plan:
             plans[index] = plan
     if not plans:
@@ -68,16 +80,6 @@ def seal_manifest(data: bytes, request: Request, keyring: Keyring, parent: bytes
     sealed = manifest.encoded(apply(manifest.text, edits))
     _prove(manifest, sealed, plans)
     return Result(sealed, len(plans))
-
-
-def _parents(parent: bytes, keyring: Keyring) -> dict[tuple[str | None, str | None], Opened]:
-    if not parent:
-        return {}
-    return {
-        (secret.namespace, secret.name): open_secret(secret, keyring)
-        for secret in read(parent).secrets
-        if secret.envelope
-    }
 
 
 def _plan(secret: Secret, request: Request, keyring: Keyring, parent: Opened | None) -> _Plan | None:

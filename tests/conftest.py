@@ -1,0 +1,26 @@
+"""Hypothesis profiles and fixtures for every folder."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support import Lock, new_lock
+
+_SLOW_TO_DRAW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+
+settings.register_profile(
+    "ci", max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=_SLOW_TO_DRAW
+)
+settings.register_profile(
+    "nightly", max_examples=2000, deadline=None, database=None, suppress_health_check=_SLOW_TO_DRAW, print_blob=True
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture
+def lock() -> Lock:
+    """A new age identity and what it opens."""
+    return new_lock()

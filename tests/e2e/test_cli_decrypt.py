@@ -1,0 +1,116 @@
+"""`ksecret decrypt`: the same bytes again, to standard output, to files, in place, or not at all."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARK, Person, b64, is_sealed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def me(tmp_path: Path) -> Person:
+    return Person(tmp_path)
+
+
+def other(name: str) -> bytes:
+    return MANIFEST.replace(b"name: db", f"name: {name}".encode())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        MANIFEST,
+        MANIFEST.replace(b"\n", b"\r\n"),
+        MANIFEST.rstrip(b"\n"),
+        b"\xef\xbb\xbf" + MANIFEST,
+        CONFIG_MAP + b"---\n" + MANIFEST + b"---\n" + other("two"),
+        b'{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "j"}, "data": {"a": "'
+        + b64(MARK).encode()
+        + b'"}}',
+    ],
+    ids=["plain", "crlf", "unended", "bom", "documents", "json"],
+)
+def test_the_bytes_come_back_as_they_were(me: Person, data: bytes) -> None:
+    path = me.write_sealed("a.yaml", data)
+    assert path.read_bytes() != data
+    assert me.ok("decrypt", "a.yaml") == (0, data, "")
+    assert me.ok("d", "-", stdin=path.read_bytes()).out == data
+
+
+def test_in_place_brings_the_file_back_and_its_mode_stays(me: Person) -> None:
+    path = me.write_sealed("a.yaml")
+    path.chmod(0o604)
+    assert me.ok("decrypt", "a.yaml", "--in-place") == (0, b"", "")
+    assert path.read_bytes() == MANIFEST
+    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+    assert me.names() == ["a.yaml"]
+
+
+def test_a_new_output_file_is_its_owners_alone(me: Person) -> None:
+    me.write_sealed("a.yaml")
+    assert me.ok("decrypt", "-o", "clear.yaml", "a.yaml") == (0, b"", "")
+    clear = me.work / "clear.yaml"
+    assert clear.read_bytes() == MANIFEST
+    assert stat.S_IMODE(clear.stat().st_mode) == 0o600
+    assert me.ok("decrypt", "--output=-", "a.yaml").out == MANIFEST
+
+
+def test_an_output_file_that_was_there_is_replaced_and_keeps_its_mode(me: Person) -> None:
+    me.write_sealed("a.yaml")
+    clear = me.write("clear.yaml", b"old" * 1000)
+    clear.chmod(0o640)
+    me.ok("decrypt", "-o", "clear.yaml", "a.yaml")
+    assert clear.read_bytes() == MANIFEST
+    assert stat.S_IMODE(clear.stat().st_mode) == 0o640
+
+
+def test_several_files_and_folders_give_one_stream(me: Person) -> None:
+    for name in ("a", "d/b", "d/c"):
+        me.write_sealed(f"{name}.yaml", other(name[-1]))
+    me.write("d/clear.yaml", other("clear"))
+    me.write("d/map.yaml", CONFIG_MAP)
+    ran = me.ok("decrypt", "-r", "a.yaml", "d")
+    assert ran.out == b"---\n".join(map(other, "abc"))
+    assert ran.err == "ksecret: 3 opened, 2 unchanged, 0 failed\n"
+
+
+def test_a_stream_of_files_that_do_not_end_their_last_line(me: Person) -> None:
+    for name in "ab":
+        me.write_sealed(f"{name}.yaml", other(name).rstrip(b"\n"))
+    assert me.ok("decrypt", "a.yaml", "b.yaml").out == other("a") + b"---\n" + other("b").rstrip(b"\n")
+
+
+def test_a_tree_is_opened_in_place(me: Person) -> None:
+    paths = [me.write(f"d/{name}/{name}.yaml", other(name)) for name in "abc"]
+    me.ok("encrypt", "-ir", "d")
+    assert all(is_sealed(path.read_bytes()) for path in paths)
+    assert me.ok("decrypt", "-ir", "d").err == "ksecret: 3 opened, 0 unchanged, 0 failed\n"
+    assert [path.read_bytes() for path in paths] == [other(name) for name in "abc"]
+
+
+def test_a_stranger_opens_nothing(me: Person, tmp_path: Path) -> None:
+    me.write_sealed("a.yaml")
+    err = Person(tmp_path, "stranger").fails(4, "decrypt", "-o", "clear.yaml", "a.yaml")
+    assert err.startswith(f"ksecret: a.yaml: {me.ref}: none of the age identities at hand opens it\n")
+    nobody = Person(tmp_path, "nobody", identity=False)
+    err = nobody.fails(4, "decrypt", "-i", "a.yaml")
+    assert "no age identity is at hand" in err
+    assert "KSECRET_AGE_KEY_FILE" in err
+    assert me.names() == ["a.yaml"]
+
+
+def test_the_identity_comes_from_the_environment(me: Person, tmp_path: Path) -> None:
+    me.write_sealed("a.yaml")
+    nobody = Person(tmp_path, "nobody", identity=False)
+    assert nobody.ok("decrypt", "a.yaml", KSECRET_AGE_KEY=me.identity).out == MANIFEST
+    assert nobody.ok("decrypt", "a.yaml", KSECRET_AGE_KEY_FILE=str(me.key_file)).out == MANIFEST
+    err = nobody.fails(6, "decrypt", "a.yaml", KSECRET_AGE_KEY_FILE="absent.key")
+    assert "the age identity file absent.key can't be read: No such file or directory" in err
+    err = nobody.fails(6, "decrypt", "a.yaml", KSECRET_AGE_KEY=f"{MARK} is not a key")
+    assert "KSECRET_AGE_KEY holds a line that is not an age identity" in err

@@ -1,0 +1,86 @@
+"""Manifests that are refused: where, why, and without showing a value."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from secretsvc.errors import InputError, ManifestError
+from tests.support import DATA, Lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FOLDER = DATA / "refused"
+NO_CASES = {"expected.json", ".gitattributes"}
+IN_EVERY_MANIFEST = {"password", "Secret", "refused", "apiVersion", "metadata", "Opaque"}
+FIELD = re.compile(r"""["']?(?:data|stringData)["']?\s*:""")
+
+
+class Case(NamedTuple):
+    path: Path
+    line: int | None
+    about: str
+
+    def __str__(self) -> str:
+        return self.path.name
+
+
+def load() -> list[Case]:
+    """The recorded cases; a file without a record, or a record without a file, fails every test here."""
+    expected = json.loads((FOLDER / "expected.json").read_text(encoding="utf-8"))
+    names = {path.name for path in FOLDER.iterdir()} - NO_CASES
+    assert names == set(expected), f"not in both folder and record: {sorted(names ^ set(expected))}"
+    assert len(expected) >= 98, "cases are missing"
+    return [Case(FOLDER / name, case["line"], case["about"]) for name, case in sorted(expected.items())]
+
+
+def values_in(data: bytes) -> set[str]:
+    """Texts of six letters or more that stand as values behind the first `data` or `stringData`, parsed or not."""
+    text = data.decode("utf-8", "replace").replace("\0", "")
+    found = FIELD.search(text)
+    if not found:
+        return set()
+    values: set[str] = set()
+    rest = text[found.end() :]
+    for line in rest.splitlines()[:2000]:
+        for part in re.split(r"""["',{}\[\]]|:(?:\s|$)""", line):
+            text = part.strip()
+            if len(text) >= 6 and not text.startswith("#"):
+                values.add(text)
+    return {value for value in values - IN_EVERY_MANIFEST if f"{value}:" not in rest and f'{value}":' not in rest}
+
+
+CASES = load()
+
+
+def test_values_are_found_in_most_cases() -> None:
+    """Or the test below would look for nothing."""
+    assert sum(bool(values_in(case.path.read_bytes())) for case in CASES) >= 60
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_refused_with_place_and_reason_and_no_value(case: Case, lock: Lock) -> None:
+    data = case.path.read_bytes()
+    with pytest.raises(InputError, match=r"\S") as caught:
+        lock.seal(data)
+    error = caught.value
+    assert isinstance(error, ManifestError)
+    if case.line is not None:
+        assert error.line == case.line
+    said = f"{error.message}\n{error.hint}"
+    assert case.about.lower() in said.lower()
+    assert "\n" not in error.message
+    shown = [value for value in values_in(data) if value in said or value in str(error) or value in repr(error)]
+    assert not shown
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_opening_it_is_refused_too(case: Case, lock: Lock) -> None:
+    with pytest.raises(InputError, match=r"\S") as caught:
+        lock.open_(case.path.read_bytes())
+    said = f"{caught.value.message}\n{caught.value.hint}"
+    assert not [value for value in values_in(case.path.read_bytes()) if value in said]

@@ -1,0 +1,147 @@
+"""Keysets over several backends: any member opens, and where none does every member's reason is told."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+import pyrage
+import pytest
+
+from secretsvc.backends.base import Settings
+from secretsvc.backends.registry import Backends
+from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, NoKeyError
+from secretsvc.keyref import KeyRef
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DEK = bytes(range(32))
+
+
+def identity() -> tuple[str, KeyRef]:
+    made = pyrage.x25519.Identity.generate()
+    return str(made), KeyRef("age", str(made.to_public()))
+
+
+def holding(*identities: str, **environ: str) -> Backends:
+    keys = {"KSECRET_AGE_KEY": "\n".join(identities)} if identities else {}
+    return Backends(Settings({"XDG_CONFIG_HOME": os.devnull, "HOME": os.devnull} | keys | environ, lambda what: None))
+
+
+def wrapped(*refs: KeyRef) -> dict[str, str]:
+    return {str(ref): b64encode(holding().wrap(ref, DEK, {})).decode() for ref in refs}
+
+
+MINE, MY_REF = identity()
+ANNS, ANN = identity()
+BOBS, BOB = identity()
+
+
+@pytest.mark.parametrize("held", [MINE, ANNS, BOBS])
+def test_any_one_member_opens(held: str) -> None:
+    assert holding(held).unwrap(wrapped(MY_REF, ANN, BOB), {}) == DEK
+
+
+def test_members_of_unknown_schemes_and_damaged_ones_are_no_obstacle() -> None:
+    keys = {"vault:x": "AAAA", str(ANN): "!!", str(BOB): "AAAA", "no-uri": "AAAA"} | wrapped(MY_REF)
+    assert holding(MINE).unwrap(keys, {}) == DEK
+
+
+def test_every_member_that_is_not_held_is_listed_with_its_reason() -> None:
+    with pytest.raises(NoKeyError, match=r"^none of its keys could be used here: ") as caught:
+        holding(MINE).unwrap(wrapped(ANN, BOB) | {"vault:x": "AAAA"}, {})
+    assert type(caught.value) is NoKeyError
+    first, second = sorted([str(ANN), str(BOB)])
+    message = caught.value.message.removeprefix("none of its keys could be used here: ")
+    assert message.split("; ") == [
+        f"{first}: none of the age identities at hand opens it",
+        f"{second}: none of the age identities at hand opens it",
+        "vault:x: no backend for keys that start with vault:",
+    ]
+    assert "ksecret init" in caught.value.hint
+
+
+def test_one_member_that_is_not_held_is_named() -> None:
+    with pytest.raises(KeyNotHeldError, match=f"^{ANN}: none of the age identities at hand opens it$") as caught:
+        holding(MINE).unwrap(wrapped(ANN), {})
+    assert caught.value.key_ref == str(ANN)
+    with pytest.raises(KeyNotHeldError, match=f"^{ANN}: no age identity is at hand$"):
+        holding().unwrap(wrapped(ANN), {})
+    with pytest.raises(KeyNotHeldError, match=r"^vault:x: no backend for keys that start with vault:$") as caught:
+        holding(MINE).unwrap({"vault:x": "AAAA"}, {})
+    assert caught.value.exit_code == 4
+
+
+@pytest.mark.parametrize("text", ["!!!!", "AAA", "ä", "AA AA", "AAAA\n"])
+def test_a_wrapped_key_that_is_not_base64_was_altered(text: str) -> None:
+    with pytest.raises(AlteredError, match="its wrapped data key is not base64"):
+        holding(MINE).unwrap({str(MY_REF): text}, {})
+
+
+def test_the_gravest_failure_decides_what_is_raised() -> None:
+    altered = {str(MY_REF): b64encode(b"no age file").decode()}
+    with pytest.raises(AlteredError, match="its wrapped data key was altered"):
+        holding(MINE).unwrap(altered, {})
+    with pytest.raises(
+        AlteredError, match=r"none of its keys .*was altered.*vault:x|none of its keys .*vault:x.*altered"
+    ):
+        holding(MINE).unwrap(altered | {"vault:x": "AAAA"}, {})
+    broken = holding(KSECRET_AGE_KEY="not an identity")
+    with pytest.raises(BackendError, match=f"^{ANN}: KSECRET_AGE_KEY holds a line that is not an age identity$"):
+        broken.unwrap(wrapped(ANN), {})
+    with pytest.raises(BackendError, match="KSECRET_AGE_KEY holds a line"):
+        broken.unwrap(wrapped(ANN, BOB) | {"vault:x": "AAAA"}, {})
+
+
+def test_an_unknown_scheme_is_refused_with_the_ones_there_are() -> None:
+    for text in ("vault:x", "sops:y"):
+        with pytest.raises(KeyRefError, match="no backend for keys that start with") as caught:
+            holding().parse(text)
+        assert caught.value.hint == "the ones installed here: age, pgp"
+    with pytest.raises(KeyRefError, match="no backend for keys that start with vault:") as caught:
+        holding().wrap(KeyRef("vault", "x"), DEK, {})
+    assert caught.value.key_ref == "vault:x"
+
+
+def test_a_failed_wrapping_names_its_key() -> None:
+    with pytest.raises(KeyRefError, match="that is not an age recipient") as caught:
+        holding().wrap(KeyRef("age", "age1qqqq"), DEK, {})
+    assert caught.value.key_ref == "age:age1qqqq"
+
+
+def test_backends_are_made_once_a_run_and_only_when_needed() -> None:
+    backends = holding(MINE)
+    assert backends.backend("age") is backends.backend("age")
+    assert holding(MINE).backend("age") is not backends.backend("age")
+
+
+class Recorder(dict[str, str]):
+    """A keyset that tells in which order its wrapped keys were looked at."""
+
+    def __init__(self, keys: Mapping[str, str]) -> None:
+        super().__init__(keys)
+        self.order: list[str] = []
+
+    def __getitem__(self, uri: str) -> str:
+        self.order.append(uri)
+        return super().__getitem__(uri)
+
+
+def test_the_cheapest_backend_is_tried_first_and_the_rest_not_at_all() -> None:
+    keys = Recorder({"pgp:" + "A" * 40: "AAAA", "vault:x": "AAAA", "aws:y": "AAAA"} | wrapped(MY_REF))
+    assert holding(MINE).unwrap(keys, {}) == DEK
+    assert keys.order == [str(MY_REF)]
+
+
+def test_within_a_scheme_members_are_tried_in_the_order_of_the_envelope() -> None:
+    keys = Recorder(wrapped(BOB, ANN, MY_REF))
+    with pytest.raises(NoKeyError, match="none of its keys"):
+        holding(identity()[0]).unwrap(keys, {})
+    assert keys.order == sorted(map(str, (MY_REF, ANN, BOB)))
+
+
+@pytest.mark.parametrize("uri", ["vault:x", "no uri", "", "age:age1qqqq"])
+def test_what_is_not_known_has_no_description(uri: str) -> None:
+    assert holding().describe(uri) == ""

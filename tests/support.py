@@ -1,0 +1,82 @@
+"""What several tests need: a keyring with a throw-away age identity, and the two operations with it."""
+
+from __future__ import annotations
+
+import os
+import re
+from base64 import b64decode
+from pathlib import Path
+from typing import NamedTuple
+
+import pyrage
+import yaml
+
+from secretsvc.backends.base import Settings
+from secretsvc.backends.registry import Backends
+from secretsvc.keyref import KeyRef, Keyset, KeysetChange
+from secretsvc.manifest.reader import read
+from secretsvc.operations.open import open_manifest
+from secretsvc.operations.seal import Request, open_parents, seal_manifest
+
+DATA = Path(__file__).parent / "data"
+CREATED = "2026-11-23T03:10:20Z"
+TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]+={0,2}"
+NO_CHANGE = KeysetChange((), (), ())
+
+
+class Lock(NamedTuple):
+    """One identity, the Backends that hold it, and the keyset of its recipient."""
+
+    keyring: Backends
+    keys: Keyset
+
+    def seal(self, data: bytes, *, parent: bytes = b"", scope: str = "", created: str = CREATED) -> bytes:
+        request = Request(NO_CHANGE, lambda: self.keys, scope, created)
+        parents = open_parents(parent, self.keyring) if parent else None
+        return seal_manifest(data, request, self.keyring, parents).data
+
+    def open_(self, data: bytes) -> bytes:
+        return open_manifest(data, self.keyring).data
+
+
+def new_lock() -> Lock:
+    """A lock with an identity made now; it finds no other identity, whoever runs the tests."""
+    identity = pyrage.x25519.Identity.generate()
+    environ = {"KSECRET_AGE_KEY": str(identity), "XDG_CONFIG_HOME": os.devnull, "HOME": os.devnull}
+    keyring = Backends(Settings(environ, lambda what: None))
+    return Lock(keyring, (KeyRef("age", str(identity.to_public())),))
+
+
+LOCK = new_lock()
+"""For tests that Hypothesis runs many times, where a fixture per example is none."""
+
+
+def seal(data: bytes) -> bytes:
+    return LOCK.seal(data)
+
+
+def open_(data: bytes) -> bytes:
+    return LOCK.open_(data)
+
+
+def text_values(data: bytes) -> list[str]:
+    """Every entry's value as it stands in the manifest (base64 under `data`), in the text's order of Secrets."""
+    return [entry.value for secret in read(data).secrets for entry in secret.entries]
+
+
+def kubernetes_values(data: bytes) -> list[dict[tuple[str, str], bytes]]:
+    """Every Secret's entries as Kubernetes would store them: `data` decoded."""
+    return [
+        {
+            (entry.field, entry.key): b64decode(entry.value) if entry.field == "data" else entry.value.encode()
+            for entry in secret.entries
+        }
+        for secret in read(data).secrets
+    ]
+
+
+class CarefulDumper(yaml.SafeDumper):
+    """PyYAML's printer, but with quotes around `y` and `n`, which it takes for strings and Kubernetes for booleans."""
+
+
+CarefulDumper.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("[yYnN]"), list("yYnN"))
