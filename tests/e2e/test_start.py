@@ -22,7 +22,7 @@ def modules_after(code: str, **environ: str) -> set[str]:
     program = f"import sys\n{code}\nsys.stderr.write('\\n'.join(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=dict(os.environ) | environ,
+        env={name: text for name, text in os.environ.items() if not name.startswith("COVERAGE_")} | environ,
         check=True,
         text=True,
         stdout=subprocess.DEVNULL,
