@@ -38,7 +38,8 @@ class Bench:
         self.recipient = str(identity.to_public())
         key_file = folder / "age.key"
         key_file.write_text(f"{identity}\n")
-        clean = {name: text for name, text in os.environ.items() if not name.startswith(("KSECRET_", "SOPS_", "COVERAGE_"))}
+        settings = ("KSECRET_", "SOPS_", "COVERAGE_")
+        clean = {name: text for name, text in os.environ.items() if not name.startswith(settings)}
         self.environ = clean | {
             "HOME": str(folder),
             "XDG_CONFIG_HOME": str(folder / "config"),
