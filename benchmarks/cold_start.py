@@ -27,7 +27,7 @@ def main(runs: int) -> int:
         bench = Bench(Path(name))
         ours, theirs, *for_pgp = bench.manifests(2 + len(PGP_KEYS))
         bench.seal_with_ksecret(ours)
-        bench.seal_with_sops(theirs)
+        bench.seal_with_sops(theirs, "--age", bench.recipient)
         commands = {
             "python": [PYTHON, "-I", "-c", "pass"],
             "age": [KSECRET, "decrypt", str(ours)],

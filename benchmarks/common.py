@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -63,11 +64,9 @@ class Bench:
         """Seals the files in place."""
         self.run([KSECRET, "encrypt", "-i", "-k", key or f"age:{self.recipient}", *map(str, paths)])
 
-    def seal_with_sops(self, path: Path) -> None:
+    def seal_with_sops(self, path: Path, *key: str) -> None:
         """Seals one file in place, the values only, as its users do for Secrets."""
-        self.run(
-            [SOPS, "encrypt", "-i", "--age", self.recipient, "--encrypted-regex", "^(data|stringData)$", str(path)]
-        )
+        self.run([SOPS, "encrypt", "-i", *key, "--encrypted-regex", "^(data|stringData)$", str(path)])
 
     def run(self, command: list[str]) -> bytes:
         """A command's standard output. Raises CalledProcessError."""
@@ -80,6 +79,13 @@ class Bench:
         start = time.perf_counter()
         self.run(command)
         return time.perf_counter() - start
+
+    def cpu_seconds(self, command: list[str]) -> tuple[float, float]:
+        """Wall time of one run, and the processor time that it took, user and system together."""
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        wall = self.seconds(command)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
     def medians(self, commands: dict[str, list[str]], runs: int) -> dict[str, float]:
         """Median wall seconds of each command, run in turn so that a slow moment meets all alike."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from secretsvc.errors import FileError, ManifestError, UsageError
 from secretsvc.manifest.reader import MAX_BYTES
@@ -13,6 +13,8 @@ from secretsvc.manifest.reader import MAX_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from io import FileIO
+
+R = TypeVar("R")
 
 SUFFIXES = (".yaml", ".yml", ".json")
 """What files a walk through folders looks at."""
@@ -44,8 +46,8 @@ def _raise(error: FileError) -> None:
 def discover(paths: Iterable[str], *, recursive: bool, failed: Callable[[FileError], None] = _raise) -> Iterator[Item]:
     """The files that the arguments mean, each folder's in the order of their names.
 
-    A folder needs `recursive`; in it `.git` and links that lead out of it are passed over, and one that can't be
-    listed is told to `failed`. Raises UsageError, and FileError where nobody takes it.
+    A folder needs `recursive`; in it `.git`, what `.gitignore` names and links that lead out of it are passed over,
+    and a folder that can't be listed is told to `failed`. Raises UsageError, and FileError where nobody takes it.
     """
     for path in paths:
         if path != "-" and os.path.isdir(path):
@@ -57,17 +59,66 @@ def discover(paths: Iterable[str], *, recursive: bool, failed: Callable[[FileErr
 
 
 def _walk(root: str, failed: Callable[[FileError], None]) -> Iterator[Item]:
+    from secretsvc.ignored import Ignored  # only a walk needs its library
+
     real_root = os.path.realpath(root)
+    ignored = Ignored(real_root)
 
     def fail(error: OSError) -> None:
         failed(FileError(f"can't be listed: {error.strerror}", file=str(error.filename)))
 
     for folder, folders, files in os.walk(root, onerror=fail):
-        folders[:] = sorted(name for name in folders if name != ".git")
+        real = os.path.join(real_root, os.path.relpath(folder, root)) if folder != root else real_root
+        ignored.enter(real)
+        folders[:] = sorted(name for name in folders if name != ".git" and not ignored(os.path.join(real, name, "")))
         for name in sorted(files):
             path = os.path.join(folder, name)
-            if name.endswith(SUFFIXES) and _inside(path, real_root) and os.path.isfile(path):
+            wanted = name.endswith(SUFFIXES) and not ignored(os.path.join(real, name))
+            if wanted and _inside(path, real_root) and os.path.isfile(path):
                 yield Item(path, False)
+
+
+def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[], int]) -> Iterator[R]:
+    """Each item's result, in the items' order; at `jobs()` at a time in threads, as soon as that is more than one.
+
+    `jobs` is asked again after every item, because what a run needs shows only on the way. Where the consumer stops,
+    what has not begun is not begun.
+    """
+    left = iter(items)
+    for item in left:
+        yield work(item)
+        if jobs() > 1:
+            break
+    else:
+        return
+    from collections import deque
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(jobs())
+    queue: deque[Future[R]] = deque()
+    try:
+        for item in left:
+            queue.append(pool.submit(work, item))
+            if len(queue) >= 4 * jobs():
+                yield queue.popleft().result()
+        while queue:
+            yield queue.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def holds(path: str, markers: Iterable[bytes]) -> bool:
+    """Whether a file's bytes hold one of the markers, told without reading a large file whole. Raises FileError."""
+    import mmap
+
+    try:
+        with open(path, "rb") as stream:
+            if os.fstat(stream.fileno()).st_size == 0:
+                return False
+            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                return any(content.find(marker) >= 0 for marker in markers)
+    except OSError as error:
+        raise FileError(f"can't be read: {error.strerror}", file=path) from error
 
 
 def _inside(path: str, real_root: str) -> bool:
@@ -77,11 +128,11 @@ def _inside(path: str, real_root: str) -> bool:
 def read(path: str) -> Snapshot:
     """A file's content. Raises FileError; ManifestError for one that is too large to be a manifest."""
     try:
-        with open(path, "rb", buffering=0) as stream:
+        with open(path, "rb") as stream:
             status = os.fstat(stream.fileno())
             if stat.S_ISREG(status.st_mode) and status.st_size > MAX_BYTES:
                 raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=path)
-            data = stream.readall()
+            data = stream.read(MAX_BYTES + 1)  # a device or a pipe may have no end
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
     return Snapshot(path, data, _mark(status))
@@ -154,10 +205,10 @@ def _fill(stream: FileIO, data: bytes, like: os.stat_result | int) -> None:
 
 @contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait until the file is done, so that they never leave a temporary one behind."""
-    from signal import SIG_BLOCK, SIG_SETMASK, SIGINT, SIGTERM, pthread_sigmask
+    """Ctrl-C, SIGTERM and SIGHUP wait until the file is done, so that they never leave a temporary one behind."""
+    from signal import SIG_BLOCK, SIG_SETMASK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask
 
-    before = pthread_sigmask(SIG_BLOCK, (SIGINT, SIGTERM))
+    before = pthread_sigmask(SIG_BLOCK, (SIGHUP, SIGINT, SIGTERM))
     try:
         yield
     finally:

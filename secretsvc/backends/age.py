@@ -49,6 +49,7 @@ class Age:
     """
 
     scheme = SCHEME
+    jobs = 1  # pyrage holds the interpreter's lock, and takes a tenth of a millisecond
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

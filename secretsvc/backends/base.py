@@ -26,12 +26,15 @@ class Backend(Protocol):
     """One home of KEKs. Third parties add one through the entry-point group `ksecret.backends`:
     its name is the scheme, its object takes `Settings` and gives a Backend.
 
-    An instance serves one run: it may keep clients, identities and unlocked agents, never a DEK.
+    An instance serves one run, from several threads: it may keep clients, identities and unlocked agents, never a DEK.
     Importing its module and making it must start no process and touch no network.
     """
 
     scheme: str
     """What a KeyRef's URI starts with."""
+
+    jobs: int
+    """How many DEKs are worth unwrapping at a time, from as many threads."""
 
     def parse(self, text: str) -> KeyRef:
         """The canonical KeyRef of a URI's text after `scheme:`. Raises KeyRefError, which never shows key material."""

@@ -58,6 +58,7 @@ class GnuPG:
     """
 
     scheme = SCHEME
+    jobs = min(4, os.cpu_count() or 1)  # each a process; the agent works on one at a time
 
     def __init__(self, settings: Settings) -> None:
         # An agent that gpg starts keeps its environment for hours, where it can be read: none of our secrets in it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from _thread import allocate_lock
 from base64 import b64decode
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
 
     from secretsvc.backends.base import Backend, Settings
 
-_OURS = {"age": "secretsvc.backends.age", "pgp": "secretsvc.backends.gnupg"}
+_OURS = {
+    "age": "secretsvc.backends.age",
+    "pgp": "secretsvc.backends.gnupg",
+    "aws": "secretsvc.backends.aws_kms",
+    "gcp": "secretsvc.backends.gcp_kms",
+}
 """Scheme → module, each with a function `backend(settings)`, cheapest to unwrap with first.
 
 A table and not our own entry points, because reading those costs a cold start more than everything else together.
@@ -28,12 +34,19 @@ class Backends:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._made: dict[str, Backend] = {}
+        self._lock = allocate_lock()
 
     def backend(self, scheme: str) -> Backend:
         """The backend for a scheme. Raises KeyRefError for one that is not known."""
-        if scheme not in self._made:
-            self._made[scheme] = _factory(scheme)(self._settings)
-        return self._made[scheme]
+        with self._lock:
+            if scheme not in self._made:
+                self._made[scheme] = _factory(scheme)(self._settings)
+            return self._made[scheme]
+
+    @property
+    def jobs(self) -> int:
+        """How many files are worth working on at a time, for the backends that this run has needed so far."""
+        return max((backend.jobs for backend in self._made.values()), default=1)
 
     def parse(self, text: str) -> KeyRef:
         """The canonical KeyRef of a URI. Raises KeyRefError."""

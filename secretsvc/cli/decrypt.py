@@ -25,6 +25,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_files(parser)
     options.add_output(parser)
     parser.add_argument("-x", "--cleartext", action="store_true", help="show values under data decoded")
+    options.add_jobs(parser)
     options.add_backends(parser)
 
 
@@ -40,4 +41,4 @@ def run(args: Namespace) -> int:
             opened = decode_data(opened)
         return opened
 
-    return each_file(Job(operation, "opened", private=True, marker=b"ksecret"), args)
+    return each_file(Job(operation, "opened", private=True, markers=(b"ksecret",), jobs=options.jobs(args, keyring)), args)

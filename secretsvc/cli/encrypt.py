@@ -7,7 +7,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.files import Job, each_file, standard_input
 from secretsvc.errors import KsecretError
 from secretsvc.keyref import parse_change
 from secretsvc.operations.seal import Parents, Request, open_parents, seal_manifest
@@ -27,6 +27,10 @@ EXAMPLES = """\
   ksecret encrypt --parent old.yaml new.yaml        keep old.yaml's keys and unchanged tokens"""
 
 
+MAYBE_SECRET = (b"Secret", b"\\x", b"\\u", b"\\U", b"S\0e\0")
+"""What a file with a Secret in it holds: the word, or an escape, or UTF-16, which is then refused and not missed."""
+
+
 def add_arguments(parser: Parser) -> None:
     """The options."""
     options.add_files(parser)
@@ -41,6 +45,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--strip-last-applied", action="store_true", help="remove a last-applied annotation that repeats the data"
     )
+    options.add_jobs(parser)
     options.add_backends(parser)
 
 
@@ -63,7 +68,7 @@ def run(args: Namespace) -> int:
             data = strip_last_applied(data) if args.strip_last_applied else data
         return seal_manifest(data, request, keyring, parents).data
 
-    return each_file(Job(operation, "sealed", private=False, marker=b"Secret"), args)
+    return each_file(Job(operation, "sealed", False, MAYBE_SECRET, options.jobs(args, keyring)), args)
 
 
 def _parents(path: str, keyring: Keyring) -> Parents:
@@ -72,7 +77,7 @@ def _parents(path: str, keyring: Keyring) -> Parents:
     from secretsvc import workspace
 
     try:
-        return open_parents(workspace.read(path).data, keyring)
+        return open_parents(standard_input() if path == "-" else workspace.read(path).data, keyring)
     except KsecretError as error:
         error.file = path
         raise

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import workspace
-from secretsvc.cli.report import report, summary
+from secretsvc.cli.report import progress, report, summary
 from secretsvc.errors import (
     AlreadySealedError,
     FileError,
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    Operation = Callable[[bytes, str], bytes | None]
-    """File's bytes and name → its new bytes, or None where there are none to write."""
+    Operation = Callable[[bytes, str], bytes | str]
+    """File's bytes and name → its new bytes, or a line to print."""
 
 _NOTHING_TO_DO = (AlreadySealedError, NothingToSealError, NotSealedError)
 
 
-def _standard_input() -> bytes:
+def standard_input() -> bytes:
+    """All of it, up to more than a manifest may have. Raises FileError."""
     try:
         return sys.stdin.buffer.read(MAX_BYTES + 1)
     except OSError as error:
@@ -36,64 +38,73 @@ def _standard_input() -> bytes:
 
 
 class Job(NamedTuple):
-    """What a command does to each file."""
+    """What a command does to each file, from several threads at a time."""
 
     operation: Operation
     done: str
     """The word in the summary: `sealed`, `opened`, `verified`."""
     private: bool
     """Whether a new output file is for its owner's eyes only."""
-    marker: bytes
-    """What the bytes of a file found in a folder must hold to be looked at."""
+    markers: tuple[bytes, ...]
+    """A file found in a folder is looked at where its bytes hold one of them."""
+    jobs: Callable[[], int]
+    """How many files to work on at a time, as far as is known by now."""
 
 
-class _Run:
+class _Outcome(NamedTuple):
+    """What became of one file: an error, or else a result (None where there was nothing to do, or it is written)."""
+
+    done: bool = False
+    result: bytes | str | None = None
+    error: KsecretError | None = None
+
+
+def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
+    """Works on one file, and writes it where that is wanted. Raises UsageError, which would be said of every file."""
+    try:
+        if not item.named and not workspace.holds(item.path, job.markers):
+            return _Outcome()
+        snapshot = None if item.path == "-" else workspace.read(item.path)
+        result: bytes | str | None = job.operation(snapshot.data if snapshot else standard_input(), item.path)
+        if snapshot and args.in_place and isinstance(result, bytes):
+            workspace.replace(snapshot, result)
+            result = None
+        return _Outcome(True, result)
+    except _NOTHING_TO_DO as error:
+        failure: KsecretError | None = error if item.named else None
+    except KsecretError as error:
+        if isinstance(error, UsageError) and not isinstance(error, KeyRefError):
+            raise
+        failure = error
+    if failure:
+        failure.file = failure.file or ("standard input" if item.path == "-" else item.path)
+    return _Outcome(error=failure)
+
+
+class _Tally:
     """Results so far."""
 
-    def __init__(self, job: Job, args: Namespace) -> None:
-        self.job = job
-        self.args = args
+    def __init__(self, done: str, *, debug: bool) -> None:
         self.outputs: list[bytes] = []
-        self.counts = {job.done: 0, "unchanged": 0, "failed": 0}
         self.worst = 0
+        self.counts = {done: 0, "unchanged": 0, "failed": 0}
+        self._done = done
+        self._debug = debug
 
-    def one(self, item: workspace.Item) -> None:
-        """Works on one file; a failure is told and counted."""
-        try:
-            self._work(item)
-        except _NOTHING_TO_DO as error:
-            if item.named:
-                self._fail(error, item)
-            else:
-                self.counts["unchanged"] += 1
-        except KsecretError as error:
-            if isinstance(error, UsageError) and not isinstance(error, KeyRefError):
-                raise  # would be said of every file
-            self._fail(error, item)
-
-    def _work(self, item: workspace.Item) -> None:
-        if item.path == "-":
-            data, snapshot = _standard_input(), None
-        else:
-            snapshot = workspace.read(item.path)
-            data = snapshot.data
-        if not item.named and self.job.marker not in data:
-            self.counts["unchanged"] += 1
+    def add(self, outcome: _Outcome) -> None:
+        """Counts one file, prints a line that it gave, keeps bytes that it gave for the end."""
+        if outcome.error:
+            self.failed(outcome.error)
             return
-        result = self.job.operation(data, item.path)
-        if result is not None and snapshot and self.args.in_place:
-            workspace.replace(snapshot, result)
-        elif result is not None:
-            self.outputs.append(result)
-        self.counts[self.job.done] += 1
-
-    def _fail(self, error: KsecretError, item: workspace.Item) -> None:
-        error.file = error.file or ("standard input" if item.path == "-" else item.path)
-        self.failed(error)
+        self.counts[self._done if outcome.done else "unchanged"] += 1
+        if isinstance(outcome.result, str):
+            print(outcome.result)
+        elif outcome.result is not None:
+            self.outputs.append(outcome.result)
 
     def failed(self, error: KsecretError) -> None:
         """Tells of a failure and counts it."""
-        report(error, debug=self.args.debug)
+        report(error, debug=self._debug)
         self.counts["failed"] += 1
         self.worst = max(self.worst, error.exit_code)
 
@@ -106,21 +117,21 @@ def each_file(job: Job, args: Namespace) -> int:
         raise UsageError("-i changes files in place; it goes neither with -o nor with standard input")
     if args.in_place:
         _end_tidily_on_sigterm()
-    state = _Run(job, args)
-    items = list(workspace.discover(args.files, recursive=args.recursive, failed=state.failed))
-    for item in items:
-        state.one(item)
-    if state.outputs:
-        _put_out(job, args.output, state)
+    tally = _Tally(job.done, debug=args.debug)
+    items = list(workspace.discover(args.files, recursive=args.recursive, failed=tally.failed))
+    for outcome in progress(workspace.in_order(items, partial(_work, job, args), job.jobs), len(items)):
+        tally.add(outcome)
+    if tally.outputs:
+        _put_out(job, args.output, tally)
     if args.recursive or len(items) > 1:
-        summary(state.counts)
-    return state.worst
+        summary(tally.counts)
+    return tally.worst
 
 
-def _put_out(job: Job, output: str, state: _Run) -> None:
-    data = stream(state.outputs)
+def _put_out(job: Job, output: str, tally: _Tally) -> None:
+    data = stream(tally.outputs)
     if output and output != "-":
-        if not state.worst:  # a failing command leaves no output file
+        if not tally.worst:  # a failing command leaves no output file
             workspace.create(output, data, private=job.private)
         return
     sys.stdout.buffer.write(data)
@@ -148,4 +159,5 @@ def _end_tidily_on_sigterm() -> None:
     def interrupt(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)

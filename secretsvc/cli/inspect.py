@@ -32,14 +32,13 @@ def run(args: Namespace) -> int:
     known = options.backends(args)
     args.in_place, args.output = False, ""
 
-    def operation(data: bytes, name: str) -> None:
+    def operation(data: bytes, name: str) -> str:
         found = describe_manifest(data, known.describe)
         if not any(one.sealed for one in found):
             raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
-        for one in found:
-            print(_as_json(one, name) if args.json else _as_text(one, name))
+        return "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
 
-    return each_file(Job(operation, "inspected", private=True, marker=b"ksecret"), args)
+    return each_file(Job(operation, "inspected", private=True, markers=(b"ksecret",), jobs=lambda: 1), args)
 
 
 def _as_json(one: Description, name: str) -> str:

@@ -28,6 +28,7 @@ COMMANDS = {
     "decrypt": Command("secretsvc.cli.decrypt", "open sealed manifests", ("d",)),
     "inspect": Command("secretsvc.cli.inspect", "tell what can be told without a key", ("introspect", "i")),
     "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
+    "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
     "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
 }
 

@@ -13,8 +13,11 @@ from secretsvc.keyref import Keyset, keyset
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     from secretsvc.cli.parser import Parser
+
+MAX_JOBS = 256
 
 
 def add_files(parser: Parser) -> None:
@@ -33,6 +36,25 @@ def add_backends(parser: Parser) -> None:
     """What the backends may be told."""
     parser.add_argument("--keyring", metavar="FILE", default="", help="GnuPG: the public keyring to use")
     parser.add_argument("--passphrase-file", metavar="FILE", default="", help="its first line unlocks age and PGP keys")
+
+
+def add_jobs(parser: Parser) -> None:
+    """`--jobs`."""
+    parser.add_argument(
+        "-j", "--jobs", type=_count, default=0, metavar="N", help="files at a time (default: the backends' own)"
+    )
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 0 < number <= MAX_JOBS:
+        raise ValueError
+    return number
+
+
+def jobs(args: Namespace, known: Backends) -> Callable[[], int]:
+    """How many files to work on at a time: what the user says, else what the backends needed so far bear."""
+    return lambda: args.jobs or known.jobs
 
 
 def backends(args: Namespace) -> Backends:

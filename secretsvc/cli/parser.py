@@ -41,7 +41,9 @@ class Parser(argparse.ArgumentParser):
         # argparse would print the word, and it may be a secret.
         if message.startswith("unrecognized"):
             message = "a word too many"
-        if ": invalid choice: " in message:
+        elif ": invalid choice: " not in message and ": invalid " in message:
+            message = f"{message.partition(': invalid ')[0]}: not a value that it takes"
+        elif ": invalid choice: " in message:
             message = f"{message.partition(': invalid choice: ')[0]}: choose {message.rpartition('(choose ')[2][:-1]}"
         raise UsageError(message, hint=f"{self.prog} --help tells more")
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from secretsvc.errors import KsecretError
+
+R = TypeVar("R")
+
+MANY = 50
+"""Files from which on a person may wonder how far it is."""
 
 
 def report(error: KsecretError, *, debug: bool = False) -> None:
@@ -34,6 +41,20 @@ def _traceback(error: BaseException) -> None:
         print(f"  {type(cause).__name__} raised", file=sys.stderr)
         print("".join(format_tb(cause.__traceback__)), end="", file=sys.stderr)
         cause = cause.__cause__
+
+
+def progress(results: Iterator[R], total: int) -> Iterator[R]:
+    """The results, with a bar on standard error where that is a terminal and there are many."""
+    if total < MANY or not sys.stderr.isatty():
+        yield from results
+        return
+    from tqdm import tqdm  # a start without a terminal does not pay for it
+
+    with tqdm(total=total, unit="file", leave=False, file=sys.stderr) as bar:
+        for result in results:
+            bar.clear()
+            yield result
+            bar.update()
 
 
 def summary(counts: dict[str, int]) -> None:

@@ -23,6 +23,7 @@ EXAMPLES = """\
 def add_arguments(parser: Parser) -> None:
     """The options."""
     options.add_files(parser)
+    options.add_jobs(parser)
     options.add_backends(parser)
 
 
@@ -31,12 +32,13 @@ def run(args: Namespace) -> int:
     keyring = options.backends(args)
     args.in_place, args.output = False, ""
 
-    def operation(data: bytes, name: str) -> None:
+    def operation(data: bytes, name: str) -> str:
         try:
             count = open_manifest(data, keyring).secrets
         except AlteredError as error:
             error.exit_code = 1
             raise
-        print(printable(f"{name}: {count} sealed, all sound"))
+        return printable(f"{name}: {count} sealed, all sound")
 
-    return each_file(Job(operation, "verified", private=True, marker=b"ksecret"), args)
+    job = Job(operation, "verified", private=True, markers=(b"ksecret",), jobs=options.jobs(args, keyring))
+    return each_file(job, args)

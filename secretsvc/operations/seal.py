@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.envelope import Dek, Payload
-from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError, NothingToSealError
+from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError, NothingToSealError, NotSealedError
 from secretsvc.formats import ksecret
 from secretsvc.formats.values import payload_of, value_of
 from secretsvc.keyref import Keyset, KeysetChange, keyset, split
@@ -50,12 +50,15 @@ Parents = dict[tuple[str | None, str | None], Opened]
 
 
 def open_parents(data: bytes, keyring: Keyring) -> Parents:
-    """The sealed Secrets of a manifest, to seal others after. Raises what reading and opening raise."""
-    return {
+    """The sealed Secrets of a manifest, to seal others after. Raises NotSealedError, and what opening raises."""
+    parents = {
         (secret.namespace, secret.name): open_secret(secret, keyring)
         for secret in read(data).secrets
         if secret.envelope
     }
+    if not parents:
+        raise NotSealedError("no Secret in it is sealed", hint="a parent is a sealed manifest")
+    return parents
 
 
 def seal_manifest(data: bytes, request: Request, keyring: Keyring, parents: Parents | None = None) -> Result:

@@ -138,8 +138,8 @@ def test_a_run_that_fails_leaves_no_output_file_and_no_other_one(me: Person, old
     if old is not None:
         me.write("out.yaml", old)
     before = me.names()
-    me.fails(5, "decrypt", "-o", "out.yaml", "bad.yaml")
-    assert me.run("decrypt", "-o", "out.yaml", "good.yaml", "bad.yaml").code == 5
+    for names in (("bad.yaml",), ("good.yaml", "bad.yaml")):
+        assert me.run("decrypt", "-o", "out.yaml", *names)[:2] == (5, b"")
     me.fails(3, "encrypt", "-o", "out.yaml", "good.yaml")
     assert me.names() == before
     assert old is None or (me.work / "out.yaml").read_bytes() == old
@@ -209,8 +209,7 @@ def test_debug_shows_where_it_happened_and_no_value(me: Person, order: tuple[str
         path.write_bytes(broken)
         ran = me.run(*order)
         assert (ran.code, ran.out) == (code, b"")
-        assert " raised\n" in ran.err
-        assert "open.py" in ran.err
+        assert " raised\n" in ran.err.partition("open.py")[0]
         assert ran.err.startswith("ksecret: a.yaml")
 
 
@@ -241,3 +240,11 @@ def test_a_bad_parent_is_blamed_itself(me: Person) -> None:
     assert me.fails(5, "encrypt", "--parent", "old.yaml", "new.yaml").startswith("ksecret: old.yaml:")
     path.write_bytes(NOT_YAML)
     assert me.fails(3, "encrypt", "--parent", "old.yaml", "new.yaml").startswith("ksecret: old.yaml:6: ")
+
+
+@pytest.mark.parametrize("words", ["inspect /dev/zero", "inspect - </dev/zero", "encrypt --parent /dev/zero a.yaml"])
+def test_an_input_without_end_is_refused_and_not_read_whole(me: Person, words: str) -> None:
+    me.write("a.yaml")
+    ran = me.run("-c", f'ulimit -v 2000000; "{KSECRET}" {words}', program="sh")
+    assert (ran.code, ran.out) == (3, b"")
+    assert "larger than 64 MiB" in ran.err

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FILES = 300
 KILLS = 16
-ENDS = 6
+ENDS = 4
 
 AFTER_THE_CALL = """
 import os, signal, sys
@@ -86,13 +86,16 @@ class Tree:
                 count += 1
         return count
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [KSECRET, "encrypt", "-i", "-r", "d"], cwd=self.me.work, env=self.me.environ, stderr=subprocess.PIPE
+            [KSECRET, "encrypt", "-i", "-r", *options, "d"],
+            cwd=self.me.work,
+            env=self.me.environ,
+            stderr=subprocess.PIPE,
         )
 
-    def ended_by(self, number: int, after: float) -> tuple[int, str]:
-        with self.start() as process:
+    def ended_by(self, number: int, after: float, *options: str) -> tuple[int, str]:
+        with self.start(*options) as process:
             time.sleep(after)
             process.send_signal(number)
             _, err = process.communicate(timeout=60)
@@ -135,14 +138,15 @@ def test_after_kill_9_every_file_is_the_old_or_the_new_one_and_a_rerun_completes
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_that_asks_to_end_leaves_no_temporary_file(tree: Tree, number: int) -> None:
+@pytest.mark.parametrize("jobs", ["1", "4"])
+def test_a_signal_that_asks_to_end_leaves_no_temporary_file(tree: Tree, number: int, jobs: str) -> None:
     duration = tree.duration()
     for moment in moments(duration * 0.8, ENDS):
         tree.reset()
-        code, _ = tree.ended_by(number, 0.1 + moment)
+        code, _ = tree.ended_by(number, 0.1 + moment, "--jobs", jobs)
         assert code in (-number, 128 + number, 0)
         assert tree.temporary() == set()
-        tree.sealed()
+        tree.sealed(sample=5)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

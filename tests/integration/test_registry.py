@@ -99,7 +99,7 @@ def test_an_unknown_scheme_is_refused_with_the_ones_there_are() -> None:
     for text in ("vault:x", "sops:y"):
         with pytest.raises(KeyRefError, match="no backend for keys that start with") as caught:
             holding().parse(text)
-        assert caught.value.hint == "the ones installed here: age, pgp"
+        assert caught.value.hint.startswith("the ones installed here: age, pgp")
     with pytest.raises(KeyRefError, match="no backend for keys that start with vault:") as caught:
         holding().wrap(KeyRef("vault", "x"), DEK, {})
     assert caught.value.key_ref == "vault:x"
@@ -130,7 +130,7 @@ class Recorder(dict[str, str]):
 
 
 def test_the_cheapest_backend_is_tried_first_and_the_rest_not_at_all() -> None:
-    keys = Recorder({"pgp:" + "A" * 40: "AAAA", "vault:x": "AAAA", "aws:y": "AAAA"} | wrapped(MY_REF))
+    keys = Recorder({"pgp:" + "A" * 40: "AAAA", "vault:x": "AAAA", "other:y": "AAAA"} | wrapped(MY_REF))
     assert holding(MINE).unwrap(keys, {}) == DEK
     assert keys.order == [str(MY_REF)]
 

@@ -1,0 +1,166 @@
+"""Keys of AWS KMS as KEKs, by botocore, the core of Amazon's own SDK.
+
+Nothing of botocore is imported before a DEK has to be wrapped or unwrapped: that import is most of what a cold call
+costs. docs/backends/aws-kms.md has the figures, and what an operator should know.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from secretsvc.backends import aws_kms_errors
+from secretsvc.backends.aws_kms_client import PATIENCE, Connection
+from secretsvc.errors import AlteredError, BackendError, KeyRefError
+from secretsvc.keyref import KeyRef
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from secretsvc.backends.base import Settings
+
+SCHEME = "aws"
+DEK_BYTES = 32
+MAX_WRAPPED_BYTES = 6144
+"""The most that Decrypt takes; a DEK wrapped under a symmetric key has about 185."""
+
+# Service Authorization Reference, "AWS Key Management Service", and the KMS API's KeyIdType and AliasNameType. The
+# region becomes part of a host's name. AWS writes multi-region ids without dashes, emulators also with them.
+_HEX = "[0-9a-f]"
+_UUID = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
+_ARN = re.compile(
+    r"arn:aws(?:-[a-z]{1,10}){0,3}:kms:(?P<region>[a-z]{2,10}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2}):[0-9]{12}"
+    rf":(?:key/(?:{_UUID}|mrk-{_HEX}{{32}}|mrk-{_UUID})|alias/[A-Za-z0-9/_-]{{1,250}})"
+)
+_FORM = "aws:arn:aws:kms:REGION:ACCOUNT:key/ID"
+_FIND_HINT = f"give {_FORM}; `aws kms describe-key --key-id ID --query KeyMetadata.Arn --output text` shows the ARN"
+
+
+def backend(settings: Settings) -> AwsKms:
+    """The backend for a run."""
+    return AwsKms(settings)
+
+
+class AwsKms:
+    """Symmetric keys (usage ENCRYPT_DECRYPT) of AWS KMS, named by the ARN of a key or of an alias.
+
+    Credentials: the SDK's default chain, from the process's environment: AWS_ACCESS_KEY_ID, AWS_PROFILE and the files
+    under ~/.aws (SSO, roles, credential_process), web identity (IRSA), EKS pod identity and ECS, instance metadata.
+    Region: the ARN's. AWS_ENDPOINT_URL_KMS and AWS_ENDPOINT_URL stand in place of its public endpoint;
+    AWS_USE_FIPS_ENDPOINT, AWS_CA_BUNDLE and HTTPS_PROXY are honoured; AWS_RETRY_MODE and AWS_MAX_ATTEMPTS are not.
+    Permissions on the key: kms:Encrypt to seal, kms:Decrypt to open, kms:ReEncryptFrom and kms:ReEncryptTo to rewrap.
+    What leaves the machine: over TLS to the key's region, the ARN, the DEK when sealing, the wrapped DEK when opening,
+    and the Secret's namespace and name, which CloudTrail records. No value of a Secret ever does.
+    The encryption context is authenticated: a wrapped DEK opens only with the one that it was wrapped with.
+
+    Safe to use from several threads, which share one client for each region.
+    """
+
+    scheme = SCHEME
+    jobs = 32
+    """Calls at a time that bulk work should make."""
+
+    def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
+        """`patience`: seconds after which a region that does not answer is given up for the rest of the run."""
+        self._connection = Connection(patience)
+
+    def parse(self, text: str) -> KeyRef:
+        """The ARN of a key or an alias, in lower case but for the alias's name. Raises KeyRefError."""
+        head, alias, name = text.strip().partition(":alias/")
+        arn = f"{head.lower()}{alias}{name}"
+        _region(arn)
+        if name.startswith("aws/"):
+            raise KeyRefError(
+                "that key is AWS's own, which only AWS's services can use",
+                hint="make one with `aws kms create-key`, and give its ARN",
+            )
+        return KeyRef(SCHEME, arn)
+
+    def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
+        """The DEK encrypted under the key, bound to the context. (AWS KMS API, Encrypt)
+
+        Raises KeyRefError for a key that does not exist or is not for encryption, BackendError and
+        BackendUnavailableError for a failure.
+        """
+        answer = self._send(ref, "encrypt", {"KeyId": ref.id, "Plaintext": dek}, EncryptionContext=context)
+        return self._of(ref, answer, "CiphertextBlob", KeyId=ref)
+
+    def unwrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        """The DEK, 32 bytes. The key is named: it is never the ciphertext that picks it. (AWS KMS API, Decrypt)
+
+        Raises AlteredError where it was wrapped by another key or with another context, or altered, or is no DEK;
+        BackendError and BackendUnavailableError for a failure.
+        """
+        parameters = {"KeyId": ref.id, "CiphertextBlob": _wrapped(wrapped)}
+        answer = self._send(ref, "decrypt", parameters, EncryptionContext=context)
+        dek = self._of(ref, answer, "Plaintext", KeyId=ref)
+        if len(dek) != DEK_BYTES:
+            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=aws_kms_errors.RESTORE_HINT)
+        return dek
+
+    def rewrap(
+        self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str], new_ref: KeyRef, new_context: Mapping[str, str]
+    ) -> bytes:
+        """The same DEK under `new_ref` (or the newest material of `ref`) and another context.
+
+        Within a region the DEK does not leave KMS (AWS KMS API, ReEncrypt), else it passes through here.
+        Raises what `unwrap` and `wrap` raise.
+        """
+        if _region(ref.id) != _region(new_ref.id):
+            return self.wrap(new_ref, self.unwrap(ref, wrapped, context), new_context)
+        answer = self._send(
+            ref,
+            "re_encrypt",
+            {"SourceKeyId": ref.id, "CiphertextBlob": _wrapped(wrapped), "DestinationKeyId": new_ref.id},
+            SourceEncryptionContext=context,
+            DestinationEncryptionContext=new_context,
+        )
+        return self._of(ref, answer, "CiphertextBlob", SourceKeyId=ref, KeyId=new_ref)
+
+    def describe(self, ref: KeyRef) -> str:
+        """Nothing: an alias is in its ARN, and more is known to the service only."""
+        return ""
+
+    def check(self, ref: KeyRef) -> None:
+        """Wraps and unwraps a throw-away DEK. Raises what `wrap` and `unwrap` raise."""
+        dek, context = os.urandom(DEK_BYTES), {"ksecret-doctor": "1"}
+        if self.unwrap(ref, self.wrap(ref, dek, context), context) != dek:
+            raise BackendError("AWS KMS did not give back what it had wrapped")
+
+    def _send(self, ref: KeyRef, operation: str, parameters: Mapping[str, Any], **contexts: Mapping[str, str]) -> Any:
+        """The answer. An empty context is left out, as kubesec and the AWS CLI do."""
+        given = {parameter: dict(context) for parameter, context in contexts.items() if context}
+        return self._connection.send(_region(ref.id), operation, {**parameters, **given})
+
+    def _of(self, ref: KeyRef, answer: Any, wanted: str, **keys: KeyRef) -> bytes:
+        """What was asked for, once the answer names the very keys. Raises BackendError."""
+        data = answer.get(wanted)
+        if not data or not all(_is_key(answer.get(name, ""), key) for name, key in keys.items()):
+            raise aws_kms_errors.foreign(self._connection.host(_region(ref.id)))
+        return bytes(data)
+
+
+def _region(arn: str) -> str:
+    """The region of a key's or alias's ARN in its canonical form. Raises KeyRefError, which does not show the text."""
+    match = _ARN.fullmatch(arn)
+    if match:
+        return match["region"]
+    fields = arn.split(":")
+    if fields[0] != "arn":
+        raise KeyRefError("an AWS KMS key is named by its full ARN, not by an id or an alias alone", hint=_FIND_HINT)
+    if len(fields) > 3 and fields[2] == "kms" and not fields[3]:
+        raise KeyRefError("that ARN names no region, and without it nobody knows where the key is", hint=_FIND_HINT)
+    raise KeyRefError("that is not the ARN of a key or an alias of AWS KMS", hint=_FIND_HINT)
+
+
+def _is_key(answered: str, ref: KeyRef) -> bool:
+    """Whether that is the key's ARN, or, for an alias, that of a key next to it."""
+    home, alias, _ = ref.id.partition(":alias/")
+    return answered.startswith(f"{home}:key/") if alias else answered == ref.id
+
+
+def _wrapped(wrapped: bytes) -> bytes:
+    if not 0 < len(wrapped) <= MAX_WRAPPED_BYTES:
+        raise AlteredError("its wrapped data key is empty or too long", hint=aws_kms_errors.RESTORE_HINT)
+    return wrapped

@@ -1,0 +1,198 @@
+"""Keys of Google Cloud KMS as KEKs, over gRPC, by Google's own client library.
+
+Nothing of google.* is imported before a DEK has to be wrapped or unwrapped: that import is most of what a cold call
+costs. docs/backends/gcp-kms.md has the figures, and what an operator should know.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from secretsvc.backends import gcp_kms_errors
+from secretsvc.backends.gcp_kms_client import PATIENCE, Connection
+from secretsvc.errors import AlteredError, BackendError, KeyRefError
+from secretsvc.keyref import KeyRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from secretsvc.backends.base import Settings
+
+SCHEME = "gcp"
+DEK_BYTES = 32
+MAX_WRAPPED_BYTES = 64 * 1024
+"""A DEK wrapped by Cloud KMS takes about 115 bytes; the service takes 64 KiB of plaintext."""
+
+# Cloud KMS API, "Resource names": ids of key rings and keys match [a-zA-Z0-9_-]{1,63}. A project is named by its id,
+# `example.com:name` in old organisations, or by its number.
+_NAME = re.compile(
+    r"projects/[a-z0-9][a-z0-9.:-]{0,99}/locations/[a-z0-9-]{1,63}"
+    r"/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63}"
+)
+_FORM = "gcp:projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY"
+
+
+def backend(settings: Settings) -> GcpKms:
+    """The backend for a run."""
+    return GcpKms(settings)
+
+
+class GcpKms:
+    """Symmetric keys (purpose ENCRYPT_DECRYPT) of Google Cloud KMS, software, HSM and external ones alike.
+
+    Credentials: Application Default Credentials, as Google's library finds them: the file that
+    GOOGLE_APPLICATION_CREDENTIALS names (a service account's key, workload identity federation, impersonation), else
+    those of `gcloud auth application-default login`, else the metadata server's (GKE workload identity included).
+    Permissions on the key: cloudkms.cryptoKeyVersions.useToEncrypt to seal, cloudkms.cryptoKeyVersions.useToDecrypt to
+    open, for instance by roles/cloudkms.cryptoKeyEncrypter, -Decrypter, or -EncrypterDecrypter for both.
+    What leaves the machine: over TLS to cloudkms.googleapis.com, or to KSECRET_GCP_KMS_ENDPOINT, the key's name, the
+    DEK when sealing, the wrapped DEK when opening, and the Secret's namespace and name. No value of a Secret ever does.
+    The encryption context is authenticated: a wrapped DEK opens only with the one that it was wrapped with.
+
+    Safe to use from several threads, which share one client and one connection.
+    """
+
+    scheme = SCHEME
+    jobs = 32
+    """Calls at a time that bulk work should make."""
+
+    def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
+        """`patience`: seconds after which an endpoint that does not answer is given up for the rest of the run."""
+        self._connection = Connection(settings.environ.get("KSECRET_GCP_KMS_ENDPOINT", ""), patience)
+
+    def parse(self, text: str) -> KeyRef:
+        """A key's resource name, `projects/…/cryptoKeys/…`, which has one spelling only. Raises KeyRefError."""
+        name = text.strip()
+        if _NAME.fullmatch(name):
+            return KeyRef(SCHEME, name)
+        key, versions, _ = name.partition("/cryptoKeyVersions/")
+        if versions and _NAME.fullmatch(key):
+            raise KeyRefError(
+                "that names one version of a Cloud KMS key; Cloud KMS picks the version itself",
+                hint="leave off /cryptoKeyVersions/ and what follows",
+            )
+        if name.startswith(("/", "https:", "http:", "cloudkms.")):
+            raise KeyRefError(
+                "a Cloud KMS key is named without a host, and without a slash in front",
+                hint=f"give {_FORM}; KSECRET_GCP_KMS_ENDPOINT chooses the host",
+            )
+        raise KeyRefError(
+            "that is not the resource name of a Cloud KMS key",
+            hint=f"give {_FORM}; `gcloud kms keys list` shows it",
+        )
+
+    def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
+        """The DEK encrypted by the key's primary version, with the context as additional authenticated data.
+
+        Raises KeyRefError for a key that does not exist or is not for encryption; BackendError and
+        BackendUnavailableError for a failure. (Cloud KMS API, projects.locations.keyRings.cryptoKeys/encrypt)
+        """
+        aad = additional_data(context)
+        answer = self._checked(
+            "encrypt",
+            {
+                "name": ref.id,
+                "plaintext": dek,
+                "plaintext_crc32c": _crc32c(dek),
+                "additional_authenticated_data": aad,
+                "additional_authenticated_data_crc32c": _crc32c(aad),
+            },
+            lambda answer: (
+                answer.verified_plaintext_crc32c
+                and answer.verified_additional_authenticated_data_crc32c
+                and answer.ciphertext_crc32c == _crc32c(answer.ciphertext)
+            ),
+        )
+        if not _is_version_of(answer.name, ref.id):
+            raise BackendError(
+                "Cloud KMS answered for another key than the one that was asked for",
+                hint="check what KSECRET_GCP_KMS_ENDPOINT and the proxies between lead to",
+            )
+        return bytes(answer.ciphertext)
+
+    def unwrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        """The DEK, 32 bytes, by whichever enabled version of the key had wrapped it.
+
+        Raises AlteredError where it was wrapped by another key or with another context, or altered, or is no DEK;
+        BackendError and BackendUnavailableError for a failure.
+        (Cloud KMS API, projects.locations.keyRings.cryptoKeys/decrypt)
+        """
+        if not 0 < len(wrapped) <= MAX_WRAPPED_BYTES:
+            raise AlteredError("its wrapped data key is empty or too long", hint=gcp_kms_errors.RESTORE_HINT)
+        aad = additional_data(context)
+        answer = self._checked(
+            "decrypt",
+            {
+                "name": ref.id,
+                "ciphertext": wrapped,
+                "ciphertext_crc32c": _crc32c(wrapped),
+                "additional_authenticated_data": aad,
+                "additional_authenticated_data_crc32c": _crc32c(aad),
+            },
+            lambda answer: answer.plaintext_crc32c == _crc32c(answer.plaintext),
+        )
+        dek = bytes(answer.plaintext)
+        if len(dek) != DEK_BYTES:
+            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=gcp_kms_errors.RESTORE_HINT)
+        return dek
+
+    def rewrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        """The same DEK under the key's primary version. Cloud KMS has no call for it, so the DEK passes through here.
+
+        Raises what `unwrap` and `wrap` raise.
+        """
+        return self.wrap(ref, self.unwrap(ref, wrapped, context), context)
+
+    def describe(self, ref: KeyRef) -> str:
+        """Nothing: the name says it all, and more is known to the service only."""
+        return ""
+
+    def check(self, ref: KeyRef) -> None:
+        """Wraps and unwraps a throw-away DEK. Raises what `wrap` and `unwrap` raise."""
+        dek, context = os.urandom(DEK_BYTES), {"ksecret-check": "throw-away"}
+        if self.unwrap(ref, self.wrap(ref, dek, context), context) != dek:
+            raise BackendError("Cloud KMS did not give back what it had wrapped")
+
+    def _checked(self, operation: str, request: Mapping[str, object], intact: Callable[[Any], object]) -> Any:
+        """The answer whose checksums all verify, the second one where the first one's did not.
+
+        Raises BackendError where neither's did. (Cloud KMS guide, "Verifying end-to-end data integrity")
+        """
+        for _ in range(2):
+            try:
+                answer = self._connection.send(operation, request)
+            except gcp_kms_errors.ChecksumError:
+                continue
+            if intact(answer):
+                return answer
+        raise BackendError(
+            "the connection altered the request or the answer, twice: a checksum does not verify",
+            hint="look for a proxy or a faulty network card between here and Cloud KMS",
+        )
+
+
+def additional_data(context: Mapping[str, str]) -> bytes:
+    """The encryption context as additional authenticated data: JSON with sorted keys, no spaces and only ASCII.
+
+    An empty context gives no bytes at all, not `{}`: that is what kubesec and `gcloud kms decrypt` use.
+    """
+    return json.dumps(dict(context), sort_keys=True, separators=(",", ":")).encode() if context else b""
+
+
+def _is_version_of(version: str, key: str) -> bool:
+    """Whether that is a version of the key. A key named by its project's number may be answered with the id."""
+    version, _, number = version.partition("/cryptoKeyVersions/")
+    (_, project, rest), (_, answered, answered_rest) = key.split("/", 2), (version + "//").split("/", 2)
+    return bool(number) and answered_rest.rstrip("/") == rest and (answered == project or project.isdecimal())
+
+
+def _crc32c(data: bytes) -> int:
+    """RFC 3720, appendix B.4. Raises BackendUnavailableError where the library is not installed."""
+    try:
+        from google_crc32c import value
+    except ImportError:
+        raise gcp_kms_errors.not_installed() from None
+    return int(value(data))

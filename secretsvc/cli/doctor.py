@@ -1,0 +1,108 @@
+"""`ksecret doctor`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.cli import options
+from secretsvc.cli.report import printable
+from secretsvc.errors import KsecretError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.backends.registry import Backends
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret doctor                             what is installed here, and whether your own keys work
+  ksecret doctor -k gcp:projects/… -k age:…  these keys
+  ksecret doctor secret.yaml                 the keys that it is sealed to"""
+
+_EXTRAS = {"aws": "botocore", "gcp": "google.cloud.kms"}
+"""Schemes of optional backends, and the libraries that they need."""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    parser.add_argument("files", nargs="*", metavar="FILE", help="a sealed manifest, for its keys")
+    parser.add_argument("-k", "--key", action="append", default=[], metavar="KEYREF", help="a key to try (repeat)")
+    options.add_backends(parser)
+
+
+class _Finding(NamedTuple):
+    """One line, `ok`, `part` (seals, but does not open here) or `FAIL`, and what to do about it."""
+
+    grade: str
+    about: str
+    said: str
+    hint: str = ""
+    exit_code: int = 0
+
+
+def run(args: Namespace) -> int:
+    """Prints what works and what does not; the exit code of the worst failure among the keys that were tried."""
+    known = options.backends(args)
+    findings = [_installed(scheme) for scheme in ("age", "pgp", *_EXTRAS)]
+    findings += [_try(known, text) for text in _keys(args, known)]
+    for one in findings:
+        print(printable(f"{one.grade:5} {one.about}: {one.said}"))
+        if one.hint:
+            print(printable(f"        {one.hint}"))
+    return max((one.exit_code for one in findings), default=0)
+
+
+def _keys(args: Namespace, known: Backends) -> list[str]:
+    """The keys to try: those named, those of the files, else the ones that sealing would take."""
+    from secretsvc import workspace
+    from secretsvc.operations.inspect import describe_manifest
+
+    texts = list(args.key)
+    for path in args.files:
+        for one in describe_manifest(workspace.read(path).data, lambda _ref: ""):
+            texts += [key["ref"] for key in one.keys if key["ref"] not in texts]
+    if texts or args.files:
+        return texts
+    try:
+        return [str(ref) for ref in options.default_keys(known)]
+    except KsecretError:
+        return []
+
+
+def _installed(scheme: str) -> _Finding:
+    """Whether what the backend needs is on this machine; that it is not is a failure only for a key that needs it."""
+    from importlib.util import find_spec
+    from shutil import which
+
+    if scheme == "pgp":
+        path = which("gpg")
+        return _Finding("ok", scheme, path) if path else _Finding("no", scheme, "gpg is not installed", "install gnupg")
+    if scheme == "age":
+        return _Finding("ok", scheme, "built in")
+    try:
+        found = find_spec(_EXTRAS[scheme])
+    except ModuleNotFoundError:
+        found = None
+    if found:
+        return _Finding("ok", scheme, "installed")
+    return _Finding("no", scheme, "its library is not installed", f"pip install 'ksecret[{scheme}]'")
+
+
+def _try(known: Backends, text: str) -> _Finding:
+    """The round trip of a throw-away DEK."""
+    context = {"ksecret-name": "doctor"}
+    dek = os.urandom(32)
+    try:
+        ref = known.parse(text)
+        wrapped = known.wrap(ref, dek, context)
+    except KsecretError as error:
+        return _Finding("FAIL", text, f"can't seal to it: {error.message}", error.hint, error.exit_code)
+    try:
+        opened = known.backend(ref.scheme).unwrap(ref, wrapped, context)
+    except KsecretError as error:
+        said = f"seals, but does not open here: {error.message}"
+        return _Finding("part", str(ref), said, error.hint, error.exit_code)
+    if opened != dek:
+        return _Finding("FAIL", str(ref), "gives back something else than was wrapped", "", 6)
+    return _Finding("ok", str(ref), "seals and opens")
