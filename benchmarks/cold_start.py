@@ -3,6 +3,7 @@
 `python -m benchmarks.cold_start [RUNS]`; exits 1 where a bar is missed. Needs the `dev` extra (sops) and gpg.
 Bars: age, at most 6 × `python -I -c pass` and at most 3.5 × `sops decrypt` of the same Secret;
 PGP, at most 2.5 × `gpg -d` of the wrapped DEK plus the cold start with age.
+For the KMSs it tells what the import of the SDK costs and what is left for client and call; servers are the tests' own.
 """
 
 from __future__ import annotations
@@ -15,17 +16,22 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.bulk import ARN, RESOURCE, server
 from benchmarks.common import KSECRET, PYTHON, SOPS, Bench, verdict
 
 PGP_KEYS = {"rsa3072": ("rsa3072", "rsa3072"), "cv25519": ("ed25519", "cv25519")}
 """Algorithms of the primary key and of its encryption subkey."""
 
 
+SDKS = {"aws": "botocore.session", "gcp": "google.cloud.kms_v1"}
+"""What a KMS decrypt imports beside our own modules."""
+
+
 def main(runs: int) -> int:
     """Measures, prints, and gives the exit code."""
     with tempfile.TemporaryDirectory(prefix="ks") as name:
         bench = Bench(Path(name))
-        ours, theirs, *for_pgp = bench.manifests(2 + len(PGP_KEYS))
+        ours, theirs, aws, gcp, *for_pgp = bench.manifests(4 + len(PGP_KEYS))
         bench.seal_with_ksecret(ours)
         bench.seal_with_sops(theirs, "--age", bench.recipient)
         commands = {
@@ -33,12 +39,22 @@ def main(runs: int) -> int:
             "age": [KSECRET, "decrypt", str(ours)],
             "sops": [SOPS, "decrypt", str(theirs)],
         }
+        bench.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         (bench.folder / "gnupg").mkdir(mode=0o700)
         bench.environ["GNUPGHOME"] = str(bench.folder / "gnupg")
         try:
             for path, (algorithm, how) in zip(for_pgp, PGP_KEYS.items(), strict=True):
                 commands |= _pgp_commands(bench, path, algorithm, how)
-            medians = bench.medians(commands, runs)
+            with (
+                server(bench, "tests.emulators.aws", "--stub"),
+                server(bench, "tests.emulators.gcp", "--key", RESOURCE),
+            ):
+                bench.seal_with_ksecret(aws, key=f"aws:{ARN}")
+                bench.seal_with_ksecret(gcp, key=f"gcp:{RESOURCE}")
+                for kms, path in (("aws", aws), ("gcp", gcp)):
+                    commands[kms] = [KSECRET, "decrypt", str(path)]
+                    commands[f"{kms} SDK"] = [PYTHON, "-I", "-c", f"import os, {SDKS[kms]}; os._exit(0)"]
+                medians = bench.medians(commands, runs)
         finally:
             subprocess.run(["gpgconf", "--kill", "all"], env=bench.environ, check=False)
     return 0 if _report(medians) else 1
@@ -73,6 +89,11 @@ def _report(medians: dict[str, float]) -> bool:
     for algorithm in PGP_KEYS:
         over = medians[algorithm] - age
         held.append(verdict(f"({algorithm} decrypt - age decrypt) / gpg -d", over / medians[f"gpg {algorithm}"], 2.5))
+    for kms in SDKS:
+        over, sdk = medians[kms] - age, medians[f"{kms} SDK"] - medians["python"]
+        print(
+            f"{kms}: {over * 1000:.0f} ms over age: {sdk * 1000:.0f} import, {(over - sdk) * 1000:.0f} client and call"
+        )
     return all(held)
 
 
