@@ -1,0 +1,100 @@
+"""`-r` as people use it: on a terminal, on a CI job's pipe, over what is not for ksecret."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import termios
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.cli import KSECRET, Person
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANIFEST = b"apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\ndata:\n  a: bjB0LXB1YmxpYw==\n"
+
+
+@pytest.fixture
+def me(tmp_path: Path) -> Person:
+    return Person(tmp_path)
+
+
+def test_a_terminal_gets_a_bar_and_a_pipe_gets_none(me: Person) -> None:
+    for number in range(60):
+        me.write(f"d/{number}.yaml", MANIFEST)
+    assert "%|" not in me.ok("encrypt", "-r", "d").err
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    done = subprocess.run(
+        [KSECRET, "encrypt", "-r", "d"], cwd=me.work, env=me.environ, stdout=subprocess.PIPE, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while piece := os.read(ours, 65536):
+            shown += piece
+    except OSError:  # how a terminal's other end says that it is closed
+        pass
+    os.close(ours)
+    assert done.returncode == 0
+    assert b"60" in shown
+    assert b"file/s" in shown
+    assert shown.endswith(b"ksecret: 60 sealed, 0 unchanged, 0 failed\r\n")
+    assert done.stdout.count(b"kind: Secret") == 60
+
+
+def test_a_secret_that_hides_its_kind_is_not_missed_in_a_walk(me: Person) -> None:
+    me.write("d/escaped.yaml", MANIFEST.replace(b"kind: Secret", b'kind: "\\x53ecret"'))
+    me.write("d/escaped.json", b'{"apiVersion":"v1","kind":"\\u0053ecret","metadata":{"name":"x"},"data":{"a":"YQ=="}}')
+    me.ok("encrypt", "-i", "-r", "d")
+    assert b"ksecret.v1." in (me.work / "d/escaped.yaml").read_bytes()
+    assert b"ksecret.v1." in (me.work / "d/escaped.json").read_bytes()
+    me.write("d/utf-16.yaml", MANIFEST.decode().encode("utf-16"))
+    ran = me.run("encrypt", "-i", "-r", "d")
+    assert (ran.code, ran.err.count("not UTF-8 text")) == (3, 1)
+
+
+def test_what_has_nothing_to_do_with_secrets_is_left_alone(me: Person) -> None:
+    me.write("d/template.yaml", b"{{- if .Values.x }}\nkind: ConfigMap\n{{ end }}\n")
+    me.write("d/data.json", b'{"not": "a manifest"')
+    me.write("d/a.yaml", MANIFEST)
+    assert me.ok("encrypt", "-i", "-r", "d").err == "ksecret: 1 sealed, 2 unchanged, 0 failed\n"
+    assert me.ok("encrypt", "-i", "-r", "d").err == "ksecret: 0 sealed, 3 unchanged, 0 failed\n"
+
+
+def test_the_number_of_jobs_is_checked(me: Person) -> None:
+    me.write("a.yaml", MANIFEST)
+    for wrong in ("0", "-1", "n0t-public", "257"):
+        assert "-j/--jobs: not a value that it takes" in me.fails(2, "encrypt", "--jobs", wrong, "a.yaml")
+    me.ok("encrypt", "-j4", "a.yaml")
+
+
+def test_a_secret_of_exactly_one_mebibyte_is_sealed_and_one_byte_more_is_not(me: Person) -> None:
+    for size, code in ((1024 * 1024, 0), (1024 * 1024 + 1, 3)):
+        half = size // 2
+        data = MANIFEST.replace(b"bjB0LXB1YmxpYw==", b64encode(os.urandom(half))) + b"stringData:\n  b: |-\n"
+        data += b"    " + b"x" * (size - half) + b"\n"
+        me.write("a.yaml", data)
+        ran = me.run("encrypt", "-o", "sealed.yaml", "a.yaml")
+        assert ran.code == code
+        if code == 0:
+            assert me.ok("decrypt", "sealed.yaml").out == data
+        else:
+            assert "1048577 bytes of data" in ran.err
+
+
+def test_the_doctor_names_what_works_and_what_does_not(me: Person) -> None:
+    out = me.ok("doctor").out.decode()
+    assert f"ok    {me.ref}: seals and opens\n" in out
+    stranger = "age:age1zvkyg2lqzraa2lnjvqej32nkuu0ues2s82hzrye869xeexvn73equnujwj"
+    ran = me.run("doctor", "-k", stranger, "-k", "age:nonsense")
+    assert ran.code == 4
+    assert f"part  {stranger}: seals, but does not open here" in ran.out.decode()
+    assert "FAIL  age:nonsense: can't seal to it: that is not an age recipient" in ran.out.decode()
+    me.write_sealed("a.yaml", MANIFEST)
+    assert f"ok    {me.ref}: seals and opens\n" in me.ok("doctor", "a.yaml").out.decode()

@@ -1,0 +1,100 @@
+"""What a walk passes over, held against the real git."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secretsvc import workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = [
+    *("a.yaml", "b.yaml", "build/a.yaml", "build/keep.yaml", "sub/a.yaml", "sub/b.yaml", "sub/deep/a.yaml"),
+    *(
+        "sub/deep/b.yaml",
+        "sub/deep/c.yaml",
+        "other/build/a.yaml",
+        "x/y/z.yaml",
+        "x/y/w.yaml",
+        "é.yaml",
+        "private/p.yaml",
+    ),
+]
+
+
+def git(folder: Path, *words: str) -> str:
+    environ = os.environ | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    return subprocess.run(["git", *words], cwd=folder, env=environ, check=True, capture_output=True, text=True).stdout
+
+
+def repository(folder: Path, ignores: dict[str, str]) -> None:
+    git(folder, "init", "--quiet")
+    for name in FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("kind: Secret\n")
+    for name, text in ignores.items():
+        (folder / name).write_text(text)
+
+
+def found(folder: Path, start: str = ".") -> set[str]:
+    paths = (item.path for item in workspace.discover([str(folder / start)], recursive=True))
+    return {os.path.relpath(path, folder) for path in paths}
+
+
+@pytest.mark.parametrize(
+    "ignores",
+    [
+        {},
+        {".gitignore": "b.yaml\n"},
+        {".gitignore": "/b.yaml\n# a comment\n\nbuild/\n"},
+        {".gitignore": "build/\n!build/keep.yaml\n"},
+        {".gitignore": "build/*\n!build/keep.yaml\n"},
+        {".gitignore": "*.yaml\n!a.yaml\n", "sub/.gitignore": "a.yaml\n!b.yaml\n"},
+        {".gitignore": "sub/**/b.yaml\n", "sub/deep/.gitignore": "!b.yaml\n"},
+        {".gitignore": "x/*/z.yaml\nsub/deep\n"},
+        {".gitignore": "é.yaml\n"},
+        {"sub/.gitignore": "/deep/\n"},
+        {".git/info/exclude": "private\n", ".gitignore": "!private\n"},
+        {".git/info/exclude": "other/\n", ".gitignore": "a.y?ml\n"},
+    ],
+)
+def test_a_walk_passes_over_what_git_ignores(tmp_path: Path, ignores: dict[str, str]) -> None:
+    repository(tmp_path, ignores)
+    listed = git(tmp_path, "-c", "core.quotePath=false", "ls-files", "-z", "--others", "--exclude-standard")
+    expected = {name for name in listed.split("\0") if name.endswith(".yaml")}
+    assert found(tmp_path) == expected
+    assert found(tmp_path, "sub") == {name for name in expected if name.startswith("sub/")} or "sub/" not in "".join(
+        expected
+    )
+
+
+def test_what_is_named_is_worked_on_though_it_is_ignored(tmp_path: Path) -> None:
+    repository(tmp_path, {".gitignore": "build/\nb.yaml\n"})
+    assert found(tmp_path, "build") == {"build/a.yaml", "build/keep.yaml"}
+    (item,) = workspace.discover([str(tmp_path / "b.yaml")], recursive=True)
+    assert item.named
+
+
+def test_gitignore_above_counts_within_one_repository_only(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("*.yaml\n")
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "a.yaml").write_text("kind: Secret\n")
+    assert found(inner) == {"a.yaml"}
+
+
+def test_a_marker_is_found_without_reading_a_file_whole(tmp_path: Path) -> None:
+    path = tmp_path / "large.json"
+    with path.open("wb") as stream:
+        stream.truncate(3 * 1024**3)
+    assert not workspace.holds(str(path), (b"Secret",))
+    with path.open("r+b") as stream:
+        stream.write(b"kind: Secret")
+    assert workspace.holds(str(path), (b"x", b"Secret"))
+    (tmp_path / "empty").write_bytes(b"")
+    assert not workspace.holds(str(tmp_path / "empty"), (b"",))
