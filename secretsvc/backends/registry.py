@@ -58,8 +58,8 @@ class Backends:
         try:
             return self.backend(ref.scheme).wrap(ref, dek, context)
         except KsecretError as error:
-            error.key_ref = error.key_ref or str(ref)
-            raise
+            # A new one each time: a backend may raise what it remembers again, and callers add the file's name.
+            raise type(error)(error.message, hint=error.hint, key_ref=str(ref)) from error
 
     def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
         """The DEK by the first member of a keyset (KeyRef → base64 of the wrapped DEK) that gives it.

@@ -174,6 +174,10 @@ def test_a_dead_kms_costs_its_time_once_and_not_for_every_file(
     assert main(["decrypt", "-r", str(tmp_path / "d")]) == 6
     assert time.monotonic() - started < 15
     assert summary(capfd) == "ksecret: 0 opened, 0 unchanged, 40 failed"
+    clear = tree(tmp_path / "clear", 5)
+    assert main(["encrypt", "-i", "-r", "-k", AWS.format(0), str(tmp_path / "clear")]) == 6
+    err = capfd.readouterr().err
+    assert all(f"ksecret: {path}: {AWS.format(0)}: " in err for path in clear), "each failure names its own file"
 
 
 def test_the_doctor_tries_keys_and_says_what_is_wrong(
