@@ -75,11 +75,11 @@ def remove_member(text: str, mapping: Mapping, member: Member) -> Edit:
     """The member away, and its line breaks or comma: exactly undoes `append_member`."""
     index = mapping.members.index(member)
     following = mapping.members[index + 1] if index + 1 < len(mapping.members) else None
-    start = _line_start(text, member.key.start)
     if mapping.flow:
         if index:
             return Edit(mapping.members[index - 1].value.end, member.value.end, "")
         return Edit(member.key.start, following.key.start if following else member.value.end, "")
+    start = _line_start(text, member.key.start)
     if text[start : member.key.start].strip(" "):  # first on the line of a list's dash
         return Edit(member.key.start, following.key.start if following else member.value.end, "")
     end = _line_end(text, member.value.end)
@@ -90,19 +90,19 @@ def remove_member(text: str, mapping: Mapping, member: Member) -> Edit:
 
 def layout_of(text: str, mapping: Mapping) -> Layout:
     """How a member of that mapping is to be written."""
-    newline = line_break(text)
-    key, value = mapping.members[-1]
-    line = _line_start(text, key.start)
     if not mapping.flow:
-        return Layout(False, newline, " " * mapping.column, "  ", ": ")
+        return Layout(False, line_break(text), " " * mapping.column, "  ", ": ")
+    key, value = mapping.members[-1]
     colon = text[key.end : value.start]
     compact = Layout(True, "", "", "", colon if colon in (":", ": ") else ": ")
-    indent = text[line : key.start]
-    if indent.strip(" \t") or not any(mark in text[value.end : mapping.end] for mark in "\r\n"):
+    if not any(mark in text[value.end : mapping.end] for mark in "\r\n"):
+        return compact
+    indent = text[_line_start(text, key.start) : key.start]
+    if indent.strip(" \t"):
         return compact
     closing = text[_line_start(text, mapping.end - 1) : mapping.end - 1]
     unit = indent[len(closing) :] if indent.startswith(closing) and indent != closing else "  "
-    return Layout(True, newline, indent, unit, compact.colon)
+    return Layout(True, line_break(text), indent, unit, compact.colon)
 
 
 def line_break(text: str) -> str:
