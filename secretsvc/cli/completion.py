@@ -36,7 +36,7 @@ def complete() -> None:
 
     import argcomplete
 
-    from secretsvc.cli.main import COMMANDS, load
+    from secretsvc.cli.commands import COMMANDS, load
     from secretsvc.cli.parser import Parser
 
     root = argparse.ArgumentParser(prog="ksecret")

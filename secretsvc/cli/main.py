@@ -6,31 +6,10 @@ import gc
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import NoReturn
 
-from secretsvc.errors import KsecretError, UsageError
-
-if TYPE_CHECKING:
-    from types import ModuleType
-
-
-class Command(NamedTuple):
-    """A command: the module with its `add_arguments` and `run`, its one-line summary, its short names."""
-
-    module: str
-    summary: str
-    aliases: tuple[str, ...] = ()
-
-
-COMMANDS = {
-    "init": Command("secretsvc.cli.init", "make an age identity of your own"),
-    "encrypt": Command("secretsvc.cli.encrypt", "seal the values of Secret manifests", ("e",)),
-    "decrypt": Command("secretsvc.cli.decrypt", "open sealed manifests", ("d",)),
-    "inspect": Command("secretsvc.cli.inspect", "tell what can be told without a key", ("introspect", "i")),
-    "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
-    "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
-    "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
-}
+from secretsvc.cli.commands import COMMANDS, find, load
+from secretsvc.errors import KsecretError
 
 INTERRUPTED = 130
 
@@ -103,22 +82,6 @@ def _dispatch(words: list[str]) -> int:
     module.add_arguments(parser)
     code: int = module.run(parser.parse(words[1:]))
     return code
-
-
-def find(name: str) -> str:
-    """The command that a word means. Raises UsageError."""
-    for command, about in COMMANDS.items():
-        if name == command or name in about.aliases:
-            return command
-    kind = "option" if name.startswith("-") else "command"
-    raise UsageError(f"unknown {kind}", hint="ksecret --help lists the commands")
-
-
-def load(command: str) -> ModuleType:
-    """The command's module."""
-    from importlib import import_module
-
-    return import_module(COMMANDS[command].module)
 
 
 def _help(words: list[str]) -> int:

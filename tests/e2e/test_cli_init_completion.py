@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc import __version__
-from secretsvc.cli.main import COMMANDS
+from secretsvc.cli.commands import COMMANDS
 from tests.e2e.cli import BIN, KSECRET, MANIFEST, Person
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from secretsvc.cli.main import COMMANDS, find, load
+from secretsvc.cli.commands import COMMANDS, find, load
 from secretsvc.cli.parser import Parser
 from secretsvc.errors import UsageError
 

@@ -1,0 +1,46 @@
+"""The commands: which module does what, told without importing any of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import UsageError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+
+class Command(NamedTuple):
+    """A command: the module with its `add_arguments` and `run`, its one-line summary, its short names."""
+
+    module: str
+    summary: str
+    aliases: tuple[str, ...] = ()
+
+
+COMMANDS = {
+    "init": Command("secretsvc.cli.init", "make an age identity of your own"),
+    "encrypt": Command("secretsvc.cli.encrypt", "seal the values of Secret manifests", ("e",)),
+    "decrypt": Command("secretsvc.cli.decrypt", "open sealed manifests", ("d",)),
+    "inspect": Command("secretsvc.cli.inspect", "tell what can be told without a key", ("introspect", "i")),
+    "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
+    "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
+    "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
+}
+
+def find(name: str) -> str:
+    """The command that a word means. Raises UsageError."""
+    for command, about in COMMANDS.items():
+        if name == command or name in about.aliases:
+            return command
+    kind = "option" if name.startswith("-") else "command"
+    raise UsageError(f"unknown {kind}", hint="ksecret --help lists the commands")
+
+
+def load(command: str) -> ModuleType:
+    """The command's module."""
+    from importlib import import_module
+
+    return import_module(COMMANDS[command].module)
+
+
