@@ -1,0 +1,95 @@
+"""The GnuPG backend against the gpg that is installed here: how it is found, started and ended.
+
+A missing gpg fails these tests; it does not skip them.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from secretsvc.backends import gnupg
+from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError
+from tests.integration.gnupg_support import DEK, ROOT, World, recording_gpg
+
+
+class TestRunning:
+    @pytest.mark.parametrize("path", ["", ".", ":"])
+    def test_gpg_is_not_installed(
+        self, world: World, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        recording_gpg(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(BackendUnavailableError, match="gpg was not found on the PATH") as caught:
+            world.alice.backend(PATH=path).unwrap(world.ref("alice"), b"", {})
+        assert "apt install gnupg" in caught.value.hint
+
+    def test_a_gpg_that_can_not_be_started(self, world: World, tmp_path: Path) -> None:
+        (tmp_path / "gpg").write_bytes(b"\x7fELF no program")
+        (tmp_path / "gpg").chmod(0o755)
+        with pytest.raises(BackendUnavailableError, match="gpg can't be started"):
+            world.alice.backend(PATH=str(tmp_path)).unwrap(world.ref("alice"), b"", {})
+
+    def test_one_that_hangs_is_ended(self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(gnupg, "_LIMIT", 0.3)
+        path = recording_gpg(tmp_path, f"echo $$ > {shlex.quote(str(tmp_path / 'pid'))}", "exec sleep 30")
+        backend, start = world.alice.backend(PATH=path), time.monotonic()
+        with pytest.raises(BackendError, match="gpg gave no answer within"):
+            backend.unwrap(world.ref("alice"), b"", {})
+        assert time.monotonic() - start < 10
+        with pytest.raises(ProcessLookupError, match="No such process"):
+            os.kill(int((tmp_path / "pid").read_text()), 0)
+
+    @pytest.mark.parametrize("where", ["", ">&2", "| sed 's/^/[GNUPG:] X /' >&2"])
+    def test_one_that_says_too_much_is_ended(self, world: World, tmp_path: Path, where: str) -> None:
+        path = recording_gpg(tmp_path, f"yes {where}")
+        with pytest.raises(BackendError, match="gpg's answer is too long"):
+            world.alice.backend(PATH=path).unwrap(world.ref("alice"), b"", {})
+
+    def test_one_that_says_nothing(self, world: World, tmp_path: Path) -> None:
+        path = recording_gpg(tmp_path, "exit 2")
+        with pytest.raises(BackendError, match=r"^gpg could not decrypt$"):
+            world.alice.backend(PATH=path).unwrap(world.ref("alice"), bytes(65536), {})
+
+    def test_no_descriptor_is_left_open(self, world: World) -> None:
+        folder = Path("/dev/fd")
+        before = len(list(folder.iterdir()))
+        backend = world.alice.backend()
+        wrapped = backend.wrap(world.ref("alice"), DEK, {})
+        backend.unwrap(world.ref("alice"), wrapped, {})
+        with pytest.raises(AlteredError, match="altered"):
+            backend.unwrap(world.ref("alice"), b"garbage", {})
+        assert len(list(folder.iterdir())) == before
+
+    def test_it_works_with_the_standard_descriptors_closed(self, world: World, tmp_path: Path) -> None:
+        code = (
+            "import os, sys\n"
+            "from secretsvc.backends.base import Settings\n"
+            "from secretsvc.backends.gnupg import GnuPG\n"
+            "os.closerange(0, 3)\n"
+            "backend = GnuPG(Settings(os.environ, lambda what: None))\n"
+            "ref = backend.parse(sys.argv[1])\n"
+            "dek = backend.unwrap(ref, backend.wrap(ref, bytes(32), {}), {})\n"
+            "open(sys.argv[2], 'wb').write(dek)\n"
+        )
+        subprocess.run(
+            [sys.executable, "-c", code, world.key["alice"], str(tmp_path / "dek")],
+            env=world.alice.environ | {"PYTHONPATH": str(ROOT)},
+            check=True,
+            timeout=20,
+        )
+        assert (tmp_path / "dek").read_bytes() == bytes(32)
+
+    def test_a_cold_start_imports_nothing_slow(self) -> None:
+        code = "import sys, secretsvc.backends.gnupg; print(*sys.modules)"
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, capture_output=True, check=True, timeout=20
+        )
+        slow = {"gnupg", "subprocess", "logging", "tempfile", "pathlib", "dataclasses", "threading", "signal", "shutil"}
+        assert not slow & set(done.stdout.decode().split())
