@@ -180,6 +180,18 @@ def test_a_dead_kms_costs_its_time_once_and_not_for_every_file(
     assert all(f"ksecret: {path}: {AWS.format(0)}: " in err for path in clear), "each failure names its own file"
 
 
+def test_no_data_key_is_kept_from_one_file_to_the_next(
+    gcp: Emulator, aws: StubKms, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The same file twice is two questions to the KMS, so that whoever lost the right to a key opens nothing more."""
+    for key in (GCP.format("one"), AWS.format(0)):
+        (path,) = tree(tmp_path / key.partition(":")[0], 1)
+        sealed(capfd, "-k", key, str(path))
+        before = aws.calls + gcp.calls["Decrypt"]
+        assert main(["verify", str(path), str(path)]) == 0
+        assert aws.calls + gcp.calls["Decrypt"] - before == 2
+
+
 def test_the_doctor_tries_keys_and_says_what_is_wrong(
     gcp: Emulator, aws: StubKms, capfd: pytest.CaptureFixture[str]
 ) -> None:
