@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli import options
 from secretsvc.cli.report import printable
-from secretsvc.errors import KsecretError
+from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -22,6 +22,8 @@ EXAMPLES = """\
 
 _EXTRAS = {"aws": "botocore", "gcp": "google.cloud.kms"}
 """Schemes of optional backends, and the libraries that they need."""
+
+_SHOWN = ("age:", "pgp:", "aws:", "gcp:")
 
 
 def add_arguments(parser: Parser) -> None:
@@ -45,7 +47,13 @@ def run(args: Namespace) -> int:
     """Prints what works and what does not; the exit code of the worst failure among the keys that were tried."""
     known = options.backends(args)
     findings = [_installed(scheme) for scheme in ("age", "pgp", *_EXTRAS)]
-    findings += [_try(known, text) for text in _keys(args, known)]
+    try:
+        findings += [_try(known, text) for text in _keys(args, known)]
+    except UsageError as error:
+        code = error.exit_code if isinstance(error, KeyRefError) else 0  # to have no key yet is no failure
+        findings.append(_Finding("FAIL" if code else "no", "your own keys", error.message, error.hint, code))
+    except BackendError as error:
+        findings.append(_Finding("FAIL", "your own keys", error.message, error.hint, error.exit_code))
     for one in findings:
         print(printable(f"{one.grade:5} {one.about}: {one.said}"))
         if one.hint:
@@ -60,14 +68,13 @@ def _keys(args: Namespace, known: Backends) -> list[str]:
 
     texts = list(args.key)
     for path in args.files:
-        for one in describe_manifest(workspace.read(path).data, lambda _ref: ""):
-            texts += [key["ref"] for key in one.keys if key["ref"] not in texts]
-    if texts or args.files:
-        return texts
-    try:
-        return [str(ref) for ref in options.default_keys(known)]
-    except KsecretError:
-        return []
+        try:
+            described = describe_manifest(workspace.read(path).data, lambda _ref: "")
+        except KsecretError as error:
+            error.file = path
+            raise
+        texts += [key["ref"] for one in described for key in one.keys if key["ref"] not in texts]
+    return texts if texts or args.files else [str(ref) for ref in options.default_keys(known)]
 
 
 def _installed(scheme: str) -> _Finding:
@@ -95,9 +102,13 @@ def _try(known: Backends, text: str) -> _Finding:
     dek = os.urandom(32)
     try:
         ref = known.parse(text)
+    except KsecretError as error:  # the text may be a private key given by mistake, so it is not shown
+        scheme = text.partition(":")[0] + ":…" if text[:4] in _SHOWN else "a key"
+        return _Finding("FAIL", scheme, f"can't seal to it: {error.message}", error.hint, error.exit_code)
+    try:
         wrapped = known.wrap(ref, dek, context)
     except KsecretError as error:
-        return _Finding("FAIL", text, f"can't seal to it: {error.message}", error.hint, error.exit_code)
+        return _Finding("FAIL", str(ref), f"can't seal to it: {error.message}", error.hint, error.exit_code)
     try:
         opened = known.backend(ref.scheme).unwrap(ref, wrapped, context)
     except KsecretError as error:

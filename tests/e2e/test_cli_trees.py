@@ -95,6 +95,21 @@ def test_the_doctor_names_what_works_and_what_does_not(me: Person) -> None:
     ran = me.run("doctor", "-k", stranger, "-k", "age:nonsense")
     assert ran.code == 4
     assert f"part  {stranger}: seals, but does not open here" in ran.out.decode()
-    assert "FAIL  age:nonsense: can't seal to it: that is not an age recipient" in ran.out.decode()
+    assert "FAIL  age:…: can't seal to it: that is not an age recipient" in ran.out.decode()
     me.write_sealed("a.yaml", MANIFEST)
     assert f"ok    {me.ref}: seals and opens\n" in me.ok("doctor", "a.yaml").out.decode()
+
+
+def test_the_doctor_never_repeats_what_is_no_key(me: Person) -> None:
+    for wrong in (f"age:{me.identity}", me.identity, f"age:{me.identity.lower()}"):
+        ran = me.run("doctor", "-k", wrong)
+        assert ran.code == 2
+        assert me.identity.lower() not in (ran.out.decode() + ran.err).lower()
+
+
+def test_the_doctor_tells_why_the_users_own_keys_can_not_be_tried(me: Person) -> None:
+    ran = me.run("doctor", KSECRET_KEYS="age:nonsense")
+    assert ran.code == 2
+    assert "FAIL  your own keys: that is not an age recipient" in ran.out.decode()
+    me.write("broken.yaml", b"kind: [")
+    assert me.fails(3, "doctor", "broken.yaml").startswith("ksecret: broken.yaml:")
