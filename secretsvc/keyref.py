@@ -26,6 +26,21 @@ class KeyRef(NamedTuple):
         return f"{self.scheme}:{self.id}"
 
 
+_BARE = (("arn:", "aws:"), ("projects/", "gcp:"), ("age1", "age:"))
+"""How names start that say by themselves whose they are, and the scheme that they may come without."""
+
+
+def complete(text: str) -> str:
+    """The URI for what a person may write in its place: an ARN, a Cloud KMS name, a recipient, a fingerprint."""
+    bare = text.strip()
+    for start, scheme in _BARE:
+        if bare.startswith(start):
+            return scheme + bare
+    digits = "".join(bare.split()).removeprefix("0x")
+    is_hex = len(digits) >= 16 and set(digits) <= set("0123456789abcdefABCDEF")
+    return f"pgp:{bare}" if is_hex else bare
+
+
 Keyset = tuple[KeyRef, ...]
 """Sorted by the bytes of the URI, without repetition."""
 

@@ -15,8 +15,9 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.keyref import KeyRef, Keyset, KeysetChange
 from secretsvc.manifest.reader import read
-from secretsvc.operations.open import open_manifest
-from secretsvc.operations.seal import Request, open_parents, seal_manifest
+from secretsvc.operations.open import open_manifest, open_parents
+from secretsvc.operations.request import Request
+from secretsvc.operations.seal import seal_manifest
 
 DATA = Path(__file__).parent / "data"
 CREATED = "2026-11-23T03:10:20Z"
@@ -31,7 +32,7 @@ class Lock(NamedTuple):
     keys: Keyset
 
     def seal(self, data: bytes, *, parent: bytes = b"", scope: str = "", created: str = CREATED) -> bytes:
-        request = Request(NO_CHANGE, lambda: self.keys, scope, created)
+        request = Request(NO_CHANGE, lambda *_: self.keys, scope, created)
         parents = open_parents(parent, self.keyring) if parent else None
         return seal_manifest(data, request, self.keyring, parents).data
 

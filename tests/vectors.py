@@ -16,7 +16,8 @@ import pyrage
 
 from secretsvc import envelope
 from secretsvc.keyref import KeyRef, KeysetChange, split
-from secretsvc.operations.seal import Request, seal_manifest
+from secretsvc.operations.request import Request
+from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +126,7 @@ def seals() -> list[dict[str, object]]:
 def sealed_file(plain: Path) -> bytes:
     """The sealed form of a plain file with fixed randomness: first the DEK, then each token's nonce, per Secret."""
     recipient = split((FOLDER / "recipient.txt").read_text().strip())
-    request = Request(KeysetChange((recipient,), (), ()), lambda: (), "", CREATED)
+    request = Request(KeysetChange((recipient,), (), ()), lambda *_: (), "", CREATED)
     with mock.patch.object(envelope, "urandom", FixedRandom(plain.name)):
         return seal_manifest(plain.read_bytes(), request, RecordedKeyring()).data
 

@@ -7,7 +7,7 @@ from base64 import b64decode
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, KsecretError, NoKeyError
-from secretsvc.keyref import KeyRef, split
+from secretsvc.keyref import KeyRef, complete, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,6 +34,7 @@ class Backends:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._made: dict[str, Backend] = {}
+        self._signed: Backends | None = None
         self._lock = allocate_lock()
 
     def backend(self, scheme: str) -> Backend:
@@ -46,11 +47,20 @@ class Backends:
     @property
     def jobs(self) -> int:
         """How many files are worth working on at a time, for the backends that this run has needed so far."""
-        return max((backend.jobs for backend in self._made.values()), default=1)
+        own = max((backend.jobs for backend in self._made.values()), default=1)
+        return max(own, self._signed.jobs) if self._signed else own
+
+    def signed(self) -> Backends:
+        """The same keys, but what PGP keys wrap must be signed, and a good signature is demanded of it."""
+        if self._settings.require_signature:
+            return self
+        with self._lock:
+            self._signed = self._signed or Backends(self._settings._replace(require_signature=True))
+            return self._signed
 
     def parse(self, text: str) -> KeyRef:
-        """The canonical KeyRef of a URI. Raises KeyRefError."""
-        ref = split(text)
+        """The canonical KeyRef of what a person writes: a URI, or a name that needs no scheme. Raises KeyRefError."""
+        ref = split(complete(text))
         return self.backend(ref.scheme).parse(ref.id)
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:

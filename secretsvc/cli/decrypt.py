@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.report import Unbound
 from secretsvc.operations.open import open_manifest
 
 if TYPE_CHECKING:
@@ -33,12 +34,18 @@ def run(args: Namespace) -> int:
     """Opens; the exit code."""
     keyring = options.backends(args)
 
+    unbound = Unbound()
+
     def operation(data: bytes, _name: str) -> bytes:
-        opened = open_manifest(data, keyring).data
+        opened = open_manifest(data, keyring)
+        unbound.seen(bound=opened.bound)
         if args.cleartext:
             from secretsvc.operations.prepare import decode_data
 
-            opened = decode_data(opened)
-        return opened
+            return decode_data(opened.data)
+        return opened.data
 
-    return each_file(Job(operation, "opened", private=True, markers=(b"ksecret",), jobs=options.jobs(args, keyring)), args)
+    job = Job(operation, "opened", private=True, markers=SEALED, jobs=options.jobs(args, keyring))
+    code = each_file(job, args)
+    unbound.tell()
+    return code

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli import options
 from secretsvc.cli.report import printable
+from secretsvc.cli.sealing import own_keys
 from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _keys(args: Namespace, known: Backends) -> list[str]:
             error.file = path
             raise
         texts += [key["ref"] for one in described for key in one.keys if key["ref"] not in texts]
-    return texts if texts or args.files else [str(ref) for ref in options.default_keys(known)]
+    return texts if texts or args.files else [str(ref) for ref in own_keys(known, "ksecret")]
 
 
 def _installed(scheme: str) -> _Finding:

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Operation = Callable[[bytes, str], bytes | str]
     """File's bytes and name → its new bytes, or a line to print."""
 
+SEALED = (b"ksecret", b"# kubesec:v:")
+"""What a file holds that has a sealed Secret in it, in either format."""
+
 _NOTHING_TO_DO = (AlreadySealedError, NothingToSealError, NotSealedError)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.files import SEALED, Job, each_file
 from secretsvc.cli.report import printable
 from secretsvc.errors import NotSealedError
 from secretsvc.operations.inspect import Description, describe_manifest
@@ -23,6 +23,7 @@ EXAMPLES = """\
 def add_arguments(parser: Parser) -> None:
     """The options."""
     options.add_files(parser)
+    parser.add_argument("-o", "--output", metavar="FILE", default="", help="write here; - is standard output")
     parser.add_argument("--json", action="store_true", help="one JSON object per Secret, a line each")
     options.add_backends(parser)
 
@@ -30,15 +31,16 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Describes; the exit code."""
     known = options.backends(args)
-    args.in_place, args.output = False, ""
+    args.in_place = False
 
-    def operation(data: bytes, name: str) -> str:
+    def operation(data: bytes, name: str) -> bytes | str:
         found = describe_manifest(data, known.describe)
         if not any(one.sealed for one in found):
             raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
-        return "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
+        told = "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
+        return f"{told}\n".encode() if args.output else told
 
-    return each_file(Job(operation, "inspected", private=True, markers=(b"ksecret",), jobs=lambda: 1), args)
+    return each_file(Job(operation, "inspected", private=True, markers=SEALED, jobs=lambda: 1), args)
 
 
 def _as_json(one: Description, name: str) -> str:
@@ -54,8 +56,8 @@ def _as_text(one: Description, name: str) -> str:
     lines = [
         title,
         f"  format       {one.format}",
-        f"  sealed for   {one.sealed_for}",
-        f"  data key     made {one.created}{_age(one.age_days)}",
+        f"  sealed for   {one.sealed_for or 'nothing: this format binds no Secret to its name and namespace'}",
+        *([f"  data key     made {one.created}{_age(one.age_days)}"] if one.created else []),
         *(f"  key          {key['ref']}{'  ' + key['owner'] if key['owner'] else ''}" for key in one.keys),
         *(f"  {field:12} {', '.join(names)}" for field, names in one.entries.items() if names),
         *(f"  IN THE CLEAR {name}" for name in one.in_the_clear),

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
-from secretsvc.errors import FileError, UsageError
-from secretsvc.keyref import Keyset, keyset
+from secretsvc.errors import FileError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -36,6 +35,7 @@ def add_backends(parser: Parser) -> None:
     """What the backends may be told."""
     parser.add_argument("--keyring", metavar="FILE", default="", help="GnuPG: the public keyring to use")
     parser.add_argument("--passphrase-file", metavar="FILE", default="", help="its first line unlocks age and PGP keys")
+    parser.add_argument("--passphrase", metavar="TEXT", default="", help="as kubesec has it; others can see it: see above")
 
 
 def add_jobs(parser: Parser) -> None:
@@ -59,13 +59,20 @@ def jobs(args: Namespace, known: Backends) -> Callable[[], int]:
 
 def backends(args: Namespace) -> Backends:
     """The backends of this run, told of the options and the environment."""
-    return Backends(Settings(os.environ, _Passphrases(args.passphrase_file).ask, args.keyring))
+    if args.passphrase:
+        print(
+            "ksecret: everybody on this machine can read --passphrase among the running processes\n"
+            "  --passphrase-file FILE, or KSECRET_GPG_PASSPHRASE in the environment, keeps it private",
+            file=sys.stderr,
+        )
+    return Backends(Settings(os.environ, _Passphrases(args.passphrase, args.passphrase_file).ask, args.keyring))
 
 
 class _Passphrases:
-    """Where passphrases come from: `--passphrase-file`, the environment, the terminal; each is asked once."""
+    """Where passphrases come from: the options, the environment, the terminal; each is asked once."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, given: str, path: str) -> None:
+        self._given = given
         self._path = path
         self._answers: dict[str, bytes | None] = {}
 
@@ -76,6 +83,8 @@ class _Passphrases:
         return self._answers[what]
 
     def _find(self, what: str) -> bytes | None:
+        if self._given:
+            return os.fsencode(self._given)
         if self._path:
             try:
                 with open(self._path, "rb") as stream:
@@ -90,20 +99,3 @@ class _Passphrases:
         from getpass import getpass
 
         return getpass(f"passphrase for {what}: ").encode()
-
-
-def default_keys(known: Backends) -> Keyset:
-    """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own age identity. Raises UsageError."""
-    listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
-    refs = [known.parse(text) for text in listed if text.strip()]
-    if refs:
-        return keyset(refs)
-    from secretsvc.backends.age import Age
-
-    age = known.backend("age")
-    own = age.default_ref() if isinstance(age, Age) else None
-    if own is None:
-        raise UsageError(
-            "no key to seal to", hint="run `ksecret init` for one of your own, or say --key KEYREF or KSECRET_KEYS"
-        )
-    return (own,)

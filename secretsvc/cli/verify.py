@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import Job, each_file
-from secretsvc.cli.report import printable
+from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.report import Unbound, printable
 from secretsvc.errors import AlteredError
 from secretsvc.operations.open import open_manifest
 
@@ -32,13 +32,18 @@ def run(args: Namespace) -> int:
     keyring = options.backends(args)
     args.in_place, args.output = False, ""
 
+    unbound = Unbound()
+
     def operation(data: bytes, name: str) -> str:
         try:
-            count = open_manifest(data, keyring).secrets
+            opened = open_manifest(data, keyring)
         except AlteredError as error:
             error.exit_code = 1
             raise
-        return printable(f"{name}: {count} sealed, all sound")
+        unbound.seen(bound=opened.bound)
+        return printable(f"{name}: {opened.secrets} sealed, all sound")
 
-    job = Job(operation, "verified", private=True, markers=(b"ksecret",), jobs=options.jobs(args, keyring))
-    return each_file(job, args)
+    job = Job(operation, "verified", private=True, markers=SEALED, jobs=options.jobs(args, keyring))
+    code = each_file(job, args)
+    unbound.tell()
+    return code

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.envelope import TOKEN_PREFIX
 from secretsvc.errors import AlteredError, InputError, ManifestError
+from secretsvc.keyref import keyset, split
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.scalars import canonical, quoted
 
 if TYPE_CHECKING:
+    from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Entry, Secret
     from secretsvc.manifest.nodes import Member
     from secretsvc.manifest.splice import Layout
@@ -31,6 +33,11 @@ class Envelope(NamedTuple):
     keys: dict[str, str]
     """KeyRef → standard base64 of the DEK wrapped under it."""
     seal: str
+
+    @property
+    def refs(self) -> Keyset:
+        """The keyset. Raises KeyRefError for a text in it that names no key."""
+        return keyset(split(ref) for ref in self.keys)
 
 
 def read(member: Member) -> Envelope:
@@ -158,6 +165,13 @@ def bind(secret: Secret, scope: str) -> str:
             line=secret.line,
         )
     return f"{secret.namespace}/{secret.name}" if secret.namespace else secret.name
+
+
+def scope_of(sealed_for: str) -> str:
+    """The scope that a `sealedFor` states."""
+    if sealed_for == "*/*":
+        return "any"
+    return "namespace" if sealed_for.endswith("/*") else "strict"
 
 
 def check_bound(sealed_for: str, secret: Secret) -> None:

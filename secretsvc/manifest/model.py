@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from secretsvc.manifest.nodes import Mapping, Member, Scalar
+    from secretsvc.manifest.nodes import Mapping, Member, Node, Scalar
 
 FIELDS = ("data", "stringData")
 """The fields whose values are sealed, in the order in which formats count them."""
@@ -64,7 +64,14 @@ class Manifest(NamedTuple):
     text: str
     bom: bool
     is_json: bool
+    documents: tuple[Node, ...]
+    """Every document's root."""
     secrets: tuple[Secret, ...]
+
+    @property
+    def is_kubesec(self) -> bool:
+        """Whether kubesec takes this for one of its files: it looks for its version's line, after the first line."""
+        return "\n# kubesec:v:" in self.text
 
     def encoded(self, text: str) -> bytes:
         """A changed text as bytes, with this manifest's BOM."""

@@ -96,3 +96,8 @@ def value(mapping: Mapping, name: str) -> Node | None:
 def is_merge(key: Node) -> bool:
     """A YAML 1.1 merge key: a plain `<<`."""
     return isinstance(key, Scalar) and key.value == "<<" and not key.style
+
+
+def is_null(node: Node) -> bool:
+    """Whether Kubernetes reads a null here."""
+    return isinstance(node, Scalar) and not node.style and node.value in ("", "~", "null", "Null", "NULL")

@@ -44,7 +44,7 @@ def read(data: bytes, *, allow_binary_tag: bool = False) -> Manifest:
     secrets = tuple(
         _secret(root, allow_binary_tag=allow_binary_tag) for document in documents for root in _secret_roots(document)
     )
-    return Manifest(text, bom, is_json, secrets)
+    return Manifest(text, bom, is_json, tuple(documents), secrets)
 
 
 def _documents(text: str) -> tuple[list[Node], bool]:
@@ -136,7 +136,7 @@ def _plain_mapping(member: Member, what: str) -> Mapping | None:
     _refuse_shared(member.value, what)
     if isinstance(member.value, Mapping):
         return member.value
-    if _is_null(member.value):
+    if nodes.is_null(member.value):
         return None
     raise ManifestError(f"{what} is not a mapping", hint="write it as KEY: VALUE lines", line=member.key.line)
 
@@ -150,14 +150,10 @@ def _refuse_shared(node: Node, what: str, tag: str = "") -> None:
         raise ManifestError(f"{what} has a tag", hint="remove the tag and quote the value", line=node.line)
 
 
-def _is_null(node: Node) -> bool:
-    return isinstance(node, Scalar) and not node.style and node.value in ("", "~", "null", "Null", "NULL")
-
-
 def _identity(mapping: Mapping, name: str) -> str | None:
     """A text that a Secret is bound to (name, namespace, type); None where it is absent or null."""
     found = nodes.member(mapping, name)
-    if not found or _is_null(found.value):
+    if not found or nodes.is_null(found.value):
         return None
     _refuse_shared(found.value, name)
     if not isinstance(found.value, Scalar) or not (found.value.style or is_string(found.value.value)):
@@ -178,7 +174,7 @@ def _entries(root: Mapping, field: str, allow_binary_tag: bool) -> Iterator[Entr
         _refuse_key_name(key, field)
         path = f'{field}["{key.value}"]'
         _refuse_shared(value, path, _BINARY if allow_binary_tag else "")
-        if _is_null(value):
+        if nodes.is_null(value):
             raise ManifestError(f"{path} is null", hint='quote it: write "" for an empty value', line=value.line)
         if not isinstance(value, Scalar):
             kind = "mapping" if isinstance(value, Mapping) else "list"

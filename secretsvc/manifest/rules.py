@@ -28,14 +28,9 @@ def decode_base64(text: str) -> bytes:
 
 
 def check_text(manifest: Manifest) -> None:
-    """Refuses characters that YAML's versions disagree on, and what kubesec has sealed (its envelope is comments)."""
-    if manifest.is_json:
-        return
-    at = manifest.text.find("\n# kubesec:v:")
-    if at >= 0:
-        line = manifest.text.count("\n", 0, at) + 2
-        raise ManifestError("sealed by kubesec already", hint="decrypt it with kubesec first", line=line)
-    refuse_odd_characters(manifest.text)
+    """Refuses characters that YAML's versions disagree on. Raises ManifestError."""
+    if not manifest.is_json:
+        refuse_odd_characters(manifest.text)
 
 
 def check_secret(secret: Secret) -> None:

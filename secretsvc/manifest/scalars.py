@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.splice import Edit
 
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry
 
 # Patterns as text: `re` compiles and keeps what is used, and a cold start pays for no other.
-_HEADER = r"([|>][-+0-9]*)[^\r\n]*(\r\n|\r|\n)?"
+_HEADER = r"([|>][-+0-9]*)([^\r\n]*)(\r\n|\r|\n)?"
 _INDENT = r"(?m)^( *)[^ \r\n]"
 _NOT_PRINTABLE = "[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
 _BLOCK_LINE = r"([!-~\xa1-\u02ff][ -~\xa1-\u02ff\t]*)?"
@@ -54,6 +55,21 @@ def _block_indent(body: str, indicators: str, parent: int) -> int:
         return parent + int(digit)
     first = re.search(_INDENT, body)
     return len(first[1]) if first else parent + 2
+
+
+def replaced(text: str, entry: Entry, new: str) -> Edit:
+    """The whole scalar becomes `new`: tag, quotes and block header too; the line break after a block stays.
+
+    So does a comment behind a block's header, unless `new` has several lines and no place for it.
+    """
+    scalar = entry.scalar
+    if scalar.style not in ("|", ">"):
+        return Edit(scalar.start, scalar.end, new)
+    if scalar.tag:
+        return Edit(scalar.start, len(text[: scalar.end].rstrip("\r\n")), new)
+    header = re.compile(_HEADER).match(text, scalar.start)
+    comment = header[2].rstrip() if header and "\n" not in new else ""
+    return Edit(scalar.start, inside(text, entry).end, new + comment)
 
 
 def dedented(body: str, indent: int) -> str | None:

@@ -65,6 +65,12 @@ def append_member(text: str, mapping: Mapping, render: Callable[[Layout], str]) 
     return Edit(at, at, layout.newline + layout.indent + rendered)
 
 
+def insert_member(text: str, mapping: Mapping, before: Member, render: Callable[[Layout], str]) -> Edit:
+    """A member of a block mapping on the lines before another one of it."""
+    layout = layout_of(text, mapping)
+    return Edit(before.key.start, before.key.start, render(layout) + layout.newline + layout.indent)
+
+
 def replace_member(text: str, mapping: Mapping, member: Member, render: Callable[[Layout], str]) -> Edit:
     """The member written anew where it stands."""
     end = member.value.end

@@ -13,7 +13,7 @@ from secretsvc.manifest.reader import read
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secretsvc.manifest.model import Secret
+    from secretsvc.manifest.model import Manifest, Secret
 
 
 class Description(NamedTuple):
@@ -45,12 +45,37 @@ def describe_manifest(data: bytes, owner: Callable[[str], str]) -> list[Descript
 
     Raises InputError, AlteredError.
     """
-    return [_describe(secret, owner) for secret in read(data).secrets]
+    manifest = read(data)
+    if manifest.is_kubesec:
+        return [_describe_kubesec(manifest, owner)]
+    return [_describe(secret, owner) for secret in manifest.secrets]
+
+
+def _describe_kubesec(manifest: Manifest, owner: Callable[[str], str]) -> Description:
+    from secretsvc.formats import kubesec
+
+    secret, envelope = kubesec.read(manifest)
+    clear = [f"{entry.field}/{entry.key}" for entry in secret.entries if not kubesec.is_token(entry)]
+    keys = [{"ref": str(ref), "owner": owner(str(ref))} for ref in envelope.refs]
+    return Description(
+        *(secret.namespace, secret.name, secret.type, secret.line),
+        sealed=True,
+        format=f"kubesec v{envelope.version}{'' if envelope.mac else ', no MAC'}",
+        sealed_for="",
+        created="",
+        age_days=None,
+        keys=keys,
+        entries=_names(secret),
+        in_the_clear=clear,
+    )
+
+
+def _names(secret: Secret) -> dict[str, list[str]]:
+    return {field: [entry.key for entry in secret.entries if entry.field == field] for field in FIELDS}
 
 
 def _describe(secret: Secret, owner: Callable[[str], str]) -> Description:
     envelope = ksecret.read(secret.envelope) if secret.envelope else None
-    entries = {field: [entry.key for entry in secret.entries if entry.field == field] for field in FIELDS}
     clear = [f"{entry.field}/{entry.key}" for entry in secret.entries if not ksecret.is_token(entry)]
     return Description(
         secret.namespace,
@@ -63,7 +88,7 @@ def _describe(secret: Secret, owner: Callable[[str], str]) -> Description:
         envelope.created if envelope else "",
         _age_days(envelope.created) if envelope else None,
         [{"ref": ref, "owner": owner(ref)} for ref in envelope.keys] if envelope else [],
-        entries,
+        _names(secret),
         clear,
     )
 

@@ -20,3 +20,7 @@ class Keyring(Protocol):
     def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
         """The DEK by any one member of a keyset (KeyRef → base64). Raises NoKeyError or BackendError."""
         ...
+
+    def signed(self) -> Keyring:
+        """The same keys, but what PGP keys wrap must be signed, and a good signature is demanded of it."""
+        ...

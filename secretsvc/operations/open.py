@@ -16,8 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import TypeAlias
 
+    from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.kubesec import Opened as KubesecOpened
+    from secretsvc.operations.request import Unproven
+
+    AnyOpened: TypeAlias = "Opened | KubesecOpened"
+    Parents: TypeAlias = dict[tuple[str | None, str | None], AnyOpened]
+    """Opened Secrets by namespace and name."""
+    Trust: TypeAlias = Callable[[Unproven], bool]
 
     _Attempt: TypeAlias = Callable[[str, Entry, Payload], Edit]
 
@@ -33,6 +41,14 @@ class Opened(NamedTuple):
     payloads: dict[Place, Payload]
     tokens: dict[Place, str]
 
+    @property
+    def format(self) -> str:
+        return "ksecret"
+
+    @property
+    def refs(self) -> Keyset:
+        return self.envelope.refs
+
     def __repr__(self) -> str:
         return "Opened(masked)"
 
@@ -42,6 +58,8 @@ class Result(NamedTuple):
 
     data: bytes
     secrets: int
+    bound: bool = True
+    """Whether what was opened is bound to its name and namespace; files in kubesec's format are not."""
 
     def __repr__(self) -> str:
         return f"Result({self.secrets} Secrets, masked)"
@@ -53,10 +71,48 @@ def open_manifest(data: bytes, keyring: Keyring) -> Result:
     Raises NotSealedError where nothing is sealed, AlteredError, NoKeyError, BackendError, ManifestError.
     """
     manifest = read(data)
-    opened = {index: open_secret(secret, keyring) for index, secret in enumerate(manifest.secrets) if secret.envelope}
+    opened = open_secrets(manifest, keyring)
+    return Result(restored(manifest, opened), len(opened), bound=not manifest.is_kubesec)
+
+
+def open_secrets(
+    manifest: Manifest, keyring: Keyring, trust: Trust | None = None, only: int | None = None
+) -> dict[int, AnyOpened]:
+    """Every sealed Secret of a manifest, or one, by index. `trust`: see `Request`. Raises as `open_manifest`."""
+    if manifest.is_kubesec:
+        from secretsvc.operations import kubesec
+
+        return {0: kubesec.open_file(manifest, keyring, trust)}
+    opened: dict[int, AnyOpened] = {
+        index: open_secret(secret, keyring)
+        for index, secret in enumerate(manifest.secrets)
+        if secret.envelope and only in (None, index)
+    }
     if not opened:
         raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
-    return Result(restore(manifest, {index: one.payloads for index, one in opened.items()}), len(opened))
+    return opened
+
+
+def restored(manifest: Manifest, opened: Mapping[int, AnyOpened]) -> bytes:
+    """The bytes with these Secrets in the clear. Raises AlteredError where they can't be written back."""
+    if manifest.is_kubesec:
+        from secretsvc.operations import kubesec
+
+        return kubesec.restore(manifest, opened[0].texts)  # type: ignore[union-attr]
+    return restore(manifest, {index: one.payloads for index, one in opened.items() if isinstance(one, Opened)})
+
+
+def open_parents(data: bytes, keyring: Keyring) -> Parents:
+    """The sealed Secrets of a manifest, to seal others after. Raises as `open_manifest`."""
+    manifest = read(data)
+    opened = open_secrets(manifest, keyring)
+    return {(manifest.secrets[index].namespace, manifest.secrets[index].name): one for index, one in opened.items()}
+
+
+def parent_of(secret: Secret, parents: Parents) -> AnyOpened | None:
+    """The parent of the same name and namespace, or the only one that there is."""
+    only = next(iter(parents.values())) if len(parents) == 1 else None
+    return parents.get((secret.namespace, secret.name), only)
 
 
 def open_secret(secret: Secret, keyring: Keyring, *, allow_clear: bool = False) -> Opened:

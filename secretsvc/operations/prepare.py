@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.scalars import canonical, inside, literal_block
-from secretsvc.manifest.splice import Edit, apply, line_break, remove_member
+from secretsvc.manifest.scalars import canonical, literal_block, replaced
+from secretsvc.manifest.splice import apply, line_break, remove_member
 
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry, Manifest
@@ -19,7 +19,7 @@ def encode_cleartext(data: bytes) -> bytes:
     """Clear text under `data` becomes base64; what is tagged `!!binary` is base64 already. Raises ManifestError."""
     manifest = read(data, allow_binary_tag=True)
     edits = [
-        _replaced(manifest, entry, canonical(_encoded(entry), flow=entry.flow))
+        replaced(manifest.text, entry, canonical(_encoded(entry), flow=entry.flow))
         for secret in manifest.secrets
         if not secret.envelope
         for entry in secret.entries
@@ -44,7 +44,7 @@ def decode_data(data: bytes) -> bytes:
     """
     manifest = read(data)
     edits = [
-        _replaced(manifest, entry, _decoded(manifest, entry))
+        replaced(manifest.text, entry, _decoded(manifest, entry))
         for secret in manifest.secrets
         if not secret.envelope
         for entry in secret.entries
@@ -70,16 +70,6 @@ def _decoded(manifest: Manifest, entry: Entry) -> str:
     ends = not manifest.text[entry.scalar.end :].partition("\n")[0].strip()  # no comment that would become text
     block = literal_block(text, entry.column + 2, line_break(manifest.text)) if ends and not entry.flow else None
     return block or canonical(text, flow=entry.flow)
-
-
-def _replaced(manifest: Manifest, entry: Entry, scalar: str) -> Edit:
-    """The whole scalar, tag and quotes and header included, but not the line break after a block."""
-    if entry.scalar.style in ("|", ">") and not entry.scalar.tag:
-        return Edit(entry.scalar.start, inside(manifest.text, entry).end, scalar)
-    end = entry.scalar.end
-    if entry.scalar.style in ("|", ">"):
-        end -= len(manifest.text[:end]) - len(manifest.text[:end].rstrip("\r\n"))
-    return Edit(entry.scalar.start, end, scalar)
 
 
 def strip_last_applied(data: bytes) -> bytes:

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from secretsvc.envelope import Dek, Payload
-from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError, NothingToSealError, NotSealedError
+from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError, NothingToSealError
 from secretsvc.formats import ksecret
 from secretsvc.formats.values import payload_of, value_of
-from secretsvc.keyref import Keyset, KeysetChange, keyset, split
 from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import Edit, append_member, apply, replace_member
-from secretsvc.operations.open import Opened, Place, Result, open_secret, opened_with, restore
+from secretsvc.operations.open import Opened, Place, Result, open_secret, opened_with, parent_of, restore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Mapping
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.keys import Keyring
-
-
-class Request(NamedTuple):
-    """What the caller wants. `default_keys` is asked only when a Secret gets its first keyset."""
-
-    change: KeysetChange
-    default_keys: Callable[[], Keyset]
-    scope: str
-    """`strict`, `namespace`, `any`; empty: strict for a new envelope, and as it was for an old one."""
-    created: str
-    """The time to write for a new DEK: UTC, RFC 3339, seconds."""
+    from secretsvc.operations.open import AnyOpened, Parents
+    from secretsvc.operations.request import Request
 
 
 class _Plan(NamedTuple):
@@ -45,39 +35,36 @@ class _Plan(NamedTuple):
     """Whose tokens serve again where the payload is the same: a former self's or a parent's, under the same DEK."""
 
 
-Parents = dict[tuple[str | None, str | None], Opened]
-"""Opened Secrets by namespace and name."""
-
-
-def open_parents(data: bytes, keyring: Keyring) -> Parents:
-    """The sealed Secrets of a manifest, to seal others after. Raises NotSealedError, and what opening raises."""
-    parents = {
-        (secret.namespace, secret.name): open_secret(secret, keyring)
-        for secret in read(data).secrets
-        if secret.envelope
-    }
-    if not parents:
-        raise NotSealedError("no Secret in it is sealed", hint="a parent is a sealed manifest")
-    return parents
-
-
-def seal_manifest(data: bytes, request: Request, keyring: Keyring, parents: Parents | None = None) -> Result:
+def seal_manifest(
+    data: bytes,
+    request: Request,
+    keyring: Keyring,
+    parents: Parents | None = None,
+    opened: Mapping[int, AnyOpened] | None = None,
+) -> Result:
     """The manifest with every Secret that has values sealed; a parent lends keyset, DEK and unchanged tokens.
 
+    `opened`: Secrets, by index, that the caller opened before changing the text, with entries now in the clear.
     Before it is returned it is opened again in memory, and must give the input byte for byte.
     Raises NothingToSealError, AlreadySealedError, ManifestError, and what backends and opening raise.
     """
     manifest = read(data)
+    parents, opened = parents or {}, opened or {}
+    if manifest.is_kubesec or _format(manifest, request, parents) == "kubesec":
+        from secretsvc.operations import kubesec
+
+        return kubesec.seal_file(manifest, request, keyring, parents, opened)
     candidates = {index: secret for index, secret in enumerate(manifest.secrets) if secret.entries}
-    if not candidates:
+    if not candidates and not opened:
         raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
     rules.check_text(manifest)
     plans = {}
     for index, secret in candidates.items():
-        plan = _plan(secret, request, keyring, (parents or {}).get((secret.namespace, secret.name)))
+        before = opened.get(index)
+        plan = _plan(secret, request, keyring, parent_of(secret, parents), before if _is_ours(before) else None)
         if plan:
             plans[index] = plan
-    if not plans:
+    if not plans and not opened:
         raise AlreadySealedError("it is sealed already", hint="--key +REF or -REF changes its keyset")
     edits = [edit for index, plan in plans.items() for edit in _edits(manifest, manifest.secrets[index], plan)]
     sealed = manifest.encoded(apply(manifest.text, edits))
@@ -85,37 +72,64 @@ def seal_manifest(data: bytes, request: Request, keyring: Keyring, parents: Pare
     return Result(sealed, len(plans))
 
 
-def _plan(secret: Secret, request: Request, keyring: Keyring, parent: Opened | None) -> _Plan | None:
+def _format(manifest: Manifest, request: Request, parents: Parents) -> str:
+    """The format that what is not sealed yet gets; a file with a sealed Secret keeps that Secret's."""
+    if any(secret.envelope for secret in manifest.secrets):
+        return "ksecret"
+    inherited = {parent.format for parent in parents.values()}
+    return request.format or ("kubesec" if inherited == {"kubesec"} else "ksecret")
+
+
+def _is_ours(opened: AnyOpened | None) -> TypeGuard[Opened]:
+    return opened is not None and opened.format == "ksecret"
+
+
+def _plan(
+    secret: Secret, request: Request, keyring: Keyring, parent: AnyOpened | None, opened: Opened | None
+) -> _Plan | None:
     """None where the Secret is sealed already and nothing about it is to change."""
     if not secret.envelope:
         rules.check_secret(secret)
         return _planned(secret, request, keyring, None, parent)
     current = ksecret.read(secret.envelope)
-    wanted = request.change.applied(_refs(current)) if any(request.change) else _refs(current)
     in_clear = [entry for entry in secret.entries if not ksecret.is_token(entry)]
-    if not in_clear and wanted == _refs(current) and _bound(secret, request, current) == current.sealed_for:
+    if (
+        not in_clear
+        and not request.rotate
+        and request.wanted(current.refs, secret, "ksecret") == current.refs
+        and _bound(secret, request, current) == current.sealed_for
+    ):
         return None
-    before = open_secret(secret, keyring, allow_clear=True)
+    before = _still(opened, secret) if opened else open_secret(secret, keyring, allow_clear=True)
     rules.check_secret(secret._replace(entries=tuple(in_clear)))
     return _planned(secret, request, keyring, before, before)
 
 
-def _refs(envelope: ksecret.Envelope) -> Keyset:
-    return keyset(split(ref) for ref in envelope.keys)
+def _still(opened: Opened, secret: Secret) -> Opened:
+    """What of an opened Secret stands in it still, after some of its text was changed."""
+    places = {
+        (entry.field, entry.key)
+        for entry in secret.entries
+        if opened.tokens.get((entry.field, entry.key)) == ksecret.token(entry)
+    }
+    return opened._replace(
+        payloads={place: payload for place, payload in opened.payloads.items() if place in places},
+        tokens={place: token for place, token in opened.tokens.items() if place in places},
+    )
 
 
 def _bound(secret: Secret, request: Request, current: ksecret.Envelope | None) -> str:
-    if current and not request.scope:
-        return current.sealed_for
-    return ksecret.bind(secret, request.scope or "strict")
+    return ksecret.bind(secret, request.scope or (ksecret.scope_of(current.sealed_for) if current else "strict"))
 
 
-def _planned(secret: Secret, request: Request, keyring: Keyring, before: Opened | None, known: Opened | None) -> _Plan:
-    current = known.envelope if known else None
-    held = _refs(current) if current else ()
-    wanted = _wanted(request, held)
-    sealed_for = _bound(secret, request, current)
-    if known and (set(held) - set(wanted) or sealed_for != known.envelope.sealed_for):
+def _planned(
+    secret: Secret, request: Request, keyring: Keyring, before: Opened | None, parent: AnyOpened | None
+) -> _Plan:
+    known = parent if _is_ours(parent) else None
+    held = parent.refs if parent else ()
+    wanted = request.wanted(held, secret, "ksecret")
+    sealed_for = _bound(secret, request, known.envelope if known else None)
+    if known and (request.rotate or set(held) - set(wanted) or sealed_for != known.envelope.sealed_for):
         known = None  # who lost a key must not read what comes next: a new DEK, new tokens
     dek = known.dek if known else Dek.new()
     created = known.envelope.created if known else request.created
@@ -126,12 +140,6 @@ def _planned(secret: Secret, request: Request, keyring: Keyring, before: Opened 
     }
     seal = dek.seal(sealed_for, secret.type, created, list(keys))
     return _Plan(dek, ksecret.Envelope(sealed_for, created, keys, seal), before, known)
-
-
-def _wanted(request: Request, held: Keyset) -> Keyset:
-    if not any(request.change):
-        return held or request.default_keys()
-    return request.change.applied(held if held or request.change.exact else request.default_keys())
 
 
 def _edits(manifest: Manifest, secret: Secret, plan: _Plan) -> Iterator[Edit]:

@@ -115,7 +115,7 @@ def test_plus_on_clear_text_adds_to_the_default_key(me: Person, ann: Person) -> 
         (("-k", "+ANN", "-k", "-ANN"), "a key can't be added and removed in one call"),
         (("-k", ""), "a key is written SCHEME:NAME"),
         (("-k", "+"), "a key is written SCHEME:NAME"),
-        (("-k", "age1qqqq"), "a key is written SCHEME:NAME"),
+        (("-k", "qqqq"), "a key is written SCHEME:NAME"),
         (("-k", "age:age1qqqq"), "that is not an age recipient"),
         (("-k", "vault:x"), "no backend for keys that start with vault:"),
     ],

@@ -12,7 +12,8 @@ from secretsvc.errors import AlreadySealedError, AlteredError, KeyRefError, Mani
 from secretsvc.formats import ksecret
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.manifest.reader import read
-from secretsvc.operations.seal import Request, seal_manifest
+from secretsvc.operations.request import Request
+from secretsvc.operations.seal import seal_manifest
 from tests.support import CREATED, NO_CHANGE, Lock, new_lock
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def change(
     scope: str = "",
 ) -> bytes:  # fmt: skip
     wanted = KeysetChange(tuple(exact), tuple(add), tuple(remove))
-    return seal_manifest(data, Request(wanted, lambda: lock.keys, scope, LATER), lock.keyring).data
+    return seal_manifest(data, Request(wanted, lambda *_: lock.keys, scope, LATER), lock.keyring).data
 
 
 def differing(before: State, after: State) -> set[tuple[str, str]]:
@@ -269,7 +270,7 @@ def test_a_value_that_can_not_be_sealed_leaves_the_rest_as_it_was(lock: Lock) ->
 def test_a_request_says_nothing_of_keys_unless_asked(lock: Lock) -> None:
     asked: list[bool] = []
 
-    def default_keys() -> tuple[KeyRef, ...]:
+    def default_keys(*_: object) -> tuple[KeyRef, ...]:
         asked.append(True)
         return lock.keys
 

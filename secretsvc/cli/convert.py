@@ -1,0 +1,54 @@
+"""`ksecret convert`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.cli import options, sealing
+from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.report import Unbound
+from secretsvc.errors import UsageError
+from secretsvc.operations.convert import convert_manifest
+from secretsvc.operations.request import FORMATS
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret convert --to ksecret -r deploy/           every file of kubesec's under deploy/ becomes ksecret's
+  ksecret convert --to kubesec secret.yaml          the other way, to share it with people who run kubesec
+  ksecret convert --to kubesec -k pgp:6206… secret.yaml
+  ksecret convert --to ksecret -o - secret.yaml     print it"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    options.add_files(parser)
+    parser.add_argument("--to", choices=FORMATS, default="", dest="format", help="the format to write")
+    options.add_output(parser)
+    sealing.add_keys(parser)
+    sealing.add_scope(parser)
+    sealing.add_trust(parser)
+    options.add_jobs(parser)
+    options.add_backends(parser)
+
+
+def run(args: Namespace) -> int:
+    """Converts the files themselves, unless `-o` says where to; the exit code."""
+    if not args.format:
+        raise UsageError("convert to what?", hint="--to ksecret or --to kubesec")
+    args.in_place = args.in_place or not (args.output or "-" in args.files)
+    keyring = options.backends(args)
+    requests = sealing.Requests(args, keyring)
+    unbound = Unbound()
+
+    def operation(data: bytes, name: str) -> bytes:
+        converted = convert_manifest(data, requests.of(name), keyring)
+        unbound.seen(bound=converted.bound)
+        return converted.data
+
+    code = each_file(Job(operation, "converted", False, SEALED, options.jobs(args, keyring)), args)
+    unbound.tell()
+    return code

@@ -1,0 +1,64 @@
+"""`ksecret merge`, as kubesec has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc import workspace
+from secretsvc.cli import options, sealing
+from secretsvc.cli.files import Job, each_file, standard_input
+from secretsvc.cli.report import Unbound
+from secretsvc.errors import KsecretError, UsageError
+from secretsvc.operations.convert import superimpose
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret merge old.sealed.yaml new.yaml            new.yaml sealed, with old's values for the keys that both have
+  ksecret merge -i old.sealed.yaml new.yaml
+  (branches of a Git repository are merged by `ksecret git merge`)"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    parser.add_argument("files", nargs="*", metavar="FILE", help="SOURCE, which is sealed, and TARGET, which is not")
+    options.add_output(parser)
+    sealing.add_keys(parser)
+    parser.add_argument("-x", "--cleartext", action="store_true", help="the target's values under data are clear text")
+    options.add_backends(parser)
+
+
+def run(args: Namespace) -> int:
+    """Seals the target with the source's values; the exit code."""
+    if len(args.files) != 2:
+        raise UsageError("merge takes a source and a target", hint="ksecret merge --help shows how")
+    source, *args.files = args.files
+    args.recursive = False
+    keyring = options.backends(args)
+    requests = sealing.Requests(args, keyring)
+    sealed = _source(source)
+    unbound = Unbound()
+
+    def operation(data: bytes, name: str) -> bytes:
+        if args.cleartext:
+            from secretsvc.operations.prepare import encode_cleartext
+
+            data = encode_cleartext(data)
+        merged = superimpose(sealed, data, requests.of(name), keyring)
+        unbound.seen(bound=merged.bound)
+        return merged.data
+
+    code = each_file(Job(operation, "sealed", False, (), lambda: 1), args)
+    unbound.tell()
+    return code
+
+
+def _source(path: str) -> bytes:
+    try:
+        return standard_input() if path == "-" else workspace.read(path).data
+    except KsecretError as error:
+        error.file = path
+        raise

@@ -1,0 +1,71 @@
+"""`ksecret patch`, as kubesec has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.cli import entries, options, sealing
+from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.report import Unbound
+from secretsvc.operations.patch import Changes, patch_manifest
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret patch -i secret.yaml -d file:tls.key=new.key    a value from a file, so that it stands in no shell history
+  ksecret patch -i secret.yaml -s app.conf="$TEXT"        one under stringData
+  ksecret patch -i secret.yaml -d ~old-key                a key away
+  ksecret patch -i secret.yaml -l app=web -a owner=me     labels and annotations
+  ksecret patch -i --rotate secret.yaml                   a new data key"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    parser.add_argument("files", nargs="*", metavar="FILE", help="a sealed manifest; - is standard input")
+    options.add_output(parser)
+    add_entries(parser)
+    sealing.add_keys(parser)
+    parser.add_argument("-r", "--rotate", action="store_true", help="a new data key, and new tokens")
+    parser.add_argument("--secret", metavar="NAME", default="", help="which, of several: NAME or NAMESPACE/NAME")
+    sealing.add_scope(parser)
+    sealing.add_trust(parser)
+    options.add_backends(parser)
+
+
+def add_entries(parser: Parser) -> None:
+    """`-d`, `-s`, `-m`, `-l`, `-a`."""
+    for letter, name, what in (
+        ("d", "data", "under data: KEY=VALUE, file:PATH, file:KEY=PATH"),
+        ("s", "string-data", "under stringData: the same"),
+        ("m", "metadata", "name=NAME or namespace=NAMESPACE"),
+        ("l", "label", "KEY=VALUE"),
+        ("a", "annotation", "KEY=VALUE"),
+    ):
+        parser.add_argument(f"-{letter}", f"--{name}", action="append", default=[], metavar="WORD", help=what)
+
+
+def run(args: Namespace) -> int:
+    """Changes what is named; the exit code."""
+    args.recursive = False
+    changes = Changes(
+        entries.data_changes(args.data, "--data", removal=True),
+        entries.texts(entries.data_changes(args.string_data, "--string-data", removal=True), "--string-data"),
+        entries.metadata(args.metadata),
+        entries.pairs(args.label, "--label"),
+        entries.pairs(args.annotation, "--annotation"),
+    )
+    keyring = options.backends(args)
+    requests = sealing.Requests(args, keyring)
+    unbound = Unbound()
+
+    def operation(data: bytes, name: str) -> bytes:
+        patched = patch_manifest(data, changes, requests.of(name), keyring, args.secret)
+        unbound.seen(bound=patched.bound)
+        return patched.data
+
+    code = each_file(Job(operation, "patched", False, SEALED, lambda: 1), args)
+    unbound.tell()
+    return code

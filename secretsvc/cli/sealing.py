@@ -1,0 +1,123 @@
+"""What the commands that seal share: their options, and the request that follows from them."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from _thread import allocate_lock
+from functools import cache, partial
+from typing import TYPE_CHECKING
+
+from secretsvc.cli.report import printable
+from secretsvc.errors import UsageError
+from secretsvc.keyref import Keyset, keyset, parse_change
+from secretsvc.operations.request import FORMATS, Request, Unproven
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.backends.registry import Backends
+    from secretsvc.cli.parser import Parser
+    from secretsvc.manifest.model import Secret
+
+
+def add_keys(parser: Parser) -> None:
+    """`-k`."""
+    parser.add_argument(
+        "-k", "--key", action="append", default=[], metavar="KEYREF", help="seal to it (repeat); +REF adds, -REF takes"
+    )
+
+
+def add_format(parser: Parser) -> None:
+    """`--format` and `--scope`."""
+    parser.add_argument(
+        "--format", choices=FORMATS, default="", help="for what is not sealed yet (default: KSECRET_FORMAT, or ksecret)"
+    )
+    add_scope(parser)
+
+
+def add_scope(parser: Parser) -> None:
+    """`--scope`."""
+    parser.add_argument("--scope", choices=("strict", "namespace", "any"), default="", help="what it is bound to")
+
+
+def add_trust(parser: Parser) -> None:
+    """`--recompute-mac` and `--yes`."""
+    parser.add_argument(
+        "--recompute-mac", action="store_true", help="kubesec's format: give a file without a fitting MAC a new one"
+    )
+    parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
+
+
+class Requests:
+    """The request of this run for each of its files."""
+
+    def __init__(self, args: Namespace, keyring: Backends) -> None:
+        """Raises UsageError."""
+        self._asks = getattr(args, "recompute_mac", False)
+        self._yes = getattr(args, "yes", False)
+        self._keyring = keyring
+        self._lock = allocate_lock()
+        self._request = Request(
+            parse_change(args.key, keyring.parse),
+            self._default_keys,
+            getattr(args, "scope", ""),
+            time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            _format(getattr(args, "format", "")),
+            rotate=getattr(args, "rotate", False),
+        )
+        self._own_keys = cache(partial(own_keys, keyring))
+
+    def of(self, name: str) -> Request:
+        """The request for the file of that name."""
+        return self._request._replace(trust=partial(self._trusts, name)) if self._asks else self._request
+
+    def _default_keys(self, _secret: Secret, format_: str) -> Keyset:
+        return self._own_keys(format_)
+
+    def _trusts(self, name: str, unproven: Unproven) -> bool:
+        """Shows what somebody would vouch for, and asks. Raises UsageError where nobody can be asked."""
+        with self._lock:
+            lines = [
+                f"{name}: {unproven.label}: {unproven.why}; with a new one you vouch for what it holds now:",
+                *(f"  key    {ref}  {self._keyring.describe(ref)}".rstrip() for ref in unproven.keys),
+                *(f"  entry  {entry}" for entry in unproven.entries),
+            ]
+            print("\n".join(map(printable, lines)), file=sys.stderr)
+            if self._yes:
+                return True
+            if not (sys.stdin.isatty() and sys.stderr.isatty()):
+                raise UsageError("nobody is here to be asked", hint="if that is as it should be, say --yes")
+            print("Make it a new MAC? [y/N] ", end="", file=sys.stderr, flush=True)
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _format(given: str) -> str:
+    """Raises UsageError."""
+    wanted = given or os.environ.get("KSECRET_FORMAT", "")
+    if wanted not in ("", *FORMATS):
+        raise UsageError("KSECRET_FORMAT is not a format", hint=f"choose from {', '.join(FORMATS)}")
+    return wanted
+
+
+def own_keys(known: Backends, format_: str) -> Keyset:
+    """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own age identity, or PGP key for kubesec.
+
+    Raises UsageError.
+    """
+    listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
+    refs = [known.parse(text) for text in listed if text.strip()]
+    if refs:
+        return keyset(refs)
+    if format_ == "kubesec":
+        return (known.parse("pgp:default"),)
+    from secretsvc.backends.age import Age
+
+    age = known.backend("age")
+    own = age.default_ref() if isinstance(age, Age) else None
+    if own is None:
+        raise UsageError(
+            "no key to seal to", hint="run `ksecret init` for one of your own, or say --key KEYREF or KSECRET_KEYS"
+        )
+    return (own,)

@@ -1,0 +1,210 @@
+"""kubesec's format, v1 to v4: an envelope of comment lines, for one Secret in a file (design FORMAT).
+
+# kubesec:v:3
+# kubesec:pgp:<fingerprint>:<base64>      also gcp and aws, one line per key
+# kubesec:mac:<iv>.<tag>
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.envelope import decode_strict
+from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
+from secretsvc.keyref import KeyRef
+from secretsvc.manifest.nodes import Alias, Mapping, Scalar
+from secretsvc.manifest.splice import Edit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.manifest.nodes import Node
+
+SCHEMES = ("pgp", "gcp", "aws")
+"""The kinds of keys, in the order in which kubesec ranks them."""
+
+_START = "# kubesec:"
+_TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
+_RESTORE = "restore the file from Git"
+
+
+class Envelope(NamedTuple):
+    """What the comment lines say."""
+
+    version: str
+    keys: tuple[tuple[KeyRef, str], ...]
+    """Each KeyRef, its id as it stands, with the base64 of the wrapped DEK, in the order of the lines."""
+    mac: str
+    """Empty where there is none (v1 and v2)."""
+
+    @property
+    def refs(self) -> tuple[KeyRef, ...]:
+        return tuple(ref for ref, _ in self.keys)
+
+
+def is_token(entry: Entry) -> bool:
+    """Whether what stands there has the shape of kubesec's tokens."""
+    return re.fullmatch(_TOKEN, token(entry)) is not None
+
+
+def token(entry: Entry) -> str:
+    """The token, without the line break that a formatter may have put behind it."""
+    return entry.value.rstrip("\n")
+
+
+def read(manifest: Manifest) -> tuple[Secret, Envelope]:
+    """The one sealed Secret of a file, and its envelope. Raises ManifestError, InputError, AlteredError with a line."""
+    if len(manifest.secrets) != 1:
+        raise ManifestError(
+            "kubesec's lines belong to one Secret, and this file does not hold exactly one",
+            hint="move each Secret into a file of its own",
+            line=_line(manifest, next(_lines(manifest.text))[0]),
+        )
+    (secret,) = manifest.secrets
+    if secret.envelope:
+        raise ManifestError(
+            "sealed twice: it has kubesec's lines and an envelope of ksecret's",
+            hint=_RESTORE,
+            line=secret.envelope.key.line,
+        )
+    return secret, _interpreted(manifest, secret)
+
+
+def _interpreted(manifest: Manifest, secret: Secret) -> Envelope:
+    version, mac = "", ""
+    keys: dict[KeyRef, str] = {}
+    for start, end in _lines(manifest.text):
+        line = _line(manifest, start)
+        kind, _, rest = manifest.text[start + len(_START) : end].rstrip("\r").partition(":")
+        if _inside_a_value(secret.root, start):
+            raise ManifestError("a line of kubesec's inside a value", hint="indent it", line=line)
+        if kind == "v" and not version:
+            version = _known(rest, line)
+        elif kind == "mac" and not mac:
+            mac = rest
+        elif kind in SCHEMES:
+            ref, wrapped = _key(kind, rest, line)
+            if ref in keys:
+                raise AlteredError("one key has two of kubesec's lines", hint=_RESTORE, line=line)
+            keys[ref] = wrapped
+        else:
+            raise AlteredError("a line of kubesec's that is none, or a second one", hint=_RESTORE, line=line)
+    if not keys:
+        raise AlteredError("kubesec's lines name no key", hint=_RESTORE)
+    return Envelope(version, tuple(keys.items()), mac)
+
+
+def _known(version: str, line: int) -> str:
+    if version not in ("1", "2", "3", "4"):
+        raise InputError("a version of kubesec's format that is not known", hint="upgrade ksecret", line=line)
+    return version
+
+
+def _key(scheme: str, text: str, line: int) -> tuple[KeyRef, str]:
+    name, colon, wrapped = text.rpartition(":")
+    try:
+        if decode_strict(wrapped) and colon and name and not (scheme == "pgp" and ":" in name):
+            return KeyRef(scheme, name), wrapped
+    except ValueError:
+        pass
+    raise AlteredError("a key's line is not <name>:<base64>", hint=_RESTORE, line=line) from None
+
+
+def _line(manifest: Manifest, at: int) -> int:
+    return manifest.text.count("\n", 0, at) + 1
+
+
+def _lines(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end (before the line feed) of every line that kubesec looks at."""
+    return (found.span() for found in re.finditer(rf"(?m)^{_START}[^\n]*", text))
+
+
+def _inside_a_value(node: Node, at: int) -> bool:
+    """Whether that place is in a scalar of several lines, so that the line there is no comment."""
+    if isinstance(node, Scalar):
+        return node.start < at < node.end and node.style not in ("|", ">")  # a block ends before such a line
+    if isinstance(node, Alias):
+        return False
+    children = (part for member in node.members for part in member) if isinstance(node, Mapping) else node.items
+    return any(_inside_a_value(child, at) for child in children)
+
+
+def ordered(keys: Iterable[tuple[KeyRef, str]]) -> tuple[tuple[KeyRef, str], ...]:
+    """The keys as kubesec writes and counts them: an insertion sort by a relation that is no order.
+
+    It moves a key before its neighbour only where both its kind ranks lower and its id is smaller, so that keys of one
+    kind keep their places, and others sometimes do.
+    """
+    done: list[tuple[KeyRef, str]] = []
+    for key in keys:
+        at = len(done)
+        while at and _less(key[0], done[at - 1][0]):
+            at -= 1
+        done.insert(at, key)
+    return tuple(done)
+
+
+def _less(one: KeyRef, other: KeyRef) -> bool:
+    return SCHEMES.index(one.scheme) < SCHEMES.index(other.scheme) and one.id.encode() < other.id.encode()
+
+
+def check_keys(refs: Iterable[KeyRef]) -> None:
+    """Raises KeyRefError for a key that kubesec's format has no line for."""
+    for ref in refs:
+        if ref.scheme not in SCHEMES or (ref.scheme == "pgp" and ":" in ref.id):
+            raise KeyRefError(
+                f"kubesec's format has no keys of the kind {ref.scheme}:",
+                hint="use pgp:, gcp: or aws: keys with it, or --format ksecret",
+                key_ref=str(ref),
+            )
+
+
+def check_shape(manifest: Manifest) -> None:
+    """Raises ManifestError for a file that kubesec could not read once it is sealed in its format."""
+    secret = manifest.secrets[0]
+    if len(manifest.documents) != 1 or manifest.documents[0] is not secret.root:
+        raise ManifestError(
+            "kubesec's format holds one Secret per file, and nothing else",
+            hint="move each Secret into a file of its own, or use --format ksecret",
+            line=secret.line,
+        )
+    for start, _ in _lines(manifest.text):
+        line = _line(manifest, start)
+        raise ManifestError("a comment that kubesec would take for its own", hint="remove it", line=line)
+
+
+def render(envelope: Envelope) -> str:
+    """The comment lines, each with a line feed: with CRLF kubesec would not know the version."""
+    lines = [f"v:{envelope.version}", *(f"{ref}:{wrapped}" for ref, wrapped in envelope.keys), f"mac:{envelope.mac}"]
+    return "".join(f"{_START}{line}\n" for line in lines)
+
+
+def put(text: str, envelope: Envelope) -> list[Edit]:
+    """The edits that write the envelope: where it stands if its lines stand together, else at the end."""
+    blocks = _blocks(text)
+    rendered = render(envelope)
+    if len(blocks) == 1:
+        start, end = blocks[0]
+        return [Edit(start, end, rendered if text[end - 1] == "\n" else rendered[:-1])]
+    if text.endswith("\n"):
+        return [*remove(text), Edit(len(text), len(text), rendered)]
+    return [*remove(text), Edit(len(text), len(text), "\n" + rendered[:-1])]
+
+
+def remove(text: str) -> list[Edit]:
+    """The edits that take the envelope away, and the line feed before it where the file does not end with one."""
+    return [
+        Edit(start if text[end - 1] == "\n" else max(start - 1, 0), end, "")  # undoes exactly what `put` did
+        for start, end in _blocks(text)
+    ]
+
+
+def _blocks(text: str) -> list[tuple[int, int]]:
+    """Start and end of the envelope's lines, their line feeds included, those that stand together as one."""
+    blocks: list[tuple[int, int]] = []
+    for start, end in _lines(text):
+        first = blocks.pop()[0] if blocks and blocks[-1][1] == start else start
+        blocks.append((first, min(end + 1, len(text))))
+    return blocks

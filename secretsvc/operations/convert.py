@@ -1,0 +1,63 @@
+"""From one format into the other, and values from one Secret into another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.errors import AlreadySealedError, ManifestError
+from secretsvc.formats.values import value_of
+from secretsvc.manifest.reader import read
+from secretsvc.manifest.scalars import canonical, replaced
+from secretsvc.manifest.splice import apply
+from secretsvc.operations.open import Opened, Result, open_parents, open_secrets, restored
+from secretsvc.operations.seal import seal_manifest
+
+if TYPE_CHECKING:
+    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.open import AnyOpened, Place
+    from secretsvc.operations.request import Request
+
+
+def convert_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
+    """The manifest opened and sealed anew in the request's format: same keyset, new DEK.
+
+    Raises NotSealedError, AlreadySealedError where it has that format, and what opening and sealing raise.
+    """
+    manifest = read(data)
+    now = "kubesec" if manifest.is_kubesec else "ksecret"
+    if now == request.format and (manifest.is_kubesec or any(secret.envelope for secret in manifest.secrets)):
+        raise AlreadySealedError(f"it is in {now}'s format already")
+    opened = open_secrets(manifest, keyring, request.trust)
+    parents = {(manifest.secrets[index].namespace, manifest.secrets[index].name): one for index, one in opened.items()}
+    sealed = seal_manifest(restored(manifest, opened), request, keyring, parents)
+    return sealed._replace(bound=not manifest.is_kubesec)
+
+
+def superimpose(source: bytes, target: bytes, request: Request, keyring: Keyring) -> Result:
+    """`kubesec merge`: the target, in the clear, with the values that the sealed source has for its entries; sealed.
+
+    The source lends keyset, DEK and unchanged tokens as a parent does. Raises ManifestError where one of them does not
+    hold one Secret, or where the target is sealed, and what opening and sealing raise.
+    """
+    parents = open_parents(source, keyring)
+    manifest = read(target)
+    if len(parents) != 1 or len(manifest.secrets) != 1:
+        raise ManifestError("merge takes a source and a target with one Secret each", hint="split the file")
+    (opened,) = parents.values()
+    (secret,) = manifest.secrets
+    if manifest.is_kubesec or secret.envelope:
+        raise AlreadySealedError("merge takes a target in the clear", hint="ksecret decrypt opens it")
+    values = _values(opened)
+    edits = [
+        replaced(manifest.text, entry, canonical(values[entry.field, entry.key], flow=entry.flow))
+        for entry in secret.entries
+        if values.get((entry.field, entry.key), entry.value) != entry.value
+    ]
+    clear = manifest.encoded(apply(manifest.text, edits))
+    return seal_manifest(clear, request, keyring, parents)._replace(bound=isinstance(opened, Opened))
+
+
+def _values(opened: AnyOpened) -> dict[Place, str]:
+    if isinstance(opened, Opened):
+        return {place: value_of(payload) for place, payload in opened.payloads.items()}
+    return opened.texts

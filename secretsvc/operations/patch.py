@@ -1,0 +1,112 @@
+"""Changing single values, labels and annotations of a sealed Secret: what is not named keeps its bytes."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import InputError
+from secretsvc.formats.values import value_of
+from secretsvc.manifest import change
+from secretsvc.manifest.reader import read
+from secretsvc.manifest.rules import decode_base64
+from secretsvc.manifest.scalars import canonical, replaced
+from secretsvc.manifest.splice import apply
+from secretsvc.operations.open import Opened, Result, open_secrets
+from secretsvc.operations.seal import seal_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from secretsvc.manifest.model import Entry, Manifest
+    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.open import AnyOpened, Place
+    from secretsvc.operations.request import Request
+
+
+class Changes(NamedTuple):
+    """What is to be different. Values that are None are to go."""
+
+    data: Mapping[str, bytes | None] = {}
+    string_data: Mapping[str, str | None] = {}
+    metadata: Mapping[str, str] = {}
+    """`name` and `namespace`."""
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return "Changes(masked)"
+
+
+def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Keyring, which: str = "") -> Result:
+    """The manifest with one sealed Secret changed, in its format, under its DEK unless somebody lost a key.
+
+    `which`: `NAME` or `NAMESPACE/NAME`; may be empty where one Secret is sealed.
+    Raises NotSealedError, InputError, and what opening and sealing raise.
+    """
+    manifest = read(data)
+    index = pick(manifest, which)
+    opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
+    for place, value in _values(changes).items():
+        manifest = _with_value(manifest, index, place, value, opened)
+    for path, text in _metadata(changes).items():
+        edit = change.put(manifest.text, manifest.secrets[index], path, text)
+        manifest = read(manifest.encoded(apply(manifest.text, [edit])))
+    sealed = seal_manifest(manifest.encoded(manifest.text), request, keyring, opened={index: opened})
+    return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
+
+
+def pick(manifest: Manifest, which: str = "") -> int:
+    """The index of the Secret that is meant. Raises InputError where that is not exactly one."""
+    named = {
+        index: secret.label for index, secret in enumerate(manifest.secrets) if which in ("", secret.name, secret.label)
+    }
+    if len(named) == 1:
+        return next(iter(named))
+    if not named:
+        raise InputError("there is no such Secret in it", hint="ksecret inspect lists them")
+    raise InputError(
+        f"it holds {len(named)} Secrets that could be meant: {', '.join(named.values())}",
+        hint="name one with --secret NAMESPACE/NAME",
+    )
+
+
+def _values(changes: Changes) -> dict[Place, str | None]:
+    """The new texts as they stand in a manifest, base64 under `data`."""
+    data = {key: None if value is None else b64encode(value).decode() for key, value in changes.data.items()}
+    return {
+        **{("data", key): value for key, value in data.items()},
+        **{("stringData", key): value for key, value in changes.string_data.items()},
+    }
+
+
+def _metadata(changes: Changes) -> dict[change.Path, str]:
+    return {
+        **{("metadata", key): value for key, value in changes.metadata.items()},
+        **{("metadata", "labels", key): value for key, value in changes.labels.items()},
+        **{("metadata", "annotations", key): value for key, value in changes.annotations.items()},
+    }
+
+
+def _with_value(manifest: Manifest, index: int, place: Place, value: str | None, opened: AnyOpened) -> Manifest:
+    secret = manifest.secrets[index]
+    entry = next((entry for entry in secret.entries if (entry.field, entry.key) == place), None)
+    if value is None:
+        edit = change.drop(manifest.text, secret, place)
+    elif entry and _same(entry, opened, value):
+        return manifest
+    elif entry:
+        edit = replaced(manifest.text, entry, canonical(value, flow=entry.flow))
+    else:
+        edit = change.put(manifest.text, secret, place, value)
+    return read(manifest.encoded(apply(manifest.text, [edit]))) if edit else manifest
+
+
+def _same(entry: Entry, opened: AnyOpened, value: str) -> bool:
+    """Whether the entry holds that value already, in whatever style."""
+    place = (entry.field, entry.key)
+    if isinstance(opened, Opened):
+        now = value_of(opened.payloads[place]) if place in opened.payloads else entry.value
+    else:
+        now = opened.texts.get(place, entry.value)
+    return now == value or (entry.field == "data" and decode_base64(now) == decode_base64(value))

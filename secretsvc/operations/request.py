@@ -1,0 +1,47 @@
+"""What a caller of the sealing operations asks for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secretsvc.keyref import Keyset, KeysetChange
+    from secretsvc.manifest.model import Secret
+
+FORMATS = ("ksecret", "kubesec")
+
+
+class Unproven(NamedTuple):
+    """A file in kubesec's format whose MAC proves nothing: what somebody would have to vouch for."""
+
+    label: str
+    why: str
+    keys: tuple[str, ...]
+    """KeyRefs, which every later DEK would be wrapped under too."""
+    entries: tuple[str, ...]
+
+
+class Request(NamedTuple):
+    """How Secrets are to be sealed."""
+
+    change: KeysetChange
+    default_keys: Callable[[Secret, str], Keyset]
+    """The keyset for a Secret that has none yet, in the format of that name; asked for only then."""
+    scope: str
+    """`strict`, `namespace`, `any`; empty: as it was, and strict where it was not sealed before."""
+    created: str
+    """The time to write for a new DEK: UTC, RFC 3339, seconds."""
+    format: str = ""
+    """For what is not sealed yet: one of FORMATS; empty: as its parent, else ksecret."""
+    rotate: bool = False
+    """A new DEK, and new tokens, whatever else is asked for."""
+    trust: Callable[[Unproven], bool] | None = None
+    """Asked whether a file without a fitting MAC is to get one; None: such a file is refused."""
+
+    def wanted(self, held: Keyset, secret: Secret, format_: str) -> Keyset:
+        """The keyset that follows from the one held so far (empty where there is none). Raises KeyRefError."""
+        if not any(self.change):
+            return held or self.default_keys(secret, format_)
+        return self.change.applied(held if held or self.change.exact else self.default_keys(secret, format_))
