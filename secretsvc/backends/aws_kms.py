@@ -99,24 +99,19 @@ class AwsKms:
             raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=aws_kms_errors.RESTORE_HINT)
         return dek
 
-    def rewrap(
-        self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str], new_ref: KeyRef, new_context: Mapping[str, str]
-    ) -> bytes:
-        """The same DEK under `new_ref` (or the newest material of `ref`) and another context.
+    def rewrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        """The same DEK under the key's newest material; it does not leave KMS (AWS KMS API, ReEncrypt).
 
-        Within a region the DEK does not leave KMS (AWS KMS API, ReEncrypt), else it passes through here.
         Raises what `unwrap` and `wrap` raise.
         """
-        if _region(ref.id) != _region(new_ref.id):
-            return self.wrap(new_ref, self.unwrap(ref, wrapped, context), new_context)
         answer = self._send(
             ref,
             "re_encrypt",
-            {"SourceKeyId": ref.id, "CiphertextBlob": _wrapped(wrapped), "DestinationKeyId": new_ref.id},
+            {"SourceKeyId": ref.id, "CiphertextBlob": _wrapped(wrapped), "DestinationKeyId": ref.id},
             SourceEncryptionContext=context,
-            DestinationEncryptionContext=new_context,
+            DestinationEncryptionContext=context,
         )
-        return self._of(ref, answer, "CiphertextBlob", SourceKeyId=ref, KeyId=new_ref)
+        return self._of(ref, answer, "CiphertextBlob", SourceKeyId=ref, KeyId=ref)
 
     def describe(self, ref: KeyRef) -> str:
         """Nothing: an alias is in its ARN, and more is known to the service only."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -53,4 +53,13 @@ class Backend(Protocol):
 
     def describe(self, ref: KeyRef) -> str:
         """Who or what the key is, for people, from what this machine knows offline; "" where it knows nothing."""
+        ...
+
+
+@runtime_checkable
+class Rewraps(Protocol):
+    """What a backend may have beside: a way to wrap a DEK anew that does not give it away."""
+
+    def rewrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        """The same DEK under the newest version of the same KEK. Raises what `unwrap` and `wrap` raise."""
         ...

@@ -139,13 +139,6 @@ class GcpKms:
             raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=gcp_kms_errors.RESTORE_HINT)
         return dek
 
-    def rewrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
-        """The same DEK under the key's primary version. Cloud KMS has no call for it, so the DEK passes through here.
-
-        Raises what `unwrap` and `wrap` raise.
-        """
-        return self.wrap(ref, self.unwrap(ref, wrapped, context), context)
-
     def describe(self, ref: KeyRef) -> str:
         """Nothing: the name says it all, and more is known to the service only."""
         return ""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from _thread import allocate_lock
-from base64 import b64decode
+from base64 import b64decode, b64encode
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from secretsvc.backends.base import Rewraps
 
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, KsecretError, NoKeyError
 from secretsvc.keyref import KeyRef, complete, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from secretsvc.backends.base import Backend, Settings
 
@@ -65,11 +68,27 @@ class Backends:
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """The DEK wrapped under `ref`. Raises KeyRefError or BackendError, which name the key."""
-        try:
+        with _naming(ref):
             return self.backend(ref.scheme).wrap(ref, dek, context)
-        except KsecretError as error:
-            # A new one each time: a backend may raise what it remembers again, and callers add the file's name.
-            raise type(error)(error.message, hint=error.hint, key_ref=str(ref)) from error
+
+    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> dict[str, str]:
+        """A keyset (KeyRef → base64 of the wrapped DEK) with the same DEK wrapped anew under each KEK.
+
+        Where a backend does that itself, the DEK is not unwrapped for it. Raises as `unwrap` and `wrap`.
+        """
+        dek = b""
+        fresh = {}
+        for uri in keys:
+            ref = split(uri)
+            with _naming(ref):
+                backend = self.backend(ref.scheme)
+                if isinstance(backend, Rewraps):
+                    wrapped = backend.rewrap(ref, _wrapped(keys[uri]), context)
+                else:
+                    dek = dek or self.unwrap(keys, context)
+                    wrapped = backend.wrap(ref, dek, context)
+            fresh[uri] = b64encode(wrapped).decode()
+        return fresh
 
     def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
         """The DEK by the first member of a keyset (KeyRef → base64 of the wrapped DEK) that gives it.
@@ -93,6 +112,15 @@ class Backends:
             return self.backend(ref.scheme).describe(ref)
         except KsecretError:
             return ""
+
+
+@contextmanager
+def _naming(ref: KeyRef) -> Iterator[None]:
+    """Errors that name the key. A new one each time: a backend may raise what it remembers, and callers add a file."""
+    try:
+        yield
+    except KsecretError as error:
+        raise type(error)(error.message, hint=error.hint, key_ref=str(ref)) from error
 
 
 def _factory(scheme: str) -> Callable[[Settings], Backend]:

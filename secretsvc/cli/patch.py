@@ -50,12 +50,13 @@ def add_entries(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Changes what is named; the exit code."""
     args.recursive = False
+    strings = entries.data_changes(args.string_data, "--string-data", removal=True)
     changes = Changes(
-        entries.data_changes(args.data, "--data", removal=True),
-        entries.texts(entries.data_changes(args.string_data, "--string-data", removal=True), "--string-data"),
-        entries.metadata(args.metadata),
-        entries.pairs(args.label, "--label"),
-        entries.pairs(args.annotation, "--annotation"),
+        data=entries.data_changes(args.data, "--data", removal=True),
+        string_data=entries.texts(strings, "--string-data"),
+        metadata=entries.metadata(args.metadata),
+        labels=entries.pairs(args.label, "--label"),
+        annotations=entries.pairs(args.annotation, "--annotation"),
     )
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from secretsvc.cli.report import printable
 from secretsvc.errors import UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
-from secretsvc.operations.request import FORMATS, Request, Unproven
+from secretsvc.operations.request import ANY_TIME, FORMATS, Request, Unproven
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -65,7 +65,7 @@ class Requests:
             getattr(args, "scope", ""),
             time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             _format(getattr(args, "format", "")),
-            rotate=getattr(args, "rotate", False),
+            ANY_TIME if getattr(args, "rotate", False) else "",
         )
         self._own_keys = cache(partial(own_keys, keyring))
 

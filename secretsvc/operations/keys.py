@@ -21,6 +21,10 @@ class Keyring(Protocol):
         """The DEK by any one member of a keyset (KeyRef → base64). Raises NoKeyError or BackendError."""
         ...
 
+    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> dict[str, str]:
+        """The same keyset with the same DEK wrapped anew. Raises as `unwrap` and `wrap`."""
+        ...
+
     def signed(self) -> Keyring:
         """The same keys, but what PGP keys wrap must be signed, and a good signature is demanded of it."""
         ...

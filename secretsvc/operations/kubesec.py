@@ -160,7 +160,7 @@ def _own(manifest: Manifest, request: Request, keyring: Keyring) -> Opened:
     secret, envelope = kubesec.read(manifest)
     held = keyset(envelope.refs)
     sealed = all(kubesec.is_token(entry) for entry in secret.entries)
-    same = sealed and not request.rotate and request.wanted(held, secret, "kubesec") == held
+    same = sealed and not request.rotates("") and request.wanted(held, secret, "kubesec") == held
     nothing = AlreadySealedError(
         "it is sealed already, in kubesec's format", hint="--key +REF or -REF changes its keyset"
     )
@@ -201,7 +201,7 @@ def _sealed(
     kubesec.check_keys(wanted)
     known = parent if isinstance(parent, Opened) else None
     listed = [ref for ref in known.envelope.refs if ref in wanted] if known else []
-    if known and (request.rotate or len(listed) < len(known.envelope.refs)):
+    if known and (request.rotates("") or len(listed) < len(known.envelope.refs)):
         known = None
     dek = known.dek if known else Dek.new()
     kept = dict(known.envelope.keys) if known else {}

@@ -115,14 +115,16 @@ def parent_of(secret: Secret, parents: Parents) -> AnyOpened | None:
     return parents.get((secret.namespace, secret.name), only)
 
 
-def open_secret(secret: Secret, keyring: Keyring, *, allow_clear: bool = False) -> Opened:
+def open_secret(secret: Secret, keyring: Keyring, *, allow_clear: bool = False, moved: bool = False) -> Opened:
     """One sealed Secret's DEK and payloads, everything checked before any value is used.
 
-    `allow_clear` passes over entries without a token, which resealing then seals.
+    `allow_clear` passes over entries without a token, which resealing then seals; `moved` over a name or namespace
+    that is not the one it was sealed for, which resealing then gives it.
     """
     assert secret.envelope
     envelope = ksecret.read(secret.envelope)
-    ksecret.check_bound(envelope.sealed_for, secret)
+    if not moved:
+        ksecret.check_bound(envelope.sealed_for, secret)
     if not allow_clear:
         for entry in secret.entries:
             if not ksecret.is_token(entry):

@@ -5,20 +5,20 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import InputError
+from secretsvc.errors import AlreadySealedError, InputError, NotSealedError, UsageError
 from secretsvc.formats.values import value_of
 from secretsvc.manifest import change
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
-from secretsvc.operations.open import Opened, Result, open_secrets
+from secretsvc.operations.open import Opened, Result, open_secret, open_secrets
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secretsvc.manifest.model import Entry, Manifest
+    from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.open import AnyOpened, Place
     from secretsvc.operations.request import Request
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 class Changes(NamedTuple):
     """What is to be different. Values that are None are to go."""
 
+    values: Mapping[str, bytes | None] = {}
+    """Wherever the key is now; new ones under `data`, or under `stringData` if `prefer_text`."""
+    prefer_text: bool = False
     data: Mapping[str, bytes | None] = {}
     string_data: Mapping[str, str | None] = {}
     metadata: Mapping[str, str] = {}
@@ -47,12 +50,41 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     manifest = read(data)
     index = pick(manifest, which)
     opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
-    for place, value in _values(changes).items():
+    for place, value in _values(changes, manifest.secrets[index]).items():
         manifest = _with_value(manifest, index, place, value, opened)
     for path, text in _metadata(changes).items():
         edit = change.put(manifest.text, manifest.secrets[index], path, text)
         manifest = read(manifest.encoded(apply(manifest.text, [edit])))
     sealed = seal_manifest(manifest.encoded(manifest.text), request, keyring, opened={index: opened})
+    return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
+
+
+def rename_manifest(
+    data: bytes, metadata: Mapping[str, str], request: Request, keyring: Keyring, which: str = ""
+) -> Result:
+    """One sealed Secret under another `name`, in another `namespace`; without any, under those it was given by hand.
+
+    It is opened by what it was sealed for, and sealed for what it is called now, with a new DEK.
+    Raises AlreadySealedError where that is the same, and what opening and sealing raise.
+    """
+    manifest = read(data)
+    index = pick(manifest, which)
+    secret = manifest.secrets[index]
+    if not (secret.envelope or manifest.is_kubesec):
+        raise NotSealedError("this Secret is not sealed", hint="rename it in an editor")
+    opened = (
+        open_secret(secret, keyring, moved=True)
+        if secret.envelope
+        else open_secrets(manifest, keyring, request.trust)[index]
+    )
+    before = manifest.text
+    for path, text in _metadata(Changes(metadata=metadata)).items():
+        edit = change.put(manifest.text, manifest.secrets[index], path, text)
+        manifest = read(manifest.encoded(apply(manifest.text, [edit])))
+    renamed = manifest.encoded(manifest.text)
+    sealed = seal_manifest(renamed, request, keyring, opened={index: opened})
+    if sealed.data == renamed and manifest.text == before:
+        raise AlreadySealedError("it is sealed for that name and namespace already")
     return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
 
 
@@ -71,13 +103,31 @@ def pick(manifest: Manifest, which: str = "") -> int:
     )
 
 
-def _values(changes: Changes) -> dict[Place, str | None]:
-    """The new texts as they stand in a manifest, base64 under `data`."""
-    data = {key: None if value is None else b64encode(value).decode() for key, value in changes.data.items()}
-    return {
-        **{("data", key): value for key, value in data.items()},
-        **{("stringData", key): value for key, value in changes.string_data.items()},
-    }
+def _values(changes: Changes, secret: Secret) -> dict[Place, str | None]:
+    """The new texts as they stand in a manifest, base64 under `data`. Raises UsageError, InputError."""
+    found: dict[Place, str | None] = {}
+    for key, value in changes.values.items():
+        fields = [entry.field for entry in secret.entries if entry.key == key]
+        if value is None and not fields:
+            raise InputError(f"it has no key {key}", hint="ksecret inspect lists them", entry=key)
+        if value is None:
+            found |= {(field, key): None for field in fields}
+        elif fields[-1:] == ["stringData"] or (changes.prefer_text and not fields):  # the one that Kubernetes takes
+            found["stringData", key] = _text(key, value)
+        else:
+            found["data", key] = b64encode(value).decode()
+    for key, value in changes.data.items():
+        found["data", key] = None if value is None else b64encode(value).decode()
+    return found | {("stringData", key): value for key, value in changes.string_data.items()}
+
+
+def _text(key: str, value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"the value for {key} is not UTF-8 text, as stringData must be", hint="unset it first"
+        ) from None
 
 
 def _metadata(changes: Changes) -> dict[change.Path, str]:

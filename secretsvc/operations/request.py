@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from secretsvc.keyref import Keyset, KeysetChange
     from secretsvc.manifest.model import Secret
 
+ANY_TIME = "~"
+"""For `rotate_before`: later than every time, so that every DEK is replaced."""
+
 FORMATS = ("ksecret", "kubesec")
 
 
@@ -35,13 +38,22 @@ class Request(NamedTuple):
     """The time to write for a new DEK: UTC, RFC 3339, seconds."""
     format: str = ""
     """For what is not sealed yet: one of FORMATS; empty: as its parent, else ksecret."""
-    rotate: bool = False
-    """A new DEK, and new tokens, whatever else is asked for."""
+    rotate_before: str = ""
+    """A DEK made before that time gets replaced, and so does one that does not say (kubesec's format)."""
     trust: Callable[[Unproven], bool] | None = None
     """Asked whether a file without a fitting MAC is to get one; None: such a file is refused."""
 
+    keyset_of: Callable[[Secret], Keyset] | None = None
+    """The keyset that a Secret is to have, whatever it has now."""
+
+    def rotates(self, created: str) -> bool:
+        """Whether a DEK made then (empty: nobody knows) is to be replaced."""
+        return created < self.rotate_before
+
     def wanted(self, held: Keyset, secret: Secret, format_: str) -> Keyset:
         """The keyset that follows from the one held so far (empty where there is none). Raises KeyRefError."""
+        if self.keyset_of:
+            return self.keyset_of(secret)
         if not any(self.change):
             return held or self.default_keys(secret, format_)
         return self.change.applied(held if held or self.change.exact else self.default_keys(secret, format_))

@@ -95,7 +95,7 @@ def _plan(
     in_clear = [entry for entry in secret.entries if not ksecret.is_token(entry)]
     if (
         not in_clear
-        and not request.rotate
+        and not request.rotates(current.created)
         and request.wanted(current.refs, secret, "ksecret") == current.refs
         and _bound(secret, request, current) == current.sealed_for
     ):
@@ -129,7 +129,9 @@ def _planned(
     held = parent.refs if parent else ()
     wanted = request.wanted(held, secret, "ksecret")
     sealed_for = _bound(secret, request, known.envelope if known else None)
-    if known and (request.rotate or set(held) - set(wanted) or sealed_for != known.envelope.sealed_for):
+    if known and (
+        request.rotates(known.envelope.created) or set(held) - set(wanted) or sealed_for != known.envelope.sealed_for
+    ):
         known = None  # who lost a key must not read what comes next: a new DEK, new tokens
     dek = known.dek if known else Dek.new()
     created = known.envelope.created if known else request.created

@@ -93,7 +93,7 @@ def operations(backend: AwsKms, wrapped: bytes) -> dict[str, Callable[[], bytes]
     return {
         "wrap": lambda: backend.wrap(REF, DEK, CONTEXT),
         "unwrap": lambda: backend.unwrap(REF, wrapped, CONTEXT),
-        "rewrap": lambda: backend.rewrap(REF, wrapped, CONTEXT, REF, CONTEXT),
+        "rewrap": lambda: backend.rewrap(REF, wrapped, CONTEXT),
     }
 
 

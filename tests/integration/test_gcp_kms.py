@@ -102,7 +102,7 @@ def test_rotation(kms: gcp.Emulator, backend: gcp_kms.GcpKms) -> None:
     assert key.decrypt(backend.wrap(REF, DEK, CONTEXT), gcp_kms.additional_data(CONTEXT))[0] == 1
     key.primary = 2
     assert backend.unwrap(REF, old, CONTEXT) == DEK
-    again = backend.rewrap(REF, old, CONTEXT)
+    again = backend.wrap(REF, backend.unwrap(REF, old, CONTEXT), CONTEXT)
     assert key.decrypt(again, gcp_kms.additional_data(CONTEXT)) == (2, DEK)
     key.set_state(1, "DISABLED")
     assert backend.unwrap(REF, again, CONTEXT) == DEK
