@@ -21,10 +21,11 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 
 class Item(NamedTuple):
-    """A file to work on. `named`: by the user, not found in a folder."""
+    """A file to work on. `named`: by the user, not found in a folder; `root`: that folder."""
 
     path: str
     named: bool
+    root: str = ""
 
 
 class Snapshot(NamedTuple):
@@ -75,7 +76,7 @@ def _walk(root: str, failed: Callable[[FileError], None]) -> Iterator[Item]:
             path = os.path.join(folder, name)
             wanted = name.endswith(SUFFIXES) and not ignored(os.path.join(real, name))
             if wanted and _inside(path, real_root) and os.path.isfile(path):
-                yield Item(path, False)
+                yield Item(path, False, root)
 
 
 def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[], int]) -> Iterator[R]:

@@ -39,7 +39,7 @@ def run(args: Namespace) -> int:
     """Converts the files themselves, unless `-o` says where to; the exit code."""
     if not args.format:
         raise UsageError("convert to what?", hint="--to ksecret or --to kubesec")
-    args.in_place = args.in_place or not (args.output or "-" in args.files)
+    options.change_in_place(args)
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
     unbound = Unbound()

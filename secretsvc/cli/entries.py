@@ -20,7 +20,7 @@ def data_changes(words: list[str], option: str, *, removal: bool) -> dict[str, b
         if word.startswith("file:"):
             name, equals, path = word.removeprefix("file:").partition("=")
             key = name if equals else os.path.basename(name)
-            found[_checked(key, option)] = _content(path if equals else name)
+            found[_checked(key, option)] = content(path if equals else name)
         elif word.startswith("~") and removal:
             found[_checked(word[1:], option)] = None
         else:
@@ -37,7 +37,8 @@ def _checked(key: str, option: str) -> str:
     return key
 
 
-def _content(path: str) -> bytes:
+def content(path: str) -> bytes:
+    """All bytes of a file. Raises FileError."""
     try:
         with open(path, "rb") as stream:
             return stream.read()

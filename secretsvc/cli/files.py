@@ -52,6 +52,10 @@ class Job(NamedTuple):
     """A file found in a folder is looked at where its bytes hold one of them."""
     jobs: Callable[[], int]
     """How many files to work on at a time, as far as is known by now."""
+    chosen: Callable[[workspace.Item], bool] = lambda _: True
+    """Which of the files that were found to work on."""
+    record: Callable[[str, str, KsecretError | None], None] = lambda *_: None
+    """Told of each file's path, what became of it (`done`'s word, `unchanged`, `failed`), and why."""
 
 
 class _Outcome(NamedTuple):
@@ -68,11 +72,14 @@ def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
         if not item.named and not workspace.holds(item.path, job.markers):
             return _Outcome()
         snapshot = None if item.path == "-" else workspace.read(item.path)
-        result: bytes | str | None = job.operation(snapshot.data if snapshot else standard_input(), item.path)
+        data = snapshot.data if snapshot else standard_input()
+        result: bytes | str | None = job.operation(data, item.path)
+        changed = result != data
         if snapshot and args.in_place and isinstance(result, bytes):
-            workspace.replace(snapshot, result)
+            if changed:
+                workspace.replace(snapshot, result)
             result = None
-        return _Outcome(True, result)
+        return _Outcome(changed, result)
     except _NOTHING_TO_DO as error:
         failure: KsecretError | None = error if item.named else None
     except KsecretError as error:
@@ -94,16 +101,18 @@ class _Tally:
         self._done = done
         self._debug = debug
 
-    def add(self, outcome: _Outcome) -> None:
-        """Counts one file, prints a line that it gave, keeps bytes that it gave for the end."""
+    def add(self, outcome: _Outcome) -> str:
+        """Counts one file under the word that it gives, prints a line of the file's, keeps its bytes for the end."""
         if outcome.error:
             self.failed(outcome.error)
-            return
-        self.counts[self._done if outcome.done else "unchanged"] += 1
+            return "failed"
+        word = self._done if outcome.done else "unchanged"
+        self.counts[word] += 1
         if isinstance(outcome.result, str):
             print(outcome.result)
         elif outcome.result is not None:
             self.outputs.append(outcome.result)
+        return word
 
     def failed(self, error: KsecretError) -> None:
         """Tells of a failure and counts it."""
@@ -121,9 +130,11 @@ def each_file(job: Job, args: Namespace) -> int:
     if args.in_place:
         _end_tidily_on_sigterm()
     tally = _Tally(job.done, debug=args.debug)
-    items = list(workspace.discover(args.files, recursive=args.recursive, failed=tally.failed))
-    for outcome in progress(workspace.in_order(items, partial(_work, job, args), job.jobs), len(items)):
-        tally.add(outcome)
+    found = workspace.discover(args.files, recursive=args.recursive, failed=tally.failed)
+    items = [item for item in found if job.chosen(item)]
+    outcomes = workspace.in_order(items, partial(_work, job, args), job.jobs)
+    for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):
+        job.record(item.path, tally.add(outcome), outcome.error)
     if tally.outputs:
         _put_out(job, args.output, tally)
     if args.recursive or len(items) > 1:

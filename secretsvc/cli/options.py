@@ -31,6 +31,16 @@ def add_output(parser: Parser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", default="", help="write here; - is standard output")
 
 
+def change_in_place(args: Namespace) -> None:
+    """For commands that change the files they are given, unless `-o` says where to, or it is standard input."""
+    args.in_place = args.in_place or not (args.output or "-" in args.files)
+
+
+def add_secret(parser: Parser) -> None:
+    """`--secret`."""
+    parser.add_argument("--secret", metavar="NAME", default="", help="which, of several: NAME or NAMESPACE/NAME")
+
+
 def add_backends(parser: Parser) -> None:
     """What the backends may be told."""
     parser.add_argument("--keyring", metavar="FILE", default="", help="GnuPG: the public keyring to use")

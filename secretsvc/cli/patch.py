@@ -29,7 +29,7 @@ def add_arguments(parser: Parser) -> None:
     add_entries(parser)
     sealing.add_keys(parser)
     parser.add_argument("-r", "--rotate", action="store_true", help="a new data key, and new tokens")
-    parser.add_argument("--secret", metavar="NAME", default="", help="which, of several: NAME or NAMESPACE/NAME")
+    options.add_secret(parser)
     sealing.add_scope(parser)
     sealing.add_trust(parser)
     options.add_backends(parser)
@@ -49,7 +49,6 @@ def add_entries(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Changes what is named; the exit code."""
-    args.recursive = False
     strings = entries.data_changes(args.string_data, "--string-data", removal=True)
     changes = Changes(
         data=entries.data_changes(args.data, "--data", removal=True),
@@ -58,6 +57,15 @@ def run(args: Namespace) -> int:
         labels=entries.pairs(args.label, "--label"),
         annotations=entries.pairs(args.annotation, "--annotation"),
     )
+    return change_each(args, changes, "patched", in_place=False)
+
+
+def change_each(args: Namespace, changes: Changes, done: str, *, in_place: bool = True) -> int:
+    """Makes the same changes to each file, in place by default or not; the exit code."""
+    args.recursive = False
+    if in_place:
+        options.change_in_place(args)
+    args.key = getattr(args, "key", [])
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
     unbound = Unbound()
@@ -67,6 +75,6 @@ def run(args: Namespace) -> int:
         unbound.seen(bound=patched.bound)
         return patched.data
 
-    code = each_file(Job(operation, "patched", False, SEALED, lambda: 1), args)
+    code = each_file(Job(operation, done, False, SEALED, lambda: 1), args)
     unbound.tell()
     return code

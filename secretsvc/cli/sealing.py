@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
 
 
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+"""How envelopes state a time: UTC, RFC 3339, seconds."""
+
+
 def add_keys(parser: Parser) -> None:
     """`-k`."""
     parser.add_argument(
@@ -63,7 +67,7 @@ class Requests:
             parse_change(args.key, keyring.parse),
             self._default_keys,
             getattr(args, "scope", ""),
-            time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            time.strftime(TIME, time.gmtime()),
             _format(getattr(args, "format", "")),
             ANY_TIME if getattr(args, "rotate", False) else "",
         )

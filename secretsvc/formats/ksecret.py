@@ -181,7 +181,7 @@ def check_bound(sealed_for: str, secret: Secret) -> None:
         return
     raise AlteredError(
         f"{secret.label} was sealed for {sealed_for}: it was moved or renamed",
-        hint="to move it, open it under its old name and seal it again under the new one",
+        hint="if that was meant: ksecret rename seals it for its new name",
         line=secret.line,
     )
 

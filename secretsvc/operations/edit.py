@@ -56,7 +56,9 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
     half_sealed = clear.encoded(apply(clear.text, edits))
     opened = {index: draft.opened[old] for index, old in partners.items()}
     keys = next(iter(draft.opened.values())).refs
-    return seal_manifest(half_sealed, request._replace(default_keys=lambda *_: keys), keyring, opened=opened)
+    return seal_manifest(
+        half_sealed, request._replace(default_keys=lambda *_: keys), keyring, opened=opened, others=True
+    )
 
 
 def _partners(draft: Draft, clear: Manifest) -> dict[int, int]:

@@ -12,7 +12,7 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
-from secretsvc.operations.open import Opened, Result, open_secret, open_secrets
+from secretsvc.operations.open import Opened, Result, open_secret, open_secrets, restored
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
@@ -86,6 +86,22 @@ def rename_manifest(
     if sealed.data == renamed and manifest.text == before:
         raise AlreadySealedError("it is sealed for that name and namespace already")
     return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
+
+
+def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> tuple[bytes, bool]:
+    """One value's bytes, decoded, and whether its Secret is bound to its name.
+
+    `stringData` wins over `data`, as in Kubernetes. Raises InputError, and as `open_manifest`.
+    """
+    manifest = read(data)
+    index = pick(manifest, which)
+    opened = open_secrets(manifest, keyring, only=index)
+    clear = read(restored(manifest, opened)).secrets[index]
+    found = [entry for entry in clear.entries if entry.key == key]
+    if not found:
+        raise InputError("it has no such key", hint="ksecret inspect lists them")
+    entry = found[-1]
+    return decode_base64(entry.value) if entry.field == "data" else entry.value.encode(), not manifest.is_kubesec
 
 
 def pick(manifest: Manifest, which: str = "") -> int:

@@ -41,10 +41,13 @@ def seal_manifest(
     keyring: Keyring,
     parents: Parents | None = None,
     opened: Mapping[int, AnyOpened] | None = None,
+    *,
+    others: bool = False,
 ) -> Result:
     """The manifest with every Secret that has values sealed; a parent lends keyset, DEK and unchanged tokens.
 
-    `opened`: Secrets, by index, that the caller opened before changing the text, with entries now in the clear.
+    `opened`: Secrets, by index, that the caller opened before changing the text, with entries now in the clear; then
+    the others are left alone, unless `others`.
     Before it is returned it is opened again in memory, and must give the input byte for byte.
     Raises NothingToSealError, AlreadySealedError, ManifestError, and what backends and opening raise.
     """
@@ -54,7 +57,11 @@ def seal_manifest(
         from secretsvc.operations import kubesec
 
         return kubesec.seal_file(manifest, request, keyring, parents, opened)
-    candidates = {index: secret for index, secret in enumerate(manifest.secrets) if secret.entries}
+    candidates = {
+        index: secret
+        for index, secret in enumerate(manifest.secrets)
+        if secret.entries and (index in opened or others or not opened)
+    }
     if not candidates and not opened:
         raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
     rules.check_text(manifest)

@@ -1,0 +1,48 @@
+"""`ksecret get`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.cli import options
+from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.report import Unbound
+from secretsvc.errors import UsageError
+from secretsvc.operations.patch import get_value
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret get secret.yaml password            its bytes and nothing else, decoded
+  ksecret get secret.yaml tls.crt -o tls.crt
+  ksecret get --secret prod/db all.yaml password"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    parser.add_argument("files", nargs="*", metavar="FILE KEY", help="a sealed manifest, and the key whose value to print")
+    parser.add_argument("-o", "--output", metavar="FILE", default="", help="write here; - is standard output")
+    options.add_secret(parser)
+    options.add_backends(parser)
+
+
+def run(args: Namespace) -> int:
+    """Prints one value; the exit code."""
+    if len(args.files) != 2:
+        raise UsageError("get takes a file and a key", hint="ksecret get --help shows how")
+    *args.files, key = args.files
+    args.in_place = args.recursive = False
+    keyring = options.backends(args)
+    unbound = Unbound()
+
+    def operation(data: bytes, _name: str) -> bytes:
+        value, bound = get_value(data, key, keyring, args.secret)
+        unbound.seen(bound=bound)
+        return value
+
+    code = each_file(Job(operation, "printed", private=True, markers=SEALED, jobs=lambda: 1), args)
+    unbound.tell()
+    return code

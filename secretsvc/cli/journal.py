@@ -1,0 +1,96 @@
+"""The report of a run over many files, written as the run goes on, so that an interrupted one can be gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, TextIO
+
+from secretsvc.cli.sealing import TIME
+from secretsvc.errors import FileError, KsecretError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+
+class Journal:
+    """JSON lines: the run, one per file (`file`, `outcome`, `error`), and the end with the counts.
+
+    `resumed_from`: when the run began (UTC, RFC 3339) that this one goes on with; empty for a new run.
+    """
+
+    def __init__(self, path: str, operation: str, shard: str) -> None:
+        """`path` may be empty: then nothing is written. Raises FileError; UsageError for a file that is none of ours."""
+        self._path = path
+        self._run = {"run": operation, "shard": shard}
+        self._done: set[str] = set()
+        self._counts: dict[str, int] = {}
+        self._stream: TextIO | None = None
+        self.resumed_from = ""
+        if path and os.path.exists(path):
+            self._read()
+
+    def has(self, file: str) -> bool:
+        """Whether the run that was interrupted was done with that file."""
+        return file in self._done
+
+    def record(self, file: str, outcome: str, error: KsecretError | None) -> None:
+        """One more file."""
+        self._counts[outcome] = self._counts.get(outcome, 0) + 1
+        self._write({"file": file, "outcome": outcome} | ({"error": error.message} if error else {}))
+
+    def __enter__(self) -> Journal:
+        if self._path:
+            try:
+                self._stream = open(self._path, "a" if self.resumed_from else "w", encoding="utf-8")  # noqa: SIM115
+            except OSError as error:
+                raise FileError(f"can't be written: {error.strerror}", file=self._path) from error
+            self._write(self._run | {"started": time.strftime(TIME, time.gmtime())})
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        if not kind:
+            self._write({"finished": time.strftime(TIME, time.gmtime()), "counts": self._counts})
+        if self._stream:
+            self._stream.close()
+
+    def _write(self, entry: Mapping[str, object]) -> None:
+        if self._stream:
+            try:
+                print(json.dumps(entry), file=self._stream, flush=True)
+            except OSError as error:
+                raise FileError(f"can't be written: {error.strerror}", file=self._path) from error
+
+    def _read(self) -> None:
+        """What an earlier run left. A last line that was cut off by its end is passed over."""
+        try:
+            with open(self._path, encoding="utf-8") as stream:
+                lines = [_parsed(line) for line in stream]
+        except (OSError, UnicodeDecodeError):
+            raise FileError("can't be read as a report", file=self._path) from None
+        if not lines:
+            return
+        first = lines[0]
+        if "run" not in first or "started" not in first:
+            raise UsageError("it is not a report of ksecret's: it is not written over", file=self._path)
+        if any("finished" in entry for entry in lines):
+            return
+        if {"run": first["run"], "shard": first.get("shard")} != self._run:
+            raise UsageError("it is the report of an interrupted run of another kind", file=self._path)
+        self.resumed_from = str(first["started"])
+        self._done = {str(entry["file"]) for entry in lines if entry.get("outcome") not in (None, "failed")}
+        print(
+            f"ksecret: going on with the run that began at {self.resumed_from}: {len(self._done)} files are done",
+            file=sys.stderr,
+        )
+
+
+def _parsed(line: str) -> dict[str, object]:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return {}
+    return entry if isinstance(entry, dict) else {}

@@ -1,0 +1,84 @@
+"""`ksecret set`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from secretsvc.cli import options, sealing
+from secretsvc.cli.entries import content
+from secretsvc.cli.files import standard_input
+from secretsvc.cli.patch import change_each
+from secretsvc.errors import UsageError
+from secretsvc.operations.patch import Changes
+from secretsvc.random_text import ALPHABETS, random_text
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret set secret.yaml password=-                     from standard input: it stands in no shell history
+  ksecret set secret.yaml tls.key=@new.key               from a file, every byte of it
+  ksecret set secret.yaml --random password=32           made here: 32 letters and digits
+  ksecret set secret.yaml --random pin=6:digits
+  ksecret set secret.yaml user=admin                     as it stands
+  ksecret set --string-data secret.yaml app.conf=@app.conf"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    parser.add_argument("files", nargs="*", metavar="FILE KEY=VALUE", help="a sealed manifest, and KEY=TEXT, KEY=@FILE, KEY=-")
+    options.add_output(parser)
+    parser.add_argument(
+        "--random",
+        action="append",
+        default=[],
+        metavar="KEY=LENGTH",
+        help=f"a random text; LENGTH:ALPHABET with {', '.join(ALPHABETS)}",
+    )
+    parser.add_argument("--string-data", action="store_true", help="new keys go under stringData, not data")
+    add_changing(parser)
+
+
+def add_changing(parser: Parser) -> None:
+    """What `set` and `unset` share."""
+    options.add_secret(parser)
+    sealing.add_trust(parser)
+    options.add_backends(parser)
+
+
+def run(args: Namespace) -> int:
+    """Sets values; the exit code."""
+    file, words = args.files[:1], args.files[1:]
+    if not file or not (words or args.random):
+        raise UsageError("set takes a file and KEY=VALUE", hint="ksecret set --help shows how")
+    if file == ["-"] and any(word.endswith("=-") for word in words):
+        raise UsageError("standard input can't be both the manifest and a value")
+    values: dict[str, bytes | None] = {}
+    for word, read in [(word, _value) for word in words] + [(word, _random) for word in args.random]:
+        key, equals, text = word.partition("=")
+        if not equals or not key:
+            raise UsageError("set takes KEY=VALUE", hint="ksecret set --help shows how")
+        if key in values:
+            raise UsageError(f"{key} is set twice")
+        values[key] = read(text)
+    args.files = file
+    return change_each(args, Changes(values, args.string_data), "set")
+
+
+def _value(text: str) -> bytes:
+    if text == "-":
+        return standard_input()
+    return content(text[1:]) if text.startswith("@") else os.fsencode(text)
+
+
+def _random(text: str) -> bytes:
+    length, _, alphabet = text.partition(":")
+    try:
+        return random_text(int(length), alphabet or "alnum").encode()
+    except (ValueError, KeyError):
+        raise UsageError(
+            "--random takes KEY=LENGTH or KEY=LENGTH:ALPHABET", hint=f"alphabets: {', '.join(ALPHABETS)}"
+        ) from None
