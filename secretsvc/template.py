@@ -3,8 +3,8 @@
 Taken: text; `.`, `.data.KEY`, `$`, `$v`, `$v.x`; `range` over a mapping (in the order of its keys, as in Go) or a list,
 with no, one or two variables; `index .data "tls.crt"`; string literals; comments; the trim markers `{{-` and `-}}`.
 What is taken renders as Go renders it with the option `missingkey=error`; everything else is refused by its name.
-Three things that Go lets pass are errors too: a key that `index` does not find (Go writes `<no value>`), a mapping or
-list where text is wanted (`map[…]`), and `index` into text (a byte's number).
+Four things that Go lets pass are errors too: a key that `index` does not find (Go writes `<no value>`), a mapping or
+list where text is wanted (`map[…]`), `index` into text (a byte's number), and `range` over a list's index.
 
 Source: https://pkg.go.dev/text/template, and for what a word is, its parse/lex.go.
 """
@@ -248,7 +248,7 @@ def _items(value: _Place, line: int) -> list[tuple[_Place, Value]]:
         return sorted(value.items())
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return list(enumerate(value))
-    raise _unfit(line, "range has text to go through, and takes a mapping or a list")
+    raise _unfit(line, "range takes a mapping or a list, and has neither")
 
 
 def _found(lookup: _Lookup, names: _Names) -> _Place:

@@ -19,7 +19,13 @@ ROOT: dict[str, Value] = {
         "ä": "ö",
     },
     "stringData": {},
-    "where": {"key": "USER", "lines": [{"x": "1"}, {"x": "2"}], "range": "not a keyword here", "_1": "low"},
+    "where": {
+        "key": "USER",
+        "many": ["a", "b", "c"],
+        "lines": [{"x": "1"}, {"x": "2"}],
+        "range": "not a keyword here",
+        "_1": "low",
+    },
 }
 
 AGREED: list[tuple[str, bytes]] = [
@@ -47,6 +53,8 @@ AGREED: list[tuple[str, bytes]] = [
     ("{{range\n$v\n:=\n.metadata.labels}}{{$v}}{{end}}", b"sampleback"),
     ("{{range $v := .metadata.labels}}{{$v}}.{{end}}", b"sample.back."),
     ("{{range .metadata.labels}}{{.}}.{{end}}", b"sample.back."),
+    ("{{range $v := .metadata.labels}}{{.}}.{{end}}", b"sample.back."),
+    ("{{range $k, $v := .where.lines}}{{.x}}{{$k}}{{end}}", b"1021"),
     ("{{range.metadata.labels}}{{.}}{{end}}", b"sampleback"),
     ("{{range .metadata.owners}}{{.}} {{end}}", b"ann bob "),
     ("{{range $i, $v := .metadata.owners}}{{$i}}{{$v}} {{end}}", b"0ann 1bob "),
@@ -111,9 +119,9 @@ REFUSED_AS_BY_GO: list[tuple[str, str]] = [
     ("{{ .kind.x }}", r"x of \.kind\.x can't be looked up"),
     ("{{ .data.tls.crt }}", "no entry tls"),
     ("{{ .metadata.owners.x }}", "can't be looked up"),
-    ("{{range .kind}}{{end}}", "text to go through"),
-    ("{{range .data.raw}}{{end}}", "text to go through"),
-    ('{{range "abc"}}{{end}}', "text to go through"),
+    ("{{range .kind}}{{end}}", "range takes a mapping or a list"),
+    ("{{range .data.raw}}{{end}}", "range takes a mapping or a list"),
+    ('{{range "abc"}}{{end}}', "range takes a mapping or a list"),
     ('{{index .metadata.owners "ann"}}', "'ann' can't be looked up"),
     ('{{index .kind "x"}}', "'x' can't be looked up"),
     ("{{range $i, $v := .metadata.owners}}{{index $.data $i}}{{end}}", r"\$i can't be looked up"),
@@ -123,6 +131,7 @@ REFUSED_AS_BY_GO: list[tuple[str, str]] = [
         r"\$j can't",
     ),
     ("{{range $i, $v := .data}}{{range $j, $w := $.metadata.owners}}{{$w.x}}{{end}}{{end}}", r"x of \$w\.x can't"),
+    ("{{range $i, $v := .where.many}}{{index $.metadata.owners $i}}{{end}}", r"no entry \$i"),
     ("{{index .data .metadata}}", "where text is wanted"),
     ("{{ .kind .kind }}", "a value with an argument"),
     ('{{ "a" "b" }}', "a value with an argument"),
@@ -209,6 +218,7 @@ REFUSED_THOUGH_GO_TAKES_IT: list[tuple[str, str]] = [
     ("{{ range $k, $v := .data }}{{ index $.metadata.labels $k }}{{ end }}", r"there is no entry \$k"),
     ('{{ range index .data "NOPE" }}{{ end }}', "there is no entry 'NOPE'"),
     ("{{ range $i, $v := .metadata.owners }}{{ index $.kind $i }}{{ end }}", r"\$i can't be looked up"),
+    ("{{ range $i, $v := .metadata.owners }}{{ range $i }}{{ end }}{{ end }}", "range takes a mapping or a list"),
     ("{{ range .stringData }}" * 51 + "{{ end }}" * 51, "more than 50 ranges"),
 ]
 
