@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from secretsvc.cli import options
 from secretsvc.cli.files import SEALED, Job, each_file
 from secretsvc.cli.report import Unbound
+from secretsvc.errors import UsageError
 from secretsvc.operations.open import open_manifest
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     from secretsvc.cli.parser import Parser
 
@@ -18,7 +20,8 @@ EXAMPLES = """\
   ksecret decrypt secret.yaml                        print it in the clear
   ksecret decrypt secret.yaml | kubectl apply --server-side -f -
   ksecret decrypt -r deploy/                         every sealed manifest under deploy/, as one stream
-  ksecret decrypt -x secret.yaml                     values under data decoded, for people to read"""
+  ksecret decrypt -x secret.yaml                     values under data decoded, for people to read
+  ksecret decrypt -x secret.yaml --template '{{ range $k, $v := .data }}{{ $k }}={{ $v }},{{ end }}'"""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -26,6 +29,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_files(parser)
     options.add_output(parser)
     parser.add_argument("-x", "--cleartext", action="store_true", help="show values under data decoded")
+    parser.add_argument("--template", metavar="TEXT", default="", help="print this for each Secret; see the example")
     options.add_jobs(parser)
     options.add_backends(parser)
 
@@ -33,19 +37,33 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Opens; the exit code."""
     keyring = options.backends(args)
+    finish = _finisher(args)
 
     unbound = Unbound()
 
     def operation(data: bytes, _name: str) -> bytes:
         opened = open_manifest(data, keyring)
         unbound.seen(bound=opened.bound)
-        if args.cleartext:
-            from secretsvc.operations.prepare import decode_data
-
-            return decode_data(opened.data)
-        return opened.data
+        return finish(opened.data)
 
     job = Job(operation, "opened", private=True, markers=SEALED, jobs=options.jobs(args, keyring))
     code = each_file(job, args)
     unbound.tell()
     return code
+
+
+def _finisher(args: Namespace) -> Callable[[bytes], bytes]:
+    """What is done to the clear manifest before it is put out. Raises UsageError."""
+    if args.template:
+        from secretsvc.operations.tree import trees
+        from secretsvc.template import parse
+
+        if args.in_place:
+            raise UsageError("--template prints; it does not go with -i")
+        template = parse(args.template)
+        return lambda data: b"".join(template.render(tree) for tree in trees(data, decoded=args.cleartext))
+    if args.cleartext:
+        from secretsvc.operations.prepare import decode_data
+
+        return decode_data
+    return lambda data: data

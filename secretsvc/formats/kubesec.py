@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 SCHEMES = ("pgp", "gcp", "aws")
 """The kinds of keys, in the order in which kubesec ranks them."""
 
+MAX_KEYS = 12
+"""Up to here Go sorts by insertion, and so the same in every version that kubesec was built with since Go 1.19."""
+
 _START = "# kubesec:"
 _TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
 _RESTORE = "restore the file from Git"
@@ -151,7 +154,12 @@ def _less(one: KeyRef, other: KeyRef) -> bool:
 
 
 def check_keys(refs: Iterable[KeyRef]) -> None:
-    """Raises KeyRefError for a key that kubesec's format has no line for."""
+    """Raises KeyRefError for a key that kubesec's format has no line for, and for too many keys."""
+    refs = tuple(refs)
+    if len(refs) > MAX_KEYS:
+        raise KeyRefError(
+            f"kubesec's format takes {MAX_KEYS} keys at most here", hint="how kubesec sorts more is not defined"
+        )
     for ref in refs:
         if ref.scheme not in SCHEMES or (ref.scheme == "pgp" and ":" in ref.id):
             raise KeyRefError(
