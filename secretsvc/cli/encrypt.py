@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file, standard_input
+from secretsvc.cli.report import Unbound
 from secretsvc.errors import KsecretError
 from secretsvc.operations.open import open_parents
 from secretsvc.operations.seal import seal_manifest
@@ -54,6 +55,7 @@ def run(args: Namespace) -> int:
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
     parents = _parents(args.parent, keyring)
+    unbound = Unbound()
 
     def operation(data: bytes, name: str) -> bytes:
         if args.cleartext or args.strip_last_applied:
@@ -61,9 +63,13 @@ def run(args: Namespace) -> int:
 
             data = encode_cleartext(data) if args.cleartext else data
             data = strip_last_applied(data) if args.strip_last_applied else data
-        return seal_manifest(data, requests.of(name), keyring, parents).data
+        sealed = seal_manifest(data, requests.of(name), keyring, parents)
+        unbound.seen(bound=sealed.bound)
+        return sealed.data
 
-    return each_file(Job(operation, "sealed", False, MAYBE_SECRET, options.jobs(args, keyring)), args)
+    code = each_file(Job(operation, "sealed", False, MAYBE_SECRET, options.jobs(args, keyring)), args)
+    unbound.tell()
+    return code
 
 
 def _parents(path: str, keyring: Keyring) -> Parents:
