@@ -125,9 +125,9 @@ def _shard(text: str) -> Callable[[Item], bool]:
 def _dry_run(args: Namespace, before: str, shard: Callable[[Item], bool]) -> int:
     args.in_place, args.output = False, ""
 
-    def operation(data: bytes, name: str) -> str | bytes:
+    def operation(data: bytes, name: str) -> str | None:
         found = overdue(data, before)
         lines = [f"{name}: {label}: data key made {created or 'at an unknown time'}" for label, created in found]
-        return "\n".join(map(printable, lines)) or data
+        return "\n".join(map(printable, lines)) or None
 
     return each_file(Job(operation, "to rotate", True, SEALED, lambda: 1, shard), args)
