@@ -26,6 +26,7 @@ COMMANDS = {
     "set": Command("secretsvc.cli.set", "set values of a sealed manifest"),
     "unset": Command("secretsvc.cli.unset", "take values away from a sealed manifest"),
     "rotate": Command("secretsvc.cli.rotate", "new data keys, or the same ones wrapped anew"),
+    "keys": Command("secretsvc.cli.keys", "list and change whom files are sealed to"),
     "rename": Command("secretsvc.cli.rename", "seal for another name or namespace"),
     "patch": Command("secretsvc.cli.patch", "change single values, labels and annotations", ("p",)),
     "merge": Command("secretsvc.cli.merge", "seal a manifest with the values of another", ("m",)),

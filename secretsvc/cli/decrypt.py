@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import Unbound
 from secretsvc.errors import UsageError
 from secretsvc.operations.open import open_manifest
@@ -37,12 +38,13 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Opens; the exit code."""
     keyring = options.backends(args)
+    policies = FilePolicies(keyring)
     finish = _finisher(args)
 
     unbound = Unbound()
 
-    def operation(data: bytes, _name: str) -> bytes:
-        opened = open_manifest(data, keyring)
+    def operation(data: bytes, name: str) -> bytes:
+        opened = open_manifest(data, policies.keyring(name))
         unbound.seen(bound=opened.bound)
         return finish(opened.data)
 

@@ -63,7 +63,7 @@ def run(args: Namespace) -> int:
 
             data = encode_cleartext(data) if args.cleartext else data
             data = strip_last_applied(data) if args.strip_last_applied else data
-        sealed = seal_manifest(data, requests.of(name), keyring, parents)
+        sealed = seal_manifest(data, requests.of(name), requests.keyring(name), parents)
         unbound.seen(bound=sealed.bound)
         return sealed.data
 

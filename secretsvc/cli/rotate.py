@@ -70,11 +70,11 @@ def run(args: Namespace) -> int:
         try:
             result: Result
             if args.rewrap:
-                result = rewrap_manifest(data, keyring)
+                result = rewrap_manifest(data, requests.keyring(name))
             else:
                 bound = min(before, journal.resumed_from or before)
                 request = requests.of(name)._replace(rotate_before=bound, format=args.format)
-                result = rotate_manifest(data, request, keyring)
+                result = rotate_manifest(data, request, requests.keyring(name))
         except AlreadySealedError:  # young enough
             return data
         unbound.seen(bound=result.bound)
