@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.open import Parents
 
 EXAMPLES = """\
-  ksecret encrypt secret.yaml                       print it sealed, to your own age identity
+  ksecret encrypt secret.yaml                       print it sealed, to what .ksecret.yaml says, or to yourself
   ksecret encrypt -i -k age:age1… secret.yaml       seal the file itself
   ksecret encrypt -i -r deploy/                     every manifest under deploy/
   ksecret encrypt -i -k +pgp:6206… secret.yaml      one more key may open it

@@ -10,9 +10,10 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from secretsvc.cli.report import printable
-from secretsvc.errors import UsageError
+from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
 from secretsvc.operations.request import ANY_TIME, FORMATS, Request, Unproven
+from secretsvc.policy import Policies
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -65,20 +66,30 @@ class Requests:
         self._lock = allocate_lock()
         self._request = Request(
             parse_change(args.key, keyring.parse),
-            self._default_keys,
+            partial(self._default_keys, "-"),
             getattr(args, "scope", ""),
             time.strftime(TIME, time.gmtime()),
             _format(getattr(args, "format", "")),
             ANY_TIME if getattr(args, "rotate", False) else "",
         )
         self._own_keys = cache(partial(own_keys, keyring))
+        self._policies = Policies()
 
     def of(self, name: str) -> Request:
         """The request for the file of that name."""
-        return self._request._replace(trust=partial(self._trusts, name)) if self._asks else self._request
+        trust = partial(self._trusts, name) if self._asks else None
+        return self._request._replace(default_keys=partial(self._default_keys, name), trust=trust)
 
-    def _default_keys(self, _secret: Secret, format_: str) -> Keyset:
-        return self._own_keys(format_)
+    def _default_keys(self, name: str, secret: Secret, format_: str) -> Keyset:
+        """As the policy for that file says, else one's own. Raises errors that name the policy's file, UsageError."""
+        policy = self._policies.find(name)
+        rule = policy.rule_for(name, secret.namespace, secret.name) if policy else None
+        if not policy or not rule:
+            return self._own_keys(format_)
+        try:
+            return keyset(self._keyring.parse(key) for key in rule.keys)
+        except KeyRefError as error:
+            raise KeyRefError(error.message, hint=error.hint, file=policy.source, line=rule.line) from error
 
     def _trusts(self, name: str, unproven: Unproven) -> bool:
         """Shows what somebody would vouch for, and asks. Raises UsageError where nobody can be asked."""
