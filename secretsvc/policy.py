@@ -83,7 +83,7 @@ class Policies:
 
     def _locate(self, path: str) -> str:
         if self._top:
-            return os.path.normpath(os.path.join(self._top, path))
+            return os.path.abspath(path)
         folder, name = os.path.split(path)
         return os.path.join(os.path.realpath(folder), name)
 

@@ -31,6 +31,7 @@ COMMANDS = {
     "merge": Command("secretsvc.cli.merge", "seal a manifest with the values of another", ("m",)),
     "convert": Command("secretsvc.cli.convert", "from kubesec's format into ours, and back"),
     "inspect": Command("secretsvc.cli.inspect", "tell what can be told without a key", ("introspect", "i")),
+    "check": Command("secretsvc.cli.check", "find Secrets in the clear and other mistakes; needs no key"),
     "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
     "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
     "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),

@@ -15,6 +15,7 @@ from secretsvc.tokens import TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from mmap import mmap
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.check_envelope import Hit
@@ -38,7 +39,7 @@ class Checked(NamedTuple):
     """How many findings a comment in the file allows."""
 
 
-def may_hold_secret(content: bytes) -> bool:
+def may_hold_secret(content: bytes | mmap) -> bool:
     """Whether `Secret` stands there as a whole word, as it does after `kind:`; or an escape, or UTF-16, may hide it."""
     return _WORD.search(content) is not None or _ESCAPED.search(content) is not None
 
