@@ -46,6 +46,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--strip-last-applied", action="store_true", help="remove a last-applied annotation that repeats the data"
     )
+    parser.add_argument(
+        "--if-needed", action="store_true", help="leave files alone in which `ksecret check` finds nothing to seal"
+    )
     options.add_jobs(parser)
     options.add_backends(parser)
 
@@ -58,6 +61,11 @@ def run(args: Namespace) -> int:
     unbound = Unbound()
 
     def operation(data: bytes, name: str) -> bytes:
+        if args.if_needed:
+            from secretsvc.operations.check import needs_sealing
+
+            if not needs_sealing(data, name):
+                return data
         if args.cleartext or args.strip_last_applied:
             from secretsvc.operations.prepare import encode_cleartext, strip_last_applied
 

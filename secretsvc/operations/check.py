@@ -26,6 +26,7 @@ _ESCAPED = re.compile(rb"\\(?:x|u00|U000000)(?:53|65|63|72|74|4[cC]|69|73)|S\0e\
 _ALLOWED = re.compile(r"(?:^|\s)#\s*ksecret:allow\s+\S")
 _ALLOWED_ABOVE = re.compile(r"\s*(?:---\s+)?#\s*ksecret:allow\s+\S")
 _ENCODED_TOKEN = "a3NlY3JldC52MS"  # noqa: S105  # base64 of TOKEN_PREFIX, as far as it does not hang on what follows
+_TO_SEAL = ("KS001", "KS002", "KS010")
 _LISTED = 5
 """How many entries or keys a message lists."""
 _DAY = 86400
@@ -44,8 +45,10 @@ def may_hold_secret(content: bytes | mmap) -> bool:
     return _WORD.search(content) is not None or _ESCAPED.search(content) is not None
 
 
-def check_file(data: bytes, file: str, policies: Policies, now: float) -> Checked:
+def check_file(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
     """The findings in a file, by line. `file` is its path; `now`, the time, is in seconds since 1970.
+
+    Without `policies` nothing is compared with a policy.
 
     Raises InputError and FileError for its policy, and for nothing that stands in the file itself.
     """
@@ -70,10 +73,18 @@ def check_file(data: bytes, file: str, policies: Policies, now: float) -> Checke
     return Checked(sorted(findings, key=lambda finding: finding.line), allowed)
 
 
-def _once(policies: Policies, file: str, manifest: Manifest) -> Policy | None:
+def needs_sealing(data: bytes, file: str) -> bool:
+    """Whether a value in it is in the clear and no comment allows that, or nobody can tell."""
+    if not may_hold_secret(data):
+        return False
+    return any(finding.code in _TO_SEAL for finding in check_file(data, file, None, 0).findings)
+
+
+def _once(policies: Policies | None, file: str, manifest: Manifest) -> Policy | None:
     """The policy, looked for only where something is sealed."""
-    sealed = any(secret.envelope for secret in manifest.secrets) or sealed_by_kubesec(manifest)
-    return policies.find(file) if sealed else None
+    if policies and (any(secret.envelope for secret in manifest.secrets) or sealed_by_kubesec(manifest)):
+        return policies.find(file)
+    return None
 
 
 def _is_allowed(lines: list[str], first_line: int) -> bool:
