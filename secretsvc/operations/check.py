@@ -52,7 +52,7 @@ def check_file(data: bytes, file: str, policies: Policies | None, now: float) ->
 
     Raises InputError and FileError for its policy, and for nothing that stands in the file itself.
     """
-    groups: list[tuple[int, list[Hit]]]
+    groups: list[tuple[tuple[int, ...], list[Hit]]]
     try:
         manifest = reader.read(data, allow_binary_tag=True)
     except ManifestError as error:
@@ -61,12 +61,12 @@ def check_file(data: bytes, file: str, policies: Policies | None, now: float) ->
     else:
         text, is_json = manifest.text, manifest.is_json
         policy = _once(policies, file, manifest)
-        groups = [(secret.line, list(_secret(manifest, secret, file, policy, now))) for secret in manifest.secrets]
+        groups = [((secret.line,), list(_secret(manifest, secret, file, policy, now))) for secret in manifest.secrets]
     lines = text.splitlines() if any(hits for _, hits in groups) and not is_json else []
     findings: list[Finding] = []
     allowed = 0
-    for first_line, hits in groups:
-        if _is_allowed(lines, first_line):
+    for first_lines, hits in groups:
+        if any(_is_allowed(lines, line) for line in first_lines):
             allowed += len(hits)
         else:
             findings += [Finding(file, *hit) for hit in hits]
@@ -161,17 +161,17 @@ def _text(data: bytes) -> str:
     return bare.decode("utf-8-sig", "replace")
 
 
-def _unreadable(text: str, error: ManifestError) -> Iterator[tuple[int, list[Hit]]]:
+def _unreadable(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:
     """A file that no parser takes, or whose Secret is refused: first lines of its suspicious documents, with hits."""
     template, refused = check_text.is_template(text), _parses(text)
     for suspect in check_text.suspects(text):
         if template:
             if suspect.literal_line:
                 what = "a template whose Secret has a value in the clear"
-                yield suspect.first_line, [(suspect.literal_line, "KS011", what)]
+                yield suspect.first_lines, [(suspect.literal_line, "KS011", what)]
         elif suspect.literal_line or not suspect.understood or rules.LAST_APPLIED in text:
             what = "its Secret is refused" if refused else "it seems to hold a Secret and can't be read"
-            yield suspect.first_line, [(error.line or suspect.first_line, "KS010", f"{what}: {error.message}")]
+            yield suspect.first_lines, [(error.line or suspect.first_lines[0], "KS010", f"{what}: {error.message}")]
             return
 
 

@@ -13,7 +13,7 @@ from secretsvc.tokens import TOKEN_PREFIX
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TEMPLATE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+_TEMPLATE = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
 _TEMPLATE_LITERAL = re.compile(r"""-?\s*\(*\s*["`][^"`]""")
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _KIND = re.compile(r"""((?:\s|-\s)*)["']?kind["']?\s*:\s*["']?Secret["']?\s*(?:#.*)?""")
@@ -30,8 +30,8 @@ _EMPTY = ("", "~", "null", "Null", "NULL", "{}", '""', "''")
 class Suspect(NamedTuple):
     """A document that seems to hold a Secret."""
 
-    first_line: int
-    """Its first line that is neither blank nor a comment."""
+    first_lines: tuple[int, ...]
+    """The document's first line that is neither blank nor a comment, and its Secrets' own first lines."""
     literal_line: int
     """Where its first value in the clear stands; 0 where none was seen."""
     understood: bool
@@ -59,10 +59,13 @@ def suspects(text: str) -> Iterator[Suspect]:
         if not all(pattern.search(document) for pattern in _SEEMS):
             continue
         first = next((at for at, line in enumerate(lines) if line.strip() and line.lstrip()[:1] != "#"), 0)
-        found = [_literal_line(lines, at, kind) for at, line in enumerate(lines) if (kind := _KIND.fullmatch(line))]
+        kinds = [(at, len(kind[1])) for at, line in enumerate(lines) if (kind := _KIND.fullmatch(line))]
+        mappings = [(_siblings(lines, at, column), column) for at, column in kinds]
+        found = [_literal_line(lines, siblings, column) for siblings, column in mappings]
         literal = next((at for at in found if at), 0)
-        understood = bool(found) and None not in found
-        yield Suspect(number + first, number + literal - 1 if literal else 0, understood)
+        starts = [next(at for at in siblings if not _is_steering(lines[at])) for siblings, _ in mappings]
+        first_lines = tuple(number + at for at in (first, *starts))
+        yield Suspect(first_lines, number + literal - 1 if literal else 0, bool(found) and None not in found)
 
 
 def _documents(text: str) -> Iterator[tuple[int, list[str]]]:
@@ -75,14 +78,13 @@ def _documents(text: str) -> Iterator[tuple[int, list[str]]]:
     yield start, lines[start - 1 :]
 
 
-def _literal_line(lines: list[str], at: int, kind: re.Match[str]) -> int | None:
-    """The line, from 1, of the first value in the clear beside that `kind:`; 0 for none; None where no data was found.
+def _literal_line(lines: list[str], siblings: list[int], column: int) -> int | None:
+    """The line, from 1, of the first value in the clear in a Secret; 0 for none; None where no data was found.
 
     Columns tell what belongs together; lines that only steer the template have no say in it.
     """
-    column = len(kind[1])
     found = None
-    for index in _siblings(lines, at, column):
+    for index in siblings:
         field = _FIELD.fullmatch(lines[index])
         if not field or len(field[1]) != column:
             continue
