@@ -39,7 +39,7 @@ class GitIndex:
 
         self._environ = {name: text for name, text in os.environ.items() if name not in _PATTERN_SETTINGS}
         top = self._git(
-            "rev-parse", "--show-toplevel", failed=UsageError("--staged needs the work tree of a Git clone")
+            "rev-parse", "--show-toplevel", failed=UsageError("--staged needs a Git repository with a work tree")
         )
         self.top = os.fsdecode(top.removesuffix(b"\n"))
         command = ["git", "cat-file", "--batch"]
@@ -97,8 +97,8 @@ class GitIndex:
 
         try:
             done = run(["git", *words], env=self._environ, capture_output=True, check=False)  # noqa: S603, S607
-        except FileNotFoundError as error:
-            raise FileError("git is not installed, and --staged needs it") from error
+        except OSError as error:
+            raise FileError(f"git can't be started, and --staged needs it: {error.strerror}") from error
         if done.returncode:
             lines = done.stderr.decode("utf-8", "replace").splitlines() or ["no reason given"]
             raise failed or FileError(f"git failed: {lines[0]}")
