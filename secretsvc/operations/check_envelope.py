@@ -5,11 +5,10 @@ from __future__ import annotations
 import calendar
 import re
 import time
-from base64 import b64decode
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import KeyRefError, KsecretError
-from secretsvc.formats import ksecret
+from secretsvc.formats import ksecret, kubesec
 from secretsvc.keyref import split
 from secretsvc.manifest import nodes
 from secretsvc.tokens import TOKEN_PREFIX, decode_strict
@@ -24,8 +23,7 @@ Hit = tuple[int, str, str]
 
 _NONCE_AND_TAG, _BLOCK, _SEAL = 28, 64, 32
 """Lengths in bytes (design FORMAT)."""
-_KUBESEC_LINE = r"(?m)^# kubesec:([a-z]+):([^\r\n]*)"
-_KUBESEC_TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
+_KUBESEC_MAC = r"[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="
 
 
 class Sealed(NamedTuple):
@@ -98,34 +96,18 @@ def _seconds(created: str) -> int:
 
 
 def sealed_by_kubesec(manifest: Manifest) -> Sealed | None:
-    """By kubesec's comment lines: a version, keys, and from v3 on a MAC (design FORMAT, "kubesec v1-v4")."""
-    if manifest.is_json or "\n# kubesec:v:" not in manifest.text:
+    """By kubesec's comment lines: a version, keys, and from v3 on a MAC."""
+    if not manifest.is_kubesec:
         return None
     line = manifest.text.count("\n", 0, manifest.text.index("\n# kubesec:v:")) + 2
-    found = [(match[1], match[2]) for match in re.finditer(_KUBESEC_LINE, manifest.text)]
-    said = dict(found)
-    keys = [(kind, *text.rpartition(":")[::2]) for kind, text in found if kind in ("pgp", "gcp", "aws")]
-    wrong = []
-    if said["v"] not in ("1", "2", "3", "4"):
-        wrong.append("the version of kubesec's format is not known")
-    elif said["v"] in ("3", "4") and not re.fullmatch(_KUBESEC_TOKEN, said.get("mac", "")):
-        wrong.append("kubesec's line with the MAC is missing or broken")
-    if not keys:
-        wrong.append("kubesec's lines name no key")
-    wrong += [f"kubesec's line for {kind}:{name} has no base64" for kind, name, wrapped in keys if not _loose(wrapped)]
-    hits = tuple((line, "KS006", what) for what in wrong)
-    return Sealed(line, _is_kubesec_token, hits, tuple(f"{kind}:{name}" for kind, name, _ in keys))
-
-
-def _loose(text: str) -> bytes:
     try:
-        return b64decode(text, validate=True)
-    except ValueError:
-        return b""
-
-
-def _is_kubesec_token(entry: Entry) -> bool:
-    return not entry.value or re.fullmatch(_KUBESEC_TOKEN, entry.value.rstrip("\n")) is not None
+        _, envelope = kubesec.read(manifest)
+    except KsecretError as error:
+        return Sealed(line, kubesec.is_token, ((error.line or line, "KS006", error.message),))
+    hits: tuple[Hit, ...] = ()
+    if envelope.version in ("3", "4") and not re.fullmatch(_KUBESEC_MAC, envelope.mac):
+        hits = ((line, "KS006", "kubesec's line with the MAC is missing or broken"),)
+    return Sealed(line, kubesec.is_token, hits, tuple(map(str, envelope.refs)))
 
 
 def sealed_by_sops(secret: Secret) -> Sealed | None:

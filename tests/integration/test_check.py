@@ -336,6 +336,12 @@ def test_what_kubesec_sealed_is_sealed() -> None:
     assert found(KUBESEC.encode(), rules % OTHER) == [(7, "KS008")]
 
 
+@pytest.mark.parametrize("path", sorted((DATA / "kubesec").glob("*.yaml")), ids=lambda path: path.name)
+def test_files_that_kubesec_itself_sealed(path: Path) -> None:
+    codes = [code for _, code in found(path.read_bytes())]
+    assert codes == ([] if path.name.endswith(".enc.yaml") else ["KS001"])
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [("v:3", "v:9"), ("# kubesec:mac", "# mac"), ("QUJD\n", "$\n"), ("LS0tLS1C", ""), ("# kubesec:v:3", "# ksec:v:3")],
