@@ -19,7 +19,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "init": Command("secretsvc.cli.init", "make an age identity of your own"),
+    "init": Command("secretsvc.cli.init", "make an age identity of your own, and a first .ksecret.yaml"),
     "encrypt": Command("secretsvc.cli.encrypt", "seal the values of Secret manifests", ("e",)),
     "decrypt": Command("secretsvc.cli.decrypt", "open sealed manifests", ("d",)),
     "get": Command("secretsvc.cli.get", "print one value, decoded"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.check_envelope import Hit
     from secretsvc.policy import Policies, Policy
 
-_WORD = re.compile(rb"""Secret(?<![A-Za-z0-9]Secret)(?:List)?["']?[ \t]*(?:[,}\r\n#]|\Z)""")
+_WORD = re.compile(rb"""Secret(?<![A-Za-z0-9]Secret)(?:List)?["']?[ \t]*(?:[,}\r\n#\xc2\xe2]|\Z)""")
 _ESCAPED = re.compile(rb"\\(?:x|u00|U000000)(?:53|65|63|72|74|4[cC]|69|73)|S\0e\0")
 _ALLOWED = re.compile(r"(?:^|\s)#\s*ksecret:allow\s+\S")
 _ALLOWED_ABOVE = re.compile(r"\s*(?:---\s+)?#\s*ksecret:allow\s+\S")

@@ -81,7 +81,17 @@ def test_json() -> None:
 
 @pytest.mark.parametrize(
     "spelling",
-    ['"Secret"', "'Secret'", "Secret # c", "!!str Secret", "&k Secret", '"S\\x65cret"', ">-\n  Secret", "\n  Secret"],
+    [
+        '"Secret"',
+        "'Secret'",
+        "Secret # c",
+        "!!str Secret",
+        "&k Secret",
+        '"S\\x65cret"',
+        ">-\n  Secret",
+        "\n  Secret",
+        "Secret\x85",
+    ],
 )
 def test_however_the_kind_is_spelt(spelling: str) -> None:
     codes = [code for _, code in found(CLEAR.replace(b"kind: Secret", f"kind: {spelling}".encode()))]
@@ -152,6 +162,7 @@ SPOILT = {
     "an envelope that is a text": (rb"(?s)ksecret:\n.*", b"ksecret: x\n", [(ENVELOPE, "KS006")]),
     "an alias in it": (rb"sealedFor: .*", b"sealedFor: &x prod/db", [(ENVELOPE + 2, "KS006")]),
     "a token that was cut": (rb"(  a: \S{40}).*", rb"\1", [(7, "KS006")]),
+    "a token that was cut where base64 may end": (rb"(  a: \S{51}).*", rb"\1", [(7, "KS006")]),
     "a token of other letters": (rb"  b: ksecret.v1.....", b"  b: ksecret.v1.$%$%", [(9, "KS006")]),
     "another name": (rb"name: db", b"name: bd", [(ENVELOPE, "KS007")]),
     "another namespace": (rb"namespace: prod", b"namespace: dev", [(ENVELOPE, "KS007")]),
@@ -256,6 +267,14 @@ def test_a_template_without_values_of_its_own() -> None:
     assert found((TEMPLATE.replace("data:", "{{- with .Values.d }}\ndata: {{ toYaml . | nindent 2 }}")).encode()) == []
 
 
+def test_a_templates_other_items_may_have_values() -> None:
+    secret = "- kind: Secret\n  name: {{ .x }}\n  data:\n    a: {{ .y }}\n"
+    other = "- kind: ConfigMap\n  data:\n    a: b\n"
+    for items in (secret + other, other + secret, other + secret + other):
+        assert found(f"kind: List\nitems:\n{items}".encode()) == []
+        assert found(f"kind: List\nitems:\n{items.replace('{{ .y }}', 'hunter2')}".encode()) != []
+
+
 @pytest.mark.parametrize("literal", LITERALS)
 def test_a_template_with_a_value_of_its_own(literal: str) -> None:
     text = TEMPLATE.replace("{{- end }}\n", "", 0).removesuffix("{{- end }}\n") + literal + "\n{{- end }}\n"
@@ -296,6 +315,7 @@ def test_a_comment_with_a_reason_allows_a_secret() -> None:
         b"# ksecret:allow x\n\n" + CLEAR,
         b"a: b # ksecret:allow x\n---\n" + CLEAR,
         CLEAR + b"# ksecret:allow x\n",
+        b"kind: List\nitems: # ksecret:allow x\n- " + CLEAR.rstrip().replace(b"\n", b"\n  "),
         CLEAR.replace(b"metadata:\n", b"metadata: # ksecret:allow x\n"),
     ],
 )
