@@ -19,7 +19,7 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "init": Command("secretsvc.cli.init", "make an age identity of your own"),
+    "init": Command("secretsvc.cli.init", "make an age identity of your own, and a first .ksecret.yaml"),
     "encrypt": Command("secretsvc.cli.encrypt", "seal the values of Secret manifests", ("e",)),
     "decrypt": Command("secretsvc.cli.decrypt", "open sealed manifests", ("d",)),
     "get": Command("secretsvc.cli.get", "print one value, decoded"),
@@ -32,6 +32,7 @@ COMMANDS = {
     "merge": Command("secretsvc.cli.merge", "seal a manifest with the values of another", ("m",)),
     "convert": Command("secretsvc.cli.convert", "from kubesec's format into ours, and back"),
     "inspect": Command("secretsvc.cli.inspect", "tell what can be told without a key", ("introspect", "i")),
+    "check": Command("secretsvc.cli.check", "find Secrets in the clear and other mistakes; needs no key"),
     "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
     "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
     "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),

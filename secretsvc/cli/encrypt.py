@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.open import Parents
 
 EXAMPLES = """\
-  ksecret encrypt secret.yaml                       print it sealed, to your own age identity
+  ksecret encrypt secret.yaml                       print it sealed, to what .ksecret.yaml says, or to yourself
   ksecret encrypt -i -k age:age1… secret.yaml       seal the file itself
   ksecret encrypt -i -r deploy/                     every manifest under deploy/
   ksecret encrypt -i -k +pgp:6206… secret.yaml      one more key may open it
@@ -46,6 +46,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--strip-last-applied", action="store_true", help="remove a last-applied annotation that repeats the data"
     )
+    parser.add_argument(
+        "--if-needed", action="store_true", help="leave files alone in which `ksecret check` finds nothing to seal"
+    )
     options.add_jobs(parser)
     options.add_backends(parser)
 
@@ -58,6 +61,11 @@ def run(args: Namespace) -> int:
     unbound = Unbound()
 
     def operation(data: bytes, name: str) -> bytes:
+        if args.if_needed:
+            from secretsvc.operations.check import needs_sealing
+
+            if not needs_sealing(data, name):
+                return data
         if args.cleartext or args.strip_last_applied:
             from secretsvc.operations.prepare import encode_cleartext, strip_last_applied
 

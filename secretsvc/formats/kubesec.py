@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.envelope import decode_strict
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.keyref import KeyRef
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar
 from secretsvc.manifest.splice import Edit
+from secretsvc.tokens import decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

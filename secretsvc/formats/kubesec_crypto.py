@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from secretsvc.envelope import DEK_BYTES, NONCE_BYTES, TAG_BYTES, decode_strict
+from secretsvc.envelope import DEK_BYTES, NONCE_BYTES, TAG_BYTES
 from secretsvc.errors import AlteredError
 from secretsvc.manifest.model import FIELDS
+from secretsvc.tokens import decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
