@@ -34,6 +34,9 @@ COMMANDS = {
     "inspect": Command("secretsvc.cli.inspect", "tell what can be told without a key", ("introspect", "i")),
     "check": Command("secretsvc.cli.check", "find Secrets in the clear and other mistakes; needs no key"),
     "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
+    "exec": Command("secretsvc.cli.exec", "run a command with the values in its environment, or in files in memory"),
+    "apply": Command("secretsvc.cli.apply", "open in memory and hand on to kubectl apply --server-side"),
+    "kustomize": Command("secretsvc.cli.kustomize", "make kustomize find ksecret's generator"),
     "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
     "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
 }

@@ -17,6 +17,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, prog: str, summary: str, examples: str = "") -> None:
         self._by_word: dict[str, argparse.Action] = {}
+        self._takes_command = False
         super().__init__(
             prog=prog,
             description=summary,
@@ -32,9 +33,17 @@ class Parser(argparse.ArgumentParser):
         self._by_word.update(dict.fromkeys(action.option_strings, action))
         return action
 
+    def add_command(self, metavar: str) -> None:
+        """Keeps the words behind `--` apart as `args.command`: they are another program's."""
+        self._takes_command = True
+        self.usage = f"%(prog)s [OPTIONS] FILE... -- {metavar}"
+
     def parse(self, words: list[str]) -> argparse.Namespace:
         """The options' values. Raises UsageError, which never shows a value."""
-        return self.parse_args(self._sorted(words))
+        if not self._takes_command:
+            return self.parse_args(self._sorted(words))
+        at = words.index("--") if "--" in words else len(words)
+        return self.parse_args(self._sorted(words[:at]), argparse.Namespace(command=words[at + 1 :]))
 
     def error(self, message: str) -> NoReturn:
         """What argparse calls when it gives up."""

@@ -1,0 +1,70 @@
+"""Files opened in memory, all of them or none, for commands that hand them on."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc import workspace
+from secretsvc.cli import options
+from secretsvc.cli.files import standard_input
+from secretsvc.cli.report import report
+from secretsvc.errors import KsecretError, NotSealedError, UsageError
+from secretsvc.operations.open import open_manifest
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.backends.registry import Backends
+
+
+class Clear(NamedTuple):
+    """A file's name as messages give it, and its content in the clear."""
+
+    name: str
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Clear({self.name!r}, masked)"
+
+
+def open_all(args: Namespace, *, pass_clear: bool) -> tuple[list[Clear], int]:
+    """Every file that `args.files` and `args.recursive` mean, opened, and the exit code: 0, or the worst of failures.
+
+    With `pass_clear` a manifest in which nothing is sealed is passed on as it is. Each failure has been told of.
+    Raises UsageError.
+    """
+    if not args.files:
+        raise UsageError("no file named", hint="name a sealed manifest, or - for standard input")
+    if args.files.count("-") > 1:
+        raise UsageError("standard input can be read once only")
+    failures: list[KsecretError] = []
+    found = workspace.discover(args.files, recursive=args.recursive, failed=failures.append)
+    items = [item for item in found if item.named or not os.path.basename(item.path).startswith(".")]
+    keyring = options.backends(args)
+    work = partial(_open, keyring, pass_clear)
+    opened: list[Clear] = []
+    for outcome in workspace.in_order(items, work, lambda: keyring.jobs):
+        if isinstance(outcome, Clear):
+            opened.append(outcome)
+        else:
+            failures.append(outcome)
+    for error in failures:
+        report(error, debug=args.debug)
+    return opened, max((error.exit_code for error in failures), default=0)
+
+
+def _open(keyring: Backends, pass_clear: bool, item: workspace.Item) -> Clear | KsecretError:
+    name = "standard input" if item.path == "-" else item.path
+    try:
+        data = standard_input() if item.path == "-" else workspace.read(item.path).data
+        try:
+            return Clear(name, open_manifest(data, keyring).data)
+        except NotSealedError:
+            if pass_clear:
+                return Clear(name, data)
+            raise
+    except KsecretError as error:
+        error.file = error.file or name
+        return error
