@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
 
 
+MARKERS = (b"ksecret", b"# kubesec:")
+"""A manifest without any of these is not sealed, and so is not even parsed where it is passed on."""
+
+
 class Clear(NamedTuple):
     """A file's name as messages give it, and its content in the clear."""
 
@@ -32,7 +36,8 @@ class Clear(NamedTuple):
 def open_all(args: Namespace, *, pass_clear: bool) -> tuple[list[Clear], int]:
     """Every file that `args.files` and `args.recursive` mean, opened, and the exit code: 0, or the worst of failures.
 
-    With `pass_clear` a manifest in which nothing is sealed is passed on as it is. Each failure has been told of.
+    With `pass_clear` a manifest in which nothing is sealed is passed on as it is; without, it is passed over in a
+    folder and a failure where it was named. Hidden files in folders are passed over. Each failure has been told of.
     Raises UsageError.
     """
     if not args.files:
@@ -48,23 +53,28 @@ def open_all(args: Namespace, *, pass_clear: bool) -> tuple[list[Clear], int]:
     for outcome in workspace.in_order(items, work, lambda: keyring.jobs):
         if isinstance(outcome, Clear):
             opened.append(outcome)
-        else:
+        elif outcome:
             failures.append(outcome)
     for error in failures:
         report(error, debug=args.debug)
     return opened, max((error.exit_code for error in failures), default=0)
 
 
-def _open(keyring: Backends, pass_clear: bool, item: workspace.Item) -> Clear | KsecretError:
+def _open(keyring: Backends, pass_clear: bool, item: workspace.Item) -> Clear | KsecretError | None:
+    """What became of one file; None where it is passed over."""
     name = "standard input" if item.path == "-" else item.path
     try:
         data = standard_input() if item.path == "-" else workspace.read(item.path).data
         try:
-            return Clear(name, open_manifest(data, keyring).data)
+            if any(marker in data for marker in MARKERS):
+                return Clear(name, open_manifest(data, keyring).data)
+            raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
         except NotSealedError:
             if pass_clear:
                 return Clear(name, data)
-            raise
+            if item.named:
+                raise
+            return None
     except KsecretError as error:
         error.file = error.file or name
         return error
