@@ -22,7 +22,8 @@ EXAMPLES = """\
   ksecret decrypt secret.yaml | kubectl apply --server-side -f -
   ksecret decrypt -r deploy/                         every sealed manifest under deploy/, as one stream
   ksecret decrypt -x secret.yaml                     values under data decoded, for people to read
-  ksecret decrypt -x secret.yaml --template '{{ range $k, $v := .data }}{{ $k }}={{ $v }},{{ end }}'"""
+  ksecret decrypt -x secret.yaml --template '{{ range $k, $v := .data }}{{ $k }}={{ $v }},{{ end }}'
+  ksecret decrypt --output-format env secret.yaml    KEY='value' lines, which `set -a; . FILE` reads in a shell"""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -31,12 +32,20 @@ def add_arguments(parser: Parser) -> None:
     options.add_output(parser)
     parser.add_argument("-x", "--cleartext", action="store_true", help="show values under data decoded")
     parser.add_argument("--template", metavar="TEXT", default="", help="print this for each Secret; see the example")
+    parser.add_argument(
+        "--output-format",
+        choices=["yaml", "json", "env"],
+        default="yaml",
+        help="yaml: each file in its own shape; json: the Secrets as Kubernetes' JSON; env: KEY=value for a shell",
+    )
     options.add_jobs(parser)
     options.add_backends(parser)
 
 
 def run(args: Namespace) -> int:
     """Opens; the exit code."""
+    if args.output_format != "yaml":
+        return _shaped(args)
     keyring = options.backends(args)
     policies = FilePolicies(keyring)
     finish = _finisher(args)
@@ -69,3 +78,25 @@ def _finisher(args: Namespace) -> Callable[[bytes], bytes]:
 
         return decode_data
     return lambda data: data
+
+
+def _shaped(args: Namespace) -> int:
+    """Opens everything and puts it out as JSON or as variables; nothing where a file fails. Raises UsageError."""
+    import sys
+
+    from secretsvc import workspace
+    from secretsvc.cli.opened import open_all
+    from secretsvc.operations.output import as_env, as_json
+
+    if args.in_place or args.cleartext:
+        raise UsageError("--output-format goes neither with --in-place nor with --cleartext")
+    opened, failed = open_all(args, pass_clear=False)
+    if failed:
+        return failed
+    data = as_json(one.data for one in opened) if args.output_format == "json" else as_env(opened)
+    if args.output and args.output != "-":
+        workspace.create(args.output, data, private=True)
+    else:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    return 0
