@@ -28,6 +28,7 @@ def add_arguments(parser: Parser) -> None:
     """The options."""
     options.add_files(parser)
     parser.add_command("KUBECTL ARGS")
+    options.add_jobs(parser)
     options.add_backends(parser)
 
 

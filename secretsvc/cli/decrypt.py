@@ -93,7 +93,7 @@ def _shaped(args: Namespace) -> int:
     opened, failed = open_all(args, pass_clear=False)
     if failed:
         return failed
-    data = as_json(one.data for one in opened) if args.output_format == "json" else as_env(opened)
+    data = as_json(opened) if args.output_format == "json" else as_env(opened)
     if args.output and args.output != "-":
         workspace.create(args.output, data, private=True)
     else:

@@ -35,6 +35,7 @@ def add_arguments(parser: Parser) -> None:
         action="store_true",
         help="in place of variables: a file for each value, in a private folder in memory that $KSECRET_FILES names",
     )
+    options.add_jobs(parser)
     options.add_backends(parser)
 
 

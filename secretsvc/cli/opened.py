@@ -50,7 +50,7 @@ def open_all(args: Namespace, *, pass_clear: bool) -> tuple[list[Clear], int]:
     keyring = options.backends(args)
     work = partial(_open, keyring, pass_clear)
     opened: list[Clear] = []
-    for outcome in workspace.in_order(items, work, lambda: keyring.jobs):
+    for outcome in workspace.in_order(items, work, options.jobs(args, keyring)):
         if isinstance(outcome, Clear):
             opened.append(outcome)
         elif outcome:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from secretsvc.errors import ManifestError
 from secretsvc.manifest.objects import secret_object
 from secretsvc.manifest.reader import read
 from secretsvc.operations.values import by_name, values, variables
@@ -15,15 +16,23 @@ if TYPE_CHECKING:
 _NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
-def as_json(texts: Iterable[bytes]) -> bytes:
-    """The Secrets of opened manifests as Kubernetes' JSON: the object itself where it is one, else a List.
+def as_json(texts: Iterable[tuple[str, bytes]]) -> bytes:
+    """The Secrets of opened manifests (pairs of file name and text) as Kubernetes' JSON: the object itself where it is one, else a List.
 
     `data` and `stringData` stay apart as they are in the manifests; what is no Secret is left out.
     Raises ManifestError.
     """
-    found = [secret_object(secret) for text in texts for secret in read(text).secrets]
+    found = [one for file, text in texts for one in _objects(file, text)]
     whole = found[0] if len(found) == 1 else {"apiVersion": "v1", "kind": "List", "items": found}
     return dumped(whole, indent=4)
+
+
+def _objects(file: str, text: bytes) -> list[dict[str, Any]]:
+    try:
+        return [secret_object(secret) for secret in read(text).secrets]
+    except ManifestError as error:
+        error.file = error.file or file
+        raise
 
 
 def as_env(texts: Iterable[tuple[str, bytes]]) -> bytes:
