@@ -75,7 +75,8 @@ def _function() -> int:
         generated, failures = _generate(_config(resources.get("functionConfig")))
     except KsecretError as error:
         generated, failures = [], [error]
-    resources["items"] = [*(resources.get("items") or []), *generated]
+    # kustomize puts the configuration among the items as well, and would do to it what its annotations say.
+    resources["items"] = [*(item for item in resources.get("items") or [] if not _is_ours(item)), *generated]
     if failures:
         resources["results"] = [_result(error) for error in failures]
     sys.stdout.buffer.write(dumped(resources))
@@ -95,9 +96,13 @@ def _result(error: KsecretError) -> dict[str, Any]:
     return told | ({"file": {"path": error.file}} if error.file else {})
 
 
+def _is_ours(config: Any) -> bool:
+    return isinstance(config, dict) and (config.get("apiVersion"), config.get("kind")) == (API_VERSION, KIND)
+
+
 def _config(config: Any) -> _Config:
     """What a configuration says. Raises InputError for one that is not ours, or says what we do not know."""
-    if not isinstance(config, dict) or (config.get("apiVersion"), config.get("kind")) != (API_VERSION, KIND):
+    if not _is_ours(config):
         raise InputError(f"the configuration is no {API_VERSION} {KIND}", hint=_EXAMPLE)
     unknown = sorted(set(config) - {"apiVersion", "kind", "metadata", "files"})
     if unknown:
