@@ -17,7 +17,7 @@ _NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def as_json(texts: Iterable[tuple[str, bytes]]) -> bytes:
-    """The Secrets of opened manifests (pairs of file name and text) as Kubernetes' JSON: the object itself where it is one, else a List.
+    """The Secrets of opened manifests as Kubernetes' JSON, several in a List. Takes pairs of file name and text.
 
     `data` and `stringData` stay apart as they are in the manifests; what is no Secret is left out.
     Raises ManifestError.

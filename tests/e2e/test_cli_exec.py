@@ -166,9 +166,7 @@ def test_a_value_too_large_for_an_environment(me: Person) -> None:
 
 
 @pytest.mark.parametrize("more", [[], ["--files"]])
-def test_the_command_ignores_and_blocks_no_signal_that_it_would_not_without_ksecret(
-    me: Person, more: list[str]
-) -> None:
+def test_the_command_ignores_and_blocks_no_signal_for_ksecrets_sake(me: Person, more: list[str]) -> None:
     me.write_sealed("a.yaml")
     shell = ["sh", "-c", "grep -E 'SigIgn|SigBlk' /proc/$$/status"]
 
