@@ -270,7 +270,7 @@ def test_ctrl_c_on_a_terminal_reaches_the_command_once(me: Person, memory: Path)
         "came, told = os.pipe()\nos.set_blocking(told, False)\n"
         "signal.set_wakeup_fd(told)\n"  # a byte for each, even where Python calls the handler once for two
         "signal.signal(signal.SIGINT, lambda *_: None)\n"
-        "print('ready', flush=True)\nend = time.monotonic() + 1.5\n"
+        "print('ready', flush=True)\nend = time.monotonic() + 3\n"
         "while time.monotonic() < end: time.sleep(0.05)\n"
         "print('interrupts:', len(os.read(came, 100)), flush=True)"
     )
@@ -281,13 +281,15 @@ def test_ctrl_c_on_a_terminal_reaches_the_command_once(me: Person, memory: Path)
     seen = b""
     while b"ready" not in seen:
         seen += os.read(terminal, 1000)
-    os.write(terminal, b"\x03")
+    for _ in range(10):  # two at once may arrive as one, but not ten times
+        os.write(terminal, b"\x03")
+        time.sleep(0.1)
     deadline = time.monotonic() + 20
     while b"interrupts:" not in seen and time.monotonic() < deadline:
         seen += os.read(terminal, 1000)
     _, status = os.waitpid(pid, 0)
     os.close(terminal)
-    assert b"interrupts: 1" in seen
+    assert b"interrupts: 10\r\n" in seen
     assert os.waitstatus_to_exitcode(status) == 0
 
 
