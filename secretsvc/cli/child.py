@@ -6,6 +6,7 @@ Exit codes are a shell's (POSIX.1-2017, Shell Command Language, section 2.8.2): 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -79,7 +80,7 @@ def _not_started(program: str, error: OSError) -> FileError:
     failure = FileError(f"{program}: can't be run: {error.strerror}")
     if missing:
         failure = FileError(f"{program}: not found")
-    elif error.errno == 7:
+    elif error.errno == errno.E2BIG:
         failure.hint = "a value is too large for an environment; ksecret exec --files puts values in files"
     failure.exit_code = 127 if missing else 126
     return failure

@@ -88,9 +88,11 @@ def _shaped(args: Namespace) -> int:
     from secretsvc.cli.opened import open_all
     from secretsvc.operations.output import as_env, as_json
 
-    if args.in_place or args.cleartext:
-        raise UsageError("--output-format goes neither with --in-place nor with --cleartext")
-    opened, failed = open_all(args, pass_clear=False)
+    if args.in_place or args.cleartext or args.template:
+        raise UsageError("--output-format goes neither with --in-place nor with --cleartext or --template")
+    unbound = Unbound()
+    opened, failed = open_all(args, pass_clear=False, unbound=unbound)
+    unbound.tell()
     if failed:
         return failed
     data = as_json(opened) if args.output_format == "json" else as_env(opened)
