@@ -35,6 +35,7 @@ COMMANDS = {
     "check": Command("secretsvc.cli.check", "find Secrets in the clear and other mistakes; needs no key"),
     "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
     "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
+    "git": Command("secretsvc.cli.git", "readable diffs and merges of sealed files in Git"),
     "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
 }
 
