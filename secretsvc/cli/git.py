@@ -113,7 +113,10 @@ def _merge(args: Namespace) -> int:
     for line in outcome.conflicts:
         print(printable(f"ksecret: {name}: CONFLICT: {line}"), file=sys.stderr)
     if outcome.conflicts:
-        print(f"  {printable(f'git show :2:{name} | ksecret decrypt - shows ours, :3: theirs')}", file=sys.stderr)
+        from shlex import quote
+
+        shown = f"git show {quote(f':2:{name}')} | ksecret decrypt -"
+        print(printable(f"  {shown} opens ours; :3: opens theirs"), file=sys.stderr)
     return 1 if outcome.conflicts else 0
 
 

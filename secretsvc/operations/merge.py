@@ -7,6 +7,7 @@ three texts get the same line, which no side has changed, and the merged ones ar
 from __future__ import annotations
 
 import re
+from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import KsecretError
@@ -81,7 +82,7 @@ class _Plan:
 def _by_entries(versions: list[Manifest], name: str, merge_lines: LineMerge) -> Outcome:
     _check_texts(versions)
     plan = _Plan()
-    label = name if name.isprintable() else "FILE"
+    label = quote(name) if name.isprintable() else "FILE"
     if all(KUBESEC_VERSION in version.text for version in versions):
         _plan_kubesec(plan, versions, label)
     else:

@@ -155,16 +155,13 @@ def _rewrapped(side: Sealing, keys: Mapping[str, str]) -> str:
 
 
 def _both(stays: Sealing, aside: Sealing, what: str, how: str) -> str:
-    """One side's envelope, and the other's under a member that no envelope has: what has it does not open."""
-    if stays.column != aside.column:
-        raise UnmergeableError
+    """One side's envelope, and the other's as text in a member that no envelope has: what has it does not open."""
     indent = " " * stays.column
-    members = aside.text.splitlines()[1:]
     lines = [
         stays.text,
         f"{indent}# ksecret: CONFLICT: {what}",
         f"{indent}# {how}",
-        f"{indent}conflict:",
-        *(f"  {line}" if line else line for line in members),
+        f"{indent}conflict: |",
+        *(f"{indent}  {line[aside.column :]}".rstrip() for line in aside.text.splitlines()[1:]),
     ]
     return stays.newline.join(lines)
