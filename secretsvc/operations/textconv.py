@@ -139,7 +139,7 @@ def _shown(entry: Entry, value: str) -> str:
     except ValueError:
         text = value  # bytes that are no text stay base64
     block = None if entry.flow else literal_block(text, entry.column + 2, "\n")
-    return block or canonical(text, flow=entry.flow)
+    return block or canonical(text, flow=entry.flow or entry.scalar.style in ("'", '"'))
 
 
 def _opened_whole(data: bytes, keyring: Keyring) -> bytes:

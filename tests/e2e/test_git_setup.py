@@ -57,7 +57,7 @@ def test_the_lines_of_others_stay(repo: Repository, own: bytes) -> None:
     assert (
         attributes.read_bytes().rstrip() == own + (b"" if own.endswith(b"\n") else b"\n") + DEFAULTS.encode().rstrip()
     )
-    assert repo.ok("check-attr", "merge", "diff", "x-secret.yaml").count(": ksecret\n") == 2
+    assert repo.ok("check-attr", "merge", "diff", "--", "x-secret.yaml").count(": ksecret\n") == 2
     repo.me.ok("git", "unsetup")
     assert attributes.read_bytes() == own
 
@@ -65,7 +65,7 @@ def test_the_lines_of_others_stay(repo: Repository, own: bytes) -> None:
 def test_patterns_with_blanks_and_quotes_reach_their_files(repo: Repository) -> None:
     names = ["my file.yaml", 'a"b.yaml', "deploy/x/y.yaml", "#x.yaml"]
     repo.me.ok("git", "setup", "my file.yaml", 'a"b.yaml', "deploy/**/*.yaml", "#x.yaml")
-    assert repo.ok("check-attr", "merge", *names).count(": merge: ksecret\n") == 4
+    assert repo.ok("check-attr", "merge", "--", *names).count(": merge: ksecret\n") == 4
     repo.me.ok("git", "unsetup")
     assert not (repo.me.work / ".gitattributes").exists()
 

@@ -46,9 +46,7 @@ def test_a_changed_value_is_one_changed_fingerprint(repo: Repository) -> None:
 
 def test_show_opens_where_a_key_is_at_hand_and_only_there(repo: Repository, tmp_path: Path) -> None:
     repo.set("two", "2")
-    assert changed_lines(repo.ok(*SHOW, "diff")) == [f"-  two: two {MARK}   # behind", f"+  two: 2 {MARK}   # behind"][
-        :0
-    ] or [line.split("#")[0].strip() for line in changed_lines(repo.ok(*SHOW, "diff"))] == [
+    assert [line.split("#")[0].strip() for line in changed_lines(repo.ok(*SHOW, "diff"))] == [
         f'-  two: "two {MARK}"',
         f'+  two: "2 {MARK}"',
     ]
@@ -71,9 +69,7 @@ def test_added_keys_and_removed_entries_show(repo: Repository, tmp_path: Path) -
     repo.remove("one")
     repo.me.ok("encrypt", "-i", "-k", "+" + ann.ref, FILE)
     lines = [line.partition("<")[0] for line in changed_lines(repo.ok("diff"))]
-    assert lines == ["-  one: ", f"+    {ann.ref}: ", "-  seal: ", "+  seal: "] or sorted(lines) == sorted(
-        ["-  one: ", f"+    {ann.ref}: ", "-  seal: ", "+  seal: "]
-    )
+    assert sorted(lines) == sorted(["-  one: ", f"+    {ann.ref}: ", "-  seal: ", "+  seal: "])
 
 
 @pytest.mark.parametrize("show", [(), SHOW])
