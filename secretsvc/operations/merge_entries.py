@@ -204,7 +204,7 @@ def _framed(base: Chunk | None, ours: Chunk, theirs: Chunk) -> Chunk:
 
 def _conflict(key: str, both: _Both, ours: Region, home: Side | None) -> list[tuple[str, str]]:
     """Comment lines that say what to do, and the tokens of both sides as entries of their own."""
-    if any(chunk and not chunk.sealed for chunk in both[:2]) or len(key + SUFFIX) > 253 or key + SUFFIX in ours.chunks:
+    if any(chunk and not chunk.sealed for chunk in both[:2]):  # `encrypt` would seal it under that name
         raise UnmergeableError
     stays, aside = (both.theirs, both.ours) if home == "theirs" else (both.ours, both.theirs)
     first = stays or aside

@@ -151,8 +151,8 @@ def test_a_byte_order_mark_that_one_side_took_away_is_gone() -> None:
 def test_two_secrets_of_one_name_are_left_to_git() -> None:
     sealed = seal(CLEAR.encode())
     base = sealed + b"---\n" + sealed
-    theirs = base.replace(b"# about two", b"# about", 1)
-    assert as_git(base, edit(sealed, "YQ==", "eA==") + b"---\n" + sealed, theirs)
+    added = [sealed + b"---\n" + edit(sealed, "  one:", f"  {key}: eA==\n  one:") for key in ("x", "z")]
+    assert as_git(base, *added)
 
 
 def test_every_entry_removed() -> None:
