@@ -279,6 +279,13 @@ def test_crlf(tmp_path: Path) -> None:
     assert repo.clear() == with_added(CLEAR, "two", ("mine", "m"), ("yours", "y")).replace("\n", "\r\n")
 
 
+def test_crlf_in_the_work_tree_only(repo: Repository) -> None:
+    repo.ok("config", "core.autocrlf", "true")
+    assert repo.merged(lambda: repo.add("two", "mine", "m"), lambda: repo.add("two", "yours", "y")).returncode == 0
+    assert "\n" not in repo.text.replace("\r\n", "")
+    assert repo.clear().replace("\r", "") == with_added(CLEAR, "two", ("mine", "m"), ("yours", "y"))
+
+
 def test_one_side_turned_to_crlf(repo: Repository) -> None:
     def convert() -> None:
         repo.path.write_bytes(repo.text.replace("\n", "\r\n").encode())
