@@ -17,7 +17,6 @@ from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations.merge_entries import SUFFIX, UnmergeableError, merge_entries, region_of
 from secretsvc.operations.merge_envelope import merge_envelopes, same_data_key, sealing_of, traits_of
 from secretsvc.operations.merge_kubesec import KubesecSides, kubesec_home, kubesec_sealing_of, merge_kubesec
-from secretsvc.operations.sealed_text import KUBESEC_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +82,7 @@ def _by_entries(versions: list[Manifest], name: str, merge_lines: LineMerge) -> 
     _check_texts(versions)
     plan = _Plan()
     label = quote(name) if name.isprintable() else "FILE"
-    if all(KUBESEC_VERSION in version.text for version in versions):
+    if all(version.is_kubesec for version in versions):
         _plan_kubesec(plan, versions, label)
     else:
         for secrets in _matched(versions):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.manifest.splice import line_break
-from secretsvc.operations.merge_entries import UnmergeableError, without_break
+from secretsvc.keyref import split
+from secretsvc.operations.merge_entries import UnmergeableError
 from secretsvc.operations.merge_envelope import MergedEnvelope, home_of, merge_keys
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _LINES = r"(?m)^# kubesec:[^\r\n]*(?:\r?\n# kubesec:[^\r\n]*)*"
 _LINE = r"# kubesec:(v|mac|(?:pgp|gcp|aws):.+):([A-Za-z0-9+/=.]+)"
-_ORDER = ("pgp", "gcp", "aws")
 
 
 class KubesecSealing(NamedTuple):
@@ -62,9 +61,10 @@ def kubesec_sealing_of(manifest: Manifest) -> KubesecSealing:
         else:
             keys[found[1]] = found[2]
     values = {(entry.field, entry.key): entry.value for entry in manifest.secrets[0].entries}
-    if not (version and mac and keys) or without_break(text, end) != end:
+    if not (version and mac and keys):
         raise UnmergeableError
-    return KubesecSealing(start, end, line_break(text), version, keys, mac, values)
+    newline = "\r\n" if "\r" in blocks[0][0] else "\n"  # ksecret and kubesec write a lone line feed here
+    return KubesecSealing(start, end, newline, version, keys, mac, values)
 
 
 def _same_data_key(one: KubesecSealing, other: KubesecSealing) -> bool:
@@ -97,17 +97,23 @@ def merge_kubesec(
     for side in (winner, theirs):
         if side.values == values and list(side.keys) == list(keys):
             return MergedEnvelope(_lines(side._replace(keys=dict(keys))), home, "")
-    sorted_keys = dict(sorted(keys.items(), key=lambda item: _ORDER.index(item[0].partition(":")[0])))
     version = max(ours.version, theirs.version)
     note = (
-        "# ksecret: CONFLICT: the MAC below is over other values than these",
-        f"# Check the values, and settle what else is in conflict; then: ksecret encrypt -i --recompute-mac {name}",
+        "# ksecret: CONFLICT: the MAC below is over other values or keys than these",
+        "# Settle what else is in conflict, delete these lines, and check the values before you vouch for them:",
+        f"# ksecret encrypt -i --recompute-mac {name}",
     )
-    text = _lines(winner._replace(version=version, keys=sorted_keys), note)
+    text = _lines(winner._replace(version=version, keys=_sorted(keys)), note)
     return MergedEnvelope(text, home, "the MAC fits neither side's values and keys")
+
+
+def _sorted(keys: Mapping[str, str]) -> dict[str, str]:
+    from secretsvc.formats.kubesec import ordered  # which needs cryptography, and most merges don't get here
+
+    return {str(ref): wrapped for ref, wrapped in ordered((split(ref), wrapped) for ref, wrapped in keys.items())}
 
 
 def _lines(sealing: KubesecSealing, note: tuple[str, ...] = ()) -> str:
     keys = (f"# kubesec:{ref}:{wrapped}" for ref, wrapped in sealing.keys.items())
-    lines = (f"# kubesec:v:{sealing.version}", *keys, *note, f"# kubesec:mac:{sealing.mac}")
+    lines = (*note, f"# kubesec:v:{sealing.version}", *keys, f"# kubesec:mac:{sealing.mac}")
     return sealing.newline.join(lines)

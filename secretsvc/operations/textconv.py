@@ -49,7 +49,7 @@ def with_values(data: bytes, keyring: Callable[[], Keyring]) -> bytes:
     """
     try:
         manifest = read(data)
-        if KUBESEC_VERSION in manifest.text:
+        if manifest.is_kubesec:
             return _opened_whole(data, keyring())
         return manifest.encoded(_shortened(manifest, lambda secret: _values(secret, keyring)))
     except (KsecretError, ValueError):
@@ -62,12 +62,11 @@ def _shortened(manifest: Manifest, values: Callable[[Secret], Values]) -> str:
 
 
 def _edits(manifest: Manifest, secret: Secret, values: Values) -> Iterator[Edit]:
-    kubesec = KUBESEC_VERSION in manifest.text
     for entry in secret.entries:
         at = (entry.field, entry.key)
         if at in values:
             yield _replaced(manifest, entry, values[at])
-        elif is_token(entry.value, kubesec=kubesec):
+        elif is_token(entry.value, kubesec=manifest.is_kubesec):
             place = inside(manifest.text, entry)
             yield Edit(place.start, place.end, " " * place.indent + _mark("sealed", entry.value.rstrip("\n")))
         elif entry.value:

@@ -108,10 +108,9 @@ class Repository:
         (line,) = (line for line in self.text.splitlines(keepends=True) if line.strip().startswith(f"{key}:"))
         self.path.write_bytes(self.text.replace(line, "").encode())
 
-    def rotate(self, other: Person) -> None:
-        """A new data key: what taking a key away does."""
-        self.me.ok("encrypt", "-i", "-k", "+" + other.ref, "--", self.name)
-        self.me.ok("encrypt", "-i", "-k", "-" + other.ref, "--", self.name)
+    def rotate(self) -> None:
+        """A new data key."""
+        self.me.ok("rotate", "--", self.name)
 
     def clear(self) -> str:
         return self.me.ok("decrypt", "--", self.name).out.decode()

@@ -216,7 +216,7 @@ def test_keys_added_on_both_sides_conflict_and_what_is_told_settles_it(
 def test_a_new_data_key_is_taken_whole_where_the_other_side_changed_no_entry(
     repo: Repository, ann: Person, side: str
 ) -> None:
-    changes = [lambda: repo.rotate(ann), lambda: repo.replace("app: shop", "app: store")]
+    changes = [repo.rotate, lambda: repo.replace("app: shop", "app: store")]
     assert repo.merged(*(changes if side == "ours" else reversed(changes))).returncode == 0
     assert repo.clear() == CLEAR.replace("app: shop", "app: store")
     assert [line for line in repo.text.splitlines() if "ksecret.v1." in line] == [
@@ -230,7 +230,7 @@ def test_a_new_data_key_and_a_changed_value_conflict(repo: Repository, ann: Pers
         repo.set("one", "1")
         repo.add("one", "new", "n")
 
-    changes = [lambda: repo.rotate(ann), change]
+    changes = [repo.rotate, change]
     assert repo.merged(*(changes if side == "ours" else reversed(changes))).returncode == 1
     text = in_conflict(repo)
     assert f"{side} has a new data key" in text
@@ -241,7 +241,7 @@ def test_a_new_data_key_and_a_changed_value_conflict(repo: Repository, ann: Pers
 
 
 def test_new_data_keys_on_both_sides_conflict(repo: Repository, ann: Person) -> None:
-    assert repo.merged(lambda: repo.rotate(ann), lambda: repo.rotate(ann)).returncode == 1
+    assert repo.merged(repo.rotate, repo.rotate).returncode == 1
     assert "both sides have a new data key" in in_conflict(repo)
     repo.ok("checkout", "--theirs", FILE)
     assert repo.clear() == CLEAR

@@ -12,7 +12,8 @@ from secretsvc.errors import AlteredError
 from secretsvc.git_run import merge_lines
 from secretsvc.keyref import KeysetChange
 from secretsvc.operations.merge import Outcome, merge_manifests
-from secretsvc.operations.seal import Request, seal_manifest
+from secretsvc.operations.request import Request
+from secretsvc.operations.seal import seal_manifest
 from tests.support import LOCK, Lock, new_lock, open_, seal
 
 CLEAR = b"""\
@@ -36,7 +37,7 @@ def merged(base: bytes, ours: bytes, theirs: bytes) -> Outcome:
 
 def with_key(sealed: bytes, other: Lock) -> bytes:
     change = KeysetChange((), other.keys, ())
-    return seal_manifest(sealed, Request(change, lambda: (), "", "never"), LOCK.keyring).data
+    return seal_manifest(sealed, Request(change, lambda *_: (), "", "never"), LOCK.keyring).data
 
 
 def changed(sealed: bytes, old: bytes, new: bytes) -> bytes:
