@@ -10,6 +10,7 @@ from secretsvc.errors import FileError, UsageError
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
     from secretsvc.git_config import Report
 
@@ -31,8 +32,6 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--global", dest="everywhere", action="store_true", help="in your configuration of all clones")
     parser.add_argument("--show", action="store_true", help="textconv: values where a key is at hand")
-    # What opening wants to know; Git passes no options, so the environment has the word.
-    parser.set_defaults(keyring="", passphrase_file="")
 
 
 def run(args: Namespace) -> int:
@@ -74,27 +73,41 @@ def _tell(report: Report) -> int:
 
 def _textconv(args: Namespace) -> int:
     """Prints the file for `git diff`. Whatever happens it is 0: a failing textconv ends `git log -p`."""
-    from secretsvc.operations.textconv import structure, with_values
-
     if len(args.words) != 1:
         raise UsageError("git textconv takes one file")
-    data = b""
     try:
         with open(args.words[0], "rb") as stream:
-            data = stream.read()
-        if args.show:
-            from secretsvc.cli import options
-
-            text = with_values(data, lambda: options.backends(args))
-        else:
-            text = structure(data)
+            text = _shown(stream.read(), show=args.show)
     except OSError as error:
         text = f"# ksecret: can't be read: {error.strerror}\n".encode()
-    except Exception:  # whatever it is, the rest of the log matters more
-        text = data
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
     return 0
+
+
+def _shown(data: bytes, *, show: bool) -> bytes:
+    from secretsvc.operations.textconv import structure, with_values
+
+    note = b""
+    if show:
+        try:
+            return with_values(data, _keyring)
+        except Exception as error:  # whatever it is, the rest of the log matters more
+            note = f"# ksecret: values can't be shown ({type(error).__name__})\n".encode()
+    try:
+        return note + structure(data)
+    except Exception:
+        return note + data
+
+
+def _keyring() -> Backends:
+    """Git passes no options, so it is the environment that says what backends want to know."""
+    from secretsvc.cli import options
+    from secretsvc.cli.parser import Parser
+
+    parser = Parser("ksecret git", "")
+    options.add_backends(parser)
+    return options.backends(parser.parse([]))
 
 
 def _merge(args: Namespace) -> int:

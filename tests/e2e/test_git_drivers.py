@@ -14,6 +14,8 @@ from tests.e2e.git_repository import CLEAR, FILE, Repository, changed, with_adde
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.integration.gnupg_support import World
+
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Repository:
@@ -213,9 +215,7 @@ def test_keys_added_on_both_sides_conflict_and_what_is_told_settles_it(
 
 
 @pytest.mark.parametrize("side", ["ours", "theirs"])
-def test_a_new_data_key_is_taken_whole_where_the_other_side_changed_no_entry(
-    repo: Repository, ann: Person, side: str
-) -> None:
+def test_a_new_data_key_is_taken_whole_where_the_other_side_changed_no_entry(repo: Repository, side: str) -> None:
     changes = [repo.rotate, lambda: repo.replace("app: shop", "app: store")]
     assert repo.merged(*(changes if side == "ours" else reversed(changes))).returncode == 0
     assert repo.clear() == CLEAR.replace("app: shop", "app: store")
@@ -225,7 +225,7 @@ def test_a_new_data_key_is_taken_whole_where_the_other_side_changed_no_entry(
 
 
 @pytest.mark.parametrize("side", ["ours", "theirs"])
-def test_a_new_data_key_and_a_changed_value_conflict(repo: Repository, ann: Person, side: str) -> None:
+def test_a_new_data_key_and_a_changed_value_conflict(repo: Repository, side: str) -> None:
     def change() -> None:
         repo.set("one", "1")
         repo.add("one", "new", "n")
@@ -240,7 +240,16 @@ def test_a_new_data_key_and_a_changed_value_conflict(repo: Repository, ann: Pers
     assert repo.clear() == changed(one="1")
 
 
-def test_new_data_keys_on_both_sides_conflict(repo: Repository, ann: Person) -> None:
+def test_wrapped_anew_on_both_sides_and_values_changed(repo: Repository) -> None:
+    def change(key: str) -> None:
+        repo.me.ok("rotate", "--rewrap", FILE)
+        repo.set(key, key.upper())
+
+    assert repo.merged(lambda: change("one"), lambda: change("two")).returncode == 0
+    assert repo.clear() == changed(one="ONE", two="TWO")
+
+
+def test_new_data_keys_on_both_sides_conflict(repo: Repository) -> None:
     assert repo.merged(repo.rotate, repo.rotate).returncode == 1
     assert "both sides have a new data key" in in_conflict(repo)
     repo.ok("checkout", "--theirs", FILE)
@@ -394,3 +403,43 @@ def test_other_files_merge_as_git_merges_them(tmp_path: Path, text: str) -> None
     repo.on("fourth", lambda: change("x: 1", "w: 1"), "HEAD~1")
     assert repo.git("merge", "ours").returncode == 1
     assert "<<<<<<< ours\nw: 1\n=======\nz: 1\n>>>>>>> theirs\n" in repo.text
+
+
+@pytest.fixture
+def kubesec(tmp_path: Path, world: World) -> Repository:
+    """A repository whose file is in kubesec's format, sealed to a PGP key."""
+    me = Person(tmp_path)
+    me.environ |= {"GNUPGHOME": world.alice.path}
+    repo = Repository(me, "", plain=True)
+    me.ok("git", "setup")
+    repo.path.write_text(changed().partition("stringData:")[0])
+    me.ok("encrypt", "-i", "--format", "kubesec", "-k", str(world.ref("alice")), FILE)
+    repo.commit()
+    return repo
+
+
+def test_kubesec_s_format_merges_and_gets_its_mac_from_somebody_with_a_key(kubesec: Repository) -> None:
+    me = kubesec.me
+    done = kubesec.merged(lambda: me.ok("set", FILE, f"one=1 {MARK}"), lambda: me.ok("set", FILE, f"two=2 {MARK}"))
+    assert done.returncode == 1
+    text = kubesec.text
+    assert "<<<<<<<" not in text
+    assert me.run("decrypt", FILE).code == 5
+    (command,) = re.findall(r"# ksecret (encrypt -i --recompute-mac .*)", text)
+    kubesec.path.write_text(re.sub(r"(?m)^# (ksecret|Settle).*\n", "", text))
+    me.ok(*command.split(), "--yes")
+    expected = changed(one="1", two="2").partition("stringData:")[0]
+    assert me.ok("decrypt", FILE).out.decode() == expected
+
+
+def test_kubesec_s_format_with_one_value_changed_twice(kubesec: Repository) -> None:
+    me = kubesec.me
+    done = kubesec.merged(lambda: me.ok("set", FILE, f"one=1 {MARK}"), lambda: me.ok("set", FILE, f"one=2 {MARK}"))
+    assert done.returncode == 1
+    assert me.run("encrypt", "-i", "--recompute-mac", "--yes", FILE).code == 5
+    text = without_comments(kubesec.text)
+    kubesec.path.write_text(re.sub(r".*one\.CONFLICT.*\n", "", re.sub(r"(?m)^# (ksecret|Settle).*\n", "", text)))
+    me.ok("decrypt", FILE)  # for it is what ours was, and so is the MAC
+    assert "+  one: <sealed" in kubesec.ok("show", "theirs")
+    show = ("-c", "diff.ksecret.textconv=ksecret git textconv --show --", "show")
+    assert f'+  one: "2 {MARK}"' in kubesec.ok(*show, "theirs")

@@ -6,15 +6,21 @@ import re
 import subprocess
 import sys
 from base64 import b64encode
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secretsvc.cli.main import main
 from secretsvc.errors import NoKeyError
+from secretsvc.operations import textconv
 from secretsvc.operations.textconv import structure, with_values
 from tests.support import DATA, LOCK, new_lock, seal
 from tests.unit.strategies import manifests
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLEAR = b"""\
 apiVersion: v1
@@ -91,8 +97,8 @@ def test_kubesec() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((DATA / "vectors").glob("*.sealed.*")), ids=lambda path: path.name)
-def test_no_token_is_left_in_any_vector(path: object) -> None:
-    shown = structure(path.read_bytes())  # type: ignore[attr-defined]
+def test_no_token_is_left_in_any_vector(path: Path) -> None:
+    shown = structure(path.read_bytes())
     assert b"ksecret.v1." not in shown
     assert b"<sealed " in shown
 
@@ -109,6 +115,29 @@ def test_tokens_are_shortened_where_nothing_parses() -> None:
     assert b"ksecret.v1." not in broken
     assert broken.startswith(b"<<<<<<< ours\napiVersion: v1\n")
     assert broken.endswith(b"\xff=======\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "broken", "expected"),
+    [
+        ([], ["structure"], b"a: b\n"),
+        (["--show"], ["with_values"], b"# ksecret: values can't be shown (ZeroDivisionError)\na: b\n"),
+        (["--show"], ["with_values", "structure"], b"# ksecret: values can't be shown (ZeroDivisionError)\na: b\n"),
+    ],
+)
+def test_an_error_of_our_own_does_not_stop_a_log(
+    words: list[str],
+    broken: list[str],
+    expected: bytes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsysbinary: pytest.CaptureFixture[bytes],
+) -> None:
+    for name in broken:
+        monkeypatch.setattr(textconv, name, lambda *_: 1 // 0)
+    (tmp_path / "f").write_bytes(b"a: b\n")
+    assert main(["git", "textconv", *words, str(tmp_path / "f")]) == 0
+    assert capsysbinary.readouterr().out == expected
 
 
 def test_structure_and_merge_import_no_cryptography_and_no_backend() -> None:
