@@ -38,6 +38,7 @@ COMMANDS = {
     "apply": Command("secretsvc.cli.apply", "open in memory and hand on to kubectl apply --server-side"),
     "kustomize": Command("secretsvc.cli.kustomize", "make kustomize find ksecret's generator"),
     "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
+    "git": Command("secretsvc.cli.git", "readable diffs and merges of sealed files in Git"),
     "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
 }
 
