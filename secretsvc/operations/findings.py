@@ -72,7 +72,7 @@ RULES = {
             "KS008",
             "keyset-differs",
             "A Secret is not sealed to the keys that .ksecret.yaml names",
-            "Change its keys with `ksecret encrypt -i -k +KEYREF -k -KEYREF FILE`, or mend the policy.",
+            "Bring it to what the policy says with `ksecret keys sync FILE`, or mend the policy.",
         ),
         Rule(
             "KS009",
