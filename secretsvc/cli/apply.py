@@ -44,7 +44,7 @@ def run(args: Namespace) -> int:
     if not opened:
         raise InputError("no manifest is there to apply")
     _give(stream([one.data for one in opened]))
-    child.become(["kubectl", "apply", "--server-side", "-f", "-", *args.command], child.environment({}))
+    return child.become(["kubectl", "apply", "--server-side", "-f", "-", *args.command], child.environment({}))
 
 
 def _check(words: list[str]) -> None:

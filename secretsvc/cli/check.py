@@ -16,7 +16,7 @@ from secretsvc.operations.findings import RULES
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from secretsvc.cli.parser import Parser
     from secretsvc.git_index import GitIndex, Staged
@@ -39,7 +39,9 @@ _WHOLE = 1 << 20
 
 def add_arguments(parser: Parser) -> None:
     """The options."""
-    parser.add_argument("files", nargs="*", metavar="PATH", help="a manifest, or a folder (default: .); - is standard input")
+    parser.add_argument(
+        "files", nargs="*", metavar="PATH", help="a manifest or a folder (default: .); - is standard input"
+    )
     parser.add_argument("--staged", action="store_true", help="check what Git's index holds that HEAD does not")
     parser.add_argument("--json", action="store_true", help="one JSON object per finding, a line each")
     parser.add_argument("--sarif", action="store_true", help="a SARIF 2.1.0 log, for code scanning")

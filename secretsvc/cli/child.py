@@ -42,7 +42,7 @@ def become(command: list[str], environ: Mapping[bytes, bytes]) -> NoReturn:
     for number in _IGNORED_BY_PYTHON:
         signal.signal(number, signal.SIG_DFL)
     try:
-        os.execvpe(command[0], command, environ)
+        os.execvpe(command[0], command, environ)  # noqa: S606 - what the user asked for
     except OSError as error:
         raise _not_started(command[0], error) from error
 

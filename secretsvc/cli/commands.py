@@ -42,6 +42,7 @@ COMMANDS = {
     "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
 }
 
+
 def find(name: str) -> str:
     """The command that a word means. Raises UsageError."""
     for command, about in COMMANDS.items():
@@ -56,5 +57,3 @@ def load(command: str) -> ModuleType:
     from importlib import import_module
 
     return import_module(COMMANDS[command].module)
-
-

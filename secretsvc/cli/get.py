@@ -24,7 +24,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: Parser) -> None:
     """The options."""
-    parser.add_argument("files", nargs="*", metavar="FILE KEY", help="a sealed manifest, and the key whose value to print")
+    parser.add_argument("files", nargs="*", metavar="FILE KEY", help="a sealed manifest, and the key to print")
     parser.add_argument("-o", "--output", metavar="FILE", default="", help="write here; - is standard output")
     options.add_secret(parser)
     options.add_backends(parser)

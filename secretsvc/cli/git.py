@@ -36,7 +36,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Does it; the exit code."""
-    if args.show and args.action != "textconv" or args.everywhere and args.action not in ("setup", "unsetup"):
+    if (args.show and args.action != "textconv") or (args.everywhere and args.action not in ("setup", "unsetup")):
         raise UsageError(f"git {args.action} does not take that option", hint="ksecret git --help tells more")
     actions = {"setup": _setup, "unsetup": _unsetup, "textconv": _textconv, "merge": _merge}
     return actions[args.action](args)

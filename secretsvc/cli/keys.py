@@ -31,7 +31,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("action", choices=_ACTIONS, help="what to do")
     options.add_files(parser)
     options.add_output(parser)
-    parser.add_argument("-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)")
+    parser.add_argument(
+        "-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)"
+    )
     parser.add_argument("-n", "--dry-run", action="store_true", help="print what would change; needs no key")
     parser.add_argument("--json", action="store_true", help="list: one JSON object per Secret, a line each")
     sealing.add_trust(parser)
@@ -94,4 +96,6 @@ def _as_text(one: Description, name: str) -> str:
 def _as_json(one: Description, name: str) -> str:
     import json
 
-    return json.dumps({"file": name, "namespace": one.namespace, "name": one.name, "keys": one.keys}, ensure_ascii=False)
+    return json.dumps(
+        {"file": name, "namespace": one.namespace, "name": one.name, "keys": one.keys}, ensure_ascii=False
+    )

@@ -29,7 +29,9 @@ EXAMPLES = """\
 
 def add_arguments(parser: Parser) -> None:
     """The options."""
-    parser.add_argument("files", nargs="*", metavar="FILE KEY=VALUE", help="a sealed manifest, and KEY=TEXT, KEY=@FILE, KEY=-")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE KEY=VALUE", help="a sealed manifest, and KEY=TEXT, KEY=@FILE, KEY=-"
+    )
     options.add_output(parser)
     parser.add_argument(
         "--random",

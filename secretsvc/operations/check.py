@@ -10,6 +10,7 @@ from secretsvc.manifest import nodes, reader, rules, yaml_reader
 from secretsvc.operations import check_text
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
 from secretsvc.operations.findings import Finding
+from secretsvc.operations.merge_entries import SUFFIX
 from secretsvc.policy_reader import canonical
 from secretsvc.tokens import TOKEN_PREFIX
 
@@ -103,6 +104,13 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
     sealed = sealed_by_ksecret(secret) or sealed_by_kubesec(manifest) or sealed_by_sops(secret)
     yield from sealed.hits if sealed else ()
     yield from _entries(secret, sealed)
+    left = [entry for entry in secret.entries if sealed and entry.key.endswith(SUFFIX)]
+    if left:
+        yield (
+            left[0].scalar.line,
+            "KS012",
+            f"a merge of {secret.label} waits for you: {_listed([e.path for e in left])}",
+        )
     if sealed and policy:
         rule = policy.rule_for(file, secret.namespace, secret.name)
         if rule and sealed.keys:

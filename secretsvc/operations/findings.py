@@ -92,5 +92,11 @@ RULES = {
             "A template's Secret has a value in the clear",
             "Take the value from outside the template, or keep it in a sealed Secret of its own.",
         ),
+        Rule(
+            "KS012",
+            "unresolved-merge",
+            "A merge left two values for a key, or two envelopes, so the Secret will not open",
+            "Keep one of the two lines, under the key's own name, and take the comments away; docs/git.md shows how.",
+        ),
     )
 }

@@ -127,6 +127,13 @@ def test_a_half_sealed_secret() -> None:
     assert found(added) == [(9, "KS002")], "an empty value does not open either"
 
 
+def test_a_merge_that_nobody_finished() -> None:
+    token = re.search(rf"  a: {TOKEN}\n".encode(), SEALED)
+    assert token
+    left = SEALED.replace(token[0], token[0] + token[0].replace(b"a:", b"a.CONFLICT:"))
+    assert [code for _, code in found(left)] == ["KS012"]
+
+
 def test_tokens_where_none_can_be_opened() -> None:
     orphaned = SEALED[: SEALED.index(b"ksecret:\n")]
     assert found(orphaned) == [(7, "KS003")]
