@@ -22,6 +22,7 @@ COMMANDS = {
     "init": Command("secretsvc.cli.init", "make an age identity of your own, and a first .ksecret.yaml"),
     "encrypt": Command("secretsvc.cli.encrypt", "seal the values of Secret manifests", ("e",)),
     "decrypt": Command("secretsvc.cli.decrypt", "open sealed manifests", ("d",)),
+    "edit": Command("secretsvc.cli.edit", "edit a sealed manifest in your editor", ("ee",)),
     "get": Command("secretsvc.cli.get", "print one value, decoded"),
     "set": Command("secretsvc.cli.set", "set values of a sealed manifest"),
     "unset": Command("secretsvc.cli.unset", "take values away from a sealed manifest"),
@@ -38,6 +39,7 @@ COMMANDS = {
     "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
 }
 
+
 def find(name: str) -> str:
     """The command that a word means. Raises UsageError."""
     for command, about in COMMANDS.items():
@@ -52,5 +54,3 @@ def load(command: str) -> ModuleType:
     from importlib import import_module
 
     return import_module(COMMANDS[command].module)
-
-
