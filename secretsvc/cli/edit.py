@@ -136,13 +136,12 @@ def _sealed(work: _Work, folder: Folder, *, asked: bool) -> bytes | None:
     sheet = Sheet(work.name, work.draft.shown, is_json=work.draft.clear.is_json, base64=work.base64)
     typed, note = work.draft.shown, ""
     while True:
-        shown = typed
-        typed, failure = _typed(work, sheet, shown, note, folder)
+        typed, failure = _typed(work, sheet, typed, note, folder)
         if failure is None and not typed.strip():
             raise InputError("everything was deleted, so nothing is written")
         if failure is None and sheet.is_unchanged(typed) and not asked:
             return None
-        if failure and typed == shown:
+        if failure and typed == work.draft.shown:
             raise failure
         try:
             if failure:
@@ -164,8 +163,6 @@ def _typed(work: _Work, sheet: Sheet, text: bytes, note: str, folder: Folder) ->
         typed = sheet.read(workspace.read(path).data) if os.path.lexists(path) else b""
     except OSError as error:
         raise FileError(f"the clear text can't be written: {error.strerror}") from error
-    if code == -signal.SIGINT:
-        raise KeyboardInterrupt
     if code:
         how = f"ended with code {code}" if code > 0 else f"was ended by signal {-code}"
         return typed, FileError(f"the editor {work.editor.name} {how}, so nothing is written")

@@ -131,7 +131,7 @@ def _keep_quiet(editor: Editor, folder: Folder) -> list[str]:
 
 
 def _environment(editor: Editor, folder: Folder) -> dict[str, str] | None:
-    """For vi and nano: they, and what they call, have their temporary files in the private folder too; None: as it is."""
+    """Vi, nano and what they call have their temporary files in the private folder too; None: nothing changes."""
     if _stem(editor) in (*_VIM, "vi", "ex", "nano"):
         return {**os.environ, "TMPDIR": folder.path}
     return None
