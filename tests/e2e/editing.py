@@ -59,18 +59,18 @@ class Writer(Person):
         """What stands in the folder in memory."""
         return sorted(os.listdir(self.memory))
 
-    def start(self, *words: str) -> Running:
-        return Running(self, words)
+    def start(self, *words: str, program: str = KSECRET) -> Running:
+        return Running(self, [program, *words])
 
 
 class Running:
     """A `ksecret` at work on a terminal of its own."""
 
-    def __init__(self, who: Writer, words: tuple[str, ...]) -> None:
+    def __init__(self, who: Writer, words: list[str]) -> None:
         self.seen = b""
         self._leader, terminal = os.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-c", WITH_A_TERMINAL, KSECRET, *words],
+            [sys.executable, "-c", WITH_A_TERMINAL, *words],
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
@@ -115,6 +115,13 @@ class Running:
                 time.sleep(seconds)
                 return
             self.seen += data
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    last = time.monotonic() + SOON
+    while not true():
+        assert time.monotonic() < last
+        time.sleep(0.05)
 
 
 def another_key() -> str:
