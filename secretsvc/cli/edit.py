@@ -88,8 +88,8 @@ def run(args: Namespace) -> int:
 
 def _edit(path: str, args: Namespace, stack: ExitStack, unbound: Unbound) -> int:
     editor = find_editor(os.environ)
-    keyring = options.backends(args)
-    request = sealing.Requests(args, keyring).of(path)
+    requests = sealing.Requests(args, options.backends(args))
+    request, keyring = requests.of(path), requests.keyring(path)
     snapshot = _snapshot(path, args)
     if snapshot:
         draft = open_draft(snapshot.data, request, keyring, decoded=not args.base64)
@@ -148,8 +148,8 @@ def _sealed(work: _Work, folder: Folder, *, asked: bool) -> bytes | None:
                 raise failure
             return work.seal(typed)
         except KsecretError as error:
-            error.file = f"{work.name} (as edited)" if error.line else work.name
             note = sheet.note(error)
+            error.file = error.file or work.name
             if not _wants_to_go_on(work, error):
                 raise
 

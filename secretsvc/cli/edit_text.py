@@ -26,10 +26,10 @@ class Sheet:
         lines = clear.removeprefix(_BOM).splitlines()
         # A text that begins like a header could not be told from it.
         self._header = not is_json and not (lines and lines[0].startswith(_MARK.encode()))
-        what = "standard input" if name == "-" else name
+        self._name = "standard input" if name == "-" else name
         kind = "base64" if base64 else "decoded; what is no text stays base64, marked !!binary"
         self._about = [
-            f"{what}: save and leave the editor to seal it.",
+            f"{self._name}: save and leave the editor to seal it.",
             f"Values under data stand here {kind}.",
             "Nothing is written where nothing was changed. These lines at the top are not part of the file.",
         ]
@@ -57,10 +57,15 @@ class Sheet:
         return typed == self._clear or (typed == self._clear + b"\n" and not self._clear.endswith(b"\n"))
 
     def note(self, error: KsecretError) -> str:
-        """The line of the header that tells of a mistake. The error's line counts from the top of the header then."""
-        if error.line and self._header:
-            error.line += len(self._about)
-        where = f"{error.line}: " if error.line else ""
+        """The line of the header that tells of a mistake.
+
+        Where it is about the text, its file and line become those that the editor shows.
+        """
+        where = f"{error.where}: " if error.file else ""
+        if error.line and not error.file:
+            error.line += len(self._about) if self._header else 0
+            error.file = f"{self._name} (as edited)"
+            where = f"{error.line}: "
         return f"{where}{error.message}" + (f" ({error.hint})" if error.hint else "")
 
 

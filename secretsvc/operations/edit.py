@@ -78,7 +78,8 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         opened = {index: draft.opened[old] for index, old in partners.items()}
         return seal_manifest(half_sealed, _like_neighbours(request, draft), keyring, opened=opened, others=True)
     except KsecretError as error:
-        error.line = _typed_line(error.line, half_sealed, clear, typed)
+        if not error.file:  # a policy's
+            error.line = _typed_line(error.line, half_sealed, clear, typed)
         raise
 
 
