@@ -14,8 +14,10 @@ from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARK, PASSWORD, URL, USER, b64, 
 from tests.e2e.editing import MEMORY, Writer, another_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from tests.integration.gpg_home import GpgHome
 
 pytestmark = pytest.mark.skipif(not os.path.isdir(MEMORY), reason="this system has no memory file system")
 
@@ -356,3 +358,55 @@ def test_a_large_file(me: Writer) -> None:
     me.editor(f'sed -i "/name: db-77$/,/url/ s|{URL}|{URL}-2|" $1')
     me.ok("edit", "big.yaml")
     assert len(changed_lines(before, path.read_bytes())) == 1
+
+
+def test_a_policy_says_whom_a_new_file_is_sealed_to(me: Writer) -> None:
+    theirs = another_key()
+    me.write(".ksecret.yaml", f"version: 1\nrules:\n  - keys: [{me.ref}, {theirs}]\n".encode())
+    me.editor(f'echo "  password: {MARK}" >> $1')
+    me.ok("edit", "-f", "new.yaml")
+    assert set(key_refs((me.work / "new.yaml").read_bytes())) == {me.ref, theirs}
+    me.write(".ksecret.yaml", b"version: 1\nrules:\n  - keys: [nonsense]\n")
+    assert "ksecret: .ksecret.yaml:3: " in me.fails(2, "edit", "-f", "other.yaml")
+
+
+def test_secrets_are_taken_away_from_a_file_and_added_to_it(me: Writer) -> None:
+    """A new Secret is sealed to the keys of those beside it."""
+    theirs = another_key()
+    path = me.write_sealed("two.yaml", MANIFEST + b"---\n" + CONFIG_MAP, "-k", me.ref, "-k", theirs)
+    before = path.read_bytes()
+    added = MANIFEST.replace(b"name: db", b"name: more").replace(b64(USER).encode(), USER.encode())
+    me.write("added", b"---\n" + added.replace(b64(PASSWORD).encode(), PASSWORD.encode()))
+    me.editor(f"cat {me.work}/added >> $1")
+    me.ok("edit", "two.yaml")
+    after = path.read_bytes()
+    assert after.startswith(before)
+    assert set(key_refs(after.removeprefix(before))) == {me.ref, theirs}
+    assert me.ok("decrypt", "two.yaml").out == MANIFEST + b"---\n" + CONFIG_MAP + b"---\n" + added.replace(
+        USER.encode(), b64(USER).encode()
+    )
+    me.editor("sed -i '/^---/,/^---/{/^---/!d}' $1; sed -i '0,/^---/{/^---/!{/^# ksecret: /!d}}' $1")
+    me.ok("edit", "two.yaml")
+    assert b"name: db" not in path.read_bytes()
+    assert member(path.read_bytes(), "password") == member(after.removeprefix(before), "password")
+
+
+def test_kubesecs_format_stays_and_its_mac_fits(me: Writer, new_home: Callable[[], GpgHome]) -> None:
+    home = new_home()
+    home.make_pair("Me <me@example.org>")
+    me.environ["GNUPGHOME"] = home.path
+    path = me.write_sealed("k.yaml", MANIFEST, "--format", "kubesec")
+    before = path.read_bytes()
+    me.editor(f"sed -i s/{PASSWORD}/{PASSWORD}-2/ $1")
+    err = me.ok("edit", "k.yaml").err
+    assert "1 file opened in kubesec's format" in err
+    after = path.read_bytes()
+    value, mac = (after.split(b"\n")[line] for line in changed_lines(before, after))
+    assert (value[:12], mac[:14]) == (b"  password: ", b"# kubesec:mac:")
+    opened = me.ok("decrypt", "k.yaml").out
+    assert member(opened, "password").startswith(b64(f"{PASSWORD}-2"))
+    path.write_bytes(after.replace(mac + b"\n", b""))
+    assert "it has no MAC" in me.fails(5, "edit", "k.yaml")
+    me.editor("true")
+    me.ok("edit", "--recompute-mac", "--yes", "k.yaml")
+    assert me.ok("decrypt", "k.yaml").out == opened
