@@ -367,7 +367,7 @@ def test_a_policy_says_whom_a_new_file_is_sealed_to(me: Writer) -> None:
     me.ok("edit", "-f", "new.yaml")
     assert set(key_refs((me.work / "new.yaml").read_bytes())) == {me.ref, theirs}
     me.write(".ksecret.yaml", b"version: 1\nrules:\n  - keys: [nonsense]\n")
-    assert "ksecret: .ksecret.yaml:3: " in me.fails(2, "edit", "-f", "other.yaml")
+    assert "ksecret: .ksecret.yaml:3: " in me.fails(3, "edit", "-f", "other.yaml")
 
 
 def test_secrets_are_taken_away_from_a_file_and_added_to_it(me: Writer) -> None:

@@ -113,6 +113,19 @@ def test_signals_that_end_it_remove_the_folder_and_end_the_editor(me: Writer, nu
         os.kill(int(me.note("pid")), 0)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_signals_while_it_asks_remove_the_folder_too(me: Writer, number: int) -> None:
+    path = me.write_sealed("a.yaml")
+    before = path.read_bytes()
+    me.editor(BREAK_THEN_MEND)
+    running = me.start("edit", "a.yaml")
+    running.read("[Y/n]")
+    assert len(me.left()) == 1
+    running.process.send_signal(number)
+    assert running.end()[0] == 128 + number
+    assert path.read_bytes() == before
+
+
 def test_an_editor_that_does_not_listen_does_not_keep_the_folder(me: Writer) -> None:
     me.write_sealed("a.yaml")
     me.editor(f"trap '' TERM; {UNTIL_TOLD}")
@@ -193,8 +206,7 @@ def test_what_can_not_be_written_is_kept_sealed(me: Writer, words: str, meanwhil
         assert (me.work / "sub/new.yaml").read_text() == "theirs\n"
 
 
-def test_without_a_memory_file_system_it_says_so(me: Writer) -> None:
-    """Files under /proc/self/mountinfo can't be changed, but a disk as XDG_RUNTIME_DIR must not be taken for memory."""
+def test_a_disk_as_the_runtime_folder_is_not_taken_for_memory(me: Writer) -> None:
     me.write_sealed("a.yaml")
     me.editor('dirname "$1" > $NOTES/folder')
     me.ok("edit", "a.yaml", XDG_RUNTIME_DIR=str(me.temporary))
