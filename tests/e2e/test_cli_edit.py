@@ -25,9 +25,11 @@ pytestmark = pytest.mark.skipif(not os.path.isdir(MEMORY), reason="this system h
 @pytest.fixture
 def me(tmp_path: Path) -> Iterator[Writer]:
     writer = Writer(tmp_path)
-    yield writer
-    assert writer.left() == []
-    shutil.rmtree(writer.memory)
+    try:
+        yield writer
+        assert writer.left() == []
+    finally:
+        shutil.rmtree(writer.memory)
 
 
 def changed_lines(before: bytes, after: bytes) -> list[int]:

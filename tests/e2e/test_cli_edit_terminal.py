@@ -29,9 +29,11 @@ else cp $1 $NOTES/second; sed -i 's/password: .*/password: "{MARK}/' $1; fi"""
 @pytest.fixture
 def me(tmp_path: Path) -> Iterator[Writer]:
     writer = Writer(tmp_path)
-    yield writer
-    assert writer.left() == []
-    shutil.rmtree(writer.memory)
+    try:
+        yield writer
+        assert writer.left() == []
+    finally:
+        shutil.rmtree(writer.memory)
 
 
 def test_a_mistake_is_shown_and_edited_again(me: Writer) -> None:
