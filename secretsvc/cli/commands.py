@@ -22,6 +22,7 @@ COMMANDS = {
     "init": Command("secretsvc.cli.init", "make an age identity of your own, and a first .ksecret.yaml"),
     "encrypt": Command("secretsvc.cli.encrypt", "seal the values of Secret manifests", ("e",)),
     "decrypt": Command("secretsvc.cli.decrypt", "open sealed manifests", ("d",)),
+    "edit": Command("secretsvc.cli.edit", "edit a sealed manifest in your editor", ("ee",)),
     "get": Command("secretsvc.cli.get", "print one value, decoded"),
     "set": Command("secretsvc.cli.set", "set values of a sealed manifest"),
     "unset": Command("secretsvc.cli.unset", "take values away from a sealed manifest"),
