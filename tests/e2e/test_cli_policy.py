@@ -125,7 +125,7 @@ def test_init_writes_a_policy_for_the_folder_and_says_so(tmp_path: Path, ann: Pe
     ref = ran.out.decode().splitlines()[1].split()[-1]
     assert ran.err == "ksecret: wrote .ksecret.yaml: what is sealed in this folder and below goes to that key\n"
     text = (me.work / ".ksecret.yaml").read_text()
-    assert text.startswith("# yaml-language-server: $schema=https://")
+    assert text.startswith("# Which keys Secrets are sealed to")
     assert f'\n      - "{ref}"\n' in text
     me.write("a.yaml")
     ann.ok("encrypt", "-i", "a.yaml")
