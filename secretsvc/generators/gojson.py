@@ -15,5 +15,5 @@ def go_json(value: object, indent: int | None = None) -> str:
 
 
 def go_text(raw: bytes) -> str:
-    """Bytes as `go_json` takes them: of those that are not UTF-8 it makes one `\\ufffd` each, as Go does."""
+    """Bytes as `go_json` takes them: it makes one U+FFFD of each that is not UTF-8, as Go does."""
     return raw.decode(errors="surrogateescape")

@@ -1,0 +1,110 @@
+"""kubectl's recorded answers, and its commands run again: by it where it is installed, and by ksecret in process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from base64 import b64decode
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.support import DATA
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+RECORDED = 250
+
+
+class Case(NamedTuple):
+    """One recorded command: what it found, and what came of it."""
+
+    name: str
+    args: list[str]
+    files: dict[str, bytes]
+    dirs: list[str]
+    symlinks: dict[str, str]
+    stdin: bytes
+    env: dict[str, str]
+    code: int
+    object: dict[str, Any] | None
+    stderr: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def words(self) -> list[str]:
+        """The same command for ksecret: `create secret` is `create`."""
+        return [self.args[0], *self.args[2:]]
+
+    def lay_out(self, folder: Path) -> None:
+        """The files that the command found."""
+        for name in self.dirs:
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        for name, data in self.files.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+        for name, target in self.symlinks.items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(target)
+
+
+def load() -> list[Case]:
+    """Every recorded case; fewer than were recorded is an error."""
+    recorded = json.loads((DATA / "kubectl" / "cases.json").read_text(encoding="utf-8"))
+    cases = [
+        Case(
+            case["name"],
+            case["args"],
+            {name: b64decode(data) for name, data in case["files"].items()},
+            case["dirs"],
+            case.get("symlinks", {}),
+            b64decode(case.get("stdin", "")),
+            case.get("env", {}),
+            case["rc"],
+            case["object"],
+            case["stderr"],
+        )
+        for case in recorded
+    ]
+    names = {case.name for case in cases}
+    assert len(names) == len(cases) == RECORDED, f"{len(names)} of {RECORDED} cases"
+    assert all(isinstance(case.object, dict) == (case.code == 0) for case in cases if "/o-" not in case.name)
+    return cases
+
+
+def comparable(secret: dict[str, Any]) -> dict[str, Any]:
+    """Without a null creationTimestamp, which kubectl writes up to 1.33 and later no more."""
+    metadata = {
+        name: value for name, value in secret["metadata"].items() if (name, value) != ("creationTimestamp", None)
+    }
+    return secret | {"metadata": metadata}
+
+
+def kubectl(folder: Path, args: list[str], stdin: bytes = b"", **environ: str) -> subprocess.CompletedProcess[bytes]:
+    """The kubectl of this machine, which finds no cluster."""
+    found = {"PATH": os.environ["PATH"], "HOME": str(folder), "KUBECONFIG": os.devnull} | environ
+    return subprocess.run(
+        ["kubectl", *args], cwd=folder, env=found, input=stdin, capture_output=True, timeout=60, check=False
+    )
+
+
+@contextmanager
+def standard_input(data: bytes) -> Iterator[None]:
+    """Descriptor 0 as a pipe with these bytes in it, so that /dev/stdin is one too."""
+    reader, writer = os.pipe()
+    os.write(writer, data)
+    os.close(writer)
+    kept = os.dup(0)
+    os.dup2(reader, 0)
+    os.close(reader)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
