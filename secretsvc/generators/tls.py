@@ -7,6 +7,7 @@ curves, as it knows more of them than Go does.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from warnings import catch_warnings, simplefilter
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -85,9 +86,11 @@ def _no_pem(text: bytes, flag: str, file: str) -> InputError:
 def load_certificate(der: bytes, file: str = "") -> x509.Certificate:
     """A certificate with a key that TLS can use. Raises InputError."""
     try:
-        certificate = x509.load_der_x509_certificate(der)
+        with catch_warnings():  # the library's, of serial numbers that Go takes or that are refused here
+            simplefilter("ignore")
+            certificate = x509.load_der_x509_certificate(der)
+            negative = certificate.serial_number < 0
         kind = certificate.public_key_algorithm_oid
-        negative = certificate.serial_number < 0
         if kind in (Kind.RSAES_PKCS1_v1_5, Kind.EC_PUBLIC_KEY):
             public = certificate.public_key()
             curve_ok = not isinstance(public, ec.EllipticCurvePublicKey) or isinstance(public.curve, _CURVES)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 from base64 import b64decode
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from secretsvc.cli.main import main
 from tests.support import DATA
 
 if TYPE_CHECKING:
@@ -108,3 +110,36 @@ def standard_input(data: bytes) -> Iterator[None]:
     finally:
         os.dup2(kept, 0)
         os.close(kept)
+
+
+class Answer(NamedTuple):
+    """What `ksecret create … --plaintext` left, run in this process."""
+
+    code: int
+    out: bytes
+    err: str
+
+
+def ksecret(folder: Path, words: list[str], stdin: bytes = b"") -> Answer:
+    """ksecret's answer to the same words."""
+    out, err = io.TextIOWrapper(io.BytesIO()), io.StringIO()
+    with standard_input(stdin), chdir(folder), redirect_stdout(out), redirect_stderr(err):
+        code = main([*words, "--plaintext"])
+    out.flush()
+    buffer = out.buffer
+    assert isinstance(buffer, io.BytesIO)
+    return Answer(code, buffer.getvalue(), err.getvalue())
+
+
+def agree(folder: Path, *words: str, stdin: bytes = b"") -> dict[str, Any] | None:
+    """Both make the same object, which is returned, or both refuse."""
+    theirs = kubectl(folder, ["create", "secret", *words, "--dry-run=client", "-o", "json"], stdin)
+    ours = ksecret(folder, ["create", *words, "-o", "json"], stdin)
+    if theirs.returncode:
+        assert ours.code in (2, 3, 7), (words, theirs.stderr, ours)
+        assert ours.out == b""
+        return None
+    assert ours.code == 0, (words, theirs, ours)
+    expected = comparable(json.loads(theirs.stdout))
+    assert json.loads(ours.out) == expected, (words, theirs.stdout, ours.out)
+    return expected

@@ -108,7 +108,7 @@ def same_class(kubectl_said: str, code: int, err: str) -> bool:
         found = re.search(pattern, kubectl_said, re.S)
         if found:
             words = ours.replace("{0}", re.escape((found.groups() or ("",))[0]))
-            words = words.replace("{1}", re.escape((found.groups() + ("", ""))[1]))
+            words = words.replace("{1}", re.escape((*found.groups(), "", "")[1]))
             return code == exit_code and re.search(words, err) is not None
     raise AssertionError(f"a message of no known class: {kubectl_said}")
 
