@@ -69,7 +69,12 @@ def _tls(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
         if not (cert_file and key_file):
             raise UsageError("--key and --cert must be specified", hint="or --pkcs12; KEYREFs go to -k here")
         cert = read_file(cert_file, tls.CERT_FLAG)
-        data = tls.tls(cert, read_file(key_file, tls.KEY_FLAG), cert_file, key_file)
+        try:
+            key = read_file(key_file, tls.KEY_FLAG)
+        except FileError as error:
+            error.hint = "with tls, --key is the private key's file, as for kubectl; a KEYREF goes to -k"
+            raise
+        data = tls.tls(cert, key, cert_file, key_file)
     for line in tls_advice.advice(data["tls.crt"], datetime.now(UTC)):
         warn(line)
     return NewSecret("", type=tls.TYPE, data=data)

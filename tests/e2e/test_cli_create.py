@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -291,3 +292,12 @@ def test_snippets_need_no_key(me: Person, tmp_path: Path) -> None:
     assert set(both) == {"envFrom", "volumeMounts", "volumes"}
     me.write("map.yaml", b"apiVersion: v1\nkind: ConfigMap\n")
     assert "map.yaml: there is no Secret in it" in me.fails(3, "snippet", "map.yaml")
+
+
+def test_a_decrypt_pays_nothing_for_the_generators(me: Person) -> None:
+    me.write_sealed("db.yaml")
+    code = (
+        "import sys\nfrom secretsvc.cli.main import main\nassert main(['decrypt', 'db.yaml']) == 0\n"
+        "assert not [name for name in sys.modules if 'generators' in name or 'create' in name or 'entries' in name]"
+    )
+    me.ok("-c", code, program=sys.executable)
