@@ -17,6 +17,8 @@ from tests.integration.tls_support import new_pair
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.integration.gnupg_support import World
+
 WARNING = "ksecret: warning: "
 
 
@@ -111,6 +113,15 @@ def test_keys_and_scope(me: Person, tmp_path: Path) -> None:
         other.ok("decrypt", str(me.work / name))
 
 
+def test_kubesecs_format_too(me: Person, world: World) -> None:
+    me.environ["GNUPGHOME"] = world.alice.path
+    made = me.ok("create", "db", "-d", f"a={MARK}", "-k", str(world.ref("alice")), "--format=kubesec")
+    assert b"\n# kubesec:v:3\n" in made.out
+    assert b64(MARK).encode() not in made.out
+    me.write("db.yaml", made.out)
+    assert opened(me, "db.yaml")["data"] == {"a": b64(MARK)}
+
+
 def test_kubesecs_form(me: Person) -> None:
     me.write("pki/ca.crt", b"\xff\n" + MARK.encode())
     words = ["create", "db", "-d", f"user={MARK}", "-d", "file:pki/ca.crt", "--data", "file:key.pem=pki/ca.crt"]
@@ -131,7 +142,10 @@ def test_kubesecs_form(me: Person) -> None:
         "stringData": {"url": f"http://{MARK}/"},
     }
     assert "NAME and --metadata name=… differ" in me.fails(2, "create", "db", "-m", "name=x", "-d", f"a={MARK}")
-    assert "--data number 1: expected KEY=VALUE" in me.fails(2, "create", "db", "-d", MARK)
+    assert "--data takes KEY=VALUE or file:KEY=PATH\n" in me.fails(2, "create", "db", "-d", MARK)
+    assert "--data takes KEY=VALUE or file:KEY=PATH\n" in me.fails(2, "create", "db", "-d", "~gone")
+    assert "gone: --data: can't be read" in me.fails(7, "create", "db", "-d", "file:gone")
+    assert "--string-data: not a valid key name" in me.fails(3, "create", "db", "-s", "..x=1")
     assert "a key that is under data" in me.fails(2, "create", "db", "-d", "a=1", "-s", f"a={MARK}")
     assert "not UTF-8" in me.fails(2, "create", "db", b"-sa=\xff")
     assert plain(me, "-m", "name=only", "-d", "a=b")["metadata"] == {"name": "only"}
