@@ -12,7 +12,7 @@ from secretsvc.cli.entries import data_changes
 from secretsvc.errors import FileError, UsageError
 from secretsvc.generators.keys import Item, collect
 from secretsvc.generators.manifest import NewSecret
-from secretsvc.generators.sources import MAX_FILE_BYTES, first_line, read_file
+from secretsvc.generators.sources import MAX_FILE_BYTES, without_line_break, read_file
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -164,14 +164,14 @@ def _password(args: Namespace, name: str, warn: Warn) -> bytes:
     if flag(args, f"{name}_stdin"):
         if getattr(args, name) is not None:
             raise UsageError(f"{option} and {option}-stdin are one too many")
-        return first_line(_standard_input(f"{option}-stdin"))
+        return without_line_break(_standard_input(f"{option}-stdin"))
     return _word(getattr(args, name) or "", option, warn)
 
 
 def _word(word: str, option: str, warn: Warn) -> bytes:
     if word.startswith("@"):
         try:
-            return first_line(read_file(word[1:], option))
+            return without_line_break(read_file(word[1:], option))
         except FileError as error:
             # Nor the name: it may be a password that begins with @.
             raise FileError(f"{option}: can't read the file after @", hint=_AT_HINT) from error
@@ -187,7 +187,7 @@ def _password_file(path: str | None) -> bytes | None:
     if not path:
         return None
     option = "--pkcs12-password-file"
-    return first_line(_standard_input(option) if path == "-" else read_file(path, option))
+    return without_line_break(_standard_input(option) if path == "-" else read_file(path, option))
 
 
 def _standard_input(option: str) -> bytes:

@@ -105,6 +105,6 @@ def env_file_items(paths: Iterable[str], environ: Mapping[bytes, bytes], flag: s
         yield from env_items(read_file(path, flag), environ, flag, path, warn)
 
 
-def first_line(data: bytes) -> bytes:
+def without_line_break(data: bytes) -> bytes:
     """A password as `docker login --password-stdin` takes it: everything but one line break at the end."""
     return data.removesuffix(b"\n").removesuffix(b"\r")
