@@ -5,10 +5,14 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 from base64 import b64decode
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from hypothesis import settings
 
 from secretsvc.cli.main import main
 from tests.support import DATA
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RECORDED = 250
+OLDEST = 32
+"""The minor version from which on kubectl answers as recorded (design KUBECTL, section 0)."""
 
 
 class Case(NamedTuple):
@@ -86,6 +92,21 @@ def comparable(secret: dict[str, Any]) -> dict[str, Any]:
         name: value for name, value in secret["metadata"].items() if (name, value) != ("creationTimestamp", None)
     }
     return secret | {"metadata": metadata}
+
+
+def kubectl_is_here() -> bool:
+    """Whether this machine has a kubectl to compare with."""
+    if shutil.which("kubectl") is None:
+        return False
+    version = ["kubectl", "version", "--client", "-o", "json"]
+    environ = {"PATH": os.environ["PATH"], "KUBECONFIG": os.devnull, "HOME": os.devnull}
+    done = subprocess.run(version, env=environ, capture_output=True, timeout=60, check=True)
+    return int(json.loads(done.stdout)["clientVersion"]["minor"].rstrip("+")) >= OLDEST
+
+
+needs_kubectl = pytest.mark.skipif(not kubectl_is_here(), reason="no kubectl of 1.32 or later on this machine")
+HALF = settings(max_examples=settings().max_examples // 2)
+"""For tests that start a process for each example."""
 
 
 def kubectl(folder: Path, args: list[str], stdin: bytes = b"", **environ: str) -> subprocess.CompletedProcess[bytes]:

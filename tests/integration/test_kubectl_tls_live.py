@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -13,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.integration import tls_support as tls
-from tests.integration.kubectl_support import agree, ksecret, kubectl
+from tests.integration.kubectl_support import HALF, agree, ksecret, kubectl, needs_kubectl
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on this machine")
+pytestmark = needs_kubectl
 
 KINDS = ["rsa1024", "rsa2048", "p224", "p256", "p384", "p521", "ed25519", "ed448", "secp256k1", "brainpool", "dsa"]
 TAKEN = ["rsa1024", "rsa2048", "p224", "p256", "p384", "p521", "ed25519"]
@@ -115,6 +114,7 @@ BITS = [
 ]
 
 
+@HALF
 @given(st.data())
 def test_pem_with_things_put_in_and_taken_out(folder: Path, data: st.DataObject) -> None:
     texts = []

@@ -85,6 +85,7 @@ BYTES = st.lists(st.one_of(TEXT, st.binary(max_size=3)), max_size=4).map(b"".joi
 @example(b"HOME_TOWN\r\n")
 @example(b"A")
 @example(b"\xef\xbb\xbf\xef\xbb\xbfA=1")
+@example(b"A=1\n\xef\xbb\xbfB=1")
 @example(b"K" * 254 + b"=1")
 @example(b"A=" + b"x" * 65_533 + b"\nB=1")
 @example(b"A=" + b"x" * 65_534 + b"\nB=1")
