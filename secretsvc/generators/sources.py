@@ -67,7 +67,7 @@ def file_items(elements: Iterable[str], flag: str, warn: Warn) -> Iterator[Item]
         if is_folder:
             yield from _folder_items(path, flag, warn)
         else:
-            name = os.path.basename(path.rstrip("/")) if key is None else key
+            name = os.path.basename(path) if key is None else key
             yield Item(name, read_file(path, flag), flag, path)
 
 
