@@ -148,6 +148,7 @@ def test_pem_with_things_put_in_and_taken_out(folder: Path, data: st.DataObject)
         (lambda text: text.replace(b"BEGIN CERT", b"begin CERT"), False),
         (lambda text: text.replace(b"-----\n", b"-----\nProc-Type: 4\n", 1), True),
         (lambda text: text.rstrip(), True),
+        (lambda text: text.rstrip() + b" \t", True),
         (lambda text: b"-----BEGIN CERTIFICATE-----\nA\n" + text, True),
         (lambda text: b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n" + text, False),
     ],
