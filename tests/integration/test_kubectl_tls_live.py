@@ -92,6 +92,18 @@ def test_what_openssl_makes(folder: Path, name: str, words: str, serial: str) ->
     assert both(folder, cert, key) == (name in ("named", "zero"))
 
 
+def test_a_key_under_the_oid_of_rsa_pss(folder: Path, pairs: dict[str, tls.Pair]) -> None:
+    assert not both(folder, pairs["rsa2048"].cert, tls.as_rsa_pss(pairs["rsa2048"].private))
+
+
+@pytest.mark.skipif(tls.OPENSSL is None, reason="openssl is not on this machine")
+def test_a_key_with_its_curve_in_numbers(folder: Path, pairs: dict[str, tls.Pair]) -> None:
+    (folder / "p256.pem").write_bytes(pairs["p256"].key)
+    for encoding in ("named_curve", "explicit"):
+        tls.openssl(folder, "ec", "-in", "p256.pem", "-param_enc", encoding, "-out", "again.pem")
+        assert both(folder, pairs["p256"].cert, (folder / "again.pem").read_bytes()) == (encoding == "named_curve")
+
+
 @pytest.mark.skipif(tls.OPENSSL is None, reason="openssl is not on this machine")
 def test_rsa_of_three_primes_is_the_one_known_difference(folder: Path) -> None:
     """kubectl takes it; cryptography can't read it, and so ksecret says that it can't."""

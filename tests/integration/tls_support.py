@@ -104,6 +104,13 @@ def damaged(private: rsa.RSAPrivateKey, field: int) -> bytes:
     return pem("RSA PRIVATE KEY", _tlv(0x30, body))
 
 
+def as_rsa_pss(private: rsa.RSAPrivateKey) -> bytes:
+    """The same key in PKCS#8 under the OID id-RSASSA-PSS (RFC 4055)."""
+    pkcs1 = private.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    algorithm = _tlv(0x30, bytes.fromhex("06092a864886f70d01010a"))
+    return pem("PRIVATE KEY", _tlv(0x30, _tlv(2, b"\0") + algorithm + _tlv(4, pkcs1)))
+
+
 def _tlv(tag: int, content: bytes) -> bytes:
     size = len(content)
     length = (
