@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
-    from secretsvc.generators.manifest import NewSecret
 
 EXAMPLES = """\
   ksecret create generic db --from-literal=user=admin --random password=32 -o db.yaml
@@ -55,8 +54,11 @@ def run(args: Namespace) -> int:
     if flag(args, "append_hash"):
         secret = manifest.with_hash(secret)
     data = FORMATS[form](secret)
-    if not args.plaintext:
-        data = _sealed(data, secret, wanted.kind, args, warnings)
+    if not args.plaintext and (secret.data or secret.string_data):
+        keys = [*(args.key_ref or []), *(args.key or [] if wanted.kind != "tls" else [])]
+        data = _sealed(data, keys, output, args)
+    elif not args.plaintext and wanted.kind != "service-account-token":  # which Kubernetes fills itself
+        warnings.append("it holds no value, so there was nothing to seal")
     for warning in dict.fromkeys(warnings):
         print(printable(f"ksecret: warning: {warning}"), file=sys.stderr)
     if output:
@@ -81,14 +83,11 @@ def _output(args: Namespace) -> tuple[str, str]:
     return (forms[-1] if forms else "json" if output.endswith(".json") else "yaml"), output
 
 
-def _sealed(data: bytes, secret: NewSecret, kind: str, args: Namespace, warnings: list[str]) -> bytes:
-    """The manifest sealed, as `ksecret encrypt` seals it; one without values is left as it is."""
-    if not (secret.data or secret.string_data):
-        if kind != "service-account-token":  # which Kubernetes fills itself
-            warnings.append("it holds no value, so there was nothing to seal")
-        return data
+def _sealed(data: bytes, keys: list[str], output: str, args: Namespace) -> bytes:
+    """The manifest sealed, as `ksecret encrypt` would seal that file."""
     from secretsvc.operations.seal import seal_manifest
 
-    keyring = options.backends(args)
-    args.key = [*(args.key_ref or []), *(args.key or [] if kind != "tls" else [])]
-    return seal_manifest(data, sealing.Requests(args, keyring).of(secret.name), keyring).data
+    args.key = keys
+    requests = sealing.Requests(args, options.backends(args))
+    name = output or "-"
+    return seal_manifest(data, requests.of(name), requests.keyring(name)).data

@@ -12,7 +12,7 @@ from secretsvc.cli.entries import data_changes
 from secretsvc.errors import FileError, UsageError
 from secretsvc.generators.keys import Item, collect
 from secretsvc.generators.manifest import NewSecret
-from secretsvc.generators.sources import MAX_FILE_BYTES, without_line_break, read_file
+from secretsvc.generators.sources import MAX_FILE_BYTES, read_file, without_line_break
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -102,9 +102,7 @@ def _docker_registry(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
     server = docker.DEFAULT_SERVER if args.docker_server is None else os.fsencode(args.docker_server)
     password = _password(args, "docker_password", warn)
     username, email = os.fsencode(args.docker_username or ""), os.fsencode(args.docker_email or "")
-    return NewSecret(
-        "", type=docker.TYPE, data=docker.docker_config(docker.Login(server, username, password, email))
-    )
+    return NewSecret("", type=docker.TYPE, data=docker.docker_config(docker.Login(server, username, password, email)))
 
 
 def _basic_auth(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:

@@ -39,7 +39,9 @@ _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 def add_arguments(parser: Parser) -> None:
     """All of them; what is not given is None."""
     parser.takes_dashes = False
-    parser.add_argument("words", nargs="*", metavar="KIND NAME", help=f"KIND: {', '.join(k for k in OWN if k != KUBESEC)}")
+    parser.add_argument(
+        "words", nargs="*", metavar="KIND NAME", help=f"KIND: {', '.join(k for k in OWN if k != KUBESEC)}"
+    )
     _add_sources(parser)
     _add_typed(parser)
     for short, name, value, about in (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.e2e.cli import MARK, MARKS, PASSWORD, Person, b64, is_sealed
+from tests.e2e.cli import MARK, MARKS, PASSWORD, Person, b64, is_sealed, key_refs
 from tests.integration.tls_support import new_pair
 
 if TYPE_CHECKING:
@@ -111,6 +111,15 @@ def test_keys_and_scope(me: Person, tmp_path: Path) -> None:
         assert b'sealedFor: "prod/*"\n' in (me.work / name).read_bytes()
         me.fails(4, "decrypt", name)
         other.ok("decrypt", str(me.work / name))
+
+
+def test_the_policy_of_the_files_folder_says_to_whom(me: Person, tmp_path: Path) -> None:
+    other = Person(tmp_path, "other")
+    me.write(".ksecret.yaml", f'version: 1\nrules:\n  - path: "prod/**"\n    keys: ["{other.ref}"]\n'.encode())
+    (me.work / "prod").mkdir()
+    for name, keys in (("prod/db.yaml", [other.ref]), ("db.yaml", [me.ref])):
+        me.ok("create", "generic", "db", f"--from-literal=a={MARK}", "-o", name)
+        assert key_refs((me.work / name).read_bytes()) == keys
 
 
 def test_kubesecs_format_too(me: Person, world: World) -> None:
