@@ -145,7 +145,7 @@ def ksecret(folder: Path, words: list[str], stdin: bytes = b"") -> Answer:
     """ksecret's answer to the same words."""
     out, err = io.TextIOWrapper(io.BytesIO()), io.StringIO()
     with standard_input(stdin), chdir(folder), redirect_stdout(out), redirect_stderr(err):
-        code = main([*words, "--plaintext"])
+        code = main([words[0], "--plaintext", *words[1:]])
     out.flush()
     buffer = out.buffer
     assert isinstance(buffer, io.BytesIO)
@@ -154,8 +154,8 @@ def ksecret(folder: Path, words: list[str], stdin: bytes = b"") -> Answer:
 
 def agree(folder: Path, *words: str, stdin: bytes = b"") -> dict[str, Any] | None:
     """Both make the same object, which is returned, or both refuse."""
-    theirs = kubectl(folder, ["create", "secret", *words, "--dry-run=client", "-o", "json"], stdin)
-    ours = ksecret(folder, ["create", *words, "-o", "json"], stdin)
+    theirs = kubectl(folder, ["create", "secret", words[0], "--dry-run=client", "-o", "json", *words[1:]], stdin)
+    ours = ksecret(folder, ["create", words[0], "-o", "json", *words[1:]], stdin)
     if theirs.returncode:
         assert ours.code in (2, 3, 7), (words, theirs.stderr, ours)
         assert ours.out == b""
