@@ -23,6 +23,8 @@ COMMANDS = {
     "encrypt": Command("secretsvc.cli.encrypt", "seal the values of Secret manifests", ("e",)),
     "decrypt": Command("secretsvc.cli.decrypt", "open sealed manifests", ("d",)),
     "edit": Command("secretsvc.cli.edit", "edit a sealed manifest in your editor", ("ee",)),
+    "create": Command("secretsvc.cli.create", "make a Secret as kubectl does, sealed at once", ("c",)),
+    "snippet": Command("secretsvc.cli.snippet", "print the part of a Pod's spec that uses a Secret"),
     "get": Command("secretsvc.cli.get", "print one value, decoded"),
     "set": Command("secretsvc.cli.set", "set values of a sealed manifest"),
     "unset": Command("secretsvc.cli.unset", "take values away from a sealed manifest"),

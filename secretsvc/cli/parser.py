@@ -15,6 +15,9 @@ from secretsvc.errors import UsageError
 class Parser(argparse.ArgumentParser):
     """One command's options. Wrong usage raises UsageError instead of ending the process."""
 
+    takes_dashes = True
+    """Whether `--` may end the options; kubectl's generators count no word behind it."""
+
     def __init__(self, prog: str, summary: str, examples: str = "") -> None:
         self._by_word: dict[str, argparse.Action] = {}
         self._takes_command = False
@@ -64,6 +67,8 @@ class Parser(argparse.ArgumentParser):
         while left:
             word = left.pop()
             if word == "--":
+                if not self.takes_dashes:
+                    self.error("nothing may stand behind --")
                 others += reversed(left)
                 break
             if word.startswith("--"):
@@ -83,6 +88,8 @@ class Parser(argparse.ArgumentParser):
             if value is not None:
                 self.error(f"option {name} takes no value")
             return name
+        if value is None and action.nargs == "?":  # pflag's NoOptDefVal: only `--name=VALUE` gives it one
+            value = str(action.const)
         if value is None:
             if not left:
                 self.error(f"option {name} needs a value")
