@@ -103,7 +103,10 @@ class Want(NamedTuple):
         )
 
 
-def seal(data: bytes | str, want: Want = Want(), *, parent: bytes = b"", keyring: Any = ALL) -> bytes:
+WANT = Want()
+
+
+def seal(data: bytes | str, want: Want = WANT, *, parent: bytes = b"", keyring: Any = ALL) -> bytes:
     """In kubesec's format, unless `want` says otherwise."""
     parents = open_parents(parent, keyring) if parent else None
     return seal_manifest(_bytes(data), want.request, keyring, parents).data

@@ -23,15 +23,31 @@ from secretsvc.errors import (
     KsecretError,
     ManifestError,
     NoKeyError,
-    NotSealedError,
     NothingToSealError,
+    NotSealedError,
     UsageError,
 )
 from tests import kubesec_reader
 from tests.integration.gpg_home import GpgHome
 from tests.kubesec_support import (
-    AGE, ALL, AWS, GCP, MORE, PGP, VECTORS, Asked, Keys, Want, entries, independent, lines, open_, seal, texts, unwrap,
-)  # fmt: skip
+    AGE,
+    ALL,
+    AWS,
+    GCP,
+    MORE,
+    PGP,
+    VECTORS,
+    Asked,
+    Keys,
+    Want,
+    entries,
+    independent,
+    lines,
+    open_,
+    seal,
+    texts,
+    unwrap,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -289,7 +305,7 @@ def test_a_line_of_an_unknown_kind_is_refused(new: str) -> None:
     "new", ["gcp", "gcp:", "gcp::YQ==", "gcp:x", "gcp:x:", "gcp:x:Y", "pgp:a:b:YQ==", "aws:a: YQ=="]
 )
 def test_a_key_line_without_its_parts_is_refused(new: str) -> None:
-    with pytest.raises(AlteredError, match="a key's line is not <name>:<base64>|that is none"):
+    with pytest.raises(AlteredError, match=r"a key's line is not <name>:<base64>|that is none"):
         open_(f"{sealed()}# kubesec:{new}\n")
 
 
