@@ -191,12 +191,14 @@ def others(character: str) -> set[str]:
 
 
 def changes(part: str, text: str) -> Iterator[str]:
-    """The text with each character of a part of it that stands there once, as others or not at all."""
+    """The text with each character of a part that stands in it once: as others, taken away, with another before it."""
     assert text.count(part) == 1
     start = text.index(part)
     for at in range(start, start + len(part)):
         for new in sorted({"", *others(text[at])}):
             yield text[:at] + new + text[at + 1 :]
+        for new in ("A", "."):
+            yield text[:at] + new + text[at:]
 
 
 @pytest.mark.parametrize("place", [("data", "a"), ("data", "b"), ("data", "empty"), ("stringData", "a")])
