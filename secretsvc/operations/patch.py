@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import AlreadySealedError, InputError, NotSealedError, UsageError
+from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError
 from secretsvc.formats.values import value_of
 from secretsvc.manifest import change
 from secretsvc.manifest.reader import read
@@ -157,6 +157,8 @@ def _metadata(changes: Changes) -> dict[change.Path, str]:
 def _with_value(manifest: Manifest, index: int, place: Place, value: str | None, opened: AnyOpened) -> Manifest:
     secret = manifest.secrets[index]
     entry = next((entry for entry in secret.entries if (entry.field, entry.key) == place), None)
+    if value and (value.startswith("ksecret.v1.") or value.rstrip("\n") == opened.tokens.get(place)):
+        raise ManifestError(f'{place[0]}["{place[1]}"] would be a token, not a value', hint="give the clear value")
     if value is None:
         edit = change.drop(manifest.text, secret, place)
     elif entry and _same(entry, opened, value):
@@ -175,4 +177,9 @@ def _same(entry: Entry, opened: AnyOpened, value: str) -> bool:
         now = value_of(opened.payloads[place]) if place in opened.payloads else entry.value
     else:
         now = opened.texts.get(place, entry.value)
-    return now == value or (entry.field == "data" and decode_base64(now) == decode_base64(value))
+    if now == value or entry.field != "data":
+        return now == value
+    try:
+        return decode_base64(now) == decode_base64(value)
+    except ValueError:  # kubesec seals under data what is no base64
+        return False
