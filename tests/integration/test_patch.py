@@ -207,6 +207,41 @@ def test_a_removed_and_an_added_and_a_changed_value_in_one_call(format_: str) ->
     opens_to(after, expected.replace("  c: ", "  d: ZA==\n  c: ").replace("stringData:\n", "stringData:\n  t: t\n"))
 
 
+EXPLICIT = """\
+apiVersion: v1
+kind: Secret
+metadata:
+  ? name  # c
+  : x
+  ? labels
+  # d
+  :
+? data # e
+# f
+: ? a  # g
+  # h
+  : YWE=
+  ? b
+  : YmI=
+  z: eg==
+stringData: {? a : x, ? b : z}
+"""
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_keys_that_are_marked_as_such_go_with_their_marks(format_: str) -> None:
+    before = sealed(format_, EXPLICIT)
+    for key, gone in (("a", "? a  # g\n  # h\n  : YWE=\n  "), ("b", "  ? b\n  : YmI=\n"), ("z", "  z: eg==\n")):
+        assert texts(open_(patch(before, data={key: None}))) == texts(EXPLICIT.replace(gone, ""))
+    for key, gone in (("a", "? a : x, "), ("b", ", ? b : z")):
+        after = open_(patch(before, string_data={key: None}))
+        assert after.decode().replace('"', "") == EXPLICIT.replace(gone, "")
+    without = open_(patch(before, data={"a": None, "b": None, "z": None})).decode().replace('"', "")
+    assert without == EXPLICIT.partition("? data")[0] + "stringData: {? a : x, ? b : z}\n"
+    labelled = plain_data(open_(patch(before, labels={"app": "web"}, metadata={"name": "y"})))
+    assert labelled["metadata"] == {"name": "y", "labels": {"app": "web"}}
+
+
 # -- places that are missing, empty or in another style
 
 
