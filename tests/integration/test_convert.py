@@ -11,12 +11,12 @@ from secretsvc.errors import (
     AlreadySealedError,
     AlteredError,
     KeyRefError,
-    KsecretError,
     ManifestError,
+    NothingToSealError,
     NotSealedError,
 )
 from secretsvc.operations.convert import convert_manifest, superimpose
-from tests.integration.test_patch import BARE, LIST, PLAIN, TWO, envelope, sealed
+from tests.integration.test_patch import BARE, LIST, PLAIN, TWO, envelope, patch, sealed
 from tests.kubesec_support import AGE, ALL, AWS, GCP, MORE, PGP, Asked, Want, independent, lines, open_, seal, texts
 
 if TYPE_CHECKING:
@@ -129,17 +129,12 @@ def test_an_altered_file_is_not_converted_and_one_without_a_mac_only_where_someb
     assert len(asked.told) == 1
 
 
-def test_a_secret_without_values_is_converted_too() -> None:
-    """`patch` may have taken its last one."""
+@pytest.mark.parametrize("format_", OTHER)
+def test_a_secret_that_lost_its_last_value_has_nothing_to_convert(format_: str) -> None:
     plain = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n"
-    from tests.integration.test_patch import patch
-
-    for format_, to in OTHER.items():
-        empty = patch(sealed(format_, plain + "data:\n  a: YWE=\n"), data={"a": None})
-        try:
-            assert open_(converted(empty, to).data) == plain.encode()
-        except KsecretError as error:
-            assert "there is no Secret with values in it" in error.message
+    empty = patch(sealed(format_, plain + "data:\n  a: YWE=\n"), data={"a": None})
+    with pytest.raises(NothingToSealError, match="there is no Secret with values in it"):
+        converted(empty, OTHER[format_])
 
 
 # -- merge

@@ -305,7 +305,7 @@ def around(data: bytes) -> str:
         pieces.append(between)
         at = end
     pieces.append(manifest.text[at:])
-    return re.sub(r"\n+", "\n", "".join(pieces).replace("\r\n", "\n")).strip("\n")
+    return "\n".join(line for line in "".join(pieces).splitlines() if line.strip())
 
 
 @st.composite

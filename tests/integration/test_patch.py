@@ -66,7 +66,7 @@ def changed(before: bytes, after: bytes) -> list[str]:
 
 
 def opens_to(data: bytes, expected: str) -> None:
-    """As data and, in our own format, byte for byte where values keep their style; kubesec's by the other reader too."""
+    """Whether it holds the same identity and values; in kubesec's format for the other reader too."""
     opened = open_(data)
     assert texts(opened) == texts(expected)
     if lines(data):
@@ -271,10 +271,12 @@ HOLES = {
     "flow Secret, data": "{apiVersion: v1, kind: Secret, metadata: {name: x}, stringData: {a: text}, data: {}}\n",
     "JSON": '{"apiVersion":"v1","kind":"Secret","metadata":{"name":"x"},"stringData":{"a":"text"}}',
     "JSON, lines": json.dumps(
-        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "stringData": {"a": "text"}, "data": {}}, indent=2
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "stringData": {"a": "text"}, "data": {}},
+        indent=2,
     )
     + "\n",
-    "JSON, null": '{"apiVersion": "v1", "kind": "Secret", "data": null, "metadata": {"name": "x"}, "stringData": {"a": "t"}}\n',
+    "JSON, null": '{"apiVersion": "v1", "kind": "Secret", "data": null, "metadata": {"name": "x"},\n'
+    '"stringData": {"a": "t"}}\n',
     "indented": "  " + BARE.replace("\n", "\n  ").rstrip(" "),
 }  # fmt: skip
 NEWLINES = ["\n", "\r\n"]
@@ -323,8 +325,9 @@ def plain_data(data: bytes) -> Any:
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize(
     "labels",
-    ["labels: {}", "labels:", "labels: null # c", "labels: {app: old}", "labels: {\n      app: old\n    }", "labels:\n    app: old",
-     "labels:\n    app: |\n      old\n", "labels:\n    app:\n", "labels:\n    app: old # c\n    z: y", "labels:\n    app: >-\n\n      a\n\n",
+    ["labels: {}", "labels:", "labels: null # c", "labels: {app: old}", "labels: {\n      app: old\n    }",
+     "labels:\n    app: old", "labels:\n    app: |\n      old\n", "labels:\n    app:\n",
+     "labels:\n    app: old # c\n    z: y", "labels:\n    app: >-\n\n      a\n\n",
      'labels:\n    "app": \'old\'', "labels:\n    ? app\n    : old", "labels: &x\n    app: &y old"],
 )  # fmt: skip
 def test_a_label_in_mappings_of_every_style(format_: str, labels: str) -> None:
@@ -380,7 +383,7 @@ def test_another_identity(format_: str, new: dict[str, str], namespace: str, nam
         assert envelope(after).sealed_for == f"{namespace}/{name}"
         assert envelope(after).created == LATER
         moved = re.sub(rb"sealedFor: .*", b"sealedFor: prod/db", after)
-        with pytest.raises(AlteredError, match="seal does not fit|was sealed for"):
+        with pytest.raises(AlteredError, match=r"seal does not fit|was sealed for"):
             open_(moved)
 
 
