@@ -100,7 +100,11 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> tuple
     if not found:
         raise InputError("it has no such key", hint="ksecret inspect lists them")
     entry = found[-1]
-    return decode_base64(entry.value) if entry.field == "data" else entry.value.encode(), not manifest.is_kubesec
+    try:
+        value = decode_base64(entry.value) if entry.field == "data" else entry.value.encode()
+    except ValueError:  # kubesec seals under data what is no base64
+        raise ManifestError(f"{entry.path} is not base64", line=entry.scalar.line) from None
+    return value, not manifest.is_kubesec
 
 
 def pick(manifest: Manifest, which: str = "") -> int:
