@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.keyref import KeyRef
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar
-from secretsvc.manifest.splice import Edit
+from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.tokens import decode_strict
 
 if TYPE_CHECKING:
@@ -198,15 +198,21 @@ def put(text: str, envelope: Envelope) -> list[Edit]:
         return [Edit(start, end, rendered if text[end - 1] == "\n" else rendered[:-1])]
     if text.endswith("\n"):
         return [*remove(text), Edit(len(text), len(text), rendered)]
-    return [*remove(text), Edit(len(text), len(text), "\n" + rendered[:-1])]
+    return [*remove(text), Edit(len(text), len(text), line_break(text) + rendered[:-1])]
 
 
 def remove(text: str) -> list[Edit]:
     """The edits that take the envelope away, and the line feed before it where the file does not end with one."""
     return [
-        Edit(start if text[end - 1] == "\n" else max(start - 1, 0), end, "")  # undoes exactly what `put` did
+        Edit(start if text[end - 1] == "\n" else _before(text, start), end, "")  # undoes exactly what `put` did
         for start, end in _blocks(text)
     ]
+
+
+def _before(text: str, start: int) -> int:
+    """Where the line break before that line starts: CRLF is one where the lines above it end so too."""
+    joint = "\r\n" if text.endswith("\r\n", 0, start) and line_break(text[: start - 2]) == "\r\n" else "\n"
+    return max(start - len(joint), 0)
 
 
 def _blocks(text: str) -> list[tuple[int, int]]:

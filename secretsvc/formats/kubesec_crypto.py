@@ -82,7 +82,7 @@ class Dek:
     def _opened(self, text: str, aad: bytes) -> bytes:
         parts = [decode_strict(part) for part in text.split(".")]
         ciphertext, iv, tag = parts if len(parts) == 3 else (b"", *parts)  # ValueError for any other number
-        if len(iv) != NONCE_BYTES or len(tag) != TAG_BYTES:
+        if not all(parts) or len(iv) != NONCE_BYTES or len(tag) != TAG_BYTES:
             raise ValueError("not a token")
         return self._aead.decrypt(iv, ciphertext + tag, aad)
 
