@@ -23,9 +23,15 @@ def encode_cleartext(data: bytes) -> bytes:
         for secret in manifest.secrets
         if not secret.envelope
         for entry in secret.entries
-        if entry.field == "data"
+        if entry.field == "data" and not (manifest.is_kubesec and _is_token(entry))
     ]
     return manifest.encoded(apply(manifest.text, edits))
+
+
+def _is_token(entry: Entry) -> bool:
+    from secretsvc.formats import kubesec
+
+    return kubesec.is_token(entry)
 
 
 def _encoded(entry: Entry) -> str:
