@@ -16,7 +16,7 @@ class Parser(argparse.ArgumentParser):
     """One command's options. Wrong usage raises UsageError instead of ending the process."""
 
     takes_dashes = True
-    """Whether `--` may end the options; kubectl's generators count no word behind it."""
+    """Whether words behind `--` count; to kubectl's generators they do not."""
 
     def __init__(self, prog: str, summary: str, examples: str = "") -> None:
         self._by_word: dict[str, argparse.Action] = {}
@@ -67,9 +67,7 @@ class Parser(argparse.ArgumentParser):
         while left:
             word = left.pop()
             if word == "--":
-                if not self.takes_dashes:
-                    self.error("nothing may stand behind --")
-                others += reversed(left)
+                others += reversed(left) if self.takes_dashes else ()
                 break
             if word.startswith("--"):
                 name, equals, value = word.partition("=")
