@@ -78,7 +78,7 @@ def _add_sources(parser: Parser) -> None:
         ("--from-literal", "KEY=VALUE", "generic: an entry, VALUE as it stands (repeat)"),
         ("--from-file", "[KEY=]PATH", "generic, docker-registry: a file, or each file of a folder (repeat)"),
         ("--from-env-file", "PATH", "generic: the lines KEY=VALUE of a file (repeat)"),
-        ("--random", "KEY=LENGTH", "generic: letters and digits at random (repeat)"),
+        ("--random", "KEY=LENGTH", "generic: letters and digits at random; LENGTH:hex and others (repeat)"),
     ):
         parser.add_argument(name, action="append", metavar=value, help=about)
     parser.add_argument("-d", "--data", action="append", metavar="KEY=VALUE|file:[KEY=]PATH", help="generic: an entry")

@@ -77,10 +77,9 @@ def _value(text: str) -> bytes:
 
 
 def _random(text: str) -> bytes:
-    length, _, alphabet = text.partition(":")
     try:
-        return random_text(int(length), alphabet or "alnum").encode()
-    except (ValueError, KeyError):
+        return random_text(text).encode()
+    except ValueError:
         raise UsageError(
             "--random takes KEY=LENGTH or KEY=LENGTH:ALPHABET", hint=f"alphabets: {', '.join(ALPHABETS)}"
         ) from None

@@ -112,7 +112,9 @@ def test_random_values() -> None:
     assert re.fullmatch(rb"[A-Za-z0-9]+", made["b"])
 
 
-@pytest.mark.parametrize("word", ["a", "a=", "=32", "a=15", "a=65537", "a=x", "a=-32", "a=3\u0662", "a=1e2"])
+@pytest.mark.parametrize(
+    "word", ["a", "a=", "=32", "a=0", "a=9:emoji", "a=65537", "a=x", "a=-32", "a=3\u0662", "a=1e2"]
+)
 def test_random_values_of_no_length(word: str) -> None:
-    with pytest.raises(UsageError, match="--random: expected KEY=LENGTH, 16 to 65536"):
+    with pytest.raises(UsageError, match="--random: expected KEY=LENGTH, up to 65536"):
         generic(Sources(random=[word]), {}, pytest.fail)
