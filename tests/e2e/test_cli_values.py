@@ -39,6 +39,7 @@ def test_get_prints_the_bytes_and_nothing_else(me: Person, file: Path) -> None:
     assert me.ok("get", "s.yaml", "url").out == URL.encode()
     assert me.ok("get", "-", "username", stdin=file.read_bytes()).out == USER.encode()
     assert "has no such key" in me.fails(3, "get", "s.yaml", "nope")
+    assert me.ok("get", "s.yaml", "password", "-o", "/dev/stdout").out == PASSWORD.encode()
     me.ok("get", "s.yaml", "password", "-o", "out")
     assert (me.work / "out").read_bytes() == PASSWORD.encode()
     assert (me.work / "out").stat().st_mode & 0o777 == 0o600
