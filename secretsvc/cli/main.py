@@ -73,6 +73,11 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if name == "--debug":
         return _dispatch([*words[1:2], name, *words[2:]]) if len(words) > 1 else _help([])
+    if name.partition("=")[0] == "--server":
+        taken = 1 if "=" in name else 2
+        return (
+            _dispatch([*words[taken : taken + 1], *words[:taken], *words[taken + 1 :]]) if words[taken:] else _help([])
+        )
     command = find(name)
     module = load(command)
     from secretsvc.cli.parser import Parser
