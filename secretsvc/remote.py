@@ -10,10 +10,11 @@ import json
 import ssl
 import time
 from base64 import b64encode
+from contextlib import suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
-from threading import Lock, local
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -24,8 +25,8 @@ from secretsvc.errors import BackendError, BackendUnavailableError, FileError, I
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-TIMEOUT = 60.0
-"""Seconds without a byte from the service; it ends its own calls to a KMS sooner, with 504."""
+TIMEOUT = 75.0
+"""Seconds without a byte from the service; it gives up on an operation sooner, with 504."""
 
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes, as many as a manifest may have."""
@@ -53,7 +54,7 @@ class Answer(NamedTuple):
 
 
 class Remote:
-    """A service at one address. Safe in several threads: each keeps a connection of its own."""
+    """A service at one address. Safe in several threads: as many connections are kept as were needed at a time."""
 
     def __init__(self, url: str, environ: Mapping[str, str], ca_file: str = "") -> None:
         """`ca_file`: PEM certificates of the only authorities to trust. Raises UsageError, FileError."""
@@ -62,7 +63,7 @@ class Remote:
         self._source = token_source(environ)
         self._token = ""
         self._lock = Lock()
-        self._kept = local()
+        self._idle: list[HTTPConnection] = []
 
     def __repr__(self) -> str:
         return f"Remote({self._base.geturl()}, masked)"
@@ -96,19 +97,30 @@ class Remote:
                 self._token = self._source()
             return self._token
 
+    def close(self) -> None:
+        """Ends the connections that are kept."""
+        while self._idle:
+            self._idle.pop().close()
+
     def _exchange(self, target: str, body: bytes, headers: dict[str, str]) -> Answer:
-        connection: HTTPConnection | None = getattr(self._kept, "connection", None)
-        if connection:
+        while True:
+            kept = self._kept()
+            connection = kept or self._open()
             try:
-                return _answer(connection, "POST", target, body, headers)
-            except (HTTPException, OSError):  # closed while it was idle; saying it again changes nothing in the service
+                answer = _answer(connection, "POST", target, body, headers)
+            except (HTTPException, OSError) as error:
                 connection.close()
-        self._kept.connection = connection = self._open()
+                if kept and isinstance(error, (ConnectionError, ssl.SSLEOFError)):
+                    continue  # closed while it was idle; to say it again changes nothing in the service
+                raise _unreachable(error) from error
+            self._idle.append(connection)
+            return answer
+
+    def _kept(self) -> HTTPConnection | None:
         try:
-            return _answer(connection, "POST", target, body, headers)
-        except (HTTPException, OSError) as error:
-            connection.close()
-            raise _unreachable(error) from error
+            return self._idle.pop()
+        except IndexError:
+            return None
 
 
 def _checked(url: str, *, insecure: bool) -> SplitResult:
@@ -170,7 +182,8 @@ def _connection(base: SplitResult, context: ssl.SSLContext) -> HTTPConnection:
 
 def _answer(connection: HTTPConnection, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
     """Raises HTTPException, OSError, BackendError."""
-    connection.request(method, target, body or None, {"User-Agent": f"ksecret/{__version__}", **headers})
+    with suppress(BrokenPipeError):  # who refuses a long body may answer before its end
+        connection.request(method, target, body or None, {"User-Agent": f"ksecret/{__version__}", **headers})
     response = connection.getresponse()
     data = response.read(MAX_ANSWER + 1)
     if len(data) > MAX_ANSWER or response.length or (response.length is None and not response.chunked):
@@ -190,7 +203,7 @@ def _unreachable(error: HTTPException | OSError) -> BackendUnavailableError:
         )
     if isinstance(error, TimeoutError):
         return BackendUnavailableError("the service gave no answer in time", hint="try again later")
-    if isinstance(error, HTTPException):
+    if isinstance(error, HTTPException) and not isinstance(error, ConnectionError):
         return BackendUnavailableError("the service's answer is not HTTP", hint="is the address right, and https?")
     reason = "TLS failed" if isinstance(error, ssl.SSLError) else error.strerror or "the connection broke off"
     return BackendUnavailableError(f"the service can't be reached: {reason}", hint="is the address right?")
@@ -305,7 +318,7 @@ _BY_STATUS: dict[int, type[KsecretError]] = {
 def _kind(type_: str, status: int) -> type[KsecretError]:
     """The tree's class that a problem type names, if it is one that goes with the status; else by the status."""
     slug = "".join(filter(str.isalpha, type_.replace("#", "/").replace(":", "/").rpartition("/")[2])).lower()
-    known = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type)}
+    known = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and name != "KsecretError"}
     for name, kind in known.items():
         if name.removesuffix("Error").lower() == slug and issubclass(kind, KsecretError) and kind.http_status == status:
             return kind

@@ -29,12 +29,13 @@ from secretsvc.remote import Remote
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
 
     from secretsvc.manifest.model import Manifest
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.patch import Changes
 
-    Query = list[tuple[str, str]]
+    Query = Sequence[tuple[str, str]]
 
 _HERE = ("parent", "recompute_mac", "keyring", "passphrase", "passphrase_file")
 """Options that tell of keys on this machine, or ask somebody at it."""
@@ -72,19 +73,22 @@ class Service:
     def open_manifest(self, data: bytes, name: str) -> Result:
         """The manifest in the clear."""
         manifest, _ = self._sealed(data, name)
-        return self._done(manifest, "/v1/decrypt", data, [])
+        return self._done(manifest, "/v1/decrypt", data)
 
     def seal_manifest(self, data: bytes, name: str) -> Result:
         """The manifest sealed, to the keys that it would be sealed to here, else to those of the service's rules."""
         manifest, seen = self._read(data, name)
         if not any(secret.entries for secret in manifest.secrets):
             raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
-        if manifest.is_kubesec or all(one.sealed and not one.in_the_clear for one in seen if any(one.entries.values())):
+        if all(map(_is_closed, seen)):
             raise AlreadySealedError("it is sealed already", hint="a service changes no keyset by encrypt")
         query = [("key", key) for key in self._keys_for(manifest, name)]
         if not any(one.sealed for one in seen):  # what is sealed keeps its own
             query += [("format", sealing.format_of(self._format)), ("scope", self._scope)]
-        return self._done(manifest, "/v1/encrypt", data, query)
+        result = self._done(manifest, "/v1/encrypt", data, query)
+        if not all(map(_is_closed, describe_manifest(result.data, lambda _: ""))):
+            raise BackendError("the service's answer is not sealed")
+        return result
 
     def rotate_manifest(self, data: bytes, name: str, before: str) -> Result:
         """The manifest with new DEKs in all its Secrets, where one was made before that time (as envelopes say it)."""
@@ -104,8 +108,8 @@ class Service:
         """The manifest with `changes.values`, none of them None, sealed in."""
         manifest, _ = self._sealed(data, name)
         values = {key: b64encode(value).decode() for key, value in changes.values.items() if value is not None}
-        body = {"manifest": data.decode(), "secret": which, "values": values, "stringData": changes.prefer_text}
-        return self._done(manifest, "/v1/set", json.dumps(body).encode(), [], media="application/json")
+        body = {"manifest": data.decode(), "secret": which, "base64Values": values, "stringData": changes.prefer_text}
+        return self._done(manifest, "/v1/set", json.dumps(body).encode(), media="application/json")
 
     def _read(self, data: bytes, name: str) -> tuple[Manifest, list[Description]]:
         """Raises InputError where the file's policy demands what only keys at hand can show."""
@@ -134,9 +138,10 @@ class Service:
         listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
         return [str(ref) for ref in first] if first else [text.strip() for text in listed if text.strip()]
 
-    def _done(self, manifest: Manifest, path: str, body: bytes, query: Query, media: str = "") -> Result:
+    def _done(
+        self, manifest: Manifest, path: str, body: bytes, query: Query = (), media: str = "application/yaml"
+    ) -> Result:
         """Raises BackendError for the answer to something else, before it takes a file's place."""
-        media = media or ("application/json" if manifest.is_json else "application/yaml")
         try:
             answer = self._remote.post(path, body, query=[(name, text) for name, text in query if text], media=media)
         except KeyRefError:
@@ -149,3 +154,8 @@ class Service:
                 "the service's answer is not this manifest", hint="is there a proxy that mixes answers up?"
             )
         return Result(answer, len(now.secrets), bound=not manifest.is_kubesec)
+
+
+def _is_closed(one: Description) -> bool:
+    """Whether no value of it is in the clear."""
+    return (one.sealed and not one.in_the_clear) or not any(one.entries.values())
