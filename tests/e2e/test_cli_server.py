@@ -291,8 +291,8 @@ def dev(tmp_path: Path) -> Iterator[Person]:
         said = read_until_it_listens(running)
         person = Person(tmp_path, "dev", identity=False)
         person.environ |= {
-            "KSECRET_SERVER": re.findall(r"https?://[\w.:]+", said)[0],
-            "KSECRET_TOKEN": re.findall(r"(?i)token\W+(\S+)", said)[0],
+            "KSECRET_SERVER": re.findall(r"listening at (\S+)", said)[0],
+            "KSECRET_TOKEN": re.findall(r"TOKEN=(\S+)", said)[0],
             "RECIPIENT": host.ref,
         }
         yield person
@@ -309,7 +309,7 @@ def read_until_it_listens(running: subprocess.Popen[bytes]) -> str:
     said, end = "", time.monotonic() + 30
     while time.monotonic() < end and running.poll() is None:
         said += (running.stderr.read() or b"").decode()
-        if re.search(r"https?://[\w.]+:[1-9]\d*", said) and re.search(r"(?i)token\W+\S+\n", said):
+        if re.search(r"listening at \S+\n", said):
             return said
         time.sleep(0.05)
     raise AssertionError(said)
