@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc import errors, remote
-from secretsvc.remote import Answer, Remote, problem, token_source
+from secretsvc.remote import Remote, token_source
+from secretsvc.remote_problems import Answer, problem
 from tests.emulators.service import PROBLEM, TOKEN, Canned, FakeService
 from tests.support import new_lock, seal
 from tests.unit.certificates import Authority
