@@ -16,7 +16,7 @@ import pytest
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.keyref import KeyRef
-from tests.e2e.cli import CONFIG_MAP, KSECRET, MANIFEST, NOT_YAML, Person, is_sealed, key_refs, member
+from tests.e2e.cli import CONFIG_MAP, KSECRET, MANIFEST, NOT_YAML, URL, Person, is_sealed, key_refs, member
 from tests.emulators.service import TOKEN, Canned, FakeService
 from tests.support import Lock, new_lock
 from tests.unit.certificates import Authority
@@ -103,6 +103,13 @@ def test_output_is_what_it_is_with_keys_at_hand(
     clear = me.ok("decrypt", "-x", "t/a.yaml", **identity).out
     sealed = job.ok("encrypt", "-x", "-", stdin=clear).out
     assert me.ok("decrypt", "-x", "-", stdin=sealed, **identity).out == clear
+
+
+def test_exec_and_other_shapes_go_through_it_too(job: Person, service: FakeService) -> None:
+    job.write("a.yaml", service.lock.seal(MANIFEST))
+    assert job.ok("exec", "a.yaml", "--", "printenv", "url").out == f"{URL}\n".encode()
+    assert job.ok("decrypt", "--output-format", "env", "a.yaml").out.count(b"url=") == 1
+    assert len(service.seen) == 2
 
 
 @pytest.mark.parametrize(

@@ -117,11 +117,13 @@ class Machine:
         self._ports = {port: free_port() for port in ("5000", "8085", "8200")}
         self.url = f"http://127.0.0.1:{self._ports['8200']}"
         shutil.copytree(ROOT / "deploy" / "compose", folder / "etc")
+        config = folder / "etc" / "config.yaml"
+        config.write_text(self.here(config.read_text()))
 
     def here(self, text: str) -> str:
         """A word of a container's as it is on this machine."""
         text = re.sub(r"/etc/ksecret\b", str(self._folder / "etc"), text)
-        text = re.sub(r"http://(aws-kms|gcp-kms):", "http://127.0.0.1:", text)
+        text = re.sub(r"\b(aws-kms|gcp-kms)(?=:)", "127.0.0.1", text).replace("0.0.0.0", "127.0.0.1")
         return re.sub(r"\b(5000|8085|8200)\b", lambda found: self._ports[found[0]], text)
 
     def words(self, name: str) -> list[str]:

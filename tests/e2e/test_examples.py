@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -32,45 +33,43 @@ def service() -> Iterator[FakeService]:
 def job(tmp_path: Path, service: FakeService) -> Person:
     """A job with a token and with a kubectl that writes down what it is given."""
     person = Person(tmp_path, "job", identity=False)
-    kubectl = tmp_path / "kubectl"
-    kubectl.write_text('#!/bin/sh\necho "$@" > "$0.words"\ncp "$4" "$0.applied"\n')
+    kubectl = tmp_path / "bin" / "kubectl"
+    kubectl.parent.mkdir()
+    kubectl.write_text('#!/bin/sh\necho "$@" > "$0.words"\ncat > "$0.applied"\n')
     kubectl.chmod(0o755)
-    person.environ |= {"KSECRET_SERVER": service.url, "KSECRET_TOKEN": TOKEN, "KUBECTL": str(kubectl)}
+    person.environ |= {"KSECRET_SERVER": service.url, "KSECRET_TOKEN": TOKEN}
+    person.environ["PATH"] = os.pathsep.join((str(kubectl.parent), person.environ["PATH"]))
     return person
 
 
-def deploy(person: Person) -> subprocess.CompletedProcess[str]:
-    words = [str(EXAMPLES / "deploy.sh"), "deploy"]
-    return subprocess.run(words, cwd=person.work, env=person.environ, capture_output=True, text=True, timeout=60)
+def deploy_steps() -> list[str]:
+    """The line that deploys, of each example."""
+    workflow = yaml.safe_load((EXAMPLES / "github" / "deploy.yaml").read_text())
+    pipeline = yaml.safe_load((EXAMPLES / "gitlab" / ".gitlab-ci.yml").read_text())
+    (jenkins,) = re.findall(r"sh '(ksecret apply [^']+)'", GROOVY[0].read_text())
+    return [jenkins, *pipeline["deploy"]["script"], workflow["jobs"]["deploy"]["steps"][-1]["run"]]
 
 
-def test_deploying_opens_everything_in_memory_and_leaves_nothing(
-    job: Person, service: FakeService, tmp_path: Path
-) -> None:
+def test_deploying_opens_everything_through_the_service(job: Person, service: FakeService, tmp_path: Path) -> None:
     other = MANIFEST.replace(b"name: db", b"name: other")
-    job.write("deploy/a.yaml", service.lock.seal(MANIFEST))
-    job.write("deploy/b.yaml", service.lock.seal(other))
-    done = deploy(job)
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "kubectl.applied").read_bytes() == MANIFEST + b"---\n" + other
-    words = (tmp_path / "kubectl.words").read_text().split()
-    assert words[:3] == ["apply", "--server-side", "-f"]
-    assert re.fullmatch(r"/dev/shm/ksecret\.\w+/all\.yaml", words[3])
-    assert subprocess.run(["ls", words[3].rpartition("/")[0]], capture_output=True).returncode
-    assert done.stdout == ""
+    job.write("deploy/prod/a.yaml", service.lock.seal(MANIFEST))
+    job.write("deploy/prod/b.yaml", service.lock.seal(other))
+    for step in deploy_steps():
+        done = subprocess.run(["sh", "-c", step], cwd=job.work, env=job.environ, capture_output=True, timeout=60)
+        assert (done.returncode, done.stdout) == (0, b""), done.stderr
+        applied = tmp_path / "bin" / "kubectl.applied"
+        assert applied.read_bytes() == MANIFEST + b"---\n" + other
+        applied.unlink()
+    assert (tmp_path / "bin" / "kubectl.words").read_text() == "apply --server-side -f -\n"
+    assert len(service.seen) == 6
 
 
 def test_nothing_is_applied_when_one_file_does_not_open(job: Person, service: FakeService, tmp_path: Path) -> None:
-    job.write("deploy/a.yaml", service.lock.seal(MANIFEST))
-    job.write("deploy/b.yaml", new_lock().seal(MANIFEST))
-    assert deploy(job).returncode == 4
-    assert not (tmp_path / "kubectl.applied").exists()
-
-
-def test_a_failing_kubectl_fails_the_job(job: Person, service: FakeService) -> None:
-    job.write("deploy/a.yaml", service.lock.seal(MANIFEST))
-    job.environ["KUBECTL"] = "false"
-    assert deploy(job).returncode == 1
+    job.write("deploy/prod/a.yaml", service.lock.seal(MANIFEST))
+    job.write("deploy/prod/b.yaml", new_lock().seal(MANIFEST))
+    for step in deploy_steps():
+        assert subprocess.run(["sh", "-c", step], cwd=job.work, env=job.environ, capture_output=True).returncode == 4
+    assert not (tmp_path / "bin" / "kubectl.words").exists()
 
 
 def test_github_runs_what_is_there_and_may_ask_for_an_identity() -> None:
