@@ -347,13 +347,23 @@ def test_a_proxy_is_asked_for_a_tunnel_and_never_shown_the_token(monkeypatch: py
     heard: list[bytes] = []
     with raw_server(b"HTTP/1.1 403 Forbidden\r\n\r\n", heard) as proxy:
         monkeypatch.setenv("https_proxy", proxy.replace("//", "//me:pa55@"))
-        monkeypatch.setenv("no_proxy", "direct.example")
         with pytest.raises(errors.BackendUnavailableError, match="can't be reached"):
             Remote("https://ksecret.example:8443", ENVIRON).post("/v1/decrypt", b"x", media=YAML)
     (request,) = heard
     assert request.startswith(b"CONNECT ksecret.example:8443 HTTP/1.")
     assert b"Proxy-Authorization: Basic bWU6cGE1NQ==" in request
     assert TOKEN.encode() not in request
+
+
+def test_a_host_that_no_proxy_names_is_spoken_to_directly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "localhost")
+    authority = Authority(tmp_path)
+    with (
+        FakeService(new_lock(), authority.server_context("localhost")) as service,
+        closing(Remote(service.url, ENVIRON, authority.ca_file)) as client,
+    ):
+        assert service.lock.open_(sealed_by(client)) == CLEAR
 
 
 def test_nothing_secret_is_in_a_representation(client: Remote) -> None:
