@@ -82,9 +82,9 @@ class Service:
             raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
         if all(map(_is_closed, seen)):
             raise AlreadySealedError("it is sealed already", hint="a service changes no keyset by encrypt")
-        query = [("key", key) for key in self._keys_for(manifest, name)]
-        if not any(one.sealed for one in seen):  # what is sealed keeps its own
-            query += [("format", sealing.format_of(self._format)), ("scope", self._scope)]
+        # The environment's format is for what is not sealed yet; an option that does not fit is the service's to refuse.
+        format_ = self._format if any(one.sealed for one in seen) else sealing.format_of(self._format)
+        query = [*(("key", key) for key in self._keys_for(manifest, name)), ("format", format_), ("scope", self._scope)]
         result = self._done(manifest, "/v1/encrypt", data, query)
         if not all(map(_is_closed, describe_manifest(result.data, lambda _: ""))):
             raise BackendError("the service's answer is not sealed")

@@ -203,6 +203,16 @@ def test_scope_and_format_go_along(job: Person, service: FakeService) -> None:
     assert service.seen[0].query == [("format", "ksecret"), ("scope", "namespace")]
 
 
+def test_what_is_half_sealed_keeps_its_own(job: Person, service: FakeService) -> None:
+    path = job.write("a.yaml", service.lock.seal(MANIFEST))
+    path.write_bytes(path.read_bytes().replace(b"stringData:\n", b"stringData:\n  more: text\n"))
+    environ = {"KSECRET_FORMAT": "kubesec", "KSECRET_KEYS": str(new_lock().keys[0])}
+    assert is_sealed(job.ok("encrypt", "a.yaml", **environ).out)
+    assert service.seen[0].query == []
+    job.run("encrypt", "--scope", "any", "a.yaml")
+    assert service.seen[1].query == [("scope", "any")]
+
+
 @pytest.mark.parametrize(
     "words",
     [
