@@ -68,17 +68,16 @@ def jobs(args: Namespace, known: Backends | Service) -> Callable[[], int]:
     return lambda: args.jobs or known.jobs
 
 
-def add_server(parser: Parser) -> None:
-    """`--server` and `--server-ca`."""
-    parser.add_argument(
-        "--server", metavar="URL", help="let a ksecret service do it (default: KSECRET_SERVER; '' for none)"
-    )
+def add_server(parser: Parser, *words: str) -> None:
+    """`--server`, or the words given where that one is taken, and `--server-ca`."""
+    about = "let a ksecret service do it (default: KSECRET_SERVER; '' for none)"
+    parser.add_argument(*(words or ("--ksecret-server", "--server")), metavar="URL", help=about)
     parser.add_argument("--server-ca", metavar="FILE", default="", help="the only authority to trust for it, as PEM")
 
 
 def service(args: Namespace) -> Service | None:
     """The service that is to do it, where one is named. Raises UsageError, FileError."""
-    url = os.environ.get("KSECRET_SERVER", "") if args.server is None else args.server
+    url = os.environ.get("KSECRET_SERVER", "") if args.ksecret_server is None else args.ksecret_server
     if not url:
         return None
     from secretsvc.cli.remote import connect

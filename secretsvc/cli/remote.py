@@ -82,7 +82,7 @@ class Service:
             raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
         if all(map(_is_closed, seen)):
             raise AlreadySealedError("it is sealed already", hint="a service changes no keyset by encrypt")
-        # The environment's format is for what is not sealed yet; an option that does not fit is the service's to refuse.
+        # The environment's format is for what is not sealed yet; options that do not fit, the service refuses.
         format_ = self._format if any(one.sealed for one in seen) else sealing.format_of(self._format)
         query = [*(("key", key) for key in self._keys_for(manifest, name)), ("format", format_), ("scope", self._scope)]
         result = self._done(manifest, "/v1/encrypt", data, query)

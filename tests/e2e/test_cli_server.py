@@ -79,6 +79,24 @@ def test_the_option_stands_before_or_behind_the_command(
     assert job.ok(*words, KSECRET_SERVER="https://127.0.0.1:1").out == MANIFEST
 
 
+@pytest.mark.parametrize("key", ["", "-k"])
+def test_create_seals_through_it(job: Person, service: FakeService, key: str) -> None:
+    """It has a --server of its own, for docker-registry, so there the option stands before the command."""
+    other = str(new_lock().keys[0])
+    words = ["create", "generic", "db", "--from-literal=a=x", "-o", "db.yaml", *([key, other] if key else [])]
+    assert job.ok("--server", service.url, *words, KSECRET_SERVER="https://127.0.0.1:1").out == b""
+    sealed = (job.work / "db.yaml").read_bytes()
+    assert key_refs(sealed) == [other if key else str(service.lock.keys[0])]
+    assert job.ok(*words, "-f", "--ksecret-server", service.url, KSECRET_SERVER="").err == ""
+    assert job.ok(*words, "-f").err == ""
+    assert [seen.path for seen in service.seen] == ["/v1/encrypt"] * 3
+
+
+def test_a_command_without_a_service_says_so(job: Person) -> None:
+    assert "unknown option --ksecret-server" in job.fails(2, "--server", "https://a", "inspect", "a.yaml")
+    assert "unknown option" in job.fails(2, "--server", "https://a")
+
+
 def test_an_empty_option_means_the_keys_at_hand(tmp_path: Path, service: FakeService) -> None:
     me = Person(tmp_path)
     me.write_sealed("a.yaml")
