@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -87,15 +86,15 @@ class Bench:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    def medians(self, commands: dict[str, list[str]], runs: int) -> dict[str, float]:
-        """Median wall seconds of each command, run in turn so that a slow moment meets all alike."""
+    def times(self, commands: dict[str, list[str]], runs: int) -> dict[str, list[float]]:
+        """Wall seconds of each command's runs, run in turn so that a slow moment meets all alike."""
         times: dict[str, list[float]] = {name: [] for name in commands}
         for number in range(runs + 1):
             for name, command in commands.items():
                 taken = self.seconds(command)
                 if number:  # the first round warms caches
                     times[name].append(taken)
-        return {name: statistics.median(taken) for name, taken in times.items()}
+        return times
 
 
 def verdict(name: str, figure: float, limit: float, *, at_least: bool = False) -> bool:

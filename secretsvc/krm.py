@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, NoReturn
 from secretsvc import workspace
 from secretsvc.cli import options
 from secretsvc.cli.files import standard_input
-from secretsvc.cli.report import Unbound, printable, report
+from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.errors import InputError, KsecretError, UsageError
 from secretsvc.manifest.objects import documents
 from secretsvc.operations.open import open_manifest
@@ -119,18 +119,18 @@ def _config(config: Any) -> _Config:
 def _generate(config: _Config) -> tuple[list[dict[str, Any]], list[KsecretError]]:
     """Every object in the listed files, opened, and what failed."""
     keyring = options.backends(Namespace(keyring="", passphrase="", passphrase_file=""))
-    unbound = Unbound()
+    unbound = 0
     generated: list[dict[str, Any]] = []
     failures: list[KsecretError] = []
     for file in config.files:
         try:
             opened = open_manifest(workspace.read(file).data, keyring)
-            unbound.seen(bound=opened.bound)
+            unbound += not opened.bound
             generated += _objects(opened.data, config.annotations)
         except KsecretError as error:
             error.file = error.file or file
             failures.append(error)
-    unbound.tell()
+    tell_unbound(unbound)
     return generated, failures
 
 

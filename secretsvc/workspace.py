@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from secretsvc.errors import FileError, ManifestError, UsageError
@@ -13,6 +12,7 @@ from secretsvc.manifest.reader import MAX_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from io import FileIO
+    from mmap import mmap
 
 R = TypeVar("R")
 
@@ -108,18 +108,23 @@ def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[]
         pool.shutdown(cancel_futures=True)
 
 
-def holds(path: str, markers: Iterable[bytes]) -> bool:
-    """Whether a file's bytes hold one of the markers, told without reading a large file whole. Raises FileError."""
-    import mmap
+def looked_through(path: str, test: Callable[[mmap], bool]) -> bool:
+    """What the test says of a file's bytes, which are not read whole; False for none. Raises FileError."""
+    from mmap import ACCESS_READ, mmap
 
     try:
         with open(path, "rb") as stream:
             if os.fstat(stream.fileno()).st_size == 0:
                 return False
-            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                return any(content.find(marker) >= 0 for marker in markers)
+            with mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
+                return test(content)
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
+
+
+def holds(path: str, markers: Iterable[bytes]) -> bool:
+    """Whether a file's bytes hold one of the markers. Raises FileError."""
+    return looked_through(path, lambda content: any(content.find(marker) >= 0 for marker in markers))
 
 
 def _inside(path: str, real_root: str) -> bool:
@@ -137,6 +142,15 @@ def read(path: str) -> Snapshot:
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
     return Snapshot(path, data, _mark(status))
+
+
+def content(path: str) -> bytes:
+    """All bytes of a file that need not be a manifest, however many. Raises FileError."""
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise FileError(f"can't be read: {error.strerror}", file=path) from error
 
 
 def replace(snapshot: Snapshot, data: bytes) -> None:
@@ -175,9 +189,11 @@ def create(path: str, data: bytes, *, private: bool) -> None:
 
 def _put(path: str, data: bytes, like: os.stat_result | int, check: Callable[[], None] = lambda: None) -> None:
     """The content under that path, whole or not at all. `like`: the file whose owner and mode it gets, or a mode."""
+    from secretsvc.signals import undisturbed
+
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, f".ksecret-{os.urandom(8).hex()}")
-    with _undisturbed():
+    with undisturbed():
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as stream:
@@ -202,18 +218,6 @@ def _fill(stream: FileIO, data: bytes, like: os.stat_result | int) -> None:
             os.fchown(descriptor, like.st_uid, like.st_gid)
         os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
     os.fsync(descriptor)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP wait until the file is done, so that they never leave a temporary one behind."""
-    from signal import SIG_BLOCK, SIG_SETMASK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask
-
-    before = pthread_sigmask(SIG_BLOCK, (SIGHUP, SIGINT, SIGTERM))
-    try:
-        yield
-    finally:
-        pthread_sigmask(SIG_SETMASK, before)
 
 
 def _sync_folder(folder: str) -> None:

@@ -6,13 +6,12 @@ costs. docs/backends/aws-kms.md has the figures, and what an operator should kno
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
 from secretsvc.backends import aws_kms_errors
 from secretsvc.backends.aws_kms_client import PATIENCE, Connection
-from secretsvc.errors import AlteredError, BackendError, KeyRefError
+from secretsvc.errors import AlteredError, KeyRefError
 from secretsvc.keyref import KeyRef
 
 if TYPE_CHECKING:
@@ -116,12 +115,6 @@ class AwsKms:
     def describe(self, ref: KeyRef) -> str:
         """Nothing: an alias is in its ARN, and more is known to the service only."""
         return ""
-
-    def check(self, ref: KeyRef) -> None:
-        """Wraps and unwraps a throw-away DEK. Raises what `wrap` and `unwrap` raise."""
-        dek, context = os.urandom(DEK_BYTES), {"ksecret-doctor": "1"}
-        if self.unwrap(ref, self.wrap(ref, dek, context), context) != dek:
-            raise BackendError("AWS KMS did not give back what it had wrapped")
 
     def _send(self, ref: KeyRef, operation: str, parameters: Mapping[str, Any], **contexts: Mapping[str, str]) -> Any:
         """The answer. An empty context is left out, as kubesec and the AWS CLI do."""

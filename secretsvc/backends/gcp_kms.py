@@ -7,7 +7,6 @@ costs. docs/backends/gcp-kms.md has the figures, and what an operator should kno
 from __future__ import annotations
 
 import json
-import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -142,12 +141,6 @@ class GcpKms:
     def describe(self, ref: KeyRef) -> str:
         """Nothing: the name says it all, and more is known to the service only."""
         return ""
-
-    def check(self, ref: KeyRef) -> None:
-        """Wraps and unwraps a throw-away DEK. Raises what `wrap` and `unwrap` raise."""
-        dek, context = os.urandom(DEK_BYTES), {"ksecret-check": "throw-away"}
-        if self.unwrap(ref, self.wrap(ref, dek, context), context) != dek:
-            raise BackendError("Cloud KMS did not give back what it had wrapped")
 
     def _checked(self, operation: str, request: Mapping[str, object], intact: Callable[[Any], object]) -> Any:
         """The answer whose checksums all verify, the second one where the first one's did not.

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from secretsvc.cli import child, options
 from secretsvc.cli.files import stream
 from secretsvc.cli.opened import open_all
-from secretsvc.cli.report import Unbound
 from secretsvc.errors import FileError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -37,9 +36,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Opens everything, then becomes kubectl; so the exit code is kubectl's."""
     _check(args.command)
-    unbound = Unbound()
-    opened, failed = open_all(args, pass_clear=True, unbound=unbound)
-    unbound.tell()
+    opened, failed = open_all(args, pass_clear=True)
     if failed:
         return failed
     if not opened:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from secretsvc import policy, workspace
-from secretsvc.cli.files import standard_input
+from secretsvc.cli.files import STANDARD_INPUT, standard_input
 from secretsvc.cli.report import printable, progress, report, summary
 from secretsvc.errors import FileError, KsecretError, UsageError
 from secretsvc.operations.check import check_file, may_hold_secret
@@ -32,7 +32,6 @@ EXAMPLES = """\
   ksecret check --sarif > ksecret.sarif
 exit code: 0 nothing found, 1 findings, 3 and above: something could not be checked"""
 
-STANDARD_INPUT = "standard input"
 _WHOLE = 1 << 20
 """Files up to this many bytes are read at once; others are looked through first."""
 
@@ -134,20 +133,11 @@ def _content(item: workspace.Item) -> bytes | None:
         status = os.stat(item.path)
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=item.path) from error
-    if stat.S_ISREG(status.st_mode) and status.st_size > _WHOLE and not _seen(item.path):
+    large = stat.S_ISREG(status.st_mode) and status.st_size > _WHOLE
+    if large and not workspace.looked_through(item.path, may_hold_secret):
         return None
     data = workspace.read(item.path).data
     return data if may_hold_secret(data) else None
-
-
-def _seen(path: str) -> bool:
-    import mmap
-
-    try:
-        with open(path, "rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            return may_hold_secret(content)
-    except OSError as error:
-        raise FileError(f"can't be read: {error.strerror}", file=path) from error
 
 
 def _staged(paths: list[str], output: _Output) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import SEALED, Job, each_file
-from secretsvc.cli.report import Unbound
+from secretsvc.cli.files import Job, each_file
 from secretsvc.errors import UsageError
 from secretsvc.operations.convert import convert_manifest
 from secretsvc.operations.request import FORMATS
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.operations.result import Result
 
 EXAMPLES = """\
   ksecret convert --to ksecret -r deploy/           every file of kubesec's under deploy/ becomes ksecret's
@@ -42,13 +42,8 @@ def run(args: Namespace) -> int:
     options.change_in_place(args)
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
-    unbound = Unbound()
 
-    def operation(data: bytes, name: str) -> bytes:
-        converted = convert_manifest(data, requests.of(name), requests.keyring(name))
-        unbound.seen(bound=converted.bound)
-        return converted.data
+    def operation(data: bytes, name: str) -> Result:
+        return convert_manifest(data, requests.of(name), requests.keyring(name))
 
-    code = each_file(Job(operation, "converted", False, SEALED, options.jobs(args, keyring)), args)
-    unbound.tell()
-    return code
+    return each_file(Job(operation, "converted", private=False, jobs=options.jobs(args, keyring)), args)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.files import Job, each_file, put_out
 from secretsvc.cli.opening import opener
-from secretsvc.cli.report import Unbound
 from secretsvc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.operations.result import Result
 
 EXAMPLES = """\
   ksecret decrypt secret.yaml                        print it in the clear
@@ -49,17 +49,10 @@ def run(args: Namespace) -> int:
     known, open_ = opener(args)
     finish = _finisher(args)
 
-    unbound = Unbound()
-
-    def operation(data: bytes, name: str) -> bytes:
-        opened = open_(data, name)
-        unbound.seen(bound=opened.bound)
+    def shown(opened: Result, _name: str) -> bytes:
         return finish(opened.data)
 
-    job = Job(operation, "opened", private=True, markers=SEALED, jobs=options.jobs(args, known))
-    code = each_file(job, args)
-    unbound.tell()
-    return code
+    return each_file(Job(open_, "opened", private=True, jobs=options.jobs(args, known), shown=shown), args)
 
 
 def _finisher(args: Namespace) -> Callable[[bytes], bytes]:
@@ -81,23 +74,14 @@ def _finisher(args: Namespace) -> Callable[[bytes], bytes]:
 
 def _shaped(args: Namespace) -> int:
     """Opens everything and puts it out as JSON or as variables; nothing where a file fails. Raises UsageError."""
-    import sys
-
-    from secretsvc import workspace
     from secretsvc.cli.opened import open_all
     from secretsvc.operations.output import as_env, as_json
 
     if args.in_place or args.cleartext or args.template:
         raise UsageError("--output-format goes neither with --in-place nor with --cleartext or --template")
-    unbound = Unbound()
-    opened, failed = open_all(args, pass_clear=False, unbound=unbound)
-    unbound.tell()
+    opened, failed = open_all(args, pass_clear=False)
     if failed:
         return failed
-    data = as_json(opened) if args.output_format == "json" else as_env(opened)
-    if args.output and args.output != "-":
-        workspace.create(args.output, data, private=True)
-    else:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+    shape = as_json if args.output_format == "json" else as_env
+    put_out(shape((one.name, one.data) for one in opened), args.output, private=True)
     return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,11 +12,12 @@ from secretsvc.cli import options, sealing
 from secretsvc.cli.edit_output import put_out
 from secretsvc.cli.edit_text import Sheet, template
 from secretsvc.cli.editor import find_editor, run_editor, terminal
-from secretsvc.cli.files import standard_input
+from secretsvc.cli.files import name_of, standard_input
 from secretsvc.cli.private_folder import private_folder, write_private
-from secretsvc.cli.report import Unbound, report
+from secretsvc.cli.report import report, tell_unbound
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.operations.edit import new_draft, open_draft, seal_draft
+from secretsvc.signals import end_tidily
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -74,26 +74,23 @@ def run(args: Namespace) -> int:
     (path,) = args.files
     if args.in_place and (args.output or path == "-"):
         raise UsageError("-i changes the file in place; it goes neither with -o nor with standard input")
-    _end_tidily()
-    unbound = Unbound()
+    end_tidily()
     with ExitStack() as stack:
         try:
-            code = _edit(path, args, stack, unbound)
+            _edit(path, args, stack)
         except KsecretError as error:
-            error.file = error.file or ("standard input" if path == "-" else path)
+            error.file = error.file or name_of(path)
             raise
-    unbound.tell()
-    return code
+    return 0
 
 
-def _edit(path: str, args: Namespace, stack: ExitStack, unbound: Unbound) -> int:
+def _edit(path: str, args: Namespace, stack: ExitStack) -> None:
     editor = find_editor(os.environ)
     requests = sealing.Requests(args, options.backends(args))
     request, keyring = requests.of(path), requests.keyring(path)
     snapshot = _snapshot(path, args)
     if snapshot:
         draft = open_draft(snapshot.data, request, keyring, decoded=not args.base64)
-        unbound.seen(bound=not draft.sealed.is_kubesec)
     else:
         draft = new_draft(template(path))
         request.wanted((), draft.sealed.secrets[0], request.format or "ksecret")  # no key: say so before they type
@@ -102,16 +99,15 @@ def _edit(path: str, args: Namespace, stack: ExitStack, unbound: Unbound) -> int
         path, draft, request, keyring, args.base64, editor, *terminal(stack, piped=path == "-", printed=printed)
     )
     asked = bool(args.key or args.rotate or args.recompute_mac)
-    with private_folder() as folder:
+    with private_folder(on_disk=True) as folder:
         sealed = _sealed(work, folder, asked=asked and snapshot is not None)
     before = snapshot.data if snapshot else None
     if sealed is None or sealed == before:
-        print(f"ksecret: {'standard input' if path == '-' else path}: nothing changed", file=sys.stderr)
-        sealed = before
-        if sealed is None or not (printed or args.output):
-            return 0
-    put_out(path, "-" if printed else args.output, snapshot, sealed)
-    return 0
+        print(f"ksecret: {name_of(path)}: nothing changed", file=sys.stderr)
+        sealed = before if printed or args.output else None
+    if sealed is not None:
+        put_out(path, "-" if printed else args.output, snapshot, sealed)
+    tell_unbound(1 if draft.sealed.is_kubesec and snapshot else 0)
 
 
 def _snapshot(path: str, args: Namespace) -> workspace.Snapshot | None:
@@ -179,14 +175,3 @@ def _wants_to_go_on(work: _Work, error: KsecretError) -> bool:
     if answer and answer.strip().lower() not in ("n", "no"):
         return True
     raise SystemExit(error.exit_code)
-
-
-def _end_tidily() -> None:
-    """So that the private folder is removed where the process is told to end, as Ctrl-C does anyway."""
-
-    def interrupt(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, interrupt)

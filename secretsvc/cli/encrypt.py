@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import Job, each_file, standard_input
-from secretsvc.cli.report import Unbound
+from secretsvc.cli.files import Job, content, each_file
 from secretsvc.errors import KsecretError
 from secretsvc.operations.open import open_parents
 from secretsvc.operations.seal import seal_manifest
@@ -19,7 +18,8 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.remote import Service
     from secretsvc.operations.keys import Keyring
-    from secretsvc.operations.open import Parents, Result
+    from secretsvc.operations.open import Parents
+    from secretsvc.operations.result import Result
 
 EXAMPLES = """\
   ksecret encrypt secret.yaml                       print it sealed, to what .ksecret.yaml says, or to yourself
@@ -60,9 +60,8 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Seals; the exit code."""
     known, seal = _sealer(args)
-    unbound = Unbound()
 
-    def operation(data: bytes, name: str) -> bytes:
+    def operation(data: bytes, name: str) -> Result | bytes:
         if args.if_needed:
             from secretsvc.operations.check import needs_sealing
 
@@ -73,13 +72,10 @@ def run(args: Namespace) -> int:
 
             data = encode_cleartext(data) if args.cleartext else data
             data = strip_last_applied(data) if args.strip_last_applied else data
-        sealed = seal(data, name)
-        unbound.seen(bound=sealed.bound)
-        return sealed.data
+        return seal(data, name)
 
-    code = each_file(Job(operation, "sealed", False, MAYBE_SECRET, options.jobs(args, known)), args)
-    unbound.tell()
-    return code
+    job = Job(operation, "sealed", private=False, markers=MAYBE_SECRET, jobs=options.jobs(args, known))
+    return each_file(job, args)
 
 
 def _sealer(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str], Result]]:
@@ -95,10 +91,8 @@ def _sealer(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str],
 def _parents(path: str, keyring: Keyring) -> Parents:
     if not path:
         return {}
-    from secretsvc import workspace
-
     try:
-        return open_parents(standard_input() if path == "-" else workspace.read(path).data, keyring)
+        return open_parents(content(path), keyring)
     except KsecretError as error:
         error.file = path
         raise

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 
-from secretsvc.errors import FileError, UsageError
+from secretsvc import workspace
+from secretsvc.errors import UsageError
 
 _KEY = r"[0-9a-zA-Z._-]+"
 
@@ -20,7 +21,7 @@ def data_changes(words: list[str], option: str, *, removal: bool) -> dict[str, b
         if word.startswith("file:"):
             name, equals, path = word.removeprefix("file:").partition("=")
             key = name if equals else os.path.basename(name)
-            found[_checked(key, option)] = content(path if equals else name)
+            found[_checked(key, option)] = workspace.content(path if equals else name)
         elif word.startswith("~") and removal:
             found[_checked(word[1:], option)] = None
         else:
@@ -35,15 +36,6 @@ def _checked(key: str, option: str) -> str:
     if not re.fullmatch(_KEY, key):
         raise UsageError(f"{option}: a key is made of letters, digits, '.', '_' and '-'")
     return key
-
-
-def content(path: str) -> bytes:
-    """All bytes of a file. Raises FileError."""
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except OSError as error:
-        raise FileError(f"can't be read: {error.strerror}", file=path) from error
 
 
 def texts(changes: dict[str, bytes | None], option: str) -> dict[str, str | None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import child, options
 from secretsvc.cli.opened import open_all
-from secretsvc.errors import UsageError
+from secretsvc.errors import FileError, UsageError
 from secretsvc.operations.values import by_name, only, values, variables
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def run(args: Namespace) -> int:
     if args.as_files and (args.upper or args.prefix):
         raise UsageError("--upper and --prefix are for variables; files are named like their keys")
     args.recursive = False
-    opened, failed = open_all(args, pass_clear=False)
+    opened, failed = open_all(args, pass_clear=False, warn=False)
     if failed:
         return failed
     found = only([value for one in opened for value in values(one.data, one.name)], args.only)
@@ -55,7 +55,19 @@ def run(args: Namespace) -> int:
     if not args.as_files:
         more = {os.fsencode(name): data for name, data in variables(named).items()}
         child.become(args.command, child.environment(more))
-    from secretsvc.cli.memory import private_folder
+    from secretsvc.cli.private_folder import private_folder
 
-    with child.signals_held() as mask, private_folder({name: value.data for name, value in named.items()}) as folder:
-        return child.run(args.command, child.environment({b"KSECRET_FILES": os.fsencode(folder)}), mask)
+    with child.signals_held() as mask, private_folder(on_disk=False) as folder:
+        for name, value in named.items():
+            _write(os.path.join(folder.path, name), value.data)
+        os.set_inheritable(folder.lock, True)  # so that nobody sweeps the folder away while the command is there
+        return child.run(args.command, child.environment({b"KSECRET_FILES": os.fsencode(folder.path)}), mask)
+
+
+def _write(path: str, data: bytes) -> None:
+    from secretsvc.cli.private_folder import write_private
+
+    try:
+        write_private(path, data)
+    except OSError as error:
+        raise FileError(f"can't be written: {error.strerror}", file=path) from error

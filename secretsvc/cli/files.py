@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import workspace
-from secretsvc.cli.report import progress, report, summary
+from secretsvc.cli.report import progress, report, summary, tell_unbound
 from secretsvc.errors import (
     AlreadySealedError,
     FileError,
@@ -18,13 +18,17 @@ from secretsvc.errors import (
     UsageError,
 )
 from secretsvc.manifest.reader import MAX_BYTES
+from secretsvc.operations.result import Result
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    Operation = Callable[[bytes, str], bytes | str | None]
+    Operation = Callable[[bytes, str], Result | bytes | str | None]
     """File's bytes and name → its new bytes, a line to print, or nothing."""
+
+STANDARD_INPUT = "standard input"
+"""What messages call it."""
 
 SEALED = (b"ksecret", b"# kubesec:v:")
 """What a file holds that has a sealed Secret in it, in either format."""
@@ -37,7 +41,17 @@ def standard_input() -> bytes:
     try:
         return sys.stdin.buffer.read(MAX_BYTES + 1)
     except OSError as error:
-        raise FileError(f"can't be read: {error.strerror}") from error
+        raise FileError(f"can't be read: {error.strerror}", file=STANDARD_INPUT) from error
+
+
+def name_of(path: str) -> str:
+    """What messages call a file that was named on the command line."""
+    return STANDARD_INPUT if path == "-" else path
+
+
+def content(path: str) -> bytes:
+    """A manifest's bytes, of a file or of standard input. Raises FileError, ManifestError for too large a file."""
+    return standard_input() if path == "-" else workspace.read(path).data
 
 
 class Job(NamedTuple):
@@ -48,10 +62,12 @@ class Job(NamedTuple):
     """The word in the summary: `sealed`, `opened`, `verified`."""
     private: bool
     """Whether a new output file is for its owner's eyes only."""
-    markers: tuple[bytes, ...]
+    markers: tuple[bytes, ...] = SEALED
     """A file found in a folder is looked at where its bytes hold one of them."""
-    jobs: Callable[[], int]
+    jobs: Callable[[], int] = lambda: 1
     """How many files to work on at a time, as far as is known by now."""
+    shown: Callable[[Result, str], bytes | str] = lambda result, _: result.data
+    """What to put out of a result, by the file's name: bytes, or a line to print."""
     chosen: Callable[[workspace.Item], bool] = lambda _: True
     """Which of the files that were found to work on."""
     record: Callable[[str, str, KsecretError | None], None] = lambda *_: None
@@ -64,6 +80,8 @@ class _Outcome(NamedTuple):
     done: bool = False
     result: bytes | str | None = None
     error: KsecretError | None = None
+    bound: bool = True
+    """False where a file was opened whose format does not bind it to its identity."""
 
 
 def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
@@ -73,13 +91,16 @@ def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
             return _Outcome()
         snapshot = None if item.path == "-" else workspace.read(item.path)
         data = snapshot.data if snapshot else standard_input()
-        result: bytes | str | None = job.operation(data, item.path)
+        result = job.operation(data, item.path)
+        bound = True
+        if isinstance(result, Result):
+            bound, result = result.bound, job.shown(result, item.path)
         changed = result is not None and result != data
         if snapshot and args.in_place and isinstance(result, bytes):
             if changed:
                 workspace.replace(snapshot, result)
             result = None
-        return _Outcome(changed, result)
+        return _Outcome(changed, result, bound=bound)
     except _NOTHING_TO_DO as error:
         failure: KsecretError | None = error if item.named else None
     except KsecretError as error:
@@ -87,7 +108,7 @@ def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
             raise
         failure = error
     if failure:
-        failure.file = failure.file or ("standard input" if item.path == "-" else item.path)
+        failure.file = failure.file or name_of(item.path)
     return _Outcome(error=failure)
 
 
@@ -97,6 +118,7 @@ class _Tally:
     def __init__(self, done: str, *, debug: bool) -> None:
         self.outputs: list[bytes] = []
         self.worst = 0
+        self.unbound = 0
         self.counts = {done: 0, "unchanged": 0, "failed": 0}
         self._done = done
         self._debug = debug
@@ -106,6 +128,7 @@ class _Tally:
         if outcome.error:
             self.failed(outcome.error)
             return "failed"
+        self.unbound += not outcome.bound
         word = self._done if outcome.done else "unchanged"
         self.counts[word] += 1
         if isinstance(outcome.result, str):
@@ -128,7 +151,9 @@ def each_file(job: Job, args: Namespace) -> int:
     if args.in_place and (args.output or "-" in args.files):
         raise UsageError("-i changes files in place; it goes neither with -o nor with standard input")
     if args.in_place:
-        _end_tidily_on_sigterm()
+        from secretsvc.signals import end_tidily
+
+        end_tidily()
     tally = _Tally(job.done, debug=args.debug)
     found = workspace.discover(args.files, recursive=args.recursive, failed=tally.failed)
     items = [item for item in found if job.chosen(item)]
@@ -139,17 +164,22 @@ def each_file(job: Job, args: Namespace) -> int:
         _put_out(job, args.output, tally)
     if args.recursive or len(items) > 1:
         summary(tally.counts)
+    tell_unbound(tally.unbound)
     return tally.worst
 
 
 def _put_out(job: Job, output: str, tally: _Tally) -> None:
-    data = stream(tally.outputs)
-    if output and output != "-":
-        if not tally.worst:  # a failing command leaves no output file
-            workspace.create(output, data, private=job.private)
-        return
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+    if output in ("", "-") or not tally.worst:  # a failing command leaves no output file
+        put_out(stream(tally.outputs), output, private=job.private)
+
+
+def put_out(data: bytes, output: str, *, private: bool) -> None:
+    """Writes an output file, or prints where that is `-` or empty. Raises FileError, and OSError from printing."""
+    if output in ("", "-"):
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        workspace.create(output, data, private=private)
 
 
 def stream(texts: list[bytes]) -> bytes:
@@ -164,14 +194,3 @@ def stream(texts: list[bytes]) -> bytes:
             pieces.append(b"---\n")
         pieces.append(text)
     return b"".join(pieces)
-
-
-def _end_tidily_on_sigterm() -> None:
-    """So that the temporary file beside a file in work is removed, as Ctrl-C does anyway."""
-    import signal
-
-    def interrupt(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, interrupt)

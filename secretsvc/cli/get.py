@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.files import Job, each_file
 from secretsvc.cli.policies import FilePolicies
-from secretsvc.cli.report import Unbound
 from secretsvc.errors import UsageError
 from secretsvc.operations.patch import get_value
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.operations.result import Result
 
 EXAMPLES = """\
   ksecret get secret.yaml password            its bytes and nothing else, decoded
@@ -38,13 +38,8 @@ def run(args: Namespace) -> int:
     args.in_place = args.recursive = False
     keyring = options.backends(args)
     policies = FilePolicies(keyring)
-    unbound = Unbound()
 
-    def operation(data: bytes, name: str) -> bytes:
-        value, bound = get_value(data, key, policies.keyring(name), args.secret)
-        unbound.seen(bound=bound)
-        return value
+    def operation(data: bytes, name: str) -> Result:
+        return get_value(data, key, policies.keyring(name), args.secret)
 
-    code = each_file(Job(operation, "printed", private=True, markers=SEALED, jobs=lambda: 1), args)
-    unbound.tell()
-    return code
+    return each_file(Job(operation, "printed", private=True), args)

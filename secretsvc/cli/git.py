@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from secretsvc import workspace
 from secretsvc.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -76,10 +77,9 @@ def _textconv(args: Namespace) -> int:
     if len(args.words) != 1:
         raise UsageError("git textconv takes one file")
     try:
-        with open(args.words[0], "rb") as stream:
-            text = _shown(stream.read(), show=args.show)
-    except OSError as error:
-        text = f"# ksecret: can't be read: {error.strerror}\n".encode()
+        text = _shown(workspace.content(args.words[0]), show=args.show)
+    except FileError as error:
+        text = f"# ksecret: {error.message}\n".encode()
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
     return 0
@@ -112,7 +112,6 @@ def _keyring() -> Backends:
 
 def _merge(args: Namespace) -> int:
     """Merges into the file of `%A` (gitattributes(5)): 0, or 1 where something is left to a person."""
-    from secretsvc import workspace
     from secretsvc.cli.report import printable
     from secretsvc.git_run import merge_lines
     from secretsvc.operations.merge import merge_manifests
@@ -120,7 +119,7 @@ def _merge(args: Namespace) -> int:
     if len(args.words) != 4:
         raise UsageError("git merge takes four words: %O %A %B %P", hint="git calls it, after ksecret git setup")
     base, ours, theirs, name = args.words
-    texts = [_content(path) for path in (base, ours, theirs)]
+    texts = [workspace.content(path) for path in (base, ours, theirs)]
     outcome = merge_manifests(texts[0], texts[1], texts[2], name, merge_lines)
     workspace.create(ours, outcome.data, private=False)
     for line in outcome.conflicts:
@@ -131,11 +130,3 @@ def _merge(args: Namespace) -> int:
         shown = f"git show {quote(f':2:{name}')} | ksecret decrypt -"
         print(printable(f"  {shown} opens ours; :3: opens theirs"), file=sys.stderr)
     return 1 if outcome.conflicts else 0
-
-
-def _content(path: str) -> bytes:
-    try:
-        with open(path, "rb") as stream:
-            return stream.read()
-    except OSError as error:
-        raise FileError(f"can't be read: {error.strerror}", file=path) from error

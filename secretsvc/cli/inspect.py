@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.files import Job, each_file
 from secretsvc.cli.report import printable
 from secretsvc.errors import NotSealedError
 from secretsvc.operations.inspect import Description, describe_manifest
@@ -40,7 +40,7 @@ def run(args: Namespace) -> int:
         told = "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
         return f"{told}\n".encode() if args.output else told
 
-    return each_file(Job(operation, "inspected", private=True, markers=SEALED, jobs=lambda: 1), args)
+    return each_file(Job(operation, "inspected", private=True), args)
 
 
 def _as_json(one: Description, name: str) -> str:

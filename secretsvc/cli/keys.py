@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import SEALED, Job, each_file
-from secretsvc.cli.report import Unbound, printable
+from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.report import printable
 from secretsvc.errors import AlreadySealedError, NotSealedError, UsageError
 from secretsvc.operations.inspect import Description, describe_manifest
 from secretsvc.operations.keysets import change_keys, key_changes
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.operations.result import Result
 
 EXAMPLES = """\
   ksecret keys list -r deploy/                         who opens what
@@ -51,28 +52,23 @@ def run(args: Namespace) -> int:
     args.key = [sign + key.removeprefix("+") for key in args.key]
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
-    unbound = Unbound()
 
     def plan(data: bytes, name: str) -> str | None:
         changes = key_changes(data, requests.of(name))
         lines = [f"{name}: {label}: {'+' if added else '-'}{ref}" for label, ref, added in changes]
         return "\n".join(map(printable, lines)) or None
 
-    def operation(data: bytes, name: str) -> bytes:
+    def operation(data: bytes, name: str) -> Result | bytes:
         try:
-            changed = change_keys(data, requests.of(name), requests.keyring(name))
+            return change_keys(data, requests.of(name), requests.keyring(name))
         except AlreadySealedError:  # as it should be
             return data
-        unbound.seen(bound=changed.bound)
-        return changed.data
 
     if args.dry_run:
         args.in_place, args.output = False, ""
-        return each_file(Job(plan, "to change", True, SEALED, lambda: 1), args)
+        return each_file(Job(plan, "to change", private=True), args)
     options.change_in_place(args)
-    code = each_file(Job(operation, "changed", False, SEALED, options.jobs(args, keyring)), args)
-    unbound.tell()
-    return code
+    return each_file(Job(operation, "changed", private=False, jobs=options.jobs(args, keyring)), args)
 
 
 def _list(args: Namespace) -> int:
@@ -85,7 +81,7 @@ def _list(args: Namespace) -> int:
             raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
         return "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
 
-    return each_file(Job(operation, "listed", True, SEALED, lambda: 1), args)
+    return each_file(Job(operation, "listed", private=True), args)
 
 
 def _as_text(one: Description, name: str) -> str:

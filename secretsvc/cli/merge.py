@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secretsvc import workspace
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import Job, each_file, standard_input
-from secretsvc.cli.report import Unbound
-from secretsvc.errors import KsecretError, UsageError
+from secretsvc.cli.files import Job, content, each_file
+from secretsvc.errors import UsageError
 from secretsvc.operations.convert import superimpose
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.operations.result import Result
 
 EXAMPLES = """\
   ksecret merge old.sealed.yaml new.yaml            new.yaml sealed, with old's values for the keys that both have
@@ -39,26 +38,13 @@ def run(args: Namespace) -> int:
     args.recursive = False
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
-    sealed = _source(source)
-    unbound = Unbound()
+    sealed = content(source)
 
-    def operation(data: bytes, name: str) -> bytes:
+    def operation(data: bytes, name: str) -> Result:
         if args.cleartext:
             from secretsvc.operations.prepare import encode_cleartext
 
             data = encode_cleartext(data)
-        merged = superimpose(sealed, data, requests.of(name), requests.keyring(name))
-        unbound.seen(bound=merged.bound)
-        return merged.data
+        return superimpose(sealed, data, requests.of(name), requests.keyring(name))
 
-    code = each_file(Job(operation, "sealed", False, (), lambda: 1), args)
-    unbound.tell()
-    return code
-
-
-def _source(path: str) -> bytes:
-    try:
-        return standard_input() if path == "-" else workspace.read(path).data
-    except KsecretError as error:
-        error.file = path
-        raise
+    return each_file(Job(operation, "sealed", private=False), args)

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import workspace
 from secretsvc.cli import options
-from secretsvc.cli.files import SEALED, standard_input
+from secretsvc.cli.files import SEALED, content, name_of
 from secretsvc.cli.opening import opener
-from secretsvc.cli.report import report
+from secretsvc.cli.report import report, tell_unbound
 from secretsvc.errors import KsecretError, NotSealedError, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from secretsvc.cli.report import Unbound
-    from secretsvc.operations.open import Result
+    from secretsvc.operations.result import Result
 
 
 class Clear(NamedTuple):
@@ -26,17 +25,18 @@ class Clear(NamedTuple):
 
     name: str
     data: bytes
+    bound: bool = True
 
     def __repr__(self) -> str:
         return f"Clear({self.name!r}, masked)"
 
 
-def open_all(args: Namespace, *, pass_clear: bool, unbound: Unbound | None = None) -> tuple[list[Clear], int]:
+def open_all(args: Namespace, *, pass_clear: bool, warn: bool = True) -> tuple[list[Clear], int]:
     """Every file that `args.files` and `args.recursive` mean, opened, and the exit code: 0, or the worst of failures.
 
     With `pass_clear` a manifest in which nothing is sealed is passed on as it is; without, it is passed over in a
     folder and a failure where it was named. Hidden files in folders are passed over. Each failure has been told of.
-    `unbound` counts files in a format that does not bind. Raises UsageError.
+    `warn`: tell of files in a format that does not bind. Raises UsageError.
     """
     if not args.files:
         raise UsageError("no file named", hint="name a sealed manifest, or - for standard input")
@@ -46,7 +46,7 @@ def open_all(args: Namespace, *, pass_clear: bool, unbound: Unbound | None = Non
     found = workspace.discover(args.files, recursive=args.recursive, failed=failures.append)
     items = [item for item in found if item.named or not os.path.basename(item.path).startswith(".")]
     known, open_ = opener(args)
-    work = partial(_open, open_, pass_clear, unbound)
+    work = partial(_open, open_, pass_clear)
     opened: list[Clear] = []
     for outcome in workspace.in_order(items, work, options.jobs(args, known)):
         if isinstance(outcome, Clear):
@@ -55,23 +55,23 @@ def open_all(args: Namespace, *, pass_clear: bool, unbound: Unbound | None = Non
             failures.append(outcome)
     for error in failures:
         report(error, debug=args.debug)
+    if warn:
+        tell_unbound(sum(not one.bound for one in opened))
     return opened, max((error.exit_code for error in failures), default=0)
 
 
 def _open(
-    open_: Callable[[bytes, str], Result], pass_clear: bool, unbound: Unbound | None, item: workspace.Item
+    open_: Callable[[bytes, str], Result], pass_clear: bool, item: workspace.Item
 ) -> Clear | KsecretError | None:
     """What became of one file; None where it is passed over."""
-    name = "standard input" if item.path == "-" else item.path
+    name = name_of(item.path)
     try:
-        data = standard_input() if item.path == "-" else workspace.read(item.path).data
+        data = content(item.path)
         try:
             if not any(marker in data for marker in SEALED):  # then it need not be parsed to be passed on
                 raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
             opened = open_(data, item.path)
-            if unbound:
-                unbound.seen(bound=opened.bound)
-            return Clear(name, opened.data)
+            return Clear(name, opened.data, opened.bound)
         except NotSealedError:
             if pass_clear:
                 return Clear(name, data)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.remote import Service
-    from secretsvc.operations.open import Result
+    from secretsvc.operations.result import Result
 
 
 def opener(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str], Result]]:

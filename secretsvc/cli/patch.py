@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import entries, options, sealing
-from secretsvc.cli.files import SEALED, Job, each_file
-from secretsvc.cli.report import Unbound
+from secretsvc.cli.files import Job, each_file
 from secretsvc.operations.patch import Changes, patch_manifest
 
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.remote import Service
-    from secretsvc.operations.open import Result
+    from secretsvc.operations.result import Result
 
 EXAMPLES = """\
   ksecret patch -i secret.yaml -d file:tls.key=new.key    a value from a file, so that it stands in no shell history
@@ -72,16 +71,11 @@ def change_each(
         options.change_in_place(args)
     args.key = getattr(args, "key", [])
     change = service.patch_manifest if service else _changer(args)
-    unbound = Unbound()
 
-    def operation(data: bytes, name: str) -> bytes:
-        patched = change(data, name, changes, args.secret)
-        unbound.seen(bound=patched.bound)
-        return patched.data
+    def operation(data: bytes, name: str) -> Result:
+        return change(data, name, changes, args.secret)
 
-    code = each_file(Job(operation, done, False, SEALED, lambda: 1), args)
-    unbound.tell()
-    return code
+    return each_file(Job(operation, done, private=False), args)
 
 
 def _changer(args: Namespace) -> Callable[[bytes, str, Changes, str], Result]:

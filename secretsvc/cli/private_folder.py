@@ -9,17 +9,17 @@ import stat
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
-from signal import SIG_BLOCK, SIG_SETMASK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli.report import printable
 from secretsvc.errors import FileError
+from secretsvc.signals import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PREFIX = "ksecret-"
-IN_USE = ".edit"
+IN_USE = ".in-use"
 """How a folder's name ends once it is locked: what ends so and is not locked was left behind by a `kill -9`."""
 
 
@@ -31,18 +31,18 @@ class Folder(NamedTuple):
 
 
 @contextmanager
-def private_folder() -> Iterator[Folder]:
+def private_folder(*, on_disk: bool) -> Iterator[Folder]:
     """A new folder, mode 0700, removed with all that is in it on every way out. Raises FileError.
 
-    Where no memory file system is found it stands on disk, and standard error says so.
+    Where no memory file system is found it stands on disk, and standard error says so; without `on_disk`, nowhere.
     """
     made: list[Folder] = []
     try:
-        with _undisturbed():
-            made.append(_make())
+        with undisturbed():
+            made.append(_make(on_disk=on_disk))
         yield made[0]
     finally:
-        with _undisturbed():
+        with undisturbed():
             for folder in made:
                 _remove(folder)
 
@@ -72,11 +72,15 @@ def write_private(path: str, data: bytes) -> None:
         stream.write(data)
 
 
-def _make() -> Folder:
-    places = _in_memory()
-    for place in places:
+def _make(*, on_disk: bool) -> Folder:
+    for place in _in_memory():
         with suppress(OSError):
             return _made_in(place)
+    if not on_disk:
+        raise FileError(
+            "there is no folder in memory (tmpfs) to put files in, and on a disk they would leave traces",
+            hint="run without --files, or mount a tmpfs and name it in XDG_RUNTIME_DIR",
+        )
     try:
         folder = _made_in(tempfile.gettempdir())
     except OSError as error:
@@ -137,21 +141,10 @@ def _sweep(place: str) -> None:
 
 
 def _remove(folder: Folder) -> None:
-    try:
-        shutil.rmtree(folder.path)
-    except OSError as error:
+    shutil.rmtree(folder.path, ignore_errors=True)  # as much of it as can be
+    if os.path.lexists(folder.path):
         print(
-            printable(f"ksecret: {folder.path}: can't be removed: {error.strerror}; there may be clear text in it"),
+            printable(f"ksecret: {folder.path}: can't be removed; remove it yourself: there may be clear text in it"),
             file=sys.stderr,
         )
     os.close(folder.lock)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Signals wait, so that none of them comes between a folder and the note that it has to be removed."""
-    before = pthread_sigmask(SIG_BLOCK, (SIGHUP, SIGINT, SIGTERM))
-    try:
-        yield
-    finally:
-        pthread_sigmask(SIG_SETMASK, before)

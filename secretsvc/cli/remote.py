@@ -24,7 +24,7 @@ from secretsvc.errors import (
 )
 from secretsvc.manifest.reader import read
 from secretsvc.operations.inspect import describe_manifest
-from secretsvc.operations.open import Result
+from secretsvc.operations.result import Result
 from secretsvc.remote import Remote
 
 if TYPE_CHECKING:

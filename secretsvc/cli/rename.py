@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import SEALED, Job, each_file
-from secretsvc.cli.report import Unbound
+from secretsvc.cli.files import Job, each_file
 from secretsvc.operations.patch import rename_manifest
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.operations.result import Result
 
 EXAMPLES = """\
   ksecret rename secret.yaml --name db2 --namespace test
@@ -38,13 +38,8 @@ def run(args: Namespace) -> int:
     named = {field: text for field, text in (("name", args.name), ("namespace", args.namespace)) if text}
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
-    unbound = Unbound()
 
-    def operation(data: bytes, name: str) -> bytes:
-        renamed = rename_manifest(data, named, requests.of(name), requests.keyring(name), args.secret)
-        unbound.seen(bound=renamed.bound)
-        return renamed.data
+    def operation(data: bytes, name: str) -> Result:
+        return rename_manifest(data, named, requests.of(name), requests.keyring(name), args.secret)
 
-    code = each_file(Job(operation, "renamed", False, SEALED, lambda: 1), args)
-    unbound.tell()
-    return code
+    return each_file(Job(operation, "renamed", private=False), args)

@@ -57,26 +57,15 @@ def progress(results: Iterator[R], total: int) -> Iterator[R]:
             bar.update()
 
 
-class Unbound:
-    """Counts the files whose format does not bind them to their identity, and says so once, at the end."""
-
-    def __init__(self) -> None:
-        self._files: list[bool] = []
-
-    def seen(self, *, bound: bool) -> None:
-        """Counts one file; from any thread."""
-        if not bound:
-            self._files.append(True)
-
-    def tell(self) -> None:
-        """One line on standard error, where there is something to tell."""
-        if self._files:
-            files = "1 file" if len(self._files) == 1 else f"{len(self._files)} files"
-            print(
-                f"ksecret: {files} opened in kubesec's format, which binds no Secret to its name and namespace: "
-                "ksecret convert --to ksecret does",
-                file=sys.stderr,
-            )
+def tell_unbound(count: int) -> None:
+    """One line on how many files were opened whose format does not bind them to their identity, if any were."""
+    if count:
+        files = "1 file" if count == 1 else f"{count} files"
+        print(
+            f"ksecret: {files} opened in kubesec's format, which binds no Secret to its name and namespace: "
+            "ksecret convert --to ksecret does",
+            file=sys.stderr,
+        )
 
 
 def summary(counts: dict[str, int]) -> None:

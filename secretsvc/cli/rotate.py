@@ -7,9 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.files import Job, each_file
 from secretsvc.cli.journal import Journal
-from secretsvc.cli.report import Unbound, printable
+from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import TIME
 from secretsvc.errors import AlreadySealedError, UsageError
 from secretsvc.operations.request import ANY_TIME, FORMATS
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.remote import Service
-    from secretsvc.operations.open import Result
+    from secretsvc.operations.result import Result
     from secretsvc.workspace import Item
 
 EXAMPLES = """\
@@ -64,29 +64,23 @@ def run(args: Namespace) -> int:
         return _dry_run(args, before, shard)
     known, rotate = _rotator(args)
     journal = Journal(args.report, "rewrap" if args.rewrap else "rotate", args.shard)
-    unbound = Unbound()
 
-    def operation(data: bytes, name: str) -> bytes:
+    def operation(data: bytes, name: str) -> Result | bytes:
         try:
-            result = rotate(data, name, min(before, journal.resumed_from or before))
+            return rotate(data, name, min(before, journal.resumed_from or before))
         except AlreadySealedError:  # young enough
             return data
-        unbound.seen(bound=result.bound)
-        return result.data
 
     job = Job(
         operation,
         "rewrapped" if args.rewrap else "rotated",
         private=False,
-        markers=SEALED,
         jobs=options.jobs(args, known),
         chosen=lambda item: shard(item) and not journal.has(item.path),
         record=journal.record,
     )
     with journal:
-        code = each_file(job, args)
-    unbound.tell()
-    return code
+        return each_file(job, args)
 
 
 def _rotator(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str, str], Result]]:
@@ -141,4 +135,4 @@ def _dry_run(args: Namespace, before: str, shard: Callable[[Item], bool]) -> int
         lines = [f"{name}: {label}: data key made {created or 'at an unknown time'}" for label, created in found]
         return "\n".join(map(printable, lines)) or None
 
-    return each_file(Job(operation, "to rotate", True, SEALED, lambda: 1, shard), args)
+    return each_file(Job(operation, "to rotate", private=True, chosen=shard), args)

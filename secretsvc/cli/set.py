@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from secretsvc import workspace
 from secretsvc.cli import options, sealing
-from secretsvc.cli.entries import content
 from secretsvc.cli.files import standard_input
 from secretsvc.cli.patch import change_each
 from secretsvc.errors import UsageError
@@ -74,7 +74,7 @@ def run(args: Namespace) -> int:
 def _value(text: str) -> bytes:
     if text == "-":
         return standard_input()
-    return content(text[1:]) if text.startswith("@") else os.fsencode(text)
+    return workspace.content(text[1:]) if text.startswith("@") else os.fsencode(text)
 
 
 def _random(text: str) -> bytes:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc import workspace
-from secretsvc.cli.files import standard_input
+from secretsvc.cli.files import content
 from secretsvc.errors import InputError
 from secretsvc.generators import snippet
 from secretsvc.manifest.reader import read
@@ -34,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Prints the fragment of every Secret in the file; needs no key. The exit code."""
-    data = standard_input() if args.file == "-" else workspace.read(args.file).data
+    data = content(args.file)
     name = "standard input" if args.file == "-" else args.file
     forms = [form for option, form in FORMS.items() if getattr(args, option)]
     try:

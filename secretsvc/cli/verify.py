@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.files import Job, each_file
 from secretsvc.cli.policies import FilePolicies
-from secretsvc.cli.report import Unbound, printable
+from secretsvc.cli.report import printable
 from secretsvc.errors import AlteredError
 from secretsvc.operations.open import open_manifest
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.operations.result import Result
 
 EXAMPLES = """\
   ksecret verify secret.yaml          exit 0: it opens and nothing was altered; 1: altered or moved
@@ -32,20 +33,16 @@ def run(args: Namespace) -> int:
     """Opens and checks; the exit code: 1 where a file was altered, others where it could not be checked."""
     keyring = options.backends(args)
     args.in_place, args.output = False, ""
-
     policies = FilePolicies(keyring)
-    unbound = Unbound()
 
-    def operation(data: bytes, name: str) -> str:
+    def operation(data: bytes, name: str) -> Result:
         try:
-            opened = open_manifest(data, policies.keyring(name))
+            return open_manifest(data, policies.keyring(name))
         except AlteredError as error:
             error.exit_code = 1
             raise
-        unbound.seen(bound=opened.bound)
+
+    def shown(opened: Result, name: str) -> str:
         return printable(f"{name}: {opened.secrets} sealed, all sound")
 
-    job = Job(operation, "verified", private=True, markers=SEALED, jobs=options.jobs(args, keyring))
-    code = each_file(job, args)
-    unbound.tell()
-    return code
+    return each_file(Job(operation, "verified", private=True, jobs=options.jobs(args, keyring), shown=shown), args)

@@ -9,13 +9,14 @@ from secretsvc.formats.values import value_of
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
-from secretsvc.operations.open import Opened, Result, open_parents, open_secrets, restored
+from secretsvc.operations.open import Opened, open_parents, open_secrets, restored
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.open import AnyOpened, Place
     from secretsvc.operations.request import Request
+    from secretsvc.operations.result import Result
 
 
 def convert_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.keys import Keyring
-    from secretsvc.operations.open import AnyOpened, Result
+    from secretsvc.operations.open import AnyOpened
     from secretsvc.operations.request import Request
+    from secretsvc.operations.result import Result
 
 
 class Draft(NamedTuple):

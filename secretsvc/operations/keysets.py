@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.keys import Keyring
-    from secretsvc.operations.open import Result
     from secretsvc.operations.request import Request
+    from secretsvc.operations.result import Result
 
 
 def key_changes(data: bytes, request: Request) -> list[tuple[str, str, bool]]:

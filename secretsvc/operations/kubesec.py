@@ -19,8 +19,9 @@ from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
-from secretsvc.operations.open import Result, parent_of
+from secretsvc.operations.open import parent_of
 from secretsvc.operations.request import Unproven
+from secretsvc.operations.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

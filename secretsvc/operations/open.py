@@ -11,6 +11,7 @@ from secretsvc.formats.values import value_of, written
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
+from secretsvc.operations.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -51,18 +52,6 @@ class Opened(NamedTuple):
 
     def __repr__(self) -> str:
         return "Opened(masked)"
-
-
-class Result(NamedTuple):
-    """`data`: the manifest's bytes; `secrets`: how many of its Secrets the operation was about."""
-
-    data: bytes
-    secrets: int
-    bound: bool = True
-    """Whether what was opened is bound to its name and namespace; files in kubesec's format are not."""
-
-    def __repr__(self) -> str:
-        return f"Result({self.secrets} Secrets, masked)"
 
 
 def open_manifest(data: bytes, keyring: Keyring) -> Result:

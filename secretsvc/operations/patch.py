@@ -12,7 +12,8 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
-from secretsvc.operations.open import Opened, Result, open_secret, open_secrets, restored
+from secretsvc.operations.open import Opened, open_secret, open_secrets, restored
+from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
@@ -87,8 +88,8 @@ def rename_manifest(
     return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
 
 
-def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> tuple[bytes, bool]:
-    """One value's bytes, decoded, and whether its Secret is bound to its name.
+def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Result:
+    """One value's bytes, decoded.
 
     `stringData` wins over `data`, as in Kubernetes. Raises InputError, and as `open_manifest`.
     """
@@ -104,7 +105,7 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> tuple
         value = decode_base64(entry.value) if entry.field == "data" else entry.value.encode()
     except ValueError:  # kubesec seals under data what is no base64
         raise ManifestError(f"{entry.path} is not base64", line=entry.scalar.line) from None
-    return value, not manifest.is_kubesec
+    return Result(value, 1, bound=not manifest.is_kubesec)
 
 
 def pick(manifest: Manifest, which: str = "") -> int:

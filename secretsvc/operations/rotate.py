@@ -11,7 +11,8 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply, replace_member
 from secretsvc.operations.convert import convert_manifest
 from secretsvc.operations.inspect import describe_manifest
-from secretsvc.operations.open import Result, open_secrets
+from secretsvc.operations.open import open_secrets
+from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:

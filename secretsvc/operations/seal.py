@@ -13,7 +13,8 @@ from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import Edit, append_member, apply, replace_member
-from secretsvc.operations.open import Opened, Place, Result, open_secret, opened_with, parent_of, restore
+from secretsvc.operations.open import Opened, Place, open_secret, opened_with, parent_of, restore
+from secretsvc.operations.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -217,7 +217,8 @@ def test_where_the_user_has_no_folder_in_memory_the_systems_is_taken(me: Person,
 def test_no_folder_in_memory_no_files(me: Person) -> None:
     me.write_sealed("a.yaml")
     code = (
-        "import os, sys; from secretsvc.cli import main, memory; memory._file_system = lambda path: 'ext4'; "
+        "import sys; from secretsvc.cli import main, private_folder\n"
+        "private_folder._file_system = lambda device: 'ext4'\n"
         "sys.exit(main.main(sys.argv[1:]))"
     )
     words = ["-c", code, "exec", "--files", "a.yaml", "--", "touch", "ran"]
@@ -259,6 +260,22 @@ def test_a_signal_that_ends_the_command_takes_the_files_away(me: Person, memory:
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 128 + number
+
+
+def test_what_kill_9_left_is_removed_by_the_next_run_unless_it_is_in_use(me: Person, memory: Path) -> None:
+    me.write_sealed("a.yaml")
+    process = started(me, "--files", "a.yaml", "--", "sh", "-c", "echo ready; exec sleep 60")
+    process.kill()
+    process.wait()
+    (left,) = memory.iterdir()
+    try:
+        me.ok("exec", "--files", "a.yaml", "--", "true")
+        assert [path.name for path in left.glob("password")] == ["password"]  # the command still runs
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()  # until the command, which has standard output too, has gone
+    me.ok("exec", "--files", "a.yaml", "--", "true")
+    assert not left.exists()
 
 
 def test_ctrl_c_on_a_terminal_reaches_the_command_once(me: Person, memory: Path) -> None:

@@ -67,6 +67,12 @@ def made(moto: Moto, region: str = "eu-west-1", **options: object) -> KeyRef:
     return KeyRef("aws", moto.client(region).create_key(**options)["KeyMetadata"]["Arn"])
 
 
+def there_and_back(ref: KeyRef) -> None:
+    """A DEK wrapped and unwrapped."""
+    backend = kms()
+    assert backend.unwrap(ref, backend.wrap(ref, DEK, CONTEXT), CONTEXT) == DEK
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -13,7 +13,7 @@ import pytest
 
 from secretsvc.errors import BackendError
 from tests.emulators.aws import KEY, StubKms
-from tests.integration.aws_support import ROOT, environ, kms
+from tests.integration.aws_support import ROOT, environ, kms, there_and_back
 
 __all__ = ["environ"]  # a fixture, for pytest to find here
 
@@ -60,9 +60,9 @@ class TestEmulators:
             ref = kms().parse(said["KSECRET_KEYS"].removeprefix("aws:"))
             if "--state" in arguments:
                 with pytest.raises(BackendError, match="key is disabled"):
-                    kms().check(ref)
+                    there_and_back(ref)
             else:
-                kms().check(ref)
+                there_and_back(ref)
         finally:
             process.kill()
             process.communicate()

@@ -15,7 +15,19 @@ from secretsvc.backends import aws_kms_client
 from secretsvc.errors import AlteredError, BackendError, KeyRefError
 from secretsvc.keyref import KeyRef
 from tests.emulators.aws import KEY
-from tests.integration.aws_support import CONTEXT, DEK, REF, environ, kms, made, moto, python, real, stub
+from tests.integration.aws_support import (
+    CONTEXT,
+    DEK,
+    REF,
+    environ,
+    kms,
+    made,
+    moto,
+    python,
+    real,
+    stub,
+    there_and_back,
+)
 
 if TYPE_CHECKING:
     from tests.emulators.aws import Moto, StubKms
@@ -154,13 +166,10 @@ class TestMoto:
         with pytest.raises(BackendError, match="something that is not AWS KMS"):
             backend.rewrap(ref, wrapped, CONTEXT)
 
-    def test_check(self, real: Moto) -> None:
-        kms().check(made(real))
-
     def test_the_endpoint_of_all_services(self, moto: Moto, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", moto.url)
         monkeypatch.setenv("AWS_REGION", "ap-southeast-2")  # the ARN's counts
-        kms().check(made(moto))
+        there_and_back(made(moto))
 
 
 class TestStub:
@@ -223,7 +232,8 @@ class TestProcess:
         code = (
             "import os, sys; sys.modules['boto3'] = None; from secretsvc.backends import aws_kms, base\n"
             "from secretsvc.keyref import KeyRef\n"
-            f"aws_kms.backend(base.Settings(os.environ, print)).check(KeyRef('aws', {KEY!r}))"
+            "backend = aws_kms.backend(base.Settings(os.environ, print))\n"
+            f"backend.wrap(KeyRef('aws', {KEY!r}), bytes(32), {{}})"
         )
         done = python(code)
         assert (done.returncode, done.stderr) == (0, "")
@@ -240,7 +250,7 @@ class TestProcess:
 
     def test_a_botocore_with_another_version_of_the_api(self, stub: StubKms, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(aws_kms_client, "_API_VERSION", "1999-12-31")
-        kms().check(REF)
+        there_and_back(REF)
 
     def test_a_log_at_debug_holds_no_dek(self, stub: StubKms, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)

@@ -28,6 +28,7 @@ from tests.integration.aws_support import (
     python,
     real,
     stub,
+    there_and_back,
 )
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class TestCredentials:
 
     def test_web_identity(self, real: Moto, monkeypatch: pytest.MonkeyPatch, environ: Path) -> None:
         self.workload(monkeypatch, environ, real.url)
-        kms().check(made(real))
+        there_and_back(made(real))
 
     def test_a_role_that_is_refused(self, stub: StubKms, monkeypatch: pytest.MonkeyPatch, environ: Path) -> None:
         self.workload(monkeypatch, environ, stub.url)

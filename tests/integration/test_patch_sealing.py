@@ -10,6 +10,7 @@ from secretsvc.errors import AlteredError, InputError, KeyRefError, KsecretError
 from secretsvc.formats.kubesec_crypto import Dek
 from secretsvc.manifest.reader import read
 from secretsvc.operations.patch import Changes, get_value
+from secretsvc.operations.result import Result
 from tests.integration.test_patch import (
     BARE,
     FORMATS,
@@ -159,7 +160,7 @@ def test_a_value_of_kubesecs_that_is_no_base64_can_be_replaced() -> None:
     assert texts(open_(odd))["data", "a"] == "not base64"
     opens_to(patch(odd.encode(), data={"a": b"new"}), PLAIN.replace("YWE=", "bmV3"))
     assert texts(open_(patch(odd.encode(), data={"c": b"new"})))["data", "a"] == "not base64"
-    assert get_value(odd.encode(), "c", ALL) == (b"cc", False)
+    assert get_value(odd.encode(), "c", ALL) == Result(b"cc", 1, bound=False)
     with pytest.raises(ManifestError, match=r'data\["a"\] is not base64'):
         get_value(odd.encode(), "a", ALL)
 

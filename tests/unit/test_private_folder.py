@@ -22,7 +22,7 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_without_memory_it_stands_on_disk_and_says_so(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with private_folder() as folder:
+    with private_folder(on_disk=True) as folder:
         assert Path(folder.path).parent == disk
         assert stat.S_IMODE(os.stat(folder.path).st_mode) == 0o700
         (Path(folder.path) / "a").mkdir()
@@ -32,15 +32,28 @@ def test_without_memory_it_stands_on_disk_and_says_so(disk: Path, capsys: pytest
     assert list(disk.iterdir()) == []
 
 
+def test_where_a_disk_is_not_allowed_nothing_is_made(disk: Path) -> None:
+    with pytest.raises(FileError, match=r"there is no folder in memory \(tmpfs\)"), private_folder(on_disk=False):
+        pass
+    assert list(disk.iterdir()) == []
+
+
+def test_one_that_can_not_be_removed_is_told_of(disk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with private_folder(on_disk=True) as folder:
+        os.rename(folder.path, disk / "away")
+        Path(folder.path).symlink_to(disk / "away")  # which rmtree does not follow
+    assert f"ksecret: {folder.path}: can't be removed; remove it yourself" in capsys.readouterr().err
+
+
 def test_it_is_removed_whatever_ends_its_use(disk: Path) -> None:
-    with pytest.raises(KeyboardInterrupt, match="now"), private_folder():
+    with pytest.raises(KeyboardInterrupt, match="now"), private_folder(on_disk=True):
         raise KeyboardInterrupt("now")
     assert list(disk.iterdir()) == []
 
 
 def test_no_place_at_all(disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(disk / "absent"))
-    with pytest.raises(FileError, match="no folder for the clear text can be made"), private_folder():
+    with pytest.raises(FileError, match="no folder for the clear text can be made"), private_folder(on_disk=True):
         pass
     with pytest.raises(FileError, match="what you typed could not be kept"):
         keep("a.yaml", b"text")
@@ -53,7 +66,7 @@ def test_only_ones_own_folders_that_nobody_uses_are_swept(disk: Path) -> None:
     other = disk / "other"
     other.mkdir()
     (disk / f"{PREFIX}link{IN_USE}").symlink_to(other)
-    with private_folder() as first, private_folder() as second:
+    with private_folder(on_disk=True) as first, private_folder(on_disk=True) as second:
         assert os.path.isdir(first.path)
         assert os.path.isdir(second.path)
         assert not stale.exists()
@@ -67,7 +80,7 @@ def test_a_disk_is_not_taken_for_memory(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make folders of others")
 def test_a_folder_in_which_somebody_else_may_replace_ours_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    with private_folder() as folder:
+    with private_folder(on_disk=True) as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder.path)
         assert folder.path in module._in_memory()
         os.chown(folder.path, 12345, 12345)
