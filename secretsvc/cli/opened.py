@@ -60,9 +60,7 @@ def open_all(args: Namespace, *, pass_clear: bool, warn: bool = True) -> tuple[l
     return opened, max((error.exit_code for error in failures), default=0)
 
 
-def _open(
-    open_: Callable[[bytes, str], Result], pass_clear: bool, item: workspace.Item
-) -> Clear | KsecretError | None:
+def _open(open_: Callable[[bytes, str], Result], pass_clear: bool, item: workspace.Item) -> Clear | KsecretError | None:
     """What became of one file; None where it is passed over."""
     name = name_of(item.path)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc.cli.files import content
+from secretsvc.cli.files import content, name_of
 from secretsvc.errors import InputError
 from secretsvc.generators import snippet
 from secretsvc.manifest.reader import read
@@ -34,7 +34,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Prints the fragment of every Secret in the file; needs no key. The exit code."""
     data = content(args.file)
-    name = "standard input" if args.file == "-" else args.file
+    name = name_of(args.file)
     forms = [form for option, form in FORMS.items() if getattr(args, option)]
     try:
         secrets = read(data).secrets
