@@ -1,0 +1,232 @@
+"""The text of a `.ksecret.yaml` → its rules; every mistake in it is an error with its line (docs/policy.md)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import InputError, KeyRefError
+from secretsvc.keyref import split
+from secretsvc.manifest import nodes
+from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
+from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.yaml_reader import read_documents
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pathspec import GitIgnoreSpec
+
+MAX_BYTES = 1024 * 1024
+"""The largest policy file that is read, in bytes."""
+
+SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
+"""The units of an age, in seconds."""
+
+_SHAPES = {
+    "age": (r"(?i:age1[0-9a-z]+)|ssh-\S+ \S.*", "an age key is written age:age1… or age:ssh-ed25519 AAAA…"),
+    "pgp": (
+        r"\s*(0[xX])?((?:[0-9A-Fa-f]\s*){40}|(?:[0-9A-Fa-f]\s*){64})",
+        "a PGP key is named by its full fingerprint, 40 hex digits",
+    ),
+    "aws": (r"(?i:arn:[a-z-]+:kms:).+", "an AWS key is named by its ARN or its alias's ARN"),
+    "gcp": (r"projects/.+/cryptoKeys/[^/]+", "a Cloud KMS key is named projects/…/cryptoKeys/…"),
+}
+"""What the ids of the kinds that we know look like; backends look closer. Others belong to installed plug-ins."""
+
+
+class Rule(NamedTuple):
+    """Which Secrets, and the KeyRefs that they are to be sealed to, as written."""
+
+    line: int
+    path: GitIgnoreSpec | None
+    """A gitignore-style pattern for paths relative to the policy's folder; None fits all."""
+    namespace: str
+    """As `name`, a pattern with `*`, `?` and `[…]`; empty fits all."""
+    name: str
+    keys: tuple[str, ...]
+
+    def fits(self, path: str, namespace: str, name: str) -> bool:
+        """Whether it is the rule for that Secret, in the file of that relative path."""
+        from fnmatch import fnmatchcase  # only where there is a policy
+
+        return (
+            fnmatchcase(namespace, self.namespace or "*")
+            and fnmatchcase(name, self.name or "*")
+            and (not self.path or bool(self.path.check_file(path).include))
+        )
+
+
+class Content(NamedTuple):
+    """What a policy file says."""
+
+    rules: tuple[Rule, ...]
+    max_age: int | None
+    """The oldest that a DEK may get, in seconds."""
+    require_signature: bool
+
+
+def seconds(text: str) -> int:
+    """`12h`, `90d` or `6w` in seconds. Raises ValueError."""
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([hdw])", text)
+    if not found:
+        raise ValueError("not an age")
+    return int(found[1]) * SECONDS[found[2]]
+
+
+def canonical(key: str) -> str:
+    """A KeyRef that `read` took, in the spelling that envelopes have, told without its backend."""
+    scheme, _, rest = key.strip().partition(":")
+    rest = rest.strip()
+    if scheme == "age":
+        rest = " ".join(rest.split()[:2]) if rest.startswith("ssh-") else rest.lower()
+    elif scheme == "pgp":
+        rest = "".join(rest.split()).upper().removeprefix("0X")
+    elif scheme == "aws":
+        head, alias, name = rest.partition(":alias/")
+        rest = f"{head.lower()}{alias}{name}"
+    return f"{scheme}:{rest}"
+
+
+def read(data: bytes, source: str) -> Content:
+    """The policy in the bytes of the file `source`. Raises InputError with file and line."""
+    try:
+        return _content(_root(data))
+    except InputError as error:
+        error.file = source
+        raise
+
+
+def _root(data: bytes) -> Mapping:
+    if len(data) > MAX_BYTES:
+        raise InputError(f"larger than {MAX_BYTES // 1024} KiB: that is no policy")
+    try:
+        documents = read_documents(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError("not UTF-8 text", hint="convert the file to UTF-8", line=line) from None
+    if len(documents) != 1:
+        line = documents[1].line if documents else 1
+        raise InputError("a policy is one YAML document", hint="start with `version: 1`", line=line)
+    return _mapping(documents[0], "a policy")
+
+
+def _content(root: Mapping) -> Content:
+    rules: tuple[Rule, ...] = ()
+    max_age, signature, version = None, False, ""
+    for name, node in _members(root, "a policy", ("version", "rules", "rotation", "requireSignature")):
+        if name == "version":
+            version = _version(node)
+        elif name == "rules":
+            rules = tuple(_rule(_mapping(item, "a rule")) for item in _items(node, name))
+        elif name == "rotation":
+            max_age = _max_age(_mapping(node, name))
+        else:
+            signature = _flag(node, name)
+    if not version:
+        raise InputError("the policy states no version", hint="start with `version: 1`", line=root.line)
+    return Content(rules, max_age, signature)
+
+
+def _version(node: Node) -> str:
+    if isinstance(node, Scalar) and node.value == "1" and not node.style:
+        return node.value
+    raise InputError("version is not 1, the only one that this ksecret knows", hint="upgrade ksecret", line=node.line)
+
+
+def _rule(mapping: Mapping) -> Rule:
+    path: GitIgnoreSpec | None = None
+    texts = {"namespace": "", "name": ""}
+    keys: tuple[str, ...] = ()
+    for name, node in _members(mapping, "a rule", ("path", *texts, "keys")):
+        if name == "keys":
+            keys = tuple(_key(item) for item in _items(node, name))
+        elif name == "path":
+            path = _pattern(node)
+        else:
+            texts[name] = _text(node, name)
+    if not keys:
+        raise InputError("a rule without keys", hint="list the keys under `keys:`", line=mapping.line)
+    return Rule(mapping.line, path, texts["namespace"], texts["name"], keys)
+
+
+def _pattern(node: Node) -> GitIgnoreSpec:
+    from pathspec import GitIgnoreSpec  # only where a rule has a path
+
+    try:
+        spec = GitIgnoreSpec.from_lines([_text(node, "path")])
+    except ValueError:
+        spec = GitIgnoreSpec([])
+    if [pattern.include for pattern in spec.patterns] != [True]:
+        hint = "a pattern such as prod/** or *.yaml; rules are tried in turn, so exceptions go first"
+        raise InputError("path is not one gitignore-style pattern that includes", hint=hint, line=node.line)
+    return spec
+
+
+def _key(node: Node) -> str:
+    text = _text(node, "a key")
+    try:
+        ref = split(text)
+    except KeyRefError as error:
+        raise InputError(error.message, hint=error.hint, line=node.line) from None
+    if ref.scheme == "age" and ref.id.upper().startswith("AGE-SECRET-KEY-"):
+        hint = "put the public key, age1…, here, and count that identity as leaked"
+        raise InputError("that is a private age identity, not a recipient", hint=hint, line=node.line)
+    shape, hint = _SHAPES.get(ref.scheme, (".+", ""))
+    if not re.fullmatch(shape, ref.id):
+        raise InputError(f"that is not the name of a key of the kind {ref.scheme}:", hint=hint, line=node.line)
+    return text
+
+
+def _max_age(mapping: Mapping) -> int | None:
+    for name, node in _members(mapping, "rotation", ("maxAge",)):
+        try:
+            return seconds(_text(node, name))
+        except ValueError:
+            raise InputError("maxAge is not an age", hint="write it as 90d, 12h or 6w", line=node.line) from None
+    return None
+
+
+def _flag(node: Node, what: str) -> bool:
+    if isinstance(node, Scalar) and not node.style and node.value in ("true", "false"):
+        return node.value == "true"
+    raise InputError(f"{what} is neither true nor false", line=node.line)
+
+
+def _text(node: Node, what: str) -> str:
+    if isinstance(node, Scalar) and node.value and (node.style or is_string(node.value)):
+        return node.value
+    raise InputError(f"{what} is not a text", hint="quote it", line=node.line)
+
+
+def _items(node: Node, what: str) -> list[Node]:
+    if not isinstance(node, Sequence):
+        raise InputError(f"{what} is not a list", hint="write each on a line of its own after `- `", line=node.line)
+    return [_at(item) for item in node.items]
+
+
+def _mapping(node: Node, what: str) -> Mapping:
+    if isinstance(node, Mapping):
+        return node
+    raise InputError(f"{what} is not a mapping", hint="write it as KEY: VALUE lines", line=node.line)
+
+
+def _members(mapping: Mapping, what: str, names: tuple[str, ...]) -> Iterator[tuple[str, Node]]:
+    """The members, each with a known name and there once. The text of another name is not repeated: it may be a key."""
+    seen = set()
+    for key, value in mapping.members:
+        name = key.value if isinstance(key, Scalar) else ""
+        if name not in names:
+            raise InputError(f"{what} has an unknown key here", hint=f"known: {', '.join(names)}", line=key.line)
+        if name in seen:
+            raise InputError(f"{name} is there twice", hint="keep one of the two", line=key.line)
+        seen.add(name)
+        yield name, _at(value)
+
+
+def _at(node: Node) -> Node:
+    """The node that an alias stands for: keys may be listed once, and repeated by `*name`."""
+    target = nodes.resolved(node)
+    if target is None or (not isinstance(target, nodes.Alias) and target.tag):
+        raise InputError("a tag, or an alias inside what it stands for", hint="write the value out", line=node.line)
+    return target
