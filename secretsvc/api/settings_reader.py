@@ -28,17 +28,20 @@ class Mistakes(ExceptionGroup[InputError]):
     """Everything that is wrong with a configuration."""
 
 
-def load(path: str, environ: MappingOf[str, str]) -> Config:
-    """The configuration in a file, with scalars out of the environment. Raises FileError and Mistakes."""
+def load(path: str, environ: MappingOf[str, str], listen: MappingOf[str, Any] | None = None) -> Config:
+    """The configuration in a file; scalars out of the environment, and what options say of `listen`, go before.
+
+    Raises FileError and Mistakes.
+    """
     try:
         with open(path, "rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
-    return read(data, path, environ)
+    return read(data, path, environ, listen or {})
 
 
-def read(data: bytes, source: str, environ: MappingOf[str, str]) -> Config:
+def read(data: bytes, source: str, environ: MappingOf[str, str], listen: MappingOf[str, Any]) -> Config:
     """The configuration in the bytes of the file `source`. Raises Mistakes; no message repeats what stands there."""
     try:
         root = _root(data)
@@ -47,7 +50,7 @@ def read(data: bytes, source: str, environ: MappingOf[str, str]) -> Config:
         error.file = source
         raise Mistakes("configuration", [error]) from None
     overriding = _overrides(environ)
-    for section, name, value in overriding:
+    for section, name, value in [*overriding, *(("listen", name, value) for name, value in listen.items())]:
         held = tree.setdefault(section, {})
         if isinstance(held, dict):
             held[name] = value

@@ -33,6 +33,8 @@ COMMANDS = {
     "inspect": Command("secretsvc.cli.inspect", "tell what can be told without a key", ("introspect", "i")),
     "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
     "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
+    "serve": Command("secretsvc.cli.serve", "the REST service"),
+    "audit": Command("secretsvc.cli.audit", "verify the service's audit log"),
     "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
 }
 

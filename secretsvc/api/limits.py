@@ -1,0 +1,68 @@
+"""Bounds on callers and bodies."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from math import ceil
+from typing import TYPE_CHECKING
+
+from secretsvc.api.problems import MEDIA, RATE, SLOW_BODY, TOO_LARGE, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from starlette.requests import Request
+
+MOST_CALLERS = 10_000
+"""Callers whose buckets are remembered; the one that was seen longest ago is forgotten first."""
+
+
+class Rates:
+    """A token bucket for each caller, in this process."""
+
+    def __init__(self, per_second: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate = per_second
+        self._burst = float(burst)
+        self._clock = clock
+        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
+
+    def take(self, caller: Hashable) -> None:
+        """Counts a request. Raises Refusal (429, with Retry-After) where the caller has none left."""
+        now = self._clock()
+        left, then = self._buckets.pop(caller, (self._burst, now))
+        left = min(self._burst, left + (now - then) * self._rate)
+        allowed = left >= 1
+        self._buckets[caller] = (left - 1 if allowed else left, now)
+        if len(self._buckets) > MOST_CALLERS:
+            self._buckets.popitem(last=False)
+        if not allowed:
+            seconds = str(max(1, ceil((1 - left) / self._rate)))
+            raise Refusal(RATE, f"at most {self._rate:g} a second", headers={"retry-after": seconds})
+
+
+async def body_of(request: Request, most: int, seconds: float) -> bytes:
+    """The whole body. Raises Refusal: 413, 415 (compressed) and 408 (not there in time)."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Refusal(MEDIA, "a compressed body is not taken")
+    stated = request.headers.get("content-length", "0")
+    if stated.isdecimal() and len(stated) < 20 and int(stated) > most:
+        raise _too_large(most)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > most:
+                    raise _too_large(most)
+                chunks.append(chunk)
+    except TimeoutError:
+        raise Refusal(SLOW_BODY, f"it takes longer than {seconds:g} seconds", headers={"connection": "close"}) from None
+    return b"".join(chunks)
+
+
+def _too_large(most: int) -> Refusal:
+    # The rest of the body is not read, so the connection can't go on.
+    return Refusal(TOO_LARGE, f"the body is larger than {most} bytes", headers={"connection": "close"})
