@@ -44,8 +44,7 @@ class FileSink:
             torn = end != self._end and self._catch_up(end)
             previous = self._previous
             lines = b""
-            opening = [{**self._start, **({"torn": True} if torn else {})}] if self._start or torn else []
-            for event in (*opening, *events):
+            for event in (*self._opening(torn), *events):
                 line = render(event, previous)
                 previous = digest(line)
                 lines += line + b"\n"
@@ -55,6 +54,12 @@ class FileSink:
             return lines
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _opening(self, torn: bool) -> list[Mapping[str, object]]:
+        """What goes before the first line of this process, and after a line that a crash left torn."""
+        if torn:
+            return [{**(self._start or {"event": "start"}), "torn": True}]
+        return [self._start] if self._start else []
 
     def _open(self) -> None:
         """The file that the path names now, locked."""

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from secretsvc.api.auth import Caller
     from secretsvc.api.settings import Callers, Rule
@@ -44,15 +44,19 @@ class Policy:
 
     def may(self, caller: Caller, operation: str) -> bool:
         """Whether there is anything that the caller may do so."""
-        return next(self._of(caller, operation), None) is not None
+        return any(True for _ in self._of(caller, operation))
 
     def sealing_keys(self, caller: Caller) -> list[str]:
         """Patterns of the KeyRefs that the caller may seal to, somewhere."""
-        return [key for operation in ("encrypt", "generate") for rule in self._of(caller, operation) for key in rule.keys]
+        return [
+            key for operation in ("encrypt", "generate") for rule in self._of(caller, operation) for key in rule.keys
+        ]
 
-    def _of(self, caller: Caller, operation: str) -> Iterable[Rule]:
+    def _of(self, caller: Caller, operation: str) -> Iterator[Rule]:
         return (
-            rule for rule in self._rules if operation in rule.operations and any(_is(caller, one) for one in rule.callers)
+            rule
+            for rule in self._rules
+            if operation in rule.operations and any(_is(caller, one) for one in rule.callers)
         )
 
 
@@ -100,5 +104,3 @@ def _texts(claim: object) -> list[str]:
     if isinstance(claim, str | int):
         return [str(claim)]
     return [text for item in claim for text in _texts(item)] if isinstance(claim, list) else []
-
-

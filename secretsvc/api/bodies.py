@@ -36,7 +36,9 @@ Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
 class Masked(BaseModel):
     """A body with values in it: its text form shows none, and names are camelCase and all known."""
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, hide_input_in_errors=True
+    )
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         return []
@@ -46,10 +48,10 @@ class SetBody(Masked):
     """New values for a sealed manifest."""
 
     manifest: str
-    values: dict[str, str | None] = Field({}, description="Entry to its new text; null takes the entry away")
-    base64_values: dict[str, Base64] = Field({}, description="Entry to its new bytes, in base64")
-    string_data: bool = Field(False, description="Put new entries under stringData")
-    secret: str = Field("", description="NAME or NAMESPACE/NAME, where the manifest has several Secrets")
+    values: dict[str, str | None] = Field(default={}, description="Entry to its new text; null takes the entry away")
+    base64_values: dict[str, Base64] = Field(default={}, description="Entry to its new bytes, in base64")
+    string_data: bool = Field(default=False, description="Put new entries under stringData")
+    secret: str = Field(default="", description="NAME or NAMESPACE/NAME, where the manifest has several Secrets")
 
 
 class GenerateBody(Masked):
@@ -61,16 +63,18 @@ class GenerateBody(Masked):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     immutable: bool = False
-    data: dict[str, Base64] = Field({}, description="generic: entry to bytes, in base64")
-    string_data: dict[str, str] = Field({}, description="generic: entry to text")
-    random: dict[str, Annotated[int, Field(ge=16, le=65536)]] = Field({}, description="generic: entry to length")
-    cert: str = Field("", description="tls: PEM")
-    key: str = Field("", description="tls: PEM")
-    server: str = Field("https://index.docker.io/v1/", description="docker-registry")
-    username: str = Field("", description="docker-registry, basic-auth")
-    password: str = Field("", description="docker-registry, basic-auth")
-    email: str = Field("", description="docker-registry")
-    private_key: str = Field("", description="ssh-auth: PEM or OpenSSH's form")
+    data: dict[str, Base64] = Field(default={}, description="generic: entry to bytes, in base64")
+    string_data: dict[str, str] = Field(default={}, description="generic: entry to text")
+    random: dict[str, Annotated[int, Field(ge=16, le=65536)]] = Field(
+        default={}, description="generic: entry to length"
+    )
+    cert: str = Field(default="", description="tls: PEM")
+    key: str = Field(default="", description="tls: PEM")
+    server: str = Field(default="https://index.docker.io/v1/", description="docker-registry")
+    username: str = Field(default="", description="docker-registry, basic-auth")
+    password: str = Field(default="", description="docker-registry, basic-auth")
+    email: str = Field(default="", description="docker-registry")
+    private_key: str = Field(default="", description="ssh-auth: PEM or OpenSSH's form")
 
 
 class BatchLine(Masked):
@@ -78,7 +82,7 @@ class BatchLine(Masked):
 
     op: Literal["encrypt", "decrypt", "rotate", "set", "inspect", "verify"]
     manifest: str
-    id: str = Field("", max_length=200, description="Comes back with the result")
+    id: str = Field(default="", max_length=200, description="Comes back with the result")
     key: list[Key] = []
     scope: Literal["", "strict", "namespace", "any"] = ""
     format: Literal["", "ksecret", "kubesec"] = ""
@@ -97,7 +101,12 @@ def media_type(request: Request, accepted: Collection[str]) -> str:
     kind = kind.strip().lower()
     charset = parameters.lower().partition("charset=")[2].strip(' "').partition(";")[0]
     if kind not in accepted or (charset and charset not in ("utf-8", "utf8", "us-ascii")):
-        raise Refusal(MEDIA, f"send {', or '.join(accepted)}", hint="set the Content-Type header", headers={"accept": ", ".join(accepted)})
+        raise Refusal(
+            MEDIA,
+            f"send {', or '.join(accepted)}",
+            hint="set the Content-Type header",
+            headers={"accept": ", ".join(accepted)},
+        )
     return kind
 
 

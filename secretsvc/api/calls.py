@@ -72,7 +72,9 @@ def work_of(call: Call, request: Request) -> Callable[[Guard], Result]:
     if call.operation in ("decrypt", "verify"):
         return lambda guard: open_manifest(call.data, guard)
     if call.operation == "rotate":
-        return lambda guard: _rewrapped(call, guard) if call.mode == "rewrap" else rotate_manifest(call.data, request, guard)
+        return lambda guard: (
+            _rewrapped(call, guard) if call.mode == "rewrap" else rotate_manifest(call.data, request, guard)
+        )
     if call.operation == "set":
         return lambda guard: _with_values(call, request, guard)
     return lambda guard: seal_manifest(call.data, request, guard)
@@ -89,7 +91,9 @@ def _with_values(call: Call, request: Request, guard: Guard) -> Result:
 
     A value that is there already would keep its token, and callers who may only seal could try out what it is.
     """
-    blank = {key: None if value is None else secrets.token_hex(16).encode() for key, value in call.changes.values.items()}
+    blank = {
+        key: None if value is None else secrets.token_hex(16).encode() for key, value in call.changes.values.items()
+    }
     data = call.data
     if any(value is not None for value in blank.values()):
         kept = {key: value for key, value in blank.items() if value is not None}
@@ -100,5 +104,3 @@ def _with_values(call: Call, request: Request, guard: Guard) -> Result:
 def no_change() -> KeysetChange:
     """What leaves a keyset as it is."""
     return KeysetChange((), (), ())
-
-

@@ -114,7 +114,10 @@ class Gate:
 
 def log_failure(error: BaseException, request_id: str) -> None:
     """The kind of a mistake of ours and its places in the code, never its message: that may hold a value."""
-    places = " < ".join(f"{frame.name} ({frame.filename}:{frame.lineno})" for frame in reversed(traceback.extract_tb(error.__traceback__)[-8:]))
+    places = " < ".join(
+        f"{frame.name} ({frame.filename}:{frame.lineno})"
+        for frame in reversed(traceback.extract_tb(error.__traceback__)[-8:])
+    )
     _LOG.error("request %s failed: %s at %s", request_id, type(error).__name__, places)
 
 

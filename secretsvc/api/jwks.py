@@ -12,7 +12,7 @@ from urllib.error import URLError
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from jwt import PyJWK
-from jwt.exceptions import PyJWKError, InvalidKeyError
+from jwt.exceptions import InvalidKeyError, PyJWKError
 
 from secretsvc import __version__
 from secretsvc.api.problems import ISSUER, Refusal

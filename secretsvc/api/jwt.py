@@ -50,7 +50,9 @@ class Issuers:
             key = await keys.key(kid)
         except NoKeyError:
             raise refused("key", "the token was signed by a key that its issuer does not show") from None
-        if key.algorithm_name != header["alg"] and not (key.key_type == "RSA" and key.algorithm_name[0] in "RP" and "alg" not in key._jwk_data):
+        if key.algorithm_name != header["alg"] and not (
+            key.key_type == "RSA" and key.algorithm_name[0] in "RP" and "alg" not in key._jwk_data
+        ):
             raise refused("algorithm", "the token's algorithm is not allowed")
         try:
             claims = pyjwt.decode(

@@ -47,9 +47,7 @@ class Metrics:
             multiprocess_mode="livesum",
             registry=registry,
         )
-        info = Gauge(
-            *("ksecret_build_info", "Always 1", ["version"]), multiprocess_mode="max", registry=registry
-        )
+        info = Gauge(*("ksecret_build_info", "Always 1", ["version"]), multiprocess_mode="max", registry=registry)
         info.labels(__version__).set(1)
 
     def text(self) -> bytes:
@@ -57,5 +55,5 @@ class Metrics:
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             return generate_latest(self._registry)
         summed = CollectorRegistry()
-        MultiProcessCollector(summed)
+        MultiProcessCollector(summed)  # type: ignore[no-untyped-call]
         return generate_latest(summed)

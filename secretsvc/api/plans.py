@@ -127,7 +127,9 @@ class Planner:
             if one.sealed:
                 if call.keys or call.scope or call.format:
                     hint = "POST /v1/rotate changes keysets, by add= and remove="
-                    raise UsageError("a Secret in it is sealed already, so key, scope and format can't be said", hint=hint)
+                    raise UsageError(
+                        "a Secret in it is sealed already, so key, scope and format can't be said", hint=hint
+                    )
                 return held if one.in_the_clear else set()
             if not any(one.entries.values()):
                 return set()

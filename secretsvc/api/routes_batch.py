@@ -35,7 +35,10 @@ _BODY = {
         "required": True,
         "description": "A JSON object a line: op, manifest, and the operation's own members (BatchLine)",
         "content": {
-            "application/jsonl": {**_LINES, "example": '{"op": "verify", "id": "a.yaml", "manifest": "apiVersion: v1…"}\n'},
+            "application/jsonl": {
+                **_LINES,
+                "example": '{"op": "verify", "id": "a.yaml", "manifest": "apiVersion: v1…"}\n',
+            },
             "application/x-ndjson": _LINES,
         },
     }

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
-from secretsvc.api.bodies import FORM, JSON, YAML, SetBody, decoded, form_of, made, manifest_of, media_type, members_of, model_of
+from secretsvc.api.bodies import (
+    FORM,
+    JSON,
+    YAML,
+    SetBody,
+    decoded,
+    form_of,
+    made,
+    manifest_of,
+    media_type,
+    members_of,
+    model_of,
+)
 from secretsvc.api.calls import Call
 from secretsvc.api.documents import MANIFEST_ANSWER, answers, manifest_body, model_body
 from secretsvc.api.problems import REQUEST, Refusal
@@ -50,7 +62,9 @@ async def _perform(request: Request, operation: str, **words: Any) -> Response:
 
 
 @router.post("/v1/encrypt", responses=answers(_OPERATION, MANIFEST_ANSWER), openapi_extra=manifest_body("clear"))
-async def encrypt(request: Request, key: KeyRefs = [], scope: Scope | None = None, format: Format | None = None) -> Response:  # noqa: A002, B006
+async def encrypt(
+    request: Request, key: KeyRefs = [], scope: Scope | None = None, format: Format | None = None
+) -> Response:
     """Seals every Secret of the manifest; without `key`, to the keys that the service's key rules name."""
     only(request, "key", "scope", "format")
     return await _perform(request, "encrypt", keys=tuple(key), scope=scope or "", format=format or "")

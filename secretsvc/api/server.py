@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import logging.config
 import os
 import signal
 import socket
@@ -15,10 +16,10 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
 from secretsvc.api.app import application, parts
-from secretsvc.errors import FileError, KsecretError, UsageError
+from secretsvc.api.workers import Workers
+from secretsvc.errors import FileError, UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -47,7 +48,9 @@ def check(config: Config) -> None:
     if bool(listen.tls_cert) != bool(listen.tls_key) or (listen.tls_client_ca and not listen.tls_cert):
         raise UsageError("TLS needs a certificate and a key", hint="say both --tls-cert and --tls-key")
     if listen.tls_cert and listen.behind_tls_proxy:
-        raise UsageError("either TLS here or TLS in a proxy", hint="leave one of --tls-cert and --behind-tls-proxy away")
+        raise UsageError(
+            "either TLS here or TLS in a proxy", hint="leave one of --tls-cert and --behind-tls-proxy away"
+        )
     if not (listen.tls_cert or listen.behind_tls_proxy or is_loopback(listen.host)):
         hint = "give --tls-cert and --tls-key, or say --behind-tls-proxy if one stands in front"
         raise UsageError(f"without TLS the service does not listen at {listen.host}", hint=hint)
@@ -75,13 +78,16 @@ def serve(job: Job) -> None:
     listener = _listener(listen.host, listen.port)
     host, port = listener.getsockname()[:2]
     scheme = "https" if listen.tls_cert else "http"
-    print(f"ksecret: listening at {scheme}://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr, flush=True)
+    print(
+        f"ksecret: listening at {scheme}://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr, flush=True
+    )
+    logging.config.dictConfig(_LOGS)
     if listen.workers == 1:
         _work(job, [listener])
         return
     folder = _metrics_folder()
     try:
-        Multiprocess(_config(job, None), target=partial(_worker, job), sockets=[listener]).run()
+        Workers(partial(_work, job), listener, listen.workers).run()
     finally:
         _remove(folder)
 
@@ -92,7 +98,9 @@ def _listener(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise UsageError(f"can't listen at {host}:{port}: {error.strerror}", hint="choose another with --port") from error
+        raise UsageError(
+            f"can't listen at {host}:{port}: {error.strerror}", hint="choose another with --port"
+        ) from error
     listener.set_inheritable(True)
     return listener
 
@@ -112,29 +120,17 @@ def _remove(folder: str) -> None:
     rmtree(folder, ignore_errors=True)
 
 
-def _worker(job: Job, sockets: list[socket.socket] | None = None) -> None:
-    """The life of one of several worker processes."""
-    try:
-        _work(job, sockets or [])
-    except KsecretError as error:
-        print(f"ksecret: {error.where or 'worker'}: {error.message}", file=sys.stderr)
-        sys.stderr.flush()
-        os._exit(error.exit_code)
-    os._exit(0)  # threads that hang in a backend would be waited for
-
-
 def _work(job: Job, sockets: list[socket.socket]) -> None:
     made = parts(job.config, job.folder)
     server = _Server(_config(job, application(job.config, made)), made.draining, job.config.listen.stop_delay)
     server.run(sockets)
 
 
-def _config(job: Job, app: ASGIApp | None) -> uvicorn.Config:
+def _config(job: Job, app: ASGIApp) -> uvicorn.Config:
     listen = job.config.listen
     return uvicorn.Config(
-        app or "secretsvc.api.app:application",
-        workers=listen.workers,
-        log_config=None if app is None else _LOGS,
+        app,
+        log_config=_LOGS,
         access_log=False,
         server_header=False,
         proxy_headers=False,
@@ -165,9 +161,9 @@ class _Server(uvicorn.Server):
         await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """First says so to whoever asks, then stops; a second signal stops at once. Not uvicorn's: that would end the
+        """First says so to whoever asks, then stops; a second signal stops at once.
 
-        process by the signal, and an orderly end is exit code 0.
+        Not uvicorn's: that would end the process by the signal, and an orderly end is exit code 0.
         """
         assert self._loop
         if self._draining.on:

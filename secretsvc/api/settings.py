@@ -31,14 +31,14 @@ class Listen(_Model):
     """Where and how the service listens."""
 
     host: Text = "127.0.0.1"
-    port: int = Field(8200, ge=0, le=65535, description="0 takes any that is free, and prints it")
-    workers: int = Field(1, ge=1, le=64)
+    port: int = Field(default=8200, ge=0, le=65535, description="0 takes any that is free, and prints it")
+    workers: int = Field(default=1, ge=1, le=64)
     tls_cert: str = ""
     tls_key: str = ""
-    tls_client_ca: str = Field("", description="Only clients with a certificate of it are spoken to")
+    tls_client_ca: str = Field(default="", description="Only clients with a certificate of it are spoken to")
     behind_tls_proxy: bool = False
-    stop_delay: float = Field(1.0, ge=0, le=600, description="Seconds between SIGTERM and the end of accepting")
-    stop_grace: float = Field(30.0, gt=0, le=600, description="Seconds that running requests get after that")
+    stop_delay: float = Field(default=1.0, ge=0, le=600, description="Seconds between SIGTERM and the end of accepting")
+    stop_grace: float = Field(default=30.0, gt=0, le=600, description="Seconds that running requests get after that")
 
 
 class Token(_Model):
@@ -46,7 +46,7 @@ class Token(_Model):
 
     name: Text
     sha256: Sha256 = Field(description="Hex; `ksecret serve --new-token` prints a new token with it")
-    expires: str = Field("", pattern=r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?$", description="UTC; empty: never")
+    expires: str = Field(default="", pattern=r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?$", description="UTC; empty: never")
 
 
 class Issuer(_Model):
@@ -56,10 +56,10 @@ class Issuer(_Model):
     issuer: Text = Field(description="The claim `iss`, letter by letter")
     audience: Text = Field(description="Must be in the claim `aud`")
     jwks_url: str = ""
-    jwks_file: str = Field("", description="Relative to the configuration's folder")
-    algorithms: list[Algorithm] = Field(["RS256", "ES256"], min_length=1)
-    leeway: float = Field(30, ge=0, le=300, description="Seconds that clocks may differ")
-    ca_file: str = Field("", description="Certificates to trust when fetching, in place of the system's")
+    jwks_file: str = Field(default="", description="Relative to the configuration's folder")
+    algorithms: list[Algorithm] = Field(default=["RS256", "ES256"], min_length=1)
+    leeway: float = Field(default=30, ge=0, le=300, description="Seconds that clocks may differ")
+    ca_file: str = Field(default="", description="Certificates to trust when fetching, in place of the system's")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -77,7 +77,9 @@ class Callers(_Model):
 
     token: str = ""
     issuer: str = ""
-    claims: dict[str, Pattern] = Field({}, description="Name, dots going into objects, to a pattern with * and ?")
+    claims: dict[str, Pattern] = Field(
+        default={}, description="Name, dots going into objects, to a pattern with * and ?"
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -97,14 +99,18 @@ class Rule(_Model):
     operations: list[Operation] = Field(min_length=1)
     namespaces: list[Pattern] = Field(min_length=1, description='Patterns with * and ?; "" is none stated')
     names: list[Pattern] = Field(min_length=1)
-    keys: list[Text] = Field([], description="KeyRefs, or patterns with * and ?; needed for all but inspect")
-    unbound: bool = Field(False, description="Files in kubesec's format too, which are bound to no name")
+    keys: list[Text] = Field(default=[], description="KeyRefs, or patterns with * and ?; needed for all but inspect")
+    unbound: bool = Field(default=False, description="Files in kubesec's format too, which are bound to no name")
 
     @model_validator(mode="after")
     def _keys_named(self) -> Self:
         if not self.keys and set(self.operations) != {"inspect"}:
             raise ValueError("a rule without keys")
-        if "rotate" in self.operations and "decrypt" not in self.operations and any(set("*?[") & set(k) for k in self.keys):
+        if (
+            "rotate" in self.operations
+            and "decrypt" not in self.operations
+            and any(set("*?[") & set(k) for k in self.keys)
+        ):
             raise ValueError(
                 "rotate can add a key, so keys with wildcards would let these callers open everything: "
                 "name the keys, or grant decrypt too"
@@ -115,7 +121,7 @@ class Rule(_Model):
 class Audit(_Model):
     """Where the audit lines go. Without any, nothing is done at all."""
 
-    file: str = Field("", description="Appended to, and flushed to the disk line by line")
+    file: str = Field(default="", description="Appended to, and flushed to the disk line by line")
     stdout: bool = False
     seconds: Seconds = 2.0
     """A line that is not written by then fails its operation."""
@@ -124,16 +130,16 @@ class Audit(_Model):
 class Limits(_Model):
     """Bounds of what one request, one caller and one backend may take."""
 
-    body_bytes: int = Field(4 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
+    body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
     body_seconds: Seconds = 30.0
     documents: Count = 100
-    batch_bytes: int = Field(32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
+    batch_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     batch_lines: Count = 1000
-    backend_seconds: Seconds = Field(5.0, description="For one call of one backend")
+    backend_seconds: Seconds = Field(default=5.0, description="For one call of one backend")
     operation_seconds: Seconds = 60.0
-    operations: Count = Field(128, description="Running and waiting at a time, for each home of keys")
-    threads: int = Field(0, ge=0, le=256, description="For each home of keys; 0: what its backend bears")
-    requests_per_second: float = Field(200.0, gt=0, le=1_000_000, description="For each caller")
+    operations: Count = Field(default=128, description="Running and waiting at a time, for each home of keys")
+    threads: int = Field(default=0, ge=0, le=256, description="For each home of keys; 0: what its backend bears")
+    requests_per_second: float = Field(default=200.0, gt=0, le=1_000_000, description="For each caller")
     burst: Count = 400
 
 
@@ -141,14 +147,14 @@ class Config(_Model):
     """The whole configuration file."""
 
     version: Literal[1]
-    listen: Listen = Listen()
+    listen: Listen = Field(default_factory=Listen)
     tokens: list[Token] = []
     issuers: list[Issuer] = []
     rules: list[Rule] = []
-    key_rules: str = Field("", description="A file in the form of .ksecret.yaml, for encrypt without ?key=")
-    audit: Audit = Audit()
-    limits: Limits = Limits()
-    without_caller: list[Literal["metrics", "docs"]] = Field([], description="Paths that need no caller")
+    key_rules: str = Field(default="", description="A file in the form of .ksecret.yaml, for encrypt without ?key=")
+    audit: Audit = Field(default_factory=Audit)
+    limits: Limits = Field(default_factory=Limits)
+    without_caller: list[Literal["metrics", "docs"]] = Field(default=[], description="Paths that need no caller")
 
     @model_validator(mode="after")
     def _named(self) -> Self:

@@ -24,8 +24,12 @@ _SECTIONS: dict[str, type[BaseModel]] = {"listen": Listen, "audit": Audit, "limi
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
-class Mistakes(ExceptionGroup[InputError]):
+class Mistakes(Exception):
     """Everything that is wrong with a configuration."""
+
+    def __init__(self, found: list[InputError]) -> None:
+        super().__init__(f"{len(found)} mistakes")
+        self.found = found
 
 
 def load(path: str, environ: MappingOf[str, str], listen: MappingOf[str, Any] | None = None) -> Config:
@@ -48,7 +52,7 @@ def read(data: bytes, source: str, environ: MappingOf[str, str], listen: Mapping
         tree = _plain(root)
     except InputError as error:
         error.file = source
-        raise Mistakes("configuration", [error]) from None
+        raise Mistakes([error]) from None
     overriding = _overrides(environ)
     for section, name, value in [*overriding, *(("listen", name, value) for name, value in listen.items())]:
         held = tree.setdefault(section, {})
@@ -57,8 +61,10 @@ def read(data: bytes, source: str, environ: MappingOf[str, str], listen: Mapping
     try:
         return Config.model_validate(tree)
     except ValidationError as error:
-        found = [_mistake(one, root, source, overriding) for one in error.errors(include_input=False, include_url=False)]
-        raise Mistakes("configuration", found) from None
+        found = [
+            _mistake(one, root, source, overriding) for one in error.errors(include_input=False, include_url=False)
+        ]
+        raise Mistakes(found) from None
 
 
 def _root(data: bytes) -> Mapping:
@@ -124,7 +130,7 @@ def _overrides(environ: MappingOf[str, str]) -> list[tuple[str, str, Any]]:
         if name.startswith(PREFIX):
             if name not in known:
                 hint = "docs/service.md lists them"
-                raise Mistakes("configuration", [InputError("a variable that is not known", hint=hint, file=name)])
+                raise Mistakes([InputError("a variable that is not known", hint=hint, file=name)])
             section, member = known[name]
             is_text = _SECTIONS[section].model_fields[_snake(member)].annotation is str
             found.append((section, member, text if is_text else _word(text)))

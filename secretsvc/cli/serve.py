@@ -19,13 +19,13 @@ EXAMPLES = """\
   ksecret serve --config service.yaml --check        only say what is wrong with it
   ksecret serve --new-token                          a token, and the hash of it for the configuration"""
 
-_SWITCHES = ("behind_tls_proxy",)
-
 
 def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument("--config", metavar="FILE", default="", help="the configuration (docs/service.md)")
-    parser.add_argument("--dev", action="store_true", help="for trying out: one token with every right, your age identity")
+    parser.add_argument(
+        "--dev", action="store_true", help="for trying out: one token with every right, your age identity"
+    )
     parser.add_argument("--host", default=None, help="the address to listen at (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=None, help="the port (default: 8200)")
     parser.add_argument("--workers", type=int, default=None, metavar="N", help="processes (default: 1)")
@@ -83,7 +83,7 @@ def _configured(args: Namespace) -> int:
     except Mistakes as mistakes:
         from secretsvc.cli.report import report
 
-        for mistake in mistakes.exceptions:
+        for mistake in mistakes.found:
             report(mistake, debug=args.debug)
         return 3
     job = Job(config, os.path.dirname(path))
@@ -103,14 +103,15 @@ def _dev(args: Namespace) -> int:
 
     from secretsvc.api.dev import dev_config
     from secretsvc.api.server import Job, is_loopback, serve
-    from secretsvc.api.settings_reader import Mistakes
 
     if args.host and not is_loopback(args.host):
         raise UsageError("--dev listens to this machine only", hint="write a configuration: docs/service.md")
     recipient = _recipient()
     with TemporaryDirectory(prefix="ksecret-dev-") as folder:
         config, token = dev_config(recipient, _listening(args), folder)
-        print(f"ksecret: for trying out only; whoever has the token may do everything\n  TOKEN={token}", file=sys.stderr)
+        print(
+            f"ksecret: for trying out only; whoever has the token may do everything\n  TOKEN={token}", file=sys.stderr
+        )
         print(f"  sealing to {recipient}", file=sys.stderr)
         serve(Job(config, folder))
     return 0
