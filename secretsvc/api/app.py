@@ -23,7 +23,7 @@ from secretsvc.api.limits import Rates
 from secretsvc.api.metrics import Metrics
 from secretsvc.api.plans import Planner
 from secretsvc.api.pools import Pools
-from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, Refusal, problem_of
+from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, RefusedError, problem_of
 from secretsvc.api.service import Service
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
@@ -89,13 +89,13 @@ def application(config: Config, made: Parts) -> ASGIApp:
         app.include_router(router)
     document: dict[str, Any] = {}
     app.openapi = lambda: document or (document.update(documents.document(app)) or document)  # type: ignore[method-assign]
-    for kind in (KsecretError, Refusal, HTTPException, RequestValidationError):
+    for kind in (KsecretError, RefusedError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, _answered)
     paths = {path for path in app.openapi()["paths"] if "{" not in path} | {f"/v1/generate/{kind}" for kind in KINDS}
     needless = {*HEALTH, *(_OPEN[name] for name in config.without_caller)}
     if "docs" in config.without_caller:
         needless.add("/openapi.json")
-    return Gate(app, made.authenticator, made.rates, made.metrics, made.draining, paths, needless)
+    return Gate(app, made, paths, needless)
 
 
 async def _answered(request: Request, error: Exception) -> Response:
@@ -110,11 +110,11 @@ def _refusal(error: Exception) -> Exception:
         first = error.errors()[0]
         name = str(first["loc"][1]) if len(first["loc"]) > 1 and first["loc"][0] in ("query", "path") else ""
         if first["loc"][:2] == ("path", "kind"):
-            return Refusal(NOT_FOUND, "no such kind of Secret", hint=f"there are {', '.join(KINDS)}")
-        return Refusal(REQUEST, f"{name}: not a value that it takes", hint="GET /openapi.json has the schema")
+            return RefusedError(NOT_FOUND, "no such kind of Secret", hint=f"there are {', '.join(KINDS)}")
+        return RefusedError(REQUEST, f"{name}: not a value that it takes", hint="GET /openapi.json has the schema")
     if isinstance(error, HTTPException):
         kind = {404: NOT_FOUND, 405: METHOD}.get(error.status_code, REQUEST)
-        return Refusal(kind, kind.title, headers=error.headers or {})
+        return RefusedError(kind, kind.title, headers=error.headers or {})
     return error
 
 

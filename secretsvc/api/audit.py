@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import __version__
 from secretsvc.api.audit_sinks import Both, FileSink, Sink, StdoutSink
-from secretsvc.api.problems import AUDIT, Refusal
+from secretsvc.api.problems import AUDIT, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ class AuditLog:
         """Whether the latest line could be written."""
 
     async def write(self, event: Mapping[str, object]) -> None:
-        """Returns when the line is where it belongs. Raises Refusal (503) where it can't be, or not in time."""
+        """Returns when the line is where it belongs. Raises RefusedError (503) where it can't be, or not in time."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._thread.start()
@@ -56,7 +56,7 @@ class AuditLog:
             self.works = False
             self._failed()
             hint = "the service's operator finds the reason in its log"
-            raise Refusal(AUDIT, "nothing is done without it", hint=hint, headers={"retry-after": "5"}) from error
+            raise RefusedError(AUDIT, "nothing is done without it", hint=hint, headers={"retry-after": "5"}) from error
         finally:
             timer.cancel()
 

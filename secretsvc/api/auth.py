@@ -8,7 +8,7 @@ from hmac import compare_digest
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.api.problems import UNAUTHENTICATED, Refusal
+from secretsvc.api.problems import UNAUTHENTICATED, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ class Authenticator:
         self._issuers = issuers
 
     async def caller(self, header: str) -> Caller:
-        """Raises Refusal: 401, or 503 where an issuer's keys can't be had. No message shows the token."""
+        """Raises RefusedError: 401, or 503 where an issuer's keys can't be had. No message shows the token."""
         scheme, _, text = header.partition(" ")
         text = text.strip()
         if not header:
@@ -79,7 +79,7 @@ class Authenticator:
         return Caller(token=name)
 
 
-class Unauthenticated(Refusal):
+class UnauthenticatedError(RefusedError):
     """401; `reason` is the metric's label."""
 
     def __init__(self, reason: str, detail: str, hint: str = "") -> None:
@@ -87,6 +87,6 @@ class Unauthenticated(Refusal):
         self.reason = reason
 
 
-def refused(reason: str, detail: str, hint: str = "") -> Unauthenticated:
+def refused(reason: str, detail: str, hint: str = "") -> UnauthenticatedError:
     """The 401 for that reason: one word of a few, since it labels a metric."""
-    return Unauthenticated(reason, detail, hint)
+    return UnauthenticatedError(reason, detail, hint)

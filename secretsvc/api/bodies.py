@@ -12,7 +12,7 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from secretsvc.api.limits import body_of
-from secretsvc.api.problems import MEDIA, REQUEST, Refusal
+from secretsvc.api.problems import MEDIA, REQUEST, RefusedError
 from secretsvc.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -96,12 +96,12 @@ class BatchLine(Masked):
 
 
 def media_type(request: Request, accepted: Collection[str]) -> str:
-    """The body's media type, one of those. Raises Refusal (415)."""
+    """The body's media type, one of those. Raises RefusedError (415)."""
     kind, _, parameters = request.headers.get("content-type", "").partition(";")
     kind = kind.strip().lower()
     charset = parameters.lower().partition("charset=")[2].strip(' "').partition(";")[0]
     if kind not in accepted or (charset and charset not in ("utf-8", "utf8", "us-ascii")):
-        raise Refusal(
+        raise RefusedError(
             MEDIA,
             f"send {', or '.join(accepted)}",
             hint="set the Content-Type header",
@@ -111,7 +111,7 @@ def media_type(request: Request, accepted: Collection[str]) -> str:
 
 
 async def manifest_of(request: Request, limits: Limits) -> tuple[bytes, str]:
-    """A manifest sent as it is, and its media type. Raises Refusal, and ManifestError for JSON that is none."""
+    """A manifest sent as it is, and its media type. Raises RefusedError, and ManifestError for JSON that is none."""
     kind = media_type(request, (YAML, JSON, *_YAMLS[1:]))
     data = await body_of(request, limits.body_bytes, limits.body_seconds)
     if kind == JSON:
@@ -123,12 +123,12 @@ async def manifest_of(request: Request, limits: Limits) -> tuple[bytes, str]:
 
 
 async def model_of(request: Request, model: type[M], limits: Limits) -> M:
-    """A JSON body. Raises Refusal."""
+    """A JSON body. Raises RefusedError."""
     return parsed(model, await body_of(request, limits.body_bytes, limits.body_seconds))
 
 
 def parsed(model: type[M], data: bytes) -> M:
-    """JSON as that model. Raises Refusal, which tells the member at fault and never what it holds."""
+    """JSON as that model. Raises RefusedError, which tells the member at fault and never what it holds."""
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
@@ -143,12 +143,12 @@ def made(model: type[M], members: dict[str, Any]) -> M:
         raise _off(error) from None
 
 
-def _off(error: ValidationError) -> Refusal:
+def _off(error: ValidationError) -> RefusedError:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     known = first["type"] not in ("extra_forbidden", "json_invalid")
     member = str(first["loc"][0]) if known and first["loc"] else ""
     said = "a member that is not known" if first["type"] == "extra_forbidden" else str(first["msg"])
-    return Refusal(REQUEST, f"{member}: {said}" if member else said, hint="GET /openapi.json has the schema")
+    return RefusedError(REQUEST, f"{member}: {said}" if member else said, hint="GET /openapi.json has the schema")
 
 
 class _InMemory(MultiPartParser):
@@ -158,7 +158,7 @@ class _InMemory(MultiPartParser):
 
 
 async def form_of(request: Request, limits: Limits) -> list[tuple[str, bytes]]:
-    """The parts of a form, in order. Raises Refusal."""
+    """The parts of a form, in order. Raises RefusedError."""
     data = await body_of(request, limits.body_bytes, limits.body_seconds)
 
     async def stream() -> AsyncIterator[bytes]:
@@ -168,7 +168,7 @@ async def form_of(request: Request, limits: Limits) -> list[tuple[str, bytes]]:
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError):
-        raise Refusal(REQUEST, "not a form (multipart/form-data) that can be read") from None
+        raise RefusedError(REQUEST, "not a form (multipart/form-data) that can be read") from None
     parts = []
     for name, part in form.multi_items():
         parts.append((name, await part.read() if isinstance(part, UploadFile) else part.encode()))
@@ -178,21 +178,21 @@ async def form_of(request: Request, limits: Limits) -> list[tuple[str, bytes]]:
 def members_of(parts: list[tuple[str, bytes]], model: type[BaseModel]) -> dict[str, Any]:
     """A form as the members of a model: `data.KEY` is the entry KEY of the member `data`, in base64 where that is.
 
-    Raises Refusal.
+    Raises RefusedError.
     """
     found: dict[str, Any] = {}
     for name, content in parts:
         member, dot, key = name.partition(".")
         field = next((field for field in model.model_fields.values() if field.alias == member), None)
         if field is None or bool(dot) != str(field.annotation).startswith("dict["):
-            raise Refusal(REQUEST, "a part that is not known", hint="GET /openapi.json has the schema")
+            raise RefusedError(REQUEST, "a part that is not known", hint="GET /openapi.json has the schema")
         value = _member(member, field.annotation, content)
         if dot:
             if key in found.setdefault(member, {}):
-                raise Refusal(REQUEST, f"{member}: an entry that is there twice")
+                raise RefusedError(REQUEST, f"{member}: an entry that is there twice")
             found[member][key] = value
         elif member in found:
-            raise Refusal(REQUEST, f"{member}: it is there twice")
+            raise RefusedError(REQUEST, f"{member}: it is there twice")
         else:
             found[member] = value
     return found
@@ -207,12 +207,12 @@ def _member(member: str, annotation: Any, content: bytes) -> str | int | bool:
             return {"true": True, "false": False}[text]
         return int(text) if "int" in str(annotation) else text
     except (ValueError, KeyError):
-        raise Refusal(REQUEST, f"{member}: not a text, a number or true or false, as it must be") from None
+        raise RefusedError(REQUEST, f"{member}: not a text, a number or true or false, as it must be") from None
 
 
 def decoded(text: str, member: str) -> bytes:
-    """Base64 from a body. Raises Refusal."""
+    """Base64 from a body. Raises RefusedError."""
     try:
         return b64decode(text, validate=True)
     except ValueError:
-        raise Refusal(REQUEST, f"{member}: not base64") from None
+        raise RefusedError(REQUEST, f"{member}: not base64") from None

@@ -1,4 +1,4 @@
-"""What every request passes: its id, its caller, its caller's rate, the answer's headers, metrics, and the last catch."""
+"""What every request passes: its id, its caller and their rate, the answer's headers, metrics, the last catch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import traceback
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from secretsvc.api.auth import Unauthenticated
-from secretsvc.api.problems import MEDIA_TYPE, Refusal, problem_of
+from secretsvc.api.auth import UnauthenticatedError
+from secretsvc.api.problems import MEDIA_TYPE, RefusedError, problem_of
 from secretsvc.api.service import Asked
 
 if TYPE_CHECKING:
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from secretsvc.api.auth import Authenticator
-    from secretsvc.api.limits import Rates
-    from secretsvc.api.metrics import Metrics
+    from secretsvc.api.app import Parts
     from secretsvc.api.problems import Problem
 
 HEALTH = ("/livez", "/readyz", "/healthz")
@@ -45,19 +43,13 @@ class Gate:
     def __init__(
         self,
         app: ASGIApp,
-        authenticator: Authenticator,
-        rates: Rates,
-        metrics: Metrics,
-        draining: Draining,
+        parts: Parts,
         paths: Collection[str],
         open_paths: Collection[str],
     ) -> None:
         """`paths`: those that metrics know by name; `open_paths`: those that need no caller."""
         self._app = app
-        self._authenticator = authenticator
-        self._rates = rates
-        self._metrics = metrics
-        self._draining = draining
+        self._parts = parts
         self._paths = frozenset(paths)
         self._open = frozenset(open_paths)
 
@@ -74,7 +66,7 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                closing = [(b"connection", b"close")] if self._draining.on else []
+                closing = [(b"connection", b"close")] if self._parts.draining.on else []
                 own = [*_HEADERS, (b"x-request-id", request_id.encode()), *closing]
                 message = {**message, "headers": [*message["headers"], *own]}
             await send(message)
@@ -83,7 +75,7 @@ class Gate:
         try:
             await self._identify(scope, request_id)
             await self._app(scope, receive, answer)
-        except Refusal as refusal:
+        except RefusedError as refusal:
             await _send(problem_of(refusal), request_id, answer)
         except Exception as error:
             log_failure(error, request_id)
@@ -92,11 +84,11 @@ class Gate:
         finally:
             path = scope["path"] if scope["path"] in self._paths else "other"
             method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
-            self._metrics.requests.labels(path, method, str(status)).inc()
-            self._metrics.seconds.labels(path).observe(time.perf_counter() - began)
+            self._parts.metrics.requests.labels(path, method, str(status)).inc()
+            self._parts.metrics.seconds.labels(path).observe(time.perf_counter() - began)
 
     async def _identify(self, scope: Scope, request_id: str) -> None:
-        """Puts caller and id where routes find them. Raises Refusal: 401, 429, 503."""
+        """Puts caller and id where routes find them. Raises RefusedError: 401, 429, 503."""
         if scope["path"] in self._open:
             return
         header = b""
@@ -104,11 +96,11 @@ class Gate:
             if name == b"authorization":
                 header = text if not header else b"two of them"
         try:
-            caller = await self._authenticator.caller(header.decode("latin-1"))
-        except Unauthenticated as refusal:
-            self._metrics.auth_failures.labels(refusal.reason).inc()
+            caller = await self._parts.authenticator.caller(header.decode("latin-1"))
+        except UnauthenticatedError as refusal:
+            self._parts.metrics.auth_failures.labels(refusal.reason).inc()
             raise
-        self._rates.take(caller.id)
+        self._parts.rates.take(caller.id)
         scope["state"]["asked"] = Asked(caller, request_id)
 
 

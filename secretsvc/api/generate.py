@@ -20,7 +20,7 @@ KINDS = ("generic", "tls", "docker-registry", "basic-auth", "ssh-auth")
 
 
 def generated(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
-    """Raises Refusal, UsageError and InputError; `warn` is told what Kubernetes will not like."""
+    """Raises RefusedError, UsageError and InputError; `warn` is told what Kubernetes will not like."""
     secret = _MAKERS[kind](body, warn)._replace(
         name=body.name,
         namespace=body.namespace,

@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from secretsvc.api.problems import TIMEOUT, Refusal
+from secretsvc.api.problems import TIMEOUT, RefusedError
 from secretsvc.errors import BackendError, KsecretError
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ class Watch:
 
     @contextmanager
     def call(self) -> Iterator[None]:
-        """Around one call of a backend. Raises Refusal where nobody waits: a hung request makes one call, not a hundred."""
+        """Around one call of a backend. Raises RefusedError where nobody waits: what hangs makes no second call."""
         if self.abandoned:
-            raise Refusal(TIMEOUT, "given up")
+            raise RefusedError(TIMEOUT, "given up")
         self.began = time.monotonic()
         try:
             yield

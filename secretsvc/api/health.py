@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from secretsvc.api.pools import home
-from secretsvc.api.problems import Refusal
+from secretsvc.api.problems import RefusedError
 from secretsvc.errors import KsecretError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Health:
     async def _write(self) -> None:
         try:
             await self._audit.write({"event": "probe"})
-        except Refusal:
+        except RefusedError:
             return
 
     async def _tried(self, ref: KeyRef) -> tuple[str, str]:
@@ -68,6 +68,6 @@ class Health:
 
         try:
             await self._pools.run([str(ref)], work, {})
-        except (Refusal, KsecretError):
+        except (RefusedError, KsecretError):
             return home(str(ref)), "failing"
         return home(str(ref)), "ok"

@@ -15,7 +15,7 @@ from jwt import PyJWK
 from jwt.exceptions import InvalidKeyError, PyJWKError
 
 from secretsvc import __version__
-from secretsvc.api.problems import ISSUER, Refusal
+from secretsvc.api.problems import ISSUER, RefusedError
 from secretsvc.errors import InputError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Keys:
             self._keys = _from_file(Path(folder, issuer.jwks_file))
 
     async def key(self, kid: str) -> PyJWK:
-        """The key of that id; of no id, the only key there is. Raises NoKeyError, and Refusal (503)."""
+        """The key of that id; of no id, the only key there is. Raises NoKeyError, and RefusedError (503)."""
         now = time.monotonic()
         if not self._fixed and (self._find(kid) is None or now - self._fetched > FRESH):
             async with self._lock:
@@ -60,7 +60,7 @@ class Keys:
             if time.monotonic() - self._fetched > STALE:
                 hint = "try again; if it stays so, the service can't reach the issuer"
                 detail = f"the keys of {self._issuer.name} can't be fetched"
-                raise Refusal(ISSUER, detail, hint=hint, headers={"retry-after": "10"})
+                raise RefusedError(ISSUER, detail, hint=hint, headers={"retry-after": "10"})
         found = self._find(kid)
         if found is None:
             raise NoKeyError

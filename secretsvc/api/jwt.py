@@ -33,7 +33,7 @@ class Issuers:
         self._issuers = {issuer.issuer: (issuer, Keys(issuer, folder)) for issuer in issuers}
 
     async def caller(self, token: str) -> Caller:
-        """Whom the token is about, every claim verified. Raises Refusal: 401, or 503 where keys can't be had."""
+        """Whom the token is about, every claim verified. Raises RefusedError: 401, or 503 where keys can't be had."""
         try:
             header = pyjwt.get_unverified_header(token)
             claimed = pyjwt.decode(token, options={"verify_signature": False})

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from math import ceil
 from typing import TYPE_CHECKING
 
-from secretsvc.api.problems import MEDIA, RATE, SLOW_BODY, TOO_LARGE, Refusal
+from secretsvc.api.problems import MEDIA, RATE, SLOW_BODY, TOO_LARGE, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -29,7 +29,7 @@ class Rates:
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: Hashable) -> None:
-        """Counts a request. Raises Refusal (429, with Retry-After) where the caller has none left."""
+        """Counts a request. Raises RefusedError (429, with Retry-After) where the caller has none left."""
         now = self._clock()
         left, then = self._buckets.pop(caller, (self._burst, now))
         left = min(self._burst, left + (now - then) * self._rate)
@@ -39,13 +39,13 @@ class Rates:
             self._buckets.popitem(last=False)
         if not allowed:
             seconds = str(max(1, ceil((1 - left) / self._rate)))
-            raise Refusal(RATE, f"at most {self._rate:g} a second", headers={"retry-after": seconds})
+            raise RefusedError(RATE, f"at most {self._rate:g} a second", headers={"retry-after": seconds})
 
 
 async def body_of(request: Request, most: int, seconds: float) -> bytes:
-    """The whole body. Raises Refusal: 413, 415 (compressed) and 408 (not there in time)."""
+    """The whole body. Raises RefusedError: 413, 415 (compressed) and 408 (not there in time)."""
     if request.headers.get("content-encoding", "identity") != "identity":
-        raise Refusal(MEDIA, "a compressed body is not taken")
+        raise RefusedError(MEDIA, "a compressed body is not taken")
     stated = request.headers.get("content-length", "0")
     if stated.isdecimal() and len(stated) < 20 and int(stated) > most:
         raise _too_large(most)
@@ -59,10 +59,12 @@ async def body_of(request: Request, most: int, seconds: float) -> bytes:
                     raise _too_large(most)
                 chunks.append(chunk)
     except TimeoutError:
-        raise Refusal(SLOW_BODY, f"it takes longer than {seconds:g} seconds", headers={"connection": "close"}) from None
+        raise RefusedError(
+            SLOW_BODY, f"it takes longer than {seconds:g} seconds", headers={"connection": "close"}
+        ) from None
     return b"".join(chunks)
 
 
-def _too_large(most: int) -> Refusal:
+def _too_large(most: int) -> RefusedError:
     # The rest of the body is not read, so the connection can't go on.
-    return Refusal(TOO_LARGE, f"the body is larger than {most} bytes", headers={"connection": "close"})
+    return RefusedError(TOO_LARGE, f"the body is larger than {most} bytes", headers={"connection": "close"})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.api.authorisation import EVERY, Target, fits
 from secretsvc.api.calls import Plan, no_change, request_for, work_of
-from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, Refusal
+from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
 from secretsvc.errors import NotSealedError, UsageError
 from secretsvc.keyref import KeysetChange, keyset
 
@@ -61,17 +61,17 @@ class Planner:
         return sorted(named | {uri for uri in ruled if fits(patterns, uri)})
 
     def may(self, caller: Caller, operation: str) -> None:
-        """Raises Refusal (403) where there is nothing at all that the caller may do so."""
+        """Raises RefusedError (403) where there is nothing at all that the caller may do so."""
         if not self._policy.may(caller, operation):
             raise _denied(operation)
 
     def plan(self, caller: Caller, call: Call, seen: Sequence[Description]) -> Plan:
         """How the call is to be carried out. `seen`: what its manifest holds.
 
-        Raises Refusal (403, 413) and UsageError.
+        Raises RefusedError (403, 413) and UsageError.
         """
         if len(seen) > self._documents:
-            raise Refusal(TOO_LARGE, f"more than {self._documents} Secrets in one manifest")
+            raise RefusedError(TOO_LARGE, f"more than {self._documents} Secrets in one manifest")
         change = self._change(call)
         uris: set[str] = set()
         permitted: dict[frozenset[str], frozenset[str]] = {}
@@ -93,7 +93,7 @@ class Planner:
         return Plan(frozenset(uris), work_of(call, request), permitted)
 
     def _patterns(self, caller: Caller, call: Call, one: Description) -> list[str]:
-        """Patterns of the keys for that Secret. Raises Refusal where a rule lacks for one of its names."""
+        """Patterns of the keys for that Secret. Raises RefusedError where a rule lacks for one of its names."""
         operations = [call.operation]
         if call.operation == "encrypt" and one.sealed and one.in_the_clear:
             operations.append("set")  # to put a value where a token was is what set does
@@ -156,7 +156,9 @@ def _scope(sealed_for: str) -> str:
     return "namespace" if sealed_for.endswith("/*") else ""
 
 
-def _denied(operation: str, one: Description | None = None, more: str = "") -> Refusal:
+def _denied(operation: str, one: Description | None = None, more: str = "") -> RefusedError:
     label = "/".join(filter(None, (one.namespace, one.name))) or "a Secret without a name" if one else "anything"
     detail = " ".join(filter(None, (f"no rule lets this caller {operation} {label}", more)))
-    return Refusal(FORBIDDEN, detail, hint="the service's rules name callers, operations, namespaces, names and keys")
+    return RefusedError(
+        FORBIDDEN, detail, hint="the service's rules name callers, operations, namespaces, names and keys"
+    )

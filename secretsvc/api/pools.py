@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc.api.guard import Guard, Watch
-from secretsvc.api.problems import BUSY, TIMEOUT, Refusal
+from secretsvc.api.problems import BUSY, TIMEOUT, RefusedError
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import BackendError, KsecretError
 
@@ -63,7 +63,7 @@ class Pools:
     async def run(self, uris: Iterable[str], work: Callable[[Guard], T], permitted: Permitted) -> T:
         """What `work` gives, run in a thread of the pool for these KeyRefs.
 
-        Raises what it raises, and Refusal: 503 where too many wait already, 504 where a call of a backend, or the
+        Raises what it raises, and RefusedError: 503 where too many wait already, 504 where a call of a backend, or the
         whole, takes longer than its limit.
         """
         name = name_of(uris)
@@ -72,7 +72,7 @@ class Pools:
             self._pools.setdefault(name, _Pool(name, self._settings, self._limits))
         pool = self._pools[name]
         if pool.present >= self._limits.operations:
-            raise Refusal(BUSY, f"more than {self._limits.operations} at a time", headers={"retry-after": "1"})
+            raise RefusedError(BUSY, f"more than {self._limits.operations} at a time", headers={"retry-after": "1"})
         pool.present += 1
         self._metrics.running.labels(name).inc()
         try:
@@ -170,5 +170,5 @@ class _Timer:
             self._result.cancel()
 
 
-def _late(why: str) -> Refusal:
-    return Refusal(TIMEOUT, why, hint="try again later", headers={"retry-after": "5"})
+def _late(why: str) -> RefusedError:
+    return RefusedError(TIMEOUT, why, hint="try again later", headers={"retry-after": "5"})

@@ -67,7 +67,7 @@ _TITLES = {
 }
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """A request that is answered with a problem. `detail` never holds a value, a token or a body's text."""
 
     def __init__(self, kind: Kind, detail: str, *, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
@@ -112,7 +112,7 @@ class Problem(NamedTuple):
 
 def problem_of(error: Exception) -> Problem:
     """How an exception is answered; one that is not ours tells nothing."""
-    if isinstance(error, Refusal):
+    if isinstance(error, RefusedError):
         kind = error.kind
         return Problem(kind.name, kind.status, kind.title, error.detail, error.hint, headers=error.headers)
     if isinstance(error, errors.KsecretError):

@@ -15,7 +15,7 @@ from secretsvc.api.calls import Call
 from secretsvc.api.documents import answers
 from secretsvc.api.gate import log_failure
 from secretsvc.api.limits import body_of
-from secretsvc.api.problems import TOO_LARGE, Refusal, problem_of
+from secretsvc.api.problems import TOO_LARGE, RefusedError, problem_of
 from secretsvc.api.routes_manifest import changes_of, only, parts_of
 from secretsvc.operations.patch import Changes
 
@@ -59,7 +59,7 @@ async def batch(request: Request) -> StreamingResponse:
     data = await body_of(request, parts.limits.batch_bytes, parts.limits.body_seconds)
     lines = [line for line in data.split(b"\n") if line.strip()]
     if len(lines) > parts.limits.batch_lines:
-        raise Refusal(TOO_LARGE, f"more than {parts.limits.batch_lines} lines")
+        raise RefusedError(TOO_LARGE, f"more than {parts.limits.batch_lines} lines")
     return StreamingResponse(_results(parts, request.state.asked, lines), media_type="application/jsonl")
 
 
@@ -86,7 +86,7 @@ async def _result(parts: Parts, asked: Asked, index: int, line: bytes) -> bytes:
     answer: dict[str, Any] = {"index": index}
     try:
         if len(line) > parts.limits.body_bytes:
-            raise Refusal(TOO_LARGE, f"the line is larger than {parts.limits.body_bytes} bytes")
+            raise RefusedError(TOO_LARGE, f"the line is larger than {parts.limits.body_bytes} bytes")
         if index:  # the request itself counts as its first line
             parts.rates.take(asked.caller.id)
         body = parsed(BatchLine, line)

@@ -21,7 +21,7 @@ from secretsvc.api.bodies import (
 )
 from secretsvc.api.calls import Call
 from secretsvc.api.documents import MANIFEST_ANSWER, answers, manifest_body, model_body
-from secretsvc.api.problems import REQUEST, Refusal
+from secretsvc.api.problems import REQUEST, RefusedError
 from secretsvc.operations.patch import Changes
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ def parts_of(request: Request) -> Parts:
 
 
 def only(request: Request, *known: str) -> None:
-    """Raises Refusal for a parameter that is not known: a misspelt `key` must not seal to other keys."""
+    """Raises RefusedError for a parameter that is not known: a misspelt `key` must not seal to other keys."""
     if not set(request.query_params) <= set(known):
-        raise Refusal(REQUEST, "a parameter that is not known", hint=f"known: {', '.join(known) or 'none'}")
+        raise RefusedError(REQUEST, "a parameter that is not known", hint=f"known: {', '.join(known) or 'none'}")
 
 
 def answer(result: Result, kind: str) -> Response:
@@ -63,7 +63,10 @@ async def _perform(request: Request, operation: str, **words: Any) -> Response:
 
 @router.post("/v1/encrypt", responses=answers(_OPERATION, MANIFEST_ANSWER), openapi_extra=manifest_body("clear"))
 async def encrypt(
-    request: Request, key: KeyRefs = [], scope: Scope | None = None, format: Format | None = None
+    request: Request,
+    key: KeyRefs = [],  # noqa: B006
+    scope: Scope | None = None,
+    format: Format | None = None,
 ) -> Response:
     """Seals every Secret of the manifest; without `key`, to the keys that the service's key rules name."""
     only(request, "key", "scope", "format")
@@ -105,11 +108,11 @@ async def set_values(request: Request) -> Response:
 
 
 def changes_of(values: dict[str, str | None], base64_values: dict[str, str], string_data: bool) -> Changes:
-    """Raises Refusal."""
+    """Raises RefusedError."""
     if not (values or base64_values):
-        raise Refusal(REQUEST, "values: none", hint='send {"manifest": …, "values": {"KEY": "TEXT"}}')
+        raise RefusedError(REQUEST, "values: none", hint='send {"manifest": …, "values": {"KEY": "TEXT"}}')
     if set(values) & set(base64_values):
-        raise Refusal(REQUEST, "base64Values: an entry that values has too")
+        raise RefusedError(REQUEST, "base64Values: an entry that values has too")
     texts = {key: None if text is None else text.encode() for key, text in values.items()}
     return Changes(texts | {key: decoded(text, "base64Values") for key, text in base64_values.items()}, string_data)
 

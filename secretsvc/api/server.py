@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _MOST_HEADERS = 64 * 1024
 _BACKLOG = 2048
+_MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
 _KEEP_ALIVE = 30
 """Seconds that an idle connection stays open. Load balancers should close theirs sooner."""
 
@@ -67,7 +68,7 @@ def check(config: Config) -> None:
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches it."""
-    return host == "localhost" or host == "::1" or (host.startswith("127.") and host.replace(".", "").isdigit())
+    return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
 def serve(job: Job) -> None:
@@ -109,7 +110,7 @@ def _metrics_folder() -> str:
     """Where workers share their metrics, in memory where there is such a place."""
     from tempfile import mkdtemp
 
-    folder = mkdtemp(prefix="ksecret-metrics-", dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
+    folder = mkdtemp(prefix="ksecret-metrics-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     return folder
 
@@ -160,7 +161,7 @@ class _Server(uvicorn.Server):
         self._loop = asyncio.get_running_loop()
         await super().serve(sockets)
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """First says so to whoever asks, then stops; a second signal stops at once.
 
         Not uvicorn's: that would end the process by the signal, and an orderly end is exit code 0.

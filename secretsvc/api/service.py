@@ -6,8 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.api.plans import Planner
-from secretsvc.api.problems import FORBIDDEN, Problem, Refusal, problem_of
+from secretsvc.api.problems import FORBIDDEN, Problem, RefusedError, problem_of
 from secretsvc.operations.inspect import describe_manifest
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from secretsvc.api.calls import Call, Plan
     from secretsvc.api.guard import Guard
     from secretsvc.api.metrics import Metrics
+    from secretsvc.api.plans import Planner
     from secretsvc.api.pools import Pools
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.open import Result
@@ -47,7 +47,7 @@ class Service:
         self._metrics = metrics
 
     async def perform(self, asked: Asked, call: Call) -> Result:
-        """The operation's result. Raises Refusal and KsecretError; then nothing is released.
+        """The operation's result. Raises RefusedError and KsecretError; then nothing is released.
 
         The intent is written before a key is used, the outcome before anything is given back.
         """
@@ -132,7 +132,7 @@ class _Trail:
 
     async def failed(self, error: Exception) -> None:
         problem = problem_of(error)
-        denied = isinstance(error, Refusal) and error.kind is FORBIDDEN
+        denied = isinstance(error, RefusedError) and error.kind is FORBIDDEN
         if denied:
             self._metrics.denials.labels(self._event["operation"]).inc()
         await self.outcome("denied" if denied else "failed", problem)

@@ -24,7 +24,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {"listen": Listen, "audit": Audit, "limi
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
-class Mistakes(Exception):
+class MistakesError(Exception):
     """Everything that is wrong with a configuration."""
 
     def __init__(self, found: list[InputError]) -> None:
@@ -35,7 +35,7 @@ class Mistakes(Exception):
 def load(path: str, environ: MappingOf[str, str], listen: MappingOf[str, Any] | None = None) -> Config:
     """The configuration in a file; scalars out of the environment, and what options say of `listen`, go before.
 
-    Raises FileError and Mistakes.
+    Raises FileError and MistakesError.
     """
     try:
         with open(path, "rb") as stream:
@@ -46,13 +46,13 @@ def load(path: str, environ: MappingOf[str, str], listen: MappingOf[str, Any] | 
 
 
 def read(data: bytes, source: str, environ: MappingOf[str, str], listen: MappingOf[str, Any]) -> Config:
-    """The configuration in the bytes of the file `source`. Raises Mistakes; no message repeats what stands there."""
+    """The configuration in the bytes of the file `source`. Raises MistakesError; no message repeats what stands there."""
     try:
         root = _root(data)
         tree = _plain(root)
     except InputError as error:
         error.file = source
-        raise Mistakes([error]) from None
+        raise MistakesError([error]) from None
     overriding = _overrides(environ)
     for section, name, value in [*overriding, *(("listen", name, value) for name, value in listen.items())]:
         held = tree.setdefault(section, {})
@@ -64,7 +64,7 @@ def read(data: bytes, source: str, environ: MappingOf[str, str], listen: Mapping
         found = [
             _mistake(one, root, source, overriding) for one in error.errors(include_input=False, include_url=False)
         ]
-        raise Mistakes(found) from None
+        raise MistakesError(found) from None
 
 
 def _root(data: bytes) -> Mapping:
@@ -130,7 +130,7 @@ def _overrides(environ: MappingOf[str, str]) -> list[tuple[str, str, Any]]:
         if name.startswith(PREFIX):
             if name not in known:
                 hint = "docs/service.md lists them"
-                raise Mistakes([InputError("a variable that is not known", hint=hint, file=name)])
+                raise MistakesError([InputError("a variable that is not known", hint=hint, file=name)])
             section, member = known[name]
             is_text = _SECTIONS[section].model_fields[_snake(member)].annotation is str
             found.append((section, member, text if is_text else _word(text)))

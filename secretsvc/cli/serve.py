@@ -73,14 +73,14 @@ def _listening(args: Namespace) -> dict[str, Any]:
 
 def _configured(args: Namespace) -> int:
     from secretsvc.api.server import Job, check, serve
-    from secretsvc.api.settings_reader import Mistakes, load
+    from secretsvc.api.settings_reader import MistakesError, load
 
     if not args.config:
         raise UsageError("serve needs a configuration", hint="--config FILE, or --dev to try it out")
     path = os.path.abspath(args.config)
     try:
         config = load(args.config, os.environ, _listening(args))
-    except Mistakes as mistakes:
+    except MistakesError as mistakes:
         from secretsvc.cli.report import report
 
         for mistake in mistakes.found:
