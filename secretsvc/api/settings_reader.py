@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -45,8 +46,10 @@ def load(path: str, environ: MappingOf[str, str], listen: MappingOf[str, Any] | 
     return read(data, path, environ, listen or {})
 
 
-def read(data: bytes, source: str, environ: MappingOf[str, str], listen: MappingOf[str, Any]) -> Config:
-    """The configuration in the bytes of the file `source`. Raises MistakesError; no message repeats what stands there."""
+def read(
+    data: bytes, source: str, environ: MappingOf[str, str], listen: MappingOf[str, Any] = MappingProxyType({})
+) -> Config:
+    """The configuration in the bytes of the file `source`. Raises MistakesError, which repeats nothing of them."""
     try:
         root = _root(data)
         tree = _plain(root)
