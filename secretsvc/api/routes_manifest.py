@@ -22,6 +22,7 @@ from secretsvc.api.bodies import (
 from secretsvc.api.calls import Call
 from secretsvc.api.documents import MANIFEST_ANSWER, answers, manifest_body, model_body
 from secretsvc.api.problems import REQUEST, RefusedError
+from secretsvc.keyref import MAX_LENGTH
 from secretsvc.operations.patch import Changes
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 router = APIRouter(tags=["manifests"])
 
-KeyRefs = Annotated[list[Annotated[str, Query(max_length=2000)]], Query(max_length=50)]
+KeyRefs = Annotated[list[Annotated[str, Query(max_length=MAX_LENGTH)]], Query(max_length=10)]
 Scope = Literal["strict", "namespace", "any"]
 Format = Literal["ksecret", "kubesec"]
 _OPERATION = [400, 401, 403, 408, 409, 413, 415, 422, 429, 502, 503, 504]

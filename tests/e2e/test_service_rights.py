@@ -27,7 +27,9 @@ def new_ref() -> str:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     made = Service(tmp_path_factory.mktemp("service"))
-    made.config["tokens"] += [entry(name) for name in (*EVERY, "dev", "dev-any", "mine", "exact", "prod-writer", "none")]
+    made.config["tokens"] += [
+        entry(name) for name in (*EVERY, "dev", "dev-any", "mine", "exact", "prod-writer", "none")
+    ]
     made.config["rules"] += [
         *(rule(right, right, keys=[made.ref]) for right in EVERY),
         rule("dev", *EVERY, namespaces=["dev"], keys=["*"]),
@@ -129,7 +131,12 @@ class TestConfusedDeputies:
 
     def test_encrypt_is_no_way_to_add_a_key_or_to_loosen_what_is_sealed(self, service: Service) -> None:
         sealed = service.sealed(MANIFEST)
-        queries: list[dict[str, Any]] = [{"key": new_ref()}, {"key": service.ref}, {"scope": "any"}, {"format": "kubesec"}]
+        queries: list[dict[str, Any]] = [
+            {"key": new_ref()},
+            {"key": service.ref},
+            {"scope": "any"},
+            {"format": "kubesec"},
+        ]
         for query in queries:
             assert service.post("/v1/encrypt", sealed, **query).problem == "usage"
         assert service.post("/v1/encrypt", sealed).problem == "already-sealed"
