@@ -94,6 +94,7 @@ class Service:
             "limits": {"requestsPerSecond": 100000, "burst": 100000},
         }
         self.context: ssl.SSLContext | None = None
+        self.process: subprocess.Popen[bytes] = None  # type: ignore[assignment]
         self.log = folder / "log"
         self.out = folder / "out"
 
@@ -133,7 +134,9 @@ class Service:
         except (ConnectionError, http.client.HTTPException):
             return False
 
-    __enter__ = start
+    def __enter__(self) -> Self:
+        """Starts it, where that was not done by hand."""
+        return self if self.process and self.process.poll() is None else self.start()
 
     def stop(self) -> int:
         """Asks it to stop; its exit code."""

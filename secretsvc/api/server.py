@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import uvicorn
 
 from secretsvc.api.app import application, parts
+from secretsvc.api.draining import SETTLES, refuse_new
 from secretsvc.api.workers import Workers
 from secretsvc.errors import FileError, UsageError
 
@@ -156,9 +157,12 @@ class _Server(uvicorn.Server):
         self._draining = draining
         self._delay = delay
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._listening: list[socket.socket] = []
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's."""
         self._loop = asyncio.get_running_loop()
+        self._listening = sockets or []
         await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -172,7 +176,12 @@ class _Server(uvicorn.Server):
             self.force_exit = sig == signal.SIGINT
             return
         self._draining.on = True
-        self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._stop)
+        self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._refuse)
+
+    def _refuse(self) -> None:
+        assert self._loop
+        refuse_new(self._listening)
+        self._loop.call_later(SETTLES, self._stop)
 
     def _stop(self) -> None:
         self.should_exit = True
