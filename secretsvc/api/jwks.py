@@ -7,7 +7,7 @@ import json
 import ssl
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.error import URLError
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
@@ -32,6 +32,23 @@ SECONDS = 5.0
 """For each of the fetch's two requests."""
 
 
+_ALGORITHMS = {
+    "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    "P-256": ("ES256",),
+    "P-384": ("ES384",),
+    "P-521": ("ES512",),
+    "OKP": ("EdDSA",),
+}
+"""By type of key, or by curve (RFC 7518, section 3.1; RFC 8037): one key never serves two families."""
+
+
+class Key(NamedTuple):
+    """A public key, and the algorithms that it may be used with."""
+
+    key: Any
+    algorithms: tuple[str, ...]
+
+
 class NoKeyError(Exception):
     """The issuer has no key of that id."""
 
@@ -43,14 +60,14 @@ class Keys:
         """Raises InputError for a JWKS file that can't be used."""
         self._issuer = issuer
         self._lock = asyncio.Lock()
-        self._keys: dict[str, PyJWK] = {}
+        self._keys: dict[str, Key] = {}
         self._fetched = float("-inf")
         self._tried = float("-inf")
         self._fixed = bool(issuer.jwks_file)
         if issuer.jwks_file:
             self._keys = _from_file(Path(folder, issuer.jwks_file))
 
-    async def key(self, kid: str) -> PyJWK:
+    async def key(self, kid: str) -> Key:
         """The key of that id; of no id, the only key there is. Raises NoKeyError, and RefusedError (503)."""
         now = time.monotonic()
         if not self._fixed and (self._find(kid) is None or now - self._fetched > FRESH):
@@ -66,7 +83,7 @@ class Keys:
             raise NoKeyError
         return found
 
-    def _find(self, kid: str) -> PyJWK | None:
+    def _find(self, kid: str) -> Key | None:
         if not kid:
             return next(iter(self._keys.values())) if len(self._keys) == 1 else None
         return self._keys.get(kid)
@@ -81,7 +98,7 @@ class Keys:
         self._fetched = time.monotonic()
 
 
-def _from_file(path: Path) -> dict[str, PyJWK]:
+def _from_file(path: Path) -> dict[str, Key]:
     try:
         return _parsed(path.read_bytes())
     except OSError as error:
@@ -90,21 +107,24 @@ def _from_file(path: Path) -> dict[str, PyJWK]:
         raise InputError("not a JWKS with public keys (RFC 7517)", file=str(path)) from error
 
 
-def _parsed(data: bytes) -> dict[str, PyJWK]:
+def _parsed(data: bytes) -> dict[str, Key]:
     """The signing keys of a JWKS; kinds that are not known are passed over (RFC 7517, section 5). Raises ValueError."""
     document = json.loads(data)
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
         raise ValueError("not a JWKS")
-    found: dict[str, PyJWK] = {}
+    found: dict[str, Key] = {}
     for member in document["keys"]:
         usable = isinstance(member, dict) and member.get("use", "sig") == "sig" and member.get("kty") != "oct"
         if not usable:
             continue
+        known = _ALGORITHMS.get(str(member.get("crv" if member.get("kty") == "EC" else "kty")), ())
+        allowed = tuple(name for name in known if member.get("alg", name) == name)
         try:
             key = PyJWK.from_dict({name: text for name, text in member.items() if name not in _PRIVATE})
         except (PyJWKError, InvalidKeyError, ValueError, TypeError, KeyError):
             continue
-        found[str(member.get("kid", ""))] = key
+        if allowed:
+            found[str(member.get("kid", ""))] = Key(key.key, allowed)
     if not found:
         raise ValueError("no usable key")
     return found
@@ -118,7 +138,7 @@ class _NoRedirects(HTTPRedirectHandler):
         """A redirect could lead away from https, or to another host."""
 
 
-def _fetched(issuer: Issuer) -> dict[str, PyJWK]:
+def _fetched(issuer: Issuer) -> dict[str, Key]:
     """Raises OSError and ValueError."""
     url = issuer.jwks_url
     if not url:

@@ -50,9 +50,7 @@ class Issuers:
             key = await keys.key(kid)
         except NoKeyError:
             raise refused("key", "the token was signed by a key that its issuer does not show") from None
-        if key.algorithm_name != header["alg"] and not (
-            key.key_type == "RSA" and key.algorithm_name[0] in "RP" and "alg" not in key._jwk_data
-        ):
+        if header["alg"] not in key.algorithms:
             raise refused("algorithm", "the token's algorithm is not allowed")
         try:
             claims = pyjwt.decode(
@@ -68,5 +66,7 @@ class Issuers:
             for kind, reason, said in _REASONS:
                 if isinstance(error, kind):
                     raise refused(reason, said) from None
+            raise refused("malformed", "not a JWT that can be read") from None
+        except (pyjwt.PyJWTError, ValueError, TypeError):
             raise refused("malformed", "not a JWT that can be read") from None
         return Caller(issuer=issuer.name, subject=str(claims.get("sub", ""))[:500], claims=claims)
