@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import ssl
 import subprocess
 import time
 from hashlib import sha256
@@ -20,6 +19,7 @@ import yaml
 from tests.e2e.cli import BIN, KSECRET, MARKS
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping
     from pathlib import Path
 

@@ -64,21 +64,27 @@ class Keys:
         self._fetched = float("-inf")
         self._tried = float("-inf")
         self._fixed = bool(issuer.jwks_file)
+        self._refreshing: asyncio.Task[None] | None = None
         if issuer.jwks_file:
             self._keys = _from_file(Path(folder, issuer.jwks_file))
 
     async def key(self, kid: str) -> Key:
         """The key of that id; of no id, the only key there is. Raises NoKeyError, and RefusedError (503)."""
-        now = time.monotonic()
-        if not self._fixed and (self._find(kid) is None or now - self._fetched > FRESH):
-            async with self._lock:
-                if (self._find(kid) is None or now - self._fetched > FRESH) and now - self._tried > PAUSE:
-                    await self._fetch()
-            if time.monotonic() - self._fetched > STALE:
-                hint = "try again; if it stays so, the service can't reach the issuer"
-                detail = f"the keys of {self._issuer.name} can't be fetched"
-                raise RefusedError(ISSUER, detail, hint=hint, headers={"retry-after": "10"})
         found = self._find(kid)
+        if self._fixed:
+            pass
+        elif found is None:
+            async with self._lock:  # only tokens that name a new key wait for it
+                if self._find(kid) is None and time.monotonic() - self._tried > PAUSE:
+                    await self._fetch()
+            found = self._find(kid)
+        elif time.monotonic() - max(self._fetched + FRESH, self._tried + PAUSE) > 0:
+            self._tried = time.monotonic()
+            self._refreshing = asyncio.create_task(self._fetch())
+        if not self._fixed and time.monotonic() - self._fetched > STALE:
+            hint = "try again; if it stays so, the service can't reach the issuer"
+            detail = f"the keys of {self._issuer.name} can't be fetched"
+            raise RefusedError(ISSUER, detail, hint=hint, headers={"retry-after": "10"})
         if found is None:
             raise NoKeyError
         return found

@@ -88,13 +88,14 @@ def _plain(node: Node | None) -> Any:
     if isinstance(node, Alias) and node.target is None:
         raise InputError("an alias inside what it stands for", line=node.line)
     node = resolved(node)
+    assert not isinstance(node, Alias)
+    if node and node.tag:
+        raise InputError("a tag", hint="remove it, and quote what is a text", line=node.line)
     if isinstance(node, Sequence):
         return [_plain(item) for item in node.items]
     if isinstance(node, Mapping):
         return dict(_members(node))
     assert isinstance(node, Scalar)
-    if node.tag:
-        raise InputError("a tag", hint="remove it, and quote what is a text", line=node.line)
     return node.value if node.style else _word(node.value)
 
 
