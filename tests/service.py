@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 
 YAML = "application/yaml"
 EVERY = ["encrypt", "decrypt", "rotate", "set", "inspect", "verify", "generate"]
+
+
+_LIMITED = """\
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 class Answer(NamedTuple):
@@ -105,17 +113,18 @@ class Service:
         (self.folder / "rules.yaml").write_text(yaml.safe_dump({"version": 1, "rules": self.key_rules}))
         return path
 
-    def start(self, **options: Any) -> Self:
+    def start(self, file_bytes: int = 0) -> Self:
+        """`file_bytes`: no file that it writes may become larger, as on a disk that is full."""
+        limited = [sys.executable, "-c", _LIMITED, str(file_bytes)] if file_bytes else []
         with self.log.open("wb") as log, self.out.open("wb") as out:
             words = ["--config", str(self.write()), *self.words] if "--dev" not in self.words else list(self.words)
             self.process = subprocess.Popen(
-                [KSECRET, "serve", *words],
+                [*limited, KSECRET, "serve", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
                 env=self.environ,
                 cwd=self.folder,
-                **options,
             )
         deadline = time.monotonic() + 30
         while not (found := re.search(r"listening at (https?)://([^:]+|\[.*\]):(\d+)", self.log.read_text())):

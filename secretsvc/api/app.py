@@ -19,7 +19,7 @@ from secretsvc.api.gate import HEALTH, Draining, Gate
 from secretsvc.api.generate import KINDS
 from secretsvc.api.health import Health
 from secretsvc.api.jwt import Issuers
-from secretsvc.api.limits import Rates
+from secretsvc.api.limits import Rates, Room
 from secretsvc.api.metrics import Metrics
 from secretsvc.api.plans import Planner
 from secretsvc.api.pools import Pools
@@ -48,6 +48,7 @@ class Parts(NamedTuple):
     health: Health
     metrics: Metrics
     rates: Rates
+    room: Room
     authenticator: Authenticator
     draining: Draining
     audit: AuditLog
@@ -74,6 +75,7 @@ def parts(config: Config, folder: str) -> Parts:
         Health(pools, audit, draining, planner.ruled()),
         metrics,
         Rates(config.limits.requests_per_second, config.limits.burst),
+        Room(config.limits.bodies_bytes),
         Authenticator(config.tokens, Issuers(config.issuers, folder)),
         draining,
         audit,
@@ -89,7 +91,7 @@ def application(config: Config, made: Parts) -> ASGIApp:
         app.include_router(router)
     document: dict[str, Any] = {}
     app.openapi = lambda: document or (document.update(documents.document(app)) or document)  # type: ignore[method-assign]
-    for kind in (KsecretError, RefusedError, HTTPException, RequestValidationError):
+    for kind in (KsecretError, RefusedError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _answered)
     paths = {path for path in app.openapi()["paths"] if "{" not in path} | {f"/v1/generate/{kind}" for kind in KINDS}
     needless = {*HEALTH, *(_OPEN[name] for name in config.without_caller)}

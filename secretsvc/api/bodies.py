@@ -16,11 +16,11 @@ from secretsvc.api.problems import MEDIA, REQUEST, RefusedError
 from secretsvc.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
+    from collections.abc import AsyncGenerator, Collection
 
     from starlette.requests import Request
 
-    from secretsvc.api.settings import Limits
+    from secretsvc.api.app import Parts
 
 YAML = "application/yaml"
 JSON = "application/json"
@@ -110,10 +110,10 @@ def media_type(request: Request, accepted: Collection[str]) -> str:
     return kind
 
 
-async def manifest_of(request: Request, limits: Limits) -> tuple[bytes, str]:
+async def manifest_of(request: Request, parts: Parts) -> tuple[bytes, str]:
     """A manifest sent as it is, and its media type. Raises RefusedError, and ManifestError for JSON that is none."""
     kind = media_type(request, (YAML, JSON, *_YAMLS[1:]))
-    data = await body_of(request, limits.body_bytes, limits.body_seconds)
+    data = await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds)
     if kind == JSON:
         try:
             json.loads(data)
@@ -122,9 +122,9 @@ async def manifest_of(request: Request, limits: Limits) -> tuple[bytes, str]:
     return data, kind
 
 
-async def model_of(request: Request, model: type[M], limits: Limits) -> M:
+async def model_of(request: Request, model: type[M], parts: Parts) -> M:
     """A JSON body. Raises RefusedError."""
-    return parsed(model, await body_of(request, limits.body_bytes, limits.body_seconds))
+    return parsed(model, await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds))
 
 
 def parsed(model: type[M], data: bytes) -> M:
@@ -157,22 +157,24 @@ class _InMemory(MultiPartParser):
     spool_max_size = 1 << 62
 
 
-async def form_of(request: Request, limits: Limits) -> list[tuple[str, bytes]]:
+async def form_of(request: Request, parts: Parts) -> list[tuple[str, bytes]]:
     """The parts of a form, in order. Raises RefusedError."""
-    data = await body_of(request, limits.body_bytes, limits.body_seconds)
+    data = await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds)
 
-    async def stream() -> AsyncIterator[bytes]:
+    async def stream() -> AsyncGenerator[bytes, None]:
         yield data
 
-    parser = _InMemory(request.headers, stream(), max_files=1000, max_fields=1000, max_part_size=limits.body_bytes)  # type: ignore[arg-type]
+    parser = _InMemory(
+        request.headers, stream(), max_files=1000, max_fields=1000, max_part_size=parts.limits.body_bytes
+    )
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError):
         raise RefusedError(REQUEST, "not a form (multipart/form-data) that can be read") from None
-    parts = []
+    found = []
     for name, part in form.multi_items():
-        parts.append((name, await part.read() if isinstance(part, UploadFile) else part.encode()))
-    return parts
+        found.append((name, await part.read() if isinstance(part, UploadFile) else part.encode()))
+    return found
 
 
 def members_of(parts: list[tuple[str, bytes]], model: type[BaseModel]) -> dict[str, Any]:

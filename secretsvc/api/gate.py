@@ -85,6 +85,7 @@ class Gate:
             if not status:
                 await _send(problem_of(error), request_id, answer)
         finally:
+            self._parts.room.give_back(scope["state"])
             path = scope["path"] if scope["path"] in self._paths else "other"
             method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
             self._parts.metrics.requests.labels(path, method, str(status)).inc()

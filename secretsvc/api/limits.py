@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections import OrderedDict
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from secretsvc.api.problems import MEDIA, RATE, SLOW_BODY, TOO_LARGE, RefusedError
+from secretsvc.api.problems import BUSY, MEDIA, RATE, SLOW_BODY, TOO_LARGE, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -42,8 +42,26 @@ class Rates:
             raise RefusedError(RATE, f"at most {self._rate:g} a second", headers={"retry-after": seconds})
 
 
-async def body_of(request: Request, most: int, seconds: float) -> bytes:
-    """The whole body. Raises RefusedError: 413, 415 (compressed) and 408 (not there in time)."""
+class Room:
+    """The memory that bodies may take together, in this process."""
+
+    def __init__(self, most: int) -> None:
+        self._left = most
+
+    def take(self, state: dict[str, Any], size: int) -> None:
+        """For the request with that state, until `give_back`. Raises RefusedError (503)."""
+        if size > self._left:
+            raise RefusedError(BUSY, "too many large bodies at a time", headers={"retry-after": "1"})
+        self._left -= size
+        state["room"] = state.get("room", 0) + size
+
+    def give_back(self, state: dict[str, Any]) -> None:
+        """What the request took, if it took any."""
+        self._left += state.pop("room", 0)
+
+
+async def body_of(request: Request, room: Room, most: int, seconds: float) -> bytes:
+    """The whole body. Raises RefusedError: 413, 415 (compressed), 408 (not there in time) and 503 (no room)."""
     if request.headers.get("content-encoding", "identity") != "identity":
         raise RefusedError(MEDIA, "a compressed body is not taken")
     stated = request.headers.get("content-length", "0")
@@ -54,6 +72,7 @@ async def body_of(request: Request, most: int, seconds: float) -> bytes:
     try:
         async with asyncio.timeout(seconds):
             async for chunk in request.stream():
+                room.take(request.scope["state"], len(chunk))
                 size += len(chunk)
                 if size > most:
                     raise _too_large(most)

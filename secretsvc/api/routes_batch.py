@@ -56,7 +56,7 @@ async def batch(request: Request) -> StreamingResponse:
     only(request)
     parts = parts_of(request)
     media_type(request, LINES)
-    data = await body_of(request, parts.limits.batch_bytes, parts.limits.body_seconds)
+    data = await body_of(request, parts.room, parts.limits.batch_bytes, parts.limits.body_seconds)
     lines = [line for line in data.split(b"\n") if line.strip()]
     if len(lines) > parts.limits.batch_lines:
         raise RefusedError(TOO_LARGE, f"more than {parts.limits.batch_lines} lines")

@@ -35,9 +35,9 @@ async def generate(
     only(request, "key", "scope", "output")
     parts = parts_of(request)
     if media_type(request, (JSON, FORM)) == JSON:
-        body = await model_of(request, GenerateBody, parts.limits)
+        body = await model_of(request, GenerateBody, parts)
     else:
-        body = made(GenerateBody, members_of(await form_of(request, parts.limits), GenerateBody))
+        body = made(GenerateBody, members_of(await form_of(request, parts), GenerateBody))
     warnings: list[str] = []
     secret = generated(kind, body, warnings.append)
     data = to_json(secret) if output == "json" else to_yaml(secret)

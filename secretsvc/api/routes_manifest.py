@@ -57,7 +57,7 @@ def answer(result: Result, kind: str) -> Response:
 
 async def _perform(request: Request, operation: str, **words: Any) -> Response:
     parts = parts_of(request)
-    data, kind = await manifest_of(request, parts.limits)
+    data, kind = await manifest_of(request, parts)
     result = await parts.service.perform(request.state.asked, Call(operation, data, **words))
     return answer(result, kind)
 
@@ -99,9 +99,9 @@ async def set_values(request: Request) -> Response:
     only(request)
     parts = parts_of(request)
     if media_type(request, (JSON, FORM)) == JSON:
-        body = await model_of(request, SetBody, parts.limits)
+        body = await model_of(request, SetBody, parts)
     else:
-        body = made(SetBody, members_of(await form_of(request, parts.limits), SetBody))
+        body = made(SetBody, members_of(await form_of(request, parts), SetBody))
     data = body.manifest.encode()
     call = Call("set", data, changes=changes_of(body.values, body.base64_values, body.string_data), secret=body.secret)
     result = await parts.service.perform(request.state.asked, call)
@@ -123,7 +123,7 @@ async def inspect(request: Request) -> dict[str, list[dict[str, Any]]]:
     """What can be told without a key, of every Secret."""
     only(request)
     parts = parts_of(request)
-    data, _ = await manifest_of(request, parts.limits)
+    data, _ = await manifest_of(request, parts)
     found = await parts.service.describe(request.state.asked, Call("inspect", data))
     return {"secrets": [one.as_json() for one in found]}
 
@@ -133,6 +133,6 @@ async def verify(request: Request) -> dict[str, int | bool]:
     """Opens and checks everything, and gives nothing of it out. What is not sound is a 409."""
     only(request)
     parts = parts_of(request)
-    data, _ = await manifest_of(request, parts.limits)
+    data, _ = await manifest_of(request, parts)
     result = await parts.service.perform(request.state.asked, Call("verify", data))
     return {"sealed": result.secrets, "bound": result.bound}

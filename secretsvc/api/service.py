@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from secretsvc.api.problems import FORBIDDEN, Problem, RefusedError, problem_of
 from secretsvc.operations.inspect import describe_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from secretsvc.api.audit import AuditLog
     from secretsvc.api.auth import Caller
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from secretsvc.api.pools import Pools
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.open import Result
+
+T = TypeVar("T")
 
 _SMALL = 32 * 1024
 """Bytes of a manifest that is looked at on the event loop; larger ones would keep others waiting there."""
@@ -51,36 +53,30 @@ class Service:
 
         The intent is written before a key is used, the outcome before anything is given back.
         """
-        trail = _Trail(self._audit, self._metrics, asked, call)
-        plan = await self._planned(trail, asked, call)
-        await trail.intent()
-        try:
-            result = await self._pools.run(plan.uris, plan.work, plan.permitted)
-        except Exception as error:
-            await trail.failed(error)
-            raise
-        except asyncio.CancelledError:
-            await asyncio.shield(trail.outcome("given up", None))
-            raise
-        await trail.outcome("done", None)
-        return result
+        return await self._carried_out(asked, call, lambda plan: plan.work)
 
     async def describe(self, asked: Asked, call: Call) -> list[Description]:
         """What can be told without a key, with owners' names as far as this machine knows them. Raises as `perform`."""
-        trail = _Trail(self._audit, self._metrics, asked, call)
-        plan = await self._planned(trail, asked, call)
-        await trail.intent()
 
         def work(guard: Guard) -> list[Description]:
             return describe_manifest(call.data, guard.describe)
 
+        return await self._carried_out(asked, call, lambda _plan: work)
+
+    async def _carried_out(self, asked: Asked, call: Call, work: Callable[[Plan], Callable[[Guard], T]]) -> T:
+        trail = _Trail(self._audit, self._metrics, asked, call)
+        plan = await self._planned(trail, asked, call)
+        await trail.intent()
         try:
-            found = await self._pools.run(plan.uris, work, plan.permitted)
+            result = await self._pools.run(plan.uris, work(plan), plan.permitted)
         except Exception as error:
             await trail.failed(error)
             raise
+        except asyncio.CancelledError:  # whoever asked has gone
+            await asyncio.shield(trail.outcome("given up", None))
+            raise
         await trail.outcome("done", None)
-        return found
+        return result
 
     async def _planned(self, trail: _Trail, asked: Asked, call: Call) -> Plan:
         """Raises, once both lines are written, why it can't be done."""

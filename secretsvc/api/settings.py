@@ -135,6 +135,7 @@ class Limits(_Model):
     documents: Count = 100
     batch_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     batch_lines: Count = 1000
+    bodies_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, description="All bodies that are being worked on")
     backend_seconds: Seconds = Field(default=5.0, description="For one call of one backend")
     operation_seconds: Seconds = 60.0
     operations: Count = Field(default=128, description="Running and waiting at a time, for each home of keys")

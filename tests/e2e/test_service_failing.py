@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -121,15 +120,13 @@ def test_a_kms_that_is_down_is_a_503_and_makes_nobody_unready(service: Service, 
         assert ready.json()["backends"] == {"age": "ok", "gcp:europe-west1": "failing"}
 
 
-def test_a_full_disk_stops_everything_and_releases_nothing(service: Service) -> None:
+def test_a_full_disk_stops_everything_and_releases_nothing(tmp_path: Path) -> None:
+    service = Service(tmp_path)
     with service:
         sealed = service.sealed(MANIFEST)
     full = service.audit.stat().st_size
 
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (full, full))
-
-    with service.start(preexec_fn=small_files):
+    with service.start(file_bytes=full):
         answers = [
             service.post("/v1/encrypt", MANIFEST),
             *(service.post(f"/v1/{path}", sealed) for path in ("decrypt", "rotate", "inspect", "verify")),
@@ -146,8 +143,9 @@ def test_a_full_disk_stops_everything_and_releases_nothing(service: Service) -> 
     assert service.audit.stat().st_size == full, "no half line is left"
 
 
-def test_an_outcome_that_cannot_be_written_releases_nothing(service: Service) -> None:
+def test_an_outcome_that_cannot_be_written_releases_nothing(tmp_path: Path) -> None:
     """The disk gets full between intent and outcome."""
+    service = Service(tmp_path)
     with service:
         sealed = service.sealed(MANIFEST)
     with service:
@@ -155,10 +153,7 @@ def test_an_outcome_that_cannot_be_written_releases_nothing(service: Service) ->
     lines = service.audit.read_bytes().splitlines(keepends=True)
     full = service.audit.stat().st_size + len(lines[-3]) + len(lines[-2]) + 60
 
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (full, full))
-
-    with service.start(preexec_fn=small_files):
+    with service.start(file_bytes=full):
         answer = service.post("/v1/decrypt", sealed)
         assert (answer.status, answer.problem) == (503, "audit")
         assert not any(mark.encode() in answer.body for mark in MARKS)

@@ -200,6 +200,17 @@ def test_a_caller_over_its_rate_waits(tmp_path: Path) -> None:
         assert 1 <= int(answers[-1].headers["retry-after"]) <= 2
 
 
+def test_bodies_take_no_more_memory_than_they_may(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.config["limits"]["bodiesBytes"] = 1024
+    with service:
+        for _ in range(5):
+            answer = service.post("/v1/encrypt", MANIFEST + b"#" * 1024)
+            assert (answer.status, answer.problem) == (503, "busy")
+        for _ in range(5):
+            assert service.post("/v1/encrypt", MANIFEST).status == 200
+
+
 def test_a_body_that_does_not_come_is_given_up(tmp_path: Path) -> None:
     service = Service(tmp_path)
     service.config["limits"]["bodySeconds"] = 0.3
