@@ -6,7 +6,7 @@ AES-256-GCM: NIST SP 800-38D. HKDF: RFC 5869. HMAC: RFC 2104.
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from os import urandom
 from typing import NamedTuple
 
@@ -17,14 +17,13 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from secretsvc.errors import AlteredError
+from secretsvc.tokens import TOKEN_PREFIX, decode_strict
 
 DEK_BYTES = 32
 NONCE_BYTES = 12
 TAG_BYTES = 16
 BLOCK = 64
 """Payloads are padded to a multiple of this many bytes, so that a token does not tell a value's length."""
-
-TOKEN_PREFIX = "ksecret.v1."  # noqa: S105
 
 FORM_TEXT = 0
 """Content is the source text as it stands."""
@@ -127,14 +126,6 @@ class Dek:
         for name in names:
             mac.update(_length_prefixed(name))
         return mac
-
-
-def decode_strict(text: str) -> bytes:
-    """Standard base64 in its one canonical spelling (RFC 4648, section 3.5), else ValueError."""
-    raw = b64decode(text, validate=True)
-    if b64encode(raw).decode() != text:
-        raise ValueError("not canonical base64")
-    return raw
 
 
 def _derived(dek: bytes, info: bytes) -> bytes:

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 NAME = ".ksecret.yaml"
 
-SCHEMA = "https://www.schemastore.org/ksecret.json"
-"""Where editors find docs/ksecret-yaml.schema.json, once it is published."""
-
 
 class Policy(NamedTuple):
     """One policy file, as the manifests below its folder see it."""
@@ -137,7 +134,6 @@ def starter(keys: Iterable[str]) -> str:
     from secretsvc.manifest.scalars import canonical
 
     lines = [
-        f"# yaml-language-server: $schema={SCHEMA}",
         "# Which keys Secrets are sealed to: the first rule that fits counts (path, namespace, name).",
         "version: 1",
         "rules:",

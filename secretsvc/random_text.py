@@ -9,6 +9,7 @@ ALPHABETS = {
     "alnum": string.ascii_letters + string.digits,
     "letters": string.ascii_letters,
     "digits": string.digits,
+    "lower": string.ascii_lowercase + string.digits,
     "hex": string.hexdigits[:16],
     "url": string.ascii_letters + string.digits + "-_",
     "symbols": string.ascii_letters + string.digits + "!#%&()*+,-./:;<=>?@[]^_{|}~",
@@ -18,9 +19,13 @@ ALPHABETS = {
 MAX_LENGTH = 65536
 
 
-def random_text(length: int, alphabet: str = "alnum") -> str:
-    """That many characters, each drawn evenly from the alphabet of that name. Raises ValueError, KeyError."""
-    characters = ALPHABETS[alphabet]
-    if not 0 < length <= MAX_LENGTH:
-        raise ValueError("length")
-    return "".join(secrets.choice(characters) for _ in range(length))
+def random_text(words: str) -> str:
+    """`LENGTH` or `LENGTH:ALPHABET` → that many characters, each drawn evenly from the alphabet of that name.
+
+    Letters and digits give 5.95 bits each, so 32 of them are 190 bits. Raises ValueError.
+    """
+    length, _, name = words.partition(":")
+    characters = ALPHABETS.get(name or "alnum", "")
+    if not (characters and length.isascii() and length.isdecimal() and 0 < int(length) <= MAX_LENGTH):
+        raise ValueError("neither a length nor an alphabet")
+    return "".join(secrets.choice(characters) for _ in range(int(length)))

@@ -9,7 +9,10 @@ from hypothesis import HealthCheck, settings
 
 from tests.support import Lock, new_lock
 
-pytest_plugins = ["tests.integration.gnupg_support"]  # its homes with keys are made once for all files
+pytest_plugins = [
+    "tests.integration.gnupg_support",
+    "tests.e2e.kubesec_people",
+]  # its homes with keys are made once for all files
 
 _SLOW_TO_DRAW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 

@@ -45,7 +45,7 @@ def run(args: Namespace) -> int:
     unbound = Unbound()
 
     def operation(data: bytes, name: str) -> bytes:
-        converted = convert_manifest(data, requests.of(name), keyring)
+        converted = convert_manifest(data, requests.of(name), requests.keyring(name))
         unbound.seen(bound=converted.bound)
         return converted.data
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file, standard_input
+from secretsvc.cli.report import Unbound
 from secretsvc.errors import KsecretError
 from secretsvc.operations.open import open_parents
 from secretsvc.operations.seal import seal_manifest
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.open import Parents
 
 EXAMPLES = """\
-  ksecret encrypt secret.yaml                       print it sealed, to your own age identity
+  ksecret encrypt secret.yaml                       print it sealed, to what .ksecret.yaml says, or to yourself
   ksecret encrypt -i -k age:age1… secret.yaml       seal the file itself
   ksecret encrypt -i -r deploy/                     every manifest under deploy/
   ksecret encrypt -i -k +pgp:6206… secret.yaml      one more key may open it
@@ -45,6 +46,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--strip-last-applied", action="store_true", help="remove a last-applied annotation that repeats the data"
     )
+    parser.add_argument(
+        "--if-needed", action="store_true", help="leave files alone in which `ksecret check` finds nothing to seal"
+    )
     options.add_jobs(parser)
     options.add_backends(parser)
 
@@ -54,16 +58,26 @@ def run(args: Namespace) -> int:
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
     parents = _parents(args.parent, keyring)
+    unbound = Unbound()
 
     def operation(data: bytes, name: str) -> bytes:
+        if args.if_needed:
+            from secretsvc.operations.check import needs_sealing
+
+            if not needs_sealing(data, name):
+                return data
         if args.cleartext or args.strip_last_applied:
             from secretsvc.operations.prepare import encode_cleartext, strip_last_applied
 
             data = encode_cleartext(data) if args.cleartext else data
             data = strip_last_applied(data) if args.strip_last_applied else data
-        return seal_manifest(data, requests.of(name), keyring, parents).data
+        sealed = seal_manifest(data, requests.of(name), requests.keyring(name), parents)
+        unbound.seen(bound=sealed.bound)
+        return sealed.data
 
-    return each_file(Job(operation, "sealed", False, MAYBE_SECRET, options.jobs(args, keyring)), args)
+    code = each_file(Job(operation, "sealed", False, MAYBE_SECRET, options.jobs(args, keyring)), args)
+    unbound.tell()
+    return code
 
 
 def _parents(path: str, keyring: Keyring) -> Parents:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    Operation = Callable[[bytes, str], bytes | str]
-    """File's bytes and name → its new bytes, or a line to print."""
+    Operation = Callable[[bytes, str], bytes | str | None]
+    """File's bytes and name → its new bytes, a line to print, or nothing."""
 
 SEALED = (b"ksecret", b"# kubesec:v:")
 """What a file holds that has a sealed Secret in it, in either format."""
@@ -74,7 +74,7 @@ def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
         snapshot = None if item.path == "-" else workspace.read(item.path)
         data = snapshot.data if snapshot else standard_input()
         result: bytes | str | None = job.operation(data, item.path)
-        changed = result != data
+        changed = result is not None and result != data
         if snapshot and args.in_place and isinstance(result, bytes):
             if changed:
                 workspace.replace(snapshot, result)

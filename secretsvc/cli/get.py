@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import Unbound
 from secretsvc.errors import UsageError
 from secretsvc.operations.patch import get_value
@@ -23,7 +24,7 @@ EXAMPLES = """\
 
 def add_arguments(parser: Parser) -> None:
     """The options."""
-    parser.add_argument("files", nargs="*", metavar="FILE KEY", help="a sealed manifest, and the key whose value to print")
+    parser.add_argument("files", nargs="*", metavar="FILE KEY", help="a sealed manifest, and the key to print")
     parser.add_argument("-o", "--output", metavar="FILE", default="", help="write here; - is standard output")
     options.add_secret(parser)
     options.add_backends(parser)
@@ -36,10 +37,11 @@ def run(args: Namespace) -> int:
     *args.files, key = args.files
     args.in_place = args.recursive = False
     keyring = options.backends(args)
+    policies = FilePolicies(keyring)
     unbound = Unbound()
 
-    def operation(data: bytes, _name: str) -> bytes:
-        value, bound = get_value(data, key, keyring, args.secret)
+    def operation(data: bytes, name: str) -> bytes:
+        value, bound = get_value(data, key, policies.keyring(name), args.secret)
         unbound.seen(bound=bound)
         return value
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
+from secretsvc import policy, workspace
 from secretsvc.backends.age import Age, default_identity_path
 from secretsvc.backends.base import Settings
 from secretsvc.errors import FileError, InputError
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
-  ksecret init                        once per person or machine; then: ksecret encrypt -i secret.yaml"""
+  ksecret init          once per person and repository: makes what is missing, your identity and .ksecret.yaml"""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -36,10 +38,19 @@ def run(_args: Namespace) -> int:
     print(f"{'made' if made else 'found'} your age identity: {path}")
     print(f"your key, for others to seal to:  {ref}")
     print("next: ksecret encrypt -i secret.yaml")
+    _offer_policy(str(ref))
     return 0
 
 
-def make_identity(path: str) -> None:
+def _offer_policy(ref: str) -> None:
+    """A policy with that key in the current folder, where none counts there yet."""
+    if policy.Policies().find(policy.NAME):
+        return
+    workspace.create(policy.NAME, policy.starter([ref]).encode(), private=False)
+    print(f"ksecret: wrote {policy.NAME}: what is sealed in this folder and below goes to that key", file=sys.stderr)
+
+
+def _make(path: str) -> None:
     """A new identity as age-keygen writes one: 0600, in a folder that is its owner's alone."""
     import pyrage
 

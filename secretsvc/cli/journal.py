@@ -23,7 +23,7 @@ class Journal:
     """
 
     def __init__(self, path: str, operation: str, shard: str) -> None:
-        """`path` may be empty: then nothing is written. Raises FileError; UsageError for a file that is none of ours."""
+        """Nothing is written where `path` is empty. Raises FileError; UsageError for a file that is none of ours."""
         self._path = path
         self._run = {"run": operation, "shard": shard}
         self._done: set[str] = set()
@@ -45,7 +45,7 @@ class Journal:
     def __enter__(self) -> Journal:
         if self._path:
             try:
-                self._stream = open(self._path, "a" if self.resumed_from else "w", encoding="utf-8")  # noqa: SIM115
+                self._stream = open(self._path, "a" if self.resumed_from else "w", encoding="utf-8")
             except OSError as error:
                 raise FileError(f"can't be written: {error.strerror}", file=self._path) from error
             self._write(self._run | {"started": time.strftime(TIME, time.gmtime())})

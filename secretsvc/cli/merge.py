@@ -47,7 +47,7 @@ def run(args: Namespace) -> int:
             from secretsvc.operations.prepare import encode_cleartext
 
             data = encode_cleartext(data)
-        merged = superimpose(sealed, data, requests.of(name), keyring)
+        merged = superimpose(sealed, data, requests.of(name), requests.keyring(name))
         unbound.seen(bound=merged.bound)
         return merged.data
 

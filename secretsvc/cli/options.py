@@ -45,7 +45,7 @@ def add_backends(parser: Parser) -> None:
     """What the backends may be told."""
     parser.add_argument("--keyring", metavar="FILE", default="", help="GnuPG: the public keyring to use")
     parser.add_argument("--passphrase-file", metavar="FILE", default="", help="its first line unlocks age and PGP keys")
-    parser.add_argument("--passphrase", metavar="TEXT", default="", help="as kubesec has it; others can see it: see above")
+    parser.add_argument("--passphrase", metavar="TEXT", default="", help="as kubesec has it; others can see it")
 
 
 def add_jobs(parser: Parser) -> None:

@@ -15,8 +15,12 @@ from secretsvc.errors import UsageError
 class Parser(argparse.ArgumentParser):
     """One command's options. Wrong usage raises UsageError instead of ending the process."""
 
+    takes_dashes = True
+    """Whether words behind `--` count; to kubectl's generators they do not."""
+
     def __init__(self, prog: str, summary: str, examples: str = "") -> None:
         self._by_word: dict[str, argparse.Action] = {}
+        self._takes_command = False
         super().__init__(
             prog=prog,
             description=summary,
@@ -32,9 +36,17 @@ class Parser(argparse.ArgumentParser):
         self._by_word.update(dict.fromkeys(action.option_strings, action))
         return action
 
+    def add_command(self, metavar: str) -> None:
+        """Keeps the words behind `--` apart as `args.command`: they are another program's."""
+        self._takes_command = True
+        self.usage = f"%(prog)s [OPTIONS] FILE... -- {metavar}"
+
     def parse(self, words: list[str]) -> argparse.Namespace:
         """The options' values. Raises UsageError, which never shows a value."""
-        return self.parse_args(self._sorted(words))
+        if not self._takes_command:
+            return self.parse_args(self._sorted(words))
+        at = words.index("--") if "--" in words else len(words)
+        return self.parse_args(self._sorted(words[:at]), argparse.Namespace(command=words[at + 1 :]))
 
     def error(self, message: str) -> NoReturn:
         """What argparse calls when it gives up."""
@@ -55,7 +67,7 @@ class Parser(argparse.ArgumentParser):
         while left:
             word = left.pop()
             if word == "--":
-                others += reversed(left)
+                others += reversed(left) if self.takes_dashes else ()
                 break
             if word.startswith("--"):
                 name, equals, value = word.partition("=")
@@ -74,6 +86,8 @@ class Parser(argparse.ArgumentParser):
             if value is not None:
                 self.error(f"option {name} takes no value")
             return name
+        if value is None and action.nargs == "?":  # pflag's NoOptDefVal: only `--name=VALUE` gives it one
+            value = str(action.const)
         if value is None:
             if not left:
                 self.error(f"option {name} needs a value")

@@ -71,7 +71,7 @@ def change_each(args: Namespace, changes: Changes, done: str, *, in_place: bool 
     unbound = Unbound()
 
     def operation(data: bytes, name: str) -> bytes:
-        patched = patch_manifest(data, changes, requests.of(name), keyring, args.secret)
+        patched = patch_manifest(data, changes, requests.of(name), requests.keyring(name), args.secret)
         unbound.seen(bound=patched.bound)
         return patched.data
 

@@ -41,7 +41,7 @@ def run(args: Namespace) -> int:
     unbound = Unbound()
 
     def operation(data: bytes, name: str) -> bytes:
-        renamed = rename_manifest(data, named, requests.of(name), keyring, args.secret)
+        renamed = rename_manifest(data, named, requests.of(name), requests.keyring(name), args.secret)
         unbound.seen(bound=renamed.bound)
         return renamed.data
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from secretsvc.cli.sealing import TIME
 from secretsvc.errors import AlreadySealedError, UsageError
 from secretsvc.operations.request import ANY_TIME, FORMATS
 from secretsvc.operations.rotate import overdue, rewrap_manifest, rotate_manifest
+from secretsvc.policy_reader import seconds
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -31,8 +31,6 @@ EXAMPLES = """\
   ksecret rotate -r --rewrap deploy/                the same data keys, wrapped by each KEK's current version
   ksecret rotate -r --report run.jsonl deploy/      a run that was interrupted goes on when said again
   ksecret rotate -r --shard "$JOB_COMPLETION_INDEX/8" deploy/      one of 8 pods of an Indexed Job"""
-
-_UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def add_arguments(parser: Parser) -> None:
@@ -70,11 +68,11 @@ def run(args: Namespace) -> int:
         try:
             result: Result
             if args.rewrap:
-                result = rewrap_manifest(data, keyring)
+                result = rewrap_manifest(data, requests.keyring(name))
             else:
                 bound = min(before, journal.resumed_from or before)
                 request = requests.of(name)._replace(rotate_before=bound, format=args.format)
-                result = rotate_manifest(data, request, keyring)
+                result = rotate_manifest(data, request, requests.keyring(name))
         except AlreadySealedError:  # young enough
             return data
         unbound.seen(bound=result.bound)
@@ -99,10 +97,10 @@ def _before(age: str) -> str:
     """The time that a data key must have been made before, as envelopes state it. Raises UsageError."""
     if not age:
         return ANY_TIME
-    found = re.fullmatch(r"(\d{1,6})([hdw])", age)
-    if not found:
-        raise UsageError("--older-than takes hours, days or weeks", hint="such as 12h, 90d or 8w")
-    return time.strftime(TIME, time.gmtime(time.time() - int(found[1]) * _UNITS[found[2]]))
+    try:
+        return time.strftime(TIME, time.gmtime(time.time() - seconds(age)))
+    except ValueError:
+        raise UsageError("--older-than takes hours, days or weeks", hint="such as 12h, 90d or 8w") from None
 
 
 def _shard(text: str) -> Callable[[Item], bool]:
@@ -125,9 +123,9 @@ def _shard(text: str) -> Callable[[Item], bool]:
 def _dry_run(args: Namespace, before: str, shard: Callable[[Item], bool]) -> int:
     args.in_place, args.output = False, ""
 
-    def operation(data: bytes, name: str) -> str | bytes:
+    def operation(data: bytes, name: str) -> str | None:
         found = overdue(data, before)
         lines = [f"{name}: {label}: data key made {created or 'at an unknown time'}" for label, created in found]
-        return "\n".join(map(printable, lines)) or data
+        return "\n".join(map(printable, lines)) or None
 
     return each_file(Job(operation, "to rotate", True, SEALED, lambda: 1, shard), args)

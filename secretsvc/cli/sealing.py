@@ -9,6 +9,7 @@ from _thread import allocate_lock
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.errors import UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
     from secretsvc.manifest.model import Secret
+    from secretsvc.operations.keys import Keyring
 
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -61,24 +63,34 @@ class Requests:
         """Raises UsageError."""
         self._asks = getattr(args, "recompute_mac", False)
         self._yes = getattr(args, "yes", False)
+        self._syncs = getattr(args, "action", "") == "sync"
         self._keyring = keyring
         self._lock = allocate_lock()
         self._request = Request(
             parse_change(args.key, keyring.parse),
-            self._default_keys,
+            partial(self._default_keys, ""),
             getattr(args, "scope", ""),
             time.strftime(TIME, time.gmtime()),
             _format(getattr(args, "format", "")),
             ANY_TIME if getattr(args, "rotate", False) else "",
         )
         self._own_keys = cache(partial(own_keys, keyring))
+        self._policies = FilePolicies(keyring)
 
     def of(self, name: str) -> Request:
         """The request for the file of that name."""
-        return self._request._replace(trust=partial(self._trusts, name)) if self._asks else self._request
+        return self._request._replace(
+            default_keys=partial(self._default_keys, name),
+            keyset_of=partial(self._policies.demanded, name) if self._syncs else None,
+            trust=partial(self._trusts, name) if self._asks else None,
+        )
 
-    def _default_keys(self, _secret: Secret, format_: str) -> Keyset:
-        return self._own_keys(format_)
+    def keyring(self, name: str) -> Keyring:
+        """The backends, as the policy of the file of that name wants them. Raises InputError, FileError."""
+        return self._policies.keyring(name)
+
+    def _default_keys(self, name: str, secret: Secret, format_: str) -> Keyset:
+        return self._policies.keys(name, secret) or self._own_keys(format_)
 
     def _trusts(self, name: str, unproven: Unproven) -> bool:
         """Shows what somebody would vouch for, and asks. Raises UsageError where nobody can be asked."""

@@ -29,7 +29,9 @@ EXAMPLES = """\
 
 def add_arguments(parser: Parser) -> None:
     """The options."""
-    parser.add_argument("files", nargs="*", metavar="FILE KEY=VALUE", help="a sealed manifest, and KEY=TEXT, KEY=@FILE, KEY=-")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE KEY=VALUE", help="a sealed manifest, and KEY=TEXT, KEY=@FILE, KEY=-"
+    )
     options.add_output(parser)
     parser.add_argument(
         "--random",
@@ -75,10 +77,9 @@ def _value(text: str) -> bytes:
 
 
 def _random(text: str) -> bytes:
-    length, _, alphabet = text.partition(":")
     try:
-        return random_text(int(length), alphabet or "alnum").encode()
-    except (ValueError, KeyError):
+        return random_text(text).encode()
+    except ValueError:
         raise UsageError(
             "--random takes KEY=LENGTH or KEY=LENGTH:ALPHABET", hint=f"alphabets: {', '.join(ALPHABETS)}"
         ) from None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.files import SEALED, Job, each_file
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import Unbound, printable
 from secretsvc.errors import AlteredError
 from secretsvc.operations.open import open_manifest
@@ -32,11 +33,12 @@ def run(args: Namespace) -> int:
     keyring = options.backends(args)
     args.in_place, args.output = False, ""
 
+    policies = FilePolicies(keyring)
     unbound = Unbound()
 
     def operation(data: bytes, name: str) -> str:
         try:
-            opened = open_manifest(data, keyring)
+            opened = open_manifest(data, policies.keyring(name))
         except AlteredError as error:
             error.exit_code = 1
             raise

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.envelope import TOKEN_PREFIX
 from secretsvc.errors import AlteredError, InputError, ManifestError
 from secretsvc.keyref import keyset, split
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.scalars import canonical, quoted
+from secretsvc.tokens import TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from secretsvc.keyref import Keyset

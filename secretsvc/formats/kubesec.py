@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.envelope import decode_strict
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.keyref import KeyRef
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar
-from secretsvc.manifest.splice import Edit
+from secretsvc.manifest.splice import Edit, line_break
+from secretsvc.tokens import decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SCHEMES = ("pgp", "gcp", "aws")
 """The kinds of keys, in the order in which kubesec ranks them."""
+
+MAX_KEYS = 12
+"""Up to here Go sorts by insertion, and so the same in every version that kubesec was built with since Go 1.19."""
 
 _START = "# kubesec:"
 _TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
@@ -151,7 +154,12 @@ def _less(one: KeyRef, other: KeyRef) -> bool:
 
 
 def check_keys(refs: Iterable[KeyRef]) -> None:
-    """Raises KeyRefError for a key that kubesec's format has no line for."""
+    """Raises KeyRefError for a key that kubesec's format has no line for, and for too many keys."""
+    refs = tuple(refs)
+    if len(refs) > MAX_KEYS:
+        raise KeyRefError(
+            f"kubesec's format takes {MAX_KEYS} keys at most here", hint="how kubesec sorts more is not defined"
+        )
     for ref in refs:
         if ref.scheme not in SCHEMES or (ref.scheme == "pgp" and ":" in ref.id):
             raise KeyRefError(
@@ -190,15 +198,21 @@ def put(text: str, envelope: Envelope) -> list[Edit]:
         return [Edit(start, end, rendered if text[end - 1] == "\n" else rendered[:-1])]
     if text.endswith("\n"):
         return [*remove(text), Edit(len(text), len(text), rendered)]
-    return [*remove(text), Edit(len(text), len(text), "\n" + rendered[:-1])]
+    return [*remove(text), Edit(len(text), len(text), line_break(text) + rendered[:-1])]
 
 
 def remove(text: str) -> list[Edit]:
     """The edits that take the envelope away, and the line feed before it where the file does not end with one."""
     return [
-        Edit(start if text[end - 1] == "\n" else max(start - 1, 0), end, "")  # undoes exactly what `put` did
+        Edit(start if text[end - 1] == "\n" else _before(text, start), end, "")  # undoes exactly what `put` did
         for start, end in _blocks(text)
     ]
+
+
+def _before(text: str, start: int) -> int:
+    """Where the line break before that line starts: CRLF is one where the lines above it end so too."""
+    joint = "\r\n" if text.endswith("\r\n", 0, start) and line_break(text[: start - 2]) == "\r\n" else "\n"
+    return max(start - len(joint), 0)
 
 
 def _blocks(text: str) -> list[tuple[int, int]]:

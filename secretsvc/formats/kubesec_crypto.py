@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from secretsvc.envelope import DEK_BYTES, NONCE_BYTES, TAG_BYTES, decode_strict
+from secretsvc.envelope import DEK_BYTES, NONCE_BYTES, TAG_BYTES
 from secretsvc.errors import AlteredError
 from secretsvc.manifest.model import FIELDS
+from secretsvc.tokens import decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,7 +82,7 @@ class Dek:
     def _opened(self, text: str, aad: bytes) -> bytes:
         parts = [decode_strict(part) for part in text.split(".")]
         ciphertext, iv, tag = parts if len(parts) == 3 else (b"", *parts)  # ValueError for any other number
-        if len(iv) != NONCE_BYTES or len(tag) != TAG_BYTES:
+        if not all(parts) or len(iv) != NONCE_BYTES or len(tag) != TAG_BYTES:
             raise ValueError("not a token")
         return self._aead.decrypt(iv, ciphertext + tag, aad)
 

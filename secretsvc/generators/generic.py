@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import string
 from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +9,7 @@ from secretsvc.errors import UsageError
 from secretsvc.generators.csvrecord import fields
 from secretsvc.generators.keys import Item, collect
 from secretsvc.generators.sources import env_file_items, file_items, literal_items
+from secretsvc.random_text import ALPHABETS, MAX_LENGTH, random_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from secretsvc.generators.keys import Warn
 
 LITERAL, FILE, ENV_FILE, RANDOM = "--from-literal", "--from-file", "--from-env-file", "--random"
-MIN_RANDOM, MAX_RANDOM = 16, 65_536
-_LETTERS = string.ascii_letters + string.digits
 
 
 class Sources(NamedTuple):
@@ -53,11 +50,10 @@ def generic(
 def _random_items(words: Iterable[str]) -> Iterator[Item]:
     for word in words:
         key, _, length = word.partition("=")
-        if not (key and length.isascii() and length.isdigit() and MIN_RANDOM <= int(length) <= MAX_RANDOM):
-            raise UsageError(f"{RANDOM}: expected KEY=LENGTH, {MIN_RANDOM} to {MAX_RANDOM} characters")
-        yield Item(key, random_text(int(length)), RANDOM)
-
-
-def random_text(length: int, letters: str = _LETTERS) -> bytes:
-    """Characters from the system's random source; 5.95 bits each of letters and digits, so 32 of them are 190 bits."""
-    return "".join(secrets.choice(letters) for _ in range(length)).encode()
+        try:
+            if not key:
+                raise ValueError("no key")
+            yield Item(key, random_text(length).encode(), RANDOM)
+        except ValueError:
+            message = f"{RANDOM}: expected KEY=LENGTH, up to {MAX_LENGTH} characters, or KEY=LENGTH:ALPHABET"
+            raise UsageError(message, hint=f"alphabets: {', '.join(ALPHABETS)}") from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
@@ -29,7 +30,7 @@ def from_pkcs12(data: bytes, password: bytes | None, file: str = "") -> Pair:
     """`password` None: none, or an empty one. Raises InputError, also for a wrong one: the format can't tell."""
     try:
         store = load_pkcs12(data, password or None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         hint = "its password goes into a file: --pkcs12-password-file FILE, or - for standard input"
         raise InputError(f"{FLAG}: not PKCS#12, damaged, or another password", hint=hint, file=file) from error
     if store.key is None or store.cert is None:

@@ -67,7 +67,7 @@ def file_items(elements: Iterable[str], flag: str, warn: Warn) -> Iterator[Item]
         if is_folder:
             yield from _folder_items(path, flag, warn)
         else:
-            name = os.path.basename(path.rstrip("/")) if key is None else key
+            name = os.path.basename(path) if key is None else key
             yield Item(name, read_file(path, flag), flag, path)
 
 
@@ -105,6 +105,6 @@ def env_file_items(paths: Iterable[str], environ: Mapping[bytes, bytes], flag: s
         yield from env_items(read_file(path, flag), environ, flag, path, warn)
 
 
-def first_line(data: bytes) -> bytes:
+def without_line_break(data: bytes) -> bytes:
     """A password as `docker login --password-stdin` takes it: everything but one line break at the end."""
     return data.removesuffix(b"\n").removesuffix(b"\r")

@@ -6,12 +6,11 @@ Source: https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
 from __future__ import annotations
 
 import re
-import string
 from datetime import UTC
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import InputError, UsageError
-from secretsvc.generators.generic import random_text
+from secretsvc.random_text import random_text
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -25,7 +24,6 @@ BOOTSTRAP_TOKEN = "bootstrap.kubernetes.io/token"  # noqa: S105
 
 SSH_FLAG = "--ssh-privatekey"
 _TOKEN_PREFIX = "bootstrap-token-"  # noqa: S105
-_TOKEN_LETTERS = string.ascii_lowercase + string.digits
 _GROUP = r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]"
 _USAGES = ("authentication", "signing")
 
@@ -88,7 +86,7 @@ def bootstrap_token(wanted: Bootstrap) -> dict[str, bytes]:
     token_id = wanted.name.removeprefix(_TOKEN_PREFIX)
     if not wanted.name.startswith(_TOKEN_PREFIX) or not re.fullmatch(r"[a-z0-9]{6}", token_id):
         raise UsageError(f"NAME must be {_TOKEN_PREFIX} and the token's id: six of a-z and 0-9")
-    secret = wanted.secret or random_text(16, _TOKEN_LETTERS)
+    secret = wanted.secret or random_text("16:lower").encode()
     if not re.fullmatch(rb"[a-z0-9]{16}", secret):
         raise UsageError("--token-secret: it must be sixteen of a-z and 0-9", hint="leave it out for a random one")
     if not wanted.usages or set(wanted.usages) - set(_USAGES):

@@ -36,7 +36,7 @@ def put(text: str, secret: Secret, path: Path, value: str) -> Edit:
             if at.end > at.start:
                 return Edit(at.start, at.end, canonical(value, flow=holder.flow))
         if nodes.is_null(found.value) or not rest[1:]:
-            return replace_member(text, holder, found, partial(_member, rest, value))
+            return replace_member(text, holder, _whole(text, found), partial(_member, rest, value))
         if not isinstance(found.value, Mapping):
             raise ManifestError(f"{'.'.join(path[: depth + 1])} is not a mapping", line=found.key.line)
         holder = found.value
@@ -64,7 +64,17 @@ def drop(text: str, secret: Secret, path: Path) -> Edit | None:
         node = found.value
     while len(way) > 1 and len(way[-1][0].members) == 1:
         way.pop()
-    return remove_member(text, *way[-1])
+    holder, last = way[-1]
+    whole = holder._replace(members=[_whole(text, member) for member in holder.members])
+    return remove_member(text, whole, whole.members[holder.members.index(last)])
+
+
+def _whole(text: str, member: Member) -> Member:
+    """The member from its `?` on, where its key is written with one."""
+    before = text[: member.key.start].rstrip(" \t")
+    if before.endswith("?") and before[-2:-1] in ("", " ", "\t", "\n", "\r", "{", ","):
+        return member._replace(key=member.key._replace(start=len(before) - 1))
+    return member
 
 
 def _member(path: Path, value: str, layout: Layout) -> str:

@@ -69,7 +69,10 @@ def replaced(text: str, entry: Entry, new: str) -> Edit:
         return Edit(scalar.start, len(text[: scalar.end].rstrip("\r\n")), new)
     header = re.compile(_HEADER).match(text, scalar.start)
     comment = header[2].rstrip() if header and "\n" not in new else ""
-    return Edit(scalar.start, inside(text, entry).end, new + comment)
+    place = inside(text, entry)
+    blank = "" if "+" in place.shell else rf"(?:(?:\r\n|\r|\n) {{0,{place.indent}}})+\Z"  # no part of the value
+    body = re.sub(blank, "", text[place.start : place.end]) if blank else text[place.start : place.end]
+    return Edit(scalar.start, place.start + len(body), new + comment)
 
 
 def dedented(body: str, indent: int) -> str | None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import InputError
+from secretsvc.errors import InputError, KsecretError, ManifestError
 from secretsvc.formats import ksecret
+from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.rules import decode_base64
 from secretsvc.manifest.scalars import replaced
 from secretsvc.manifest.splice import Edit, append_member, apply
 from secretsvc.operations.open import Opened, open_secrets, restored
@@ -41,36 +41,103 @@ def open_draft(data: bytes, request: Request, keyring: Keyring, *, decoded: bool
     manifest = read(data)
     opened = open_secrets(manifest, keyring, request.trust)
     clear = restored(manifest, opened)
-    return Draft(manifest, opened, read(clear), decode_data(clear) if decoded else clear)
+    return Draft(manifest, opened, read(clear), _decoded(clear, manifest) if decoded else clear)
+
+
+def new_draft(clear: bytes) -> Draft:
+    """A manifest that is still to be filled in; its `data` is to hold text. Raises ManifestError."""
+    manifest = read(clear)
+    return Draft(manifest, {}, manifest, clear)
+
+
+def _decoded(clear: bytes, sealed: Manifest) -> bytes:
+    try:
+        return decode_data(clear)
+    except ManifestError as error:
+        if sealed.is_json:
+            error.hint = "JSON has no way to show them; --base64 edits base64"
+        raise
 
 
 def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, *, decoded: bool = True) -> Result:
     """The edited text sealed again: under the same DEKs, with the same tokens for the same values, keys in place.
 
     A Secret that was sealed and has another name now gets a new DEK. A new Secret is sealed as its neighbours are.
-    Raises ManifestError, InputError, and what sealing raises.
+    Raises ManifestError, InputError, and what sealing raises; lines are those of `edited`.
     """
     clear = read(encode_cleartext(edited) if decoded else edited)
-    partners = _partners(draft, clear)
-    edits = [edit for index, old in partners.items() for edit in _edits(draft, clear, index, old)]
-    half_sealed = clear.encoded(apply(clear.text, edits))
-    opened = {index: draft.opened[old] for index, old in partners.items()}
+    typed = read(edited, allow_binary_tag=True) if decoded else clear
+    half_sealed = b""
+    try:
+        for secret in clear.secrets:
+            if secret.entries and not secret.envelope:
+                rules.check_secret(secret)
+        partners = _partners(draft, clear)
+        edits = [edit for index, old in partners.items() for edit in _edits(draft, clear, index, old)]
+        half_sealed = clear.encoded(apply(clear.text, edits))
+        opened = {index: draft.opened[old] for index, old in partners.items()}
+        return seal_manifest(half_sealed, _like_neighbours(request, draft), keyring, opened=opened, others=True)
+    except KsecretError as error:
+        if not error.file:  # a policy's
+            error.line = _typed_line(error.line, half_sealed, clear, typed)
+        raise
+
+
+def _like_neighbours(request: Request, draft: Draft) -> Request:
+    if not draft.opened:
+        return request
     keys = next(iter(draft.opened.values())).refs
-    return seal_manifest(
-        half_sealed, request._replace(default_keys=lambda *_: keys), keyring, opened=opened, others=True
-    )
+    return request._replace(default_keys=lambda *_: keys)
+
+
+def _typed_line(line: int, half_sealed: bytes, clear: Manifest, typed: Manifest) -> int:
+    """A line of what was being sealed → the same place in what was typed; 0 where that can't be told."""
+    try:
+        now = read(half_sealed) if half_sealed else clear
+    except ManifestError:
+        return 0
+    if not line:
+        return 0
+    moved = 0
+    for entry, before in zip(_in_order(now), _in_order(typed), strict=True):
+        if entry.scalar.line < line:
+            moved += _height(typed, before) - _height(now, entry)
+    for secret in now.secrets if half_sealed else ():
+        if secret.envelope and secret.envelope.key.line < line:
+            moved -= now.text.count("\n", secret.envelope.key.start, secret.envelope.value.end)
+    return line + moved
+
+
+def _in_order(manifest: Manifest) -> list[Entry]:
+    entries = [entry for secret in manifest.secrets for entry in secret.entries]
+    return sorted(entries, key=lambda entry: entry.scalar.start)
+
+
+def _height(manifest: Manifest, entry: Entry) -> int:
+    """Line breaks in the scalar; a block's last one counts, for it ends the block."""
+    return len(manifest.text[entry.scalar.start : entry.scalar.end].rstrip("\r\n").split("\n")) - 1
 
 
 def _partners(draft: Draft, clear: Manifest) -> dict[int, int]:
-    """Index of each edited Secret → index of the sealed one that it was. Raises InputError where that can't be told."""
+    """Index of each edited Secret → index of the sealed one that it was: that of its name, or the one that is left.
+
+    Raises InputError where kubesec's format can't hold them.
+    """
     before, now = draft.sealed.secrets, clear.secrets
     if draft.sealed.is_kubesec and len(now) != 1:
         raise InputError("kubesec's format holds one Secret per file", hint="ksecret convert --to ksecret lifts that")
-    if len(before) == len(now):
-        return {index: index for index in draft.opened}
-    names = {(secret.namespace, secret.name): index for index, secret in enumerate(before)}
-    found = {index: names.get((secret.namespace, secret.name), -1) for index, secret in enumerate(now)}
-    return {index: old for index, old in found.items() if old in draft.opened}
+    free = dict.fromkeys(range(len(before)))
+    partners = {}
+    for index, secret in enumerate(now):
+        same = (old for old in free if (before[old].namespace, before[old].name) == (secret.namespace, secret.name))
+        old = next(same, None)
+        if old is not None:
+            partners[index] = old
+            del free[old]
+    renamed = [index for index in range(len(now)) if index not in partners]
+    if len(renamed) == len(free):
+        partners |= zip(renamed, free, strict=True)
+    return {index: old for index, old in sorted(partners.items()) if old in draft.opened}
 
 
 def _edits(draft: Draft, clear: Manifest, index: int, old: int) -> Iterator[Edit]:
@@ -94,7 +161,7 @@ def _same(entry: Entry, value: str) -> bool:
     if entry.value == value:
         return True
     try:
-        return entry.field == "data" and decode_base64(entry.value) == decode_base64(value)
+        return entry.field == "data" and rules.decode_base64(entry.value) == rules.decode_base64(value)
     except ValueError:
         return False  # sealing says what is wrong with it
 

@@ -35,6 +35,12 @@ class Description(NamedTuple):
     in_the_clear: list[str]
     """Entries without a token in a sealed Secret, as `field/key`."""
 
+    @property
+    def label(self) -> str:
+        """As messages name it: `prod/db-auth`, or the line where it has no name."""
+        name = self.name or f"the Secret at line {self.line}"
+        return f"{self.namespace}/{name}" if self.namespace else name
+
     def as_json(self) -> dict[str, object]:
         """The same under the names of the envelope and of JSON: `sealedFor`, `ageDays`, `inTheClear`."""
         return {_camel(name): value for name, value in self._asdict().items()}

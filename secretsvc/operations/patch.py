@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import AlreadySealedError, InputError, NotSealedError, UsageError
+from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError
 from secretsvc.formats.values import value_of
 from secretsvc.manifest import change
 from secretsvc.manifest.reader import read
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.manifest.splice import Edit
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.open import AnyOpened, Place
     from secretsvc.operations.request import Request
@@ -53,8 +54,7 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     for place, value in _values(changes, manifest.secrets[index]).items():
         manifest = _with_value(manifest, index, place, value, opened)
     for path, text in _metadata(changes).items():
-        edit = change.put(manifest.text, manifest.secrets[index], path, text)
-        manifest = read(manifest.encoded(apply(manifest.text, [edit])))
+        manifest = _with_metadata(manifest, index, path, text)
     sealed = seal_manifest(manifest.encoded(manifest.text), request, keyring, opened={index: opened})
     return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
 
@@ -79,8 +79,7 @@ def rename_manifest(
     )
     before = manifest.text
     for path, text in _metadata(Changes(metadata=metadata)).items():
-        edit = change.put(manifest.text, manifest.secrets[index], path, text)
-        manifest = read(manifest.encoded(apply(manifest.text, [edit])))
+        manifest = _with_metadata(manifest, index, path, text)
     renamed = manifest.encoded(manifest.text)
     sealed = seal_manifest(renamed, request, keyring, opened={index: opened})
     if sealed.data == renamed and manifest.text == before:
@@ -101,7 +100,11 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> tuple
     if not found:
         raise InputError("it has no such key", hint="ksecret inspect lists them")
     entry = found[-1]
-    return decode_base64(entry.value) if entry.field == "data" else entry.value.encode(), not manifest.is_kubesec
+    try:
+        value = decode_base64(entry.value) if entry.field == "data" else entry.value.encode()
+    except ValueError:  # kubesec seals under data what is no base64
+        raise ManifestError(f"{entry.path} is not base64", line=entry.scalar.line) from None
+    return value, not manifest.is_kubesec
 
 
 def pick(manifest: Manifest, which: str = "") -> int:
@@ -157,15 +160,38 @@ def _metadata(changes: Changes) -> dict[change.Path, str]:
 def _with_value(manifest: Manifest, index: int, place: Place, value: str | None, opened: AnyOpened) -> Manifest:
     secret = manifest.secrets[index]
     entry = next((entry for entry in secret.entries if (entry.field, entry.key) == place), None)
+    if value and (value.startswith("ksecret.v1.") or value.rstrip("\n") == opened.tokens.get(place)):
+        raise ManifestError(f'{place[0]}["{place[1]}"] would be a token, not a value', hint="give the clear value")
+    if (value is None and not entry) or (value is not None and entry and _same(entry, opened, value)):
+        return manifest
     if value is None:
         edit = change.drop(manifest.text, secret, place)
-    elif entry and _same(entry, opened, value):
-        return manifest
     elif entry:
         edit = replaced(manifest.text, entry, canonical(value, flow=entry.flow))
     else:
         edit = change.put(manifest.text, secret, place, value)
-    return read(manifest.encoded(apply(manifest.text, [edit]))) if edit else manifest
+    texts = {(entry.field, entry.key): entry.value for entry in secret.entries if (entry.field, entry.key) != place}
+    return _edited(manifest, index, edit, texts if value is None else texts | {place: value})
+
+
+def _with_metadata(manifest: Manifest, index: int, path: change.Path, text: str) -> Manifest:
+    secret = manifest.secrets[index]
+    edit = change.put(manifest.text, secret, path, text)
+    return _edited(manifest, index, edit, {(entry.field, entry.key): entry.value for entry in secret.entries})
+
+
+def _edited(manifest: Manifest, index: int, edit: Edit | None, texts: Mapping[Place, str]) -> Manifest:
+    """The manifest after an edit; ManifestError unless that Secret holds these texts then, and there are as many."""
+    edited = read(manifest.encoded(apply(manifest.text, [edit] if edit else [])))
+    if len(edited.secrets) == len(manifest.secrets):
+        now = {(entry.field, entry.key): entry.value for entry in edited.secrets[index].entries}
+        if now == texts:
+            return edited
+    raise ManifestError(
+        "the change would alter more than it should in this layout",
+        hint="ksecret decrypt, change it and encrypt it with --parent",
+        line=manifest.secrets[index].line,
+    )
 
 
 def _same(entry: Entry, opened: AnyOpened, value: str) -> bool:
@@ -175,4 +201,9 @@ def _same(entry: Entry, opened: AnyOpened, value: str) -> bool:
         now = value_of(opened.payloads[place]) if place in opened.payloads else entry.value
     else:
         now = opened.texts.get(place, entry.value)
-    return now == value or (entry.field == "data" and decode_base64(now) == decode_base64(value))
+    if now == value or entry.field != "data":
+        return now == value
+    try:
+        return decode_base64(now) == decode_base64(value)
+    except ValueError:  # kubesec seals under data what is no base64
+        return False

@@ -23,9 +23,15 @@ def encode_cleartext(data: bytes) -> bytes:
         for secret in manifest.secrets
         if not secret.envelope
         for entry in secret.entries
-        if entry.field == "data"
+        if entry.field == "data" and not (manifest.is_kubesec and _is_token(entry))
     ]
     return manifest.encoded(apply(manifest.text, edits))
+
+
+def _is_token(entry: Entry) -> bool:
+    from secretsvc.formats import kubesec
+
+    return kubesec.is_token(entry)
 
 
 def _encoded(entry: Entry) -> str:
@@ -66,7 +72,7 @@ def _decoded(manifest: Manifest, entry: Entry) -> str:
             raise ManifestError(
                 f"{entry.path} holds bytes that are no text", hint=hint, line=entry.scalar.line
             ) from None
-        return f"!!binary {b64encode(raw).decode()}"
+        return f"!!binary {canonical(b64encode(raw).decode(), flow=entry.flow)}"  # `null` would be none
     ends = not manifest.text[entry.scalar.end :].partition("\n")[0].strip()  # no comment that would become text
     block = literal_block(text, entry.column + 2, line_break(manifest.text)) if ends and not entry.flow else None
     return block or canonical(text, flow=entry.flow)

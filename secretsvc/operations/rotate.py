@@ -45,11 +45,8 @@ def rotate_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
 
 def overdue(data: bytes, before: str) -> list[tuple[str, str]]:
     """Label and time of each DEK made before then, or at a time that is not known (empty), told without a key."""
-    return [
-        ("/".join(filter(None, (one.namespace, one.name))) or f"line {one.line}", one.created)
-        for one in describe_manifest(data, lambda _: "")
-        if one.sealed and one.created < before
-    ]
+    described = describe_manifest(data, lambda _: "")
+    return [(one.label, one.created) for one in described if one.sealed and one.created < before]
 
 
 def rewrap_manifest(data: bytes, keyring: Keyring) -> Result:

@@ -141,8 +141,13 @@ def test_threads_come_with_the_backend_that_needs_them(
 
 
 def test_any_one_key_opens_and_the_cheapest_is_tried_first(
-    gcp: Emulator, aws: StubKms, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    gcp: Emulator,
+    aws: StubKms,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     main(["init"])
     own = capfd.readouterr().out.split("age:")[1].split()[0]
     (path,) = tree(tmp_path / "d", 1)

@@ -1,0 +1,86 @@
+"""`ksecret apply`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from secretsvc.cli import child, options
+from secretsvc.cli.files import stream
+from secretsvc.cli.opened import open_all
+from secretsvc.cli.report import Unbound
+from secretsvc.errors import FileError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret apply secret.yaml                              as kubectl apply --server-side -f -, nothing on disk
+  ksecret apply -r deploy/ -- --context prod -n shop     every manifest under deploy/, sealed or not
+  ksecret apply secret.yaml -- --dry-run=server          what comes after -- is kubectl's"""
+
+_FALSE = ("0", "f", "F", "false", "FALSE", "False")
+"""What pflag takes for false (Go's strconv.ParseBool)."""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    options.add_files(parser)
+    parser.add_command("KUBECTL ARGS")
+    options.add_jobs(parser)
+    options.add_backends(parser)
+
+
+def run(args: Namespace) -> int:
+    """Opens everything, then becomes kubectl; so the exit code is kubectl's."""
+    _check(args.command)
+    unbound = Unbound()
+    opened, failed = open_all(args, pass_clear=True, unbound=unbound)
+    unbound.tell()
+    if failed:
+        return failed
+    if not opened:
+        raise InputError("no manifest is there to apply")
+    _give(stream([one.data for one in opened]))
+    return child.become(["kubectl", "apply", "--server-side", "-f", "-", *args.command], child.environment({}))
+
+
+def _check(words: list[str]) -> None:
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == "--server-side" and value in _FALSE:
+            raise UsageError(
+                "client-side apply would store every value once more, in the annotation last-applied-configuration",
+                hint="leave out --server-side=false; where fields are owned by others, add --force-conflicts",
+            )
+
+
+def _give(data: bytes) -> None:
+    """Makes the data what the program that follows reads from standard input, without a disk."""
+    try:
+        if hasattr(os, "memfd_create"):  # Linux
+            number = os.memfd_create("ksecret")
+            _write(number, data)
+            os.lseek(number, 0, os.SEEK_SET)
+            os.dup2(number, 0)
+            return
+        number, writer = os.pipe()
+        if os.fork():
+            os.close(writer)
+            os.dup2(number, 0)
+            return
+    except OSError as error:
+        raise FileError(f"the manifests can't be handed on: {error.strerror}") from error
+    try:  # a process of its own that only writes: a pipe holds less than what there may be to say
+        os.close(number)
+        _write(writer, data)
+    finally:
+        os._exit(0)
+
+
+def _write(number: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(number, rest) :]

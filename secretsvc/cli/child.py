@@ -1,0 +1,86 @@
+"""Another program in ksecret's place, or beside it, with its exit code and signals passed on.
+
+Exit codes are a shell's (POSIX.1-2017, Shell Command Language, section 2.8.2): 126 can't be run, 127 not found,
+128 + N ended by signal N.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn
+
+from secretsvc.errors import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_OURS = (b"KSECRET_AGE_KEY", b"KSECRET_AGE_PASSPHRASE", b"KSECRET_GPG_PASSPHRASE")
+"""What opens the files; no other program needs it."""
+
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Python starts by ignoring these, and a child would go on doing so."""
+
+_PASSED_ON = {
+    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM),
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH),
+}
+
+
+def environment(more: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """This process's environment without what is ksecret's own secret, and with more variables."""
+    return {name: text for name, text in os.environb.items() if name not in _OURS} | dict(more)
+
+
+def become(command: list[str], environ: Mapping[bytes, bytes]) -> NoReturn:
+    """This process goes on as that program: same process id, so nothing is left to pass on. Raises FileError."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for number in _IGNORED_BY_PYTHON:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.execvpe(command[0], command, environ)  # noqa: S606 - what the user asked for
+    except OSError as error:
+        raise _not_started(command[0], error) from error
+
+
+@contextmanager
+def signals_held() -> Iterator[set[signal.Signals]]:
+    """Signals wait from here on, until `run` passes them on or the block ends. Gives the mask that held before."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # who started us may have it ignored, and then children get lost
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON | {signal.SIGCHLD})
+    try:
+        yield {signal.Signals(number) for number in before}
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def run(command: list[str], environ: Mapping[bytes, bytes], mask: set[signal.Signals]) -> int:
+    """Runs the program to its end, within `signals_held`; its exit code. Linux only. Raises FileError."""
+    try:
+        child = os.posix_spawnp(command[0], command, environ, setsigmask=mask, setsigdef=_IGNORED_BY_PYTHON)
+    except OSError as error:
+        raise _not_started(command[0], error) from error
+    while True:
+        came = signal.sigwaitinfo(_PASSED_ON | {signal.SIGCHLD})
+        if came.si_signo == signal.SIGCHLD:
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else 128 - code
+        elif came.si_code <= 0:  # sent by a process; what the terminal sends, it sends to the child as well
+            os.kill(child, came.si_signo)
+
+
+def _not_started(program: str, error: OSError) -> FileError:
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    failure = FileError(f"{program}: can't be run: {error.strerror}")
+    if missing:
+        failure = FileError(f"{program}: not found")
+    elif error.errno == errno.E2BIG:
+        failure.hint = "a value is too large for an environment; ksecret exec --files puts values in files"
+    failure.exit_code = 127 if missing else 126
+    return failure

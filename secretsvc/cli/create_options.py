@@ -1,0 +1,185 @@
+"""The options of `ksecret create`: kubectl's, kubesec's and our own, and which kind of Secret takes which."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.cli import options, sealing
+from secretsvc.cli.entries import metadata
+from secretsvc.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+KUBESEC = "kubesec"
+"""The kind of `create NAME`, where kubesec's NAME stands alone."""
+
+_FROM_WORDS = ("from_file", "from_env_file", "from_literal", "type", "random", "data", "string_data", "metadata")
+OWN = {
+    "generic": _FROM_WORDS,
+    KUBESEC: _FROM_WORDS,
+    "tls": ("cert", "pkcs12", "pkcs12_password_file"),
+    "docker-registry": (
+        *("docker_server", "docker_username", "docker_password", "docker_password_stdin", "docker_email"),
+        *("from_file", "from_docker_config", "server"),
+    ),
+    "basic-auth": ("username", "password", "password_stdin"),
+    "ssh-auth": ("ssh_privatekey",),
+    "service-account-token": ("service_account",),
+    "bootstrap-token": ("token_secret", "ttl", "usages", "groups", "description"),
+}
+"""Which options, by their names in the namespace, one kind takes and not every kind."""
+
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+
+
+def add_arguments(parser: Parser) -> None:
+    """All of them; what is not given is None."""
+    parser.takes_dashes = False
+    parser.add_argument(
+        "words", nargs="*", metavar="KIND NAME", help=f"KIND: {', '.join(k for k in OWN if k != KUBESEC)}"
+    )
+    _add_sources(parser)
+    _add_typed(parser)
+    for short, name, value, about in (
+        ("-l", "--label", "KEY=VALUE", "a label (repeat)"),
+        ("-a", "--annotation", "KEY=VALUE", "an annotation (repeat)"),
+        ("-m", "--metadata", "name=…|namespace=…", "kubesec's way to say them"),
+        ("-k", "--key-ref", "KEYREF", "seal to it (repeat); --key too, but for tls"),
+    ):
+        parser.add_argument(short, name, action="append", metavar=value, help=about)
+    parser.add_argument("-n", "--namespace", metavar="NS", help="its namespace")
+    for name, about in (
+        ("--immutable", "Kubernetes will not let it be changed"),
+        ("--append-hash", "append kubectl's hash of the values to NAME"),
+        ("--save-config", "refused: kubectl would repeat the clear values in an annotation"),
+    ):
+        _add_flag(parser, name, about)
+    parser.add_argument("--plaintext", action="store_true", help="print it unsealed, for a pipe to kubectl")
+    sealing.add_format(parser)
+    parser.add_argument(
+        "-o", "--output", action="append", default=[], metavar="yaml|json|FILE", help="format, or file (./yaml is one)"
+    )
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite the output file")
+    _add_kubectl(parser)
+    options.add_backends(parser)
+
+
+def _add_flag(parser: Parser, name: str, about: str) -> None:
+    """A boolean as pflag has them: `--name` or `--name=true|false`."""
+    parser.add_argument(name, nargs="?", const="true", metavar="true|false", help=about)
+
+
+def _add_sources(parser: Parser) -> None:
+    for name, value, about in (
+        ("--from-literal", "KEY=VALUE", "generic: an entry, VALUE as it stands (repeat)"),
+        ("--from-file", "[KEY=]PATH", "generic, docker-registry: a file, or each file of a folder (repeat)"),
+        ("--from-env-file", "PATH", "generic: the lines KEY=VALUE of a file (repeat)"),
+        ("--random", "KEY=LENGTH", "generic: letters and digits at random; LENGTH:hex and others (repeat)"),
+    ):
+        parser.add_argument(name, action="append", metavar=value, help=about)
+    parser.add_argument("-d", "--data", action="append", metavar="KEY=VALUE|file:[KEY=]PATH", help="generic: an entry")
+    parser.add_argument("-s", "--string-data", action="append", metavar="KEY=VALUE|…", help="the same, in stringData")
+
+
+def _add_typed(parser: Parser) -> None:
+    for name, value, about in (
+        ("--type", "TYPE", "generic: the Secret's type"),
+        ("--cert", "PATH", "tls: the certificate, and those that signed it behind it (PEM)"),
+        ("--pkcs12", "PATH", "tls: certificate and key from a .p12 or .pfx"),
+        ("--pkcs12-password-file", "PATH", "tls: its password; - is standard input"),
+        ("--docker-server", "URL", "docker-registry: the server (default: Docker Hub)"),
+        ("--docker-username", "NAME", "docker-registry: the user"),
+        ("--docker-password", "PASSWORD|@PATH", "docker-registry: the password, better from a file"),
+        ("--docker-email", "EMAIL", "docker-registry: an address"),
+        ("--server", "URL", "docker-registry: which entry --from-docker-config takes"),
+        ("--username", "NAME", "basic-auth: the user"),
+        ("--password", "PASSWORD|@PATH", "basic-auth: the password, better from a file"),
+        ("--ssh-privatekey", "PATH", "ssh-auth: the private key"),
+        ("--service-account", "NAME", "service-account-token: whose token"),
+        ("--token-secret", "SECRET|@PATH", "bootstrap-token: its sixteen characters (default: random)"),
+        ("--ttl", "24h", "bootstrap-token: how long it is good for (s, m, h or d; default: for ever)"),
+        ("--usages", "LIST", "bootstrap-token: authentication,signing"),
+        ("--groups", "LIST", "bootstrap-token: system:bootstrappers:…"),
+        ("--description", "TEXT", "bootstrap-token: what it is for"),
+    ):
+        parser.add_argument(name, metavar=value, help=about)
+    parser.add_argument("--key", action="append", metavar="PATH|KEYREF", help="tls: the private key (PEM); else as -k")
+    _add_flag(parser, "--docker-password-stdin", "docker-registry: the password from standard input")
+    _add_flag(parser, "--password-stdin", "basic-auth: the password from standard input")
+    parser.add_argument(
+        "--from-docker-config", nargs="?", const="", metavar="PATH", help="docker-registry: a login of Docker's own"
+    )
+
+
+def _add_kubectl(parser: Parser) -> None:
+    """What a kubectl command line may bring along, and means nothing here."""
+    parser.add_argument("--dry-run", nargs="?", const="true", metavar="client", help="taken, and means nothing here")
+    parser.add_argument("--validate", nargs="?", const="strict", metavar="…", help="the same")
+    for name in ("--field-manager", "--kubeconfig", "--context", "--cluster", "--user"):
+        parser.add_argument(name, metavar="…", help="the same")
+
+
+class Wanted(NamedTuple):
+    """What is to be made, once the words are in order."""
+
+    kind: str
+    name: str
+    namespace: str
+
+
+def wanted(args: Namespace) -> Wanted:
+    """Kind and NAME, and that every option fits, checked in kubectl's order. Raises UsageError."""
+    for name in ("immutable", "append_hash", "save_config", "docker_password_stdin", "password_stdin"):
+        flag(args, name)
+    given = metadata(args.metadata or [])
+    kind, names = _kind(args.words, given)
+    _check_options(args, kind)
+    if len(names) != 1:
+        raise UsageError(f"exactly one NAME is required, got {len(names)}", hint=f"ksecret create {kind} NAME …")
+    _check_kubectl(args)
+    if not names[0] and kind != "tls":
+        raise UsageError("NAME must be specified")
+    if given.get("name", names[0]) != names[0]:
+        raise UsageError("NAME and --metadata name=… differ")
+    namespace = args.namespace or given.get("namespace", "")
+    if given.get("namespace", namespace) != namespace:
+        raise UsageError("--namespace and --metadata namespace=… differ")
+    if flag(args, "save_config"):
+        hint = "apply it with kubectl apply --server-side, which keeps no such copy"
+        raise UsageError("--save-config would repeat the clear values in an annotation", hint=hint)
+    return Wanted(kind, names[0], namespace)
+
+
+def _kind(words: list[str], given: dict[str, str]) -> tuple[str, list[str]]:
+    if words and words[0] in OWN and words[0] != KUBESEC:
+        return words[0], words[1:]
+    if len(words) == 1 or (not words and "name" in given):
+        return KUBESEC, words or [given["name"]]
+    kinds = ", ".join(kind for kind in OWN if kind != KUBESEC)
+    raise UsageError("say which kind of Secret and NAME", hint=f"kinds: {kinds}")
+
+
+def _check_options(args: Namespace, kind: str) -> None:
+    for name in dict.fromkeys(name for names in OWN.values() for name in names):
+        if getattr(args, name) is not None and name not in OWN[kind]:
+            raise UsageError(f"unknown option --{name.replace('_', '-')} for {kind}", hint="ksecret create --help")
+
+
+def _check_kubectl(args: Namespace) -> None:
+    if args.dry_run is not None and args.dry_run not in ("client", *_TRUE):
+        hint = "it never talks to a cluster: say --dry-run=client, or leave it out"
+        raise UsageError("--dry-run: invalid value, or one that means a cluster", hint=hint)
+    if args.validate is not None and args.validate not in ("strict", "warn", "ignore", *_TRUE, *_FALSE):
+        raise UsageError("--validate: invalid value", hint="strict, warn or ignore")
+
+
+def flag(args: Namespace, name: str) -> bool:
+    """A boolean's value, by pflag's spellings. Raises UsageError."""
+    text = getattr(args, name)
+    if text is not None and text not in _TRUE + _FALSE:
+        raise UsageError(f"--{name.replace('_', '-')}: invalid value", hint="true or false")
+    return text in _TRUE

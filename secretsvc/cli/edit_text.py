@@ -1,0 +1,88 @@
+"""What the editor shows: the clear text below a few lines that say what to do, which are taken off again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING
+
+from secretsvc.cli.report import printable
+
+if TYPE_CHECKING:
+    from secretsvc.errors import KsecretError
+
+_MARK = "# ksecret: "
+_BOM = b"\xef\xbb\xbf"
+
+
+class Sheet:
+    """A clear text and its header; JSON, which has no comments, gets none."""
+
+    def __init__(self, name: str, clear: bytes, *, is_json: bool, base64: bool) -> None:
+        self.file_name = _file_name(name, is_json=is_json)
+        self._clear = clear
+        self._newline = "\r\n" if clear.partition(b"\n")[0].endswith(b"\r") else "\n"
+        lines = clear.removeprefix(_BOM).splitlines()
+        # A text that begins like a header could not be told from it.
+        self._header = not is_json and not (lines and lines[0].startswith(_MARK.encode()))
+        self._name = "standard input" if name == "-" else name
+        kind = "base64" if base64 else "decoded; what is no text stays base64, marked !!binary"
+        self._about = [
+            f"{self._name}: save and leave the editor to seal it.",
+            f"Values under data stand here {kind}.",
+            "Nothing is written where nothing was changed. These lines at the top are not part of the file.",
+        ]
+
+    def written(self, text: bytes, note: str = "") -> bytes:
+        """What to put before the editor."""
+        if not self._header:
+            return text
+        lines = [note or self._about[0], *self._about[1:]]
+        header = "".join(f"{_MARK}{printable(line)}{self._newline}" for line in lines)
+        bom = _BOM if text.startswith(_BOM) else b""
+        return bom + os.fsencode(header) + text.removeprefix(bom)
+
+    def read(self, data: bytes) -> bytes:
+        """What the editor left, without the header."""
+        if not self._header:
+            return data
+        bom = _BOM if data.startswith(_BOM) else b""
+        lines = data.removeprefix(bom).splitlines(keepends=True)
+        first = next((index for index, line in enumerate(lines) if not line.startswith(_MARK.encode())), len(lines))
+        return bom + b"".join(lines[first:])
+
+    def is_unchanged(self, typed: bytes) -> bool:
+        """Whether it is what was shown at first, perhaps with the last line break that many editors add."""
+        return typed == self._clear or (typed == self._clear + b"\n" and not self._clear.endswith(b"\n"))
+
+    def note(self, error: KsecretError) -> str:
+        """The line of the header that tells of a mistake.
+
+        Where it is about the text, its file and line become those that the editor shows.
+        """
+        where = f"{error.where}: " if error.file else ""
+        if error.line and not error.file:
+            error.line += len(self._about) if self._header else 0
+            error.file = f"{self._name} (as edited)"
+            where = f"{error.line}: "
+        return f"{where}{error.message}" + (f" ({error.hint})" if error.hint else "")
+
+
+def _file_name(name: str, *, is_json: bool) -> str:
+    """The manifest's own, so that editors show it and colour it."""
+    suffix = ".json" if is_json else ".yaml"
+    base = os.path.basename(name)
+    return base if os.path.splitext(base)[1] in (suffix, ".yml") else f"secret{suffix}"
+
+
+def template(path: str) -> bytes:
+    """A Secret to fill in, with a name that follows from the file's."""
+    base = os.path.basename(path)
+    name = re.sub(r"[^a-z0-9]+", "-", base.partition(".")[0].lower()).strip("-") or "secret"
+    if base.endswith(".json"):
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque", "data": {}}
+        return f"{json.dumps(secret, indent=2)}\n".encode()
+    if not re.search("[a-z]", name):
+        name = f'"{name}"'
+    return f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\ntype: Opaque\ndata:\n".encode()

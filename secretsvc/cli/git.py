@@ -1,0 +1,141 @@
+"""`ksecret git`: what Git calls for sealed files, and how it is told to."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from secretsvc.errors import FileError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.backends.registry import Backends
+    from secretsvc.cli.parser import Parser
+    from secretsvc.git_config import Report
+
+EXAMPLES = """\
+  ksecret git setup                        in a clone: readable diffs, merges key by key; commit .gitattributes
+  ksecret git setup 'deploy/**/*.yaml'     for these files
+  ksecret git setup --global               the programs for all clones; the files stay each repository's matter
+  ksecret git unsetup                      takes it back
+  git -c diff.ksecret.textconv='ksecret git textconv --show' diff       values where a key is at hand"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    parser.add_argument(
+        "action", choices=("setup", "unsetup", "textconv", "merge"), help="Git itself calls the last two"
+    )
+    parser.add_argument(
+        "words", nargs="*", metavar="WORD", help="setup: patterns; textconv: a file; merge: %%O %%A %%B %%P"
+    )
+    parser.add_argument("--global", dest="everywhere", action="store_true", help="in your configuration of all clones")
+    parser.add_argument("--show", action="store_true", help="textconv: values where a key is at hand")
+
+
+def run(args: Namespace) -> int:
+    """Does it; the exit code."""
+    if (args.show and args.action != "textconv") or (args.everywhere and args.action not in ("setup", "unsetup")):
+        raise UsageError(f"git {args.action} does not take that option", hint="ksecret git --help tells more")
+    actions = {"setup": _setup, "unsetup": _unsetup, "textconv": _textconv, "merge": _merge}
+    return actions[args.action](args)
+
+
+def _setup(args: Namespace) -> int:
+    from shutil import which
+
+    from secretsvc.git_config import setup
+
+    report = setup(args.words, everywhere=args.everywhere)
+    if not which("ksecret"):
+        report.warnings.append("ksecret is not on PATH: Git would not find it, and git log -p and merges would fail")
+    return _tell(report)
+
+
+def _unsetup(args: Namespace) -> int:
+    from secretsvc.git_config import unsetup
+
+    if args.words:
+        raise UsageError("git unsetup takes no patterns: it removes all that setup added")
+    return _tell(unsetup(everywhere=args.everywhere))
+
+
+def _tell(report: Report) -> int:
+    from secretsvc.cli.report import printable
+
+    for line in report.done:
+        print(printable(line))
+    for line in report.warnings:
+        print(printable(f"ksecret: warning: {line}"), file=sys.stderr)
+    return 0
+
+
+def _textconv(args: Namespace) -> int:
+    """Prints the file for `git diff`. Whatever happens it is 0: a failing textconv ends `git log -p`."""
+    if len(args.words) != 1:
+        raise UsageError("git textconv takes one file")
+    try:
+        with open(args.words[0], "rb") as stream:
+            text = _shown(stream.read(), show=args.show)
+    except OSError as error:
+        text = f"# ksecret: can't be read: {error.strerror}\n".encode()
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def _shown(data: bytes, *, show: bool) -> bytes:
+    from secretsvc.operations.textconv import structure, with_values
+
+    note = b""
+    if show:
+        try:
+            return with_values(data, _keyring)
+        except Exception as error:  # whatever it is, the rest of the log matters more
+            note = f"# ksecret: values can't be shown ({type(error).__name__})\n".encode()
+    try:
+        return note + structure(data)
+    except Exception:
+        return note + data
+
+
+def _keyring() -> Backends:
+    """Git passes no options, so it is the environment that says what backends want to know."""
+    from secretsvc.cli import options
+    from secretsvc.cli.parser import Parser
+
+    parser = Parser("ksecret git", "")
+    options.add_backends(parser)
+    return options.backends(parser.parse([]))
+
+
+def _merge(args: Namespace) -> int:
+    """Merges into the file of `%A` (gitattributes(5)): 0, or 1 where something is left to a person."""
+    from secretsvc import workspace
+    from secretsvc.cli.report import printable
+    from secretsvc.git_run import merge_lines
+    from secretsvc.operations.merge import merge_manifests
+
+    if len(args.words) != 4:
+        raise UsageError("git merge takes four words: %O %A %B %P", hint="git calls it, after ksecret git setup")
+    base, ours, theirs, name = args.words
+    texts = [_content(path) for path in (base, ours, theirs)]
+    outcome = merge_manifests(texts[0], texts[1], texts[2], name, merge_lines)
+    workspace.create(ours, outcome.data, private=False)
+    for line in outcome.conflicts:
+        print(printable(f"ksecret: {name}: CONFLICT: {line}"), file=sys.stderr)
+    if outcome.conflicts:
+        from shlex import quote
+
+        shown = f"git show {quote(f':2:{name}')} | ksecret decrypt -"
+        print(printable(f"  {shown} opens ours; :3: opens theirs"), file=sys.stderr)
+    return 1 if outcome.conflicts else 0
+
+
+def _content(path: str) -> bytes:
+    try:
+        with open(path, "rb") as stream:
+            return stream.read()
+    except OSError as error:
+        raise FileError(f"can't be read: {error.strerror}", file=path) from error

@@ -1,0 +1,82 @@
+"""Files opened in memory, all of them or none, for commands that hand them on."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc import workspace
+from secretsvc.cli import options
+from secretsvc.cli.files import SEALED, standard_input
+from secretsvc.cli.report import report
+from secretsvc.errors import KsecretError, NotSealedError, UsageError
+from secretsvc.operations.open import open_manifest
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.backends.registry import Backends
+    from secretsvc.cli.report import Unbound
+
+
+class Clear(NamedTuple):
+    """A file's name as messages give it, and its content in the clear."""
+
+    name: str
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Clear({self.name!r}, masked)"
+
+
+def open_all(args: Namespace, *, pass_clear: bool, unbound: Unbound | None = None) -> tuple[list[Clear], int]:
+    """Every file that `args.files` and `args.recursive` mean, opened, and the exit code: 0, or the worst of failures.
+
+    With `pass_clear` a manifest in which nothing is sealed is passed on as it is; without, it is passed over in a
+    folder and a failure where it was named. Hidden files in folders are passed over. Each failure has been told of.
+    `unbound` counts files in a format that does not bind. Raises UsageError.
+    """
+    if not args.files:
+        raise UsageError("no file named", hint="name a sealed manifest, or - for standard input")
+    if args.files.count("-") > 1:
+        raise UsageError("standard input can be read once only")
+    failures: list[KsecretError] = []
+    found = workspace.discover(args.files, recursive=args.recursive, failed=failures.append)
+    items = [item for item in found if item.named or not os.path.basename(item.path).startswith(".")]
+    keyring = options.backends(args)
+    work = partial(_open, keyring, pass_clear, unbound)
+    opened: list[Clear] = []
+    for outcome in workspace.in_order(items, work, options.jobs(args, keyring)):
+        if isinstance(outcome, Clear):
+            opened.append(outcome)
+        elif outcome:
+            failures.append(outcome)
+    for error in failures:
+        report(error, debug=args.debug)
+    return opened, max((error.exit_code for error in failures), default=0)
+
+
+def _open(
+    keyring: Backends, pass_clear: bool, unbound: Unbound | None, item: workspace.Item
+) -> Clear | KsecretError | None:
+    """What became of one file; None where it is passed over."""
+    name = "standard input" if item.path == "-" else item.path
+    try:
+        data = standard_input() if item.path == "-" else workspace.read(item.path).data
+        try:
+            if not any(marker in data for marker in SEALED):  # then it need not be parsed to be passed on
+                raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
+            opened = open_manifest(data, keyring)
+            if unbound:
+                unbound.seen(bound=opened.bound)
+            return Clear(name, opened.data)
+        except NotSealedError:
+            if pass_clear:
+                return Clear(name, data)
+            if item.named:
+                raise
+            return None
+    except KsecretError as error:
+        error.file = error.file or name
+        return error

@@ -1,0 +1,49 @@
+"""`ksecret snippet`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from secretsvc import workspace
+from secretsvc.cli.files import standard_input
+from secretsvc.errors import InputError
+from secretsvc.generators import snippet
+from secretsvc.manifest.reader import read
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret snippet db.yaml                what its type calls for: imagePullSecrets, an Ingress's tls, else envFrom
+  ksecret snippet db.yaml --env          one variable for each key
+  ksecret snippet db.yaml --volume       a file for each key"""
+
+FORMS = {"env": snippet.env, "env_from": snippet.env_from, "volume": snippet.volume}
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    parser.add_argument("file", metavar="FILE", help="a manifest, sealed or not; - is standard input")
+    parser.add_argument("--env", action="store_true", help="env with a secretKeyRef for each key")
+    parser.add_argument("--env-from", action="store_true", help="envFrom, the keys being the variables' names")
+    parser.add_argument("--volume", action="store_true", help="a volume with an item for each key, and its mount")
+
+
+def run(args: Namespace) -> int:
+    """Prints the fragment of every Secret in the file; needs no key. The exit code."""
+    data = standard_input() if args.file == "-" else workspace.read(args.file).data
+    name = "standard input" if args.file == "-" else args.file
+    forms = [form for option, form in FORMS.items() if getattr(args, option)]
+    try:
+        secrets = read(data).secrets
+        if not secrets:
+            raise InputError("there is no Secret in it", hint="name a manifest that has one")
+        text = "".join(snippet.snippet(secret, forms) for secret in secrets)
+    except InputError as error:
+        error.file = error.file or name
+        raise
+    sys.stdout.write(text)
+    return 0

@@ -1,0 +1,158 @@
+"""`ksecret-krm`: the generator that kustomize calls, in either of its two ways.
+
+Without arguments it is a KRM function: a ResourceList on standard input, one on standard output
+(https://github.com/kubernetes-sigs/kustomize/blob/master/cmd/config/docs/api-conventions/functions-spec.md).
+With one argument, the path of a configuration, it is a legacy exec plugin that prints manifests, which is all that
+`kubectl kustomize --enable-alpha-plugins` can call. Both run in the kustomization's folder.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from base64 import b64encode
+from typing import Any, NamedTuple, NoReturn
+
+from secretsvc import workspace
+from secretsvc.cli import options
+from secretsvc.cli.files import standard_input
+from secretsvc.cli.report import Unbound, printable, report
+from secretsvc.errors import InputError, KsecretError, UsageError
+from secretsvc.manifest.objects import documents
+from secretsvc.operations.open import open_manifest
+from secretsvc.operations.output import dumped
+
+API_VERSION = "ksecret.dev/v1alpha1"
+KIND = "KsecretGenerator"
+PASSED_ON = ("kustomize.config.k8s.io/needs-hash", "kustomize.config.k8s.io/behavior")
+"""Annotations of the configuration that go to every Secret which does not say them itself; kustomize takes them off."""
+
+_EXAMPLE = f"write apiVersion: {API_VERSION}, kind: {KIND}, metadata.name and a list of sealed manifests as files"
+
+
+class _Config(NamedTuple):
+    files: list[str]
+    annotations: dict[str, str]
+
+
+def entry_point() -> NoReturn:
+    """The console script. Exit code 0, or 1 with a line on standard error for each failure."""
+    try:
+        sys.exit(_run(sys.argv[1:]))
+    except KsecretError as error:
+        report(error)
+    except OSError as error:
+        print(f"ksecret: can't write the output: {error.strerror}", file=sys.stderr)
+    except KeyboardInterrupt:
+        pass
+    sys.exit(1)
+
+
+def _run(words: list[str]) -> int:
+    if len(words) > 1 or words[:1] == ["--help"]:
+        raise UsageError(
+            "ksecret-krm is called by kustomize: without arguments, or with the path of a configuration",
+            hint="docs/kustomize.md shows how",
+        )
+    return _legacy(words[0]) if words else _function()
+
+
+def _legacy(path: str) -> int:
+    found = documents(workspace.read(path).data)
+    generated, failures = _generate(_config(found[0] if found else None))
+    if not failures:
+        sys.stdout.buffer.write(b"---\n".join(map(dumped, generated)))
+        sys.stdout.buffer.flush()
+    return _tell(failures)
+
+
+def _function() -> int:
+    found = documents(standard_input())
+    resources = found[0] if found else None
+    if not isinstance(resources, dict) or resources.get("kind") != "ResourceList":
+        raise InputError("standard input holds no ResourceList", hint="kustomize gives one: docs/kustomize.md")
+    try:
+        generated, failures = _generate(_config(resources.get("functionConfig")))
+    except KsecretError as error:
+        generated, failures = [], [error]
+    # kustomize puts the configuration among the items as well, and would do to it what its annotations say.
+    resources["items"] = [*(item for item in resources.get("items") or [] if not _is_ours(item)), *generated]
+    if failures:
+        resources["results"] = [_result(error) for error in failures]
+    sys.stdout.buffer.write(dumped(resources))
+    sys.stdout.buffer.flush()
+    return _tell(failures)
+
+
+def _tell(failures: list[KsecretError]) -> int:
+    for error in failures:
+        report(error)
+    return 1 if failures else 0
+
+
+def _result(error: KsecretError) -> dict[str, Any]:
+    """As the functions specification has it (`results`)."""
+    told: dict[str, Any] = {"message": printable(error.message), "severity": "error"}
+    return told | ({"file": {"path": error.file}} if error.file else {})
+
+
+def _is_ours(config: Any) -> bool:
+    return isinstance(config, dict) and (config.get("apiVersion"), config.get("kind")) == (API_VERSION, KIND)
+
+
+def _config(config: Any) -> _Config:
+    """What a configuration says. Raises InputError for one that is not ours, or says what we do not know."""
+    if not _is_ours(config):
+        raise InputError(f"the configuration is no {API_VERSION} {KIND}", hint=_EXAMPLE)
+    unknown = sorted(set(config) - {"apiVersion", "kind", "metadata", "files"})
+    if unknown:
+        raise InputError(f"the {KIND} has fields that are not known: {', '.join(unknown)}", hint=_EXAMPLE)
+    files = config.get("files")
+    if not isinstance(files, list) or not files or not all(isinstance(file, str) for file in files):
+        raise InputError(f"the {KIND} lists no files", hint=_EXAMPLE)
+    metadata = config.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    stated = annotations if isinstance(annotations, dict) else {}
+    return _Config(files, {name: stated[name] for name in PASSED_ON if name in stated})
+
+
+def _generate(config: _Config) -> tuple[list[dict[str, Any]], list[KsecretError]]:
+    """Every object in the listed files, opened, and what failed."""
+    keyring = options.backends(Namespace(keyring="", passphrase="", passphrase_file=""))
+    unbound = Unbound()
+    generated: list[dict[str, Any]] = []
+    failures: list[KsecretError] = []
+    for file in config.files:
+        try:
+            opened = open_manifest(workspace.read(file).data, keyring)
+            unbound.seen(bound=opened.bound)
+            generated += _objects(opened.data, config.annotations)
+        except KsecretError as error:
+            error.file = error.file or file
+            failures.append(error)
+    unbound.tell()
+    return generated, failures
+
+
+def _objects(data: bytes, annotations: dict[str, str]) -> list[dict[str, Any]]:
+    """A manifest's objects, those of Lists on their own, Secrets as the cluster would keep them."""
+    found: list[dict[str, Any]] = []
+    for document in documents(data):
+        kind = document.get("kind") if isinstance(document, dict) else None
+        listed = kind in ("List", "SecretList")
+        for item in (document.get("items") or []) if listed else [document]:
+            typed = {"apiVersion": "v1", "kind": "Secret"} | item if kind == "SecretList" else item
+            is_secret = isinstance(typed, dict) and (typed.get("apiVersion"), typed.get("kind")) == ("v1", "Secret")
+            found.append(_secret(typed, annotations) if is_secret else typed)
+    return found
+
+
+def _secret(secret: dict[str, Any], annotations: dict[str, str]) -> dict[str, Any]:
+    """With those annotations, and `stringData` moved into `data`: kustomize merges and hashes no other field."""
+    text = secret.pop("stringData", None) or {}
+    encoded = {key: b64encode(value.encode()).decode() for key, value in text.items()}
+    metadata = secret.get("metadata") or {}
+    own = metadata.get("annotations") or {}
+    if annotations:
+        metadata = metadata | {"annotations": annotations | own}
+    return secret | {"metadata": metadata, "data": (secret.get("data") or {}) | encoded}

@@ -1,0 +1,190 @@
+"""What is wrong with the Secrets of a file, told without any key. Imports no cryptography."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import ManifestError
+from secretsvc.manifest import nodes, reader, rules, yaml_reader
+from secretsvc.operations import check_text
+from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
+from secretsvc.operations.findings import Finding
+from secretsvc.operations.merge_entries import SUFFIX
+from secretsvc.policy_reader import canonical
+from secretsvc.tokens import TOKEN_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from mmap import mmap
+
+    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.operations.check_envelope import Hit
+    from secretsvc.policy import Policies, Policy
+
+_WORD = re.compile(rb"""Secret(?<![A-Za-z0-9]Secret)(?:List)?["']?[ \t]*(?:[,}\r\n#\xc2\xe2]|\Z)""")
+_ESCAPED = re.compile(rb"\\(?:x|u00|U000000)(?:53|65|63|72|74|4[cC]|69|73)|S\0e\0")
+_ALLOWED = re.compile(r"(?:^|\s)#\s*ksecret:allow\s+\S")
+_ALLOWED_ABOVE = re.compile(r"\s*(?:---\s+)?#\s*ksecret:allow\s+\S")
+_ENCODED_TOKEN = "a3NlY3JldC52MS"  # noqa: S105  # base64 of TOKEN_PREFIX, as far as it does not hang on what follows
+_TO_SEAL = ("KS001", "KS002", "KS010")
+_LISTED = 5
+"""How many entries or keys a message lists."""
+_DAY = 86400
+
+
+class Checked(NamedTuple):
+    """What one file gave."""
+
+    findings: list[Finding]
+    allowed: int
+    """How many findings a comment in the file allows."""
+
+
+def may_hold_secret(content: bytes | mmap) -> bool:
+    """Whether `Secret` stands there as a whole word, as it does after `kind:`; or an escape, or UTF-16, may hide it."""
+    return _WORD.search(content) is not None or _ESCAPED.search(content) is not None
+
+
+def check_file(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
+    """The findings in a file, by line. `file` is its path; `now`, the time, is in seconds since 1970.
+
+    Without `policies` nothing is compared with a policy.
+
+    Raises InputError and FileError for its policy, and for nothing that stands in the file itself.
+    """
+    groups: list[tuple[tuple[int, ...], list[Hit]]]
+    try:
+        manifest = reader.read(data, allow_binary_tag=True)
+    except ManifestError as error:
+        text, is_json = _text(data), False
+        groups = list(_unreadable(text, error))
+    else:
+        text, is_json = manifest.text, manifest.is_json
+        policy = _once(policies, file, manifest)
+        groups = [((secret.line,), list(_secret(manifest, secret, file, policy, now))) for secret in manifest.secrets]
+    lines = text.splitlines() if any(hits for _, hits in groups) and not is_json else []
+    findings: list[Finding] = []
+    allowed = 0
+    for first_lines, hits in groups:
+        if any(_is_allowed(lines, line) for line in first_lines):
+            allowed += len(hits)
+        else:
+            findings += [Finding(file, *hit) for hit in hits]
+    return Checked(sorted(findings, key=lambda finding: finding.line), allowed)
+
+
+def needs_sealing(data: bytes, file: str) -> bool:
+    """Whether a value in it is in the clear and no comment allows that, or nobody can tell."""
+    if not may_hold_secret(data):
+        return False
+    return any(finding.code in _TO_SEAL for finding in check_file(data, file, None, 0).findings)
+
+
+def _once(policies: Policies | None, file: str, manifest: Manifest) -> Policy | None:
+    """The policy, looked for only where something is sealed."""
+    if policies and (any(secret.envelope for secret in manifest.secrets) or sealed_by_kubesec(manifest)):
+        return policies.find(file)
+    return None
+
+
+def _is_allowed(lines: list[str], first_line: int) -> bool:
+    """Whether a comment on a Secret's first line or right above it says why it may stay as it is."""
+    if not 0 < first_line <= len(lines):
+        return False
+    if _ALLOWED.search(lines[first_line - 1]):
+        return True
+    return first_line > 1 and _ALLOWED_ABOVE.match(lines[first_line - 2]) is not None
+
+
+def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None, now: float) -> Iterator[Hit]:
+    if rules.leaking_annotation(secret):
+        what = f"the annotation {rules.LAST_APPLIED} of {secret.label} repeats its data in the clear"
+        yield rules.leaking_annotation_line(secret), "KS005", what
+    sealed = sealed_by_ksecret(secret) or sealed_by_kubesec(manifest) or sealed_by_sops(secret)
+    yield from sealed.hits if sealed else ()
+    yield from _entries(secret, sealed)
+    left = [entry for entry in secret.entries if sealed and entry.key.endswith(SUFFIX)]
+    if left:
+        yield (
+            left[0].scalar.line,
+            "KS012",
+            f"a merge of {secret.label} waits for you: {_listed([e.path for e in left])}",
+        )
+    if sealed and policy:
+        rule = policy.rule_for(file, secret.namespace, secret.name)
+        if rule and sealed.keys:
+            yield from _keyset(secret, sealed, rule.keys, policy.source)
+        if policy.max_age and sealed.created and now - sealed.created > policy.max_age:
+            days, limit = int(now - sealed.created) // _DAY, policy.max_age / _DAY
+            what = f"the data key of {secret.label} is {days} days old, and {policy.source} allows {limit:g}"
+            yield sealed.line, "KS009", what
+
+
+def _entries(secret: Secret, sealed: Sealed | None) -> Iterator[Hit]:
+    """What stands where tokens should."""
+    found: dict[str, list[Entry]] = {}
+    for entry in secret.entries:
+        code = _code_for(entry, sealed)
+        if code:
+            found.setdefault(code, []).append(entry)
+    says = {
+        "KS001": "is not sealed; in the clear",
+        "KS002": "is sealed, but not all of it; in the clear",
+        "KS003": "has tokens but no envelope, so nothing opens it",
+        "KS004": "has tokens that were base64-encoded",
+    }
+    for code, entries in found.items():
+        names = _listed([entry.path for entry in entries])
+        yield entries[0].scalar.line, code, f"{secret.label} {says[code]}: {names}"
+
+
+def _code_for(entry: Entry, sealed: Sealed | None) -> str:
+    if entry.value.startswith(_ENCODED_TOKEN):
+        return "KS004"
+    if sealed:
+        return "" if sealed.is_token(entry) else "KS002"
+    if entry.value.startswith(TOKEN_PREFIX):
+        return "KS003"
+    return "KS001" if check_text.without_placeholders(entry.value).strip() else ""
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more
+
+
+def _keyset(secret: Secret, sealed: Sealed, wanted: tuple[str, ...], source: str) -> Iterator[Hit]:
+    held, named = {canonical(key) for key in sealed.keys}, {canonical(key) for key in wanted}
+    lacking, extra = sorted(named - held), sorted(held - named)
+    parts = [f"not sealed to {_listed(lacking)}"] if lacking else []
+    parts += [f"sealed to {_listed(extra)} as well"] if extra else []
+    if parts:
+        yield sealed.line, "KS008", f"{secret.label} differs from {source}: {'; '.join(parts)}"
+
+
+def _text(data: bytes) -> str:
+    """What is not a manifest, as well as it can be shown to a scan: UTF-16 and other encodings too."""
+    bare = data.replace(b"\0", b"") if b"\0" in data else data
+    return bare.decode("utf-8-sig", "replace")
+
+
+def _unreadable(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:
+    """A file that no parser takes, or whose Secret is refused: first lines of its suspicious documents, with hits."""
+    template, refused = check_text.is_template(text), _parses(text)
+    for suspect in check_text.suspects(text):
+        if template:
+            if suspect.literal_line:
+                what = "a template whose Secret has a value in the clear"
+                yield suspect.first_lines, [(suspect.literal_line, "KS011", what)]
+        elif suspect.literal_line or not suspect.understood or rules.LAST_APPLIED in text:
+            what = "its Secret is refused" if refused else "it seems to hold a Secret and can't be read"
+            yield suspect.first_lines, [(error.line or suspect.first_lines[0], "KS010", f"{what}: {error.message}")]
+            return
+
+
+def _parses(text: str) -> bool:
+    try:
+        return any(isinstance(nodes.resolved(node), nodes.Mapping) for node in yaml_reader.read_documents(text))
+    except ManifestError:
+        return False

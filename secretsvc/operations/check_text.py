@@ -1,0 +1,156 @@
+"""Secrets in texts that no parser takes: templates before they are rendered, and broken files.
+
+A scan by lines. It errs on the side of a finding in broken files, and takes what stands in `{{ … }}` for no value.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.tokens import TOKEN_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_TEMPLATE = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
+_TEMPLATE_LITERAL = re.compile(r"""-?\s*\(*\s*["`][^"`]""")
+_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
+_KIND = re.compile(r"""((?:\s|-\s)*)["']?kind["']?\s*:\s*["']?Secret["']?\s*(?:#.*)?""")
+_FIELD = re.compile(r"""((?:\s|-\s)*)["']?(?:data|stringData)["']?\s*:(.*)""")
+_ENTRY = re.compile(r"""\s*(?:"[^"]*"|'[^']*'|[^\s:"']*)\s*:(?:\s+(.*))?""")
+_BLOCK = re.compile(r"[|>][-+0-9]*")
+_SEEMS = (
+    re.compile(r"""\bkind\\?["']?\s*:\s*(?:[&!]\S+\s+)*["']?Secret(?:List)?\b"""),
+    re.compile(r"""\b(?:data|stringData)["']?\s*:"""),
+)
+_EMPTY = ("", "~", "null", "Null", "NULL", "{}", '""', "''")
+
+
+class Suspect(NamedTuple):
+    """A document that seems to hold a Secret."""
+
+    first_lines: tuple[int, ...]
+    """The document's first line that is neither blank nor a comment, and its Secrets' own first lines."""
+    literal_line: int
+    """Where its first value in the clear stands; 0 where none was seen."""
+    understood: bool
+    """Whether its data was found, so that none seen means none there."""
+
+
+def without_placeholders(text: str) -> str:
+    """The text without what a template puts in later: `{{ … }}`, except where that starts with a literal; `${NAME}`."""
+    return _VARIABLE.sub("", _TEMPLATE.sub(_literal_of, text))
+
+
+def _literal_of(found: re.Match[str]) -> str:
+    return "literal" if _TEMPLATE_LITERAL.match(found[1]) else ""
+
+
+def is_template(text: str) -> bool:
+    """Whether something is to be put in later."""
+    return _TEMPLATE.search(text) is not None
+
+
+def suspects(text: str) -> Iterator[Suspect]:
+    """The documents of a text that seem to hold a Secret with data."""
+    for number, lines in _documents(text):
+        document = "\n".join(lines)
+        if not all(pattern.search(document) for pattern in _SEEMS):
+            continue
+        first = next((at for at, line in enumerate(lines) if line.strip() and line.lstrip()[:1] != "#"), 0)
+        kinds = [(at, len(kind[1])) for at, line in enumerate(lines) if (kind := _KIND.fullmatch(line))]
+        mappings = [(_siblings(lines, at, column), column) for at, column in kinds]
+        found = [_literal_line(lines, siblings, column) for siblings, column in mappings]
+        literal = next((at for at in found if at), 0)
+        starts = [next(at for at in siblings if not _is_steering(lines[at])) for siblings, _ in mappings]
+        first_lines = tuple(number + at for at in (first, *starts))
+        yield Suspect(first_lines, number + literal - 1 if literal else 0, bool(found) and None not in found)
+
+
+def _documents(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Each document's lines, and the number of the first of them."""
+    start, lines = 1, text.splitlines()
+    for number, line in enumerate(lines, 1):
+        if line.startswith("---") and number > start:
+            yield start, lines[start - 1 : number - 1]
+            start = number
+    yield start, lines[start - 1 :]
+
+
+def _literal_line(lines: list[str], siblings: list[int], column: int) -> int | None:
+    """The line, from 1, of the first value in the clear in a Secret; 0 for none; None where no data was found.
+
+    Columns tell what belongs together; lines that only steer the template have no say in it.
+    """
+    found = None
+    for index in siblings:
+        field = _FIELD.fullmatch(lines[index])
+        if not field or len(field[1]) != column:
+            continue
+        found = found or 0
+        if _is_literal(field[2]):
+            return index + 1
+        inside = _indented(lines, index, column)
+        found = next((line + 1 for line in _values(lines, inside) if _is_literal(_value(lines[line]))), found)
+        if found:
+            return found
+    return found
+
+
+def _is_steering(line: str) -> bool:
+    bare = line.strip()
+    return not bare or bare.startswith("#") or not without_placeholders(bare)
+
+
+def _column(line: str) -> int:
+    """Where the text of a line starts, after the dash of a list's item."""
+    return len(line) - len(line.lstrip(" \t-")) if line.lstrip().startswith("- ") else len(line) - len(line.lstrip())
+
+
+def _siblings(lines: list[str], at: int, column: int) -> list[int]:
+    """The indexes of the lines of the mapping that the line `at` is a member of."""
+    start = end = at
+    while start > 0 and not lines[start].lstrip().startswith("- ") and _belongs(lines[start - 1], column):
+        start -= 1
+    while end + 1 < len(lines) and _belongs(lines[end + 1], column) and not _starts_item(lines[end + 1], column):
+        end += 1
+    return list(range(start, end + 1))
+
+
+def _belongs(line: str, column: int) -> bool:
+    return _is_steering(line) or (_column(line) >= column and not line.startswith("---"))
+
+
+def _starts_item(line: str, column: int) -> bool:
+    return line.lstrip().startswith("- ") and len(line) - len(line.lstrip()) < column
+
+
+def _indented(lines: list[str], at: int, column: int) -> Iterator[int]:
+    for index in range(at + 1, len(lines)):
+        line = lines[index]
+        if not _is_steering(line):
+            indent = len(line) - len(line.lstrip())
+            if indent < column or (indent == column and not line.lstrip().startswith("- ")):
+                return
+            yield index
+
+
+def _values(lines: list[str], indexes: Iterator[int]) -> Iterator[int]:
+    """Lines with a value, or a part of one. A block's header is none; the lines under it are."""
+    for index in indexes:
+        if not _BLOCK.fullmatch(_value(lines[index])):
+            yield index
+
+
+def _value(line: str) -> str:
+    """What follows the key, or all of a line that has none; the template's part is taken out of it."""
+    bare = without_placeholders(line)
+    entry = _ENTRY.fullmatch(bare)
+    value = (entry[1] or "") if entry else bare
+    return re.sub(r"(^|\s)#.*", "", value).strip()
+
+
+def _is_literal(text: str) -> bool:
+    bare = re.sub(r"(^|\s)#.*", "", without_placeholders(text)).strip()
+    return bare not in _EMPTY and not bare.strip("\"'").startswith(TOKEN_PREFIX)

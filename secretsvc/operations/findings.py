@@ -1,0 +1,102 @@
+"""What `check` may find: the rules by their codes, which stay what they are, and one finding (docs/policy.md)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Rule(NamedTuple):
+    """One kind of finding. `help` says what to do about it."""
+
+    code: str
+    name: str
+    summary: str
+    help: str
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong in one file; `message` is one line without any value."""
+
+    file: str
+    line: int
+    code: str
+    message: str
+
+
+RULES = {
+    rule.code: rule
+    for rule in (
+        Rule(
+            "KS001",
+            "plaintext-secret",
+            "A Secret's values are in the clear",
+            "Seal it with `ksecret encrypt -i FILE`. If it was pushed, change the values too: Git keeps old ones.",
+        ),
+        Rule(
+            "KS002",
+            "half-sealed-secret",
+            "A sealed Secret has values in the clear",
+            "Seal the rest with `ksecret encrypt -i FILE`; `ksecret set` adds values that are sealed at once.",
+        ),
+        Rule(
+            "KS003",
+            "token-without-envelope",
+            "A token stands in a Secret that has no envelope, so nothing can open it",
+            "Restore the `ksecret:` member from Git, or put the clear value there and seal it.",
+        ),
+        Rule(
+            "KS004",
+            "encoded-token",
+            "A token was base64-encoded, so it would be deployed as if it were the value",
+            "Put the token there as it is, or open the file, mend the value and seal it again.",
+        ),
+        Rule(
+            "KS005",
+            "leaking-annotation",
+            "The last-applied annotation repeats the data in the clear",
+            "Remove it with `ksecret encrypt -i --strip-last-applied FILE`, and deploy with `--server-side`.",
+        ),
+        Rule(
+            "KS006",
+            "broken-envelope",
+            "The envelope or a token can't be right, whatever the key",
+            "Restore the file from Git; upgrade ksecret where the version is not known.",
+        ),
+        Rule(
+            "KS007",
+            "wrong-identity",
+            "A Secret is not the one that it was sealed for, so it will not open",
+            "To move a Secret, open it under its old name and seal it under the new one.",
+        ),
+        Rule(
+            "KS008",
+            "keyset-differs",
+            "A Secret is not sealed to the keys that .ksecret.yaml names",
+            "Bring it to what the policy says with `ksecret keys sync FILE`, or mend the policy.",
+        ),
+        Rule(
+            "KS009",
+            "old-data-key",
+            "A data key is older than rotation.maxAge in .ksecret.yaml",
+            "Rotate it with `ksecret rotate FILE`.",
+        ),
+        Rule(
+            "KS010",
+            "unreadable-secret",
+            "A file that seems to hold a Secret can't be read",
+            "Mend what the message names; nobody can tell whether such a file is safe.",
+        ),
+        Rule(
+            "KS011",
+            "literal-in-template",
+            "A template's Secret has a value in the clear",
+            "Take the value from outside the template, or keep it in a sealed Secret of its own.",
+        ),
+        Rule(
+            "KS012",
+            "unresolved-merge",
+            "A merge left two values for a key, or two envelopes, so the Secret will not open",
+            "Keep one of the two lines, under the key's own name, and take the comments away; docs/git.md shows how.",
+        ),
+    )
+}

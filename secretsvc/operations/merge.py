@@ -1,0 +1,199 @@
+"""Three versions of a manifest → one: entries key by key, envelopes by what they mean, all else line by line.
+
+Works on tokens, so it needs no key. The lines between are Git's to merge: where entries and envelopes stood, all
+three texts get the same line, which no side has changed, and the merged ones are put there afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+from shlex import quote
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import KsecretError
+from secretsvc.manifest.model import FIELDS
+from secretsvc.manifest.reader import read
+from secretsvc.manifest.splice import Edit, apply
+from secretsvc.operations.merge_entries import SUFFIX, UnmergeableError, merge_entries, region_of
+from secretsvc.operations.merge_envelope import merge_envelopes, same_data_key, sealing_of, traits_of
+from secretsvc.operations.merge_kubesec import KubesecSides, kubesec_home, kubesec_sealing_of, merge_kubesec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secretsvc.git_run import Merged
+    from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.operations.merge_entries import MergedEntries, Side
+
+    LineMerge = Callable[[bytes, bytes, bytes], Merged]
+    """Base, ours, theirs → Git's own merge of them."""
+
+_SLOT = "#~ksecret-merge-slot-"
+
+
+class Outcome(NamedTuple):
+    """The merged file. `conflicts`: what a person must settle, a line each; none means it is done."""
+
+    data: bytes
+    conflicts: list[str]
+
+
+def merge_manifests(base: bytes, ours: bytes, theirs: bytes, name: str, merge_lines: LineMerge) -> Outcome:
+    """The merged file, whatever the three are: what is no sealed YAML is merged line by line, as Git does.
+
+    `name`: the file's, for what conflicts say.
+    """
+    try:
+        return _by_entries([read(data) for data in (base, ours, theirs)], name, merge_lines)
+    except (KsecretError, UnmergeableError, ValueError):
+        return _as_lines(base, ours, theirs, merge_lines)
+
+
+def _as_lines(base: bytes, ours: bytes, theirs: bytes, merge_lines: LineMerge) -> Outcome:
+    merged = merge_lines(base, ours, theirs)
+    if merged.conflicts < 0:
+        return Outcome(ours, ["neither side's text could be merged; ours was left"])
+    if merged.conflicts:
+        return Outcome(merged.data, [f"{merged.conflicts} marked with <<<<<<<"])
+    try:
+        mixed = _mixes_data_keys([read(data) for data in (ours, theirs)], read(merged.data))
+    except (KsecretError, ValueError):
+        mixed = False  # Git's word holds for what is no manifest
+    return Outcome(merged.data, ["tokens of two data keys stand in one Secret: take one side whole"] if mixed else [])
+
+
+class _Plan:
+    """What is to stand in each slot, and the edits that make the slots in base, ours and theirs."""
+
+    def __init__(self) -> None:
+        self.edits: tuple[list[Edit], list[Edit], list[Edit]] = ([], [], [])
+        self.texts: dict[str, str] = {}
+        self.conflicts: list[str] = []
+
+    def put(self, text: str, places: list[tuple[int, int]]) -> None:
+        """`text` in place of those spans of base, ours and theirs."""
+        slot = f"{_SLOT}{len(self.texts)}"
+        self.texts[slot] = text
+        for edits, (start, end) in zip(self.edits, places, strict=True):
+            edits.append(Edit(start, end, slot))
+
+
+def _by_entries(versions: list[Manifest], name: str, merge_lines: LineMerge) -> Outcome:
+    _check_texts(versions)
+    plan = _Plan()
+    label = quote(name) if name.isprintable() else "FILE"
+    if all(version.is_kubesec for version in versions):
+        _plan_kubesec(plan, versions, label)
+    else:
+        for secrets in _matched(versions):
+            _plan_secret(plan, versions, secrets, label)
+    if not plan.texts:
+        raise UnmergeableError
+    slotted = [apply(version.text, edits).encode() for version, edits in zip(versions, plan.edits, strict=True)]
+    merged = merge_lines(slotted[0], slotted[1], slotted[2])
+    if merged.conflicts < 0:
+        raise UnmergeableError
+    text = _filled(merged.data.decode(), plan.texts)
+    data = versions[1].encoded(text)
+    if merged.conflicts:
+        plan.conflicts.append(f"{merged.conflicts} marked with <<<<<<<")
+    else:
+        result = read(data)  # which refuses what would be no manifest
+        if not plan.conflicts and _mixes_data_keys(versions[1:], result):
+            raise UnmergeableError
+    return Outcome(data, plan.conflicts)
+
+
+def _check_texts(versions: list[Manifest]) -> None:
+    """Raises UnmergeableError for texts whose lines are not lines to Git, and for JSON, where no comment may stand."""
+    for version in versions:
+        lone = version.text.replace("\r\n", "").find("\r") >= 0
+        if version.is_json or lone or _SLOT in version.text or version.bom != versions[0].bom:
+            raise UnmergeableError
+
+
+def _matched(versions: list[Manifest]) -> list[list[Secret]]:
+    """The Secrets that are sealed in all three, found by namespace and name."""
+    sides = [
+        {(secret.namespace, secret.name): secret for secret in version.secrets if secret.envelope}
+        for version in versions
+    ]
+    if any(
+        len(side) != sum(bool(one.envelope) for one in version.secrets)
+        for side, version in zip(sides, versions, strict=True)
+    ):
+        raise UnmergeableError  # two of one name
+    return [[side[who] for side in sides] for who in sides[1] if who in sides[0] and who in sides[2]]
+
+
+def _plan_secret(plan: _Plan, versions: list[Manifest], secrets: list[Secret], name: str) -> None:
+    sealings = [sealing_of(*pair) for pair in zip(versions, secrets, strict=True)]
+    envelope = merge_envelopes(sealings[0], sealings[1], sealings[2], name)
+    _plan_entries(plan, versions, secrets, envelope.home, kubesec=False)
+    plan.put(envelope.text, [(one.start, one.end) for one in sealings])
+    if envelope.conflict:
+        plan.conflicts.append(f"{secrets[1].label}: {envelope.conflict}")
+
+
+def _plan_kubesec(plan: _Plan, versions: list[Manifest], name: str) -> None:
+    sealings = KubesecSides(*(kubesec_sealing_of(version) for version in versions))
+    home = kubesec_home(sealings)
+    secrets = [version.secrets[0] for version in versions]
+    if len({(one.namespace, one.name, one.type) for one in secrets}) > 1:
+        raise UnmergeableError
+    merged = _plan_entries(plan, versions, secrets, home, kubesec=True)
+    values = {(field, key): value for field, one in merged.items() for key, value in one.values.items()}
+    envelope = merge_kubesec(sealings, home, None if plan.conflicts else values, name)
+    plan.put(envelope.text, [(one.start, one.end) for one in sealings])
+    if envelope.conflict:
+        plan.conflicts.append(f"{secrets[1].label}: {envelope.conflict}")
+
+
+def _plan_entries(
+    plan: _Plan, versions: list[Manifest], secrets: list[Secret], home: Side | None, *, kubesec: bool
+) -> dict[str, MergedEntries]:
+    """Plans the fields that all three versions have; others are left to the lines."""
+    done = {}
+    for field in FIELDS:
+        regions = [region_of(*pair, field, kubesec=kubesec) for pair in zip(versions, secrets, strict=True)]
+        present = [region for region in regions if region]
+        if len(present) < 3:
+            if present and kubesec:
+                raise UnmergeableError
+            continue
+        merged = merge_entries(present[0], present[1], present[2], home)
+        if not merged.text:
+            raise UnmergeableError  # nothing left under the field
+        plan.put(merged.text, [(region.start, region.end) for region in present])
+        plan.conflicts += [
+            f'{secrets[1].label}: {field}["{key}"], set beside it as {key}{SUFFIX}' for key in merged.conflicts
+        ]
+        done[field] = merged
+    return done
+
+
+def _filled(text: str, texts: dict[str, str]) -> str:
+    """The text with each slot's line replaced. Raises UnmergeableError where lines were moved or lost."""
+    edits = []
+    for slot, block in texts.items():
+        found = [match.span() for match in re.finditer(rf"(?m)^{slot}(?=\r?$)", text)]
+        if len(found) != 1:
+            raise UnmergeableError
+        edits.append(Edit(*found[0], block))
+    return apply(text, edits)
+
+
+def _mixes_data_keys(sides: list[Manifest], merged: Manifest) -> bool:
+    """Whether a Secret has got a token of another data key than its envelope's."""
+    for secret in merged.secrets:
+        traits = traits_of(secret)
+        origins = [
+            traits_of(one)
+            for side in sides
+            for one in side.secrets
+            if (one.namespace, one.name) == (secret.namespace, secret.name)
+        ]
+        fitting = [one.tokens for one in origins if one and traits and same_data_key(one, traits)]
+        if traits and any(origins) and not traits.tokens <= frozenset().union(*fitting):
+            return True
+    return False

@@ -1,0 +1,167 @@
+"""Three *ksecret v1* envelopes → one. Without a key nothing new can be sealed, so one side's seal must fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.manifest.splice import Edit, apply, line_break
+from secretsvc.operations.merge_entries import UnmergeableError, line_end, line_start, without_break
+from secretsvc.operations.sealed_text import envelope_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.manifest.nodes import Scalar
+    from secretsvc.operations.merge_entries import Side
+
+
+class Traits(NamedTuple):
+    """What tells one DEK from another, by texts alone."""
+
+    created: str
+    seal: str
+    keys: dict[str, str]
+    """KeyRef → wrapped DEK."""
+    tokens: frozenset[str]
+
+
+class Sealing(NamedTuple):
+    """How one version of a Secret is sealed: `text[start:end]` is its envelope, whole lines without the last break."""
+
+    start: int
+    end: int
+    text: str
+    column: int
+    """Of the envelope's members."""
+    newline: str
+    type: str
+    traits: Traits
+    places: dict[str, tuple[int, int]]
+    """KeyRef → where in `text` its wrapped DEK stands."""
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """KeyRef → wrapped DEK."""
+        return self.traits.keys
+
+
+class MergedEnvelope(NamedTuple):
+    """The lines that go where the envelope stood. `home`: whose data key it is, where the sides have different ones."""
+
+    text: str
+    home: Side | None
+    conflict: str
+    """What the sides disagree on; empty where they don't."""
+
+
+def traits_of(secret: Secret) -> Traits | None:
+    """None for a Secret without a complete envelope."""
+    envelope = envelope_of(secret)
+    if not envelope:
+        return None
+    keys = {ref: wrapped.value for ref, wrapped in envelope.keys.items()}
+    tokens = frozenset(entry.value.rstrip("\n") for entry in secret.entries)
+    return Traits(envelope.created, envelope.seal.value, keys, tokens)
+
+
+def sealing_of(manifest: Manifest, secret: Secret) -> Sealing:
+    """The Secret's envelope. Raises UnmergeableError for one that is not of lines of its own, or not complete."""
+    envelope, traits = envelope_of(secret), traits_of(secret)
+    member, text = secret.envelope, manifest.text
+    if not envelope or not traits or not member or secret.root.flow or envelope.mapping.flow:
+        raise UnmergeableError
+    start = line_start(text, member.key.start)
+    if text[start : member.key.start].strip(" "):
+        raise UnmergeableError
+    end = without_break(text, line_end(text, member.value.end))
+    return Sealing(
+        start,
+        end,
+        text[start:end],
+        envelope.mapping.column,
+        line_break(text),
+        secret.type,
+        traits,
+        {ref: _place(wrapped, start) for ref, wrapped in envelope.keys.items()},
+    )
+
+
+def _place(wrapped: Scalar, start: int) -> tuple[int, int]:
+    inset = 1 if wrapped.style in ("'", '"') else 0
+    return wrapped.start + inset - start, wrapped.end - inset - start
+
+
+def same_data_key(one: Traits, other: Traits) -> bool:
+    """Whether both have the same DEK, as far as texts tell: made at the same time, and something of it the same.
+
+    The seal is the same after a rewrap, wrapped DEKs after a change of keys, a token after nearly everything.
+    """
+    return one.created == other.created and (
+        one.seal == other.seal
+        or not one.keys.items().isdisjoint(other.keys.items())
+        or not one.tokens.isdisjoint(other.tokens)
+    )
+
+
+def merge_keys(base: Mapping[str, str], ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
+    """KeyRef by KeyRef the side that changed; where both did, either serves, since both wrap the same DEK."""
+    merged = {}
+    for ref in {**ours, **theirs}:
+        before, left, right = base.get(ref), ours.get(ref), theirs.get(ref)
+        taken = right if left == before else left if right == before else left or right
+        if taken is not None:
+            merged[ref] = taken
+    return merged
+
+
+def home_of(base_is_ours: bool, base_is_theirs: bool) -> Side:
+    """The side with the new data key; ours where both have one."""
+    return "theirs" if base_is_ours and not base_is_theirs else "ours"
+
+
+def merge_envelopes(base: Sealing, ours: Sealing, theirs: Sealing, name: str) -> MergedEnvelope:
+    """The envelope for the merged Secret, or ours with theirs under a member that refuses to open.
+
+    Raises UnmergeableError.
+    """
+    if same_data_key(ours.traits, theirs.traits):
+        keys = merge_keys(base.keys, ours.keys, theirs.keys)
+        sides = [(ours, theirs), (theirs, ours)]
+        for side, other in reversed(sides) if ours.text == base.text else sides:
+            # A seal is over the KeyRefs and the type, so it fits the side where both are what they will be.
+            if set(side.keys) == set(keys) and other.type in (base.type, side.type):
+                return MergedEnvelope(_rewrapped(side, keys), None, "")
+        added = " ".join(f"-k +{ref}" for ref in sorted(set(theirs.keys) - set(ours.keys)))
+        how = f"ksecret encrypt -i {added} {name}" if added else f"ksecret inspect {name}"
+        what = "both sides changed the keys"
+        return MergedEnvelope(_both(ours, theirs, what, f'Delete "conflict:" with its lines; then: {how}'), None, what)
+    left, right = (same_data_key(side.traits, base.traits) for side in (ours, theirs))
+    home = home_of(left, right)
+    winner, loser = (theirs, ours) if home == "theirs" else (ours, theirs)
+    if left != right and set(loser.keys) == set(base.keys):
+        return MergedEnvelope(winner.text, home, "")
+    if left == right:
+        what, how = "both sides have a new data key (rotate)", f"Take one side whole: git checkout --ours {name}"
+    else:
+        lost = " ".join(f"-k +{ref}" for ref in sorted(set(loser.keys) - set(winner.keys)))
+        what = f"{home} has a new data key (rotate), the other side changed the keys"
+        how = f'Delete "conflict:" with its lines; then: ksecret encrypt -i {lost} {name}'
+    return MergedEnvelope(_both(winner, loser, what, how), home, what)
+
+
+def _rewrapped(side: Sealing, keys: Mapping[str, str]) -> str:
+    return apply(side.text, [Edit(*side.places[ref], keys[ref]) for ref in keys if side.keys[ref] != keys[ref]])
+
+
+def _both(stays: Sealing, aside: Sealing, what: str, how: str) -> str:
+    """One side's envelope, and the other's as text in a member that no envelope has: what has it does not open."""
+    indent = " " * stays.column
+    lines = [
+        stays.text,
+        f"{indent}# ksecret: CONFLICT: {what}",
+        f"{indent}# {how}",
+        f"{indent}conflict: |",
+        *(f"{indent}  {line[aside.column :]}".rstrip() for line in aside.text.splitlines()[1:]),
+    ]
+    return stays.newline.join(lines)

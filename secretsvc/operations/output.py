@@ -1,0 +1,59 @@
+"""Opened manifests in other shapes than their own: Kubernetes JSON, and lines that a shell reads."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from secretsvc.errors import ManifestError
+from secretsvc.manifest.objects import secret_object
+from secretsvc.manifest.reader import read
+from secretsvc.operations.values import by_name, values, variables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+
+
+def as_json(texts: Iterable[tuple[str, bytes]]) -> bytes:
+    """The Secrets of opened manifests as Kubernetes' JSON, several in a List. Takes pairs of file name and text.
+
+    `data` and `stringData` stay apart as they are in the manifests; what is no Secret is left out.
+    Raises ManifestError.
+    """
+    found = [one for file, text in texts for one in _objects(file, text)]
+    whole = found[0] if len(found) == 1 else {"apiVersion": "v1", "kind": "List", "items": found}
+    return dumped(whole, indent=4)
+
+
+def _objects(file: str, text: bytes) -> list[dict[str, Any]]:
+    try:
+        return [secret_object(secret) for secret in read(text).secrets]
+    except ManifestError as error:
+        error.file = error.file or file
+        raise
+
+
+def as_env(texts: Iterable[tuple[str, bytes]]) -> bytes:
+    """The values of opened manifests (pairs of file name and text) as `KEY=value` lines, quoted for a POSIX shell.
+
+    `set -a; . FILE` gives each variable exactly the value's bytes. Docker's `--env-file` knows no quotes and no line
+    breaks and so reads something else. Raises UsageError for names that a shell can't assign to, ManifestError.
+    """
+    from shlex import quote
+
+    named = by_name(value for file, text in texts for value in values(text, file))
+    lines = (f"{name}={quote(data.decode(errors='surrogateescape'))}\n" for name, data in variables(named).items())
+    return "".join(lines).encode(errors="surrogateescape")
+
+
+def dumped(whole: Any, indent: int | None = None) -> bytes:
+    """JSON that is YAML too: no surrogate pairs, which YAML's escapes lack, and nothing raw that YAML refuses.
+
+    Ends in a line break. Raises ValueError for half of a surrogate pair.
+    """
+    from json import dumps
+
+    text = dumps(whole, ensure_ascii=False, indent=indent)
+    return _NOT_PRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"

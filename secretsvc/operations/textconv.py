@@ -1,0 +1,149 @@
+"""A manifest as `git diff` and `git log -p` show it: its own text, each token shortened to a fingerprint.
+
+A token that changed is a line that changed, labels and comments are shown as they are, and no value is.
+Nothing here imports cryptography, unless values are to be shown.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from secretsvc.errors import KsecretError
+from secretsvc.manifest.reader import read
+from secretsvc.manifest.scalars import inside
+from secretsvc.manifest.splice import Edit, apply
+from secretsvc.operations.sealed_text import KUBESEC_VERSION, TOKEN, envelope_of, is_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.manifest.nodes import Scalar
+    from secretsvc.operations.keys import Keyring
+
+    Values = dict[tuple[str, str], str]
+    """(field, key) → the value's text in the manifest."""
+
+IN_THE_CLEAR = "<in the clear>"
+
+_KUBESEC_LINE = r"(?m)^(# kubesec:(?:mac|[a-z]+:.+):)([A-Za-z0-9+/=.]+)(?=\r?$)"
+
+
+def structure(data: bytes) -> bytes:
+    """The text with tokens, wrapped DEKs and seals shortened, and values in the clear left out.
+
+    Never fails: what is no manifest comes back as it is, but for tokens in it.
+    """
+    try:
+        manifest = read(data)
+        return manifest.encoded(_shortened(manifest, lambda _secret: {}))
+    except (KsecretError, ValueError):
+        return _swept(data.decode("latin-1")).encode("latin-1")
+
+
+def with_values(data: bytes, keyring: Callable[[], Keyring]) -> bytes:
+    """The same with the values of each Secret that opens, as text where they are text.
+
+    `keyring` is asked for once something is to be opened. Never fails.
+    """
+    try:
+        manifest = read(data)
+        if manifest.is_kubesec:
+            return _opened_whole(data, keyring())
+        return manifest.encoded(_shortened(manifest, lambda secret: _values(secret, keyring)))
+    except (KsecretError, ValueError):
+        return structure(data)
+
+
+def _shortened(manifest: Manifest, values: Callable[[Secret], Values]) -> str:
+    edits = [edit for secret in manifest.secrets for edit in _edits(manifest, secret, values(secret))]
+    return _swept(apply(manifest.text, edits))
+
+
+def _edits(manifest: Manifest, secret: Secret, values: Values) -> Iterator[Edit]:
+    for entry in secret.entries:
+        at = (entry.field, entry.key)
+        if at in values:
+            yield _replaced(manifest, entry, values[at])
+        elif is_token(entry.value, kubesec=manifest.is_kubesec):
+            place = inside(manifest.text, entry)
+            yield Edit(place.start, place.end, " " * place.indent + _mark("sealed", entry.value.rstrip("\n")))
+        elif entry.value:
+            yield _replaced(manifest, entry, f'"{IN_THE_CLEAR}"' if manifest.is_json else IN_THE_CLEAR)
+    envelope = envelope_of(secret)
+    if envelope:
+        for wrapped in envelope.keys.values():
+            yield _in_quotes("wrapped", wrapped)
+        yield _in_quotes("seal", envelope.seal)
+
+
+def _replaced(manifest: Manifest, entry: Entry, scalar: str) -> Edit:
+    """The whole scalar, but not the line break after a block."""
+    end = inside(manifest.text, entry).end if entry.scalar.style in ("|", ">") else entry.scalar.end
+    return Edit(entry.scalar.start, end, scalar)
+
+
+def _in_quotes(what: str, scalar: Scalar) -> Edit:
+    inset = 1 if scalar.style in ("'", '"') else 0
+    return Edit(scalar.start + inset, scalar.end - inset, _mark(what, scalar.value))
+
+
+def _mark(what: str, text: str) -> str:
+    """`<sealed 3f9a1c20d5e1>`: the first 48 bits of SHA-256, of text that is no secret."""
+    from hashlib import sha256
+
+    return f"<{what} {sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}>"
+
+
+def _swept(text: str) -> str:
+    """Tokens wherever else they stand (comments, what does not parse), and kubesec's lines."""
+    if "ksecret.v1." in text:
+        text = re.sub(TOKEN, lambda found: _mark("sealed", found[0]), text)
+    if KUBESEC_VERSION in text:
+        text = re.sub(_KUBESEC_LINE, _kubesec_line, text)
+    return text
+
+
+def _kubesec_line(found: re.Match[str]) -> str:
+    if found[1] == "# kubesec:v:":
+        return found[0]
+    return found[1] + _mark("mac" if found[1] == "# kubesec:mac:" else "wrapped", found[2])
+
+
+def _values(secret: Secret, keyring: Callable[[], Keyring]) -> Values:
+    """What the Secret's entries hold, as YAML and JSON both take it; nothing where it does not open."""
+    if not secret.envelope:
+        return {(entry.field, entry.key): _shown(entry, entry.value) for entry in secret.entries}
+    from secretsvc.formats.values import value_of
+    from secretsvc.operations.open import open_secret
+
+    try:
+        payloads = open_secret(secret, keyring()).payloads
+        return {
+            (entry.field, entry.key): _shown(entry, value_of(payloads[entry.field, entry.key]))
+            for entry in secret.entries
+        }
+    except (KsecretError, ValueError):
+        return {}
+
+
+def _shown(entry: Entry, value: str) -> str:
+    """`data` decoded where that is text, a text of several lines as a block, so that a diff tells the line."""
+    from secretsvc.manifest.rules import decode_base64
+    from secretsvc.manifest.scalars import canonical, literal_block
+
+    try:
+        text = decode_base64(value).decode() if entry.field == "data" else value
+    except ValueError:
+        text = value  # bytes that are no text stay base64
+    block = None if entry.flow else literal_block(text, entry.column + 2, "\n")
+    return block or canonical(text, flow=entry.flow or entry.scalar.style in ("'", '"'))
+
+
+def _opened_whole(data: bytes, keyring: Keyring) -> bytes:
+    """For formats whose envelope is not in the Secret: what `ksecret decrypt --cleartext` prints."""
+    from secretsvc.operations.open import open_manifest
+    from secretsvc.operations.prepare import decode_data
+
+    return decode_data(open_manifest(data, keyring).data)

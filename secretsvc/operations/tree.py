@@ -1,0 +1,48 @@
+"""An opened manifest as the plain data that templates walk through."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.errors import ManifestError
+from secretsvc.manifest.nodes import Mapping, Scalar, Sequence, resolved
+from secretsvc.manifest.reader import read
+from secretsvc.manifest.rules import decode_base64
+
+if TYPE_CHECKING:
+    from secretsvc.manifest.model import Secret
+    from secretsvc.manifest.nodes import Node
+    from secretsvc.template import Value
+
+
+def trees(data: bytes, *, decoded: bool) -> list[Value]:
+    """Each Secret of a manifest in the clear. `decoded`: values under `data` as the bytes that they encode.
+
+    Raises ManifestError.
+    """
+    return [_tree(secret, decoded=decoded) for secret in read(data).secrets]
+
+
+def _tree(secret: Secret, *, decoded: bool) -> Value:
+    tree = _plain(secret.root)
+    assert isinstance(tree, dict)
+    if decoded and "data" in tree:
+        tree["data"] = {entry.key: _bytes(entry.path, entry.value) for entry in secret.entries if entry.field == "data"}
+    return tree
+
+
+def _bytes(path: str, text: str) -> bytes:
+    try:
+        return decode_base64(text)
+    except ValueError:
+        raise ManifestError(f"{path} is not base64") from None
+
+
+def _plain(node: Node | None) -> Value:
+    """Scalars are the texts that stand there: `true` is "true"."""
+    node = resolved(node)
+    if isinstance(node, Mapping):
+        return {key.value: _plain(value) for key, value in node.members if isinstance(key, Scalar)}
+    if isinstance(node, Sequence):
+        return [_plain(item) for item in node.items]
+    return node.value if isinstance(node, Scalar) else ""

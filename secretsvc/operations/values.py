@@ -1,0 +1,106 @@
+"""An opened manifest's values as the bytes that a container would get, and their names as environment variables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import ManifestError, UsageError
+from secretsvc.manifest.reader import read
+from secretsvc.manifest.rules import decode_base64
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from secretsvc.manifest.model import Entry
+
+_LETTERS = frozenset("_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_DIGITS = frozenset("0123456789")
+
+
+class Value(NamedTuple):
+    """One value of one Secret."""
+
+    file: str
+    line: int
+    key: str
+    data: bytes
+
+    def __repr__(self) -> str:
+        return f"Value({self.file}:{self.line}, {self.key!r}, masked)"
+
+
+def values(data: bytes, file: str = "") -> list[Value]:
+    """Every Secret's values: `data` decoded, `stringData` as UTF-8.
+
+    Where a Secret has a key in both, `stringData` wins, as in Kubernetes
+    (https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/secret-v1/).
+    Raises ManifestError.
+    """
+    found: list[Value] = []
+    for secret in read(data).secrets:
+        own = {entry.key: Value(file, entry.scalar.line, entry.key, _decoded(entry, file)) for entry in secret.entries}
+        found += own.values()  # model.FIELDS has stringData last
+    return found
+
+
+def _decoded(entry: Entry, file: str) -> bytes:
+    try:
+        return entry.value.encode() if entry.field == "stringData" else decode_base64(entry.value)
+    except ValueError:
+        what = "half of a surrogate pair" if entry.field == "stringData" else "what is not base64"
+        raise ManifestError(f"{entry.path} holds {what}", file=file, line=entry.scalar.line) from None
+
+
+def only(found: list[Value], keys: Iterable[str]) -> list[Value]:
+    """The values under those keys; all of them where none is named. Raises UsageError for a key that nothing has."""
+    wanted = set(keys)
+    missing = wanted - {value.key for value in found}
+    if missing:
+        raise UsageError(f"no Secret here has the key {', '.join(sorted(missing))}")
+    return [value for value in found if value.key in wanted] if wanted else found
+
+
+def by_name(found: Iterable[Value], *, prefix: str = "", upper: bool = False) -> dict[str, Value]:
+    """The values by the names that they get: `prefix` and the key, with `upper` in capitals, and `_` for `-` and `.`.
+
+    Raises UsageError where two of them get the same name: which of them counts is not for the order of files to say.
+    """
+    named: dict[str, Value] = {}
+    for value in found:
+        key = value.key.upper().replace("-", "_").replace(".", "_") if upper else value.key
+        name = prefix + key
+        if name in named:
+            places = " and ".join(_place(one) for one in (named[name], value))
+            raise UsageError(f"{name} is there twice, in {places}", hint="name one file, or choose keys with --only")
+        named[name] = value
+    return named
+
+
+def variables(named: dict[str, Value]) -> dict[str, bytes]:
+    """The same as environment variables (POSIX.1-2017, Base Definitions, section 8.1).
+
+    Raises UsageError that lists every name that can't be one, ManifestError for a value with a NUL in it.
+    """
+    bad = [name for name in named if not _is_identifier(name)]
+    if bad:
+        raise UsageError(
+            f"not names of environment variables: {', '.join(bad)}",
+            hint="ksecret exec has --upper, --prefix and --only for that, and --files, where any name goes",
+        )
+    for value in named.values():
+        if b"\0" in value.data:
+            raise ManifestError(
+                f"the value of {value.key} has a NUL byte in it, which no environment can hold",
+                hint="ksecret exec --files puts it in a file",
+                file=value.file,
+                line=value.line,
+            )
+    return {name: value.data for name, value in named.items()}
+
+
+def _is_identifier(name: str) -> bool:
+    return name[:1] in _LETTERS and all(letter in _LETTERS or letter in _DIGITS for letter in name)
+
+
+def _place(value: Value) -> str:
+    return f"{value.file}:{value.line}" if value.file else f"line {value.line}"

@@ -1,0 +1,189 @@
+"""`get`, `set`, `unset` and `rename`: one value at a time, and nothing else moves."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import string
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.cli import MANIFEST, MARK, PASSWORD, URL, USER, Person, member
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEW = f"new-{MARK}"
+TWO = MANIFEST + b"---\n" + MANIFEST.replace(b"name: db", b"name: cache").replace(b"# a comment\n", b"")
+
+
+@pytest.fixture
+def me(tmp_path: Path) -> Person:
+    return Person(tmp_path)
+
+
+@pytest.fixture
+def file(me: Person) -> Path:
+    return me.write_sealed("s.yaml")
+
+
+def changed(before: bytes, after: bytes) -> list[str]:
+    """The names at the start of lines that went (`-name`) or came (`+name`)."""
+    lines = difflib.unified_diff(before.decode().splitlines(), after.decode().splitlines(), n=0, lineterm="")
+    return [line.partition(":")[0].replace(" ", "") for line in list(lines)[2:] if line[:1] in "+-"]
+
+
+def test_get_prints_the_bytes_and_nothing_else(me: Person, file: Path) -> None:
+    assert me.ok("get", "s.yaml", "password").out == PASSWORD.encode()
+    assert me.ok("get", "s.yaml", "url").out == URL.encode()
+    assert me.ok("get", "-", "username", stdin=file.read_bytes()).out == USER.encode()
+    assert "has no such key" in me.fails(3, "get", "s.yaml", "nope")
+    assert me.ok("get", "s.yaml", "password", "-o", "/dev/stdout").out == PASSWORD.encode()
+    me.ok("get", "s.yaml", "password", "-o", "out")
+    assert (me.work / "out").read_bytes() == PASSWORD.encode()
+    assert (me.work / "out").stat().st_mode & 0o777 == 0o600
+
+
+def test_get_takes_string_data_over_data_as_kubernetes_does(me: Person) -> None:
+    me.write_sealed("b.yaml", MANIFEST + f'  password: "{NEW}"\n'.encode())
+    assert me.ok("get", "b.yaml", "password").out == NEW.encode()
+
+
+@pytest.mark.parametrize("how", ["word", "file", "stdin"])
+def test_set_changes_one_line(me: Person, file: Path, how: str) -> None:
+    before = file.read_bytes()
+    me.write("value", NEW.encode())
+    word = {"word": f"password={NEW}", "file": "password=@value", "stdin": "password=-"}[how]
+    me.ok("set", "s.yaml", word, stdin=NEW.encode())
+    assert changed(before, file.read_bytes()) == ["-password", "+password"]
+    assert me.ok("get", "s.yaml", "password").out == NEW.encode()
+    assert me.ok("get", "s.yaml", "username").out == USER.encode()
+
+
+def test_set_of_the_same_value_writes_nothing(me: Person, file: Path) -> None:
+    before = file.stat().st_mtime_ns
+    me.ok("set", "s.yaml", f"password={PASSWORD}")
+    assert file.stat().st_mtime_ns == before
+
+
+def test_set_stays_in_the_field_where_the_key_is(me: Person, file: Path) -> None:
+    me.ok("set", "s.yaml", f"url={NEW}", f"new={NEW}")
+    me.ok("set", "--string-data", "s.yaml", f"text={NEW}")
+    opened = me.ok("decrypt", "s.yaml").out.decode()
+    data, strings = re.split(r"(?m)^stringData:\n", opened)
+    assert re.findall(r"(?m)^  (\w+):", data.partition("\ndata:\n")[2]) == ["username", "password", "new"]
+    assert re.findall(r"(?m)^  (\w+):", strings) == ["url", "text"]
+
+
+def test_set_takes_every_byte_of_a_file(me: Person, file: Path) -> None:
+    everything = bytes(range(256)) * 40 + b"\n\n"
+    me.write("value", everything)
+    me.ok("set", "s.yaml", "bin=@value")
+    assert me.ok("get", "s.yaml", "bin").out == everything
+    assert "is not UTF-8 text" in me.fails(2, "set", "s.yaml", "url=@value")
+
+
+@pytest.mark.parametrize(
+    ("word", "length", "alphabet"),
+    [
+        ("32", 32, string.ascii_letters + string.digits),
+        ("6:digits", 6, string.digits),
+        ("64:hex", 64, "0123456789abcdef"),
+    ],
+)
+def test_set_random(me: Person, file: Path, word: str, length: int, alphabet: str) -> None:
+    values = set()
+    for _ in range(2):
+        ran = me.ok("set", "s.yaml", "--random", f"password={word}")
+        assert ran.out == b""
+        values.add(me.ok("get", "s.yaml", "password").out.decode())
+    assert len(values) == 2 or length < 8
+    assert all(len(value) == length and set(value) <= set(alphabet) for value in values)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("s.yaml",), "set takes a file and KEY=VALUE"),
+        (("s.yaml", "password"), "set takes KEY=VALUE"),
+        (("s.yaml", f"=x{MARK}"), "set takes KEY=VALUE"),
+        (("s.yaml", "a=1", "a=2"), "a is set twice"),
+        (("s.yaml", "--random", "a=0"), "--random takes"),
+        (("s.yaml", "--random", "a=5:emoji"), "--random takes"),
+        (("-", "a=-"), "standard input can't be both"),
+    ],
+)
+def test_set_used_wrongly(me: Person, file: Path, words: tuple[str, ...], message: str) -> None:
+    before = file.read_bytes()
+    assert message in me.fails(2, "set", *words)
+    assert file.read_bytes() == before
+
+
+def test_a_key_that_kubernetes_refuses_is_not_written(me: Person, file: Path) -> None:
+    before = file.read_bytes()
+    assert "a name that Kubernetes refuses" in me.fails(3, "set", "s.yaml", "a b=1")
+    assert file.read_bytes() == before
+
+
+def test_unset(me: Person, file: Path) -> None:
+    before = file.read_bytes()
+    me.ok("unset", "s.yaml", "password")
+    assert changed(before, file.read_bytes()) == ["-password"]
+    assert b"password" not in me.ok("decrypt", "s.yaml").out
+    assert "it has no key password" in me.fails(3, "unset", "s.yaml", "password")
+    me.ok("unset", "s.yaml", "url")
+    assert b"stringData" not in file.read_bytes()
+    me.ok("verify", "s.yaml")
+
+
+def test_several_secrets_need_a_name(me: Person) -> None:
+    file = me.write_sealed("two.yaml", TWO)
+    before = file.read_bytes()
+    assert "2 Secrets that could be meant: prod/db, prod/cache" in me.fails(3, "set", "two.yaml", "a=1")
+    assert "there is no such Secret" in me.fails(3, "get", "--secret", "prod/none", "two.yaml", "password")
+    me.ok("set", "--secret", "prod/cache", "two.yaml", f"password={NEW}")
+    assert me.ok("get", "--secret", "cache", "two.yaml", "password").out == NEW.encode()
+    assert me.ok("get", "--secret", "db", "two.yaml", "password").out == PASSWORD.encode()
+    assert changed(before, file.read_bytes()) == ["-password", "+password"]
+
+
+def test_what_is_not_sealed_is_not_changed(me: Person) -> None:
+    path = me.write("clear.yaml")
+    for words in (("set", "clear.yaml", "a=1"), ("unset", "clear.yaml", "password"), ("get", "clear.yaml", "password")):
+        assert "no Secret in it is sealed" in me.fails(3, *words)
+    assert path.read_bytes() == MANIFEST
+
+
+def test_rename_seals_for_the_new_name_with_a_new_data_key(me: Person, file: Path) -> None:
+    before = file.read_bytes()
+    me.ok("rename", "s.yaml", "--name", "db2", "--namespace", "test")
+    after = file.read_bytes()
+    assert member(after, "sealedFor") == "test/db2"
+    assert changed(before, after)[:4] == ["-name", "-namespace", "+name", "+namespace"]
+    assert member(before, "username") != member(after, "username")
+    clear = MANIFEST.replace(b"name: db", b"name: db2").replace(b"namespace: prod", b"namespace: test")
+    assert me.ok("decrypt", "s.yaml").out == clear
+
+
+def test_rename_after_somebody_did_it_in_an_editor(me: Person, file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b"namespace: prod", b"namespace: test"))
+    assert "ksecret rename seals it for its new name" in me.fails(5, "decrypt", "s.yaml")
+    me.ok("rename", "s.yaml")
+    assert me.ok("decrypt", "s.yaml").out == MANIFEST.replace(b"namespace: prod", b"namespace: test")
+    assert "sealed for that name and namespace already" in me.fails(3, "rename", "s.yaml")
+
+
+def test_rename_needs_a_key_that_opens_it(me: Person, tmp_path: Path, file: Path) -> None:
+    other = Person(tmp_path, "other")
+    before = file.read_bytes()
+    other.fails(4, "rename", "s.yaml", "--namespace", "mine")
+    assert file.read_bytes() == before
+
+
+def test_output_elsewhere_leaves_the_file(me: Person, file: Path) -> None:
+    before = file.read_bytes()
+    printed = me.ok("set", "s.yaml", "-o", "-", f"password={NEW}").out
+    assert changed(before, printed) == ["-password", "+password"]
+    assert file.read_bytes() == before
+    assert me.ok("set", "-", "password=1", stdin=before).out != before

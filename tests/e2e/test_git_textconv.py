@@ -1,0 +1,126 @@
+"""What `git diff`, `git show` and `git log -p` show of sealed files, with and without a key."""
+
+from __future__ import annotations
+
+from resource import RUSAGE_CHILDREN, getrusage
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.cli import MARK, MARKS, Person, b64
+from tests.e2e.git_repository import CLEAR, FILE, Repository
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHOW = ("-c", "diff.ksecret.textconv=ksecret git textconv --show --")
+COMMITS = 200
+SECONDS = 60
+"""Of processor time for all of them, two files each: 150 ms a file, where 40 are usual."""
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repository:
+    return Repository(Person(tmp_path))
+
+
+def changed_lines(diff: str) -> list[str]:
+    return [line for line in diff.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+
+
+def nothing_secret(text: str) -> bool:
+    return not any(mark in text for mark in MARKS) and "ksecret.v1." not in text
+
+
+def test_a_changed_value_is_one_changed_fingerprint(repo: Repository) -> None:
+    repo.set("two", "2")
+    repo.replace("app: shop", "app: store")
+    diff = repo.ok("diff")
+    removed, added, *tokens = changed_lines(diff)
+    assert (removed, added) == ("-    app: shop", "+    app: store")
+    assert [line.split("<")[0] for line in tokens] == ["-  two: ", "+  two: "]
+    assert tokens[0] != tokens[1]
+    assert all(line.endswith(">   # behind") and len(line) < 50 for line in tokens)
+    assert nothing_secret(diff)
+
+
+def test_show_opens_where_a_key_is_at_hand_and_only_there(repo: Repository, tmp_path: Path) -> None:
+    repo.set("two", "2")
+    assert [line.split("#")[0].strip() for line in changed_lines(repo.ok(*SHOW, "diff"))] == [
+        f'-  two: "two {MARK}"',
+        f'+  two: "2 {MARK}"',
+    ]
+    stranger = Person(tmp_path, "stranger").environ
+    diff = repo.ok(*SHOW, "diff", HOME=stranger["HOME"], XDG_CONFIG_HOME=stranger["XDG_CONFIG_HOME"])
+    assert len(changed_lines(diff)) == 2
+    assert nothing_secret(diff)
+
+
+def test_a_value_in_the_clear_is_not_shown(repo: Repository) -> None:
+    repo.me.ok("decrypt", "-i", FILE)
+    diff = repo.ok("diff")
+    assert "+  two: <in the clear>   # behind" in diff
+    assert nothing_secret(diff)
+    assert f"+  two: {b64(f'two {MARK}')}   # behind" in repo.ok("diff", "--no-textconv")
+
+
+def test_added_keys_and_removed_entries_show(repo: Repository, tmp_path: Path) -> None:
+    ann = Person(tmp_path, "ann")
+    repo.remove("one")
+    repo.me.ok("encrypt", "-i", "-k", "+" + ann.ref, FILE)
+    lines = [line.partition("<")[0] for line in changed_lines(repo.ok("diff"))]
+    assert sorted(lines) == sorted(["-  one: ", f"+    {ann.ref}: ", "-  seal: ", "+  seal: "])
+
+
+@pytest.mark.parametrize("show", [(), SHOW])
+def test_nothing_in_a_history_stops_the_log(repo: Repository, show: tuple[str, ...]) -> None:
+    sealed = repo.text
+    for content in (
+        b"",
+        b"\xff\0\xfe",
+        b"a: [",
+        b"kind: Secret\n<<<<<<< x\n",
+        b"\xef\xbb\xbf{}",
+        sealed.encode()[:-60],
+    ):
+        repo.path.write_bytes(content)
+        repo.commit()
+    repo.ok("rm", "-q", FILE)
+    repo.commit("gone")
+    repo.path.write_text(sealed.replace("version: 1", "version: 9"))
+    repo.commit()
+    log = repo.ok(*show, "log", "-p", "--text")
+    assert log.count("\ncommit ") == 8
+    assert "ksecret.v1." not in log
+
+
+@pytest.mark.timeout(600)
+def test_a_log_over_many_commits_needs_no_key_and_is_quick(repo: Repository) -> None:
+    sealed = repo.text
+    for number in range(COMMITS):
+        repo.path.write_text(sealed.replace("app: shop", f"app: shop-{number}"))
+        repo.ok("commit", "-q", "-am", "x")
+    stranger = {"HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexistent"}
+    repo.me.environ = {name: text for name, text in repo.me.environ.items() if not name.startswith("COVERAGE_")}
+    before = getrusage(RUSAGE_CHILDREN)
+    log = repo.ok("log", "-p", **stranger)
+    after = getrusage(RUSAGE_CHILDREN)
+    took = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    assert log.count("\ncommit ") == COMMITS
+    assert log.count("\n+    app: shop-") == COMMITS
+    assert nothing_secret(log)
+    assert 1 < took < SECONDS
+
+
+def test_the_file_s_own_text_is_kept_around_the_values(repo: Repository) -> None:
+    shown = repo.me.ok("git", "textconv", "--show", FILE).out.decode()
+    opened = repo.me.ok("decrypt", "-x", FILE).out.decode()
+    assert shown.startswith(opened)
+    assert [line.split(":")[0] for line in shown.removeprefix(opened).splitlines()] == [
+        "ksecret", "  version", "  sealedFor", "  created", "  keys", "    age", "  seal",
+    ]  # fmt: skip
+    assert CLEAR.splitlines()[0] == shown.splitlines()[0]
+
+
+def test_a_file_that_can_t_be_read_is_told_of_and_no_failure(repo: Repository) -> None:
+    assert repo.me.ok("git", "textconv", "nowhere").out == b"# ksecret: can't be read: No such file or directory\n"

@@ -1,0 +1,401 @@
+"""What `check` finds in one file, and what it leaves alone; on files that were really sealed, then spoilt."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secretsvc.operations.check import check_file, may_hold_secret, needs_sealing
+from secretsvc.operations.findings import RULES
+from secretsvc.policy import Policies
+from tests.support import CREATED, DATA, LOCK, TOKEN, new_lock, open_, seal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MARK = "n0t-public"
+CLEAR = f"""\
+apiVersion: v1
+kind: Secret
+metadata:
+  name: db
+  namespace: prod
+data:
+  a: {b64encode(MARK.encode()).decode()}
+stringData:
+  b: {MARK}
+""".encode()
+SEALED = seal(CLEAR)
+CREATED_SECONDS = 1795403420  # 2026-11-23T03:10:20Z
+KEY = str(LOCK.keys[0])
+OTHER = str(new_lock().keys[0])
+REFUSED = sorted(path for path in (DATA / "refused").iterdir() if path.suffix in (".yaml", ".json"))
+REFUSED.remove(DATA / "refused" / "expected.json")
+
+
+def found(data: bytes, policy: str = "", now: float = CREATED_SECONDS) -> list[tuple[int, str]]:
+    """Line and code of every finding in a file beside that policy, after a look at every message."""
+    policies = Policies(lambda path: policy.encode() if policy and path == "/r/.ksecret.yaml" else None, "/r")
+    checked = check_file(data, "/r/prod/a.yaml", policies, now)
+    for finding in checked.findings:
+        assert finding.code in RULES
+        assert finding.message.isprintable()
+        for word in (MARK, b64encode(MARK.encode()).decode(), "hunter2"):
+            assert word not in finding.message
+    assert may_hold_secret(data) or not checked.findings
+    return [(finding.line, finding.code) for finding in checked.findings]
+
+
+def allowed(data: bytes) -> int:
+    return check_file(data, "a.yaml", None, 0).allowed
+
+
+def test_values_in_the_clear() -> None:
+    assert found(CLEAR) == [(7, "KS001")]
+    assert found(SEALED) == []
+    assert found(open_(SEALED)) == [(7, "KS001")]
+
+
+def test_every_document_and_item_is_looked_at() -> None:
+    config = b"---\nkind: ConfigMap\napiVersion: v1\ndata: {a: b}\n"
+    items = b"\n- ".join(text.rstrip().replace(b"\n", b"\n  ") for text in (SEALED, CLEAR))
+    assert found(SEALED + config + b"---\n" + CLEAR) == [(len((SEALED + config).splitlines()) + 8, "KS001")]
+    listed = b"apiVersion: v1\nkind: List\nitems:\n- " + items + b"\n"
+    assert [code for _, code in found(listed)] == ["KS001"]
+    typed = listed.replace(b"kind: List", b"kind: SecretList").replace(b"- apiVersion: v1\n  kind: Secret\n  ", b"- ")
+    assert [code for _, code in found(typed)] == ["KS001"]
+
+
+def test_json() -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "stringData": {"a": MARK}}
+    for text in (json.dumps(secret), json.dumps(secret, indent=1), json.dumps({"kind": "List", "items": [secret]})):
+        assert [code for _, code in found(text.encode())] == ["KS001"]
+        assert found(seal(text.encode())) == []
+        assert [code for _, code in found(text.replace("Secret", "S\\u0065cret").encode())] == ["KS001"]
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        '"Secret"',
+        "'Secret'",
+        "Secret # c",
+        "!!str Secret",
+        "&k Secret",
+        '"S\\x65cret"',
+        ">-\n  Secret",
+        "\n  Secret",
+        "Secret\x85",
+    ],
+)
+def test_however_the_kind_is_spelt(spelling: str) -> None:
+    codes = [code for _, code in found(CLEAR.replace(b"kind: Secret", f"kind: {spelling}".encode()))]
+    assert codes in (["KS001"], ["KS010"])
+    assert codes == ["KS001"] or "&" in spelling or "!" in spelling
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: SealedSecret\nspec: {encryptedData: {a: x}}\n",
+        "kind: ExternalSecret\nspec: {target: {template: {data: {a: x}}}}\n",
+        "kind: Deployment\nspec: {imagePullSecrets: [{name: x}], env: {valueFrom: {secretKeyRef: {name: x}}}}\n",
+        "# Secret\nkind: ConfigMap\ndata: {a: b}\n",
+        "kind: HelmRelease\nspec:\n  valuesFrom:\n  - kind: Secret\n    name: x\n",
+        "kind: Secret\napiVersion: example.org/v1\ndata: {a: b}\n",
+        "kind: Secret\napiVersion: v1\nmetadata: {name: x}\ntype: kubernetes.io/service-account-token\n",
+        'kind: Secret\napiVersion: v1\ndata: {a: ""}\nstringData: {}\n',
+        "kind: Secret\napiVersion: v1\ndata:\n  a:\n  b: null\n  c: ~ # later\n",
+        "kind: Secret\napiVersion: v1\ndata:\nstringData: null\n",
+        "",
+        "\n",
+    ],
+)
+def test_what_is_no_secret_in_the_clear(text: str) -> None:
+    assert found(text.encode()) == []
+
+
+def test_a_half_sealed_secret() -> None:
+    half = re.sub(rf"  b: {TOKEN}".encode(), f"  b: {MARK}".encode(), SEALED)
+    assert found(half) == [(9, "KS002")]
+    added = SEALED.replace(b"stringData:\n", b'stringData:\n  c: ""\n')
+    assert found(added) == [(9, "KS002")], "an empty value does not open either"
+
+
+def test_a_merge_that_nobody_finished() -> None:
+    token = re.search(rf"  a: {TOKEN}\n".encode(), SEALED)
+    assert token
+    left = SEALED.replace(token[0], token[0] + token[0].replace(b"a:", b"a.CONFLICT:"))
+    assert [code for _, code in found(left)] == ["KS012"]
+
+
+def test_tokens_where_none_can_be_opened() -> None:
+    orphaned = SEALED[: SEALED.index(b"ksecret:\n")]
+    assert found(orphaned) == [(7, "KS003")]
+    token = re.search(TOKEN, SEALED.decode())
+    assert token
+    for length in range(len(token[0]), len(token[0]) - 4, -1):  # wherever base64's groups of three end
+        encoded = b64encode(token[0][:length].encode())
+        assert found(SEALED.replace(token[0].encode(), encoded)) == [(7, "KS004")]
+        assert found(orphaned.replace(token[0].encode(), encoded)) == [(7, "KS004"), (9, "KS003")]
+
+
+def test_an_annotation_that_repeats_the_data() -> None:
+    applied = json.dumps({"kind": "Secret", "data": {"a": "eA=="}})
+    notes = f"metadata:\n  annotations:\n    kubectl.kubernetes.io/last-applied-configuration: '{applied}'\n"
+    assert found(SEALED.replace(b"metadata:\n", notes.encode())) == [(5, "KS005")]
+    harmless = notes.replace('"data"', '"labels"')
+    assert found(SEALED.replace(b"metadata:\n", harmless.encode())) == []
+
+
+ENVELOPE = SEALED[: SEALED.index(b"ksecret:\n")].count(b"\n") + 1
+SPOILT = {
+    "no version": (rb"  version: 1\n", b"", [(ENVELOPE, "KS006")]),
+    "a later version": (rb"version: 1\n", b"version: 2\n", [(ENVELOPE, "KS006")]),
+    "no seal": (rb"  seal: .*\n", b"", [(ENVELOPE, "KS006")]),
+    "one member too many": (rb"  seal: ", b"  more: x\n  seal: ", [(ENVELOPE, "KS006")]),
+    "no keys": (rb"  keys:\n.*\n", b"  keys: {}\n", [(ENVELOPE, "KS006")]),
+    "a seal that was cut": (rb"(seal: ....).*", rb"\1", [(ENVELOPE, "KS006")]),
+    "a seal of other letters": (rb"seal: ....", b"seal: $%$%", [(ENVELOPE, "KS006")]),
+    "a wrapped key of other letters": (rb"(    age:\S+: )....", rb"\1$%$%", [(ENVELOPE, "KS006")]),
+    "a wrapped key that is empty": (rb"(    age:\S+: ).*", rb'\1""', [(ENVELOPE, "KS006")]),
+    "a key without a name": (rb"    age:\S+: ", b"    x: ", [(ENVELOPE, "KS006")]),
+    "a time that is none": (rb"created: .*", b"created: yesterday", [(ENVELOPE, "KS006")]),
+    "an envelope that is a text": (rb"(?s)ksecret:\n.*", b"ksecret: x\n", [(ENVELOPE, "KS006")]),
+    "an alias in it": (rb"sealedFor: .*", b"sealedFor: &x prod/db", [(ENVELOPE + 2, "KS006")]),
+    "a token that was cut": (rb"(  a: \S{40}).*", rb"\1", [(7, "KS006")]),
+    "a token that was cut where base64 may end": (rb"(  a: \S{51}).*", rb"\1", [(7, "KS006")]),
+    "a token of other letters": (rb"  b: ksecret.v1.....", b"  b: ksecret.v1.$%$%", [(9, "KS006")]),
+    "another name": (rb"name: db", b"name: bd", [(ENVELOPE, "KS007")]),
+    "another namespace": (rb"namespace: prod", b"namespace: dev", [(ENVELOPE, "KS007")]),
+    "no namespace": (rb"  namespace: prod\n", b"", [(ENVELOPE - 1, "KS007")]),
+}
+
+
+@pytest.mark.parametrize("name", SPOILT)
+def test_envelopes_that_cant_be_right(name: str) -> None:
+    pattern, new, expected = SPOILT[name]
+    spoilt = re.sub(pattern, new, SEALED)
+    assert spoilt != SEALED
+    assert found(spoilt) == expected
+
+
+def test_a_wider_scope_fits_more_places() -> None:
+    anywhere = LOCK.seal(CLEAR, scope="any")
+    assert found(anywhere.replace(b"name: db", b"name: other")) == []
+
+
+def test_the_keyset_of_the_policy() -> None:
+    rules = "version: 1\nrules:\n- {{path: prod/, namespace: prod, keys: [{}]}}\n- {{keys: ['{}']}}\n"
+    assert found(SEALED, rules.format(f"'{KEY}'", OTHER)) == []
+    assert found(SEALED, rules.format(f"'{KEY.replace('age1', 'AGE1')}'", OTHER)) == []
+    for keys in (f"'{OTHER}'", f"'{KEY}', '{OTHER}'"):
+        assert found(SEALED, rules.format(keys, KEY)) == [(ENVELOPE, "KS008")]
+    assert found(SEALED.replace(b"namespace: prod", b"namespace: dev"), rules.format(f"'{KEY}'", OTHER)) == [
+        (ENVELOPE, "KS007"),
+        (ENVELOPE, "KS008"),
+    ]
+    assert found(SEALED, "version: 1\nrules: [{path: dev/, keys: ['" + OTHER + "']}]\n") == [], "no rule fits"
+    (finding,) = check_file(SEALED, "/r/a", Policies(lambda _: rules.format(KEY, OTHER).encode(), "/r"), 0).findings
+    assert finding.message.endswith(f"not sealed to {OTHER}; sealed to {KEY} as well")
+
+
+def test_the_age_of_a_data_key() -> None:
+    assert f'created: "{CREATED}"'.encode() in SEALED
+    policy = "version: 1\nrotation: {maxAge: 90d}\n"
+    assert found(SEALED, policy, CREATED_SECONDS + 90 * 86400) == []
+    assert found(SEALED, policy, CREATED_SECONDS + 90 * 86400 + 1) == [(ENVELOPE, "KS009")]
+    assert found(SEALED, "version: 1\n", CREATED_SECONDS * 2) == []
+
+
+def test_a_broken_policy_is_no_finding() -> None:
+    from secretsvc.errors import InputError
+
+    with pytest.raises(InputError, match="unknown key"):
+        found(SEALED, "version: 1\nruls: []\n")
+    assert found(CLEAR, "version: 1\nruls: []\n") == [(7, "KS001")], "nothing sealed, so nothing to compare"
+
+
+@pytest.mark.parametrize("path", REFUSED, ids=lambda path: path.name)
+def test_no_refused_manifest_goes_unseen(path: Path) -> None:
+    """Whatever sealing refuses is told, except where there is no value that could leak."""
+    harmless = {"plain-null.yaml", "plain-tilde.yaml"}
+    assert bool(found(path.read_bytes())) == (path.name not in harmless)
+
+
+def test_files_that_dont_parse() -> None:
+    broken = CLEAR.replace(b"  b: ", b'  b: "')
+    assert found(broken) == [(9, "KS010")]
+    assert found(SEALED.replace(b"metadata:", b"metadata: {")) == []  # all that is seen is sealed
+    assert found(CLEAR.replace(b"metadata:", b"metadata: {")) != []
+    assert found(CLEAR.decode().encode("utf-16")) == [(1, "KS010")]
+    assert found(CLEAR.replace(b"name: db", b"name: \xff")) == [(4, "KS010")]
+    assert found(b"a: [\n---\nkind: ConfigMap # no Secret\n") == []
+    assert found(b'{"kind": "Secret", "data": {"a": "' + MARK.encode()) == [(1, "KS010")]
+
+
+TEMPLATE = """\
+{{- if .Values.enabled }}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ include "x.fullname" . }}
+  labels:
+    {{- include "x.labels" . | nindent 4 }}
+type: Opaque
+data:
+  {{- if .Values.a }}
+  password: {{ .Values.password | b64enc | quote }}
+  {{- end }}
+  {{- range $k, $v := .Values.x }}
+  {{ $k }}: {{ $v | b64enc }}
+  {{- end }}
+  quoted: "{{ .x }}"
+  empty: ""
+  # literal: in a comment
+  block: |
+    {{ .y }}
+  sealed: ksecret.v1.AAAA
+{{- end }}
+"""
+LITERALS = ["  a: aHVudGVyMg==", "  'a': hunter2 # c", '  a: {{ "hunter2" | b64enc }}', "  a: {{ .x }}hunter2"]
+LITERALS += ["  a: |\n    {{ .x }}\n    hunter2", "  a: ${NAME:-hunter2}", "stringData: {a: hunter2}"]
+LITERALS += ["stringData:\n{{- if .x }}\n    a: hunter2\n{{- end }}", "  {{ .k }}: hunter2"]
+
+
+def test_a_template_without_values_of_its_own() -> None:
+    assert found(TEMPLATE.encode()) == []
+    assert found((TEMPLATE + "---\nkind: ConfigMap\ndata:\n  a: b\n").encode()) == []
+    assert found((TEMPLATE.replace("data:", "{{- with .Values.d }}\ndata: {{ toYaml . | nindent 2 }}")).encode()) == []
+
+
+def test_a_templates_other_items_may_have_values() -> None:
+    secret = "- kind: Secret\n  name: {{ .x }}\n  data:\n    a: {{ .y }}\n"
+    other = "- kind: ConfigMap\n  data:\n    a: b\n"
+    for items in (secret + other, other + secret, other + secret + other):
+        assert found(f"kind: List\nitems:\n{items}".encode()) == []
+        assert found(f"kind: List\nitems:\n{items.replace('{{ .y }}', 'hunter2')}".encode()) != []
+
+
+@pytest.mark.parametrize("literal", LITERALS)
+def test_a_template_with_a_value_of_its_own(literal: str) -> None:
+    text = TEMPLATE.replace("{{- end }}\n", "", 0).removesuffix("{{- end }}\n") + literal + "\n{{- end }}\n"
+    ((line, code),) = found(text.encode())
+    assert code == "KS011"
+    assert "hunter2" in text.splitlines()[line - 1] or "aHVudGVyMg" in text.splitlines()[line - 1]
+    listed = "kind: List\nitems:\n- " + text.replace("\n", "\n  ")
+    assert [code for _, code in found(listed.encode())] == ["KS011"]
+
+
+@pytest.mark.parametrize("value", ["{{ .Values.x }}", "{{ .a }}{{ .b }}", "${NAME}", " {{- .x -}} ", "{{ x `y` }}"])
+def test_placeholders_in_yaml_that_parses(value: str) -> None:
+    text = f"kind: Secret\napiVersion: v1\nstringData:\n  a: {json.dumps(value)}\n"
+    assert found(text.encode()) == []
+
+
+@pytest.mark.parametrize("value", ["x{{ .x }}", '{{ "hunter2" }}', "{{ `hunter2` | b64enc }}", "${X:-hunter2}", "$X"])
+def test_values_with_placeholders_in_them(value: str) -> None:
+    text = f"kind: Secret\napiVersion: v1\nstringData:\n  a: {json.dumps(value)}\n"
+    assert found(text.encode()) == [(4, "KS001")]
+
+
+def test_a_comment_with_a_reason_allows_a_secret() -> None:
+    above, behind = b"# ksecret:allow made up\n" + CLEAR, CLEAR.replace(b"v1\n", b"v1  # ksecret:allow made up\n", 1)
+    marker = b"--- # ksecret:allow made up\n" + CLEAR
+    for text in (above, behind, marker):
+        assert (found(text), allowed(text)) == ([], 1)
+        assert not needs_sealing(text, "a.yaml")
+    two = above + b"---\n" + CLEAR
+    assert (found(two), allowed(two)) == ([(18, "KS001")], 1), "one Secret only"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"# ksecret:allow\n" + CLEAR,
+        b"# ksecret:allowed x\n" + CLEAR,
+        b"# ksecret:allow x\n\n" + CLEAR,
+        b"a: b # ksecret:allow x\n---\n" + CLEAR,
+        CLEAR + b"# ksecret:allow x\n",
+        b"kind: List\nitems: # ksecret:allow x\n- " + CLEAR.rstrip().replace(b"\n", b"\n  "),
+        CLEAR.replace(b"metadata:\n", b"metadata: # ksecret:allow x\n"),
+    ],
+)
+def test_other_comments_allow_nothing(text: bytes) -> None:
+    assert [code for _, code in found(text)] == ["KS001"]
+    assert needs_sealing(text, "a.yaml")
+
+
+def test_a_comment_allows_a_document_that_does_not_parse() -> None:
+    text = b"# ksecret:allow a chart's fixture\n" + TEMPLATE.encode().replace(b'empty: ""', b"a: hunter2")
+    assert (found(text), allowed(text)) == ([], 1)
+    inside = text.replace(
+        b"# ksecret:allow a chart's fixture\n{{- if .Values.enabled }}\n", b"{{- if .x }}\n# ksecret:allow x\n"
+    )
+    assert (found(inside), allowed(inside)) == ([], 1)
+    assert found(inside.replace(b"allow x", b"allow")) == [(18, "KS011")]
+
+
+KUBESEC = f"""\
+apiVersion: v1
+kind: Secret
+metadata: {{name: x}}
+data:
+  a: {"QUJD" * 16}.{"QUJD" * 4}.{"QUJD" * 5}QQ==
+  empty: {"QUJD" * 4}.{"QUJD" * 5}QQ==
+# kubesec:v:3
+# kubesec:pgp:0123456789ABCDEF0123456789ABCDEF01234567:LS0tLS1C
+# kubesec:aws:arn:aws:kms:eu-west-1:111122223333:alias/Prod:QUJD
+# kubesec:mac:{"QUJD" * 4}.{"QUJD" * 5}QQ==
+"""
+
+
+def test_what_kubesec_sealed_is_sealed() -> None:
+    assert found(KUBESEC.encode()) == []
+    assert found(KUBESEC.replace("  a: ", "  b: eA==\n  a: ").encode()) == [(5, "KS002")]
+    rules = "version: 1\nrules: [{keys: ['%s', 'aws:arn:aws:kms:eu-west-1:111122223333:alias/Prod']}]\n"
+    assert found(KUBESEC.encode(), rules % "pgp:0123 456789ABCDEF0123456789ABCDEF01234567") == []
+    assert found(KUBESEC.encode(), rules % OTHER) == [(7, "KS008")]
+
+
+@pytest.mark.parametrize("path", sorted((DATA / "kubesec").glob("*.yaml")), ids=lambda path: path.name)
+def test_files_that_kubesec_itself_sealed(path: Path) -> None:
+    codes = [code for _, code in found(path.read_bytes())]
+    assert codes == ([] if path.name.endswith(".enc.yaml") else ["KS001"])
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("v:3", "v:9"), ("# kubesec:mac", "# mac"), ("QUJD\n", "$\n"), ("LS0tLS1C", ""), ("# kubesec:v:3", "# ksec:v:3")],
+)
+def test_kubesecs_lines_that_cant_be_right(old: str, new: str) -> None:
+    codes = [code for _, code in found(KUBESEC.replace(old, new).encode())]
+    assert codes == (["KS001"] if "ksec:" in new else ["KS006"])
+
+
+def test_what_sops_sealed_is_sealed() -> None:
+    text = 'apiVersion: v1\nkind: Secret\ndata:\n  a: ENC[AES256_GCM,data:x,type:str]\n  b: ""\nsops: {mac: x}\n'
+    assert found(text.encode()) == []
+    assert found(text.replace("sops:", "sop:").encode()) == [(4, "KS001")]
+    assert found(text.replace('""', "eA==").encode()) == [(5, "KS002")]
+
+
+def test_only_what_can_be_sealed_needs_it() -> None:
+    assert needs_sealing(CLEAR, "a.yaml")
+    assert needs_sealing(re.sub(rf"  b: {TOKEN}".encode(), b"  b: x", SEALED), "a.yaml")
+    assert needs_sealing(CLEAR.replace(b"  b: ", b'  b: "'), "a.yaml"), "its own error tells more"
+    for text in (SEALED, TEMPLATE.encode(), KUBESEC.encode(), b"a: b\n", SEALED.replace(b"version: 1", b"version: 2")):
+        assert not needs_sealing(text, "a.yaml")
+
+
+def test_a_large_file_is_checked_in_time() -> None:
+    lines = "".join(f"  key-{number}: {{{{ .Values.x }}}}\n" for number in range(20_000))
+    text = TEMPLATE.replace("type: Opaque\n", f"type: Opaque\nstringData:\n{lines}").encode()
+    start = time.monotonic()
+    assert found(text) == []
+    assert time.monotonic() - start < 10

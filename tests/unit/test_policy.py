@@ -1,0 +1,313 @@
+"""`.ksecret.yaml`: what it says, where it counts, and what is told of a mistake in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from secretsvc import policy_reader
+from secretsvc.backends.base import Settings
+from secretsvc.backends.registry import Backends
+from secretsvc.errors import FileError, InputError
+from secretsvc.policy import NAME, Policies, starter
+from tests.support import new_lock
+
+AGE = str(new_lock().keys[0])
+PGP = "pgp:0123456789ABCDEF0123456789ABCDEF01234567"
+AWS = "aws:arn:aws:kms:eu-west-1:111122223333:alias/Prod"
+GCP = "gcp:projects/p/locations/global/keyRings/r/cryptoKeys/k"
+FULL = f"""\
+version: 1
+rules:
+  - path: "prod/**"
+    keys: [{GCP}, {PGP}]
+  - {{namespace: "team-*", name: db, keys: ['{AWS}']}}
+  - {{path: /top.yaml, keys: ["pgp:0123 4567 89ab cdef 0123  4567 89ab cdef 0123 4567"]}}
+  - keys: &ours
+      - {AGE}
+  - keys: *ours
+rotation: {{maxAge: 90d}}
+requireSignature: true
+"""
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "ksecret-yaml.schema.json").read_text())
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / NAME).write_text(FULL)
+    return tmp_path
+
+
+def keys(folder: Path, path: str, namespace: str | None = None, name: str | None = None) -> tuple[str, ...] | None:
+    policy = Policies().find(str(folder / path))
+    assert policy
+    return policy.keys_for(str(folder / path), namespace, name)
+
+
+def test_the_first_rule_that_fits_counts(repository: Path) -> None:
+    assert keys(repository, "prod/db.yaml", "team-a", "db") == (GCP, PGP)
+    assert keys(repository, "prod/deep/er/db.yaml") == (GCP, PGP)
+    assert keys(repository, "other/prod/db.yaml") == (AGE,)
+    assert keys(repository, "x.yaml", "team-a", "db") == (AWS,)
+    assert keys(repository, "x.yaml", "team-a", "db2") == (AGE,)
+    assert keys(repository, "x.yaml", "Team-a", "db") == (AGE,)
+    assert keys(repository, "x.yaml", None, "db") == (AGE,)
+    assert keys(repository, "top.yaml") == ("pgp:0123 4567 89ab cdef 0123  4567 89ab cdef 0123 4567",)
+    assert keys(repository, "deep/top.yaml") == (AGE,)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fitting", "others"),
+    [
+        ("prod/", ["prod/a.yaml", "x/prod/y/a.yaml"], ["prod.yaml", "prod"]),
+        ("*.prod.yaml", ["a.prod.yaml", "x/a.prod.yaml"], ["a.yaml"]),
+        ("/*.yaml", ["a.yaml"], ["x/a.yaml"]),
+        ("**/prod/*.yaml", ["prod/a.yaml", "x/y/prod/a.yaml"], ["prod/x/a.yaml"]),
+        ("a\\*b", ["a*b"], ["axb"]),
+        ("[ab].yaml", ["a.yaml", "x/b.yaml"], ["c.yaml"]),
+        ("prod/**", ["prod/a\nb.yaml", "prod/\udc80.yaml", "prod/ü.yaml"], ["prod"]),
+    ],
+)
+def test_paths_fit_as_in_a_gitignore(tmp_path: Path, pattern: str, fitting: list[str], others: list[str]) -> None:
+    (tmp_path / NAME).write_text(f"version: 1\nrules:\n- path: {json.dumps(pattern)}\n  keys: ['{AGE}']\n")
+    assert [path for path in fitting if keys(tmp_path, path) is None] == []
+    assert [path for path in others if keys(tmp_path, path)] == []
+
+
+def test_the_paths_of_a_policy_count_from_its_own_folder(repository: Path) -> None:
+    (repository / "apps").mkdir()
+    (repository / "apps" / NAME).write_text(f"version: 1\nrules: [{{path: prod/**, keys: ['{AWS}']}}]\n")
+    assert keys(repository, "apps/prod/a.yaml") == (AWS,)
+    assert keys(repository, "apps/a.yaml") is None, "the nearest file counts alone"
+
+
+def test_what_else_a_policy_says(repository: Path) -> None:
+    policy = Policies().find(str(repository / "deep" / "a.yaml"))
+    assert policy
+    assert (policy.max_age, policy.require_signature) == (90 * 86400, True)
+    assert policy.source == os.path.relpath(repository / NAME)
+    (repository / NAME).write_text("version: 1\n")
+    policy = Policies().find(str(repository / "a.yaml"))
+    assert policy
+    assert (policy.max_age, policy.require_signature, policy.content.rules) == (None, False, ())
+
+
+def test_the_search_ends_at_the_top_of_the_repository(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(FULL)
+    inner = tmp_path / "clone"
+    (inner / "deep").mkdir(parents=True)
+    assert Policies().find(str(inner / "deep" / "a.yaml"))
+    (inner / ".git").write_text("gitdir: elsewhere\n")  # as in a submodule or another work tree
+    assert Policies().find(str(inner / "deep" / "a.yaml")) is None
+
+
+def test_a_path_is_taken_where_its_folder_really_is(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (repository / "prod").mkdir()
+    elsewhere = repository.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "link").symlink_to(repository / "prod")
+    assert keys(elsewhere, "link/a.yaml") == (GCP, PGP)
+    monkeypatch.chdir(repository / "prod")
+    assert keys(Path(), "a.yaml") == (GCP, PGP)
+    policy = Policies().find("a.yaml")
+    assert policy
+    assert policy.source == f"../{NAME}"
+
+
+def test_a_policy_is_read_once_and_from_several_threads(repository: Path) -> None:
+    read: list[str] = []
+
+    def reader(path: str) -> bytes | None:
+        read.append(path)
+        return FULL.encode() if path == "/r/.ksecret.yaml" else None
+
+    policies = Policies(reader, "/r")
+    paths = [f"/r/{folder}/x/{number}.yaml" for folder in ("a", "b") for number in range(50)]
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(policies.find, paths))
+    assert {policy.folder for policy in found if policy} == {"/r"}
+    assert sorted(read) == sorted(set(read))
+    assert set(read) == {f"/r/{folder}{NAME}" for folder in ("", "a/", "a/x/", "b/", "b/x/")}
+
+
+def test_another_users_policy_does_not_count_in_a_folder_that_is_open_to_all(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(FULL)
+    (tmp_path / "mine").mkdir()
+    tmp_path.chmod(0o1777)
+    assert Policies().find(str(tmp_path / "mine" / "a.yaml")), "one's own"
+    if os.geteuid():
+        pytest.skip("giving a file away takes root")
+    os.chown(tmp_path / NAME, 12345, -1)
+    with pytest.raises(FileError, match="another user's policy, in a folder that everybody can write to"):
+        Policies().find(str(tmp_path / "mine" / "a.yaml"))
+    tmp_path.chmod(0o755)
+    assert Policies().find(str(tmp_path / "mine" / "a.yaml"))
+
+
+def test_a_policy_that_cant_be_read(tmp_path: Path) -> None:
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(FileError, match="can't be read: Is a directory"):
+        Policies().find(str(tmp_path / "a.yaml"))
+
+
+MISTAKES = {
+    "nothing": ("", 1, "one YAML document"),
+    "a list": ("- version: 1\n", 1, "not a mapping"),
+    "two documents": ("version: 1\n---\nversion: 1\n", 3, "one YAML document"),
+    "no YAML": ("version: 1\nrules: [\n", 3, "not valid YAML"),
+    "not UTF-8": (b"version: 1\n# \xff\n", 2, "not UTF-8"),
+    "too large": (b"#" * 2_000_000, 0, "larger than 1024 KiB"),
+    "no version": ("rules: []\n", 1, "states no version"),
+    "another version": ("\nversion: 2\n", 2, "version is not 1"),
+    "a version in quotes": ("version: '1'\n", 1, "version is not 1"),
+    "an unknown key": ("version: 1\nrule: []\n", 2, "unknown key"),
+    "a key twice": ("version: 1\nversion: 1\n", 2, "version is there twice"),
+    "rules no list": ("version: 1\nrules: {keys: []}\n", 2, "rules is not a list"),
+    "a rule no mapping": ("version: 1\nrules:\n- age:age1\n", 3, "a rule is not a mapping"),
+    "an unknown key in a rule": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  paths: x\n", 4, "unknown key"),
+    "a rule without keys": ("version: 1\nrules:\n- path: x\n", 3, "a rule without keys"),
+    "a rule with no keys": ("version: 1\nrules:\n- path: x\n  keys: []\n", 3, "a rule without keys"),
+    "keys no list": (f"version: 1\nrules:\n- keys: {AGE}\n", 3, "keys is not a list"),
+    "a key no text": ("version: 1\nrules:\n- keys: [1]\n", 3, "a key is not a text"),
+    "a key without scheme": ("version: 1\nrules:\n- keys:\n  - age1x\n", 4, "SCHEME:NAME"),
+    "a PGP key by e-mail": ("version: 1\nrules:\n- keys:\n  - pgp:me@example.org\n", 4, "not the name of a key"),
+    "pgp:default": ("version: 1\nrules:\n- keys: ['pgp:default']\n", 3, "not the name of a key"),
+    "an alias of AWS's": ("version: 1\nrules:\n- keys: ['aws:alias/prod']\n", 3, "not the name of a key"),
+    "a mapping for a key": ("version: 1\nrules:\n- keys: [age: age1x]\n", 3, "a key is not a text"),
+    "a namespace that is a number": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  namespace: 1\n", 4, "not a text"),
+    "an empty path": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  path: ''\n", 4, "path is not a text"),
+    "a negation": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  path: '!x'\n", 4, "path is not one"),
+    "a comment for a path": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  path: '#x'\n", 4, "path is not one"),
+    "two lines for a path": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  path: 'x\\'\n", 4, "path is not one"),
+    "rotation no mapping": ("version: 1\nrotation: 90d\n", 2, "rotation is not a mapping"),
+    "an unknown key in rotation": ("version: 1\nrotation: {\n  max_age: 90d}\n", 3, "unknown key"),
+    "an age without unit": ("version: 1\nrotation:\n  maxAge: 90\n", 3, "maxAge is not"),
+    "an age in months": ("version: 1\nrotation:\n  maxAge: 3m\n", 3, "maxAge is not an age"),
+    "an age of nothing": ("version: 1\nrotation:\n  maxAge: 0d\n", 3, "maxAge is not an age"),
+    "a signature perhaps": ("version: 1\nrequireSignature: yes\n", 2, "neither true nor false"),
+    "a signature in quotes": ("version: 1\nrequireSignature: 'true'\n", 2, "neither true nor false"),
+    "a tag": ("version: 1\nrotation: !x {maxAge: 90d}\n", 2, "a tag"),
+}  # fmt: skip
+
+
+def schema_refuses(text: str) -> bool:
+    try:
+        document: Any = yaml.safe_load(text)
+        jsonschema.validate(document, SCHEMA)
+    except (yaml.YAMLError, jsonschema.ValidationError):
+        return True
+    return False
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_told_with_file_and_line(tmp_path: Path, name: str) -> None:
+    text, line, message = MISTAKES[name]
+    path = tmp_path / NAME
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    policies = Policies()
+    for _ in range(2):  # the second time from memory
+        with pytest.raises(InputError, match=re.escape(message)) as caught:
+            policies.find(str(tmp_path / "a.yaml"))
+        assert (caught.value.file, caught.value.line) == (os.path.relpath(path), line)
+        caught.value.file = "spoilt"
+
+
+def test_an_identity_in_a_policy_is_not_repeated(tmp_path: Path) -> None:
+    identity = "AGE-SECRET-KEY-1" + "Q" * 58
+    (tmp_path / NAME).write_text(f"version: 1\nrules:\n- keys:\n  - age:{identity}\n")
+    with pytest.raises(InputError, match="private age identity") as caught:
+        Policies().find(str(tmp_path / "a.yaml"))
+    assert identity not in caught.value.message + caught.value.hint
+    (tmp_path / NAME).write_text(f"version: 1\nrules:\n- {identity}: [x]\n")
+    with pytest.raises(InputError, match="unknown key") as caught:
+        Policies().find(str(tmp_path / "a.yaml"))
+    assert identity not in caught.value.message + caught.value.hint
+
+
+FINER = {  # what the schema leaves to ksecret: repeated keys, spellings that YAML libraries hide, the ids of keys
+    "a key twice", "two documents", "not UTF-8", "too large", "a signature perhaps",
+    "a PGP key by e-mail", "pgp:default", "an alias of AWS's", "two lines for a path",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(MISTAKES.keys() - FINER))
+def test_the_schema_refuses_the_same(name: str) -> None:
+    text = MISTAKES[name][0]
+    assert isinstance(text, str)
+    assert schema_refuses(text)
+
+
+def test_the_schema_takes_what_ksecret_takes() -> None:
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    for text in (FULL, "version: 1\n", starter([AGE, PGP])):
+        jsonschema.validate(yaml.safe_load(text), SCHEMA)
+        policy_reader.read(text.encode(), NAME)
+
+
+def test_the_documented_policies_are_policies() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "policy.md").read_text()
+    examples = re.findall(r"(?s)```yaml\n(version: 1\n.*?)```", text)
+    assert examples
+    for example in examples:
+        assert policy_reader.read(example.encode(), NAME).rules
+        jsonschema.validate(yaml.safe_load(example), SCHEMA)
+
+
+def test_a_first_policy_names_the_keys(tmp_path: Path) -> None:
+    ssh = "age:ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN"
+    (tmp_path / NAME).write_text(starter([AGE, ssh]))
+    assert keys(tmp_path, "a.yaml") == (AGE, ssh)
+    jsonschema.validate(yaml.safe_load(starter([AGE])), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        AGE,
+        AGE.replace("age1", "AGE1"),
+        "age:ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN me@here",
+        PGP,
+        "pgp:0x0123456789abcdef0123456789abcdef01234567",
+        "pgp:0123 4567 89AB CDEF 0123  4567 89AB CDEF 0123 4567",
+        AWS,
+        "aws:ARN:aws:kms:eu-west-1:111122223333:KEY/11111111-2222-3333-4444-55555555555A",
+        GCP,
+    ],
+)
+def test_keys_are_compared_in_the_spelling_that_backends_give_them(key: str) -> None:
+    known = Backends(Settings({}, lambda what: None))
+    content = policy_reader.read(f"version: 1\nrules:\n- keys: [{json.dumps(key)}]\n".encode(), NAME)
+    assert content.rules[0].keys == (key,)
+    assert policy_reader.canonical(key) == str(known.parse(key))
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("12h", 43200), ("90d", 7776000), ("6w", 3628800)])
+def test_ages(text: str, seconds: int) -> None:
+    assert policy_reader.seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "d", "90", "-1d", "1.5d", "90D", "9999999d", "90d ", "٩d"])
+def test_what_is_no_age(text: str) -> None:
+    with pytest.raises(ValueError, match="not an age"):
+        policy_reader.seconds(text)
+
+
+def test_a_policy_needs_neither_cryptography_nor_backends(repository: Path) -> None:
+    code = f"import sys; from secretsvc.policy import Policies; p = Policies().find({str(repository / 'a.yaml')!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; assert p; print(*sys.modules)"], check=True, text=True, stdout=subprocess.PIPE
+    )
+    loaded = done.stdout.split()
+    assert "secretsvc.policy" in loaded
+    assert not [name for name in loaded if name.startswith(("cryptography", "pyrage", "secretsvc.backends", "boto"))]
