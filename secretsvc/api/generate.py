@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from secretsvc.api.bodies import decoded
 from secretsvc.errors import InputError
 from secretsvc.generators import docker, manifest, tls, typed
-from secretsvc.generators.generic import random_text
 from secretsvc.generators.keys import Item, collect
 from secretsvc.generators.manifest import NewSecret
+from secretsvc.random_text import random_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ def generated(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> New
 
 def _generic(body: GenerateBody, _warn: Callable[[str], None]) -> NewSecret:
     items = [Item(key, decoded(text, "data"), "data") for key, text in body.data.items()]
-    items += [Item(key, random_text(length), "random") for key, length in body.random.items()]
+    items += [Item(key, random_text(str(length)).encode(), "random") for key, length in body.random.items()]
     texts = [Item(key, text.encode(), "stringData") for key, text in body.string_data.items()]
     collect([*items, *texts])
     return NewSecret("", type=body.type or "Opaque", data=collect(items), string_data=body.string_data)

@@ -50,7 +50,7 @@ def _offer_policy(ref: str) -> None:
     print(f"ksecret: wrote {policy.NAME}: what is sealed in this folder and below goes to that key", file=sys.stderr)
 
 
-def _make(path: str) -> None:
+def make_identity(path: str) -> None:
     """A new identity as age-keygen writes one: 0600, in a folder that is its owner's alone."""
     import pyrage
 
