@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from multiprocessing.connection import wait
+from shutil import rmtree
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -63,7 +64,10 @@ class Workers:
 def _run(work: Callable[[list[socket.socket]], None], listener: socket.socket) -> None:
     """A worker's life."""
     threading.Thread(target=_follow, daemon=True).start()
+    parent = os.getppid()
     work([listener])
+    if os.getppid() != parent and "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # what the parent would have done
+        rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
     os._exit(0)  # threads that hang in a backend would be waited for
 
 
