@@ -30,6 +30,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_files(parser)
     parser.add_command("KUBECTL ARGS")
     options.add_jobs(parser)
+    options.add_server(parser)
     options.add_backends(parser)
 
 

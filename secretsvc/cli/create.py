@@ -88,6 +88,9 @@ def _sealed(data: bytes, keys: list[str], output: str, args: Namespace) -> bytes
     from secretsvc.operations.seal import seal_manifest
 
     args.key = keys
-    requests = sealing.Requests(args, options.backends(args))
     name = output or "-"
+    service = options.service(args)
+    if service:
+        return service.seal_manifest(data, name).data
+    requests = sealing.Requests(args, options.backends(args))
     return seal_manifest(data, requests.of(name), requests.keyring(name)).data

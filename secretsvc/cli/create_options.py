@@ -65,6 +65,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("-f", "--force", action="store_true", help="overwrite the output file")
     _add_kubectl(parser)
+    options.add_server(parser, "--ksecret-server")
     options.add_backends(parser)
 
 

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.files import SEALED, Job, each_file
-from secretsvc.cli.policies import FilePolicies
+from secretsvc.cli.opening import opener
 from secretsvc.cli.report import Unbound
 from secretsvc.errors import UsageError
-from secretsvc.operations.open import open_manifest
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -39,6 +38,7 @@ def add_arguments(parser: Parser) -> None:
         help="yaml: each file in its own shape; json: the Secrets as Kubernetes' JSON; env: KEY=value for a shell",
     )
     options.add_jobs(parser)
+    options.add_server(parser)
     options.add_backends(parser)
 
 
@@ -46,18 +46,17 @@ def run(args: Namespace) -> int:
     """Opens; the exit code."""
     if args.output_format != "yaml":
         return _shaped(args)
-    keyring = options.backends(args)
-    policies = FilePolicies(keyring)
+    known, open_ = opener(args)
     finish = _finisher(args)
 
     unbound = Unbound()
 
     def operation(data: bytes, name: str) -> bytes:
-        opened = open_manifest(data, policies.keyring(name))
+        opened = open_(data, name)
         unbound.seen(bound=opened.bound)
         return finish(opened.data)
 
-    job = Job(operation, "opened", private=True, markers=SEALED, jobs=options.jobs(args, keyring))
+    job = Job(operation, "opened", private=True, markers=SEALED, jobs=options.jobs(args, known))
     code = each_file(job, args)
     unbound.tell()
     return code

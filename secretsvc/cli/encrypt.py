@@ -13,10 +13,13 @@ from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
+    from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
+    from secretsvc.cli.remote import Service
     from secretsvc.operations.keys import Keyring
-    from secretsvc.operations.open import Parents
+    from secretsvc.operations.open import Parents, Result
 
 EXAMPLES = """\
   ksecret encrypt secret.yaml                       print it sealed, to what .ksecret.yaml says, or to yourself
@@ -50,14 +53,13 @@ def add_arguments(parser: Parser) -> None:
         "--if-needed", action="store_true", help="leave files alone in which `ksecret check` finds nothing to seal"
     )
     options.add_jobs(parser)
+    options.add_server(parser)
     options.add_backends(parser)
 
 
 def run(args: Namespace) -> int:
     """Seals; the exit code."""
-    keyring = options.backends(args)
-    requests = sealing.Requests(args, keyring)
-    parents = _parents(args.parent, keyring)
+    known, seal = _sealer(args)
     unbound = Unbound()
 
     def operation(data: bytes, name: str) -> bytes:
@@ -71,13 +73,23 @@ def run(args: Namespace) -> int:
 
             data = encode_cleartext(data) if args.cleartext else data
             data = strip_last_applied(data) if args.strip_last_applied else data
-        sealed = seal_manifest(data, requests.of(name), requests.keyring(name), parents)
+        sealed = seal(data, name)
         unbound.seen(bound=sealed.bound)
         return sealed.data
 
-    code = each_file(Job(operation, "sealed", False, MAYBE_SECRET, options.jobs(args, keyring)), args)
+    code = each_file(Job(operation, "sealed", False, MAYBE_SECRET, options.jobs(args, known)), args)
     unbound.tell()
     return code
+
+
+def _sealer(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str], Result]]:
+    service = options.service(args)
+    if service:
+        return service, service.seal_manifest
+    keyring = options.backends(args)
+    requests = sealing.Requests(args, keyring)
+    parents = _parents(args.parent, keyring)
+    return keyring, lambda data, name: seal_manifest(data, requests.of(name), requests.keyring(name), parents)
 
 
 def _parents(path: str, keyring: Keyring) -> Parents:

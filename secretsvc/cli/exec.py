@@ -36,6 +36,7 @@ def add_arguments(parser: Parser) -> None:
         help="in place of variables: a file for each value, in a private folder in memory that $KSECRET_FILES names",
     )
     options.add_jobs(parser)
+    options.add_server(parser)
     options.add_backends(parser)
 
 

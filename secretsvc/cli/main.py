@@ -73,6 +73,9 @@ def _dispatch(words: list[str]) -> int:
         return 0
     if name == "--debug":
         return _dispatch([*words[1:2], name, *words[2:]]) if len(words) > 1 else _help([])
+    if name.partition("=")[0] == "--server" and len(words) > 2 - ("=" in name):
+        taken = 2 - ("=" in name)  # words; the option's long name is nothing else in any command
+        return _dispatch([words[taken], f"--ksecret-{name[2:]}", *words[1:taken], *words[taken + 1 :]])
     command = find(name)
     module = load(command)
     from secretsvc.cli.parser import Parser

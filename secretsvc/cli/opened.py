@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc import workspace
 from secretsvc.cli import options
 from secretsvc.cli.files import SEALED, standard_input
+from secretsvc.cli.opening import opener
 from secretsvc.cli.report import report
 from secretsvc.errors import KsecretError, NotSealedError, UsageError
-from secretsvc.operations.open import open_manifest
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
-    from secretsvc.backends.registry import Backends
     from secretsvc.cli.report import Unbound
+    from secretsvc.operations.open import Result
 
 
 class Clear(NamedTuple):
@@ -44,10 +45,10 @@ def open_all(args: Namespace, *, pass_clear: bool, unbound: Unbound | None = Non
     failures: list[KsecretError] = []
     found = workspace.discover(args.files, recursive=args.recursive, failed=failures.append)
     items = [item for item in found if item.named or not os.path.basename(item.path).startswith(".")]
-    keyring = options.backends(args)
-    work = partial(_open, keyring, pass_clear, unbound)
+    known, open_ = opener(args)
+    work = partial(_open, open_, pass_clear, unbound)
     opened: list[Clear] = []
-    for outcome in workspace.in_order(items, work, options.jobs(args, keyring)):
+    for outcome in workspace.in_order(items, work, options.jobs(args, known)):
         if isinstance(outcome, Clear):
             opened.append(outcome)
         elif outcome:
@@ -58,7 +59,7 @@ def open_all(args: Namespace, *, pass_clear: bool, unbound: Unbound | None = Non
 
 
 def _open(
-    keyring: Backends, pass_clear: bool, unbound: Unbound | None, item: workspace.Item
+    open_: Callable[[bytes, str], Result], pass_clear: bool, unbound: Unbound | None, item: workspace.Item
 ) -> Clear | KsecretError | None:
     """What became of one file; None where it is passed over."""
     name = "standard input" if item.path == "-" else item.path
@@ -67,7 +68,7 @@ def _open(
         try:
             if not any(marker in data for marker in SEALED):  # then it need not be parsed to be passed on
                 raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
-            opened = open_manifest(data, keyring)
+            opened = open_(data, item.path)
             if unbound:
                 unbound.seen(bound=opened.bound)
             return Clear(name, opened.data)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.cli.remote import Service
 
 MAX_JOBS = 256
 
@@ -62,9 +63,26 @@ def _count(text: str) -> int:
     return number
 
 
-def jobs(args: Namespace, known: Backends) -> Callable[[], int]:
+def jobs(args: Namespace, known: Backends | Service) -> Callable[[], int]:
     """How many files to work on at a time: what the user says, else what the backends needed so far bear."""
     return lambda: args.jobs or known.jobs
+
+
+def add_server(parser: Parser, *words: str) -> None:
+    """`--server`, or the words given where that one is taken, and `--server-ca`."""
+    about = "let a ksecret service do it (default: KSECRET_SERVER; '' for none)"
+    parser.add_argument(*(words or ("--ksecret-server", "--server")), metavar="URL", help=about)
+    parser.add_argument("--server-ca", metavar="FILE", default="", help="the only authority to trust for it, as PEM")
+
+
+def service(args: Namespace) -> Service | None:
+    """The service that is to do it, where one is named. Raises UsageError, FileError."""
+    url = os.environ.get("KSECRET_SERVER", "") if args.ksecret_server is None else args.ksecret_server
+    if not url:
+        return None
+    from secretsvc.cli.remote import connect
+
+    return connect(url, args)
 
 
 def backends(args: Namespace) -> Backends:

@@ -11,8 +11,11 @@ from secretsvc.operations.patch import Changes, patch_manifest
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.cli.remote import Service
+    from secretsvc.operations.open import Result
 
 EXAMPLES = """\
   ksecret patch -i secret.yaml -d file:tls.key=new.key    a value from a file, so that it stands in no shell history
@@ -60,21 +63,30 @@ def run(args: Namespace) -> int:
     return change_each(args, changes, "patched", in_place=False)
 
 
-def change_each(args: Namespace, changes: Changes, done: str, *, in_place: bool = True) -> int:
-    """Makes the same changes to each file, in place by default or not; the exit code."""
+def change_each(
+    args: Namespace, changes: Changes, done: str, service: Service | None = None, *, in_place: bool = True
+) -> int:
+    """Makes the same changes to each file, in place by default or not, by a service or here; the exit code."""
     args.recursive = False
     if in_place:
         options.change_in_place(args)
     args.key = getattr(args, "key", [])
-    keyring = options.backends(args)
-    requests = sealing.Requests(args, keyring)
+    change = service.patch_manifest if service else _changer(args)
     unbound = Unbound()
 
     def operation(data: bytes, name: str) -> bytes:
-        patched = patch_manifest(data, changes, requests.of(name), requests.keyring(name), args.secret)
+        patched = change(data, name, changes, args.secret)
         unbound.seen(bound=patched.bound)
         return patched.data
 
     code = each_file(Job(operation, done, False, SEALED, lambda: 1), args)
     unbound.tell()
     return code
+
+
+def _changer(args: Namespace) -> Callable[[bytes, str, Changes, str], Result]:
+    keyring = options.backends(args)
+    requests = sealing.Requests(args, keyring)
+    return lambda data, name, changes, which: patch_manifest(
+        data, changes, requests.of(name), requests.keyring(name), which
+    )

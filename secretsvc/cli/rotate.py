@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
+    from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
+    from secretsvc.cli.remote import Service
     from secretsvc.operations.open import Result
     from secretsvc.workspace import Item
 
@@ -46,6 +48,7 @@ def add_arguments(parser: Parser) -> None:
     sealing.add_scope(parser)
     sealing.add_trust(parser)
     options.add_jobs(parser)
+    options.add_server(parser)
     options.add_backends(parser)
 
 
@@ -59,20 +62,13 @@ def run(args: Namespace) -> int:
     shard = _shard(args.shard)
     if args.dry_run:
         return _dry_run(args, before, shard)
-    keyring = options.backends(args)
-    requests = sealing.Requests(args, keyring)
+    known, rotate = _rotator(args)
     journal = Journal(args.report, "rewrap" if args.rewrap else "rotate", args.shard)
     unbound = Unbound()
 
     def operation(data: bytes, name: str) -> bytes:
         try:
-            result: Result
-            if args.rewrap:
-                result = rewrap_manifest(data, requests.keyring(name))
-            else:
-                bound = min(before, journal.resumed_from or before)
-                request = requests.of(name)._replace(rotate_before=bound, format=args.format)
-                result = rotate_manifest(data, request, requests.keyring(name))
+            result = rotate(data, name, min(before, journal.resumed_from or before))
         except AlreadySealedError:  # young enough
             return data
         unbound.seen(bound=result.bound)
@@ -83,7 +79,7 @@ def run(args: Namespace) -> int:
         "rewrapped" if args.rewrap else "rotated",
         private=False,
         markers=SEALED,
-        jobs=options.jobs(args, keyring),
+        jobs=options.jobs(args, known),
         chosen=lambda item: shard(item) and not journal.has(item.path),
         record=journal.record,
     )
@@ -91,6 +87,23 @@ def run(args: Namespace) -> int:
         code = each_file(job, args)
     unbound.tell()
     return code
+
+
+def _rotator(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str, str], Result]]:
+    """What rotates the bytes of the file of that name, where a data key was made before that time."""
+    service = options.service(args)
+    if service:
+        return service, service.rewrap_manifest if args.rewrap else service.rotate_manifest
+    keyring = options.backends(args)
+    requests = sealing.Requests(args, keyring)
+
+    def rotate(data: bytes, name: str, before: str) -> Result:
+        if args.rewrap:
+            return rewrap_manifest(data, requests.keyring(name))
+        request = requests.of(name)._replace(rotate_before=before, format=args.format)
+        return rotate_manifest(data, request, requests.keyring(name))
+
+    return keyring, rotate
 
 
 def _before(age: str) -> str:

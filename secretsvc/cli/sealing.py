@@ -71,7 +71,7 @@ class Requests:
             partial(self._default_keys, ""),
             getattr(args, "scope", ""),
             time.strftime(TIME, time.gmtime()),
-            _format(getattr(args, "format", "")),
+            format_of(getattr(args, "format", "")),
             ANY_TIME if getattr(args, "rotate", False) else "",
         )
         self._own_keys = cache(partial(own_keys, keyring))
@@ -109,8 +109,8 @@ class Requests:
             return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _format(given: str) -> str:
-    """Raises UsageError."""
+def format_of(given: str) -> str:
+    """The format asked for, by the option or KSECRET_FORMAT; may be empty. Raises UsageError."""
     wanted = given or os.environ.get("KSECRET_FORMAT", "")
     if wanted not in ("", *FORMATS):
         raise UsageError("KSECRET_FORMAT is not a format", hint=f"choose from {', '.join(FORMATS)}")

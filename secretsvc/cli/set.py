@@ -42,6 +42,7 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--string-data", action="store_true", help="new keys go under stringData, not data")
     add_changing(parser)
+    options.add_server(parser)
 
 
 def add_changing(parser: Parser) -> None:
@@ -67,7 +68,7 @@ def run(args: Namespace) -> int:
             raise UsageError(f"{key} is set twice")
         values[key] = read(text)
     args.files = file
-    return change_each(args, Changes(values, args.string_data), "set")
+    return change_each(args, Changes(values, args.string_data), "set", options.service(args))
 
 
 def _value(text: str) -> bytes:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
+from zlib import crc32
 
 import pyrage
 
@@ -60,6 +61,13 @@ CONFIG_MAP = b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: plain\ndata:\
 NOT_YAML = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\ndata:\n  a: '{MARK}\n".encode()
 
 
+def measured(words: tuple[str | bytes, ...]) -> dict[str, str]:
+    """What has coverage count in a process, for one in four: with it, a start takes three times as long."""
+    if crc32(repr([word for word in words if "/" not in str(word)]).encode()) % 4:
+        return {}
+    return {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
+
+
 class Ran(NamedTuple):
     """What a process left."""
 
@@ -82,7 +90,7 @@ class Person:
         if identity:
             self.key_file.parent.mkdir()
             self.key_file.write_text(f"{self.identity}\n")
-        kept = {name: text for name, text in os.environ.items() if name.startswith(("COVERAGE_", "PYTHON"))}
+        kept = {name: text for name, text in os.environ.items() if name.startswith("PYTHON")}
         self.environ = kept | {
             "PATH": os.pathsep.join((BIN, os.environ.get("PATH", os.defpath))),
             "HOME": str(self.home),
@@ -97,7 +105,7 @@ class Person:
             input=stdin,
             capture_output=True,
             cwd=self.work,
-            env=self.environ | environ,
+            env=self.environ | environ | measured(words),
             check=False,
             timeout=60,
         )

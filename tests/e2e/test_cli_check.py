@@ -395,6 +395,7 @@ def test_check_imports_no_cryptography_and_no_sdk(me: Person) -> None:
         assert not [name for name in loaded if name.startswith("secretsvc.backends")]
 
 
+@pytest.mark.alone
 def test_the_bar_for_five_thousand_files_holds() -> None:
     assert any(benchmark.main() == 0 for _ in range(2)), "missed twice"
 

@@ -95,13 +95,13 @@ def test_nothing_in_a_history_stops_the_log(repo: Repository, show: tuple[str, .
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.alone
 def test_a_log_over_many_commits_needs_no_key_and_is_quick(repo: Repository) -> None:
     sealed = repo.text
     for number in range(COMMITS):
         repo.path.write_text(sealed.replace("app: shop", f"app: shop-{number}"))
         repo.ok("commit", "-q", "-am", "x")
     stranger = {"HOME": "/nonexistent", "XDG_CONFIG_HOME": "/nonexistent"}
-    repo.me.environ = {name: text for name, text in repo.me.environ.items() if not name.startswith("COVERAGE_")}
     before = getrusage(RUSAGE_CHILDREN)
     log = repo.ok("log", "-p", **stranger)
     after = getrusage(RUSAGE_CHILDREN)

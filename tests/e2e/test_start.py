@@ -50,10 +50,12 @@ def test_the_version_costs_nothing() -> None:
     assert not loaded & {"yaml", "cryptography", "pyrage", "argparse"}
 
 
+@pytest.mark.alone
 def test_the_bars_for_one_file_hold() -> None:
     assert any(cold_start.main(runs=11) == 0 for _ in range(3)), "missed three times"
 
 
+@pytest.mark.alone
 def test_the_bar_for_a_thousand_files_holds() -> None:
     assert any(bulk.main(["age"], files=1000, sops_runs=20) == 0 for _ in range(2)), "missed twice"
 

@@ -39,7 +39,7 @@ ANNS, ANN = identity()
 BOBS, BOB = identity()
 
 
-@pytest.mark.parametrize("held", [MINE, ANNS, BOBS])
+@pytest.mark.parametrize("held", [MINE, ANNS, BOBS], ids=["mine", "anns", "bobs"])
 def test_any_one_member_opens(held: str) -> None:
     assert holding(held).unwrap(wrapped(MY_REF, ANN, BOB), {}) == DEK
 

@@ -91,7 +91,7 @@ def test_gitignore_above_counts_within_one_repository_only(tmp_path: Path) -> No
 def test_a_marker_is_found_without_reading_a_file_whole(tmp_path: Path) -> None:
     path = tmp_path / "large.json"
     with path.open("wb") as stream:
-        stream.truncate(3 * 1024**3)
+        stream.truncate(512 * 1024**2)
     assert not workspace.holds(str(path), (b"Secret",))
     with path.open("r+b") as stream:
         stream.write(b"kind: Secret")

@@ -284,6 +284,7 @@ def test_a_first_policy_names_the_keys(tmp_path: Path) -> None:
         "aws:ARN:aws:kms:eu-west-1:111122223333:KEY/11111111-2222-3333-4444-55555555555A",
         GCP,
     ],
+    ids=["age", "AGE", "ssh", "pgp", "pgp 0x", "pgp spaces", "aws", "AWS", "gcp"],
 )
 def test_keys_are_compared_in_the_spelling_that_backends_give_them(key: str) -> None:
     known = Backends(Settings({}, lambda what: None))

@@ -1,0 +1,23 @@
+// String sealed = ksecretCurl(server: 'https://ksecret.example', operation: 'encrypt', file: 'secret.yaml')
+//
+// For agents without ksecret: raw in, raw out. decrypt is left out on purpose: what a step returns is kept with the
+// build, so open Secrets with `ksecret decrypt` inside of withKsecret, in the step that applies them.
+def call(Map given) {
+    if (!(given.operation in ['encrypt', 'rotate', 'verify', 'inspect'])) {
+        error 'ksecretCurl does encrypt, rotate, verify and inspect'
+    }
+    String answer = ''
+    withKsecret(server: given.server, credentialsId: given.credentialsId) {
+        withEnv(["KSECRET_OPERATION=${given.operation}", "KSECRET_FILE=${given.file}"]) {
+            // The token comes by standard input: arguments can be seen by every user of the machine.
+            answer = sh(returnStdout: true, script: '''
+                set +x
+                printf 'Authorization: Bearer %s\\n' "$KSECRET_TOKEN" |
+                    curl --silent --show-error --fail-with-body --max-time 90 --header @- \\
+                        --header 'Content-Type: application/yaml' --data-binary "@$KSECRET_FILE" \\
+                        "$KSECRET_SERVER/v1/$KSECRET_OPERATION"
+            ''')
+        }
+    }
+    return answer
+}

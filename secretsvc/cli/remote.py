@@ -1,0 +1,161 @@
+"""The operations as a service does them, for runs with `--server`: the same results, the same errors.
+
+Manifests are read here first: what is no manifest, or has nothing to do in it, is said without the service, and
+never leaves this machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+from secretsvc.cli import options, sealing
+from secretsvc.cli.policies import FilePolicies
+from secretsvc.errors import (
+    AlreadySealedError,
+    BackendError,
+    InputError,
+    KeyRefError,
+    NothingToSealError,
+    NotSealedError,
+    UsageError,
+)
+from secretsvc.manifest.reader import read
+from secretsvc.operations.inspect import describe_manifest
+from secretsvc.operations.open import Result
+from secretsvc.remote import Remote
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+    from secretsvc.manifest.model import Manifest
+    from secretsvc.operations.inspect import Description
+    from secretsvc.operations.patch import Changes
+
+    Query = Sequence[tuple[str, str]]
+
+_HERE = ("parent", "recompute_mac", "keyring", "passphrase", "passphrase_file")
+"""Options that tell of keys on this machine, or ask somebody at it."""
+
+
+def connect(url: str, args: Namespace) -> Service:
+    """The service at that address. Raises UsageError, also for options that only work with keys at hand; FileError."""
+    for name in _HERE:
+        if getattr(args, name, None):
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} does not go with a service", hint="--server '' works with the keys at hand")
+    return Service(Remote(url, os.environ, args.server_ca or os.environ.get("KSECRET_SERVER_CA", "")), args)
+
+
+class Service:
+    """What `secretsvc.operations` do, done by a service. Safe in several threads.
+
+    Each takes a file's bytes and name, and raises what its namesake there raises.
+    """
+
+    jobs = 8
+    """How many files at a time, unless `--jobs` says."""
+
+    def __init__(self, remote: Remote, args: Namespace) -> None:
+        """Raises UsageError."""
+        self._remote = remote
+        self._known = options.backends(args)
+        self._policies = FilePolicies(self._known)
+        self._keys: list[str] = getattr(args, "key", [])
+        self._scope = getattr(args, "scope", "")
+        self._format = getattr(args, "format", "")
+        if any(key.startswith(("+", "-")) for key in self._keys):
+            raise UsageError("a service changes no keyset by --key +REF or -REF", hint="name the whole keyset")
+
+    def open_manifest(self, data: bytes, name: str) -> Result:
+        """The manifest in the clear."""
+        manifest, _ = self._sealed(data, name)
+        return self._done(manifest, "/v1/decrypt", data)
+
+    def seal_manifest(self, data: bytes, name: str) -> Result:
+        """The manifest sealed, to the keys that it would be sealed to here, else to those of the service's rules."""
+        manifest, seen = self._read(data, name)
+        if not any(secret.entries for secret in manifest.secrets):
+            raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
+        if all(map(_is_closed, seen)):
+            raise AlreadySealedError("it is sealed already", hint="a service changes no keyset by encrypt")
+        # The environment's format is for what is not sealed yet; options that do not fit, the service refuses.
+        format_ = self._format if any(one.sealed for one in seen) else sealing.format_of(self._format)
+        query = [*(("key", key) for key in self._keys_for(manifest, name)), ("format", format_), ("scope", self._scope)]
+        result = self._done(manifest, "/v1/encrypt", data, query)
+        if not all(map(_is_closed, describe_manifest(result.data, lambda _: ""))):
+            raise BackendError("the service's answer is not sealed")
+        return result
+
+    def rotate_manifest(self, data: bytes, name: str, before: str) -> Result:
+        """The manifest with new DEKs in all its Secrets, where one was made before that time (as envelopes say it)."""
+        manifest, seen = self._sealed(data, name)
+        if self._scope or self._format:
+            raise UsageError("a service rotates in the format and scope that a file has", hint="see ksecret convert")
+        if all(one.created >= before for one in seen if one.sealed):
+            raise AlreadySealedError("no data key in it is that old")
+        return self._done(manifest, "/v1/rotate", data, [("mode", "rotate")])
+
+    def rewrap_manifest(self, data: bytes, name: str, _before: str) -> Result:
+        """The manifest with its DEKs wrapped anew."""
+        manifest, _ = self._sealed(data, name)
+        return self._done(manifest, "/v1/rotate", data, [("mode", "rewrap")])
+
+    def patch_manifest(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
+        """The manifest with `changes.values`, none of them None, sealed in."""
+        manifest, _ = self._sealed(data, name)
+        values = {key: b64encode(value).decode() for key, value in changes.values.items() if value is not None}
+        body = {"manifest": data.decode(), "secret": which, "base64Values": values, "stringData": changes.prefer_text}
+        return self._done(manifest, "/v1/set", json.dumps(body).encode(), media="application/json")
+
+    def _read(self, data: bytes, name: str) -> tuple[Manifest, list[Description]]:
+        """Raises InputError where the file's policy demands what only keys at hand can show."""
+        policy = self._policies.find(name)
+        if policy and policy.require_signature:
+            raise InputError("its policy demands signatures, which a service is not told of", hint="say --server ''")
+        return read(data), describe_manifest(data, lambda _: "")
+
+    def _sealed(self, data: bytes, name: str) -> tuple[Manifest, list[Description]]:
+        """Raises NotSealedError."""
+        manifest, seen = self._read(data, name)
+        if not any(one.sealed for one in seen):
+            raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
+        return manifest, seen
+
+    def _keys_for(self, manifest: Manifest, name: str) -> list[str]:
+        """By `--key`, the file's policy or KSECRET_KEYS; none where they say nothing, or all Secrets keep their own."""
+        fresh = [secret for secret in manifest.secrets if secret.entries and not secret.envelope]
+        if self._keys or not fresh:
+            return self._keys
+        first, *others = [self._policies.keys(name, secret) for secret in fresh]
+        if any(other != first for other in others):
+            raise InputError(
+                "its Secrets have different keysets by its policy", hint="a service takes them file by file"
+            )
+        listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
+        return [str(ref) for ref in first] if first else [text.strip() for text in listed if text.strip()]
+
+    def _done(
+        self, manifest: Manifest, path: str, body: bytes, query: Query = (), media: str = "application/yaml"
+    ) -> Result:
+        """Raises BackendError for the answer to something else, before it takes a file's place."""
+        try:
+            answer = self._remote.post(path, body, query=[(name, text) for name, text in query if text], media=media)
+        except KeyRefError:
+            raise
+        except UsageError as error:  # said of this file and not of the run, which goes on
+            raise KeyRefError(error.message, hint=error.hint, line=error.line) from error
+        now = read(answer)
+        if [secret.label for secret in now.secrets] != [secret.label for secret in manifest.secrets]:
+            raise BackendError(
+                "the service's answer is not this manifest", hint="is there a proxy that mixes answers up?"
+            )
+        return Result(answer, len(now.secrets), bound=not manifest.is_kubesec)
+
+
+def _is_closed(one: Description) -> bool:
+    """Whether no value of it is in the clear."""
+    return (one.sealed and not one.in_the_clear) or not any(one.entries.values())

