@@ -6,11 +6,11 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from secretsvc.api.problems import TIMEOUT, RefusedError
+from secretsvc.api.problems import FORBIDDEN, TIMEOUT, RefusedError
 from secretsvc.errors import BackendError, KsecretError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from secretsvc.api.metrics import Metrics
     from secretsvc.backends.registry import Backends
@@ -49,17 +49,22 @@ class Guard:
         backends: Backends,
         watch: Watch,
         metrics: Metrics,
+        uris: frozenset[str],
         permitted: Permitted,
+        *,
         held: dict[object, bytes] | None = None,
     ) -> None:
+        """`uris`: the KeyRefs that the request was found to need, and may use."""
         self._backends = backends
         self._watch = watch
         self._metrics = metrics
+        self._uris = uris
         self._permitted = permitted
         self._held: dict[object, bytes] = {} if held is None else held
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
-        """As `Backends.wrap`."""
+        """As `Backends.wrap`. Raises RefusedError for a key that the request was not planned to use."""
+        self._check([str(ref)])
         with self._call("wrap", ref.scheme):
             return self._backends.wrap(ref, dek, context)
 
@@ -74,18 +79,24 @@ class Guard:
         return self._held[which]
 
     def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> dict[str, str]:
-        """As `Backends.rewrap`."""
+        """As `Backends.rewrap`. Raises as `wrap`."""
+        self._check(keys)
         with self._call("rewrap", _label(keys)):
             return self._backends.rewrap(keys, context)
 
     def signed(self) -> Guard:
         """As `Backends.signed`."""
-        return Guard(self._backends.signed(), self._watch, self._metrics, self._permitted, self._held)
+        return Guard(self._backends.signed(), self._watch, self._metrics, self._uris, self._permitted, held=self._held)
 
     def describe(self, uri: str) -> str:
         """As `Backends.describe`."""
         with self._watch.call():
             return self._backends.describe(uri)
+
+    def _check(self, uris: Iterable[str]) -> None:
+        """Plans see to this; here it is seen to that operations keep to them."""
+        if not self._uris.issuperset(uris):
+            raise RefusedError(FORBIDDEN, "a key that the request was not found to need")
 
     @contextmanager
     def _call(self, operation: str, label: str) -> Iterator[None]:

@@ -20,7 +20,7 @@ from secretsvc.backends.registry import Backends
 from secretsvc.errors import BackendError, KsecretError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from secretsvc.api.guard import Permitted
     from secretsvc.api.metrics import Metrics
@@ -60,7 +60,7 @@ class Pools:
         self._metrics = metrics
         self._pools: dict[str, _Pool] = {}
 
-    async def run(self, uris: Iterable[str], work: Callable[[Guard], T], permitted: Permitted) -> T:
+    async def run(self, uris: Collection[str], work: Callable[[Guard], T], permitted: Permitted) -> T:
         """What `work` gives, run in a thread of the pool for these KeyRefs.
 
         Raises what it raises, and RefusedError: 503 where too many wait already, 504 where a call of a backend, or the
@@ -76,7 +76,7 @@ class Pools:
         pool.present += 1
         self._metrics.running.labels(name).inc()
         try:
-            return await pool.run(work, permitted, self._metrics)
+            return await pool.run(work, self._metrics, frozenset(uris), permitted)
         finally:
             pool.present -= 1
             self._metrics.running.labels(name).dec()
@@ -101,7 +101,7 @@ class _Pool:
         except KsecretError:
             return LEAST_THREADS
 
-    async def run(self, work: Callable[[Guard], T], permitted: Permitted, metrics: Metrics) -> T:
+    async def run(self, work: Callable[[Guard], T], metrics: Metrics, uris: frozenset[str], permitted: Permitted) -> T:
         try:
             async with asyncio.timeout(self._limits.backend_seconds):
                 await self._slots.acquire()
@@ -109,7 +109,7 @@ class _Pool:
             raise _late("those before this one still wait for it") from None
         loop = asyncio.get_running_loop()
         watch = Watch()
-        guard = Guard(self._backends, watch, metrics, permitted)
+        guard = Guard(self._backends, watch, metrics, uris, permitted)
         try:
             running = self._executor.submit(work, guard)
         except BaseException:

@@ -272,6 +272,7 @@ def test_health_needs_no_caller_and_metrics_name_no_secret(service: Service) -> 
         assert service.get(path, "").json() == {"status": "alive"}
     ready = service.get("/readyz", "")
     assert (ready.status, ready.json()) == (200, {"status": "ready", "audit": "ok", "backends": {"age": "ok"}})
+    service.sealed(MANIFEST)
     service.post("/v1/encrypt", MANIFEST.replace(b"name: db", b"name: very-odd-name"), "stranger")
     told = service.get("/metrics").body.decode()
     for name in (
