@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import secretsvc
 from benchmarks import bulk, cold_start
 from tests import vectors
