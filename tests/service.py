@@ -126,6 +126,15 @@ class Service:
                 env=self.environ,
                 cwd=self.folder,
             )
+        try:
+            self._wait()
+        except BaseException:
+            self.process.kill()
+            self.process.wait()
+            raise
+        return self
+
+    def _wait(self) -> None:
         deadline = time.monotonic() + 30
         while not (found := re.search(r"listening at (https?)://([^:]+|\[.*\]):(\d+)", self.log.read_text())):
             assert self.process.poll() is None, self.log.read_text()
@@ -135,7 +144,6 @@ class Service:
         while not self._answers():
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
-        return self
 
     def _answers(self) -> bool:
         try:
