@@ -42,6 +42,8 @@ COMMANDS = {
     "kustomize": Command("secretsvc.cli.kustomize", "make kustomize find ksecret's generator"),
     "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
     "git": Command("secretsvc.cli.git", "readable diffs and merges of sealed files in Git"),
+    "serve": Command("secretsvc.cli.serve", "the REST service"),
+    "audit": Command("secretsvc.cli.audit", "verify the service's audit log"),
     "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
 }
 

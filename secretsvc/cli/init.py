@@ -30,7 +30,7 @@ def run(_args: Namespace) -> int:
     path = default_identity_path(os.environ)
     made = not os.path.exists(path)
     if made:
-        _make(path)
+        make_identity(path)
     ref = Age(Settings(os.environ, lambda _what: None)).default_ref()
     if ref is None:
         hint = "move it away, and run this again"
@@ -50,7 +50,7 @@ def _offer_policy(ref: str) -> None:
     print(f"ksecret: wrote {policy.NAME}: what is sealed in this folder and below goes to that key", file=sys.stderr)
 
 
-def _make(path: str) -> None:
+def make_identity(path: str) -> None:
     """A new identity as age-keygen writes one: 0600, in a folder that is its owner's alone."""
     import pyrage
 

@@ -1,0 +1,143 @@
+"""The application: what it is made of, and its paths. Nothing is made at import."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from secretsvc import __version__, policy_reader
+from secretsvc.api import documents, routes_batch, routes_generate, routes_manifest, routes_status
+from secretsvc.api.audit import open_log
+from secretsvc.api.auth import Authenticator
+from secretsvc.api.authorisation import Policy
+from secretsvc.api.gate import HEALTH, Draining, Gate
+from secretsvc.api.generate import KINDS
+from secretsvc.api.health import Health
+from secretsvc.api.jwt import Issuers
+from secretsvc.api.limits import Rates, Room
+from secretsvc.api.metrics import Metrics
+from secretsvc.api.plans import Planner
+from secretsvc.api.pools import Pools
+from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, RefusedError, problem_of
+from secretsvc.api.service import Service
+from secretsvc.backends.base import Settings
+from secretsvc.backends.registry import Backends
+from secretsvc.errors import FileError, InputError, KsecretError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from secretsvc.api.audit import AuditLog
+    from secretsvc.api.settings import Config, Limits
+
+_OPEN = {"metrics": "/metrics", "docs": "/docs"}
+
+
+class Parts(NamedTuple):
+    """What the paths need."""
+
+    limits: Limits
+    planner: Planner
+    service: Service
+    health: Health
+    metrics: Metrics
+    rates: Rates
+    room: Room
+    authenticator: Authenticator
+    draining: Draining
+    audit: AuditLog
+
+
+def parts(config: Config, folder: str) -> Parts:
+    """Everything made, nothing started, no network touched. `folder`: what the configuration's paths are relative to.
+
+    Raises KsecretError for files that it names and that can't be used.
+    """
+    key_rules = _key_rules(config, folder)
+    settings = Settings(os.environ, _passphrase, require_signature=bool(key_rules and key_rules.require_signature))
+    metrics, draining = Metrics(), Draining()
+    file = config.audit.file and os.path.join(folder, config.audit.file)
+    audit = open_log(config.audit.model_copy(update={"file": file}), metrics.audit_failures.inc)
+    planner = Planner(
+        Policy(config.rules), key_rules.rules if key_rules else (), Backends(settings), config.limits.documents
+    )
+    pools = Pools(settings, config.limits, metrics)
+    return Parts(
+        config.limits,
+        planner,
+        Service(planner, pools, audit, metrics),
+        Health(pools, audit, draining, planner.ruled()),
+        metrics,
+        Rates(config.limits.requests_per_second, config.limits.burst),
+        Room(config.limits.bodies_bytes),
+        Authenticator(config.tokens, Issuers(config.issuers, folder)),
+        draining,
+        audit,
+    )
+
+
+def application(config: Config, made: Parts) -> ASGIApp:
+    """The ASGI application."""
+    app = FastAPI(title="ksecret", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.parts = made
+    routers = (routes_manifest.router, routes_generate.router, routes_batch.router, routes_status.router)
+    for router in routers:
+        app.include_router(router)
+    document: dict[str, Any] = {}
+    app.openapi = lambda: document or (document.update(documents.document(app)) or document)  # type: ignore[method-assign]
+    for kind in (KsecretError, RefusedError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, _answered)
+    paths = {path for path in app.openapi()["paths"] if "{" not in path} | {f"/v1/generate/{kind}" for kind in KINDS}
+    needless = {*HEALTH, *(_OPEN[name] for name in config.without_caller)}
+    if "docs" in config.without_caller:
+        needless.add("/openapi.json")
+    return Gate(app, made, paths, needless)
+
+
+async def _answered(request: Request, error: Exception) -> Response:
+    """The one place where errors become answers."""
+    problem = problem_of(_refusal(error))
+    body = problem.encoded(request.state.request_id)
+    return Response(body, problem.status, dict(problem.headers), MEDIA_TYPE)
+
+
+def _refusal(error: Exception) -> Exception:
+    if isinstance(error, RequestValidationError):
+        first = error.errors()[0]
+        name = str(first["loc"][1]) if len(first["loc"]) > 1 and first["loc"][0] in ("query", "path") else ""
+        if first["loc"][:2] == ("path", "kind"):
+            return RefusedError(NOT_FOUND, "no such kind of Secret", hint=f"there are {', '.join(KINDS)}")
+        return RefusedError(REQUEST, f"{name}: not a value that it takes", hint="GET /openapi.json has the schema")
+    if isinstance(error, HTTPException):
+        kind = {404: NOT_FOUND, 405: METHOD}.get(error.status_code, REQUEST)
+        return RefusedError(kind, kind.title, headers=error.headers or {})
+    return error
+
+
+def _passphrase(what: str) -> bytes | None:
+    """Out of the environment: nobody is there to be asked. None leaves PGP keys to gpg's agent."""
+    text = os.environ.get("KSECRET_GPG_PASSPHRASE" if what == "pgp" else "KSECRET_AGE_PASSPHRASE")
+    return os.fsencode(text) if text else None
+
+
+def _key_rules(config: Config, folder: str) -> policy_reader.Content | None:
+    """Raises FileError and InputError."""
+    if not config.key_rules:
+        return None
+    path = os.path.join(folder, config.key_rules)
+    try:
+        with open(path, "rb") as stream:
+            content = policy_reader.read(stream.read(policy_reader.MAX_BYTES + 1), path)
+    except OSError as error:
+        raise FileError(f"can't be read: {error.strerror}", file=path) from error
+    for rule in content.rules:
+        if rule.path:
+            hint = "say namespace: and name:"
+            raise InputError("a rule with a path, and the service knows none", hint=hint, file=path, line=rule.line)
+    return content

@@ -1,0 +1,112 @@
+"""The audit log: two lines for each operation, on the disk before a key is used and before an answer is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc import __version__
+from secretsvc.api.audit_sinks import Both, FileSink, Sink, StdoutSink
+from secretsvc.api.problems import AUDIT, RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from secretsvc.api import settings
+
+_MOST = 256
+"""Lines that are flushed to the disk together."""
+
+
+class _Line(NamedTuple):
+    event: Mapping[str, object]
+    written: asyncio.Future[None]
+
+
+class AuditLog:
+    """One thread writes; requests that wait at the same time share one flush (group commit)."""
+
+    def __init__(self, sink: Sink, seconds: float, failed: Callable[[], None]) -> None:
+        """`seconds`: how long a line may take; `failed` is called for each that could not be written."""
+        self._sink = sink
+        self._seconds = seconds
+        self._failed = failed
+        self._queue: SimpleQueue[_Line] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.works = False
+        """Whether the latest line could be written."""
+
+    async def write(self, event: Mapping[str, object]) -> None:
+        """Returns when the line is where it belongs. Raises RefusedError (503) where it can't be, or not in time."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread.start()
+        line = _Line({"time": _now(), **event}, self._loop.create_future())
+        self._queue.put(line)
+        timer = self._loop.call_later(self._seconds, _give_up, line.written)
+        try:
+            await line.written
+            self.works = True
+        except (OSError, TimeoutError) as error:
+            self.works = False
+            self._failed()
+            hint = "the service's operator finds the reason in its log"
+            raise RefusedError(AUDIT, "nothing is done without it", hint=hint, headers={"retry-after": "5"}) from error
+        finally:
+            timer.cancel()
+
+    def _work(self) -> None:
+        assert self._loop
+        while True:
+            lines = [self._queue.get()]
+            while not self._queue.empty() and len(lines) < _MOST:
+                lines.append(self._queue.get())
+            lines = [line for line in lines if not line.written.done()]  # whoever gave up is not told of later
+            if not lines:
+                continue
+            failure: OSError | None = None
+            try:
+                self._sink.write([line.event for line in lines])
+            except OSError as error:
+                failure = error
+            try:
+                self._loop.call_soon_threadsafe(_settle, lines, failure)
+            except RuntimeError:  # the loop is closed: nobody waits
+                return
+
+
+def _settle(lines: list[_Line], failure: OSError | None) -> None:
+    for line in lines:
+        if line.written.done():
+            continue
+        if failure:
+            line.written.set_exception(failure)
+        else:
+            line.written.set_result(None)
+
+
+def _give_up(written: asyncio.Future[None]) -> None:
+    if not written.done():
+        written.set_exception(TimeoutError())
+
+
+def _now() -> str:
+    seconds = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds * 1e6) % 1_000_000:06}Z"
+
+
+def open_log(wanted: settings.Audit, failed: Callable[[], None]) -> AuditLog:
+    """The log that the configuration asks for; nothing is opened before the first line."""
+    start = {"time": _now(), "event": "start", "version": __version__, "process": os.getpid()}
+    sink: Sink
+    if wanted.file:
+        file = FileSink(wanted.file, start)
+        sink = Both(file) if wanted.stdout else file
+    else:
+        sink = StdoutSink(start)
+    return AuditLog(sink, wanted.seconds, failed)

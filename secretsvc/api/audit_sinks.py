@@ -1,0 +1,148 @@
+"""Where audit lines go: a file that several workers share, or standard output."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from secretsvc.api.audit_chain import FIRST, MAX_LINE_BYTES, digest, render
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_BLOCK = 64 * 1024
+
+
+class Sink(Protocol):
+    """Takes events, in order. All of them are written when it returns, or it raises OSError and none is."""
+
+    def write(self, events: Sequence[Mapping[str, object]]) -> bytes:
+        """Writes them, and gives the lines as written."""
+        ...
+
+
+class FileSink:
+    """A file with one chain, over restarts and for all workers on this machine, who take turns by flock(2).
+
+    A file that is renamed (logrotate) is left, and the chain goes on in the new one.
+    """
+
+    def __init__(self, path: str, start: Mapping[str, object]) -> None:
+        """`start`: what is written before the first line of this process."""
+        self._path = path
+        self._start: Mapping[str, object] | None = start
+        self._file = -1
+        self._previous = FIRST
+        self._end = -1
+
+    def write(self, events: Sequence[Mapping[str, object]]) -> bytes:
+        """Appends, and flushes to the disk once. Raises OSError; then the file is as it was."""
+        self._open()
+        try:
+            end = os.fstat(self._file).st_size
+            torn = end != self._end and self._catch_up(end)
+            previous = self._previous
+            lines = b""
+            for event in (*self._opening(torn), *events):
+                line = render(event, previous)
+                previous = digest(line)
+                lines += line + b"\n"
+            self._append(b"\n" + lines if torn else lines, end)
+            self._previous, self._start = previous, None
+            self._end = end + len(lines) + int(torn)
+            return lines
+        finally:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+
+    def _opening(self, torn: bool) -> list[Mapping[str, object]]:
+        """What goes before the first line of this process, and after a line that a crash left torn."""
+        if torn:
+            return [{**(self._start or {"event": "start"}), "torn": True}]
+        return [self._start] if self._start else []
+
+    def _open(self) -> None:
+        """The file that the path names now, locked."""
+        while True:
+            if self._file < 0:
+                flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+                self._file = os.open(self._path, flags, 0o600)
+                self._end = -1
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            held = os.fstat(self._file)
+            try:
+                named = os.stat(self._path)
+            except FileNotFoundError:
+                named = None
+            if named and (named.st_ino, named.st_dev) == (held.st_ino, held.st_dev):
+                return
+            self._catch_up(held.st_size)
+            os.close(self._file)
+            self._file = -1
+
+    def _catch_up(self, end: int) -> bool:
+        """Learns the hash of the last line, which another worker or an earlier run wrote; whether that is torn."""
+        start = max(0, end - MAX_LINE_BYTES)
+        tail = b""
+        at = end
+        while at > start and tail.rstrip(b"\n").count(b"\n") == 0:
+            size = min(_BLOCK, at - start)
+            at -= size
+            tail = os.pread(self._file, size, at) + tail
+        if not tail:
+            return False
+        self._previous = digest(tail.rstrip(b"\n").rpartition(b"\n")[2])
+        return not tail.endswith(b"\n")
+
+    def _append(self, lines: bytes, end: int) -> None:
+        try:
+            written = os.write(self._file, lines)
+            if written < len(lines):
+                os.write(self._file, lines[written:])
+            os.fsync(self._file)
+        except OSError:
+            if os.fstat(self._file).st_size > end:
+                os.ftruncate(self._file, end)
+            raise
+
+
+class StdoutSink:
+    """Standard output: one chain for each process, told apart by `chain`."""
+
+    def __init__(self, start: Mapping[str, object], file: int = 1) -> None:
+        self._chain = os.urandom(8).hex()
+        self._start: Mapping[str, object] | None = start
+        self._previous = FIRST
+        self._file = file
+
+    def write(self, events: Sequence[Mapping[str, object]]) -> bytes:
+        """Writes all. Raises OSError; then a part may be written, and `verify` says so."""
+        previous = self._previous
+        lines = b""
+        for event in (*([self._start] if self._start else []), *events):
+            line = render({"chain": self._chain, **event}, previous)
+            previous = digest(line)
+            lines += line + b"\n"
+        write_all(self._file, lines)
+        self._previous, self._start = previous, None
+        return lines
+
+
+class Both:
+    """A file, and its lines on standard output."""
+
+    def __init__(self, first: FileSink, file: int = 1) -> None:
+        self._first = first
+        self._file = file
+
+    def write(self, events: Sequence[Mapping[str, object]]) -> bytes:
+        """Writes to the file, then to standard output. Raises OSError."""
+        lines = self._first.write(events)
+        write_all(self._file, lines)
+        return lines
+
+
+def write_all(file: int, data: bytes) -> None:
+    """Every byte. Raises OSError."""
+    while data:
+        data = data[os.write(file, data) :]

@@ -1,0 +1,220 @@
+"""What requests bring: manifests as they are, JSON, and forms, none of which ever touches the disk."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from secretsvc.api.limits import body_of
+from secretsvc.api.problems import MEDIA, REQUEST, RefusedError
+from secretsvc.errors import ManifestError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Collection
+
+    from starlette.requests import Request
+
+    from secretsvc.api.app import Parts
+
+YAML = "application/yaml"
+JSON = "application/json"
+FORM = "multipart/form-data"
+LINES = ("application/jsonl", "application/x-ndjson")
+_YAMLS = (YAML, "application/x-yaml", "text/yaml", "text/x-yaml")
+
+M = TypeVar("M", bound=BaseModel)
+Key = Annotated[str, Field(max_length=2000)]
+Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
+
+
+class Masked(BaseModel):
+    """A body with values in it: its text form shows none, and names are camelCase and all known."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, hide_input_in_errors=True
+    )
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        return []
+
+
+class SetBody(Masked):
+    """New values for a sealed manifest."""
+
+    manifest: str
+    values: dict[str, str | None] = Field(default={}, description="Entry to its new text; null takes the entry away")
+    base64_values: dict[str, Base64] = Field(default={}, description="Entry to its new bytes, in base64")
+    string_data: bool = Field(default=False, description="Put new entries under stringData")
+    secret: str = Field(default="", description="NAME or NAMESPACE/NAME, where the manifest has several Secrets")
+
+
+class GenerateBody(Masked):
+    """A Secret to be made and sealed. Which members count depends on its kind."""
+
+    name: str
+    namespace: str = ""
+    type: str = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    immutable: bool = False
+    data: dict[str, Base64] = Field(default={}, description="generic: entry to bytes, in base64")
+    string_data: dict[str, str] = Field(default={}, description="generic: entry to text")
+    random: dict[str, Annotated[int, Field(ge=16, le=65536)]] = Field(
+        default={}, description="generic: entry to length"
+    )
+    cert: str = Field(default="", description="tls: PEM")
+    key: str = Field(default="", description="tls: PEM")
+    server: str = Field(default="https://index.docker.io/v1/", description="docker-registry")
+    username: str = Field(default="", description="docker-registry, basic-auth")
+    password: str = Field(default="", description="docker-registry, basic-auth")
+    email: str = Field(default="", description="docker-registry")
+    private_key: str = Field(default="", description="ssh-auth: PEM or OpenSSH's form")
+
+
+class BatchLine(Masked):
+    """One operation of a batch."""
+
+    op: Literal["encrypt", "decrypt", "rotate", "set", "inspect", "verify"]
+    manifest: str
+    id: str = Field(default="", max_length=200, description="Comes back with the result")
+    key: list[Key] = []
+    scope: Literal["", "strict", "namespace", "any"] = ""
+    format: Literal["", "ksecret", "kubesec"] = ""
+    mode: Literal["rotate", "rewrap"] = "rotate"
+    add: list[Key] = []
+    remove: list[Key] = []
+    values: dict[str, str | None] = {}
+    base64_values: dict[str, Base64] = {}
+    string_data: bool = False
+    secret: str = ""
+
+
+def media_type(request: Request, accepted: Collection[str]) -> str:
+    """The body's media type, one of those. Raises RefusedError (415)."""
+    kind, _, parameters = request.headers.get("content-type", "").partition(";")
+    kind = kind.strip().lower()
+    charset = parameters.lower().partition("charset=")[2].strip(' "').partition(";")[0]
+    if kind not in accepted or (charset and charset not in ("utf-8", "utf8", "us-ascii")):
+        raise RefusedError(
+            MEDIA,
+            f"send {', or '.join(accepted)}",
+            hint="set the Content-Type header",
+            headers={"accept": ", ".join(accepted)},
+        )
+    return kind
+
+
+async def manifest_of(request: Request, parts: Parts) -> tuple[bytes, str]:
+    """A manifest sent as it is, and its media type. Raises RefusedError, and ManifestError for JSON that is none."""
+    kind = media_type(request, (YAML, JSON, *_YAMLS[1:]))
+    data = await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds)
+    if kind == JSON:
+        try:
+            json.loads(data)
+        except (ValueError, RecursionError):
+            raise ManifestError("not JSON, as its media type says", hint=f"send YAML as {YAML}") from None
+    return data, kind
+
+
+async def model_of(request: Request, model: type[M], parts: Parts) -> M:
+    """A JSON body. Raises RefusedError."""
+    return parsed(model, await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds))
+
+
+def parsed(model: type[M], data: bytes) -> M:
+    """JSON as that model. Raises RefusedError, which tells the member at fault and never what it holds."""
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        raise _off(error) from None
+
+
+def made(model: type[M], members: dict[str, Any]) -> M:
+    """The members as that model. Raises as `parsed`."""
+    try:
+        return model.model_validate(members)
+    except ValidationError as error:
+        raise _off(error) from None
+
+
+def _off(error: ValidationError) -> RefusedError:
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    known = first["type"] not in ("extra_forbidden", "json_invalid")
+    member = str(first["loc"][0]) if known and first["loc"] else ""
+    said = "a member that is not known" if first["type"] == "extra_forbidden" else str(first["msg"])
+    return RefusedError(REQUEST, f"{member}: {said}" if member else said, hint="GET /openapi.json has the schema")
+
+
+class _InMemory(MultiPartParser):
+    """Starlette's parser, which would put parts over a megabyte into files; the body's limit bounds these."""
+
+    spool_max_size = 1 << 62
+
+
+async def form_of(request: Request, parts: Parts) -> list[tuple[str, bytes]]:
+    """The parts of a form, in order. Raises RefusedError."""
+    data = await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds)
+
+    async def stream() -> AsyncGenerator[bytes, None]:
+        yield data
+
+    parser = _InMemory(
+        request.headers, stream(), max_files=1000, max_fields=1000, max_part_size=parts.limits.body_bytes
+    )
+    try:
+        form = await parser.parse()
+    except (MultiPartException, KeyError, ValueError):
+        raise RefusedError(REQUEST, "not a form (multipart/form-data) that can be read") from None
+    found = []
+    for name, part in form.multi_items():
+        found.append((name, await part.read() if isinstance(part, UploadFile) else part.encode()))
+    return found
+
+
+def members_of(parts: list[tuple[str, bytes]], model: type[BaseModel]) -> dict[str, Any]:
+    """A form as the members of a model: `data.KEY` is the entry KEY of the member `data`, in base64 where that is.
+
+    Raises RefusedError.
+    """
+    found: dict[str, Any] = {}
+    for name, content in parts:
+        member, dot, key = name.partition(".")
+        field = next((field for field in model.model_fields.values() if field.alias == member), None)
+        if field is None or bool(dot) != str(field.annotation).startswith("dict["):
+            raise RefusedError(REQUEST, "a part that is not known", hint="GET /openapi.json has the schema")
+        value = _member(member, field.annotation, content)
+        if dot:
+            if key in found.setdefault(member, {}):
+                raise RefusedError(REQUEST, f"{member}: an entry that is there twice")
+            found[member][key] = value
+        elif member in found:
+            raise RefusedError(REQUEST, f"{member}: it is there twice")
+        else:
+            found[member] = value
+    return found
+
+
+def _member(member: str, annotation: Any, content: bytes) -> str | int | bool:
+    if "pattern=" in str(annotation):  # base64
+        return b64encode(content).decode()
+    try:
+        text = content.decode()
+        if annotation is bool:
+            return {"true": True, "false": False}[text]
+        return int(text) if "int" in str(annotation) else text
+    except (ValueError, KeyError):
+        raise RefusedError(REQUEST, f"{member}: not a text, a number or true or false, as it must be") from None
+
+
+def decoded(text: str, member: str) -> bytes:
+    """Base64 from a body. Raises RefusedError."""
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        raise RefusedError(REQUEST, f"{member}: not base64") from None

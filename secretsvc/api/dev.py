@@ -1,0 +1,38 @@
+"""`ksecret serve --dev`: no configuration, one token with every right, sealed to the user's own age identity."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from secretsvc.api.auth import new_token
+from secretsvc.api.settings import OPERATIONS, Config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def dev_config(recipient: str, listen: Mapping[str, object], folder: str) -> tuple[Config, str]:
+    """A configuration for trying things out, and its token. `folder` gets the key rules."""
+    token, digest = new_token()
+    rules = os.path.join(folder, "rules.yaml")
+    with open(rules, "w", encoding="utf-8") as stream:
+        stream.write(f"version: 1\nrules:\n  - keys: ['{recipient}']\n")
+    every = {
+        "callers": [{"token": "dev"}],
+        "operations": list(OPERATIONS),
+        "namespaces": ["*"],
+        "names": ["*"],
+        "keys": ["*"],
+        "unbound": True,
+    }
+    tree = {
+        "version": 1,
+        "listen": dict(listen),
+        "tokens": [{"name": "dev", "sha256": digest}],
+        "rules": [every],
+        "keyRules": rules,
+        "audit": {"stdout": True},
+        "withoutCaller": ["metrics", "docs"],
+    }
+    return Config.model_validate(tree), token

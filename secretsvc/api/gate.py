@@ -1,0 +1,130 @@
+"""What every request passes: its id, its caller and their rate, the answer's headers, metrics, the last catch."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import traceback
+from itertools import count
+from typing import TYPE_CHECKING
+
+from secretsvc.api.auth import UnauthenticatedError
+from secretsvc.api.problems import MEDIA_TYPE, RefusedError, problem_of
+from secretsvc.api.service import Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from secretsvc.api.app import Parts
+    from secretsvc.api.problems import Problem
+
+HEALTH = ("/livez", "/readyz", "/healthz")
+_LOG = logging.getLogger("ksecret")
+
+_HEADERS = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+]
+
+
+class Draining:
+    """Whether the service is about to stop: then it takes what comes, but asks for no more on a connection."""
+
+    def __init__(self) -> None:
+        self.on = False
+
+
+class Gate:
+    """ASGI middleware around the application."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        parts: Parts,
+        paths: Collection[str],
+        open_paths: Collection[str],
+    ) -> None:
+        """`paths`: those that metrics know by name; `open_paths`: those that need no caller."""
+        self._app = app
+        self._parts = parts
+        self._process = os.urandom(12).hex()  # random once: asking the system for each request costs more than the rest
+        self._numbers = count()
+        self._paths = frozenset(paths)
+        self._open = frozenset(open_paths)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        began = time.perf_counter()
+        request_id = f"{self._process}{next(self._numbers):08x}"
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                closing = [(b"connection", b"close")] if self._parts.draining.on else []
+                own = [*_HEADERS, (b"x-request-id", request_id.encode()), *closing]
+                message = {**message, "headers": [*message["headers"], *own]}
+            await send(message)
+
+        scope["state"] = {"request_id": request_id}
+        try:
+            await self._identify(scope, request_id)
+            await self._app(scope, receive, answer)
+        except RefusedError as refusal:
+            await _send(problem_of(refusal), request_id, answer)
+        except Exception as error:
+            log_failure(error, request_id)
+            if not status:
+                await _send(problem_of(error), request_id, answer)
+        finally:
+            self._parts.room.give_back(scope["state"])
+            path = scope["path"] if scope["path"] in self._paths else "other"
+            method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
+            self._parts.metrics.requests.labels(path, method, str(status)).inc()
+            self._parts.metrics.seconds.labels(path).observe(time.perf_counter() - began)
+
+    async def _identify(self, scope: Scope, request_id: str) -> None:
+        """Puts caller and id where routes find them. Raises RefusedError: 401, 429, 503."""
+        if scope["path"] in self._open:
+            return
+        header = b""
+        for name, text in scope["headers"]:
+            if name == b"authorization":
+                header = text if not header else b"two of them"
+        try:
+            caller = await self._parts.authenticator.caller(header.decode("latin-1"))
+        except UnauthenticatedError as refusal:
+            self._parts.metrics.auth_failures.labels(refusal.reason).inc()
+            raise
+        self._parts.rates.take(caller.id)
+        scope["state"]["asked"] = Asked(caller, request_id)
+
+
+def log_failure(error: BaseException, request_id: str) -> None:
+    """The kind of a mistake of ours and its places in the code, never its message: that may hold a value."""
+    places = " < ".join(
+        f"{frame.name} ({frame.filename}:{frame.lineno})"
+        for frame in reversed(traceback.extract_tb(error.__traceback__)[-8:])
+    )
+    _LOG.error("request %s failed: %s at %s", request_id, type(error).__name__, places)
+
+
+async def _send(problem: Problem, request_id: str, send: Send) -> None:
+    body = problem.encoded(request_id)
+    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": problem.status,
+            "headers": [(name.encode(), text.encode()) for name, text in headers.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})

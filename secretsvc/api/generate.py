@@ -1,0 +1,68 @@
+"""A body for /v1/generate → the Secret as a manifest in the clear, by the generators that `ksecret create` uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.api.bodies import decoded
+from secretsvc.errors import InputError
+from secretsvc.generators import docker, manifest, tls, typed
+from secretsvc.generators.keys import Item, collect
+from secretsvc.generators.manifest import NewSecret
+from secretsvc.random_text import random_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secretsvc.api.bodies import GenerateBody
+
+KINDS = ("generic", "tls", "docker-registry", "basic-auth", "ssh-auth")
+
+
+def generated(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
+    """Raises RefusedError, UsageError and InputError; `warn` is told what Kubernetes will not like."""
+    secret = _MAKERS[kind](body, warn)._replace(
+        name=body.name,
+        namespace=body.namespace,
+        labels=body.labels,
+        annotations=body.annotations,
+        immutable=body.immutable,
+    )
+    if not secret.name:
+        raise InputError("a Secret needs a name", hint='send {"name": …}')
+    manifest.check(secret, warn)
+    return secret
+
+
+def _generic(body: GenerateBody, _warn: Callable[[str], None]) -> NewSecret:
+    items = [Item(key, decoded(text, "data"), "data") for key, text in body.data.items()]
+    items += [Item(key, random_text(str(length)).encode(), "random") for key, length in body.random.items()]
+    texts = [Item(key, text.encode(), "stringData") for key, text in body.string_data.items()]
+    collect([*items, *texts])
+    return NewSecret("", type=body.type or "Opaque", data=collect(items), string_data=body.string_data)
+
+
+def _tls(body: GenerateBody, _warn: Callable[[str], None]) -> NewSecret:
+    return NewSecret("", type=tls.TYPE, data=tls.tls(body.cert.encode(), body.key.encode(), "cert", "key"))
+
+
+def _docker(body: GenerateBody, _warn: Callable[[str], None]) -> NewSecret:
+    login = docker.Login(*(text.encode() for text in (body.server, body.username, body.password, body.email)))
+    return NewSecret("", type=docker.TYPE, data=docker.docker_config(login))
+
+
+def _basic(body: GenerateBody, _warn: Callable[[str], None]) -> NewSecret:
+    return NewSecret("", type=typed.BASIC_AUTH, data=typed.basic_auth(body.username.encode(), body.password.encode()))
+
+
+def _ssh(body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
+    return NewSecret("", type=typed.SSH_AUTH, data=typed.ssh_auth(body.private_key.encode(), warn))
+
+
+_MAKERS: dict[str, Callable[[GenerateBody, Callable[[str], None]], NewSecret]] = {
+    "generic": _generic,
+    "tls": _tls,
+    "docker-registry": _docker,
+    "basic-auth": _basic,
+    "ssh-auth": _ssh,
+}

@@ -1,0 +1,123 @@
+"""The keyring of one request: only the keys that its caller may use, each call timed, and no call after its end."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from secretsvc.api.problems import FORBIDDEN, TIMEOUT, RefusedError
+from secretsvc.errors import BackendError, KsecretError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from secretsvc.api.metrics import Metrics
+    from secretsvc.backends.registry import Backends
+    from secretsvc.keyref import KeyRef
+
+    Permitted = Mapping[frozenset[str], frozenset[str]]
+    """Keyset, as KeyRefs → those of them that may be used to open it."""
+
+
+class Watch:
+    """What the event loop is told of a thread at work, and the thread of the event loop."""
+
+    def __init__(self) -> None:
+        self.began = 0.0
+        """When the backend call began that runs now (time.monotonic); 0 where none does."""
+        self.abandoned = False
+        """Nobody waits for the result any more."""
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Around one call of a backend. Raises RefusedError where nobody waits: what hangs makes no second call."""
+        if self.abandoned:
+            raise RefusedError(TIMEOUT, "given up")
+        self.began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.began = 0.0
+
+
+class Guard:
+    """A `Keyring` for one request. A DEK that it unwraps is kept until the request ends, for its second step."""
+
+    def __init__(
+        self,
+        backends: Backends,
+        watch: Watch,
+        metrics: Metrics,
+        uris: frozenset[str],
+        permitted: Permitted,
+        *,
+        held: dict[object, bytes] | None = None,
+    ) -> None:
+        """`uris`: the KeyRefs that the request was found to need, and may use."""
+        self._backends = backends
+        self._watch = watch
+        self._metrics = metrics
+        self._uris = uris
+        self._permitted = permitted
+        self._held: dict[object, bytes] = {} if held is None else held
+
+    def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
+        """As `Backends.wrap`. Raises RefusedError for a key that the request was not planned to use."""
+        self._check([str(ref)])
+        with self._call("wrap", ref.scheme):
+            return self._backends.wrap(ref, dek, context)
+
+    def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
+        """As `Backends.unwrap`, by those keys only that the caller may use."""
+        allowed = self._permitted.get(frozenset(keys), frozenset())
+        keys = {uri: wrapped for uri, wrapped in keys.items() if uri in allowed}
+        which = (frozenset(keys.items()), frozenset(context.items()), id(self._backends))
+        if which not in self._held:
+            with self._call("unwrap", _label(keys)):
+                self._held[which] = self._backends.unwrap(keys, context)
+        return self._held[which]
+
+    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> dict[str, str]:
+        """As `Backends.rewrap`. Raises as `wrap`."""
+        self._check(keys)
+        with self._call("rewrap", _label(keys)):
+            return self._backends.rewrap(keys, context)
+
+    def signed(self) -> Guard:
+        """As `Backends.signed`."""
+        return Guard(self._backends.signed(), self._watch, self._metrics, self._uris, self._permitted, held=self._held)
+
+    def describe(self, uri: str) -> str:
+        """As `Backends.describe`."""
+        with self._watch.call():
+            return self._backends.describe(uri)
+
+    def _check(self, uris: Iterable[str]) -> None:
+        """Plans see to this; here it is seen to that operations keep to them."""
+        if not self._uris.issuperset(uris):
+            raise RefusedError(FORBIDDEN, "a key that the request was not found to need")
+
+    @contextmanager
+    def _call(self, operation: str, label: str) -> Iterator[None]:
+        began = time.perf_counter()
+        result = "error"
+        try:
+            with self._watch.call():
+                yield
+            result = "ok"
+        except KsecretError as error:
+            result = "unavailable" if isinstance(error, BackendError) else "refused"
+            raise
+        finally:
+            self._metrics.operations.labels(operation, label, result).inc()
+            self._metrics.kms_seconds.labels(operation, label).observe(time.perf_counter() - began)
+
+
+_KNOWN = ("age", "pgp", "aws", "gcp")
+
+
+def _label(keys: Mapping[str, str]) -> str:
+    """The schemes of a keyset: of ours by name, since what stands in a file may be anything."""
+    schemes = {uri.partition(":")[0] for uri in keys}
+    return "+".join([*(scheme for scheme in _KNOWN if scheme in schemes), *(["other"] if schemes - {*_KNOWN} else [])])

@@ -1,0 +1,164 @@
+"""Whether a call is allowed, and with which keys. It is asked about the very bytes that are worked on then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.api.authorisation import EVERY, Target, fits
+from secretsvc.api.calls import Plan, no_change, request_for, work_of
+from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
+from secretsvc.errors import NotSealedError, UsageError
+from secretsvc.keyref import KeysetChange, keyset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from secretsvc.api.auth import Caller
+    from secretsvc.api.authorisation import Policy
+    from secretsvc.api.calls import Call
+    from secretsvc.backends.registry import Backends
+    from secretsvc.keyref import KeyRef, Keyset
+    from secretsvc.operations.inspect import Description
+    from secretsvc.policy_reader import Rule as KeyRule
+
+_OPENS = ("decrypt", "verify", "rotate", "set")
+_NEEDS_SEALED = (*_OPENS, "inspect")
+
+
+class Planner:
+    """Holds rules, key rules and the parsers of KeyRefs. Does no I/O."""
+
+    def __init__(self, policy: Policy, key_rules: Sequence[KeyRule], names: Backends, documents: int) -> None:
+        """`documents`: how many Secrets one manifest may have. Raises KeyRefError for key rules that name no key."""
+        self._policy = policy
+        self._names = names
+        self._documents = documents
+        self._key_rules = [(rule, keyset(self.parse(key) for key in rule.keys)) for rule in key_rules]
+
+    def parse(self, text: str) -> KeyRef:
+        """The canonical KeyRef. Raises KeyRefError."""
+        if text.strip() == "pgp:default":
+            raise UsageError("the service has no PGP key of its own", hint="name the key by its fingerprint")
+        return self._names.parse(text)
+
+    def keyset_of(self, namespace: str, name: str) -> Keyset:
+        """The keyset of the first key rule that fits. Raises UsageError."""
+        for rule, keys in self._key_rules:
+            if rule.fits("", namespace, name):
+                return keys
+        label = f"{namespace}/{name}" if namespace else name
+        raise UsageError(f"no key rule of the service fits {label}", hint="name the keys: ?key=KEYREF")
+
+    def ruled(self) -> list[KeyRef]:
+        """Every key that the key rules name."""
+        return [ref for _, keys in self._key_rules for ref in keys]
+
+    def keys(self, caller: Caller) -> list[str]:
+        """The KeyRefs that the caller may seal to, as far as rules name them."""
+        patterns = self._policy.sealing_keys(caller)
+        named = {pattern for pattern in patterns if not set("*?[") & set(pattern)}
+        ruled = map(str, self.ruled())
+        return sorted(named | {uri for uri in ruled if fits(patterns, uri)})
+
+    def may(self, caller: Caller, operation: str) -> None:
+        """Raises RefusedError (403) where there is nothing at all that the caller may do so."""
+        if not self._policy.may(caller, operation):
+            raise _denied(operation)
+
+    def plan(self, caller: Caller, call: Call, seen: Sequence[Description]) -> Plan:
+        """How the call is to be carried out. `seen`: what its manifest holds.
+
+        Raises RefusedError (403, 413) and UsageError.
+        """
+        if len(seen) > self._documents:
+            raise RefusedError(TOO_LARGE, f"more than {self._documents} Secrets in one manifest")
+        change = self._change(call)
+        uris: set[str] = set()
+        permitted: dict[frozenset[str], frozenset[str]] = {}
+        for one in seen:
+            patterns = self._patterns(caller, call, one)
+            held = frozenset(key["ref"] for key in one.keys)
+            usable = frozenset(uri for uri in held if fits(patterns, uri))
+            wanted = self._wanted(call, one, change)
+            if not all(fits(patterns, uri) for uri in wanted):
+                raise _denied(call.operation, one, "with these keys")
+            # Two Secrets with one keyset and different rules: what both may use.
+            permitted[held] = permitted.get(held, usable) & usable
+            if call.operation in _OPENS and held and not permitted[held]:
+                raise _denied(call.operation, one, "with these keys")
+            uris |= usable | wanted
+        if call.operation in _NEEDS_SEALED and not any(one.sealed for one in seen):
+            raise NotSealedError("no Secret in it is sealed", hint="POST /v1/encrypt seals one")
+        request = request_for(change, self.keyset_of, call)
+        return Plan(frozenset(uris), work_of(call, request), permitted)
+
+    def _patterns(self, caller: Caller, call: Call, one: Description) -> list[str]:
+        """Patterns of the keys for that Secret. Raises RefusedError where a rule lacks for one of its names."""
+        operations = [call.operation]
+        if call.operation == "encrypt" and one.sealed and one.in_the_clear:
+            operations.append("set")  # to put a value where a token was is what set does
+        found: list[str] | None = None
+        for operation in operations:
+            for target in _targets(call, one):
+                patterns = self._policy.keys(caller, operation, target)
+                if patterns is None:
+                    raise _denied(operation, one)
+                found = patterns if found is None else [key for key in found if key in patterns]
+        return found or []
+
+    def _change(self, call: Call) -> KeysetChange:
+        if call.operation in ("encrypt", "generate"):
+            return KeysetChange(keyset(map(self.parse, call.keys)), (), ())
+        if call.operation == "rotate":
+            add, remove = (keyset(map(self.parse, words)) for words in (call.add, call.remove))
+            if set(add) & set(remove):
+                raise UsageError("a key can't be added and removed in one call")
+            if call.mode == "rewrap" and (add or remove):
+                raise UsageError("mode=rewrap changes no keyset", hint="leave mode away, or add and remove")
+            return KeysetChange((), add, remove)
+        return no_change()
+
+    def _wanted(self, call: Call, one: Description, change: KeysetChange) -> set[str]:
+        """The KeyRefs that a Secret will be sealed to: all of them must be allowed."""
+        held = {key["ref"] for key in one.keys}
+        if call.operation in ("decrypt", "verify", "inspect"):
+            return set()
+        if call.operation in ("encrypt", "generate"):
+            if one.sealed:
+                if call.keys or call.scope or call.format:
+                    hint = "POST /v1/rotate changes keysets, by add= and remove="
+                    raise UsageError(
+                        "a Secret in it is sealed already, so key, scope and format can't be said", hint=hint
+                    )
+                return held if one.in_the_clear else set()
+            if not any(one.entries.values()):
+                return set()
+            return {str(ref) for ref in change.exact or self.keyset_of(one.namespace or "", one.name or "")}
+        if not one.sealed:
+            return set()
+        return (held | {str(ref) for ref in change.add}) - {str(ref) for ref in change.remove}
+
+
+def _targets(call: Call, one: Description) -> Iterable[Target]:
+    """The Secret as it is called here; and as all that it may be called, where it is bound to less than its name."""
+    stated = Target(one.namespace or "", one.name or "", one.format.startswith("kubesec") or call.format == "kubesec")
+    yield stated
+    scope = call.scope if not one.sealed else _scope(one.sealed_for)
+    if scope == "namespace":
+        yield stated._replace(name=EVERY)
+    elif scope == "any":
+        yield stated._replace(namespace=EVERY, name=EVERY)
+
+
+def _scope(sealed_for: str) -> str:
+    if sealed_for == "*/*":
+        return "any"
+    return "namespace" if sealed_for.endswith("/*") else ""
+
+
+def _denied(operation: str, one: Description | None = None, more: str = "") -> RefusedError:
+    label = "/".join(filter(None, (one.namespace, one.name))) or "a Secret without a name" if one else "anything"
+    detail = " ".join(filter(None, (f"no rule lets this caller {operation} {label}", more)))
+    return RefusedError(
+        FORBIDDEN, detail, hint="the service's rules name callers, operations, namespaces, names and keys"
+    )

@@ -1,0 +1,174 @@
+"""Bulkheads: threads for each home of keys, so that one which hangs takes down no request that needs another.
+
+A home is what fails as one: a scheme, and with AWS and Cloud KMS a region. A request works in the pool of the homes
+that its keys have together. Nobody waits inside a pool: a request first gets one of its slots, on the event loop, and a
+slot comes back when its *thread* is done, not when its request gives up. So threads that hang are never more than a
+pool has slots, and they come back when the backend's own time limit ends them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TYPE_CHECKING, TypeVar
+
+from secretsvc.api.guard import Guard, Watch
+from secretsvc.api.problems import BUSY, TIMEOUT, RefusedError
+from secretsvc.backends.registry import Backends
+from secretsvc.errors import BackendError, KsecretError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable
+
+    from secretsvc.api.guard import Permitted
+    from secretsvc.api.metrics import Metrics
+    from secretsvc.api.settings import Limits
+    from secretsvc.backends.base import Settings
+
+T = TypeVar("T")
+
+MOST_POOLS = 32
+"""Pools at a time; homes beyond that share one, lest file contents decide how many threads there are."""
+LEAST_THREADS = 4
+RENEWED_AFTER = 5.0
+"""Seconds after which a keyring that fails is replaced: backends remember for good who did not answer."""
+
+
+def home(uri: str) -> str:
+    """`age`, `pgp`, `aws:REGION`, `gcp:LOCATION`, or another scheme."""
+    scheme, _, rest = uri.partition(":")
+    if scheme == "aws" and rest.count(":") >= 3:
+        return f"aws:{rest.split(':')[3]}"
+    if scheme == "gcp" and rest.count("/") >= 3:
+        return f"gcp:{rest.split('/')[3]}"
+    return scheme
+
+
+def name_of(uris: Iterable[str]) -> str:
+    """The pool for requests that need these KeyRefs."""
+    return "+".join(sorted({home(uri) for uri in uris})) or "none"
+
+
+class Pools:
+    """Every pool of this process; on one event loop."""
+
+    def __init__(self, settings: Settings, limits: Limits, metrics: Metrics) -> None:
+        self._settings = settings
+        self._limits = limits
+        self._metrics = metrics
+        self._pools: dict[str, _Pool] = {}
+
+    async def run(self, uris: Collection[str], work: Callable[[Guard], T], permitted: Permitted) -> T:
+        """What `work` gives, run in a thread of the pool for these KeyRefs.
+
+        Raises what it raises, and RefusedError: 503 where too many wait already, 504 where a call of a backend, or the
+        whole, takes longer than its limit.
+        """
+        name = name_of(uris)
+        if name not in self._pools:
+            name = name if len(self._pools) < MOST_POOLS else "other"
+            self._pools.setdefault(name, _Pool(name, self._settings, self._limits))
+        pool = self._pools[name]
+        if pool.present >= self._limits.operations:
+            raise RefusedError(BUSY, f"more than {self._limits.operations} at a time", headers={"retry-after": "1"})
+        pool.present += 1
+        self._metrics.running.labels(name).inc()
+        try:
+            return await pool.run(work, self._metrics, frozenset(uris), permitted)
+        finally:
+            pool.present -= 1
+            self._metrics.running.labels(name).dec()
+
+
+class _Pool:
+    """The threads and the keyring for one set of homes."""
+
+    def __init__(self, name: str, settings: Settings, limits: Limits) -> None:
+        self._settings = settings
+        self._limits = limits
+        self._backends = Backends(settings)
+        self._made = time.monotonic()
+        threads = limits.threads or max([LEAST_THREADS, *(self._jobs(part) for part in name.split("+"))])
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self._slots = asyncio.Semaphore(threads)
+        self.present = 0
+
+    def _jobs(self, part: str) -> int:
+        try:
+            return self._backends.backend(part.partition(":")[0]).jobs
+        except KsecretError:
+            return LEAST_THREADS
+
+    async def run(self, work: Callable[[Guard], T], metrics: Metrics, uris: frozenset[str], permitted: Permitted) -> T:
+        try:
+            async with asyncio.timeout(self._limits.backend_seconds):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise _late("those before this one still wait for it") from None
+        loop = asyncio.get_running_loop()
+        watch = Watch()
+        guard = Guard(self._backends, watch, metrics, uris, permitted)
+        try:
+            running = self._executor.submit(work, guard)
+        except BaseException:
+            self._slots.release()
+            raise
+        result: asyncio.Future[T] = asyncio.wrap_future(running)
+        running.add_done_callback(lambda _: self._returned(loop))
+        timer = _Timer(loop, watch, result, self._limits)
+        try:
+            return await result
+        except asyncio.CancelledError:
+            if not timer.rang:  # the request itself was given up
+                watch.abandoned = True
+                raise
+            self._renew()
+            raise _late("it was given up") from None
+        except BackendError:
+            self._renew()
+            raise
+        finally:
+            timer.stop()
+
+    def _returned(self, loop: asyncio.AbstractEventLoop) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the process ends
+            loop.call_soon_threadsafe(self._slots.release)
+
+    def _renew(self) -> None:
+        if time.monotonic() - self._made >= RENEWED_AFTER:
+            self._backends = Backends(self._settings)
+            self._made = time.monotonic()
+
+
+class _Timer:
+    """Gives up on a thread whose backend call, or whose whole work, takes too long."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, watch: Watch, result: asyncio.Future[T], limits: Limits
+    ) -> None:
+        self._loop = loop
+        self._watch = watch
+        self._result = result
+        self._limits = limits
+        self._began = time.monotonic()
+        self._handle = loop.call_later(limits.backend_seconds, self._look)
+        self.rang = False
+
+    def stop(self) -> None:
+        self._handle.cancel()
+
+    def _look(self) -> None:
+        left = self._began + self._limits.operation_seconds - time.monotonic()
+        if self._watch.began:
+            left = min(left, self._watch.began + self._limits.backend_seconds - time.monotonic())
+        if left > 0:
+            self._handle = self._loop.call_later(min(left, self._limits.backend_seconds), self._look)
+        elif not self._result.done():
+            self.rang = self._watch.abandoned = True
+            self._result.cancel()
+
+
+def _late(why: str) -> RefusedError:
+    return RefusedError(TIMEOUT, why, hint="try again later", headers={"retry-after": "5"})

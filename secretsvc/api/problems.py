@@ -1,0 +1,133 @@
+"""What goes wrong, as HTTP says it: RFC 9457 problem details with a stable `type` for each kind."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MEDIA_TYPE = "application/problem+json"
+
+_TYPES: dict[type[errors.KsecretError], str] = {
+    errors.UsageError: "usage",
+    errors.KeyRefError: "key-ref",
+    errors.InputError: "input",
+    errors.ManifestError: "manifest",
+    errors.NotSealedError: "not-sealed",
+    errors.AlreadySealedError: "already-sealed",
+    errors.NothingToSealError: "nothing-to-seal",
+    errors.NoKeyError: "no-key",
+    errors.KeyNotHeldError: "no-key",
+    errors.AlteredError: "altered",
+    errors.BackendError: "backend",
+    errors.BackendUnavailableError: "backend-unavailable",
+    errors.FileError: "file",
+}
+
+
+class Kind(NamedTuple):
+    """A kind of refusal that HTTP alone knows."""
+
+    name: str
+    status: int
+    title: str
+
+
+REQUEST = Kind("request", 400, "The request's parameters are off")
+UNAUTHENTICATED = Kind("unauthenticated", 401, "Who is calling is not known")
+FORBIDDEN = Kind("forbidden", 403, "No rule allows that")
+NOT_FOUND = Kind("not-found", 404, "There is no such path")
+METHOD = Kind("method", 405, "The path does not take that method")
+SLOW_BODY = Kind("slow-body", 408, "The body did not arrive in time")
+TOO_LARGE = Kind("too-large", 413, "The request is over a limit")
+MEDIA = Kind("media-type", 415, "The body's media type is not one that this path takes")
+RATE = Kind("rate", 429, "Too many requests of this caller")
+INTERNAL = Kind("internal", 500, "The service failed")
+AUDIT = Kind("audit", 503, "The audit line could not be written")
+BUSY = Kind("busy", 503, "Too much work for these keys")
+ISSUER = Kind("issuer", 503, "The token's issuer could not be asked for its keys")
+TIMEOUT = Kind("timeout", 504, "The keys' home did not answer in time")
+
+KINDS = (
+    *(REQUEST, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, METHOD, SLOW_BODY, TOO_LARGE, MEDIA, RATE, INTERNAL),
+    *(AUDIT, BUSY, ISSUER, TIMEOUT),
+)
+
+_TITLES = {
+    400: "The input can't be worked on",
+    409: "Altered, or moved from what it was sealed for",
+    422: "None of its keys could be used here",
+    500: "The service failed",
+    502: "A backend failed",
+    503: "A backend can't be reached",
+}
+
+
+class RefusedError(Exception):
+    """A request that is answered with a problem. `detail` never holds a value, a token or a body's text."""
+
+    def __init__(self, kind: Kind, detail: str, *, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.hint = hint
+        self.headers = dict(headers or {})
+
+
+class Problem(NamedTuple):
+    """A problem as it is answered."""
+
+    type: str
+    status: int
+    title: str
+    detail: str
+    hint: str = ""
+    line: int = 0
+    entry: str = ""
+    key_ref: str = ""
+    headers: Mapping[str, str] = {}
+
+    def members(self, request_id: str) -> dict[str, object]:
+        """As JSON has it; what is not known is left out."""
+        found = {
+            "type": f"/problems/{self.type}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "hint": self.hint,
+            "line": self.line,
+            "entry": self.entry,
+            "keyRef": self.key_ref,
+            "requestId": request_id,
+        }
+        return {name: member for name, member in found.items() if member}
+
+    def encoded(self, request_id: str) -> bytes:
+        return json.dumps(self.members(request_id)).encode()
+
+
+def problem_of(error: Exception) -> Problem:
+    """How an exception is answered; one that is not ours tells nothing."""
+    if isinstance(error, RefusedError):
+        kind = error.kind
+        return Problem(kind.name, kind.status, kind.title, error.detail, error.hint, headers=error.headers)
+    if isinstance(error, errors.KsecretError):
+        name = next(_TYPES[known] for known in type(error).__mro__ if known in _TYPES)
+        headers = {"retry-after": "5"} if error.http_status == 503 else {}
+        return Problem(
+            *(name, error.http_status, _TITLES[error.http_status], error.message, error.hint),
+            line=error.line,
+            entry=error.entry,
+            key_ref=error.key_ref,
+            headers=headers,
+        )
+    return Problem(INTERNAL.name, INTERNAL.status, INTERNAL.title, "a mistake in the service; its log has the place")
+
+
+def names() -> set[str]:
+    """Every name that a `type` may end in."""
+    return {*_TYPES.values(), *(kind.name for kind in KINDS)}

@@ -1,0 +1,45 @@
+"""New Secrets, sealed before anybody sees them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from fastapi import APIRouter, Request, Response
+
+from secretsvc.api.bodies import FORM, JSON, YAML, GenerateBody, form_of, made, media_type, members_of, model_of
+from secretsvc.api.calls import Call
+from secretsvc.api.documents import MANIFEST_ANSWER, answers, model_body
+from secretsvc.api.generate import generated
+from secretsvc.api.routes_manifest import KeyRefs, Scope, answer, only, parts_of
+from secretsvc.generators.manifest import to_json, to_yaml
+
+router = APIRouter(tags=["manifests"])
+
+Kind = Literal["generic", "tls", "docker-registry", "basic-auth", "ssh-auth"]
+_STATUSES = [400, 401, 403, 404, 408, 413, 415, 429, 502, 503, 504]
+
+
+@router.post(
+    "/v1/generate/{kind}",
+    responses=answers(_STATUSES, MANIFEST_ANSWER),
+    openapi_extra=model_body(GenerateBody, form=True),
+)
+async def generate(
+    request: Request,
+    kind: Kind,
+    key: KeyRefs = [],  # noqa: B006
+    scope: Scope | None = None,
+    output: Literal["yaml", "json"] = "yaml",
+) -> Response:
+    """A new Secret of that kind, sealed; values that are `random` nobody ever sees."""
+    only(request, "key", "scope", "output")
+    parts = parts_of(request)
+    if media_type(request, (JSON, FORM)) == JSON:
+        body = await model_of(request, GenerateBody, parts)
+    else:
+        body = made(GenerateBody, members_of(await form_of(request, parts), GenerateBody))
+    warnings: list[str] = []
+    secret = generated(kind, body, warnings.append)
+    data = to_json(secret) if output == "json" else to_yaml(secret)
+    call = Call("generate", data, keys=tuple(key), scope=scope or "")
+    return answer(await parts.service.perform(request.state.asked, call), JSON if output == "json" else YAML)

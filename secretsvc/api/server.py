@@ -1,0 +1,212 @@
+"""uvicorn: sockets, TLS, workers, logs, and an end that loses no request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import logging.config
+import os
+import signal
+import socket
+import ssl
+import sys
+import time
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import uvicorn
+
+from secretsvc.api.app import application, parts
+from secretsvc.api.draining import SETTLES, refuse_new
+from secretsvc.api.workers import Workers
+from secretsvc.errors import FileError, UsageError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from starlette.types import ASGIApp
+
+    from secretsvc.api.gate import Draining
+    from secretsvc.api.settings import Config
+
+_MOST_HEADERS = 64 * 1024
+_BACKLOG = 2048
+_MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
+_KEEP_ALIVE = 30
+"""Seconds that an idle connection stays open. Load balancers should close theirs sooner."""
+
+
+class Job(NamedTuple):
+    """What a process is to serve."""
+
+    config: Config
+    folder: str
+
+
+def check(config: Config) -> None:
+    """Raises UsageError and FileError for a transport that is not safe, or not there."""
+    listen = config.listen
+    if bool(listen.tls_cert) != bool(listen.tls_key) or (listen.tls_client_ca and not listen.tls_cert):
+        raise UsageError("TLS needs a certificate and a key", hint="say both --tls-cert and --tls-key")
+    if listen.tls_cert and listen.behind_tls_proxy:
+        raise UsageError(
+            "either TLS here or TLS in a proxy", hint="leave one of --tls-cert and --behind-tls-proxy away"
+        )
+    if not (listen.tls_cert or listen.behind_tls_proxy or is_loopback(listen.host)):
+        hint = "give --tls-cert and --tls-key, or say --behind-tls-proxy if one stands in front"
+        raise UsageError(f"without TLS the service does not listen at {listen.host}", hint=hint)
+    if listen.tls_cert:
+        for path in filter(None, (listen.tls_cert, listen.tls_key, listen.tls_client_ca)):
+            if not os.access(path, os.R_OK):
+                raise FileError("can't be read", file=path)
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(listen.tls_cert, listen.tls_key, password="")
+        except (ssl.SSLError, OSError, ValueError) as error:
+            raise UsageError("the TLS certificate and key can't be used together", file=listen.tls_cert) from error
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches it."""
+    return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
+
+
+def serve(job: Job) -> None:
+    """Serves until SIGTERM or SIGINT. Raises KsecretError for what can't be used."""
+    check(job.config)
+    parts(job.config, job.folder)  # every mistake comes to light here, in one process, and once
+    listen = job.config.listen
+    listener = _listener(listen.host, listen.port)
+    host, port = listener.getsockname()[:2]
+    scheme = "https" if listen.tls_cert else "http"
+    print(
+        f"ksecret: listening at {scheme}://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr, flush=True
+    )
+    logging.config.dictConfig(_LOGS)
+    if listen.workers == 1:
+        _work(job, [listener])
+        return
+    folder = _metrics_folder()
+    try:
+        Workers(partial(_work, job), listener, listen.workers).run()
+    finally:
+        _remove(folder)
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Raises UsageError."""
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise UsageError(
+            f"can't listen at {host}:{port}: {error.strerror}", hint="choose another with --port"
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _metrics_folder() -> str:
+    """Where workers share their metrics, in memory where there is such a place."""
+    from tempfile import mkdtemp
+
+    folder = mkdtemp(prefix="ksecret-metrics-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    return folder
+
+
+def _remove(folder: str) -> None:
+    from shutil import rmtree
+
+    rmtree(folder, ignore_errors=True)
+
+
+def _work(job: Job, sockets: list[socket.socket]) -> None:
+    made = parts(job.config, job.folder)
+    server = _Server(_config(job, application(job.config, made)), made.draining, job.config.listen.stop_delay)
+    server.run(sockets)
+
+
+def _config(job: Job, app: ASGIApp) -> uvicorn.Config:
+    listen = job.config.listen
+    return uvicorn.Config(
+        app,
+        log_config=_LOGS,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        ws="none",
+        loop="uvloop",
+        http="httptools",
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=max(1, round(listen.stop_grace)),
+        ssl_certfile=listen.tls_cert or None,
+        ssl_keyfile=listen.tls_key or None,
+        ssl_ca_certs=listen.tls_client_ca or None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if listen.tls_client_ca else ssl.CERT_NONE,
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, with time for load balancers and kept-alive connections before it stops accepting."""
+
+    def __init__(self, config: uvicorn.Config, draining: Draining, delay: float) -> None:
+        super().__init__(config)
+        self._draining = draining
+        self._delay = delay
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listening: list[socket.socket] = []
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's."""
+        self._loop = asyncio.get_running_loop()
+        self._listening = sockets or []
+        await super().serve(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """First says so to whoever asks, then stops; a second signal stops at once.
+
+        Not uvicorn's: that would end the process by the signal, and an orderly end is exit code 0.
+        """
+        assert self._loop
+        if self._draining.on:
+            self.should_exit = True
+            self.force_exit = sig == signal.SIGINT
+            return
+        self._draining.on = True
+        self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._refuse)
+
+    def _refuse(self) -> None:
+        assert self._loop
+        refuse_new(self._listening)
+        self._loop.call_later(SETTLES, self._stop)
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line. Tracebacks lose their messages: these may hold what nobody should read."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: dict[str, object] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info and record.exc_info[0]:
+            event["exception"] = record.exc_info[0].__name__
+        return json.dumps(event)
+
+
+_LOGS = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": JsonLines}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"uvicorn": {"level": "INFO"}, "uvicorn.error": {"level": "INFO"}, "ksecret": {"level": "INFO"}},
+}

@@ -1,0 +1,175 @@
+"""What the service is told: the configuration file's shape (docs/service.schema.json is made of it)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+OPERATIONS = ("encrypt", "decrypt", "rotate", "set", "inspect", "verify", "generate")
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+
+Operation = Literal["encrypt", "decrypt", "rotate", "set", "inspect", "verify", "generate"]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
+Pattern = Annotated[str, Field(max_length=2000)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
+
+
+class _Model(BaseModel):
+    """Names in camelCase, every one known, every type as it stands."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, hide_input_in_errors=True
+    )
+
+
+class Listen(_Model):
+    """Where and how the service listens."""
+
+    host: Text = "127.0.0.1"
+    port: int = Field(default=8200, ge=0, le=65535, description="0 takes any that is free, and prints it")
+    workers: int = Field(default=1, ge=1, le=64)
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_client_ca: str = Field(default="", description="Only clients with a certificate of it are spoken to")
+    behind_tls_proxy: bool = False
+    stop_delay: float = Field(default=1.0, ge=0, le=600, description="Seconds between SIGTERM and the end of accepting")
+    stop_grace: float = Field(default=30.0, gt=0, le=600, description="Seconds that running requests get after that")
+
+
+class Token(_Model):
+    """A static bearer token; only its SHA-256 is known here."""
+
+    name: Text
+    sha256: Sha256 = Field(description="Hex; `ksecret serve --new-token` prints a new token with it")
+    expires: str = Field(default="", pattern=r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)?$", description="UTC; empty: never")
+
+
+class Issuer(_Model):
+    """Whose JWTs are taken (RFC 7519): by OIDC discovery, or by a JWKS from a URL or a file (RFC 7517)."""
+
+    name: Text
+    issuer: Text = Field(description="The claim `iss`, letter by letter")
+    audience: Text = Field(description="Must be in the claim `aud`")
+    jwks_url: str = ""
+    jwks_file: str = Field(default="", description="Relative to the configuration's folder")
+    algorithms: list[Algorithm] = Field(default=["RS256", "ES256"], min_length=1)
+    leeway: float = Field(default=30, ge=0, le=300, description="Seconds that clocks may differ")
+    ca_file: str = Field(default="", description="Certificates to trust when fetching, in place of the system's")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.jwks_url and self.jwks_file:
+            raise ValueError("jwksUrl and jwksFile: keep one of the two")
+        for url in (self.jwks_url, "" if self.jwks_file or self.jwks_url else self.issuer):
+            local = url.startswith(("http://127.0.0.1:", "http://localhost:"))
+            if url and not (url.startswith("https://") or local):
+                raise ValueError("keys are fetched by https:// only")
+        return self
+
+
+class Callers(_Model):
+    """Callers: those of a token, or an issuer's with these claims (patterns; of a list, one member must fit)."""
+
+    token: str = ""
+    issuer: str = ""
+    claims: dict[str, Pattern] = Field(
+        default={}, description="Name, dots going into objects, to a pattern with * and ?"
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if bool(self.token) == bool(self.issuer):
+            raise ValueError("a caller is a token, or an issuer with claims")
+        if self.issuer and not self.claims:
+            raise ValueError("an issuer's callers need claims: without, all that it vouches for would be meant")
+        if self.token and self.claims:
+            raise ValueError("a token has no claims")
+        return self
+
+
+class Rule(_Model):
+    """Who may do what with which Secrets and keys. What no rule allows is denied."""
+
+    callers: list[Callers] = Field(min_length=1)
+    operations: list[Operation] = Field(min_length=1)
+    namespaces: list[Pattern] = Field(min_length=1, description='Patterns with * and ?; "" is none stated')
+    names: list[Pattern] = Field(min_length=1)
+    keys: list[Text] = Field(default=[], description="KeyRefs, or patterns with * and ?; needed for all but inspect")
+    unbound: bool = Field(default=False, description="Files in kubesec's format too, which are bound to no name")
+
+    @model_validator(mode="after")
+    def _keys_named(self) -> Self:
+        if not self.keys and set(self.operations) != {"inspect"}:
+            raise ValueError("a rule without keys")
+        if (
+            "rotate" in self.operations
+            and "decrypt" not in self.operations
+            and any(set("*?[") & set(k) for k in self.keys)
+        ):
+            raise ValueError(
+                "rotate can add a key, so keys with wildcards would let these callers open everything: "
+                "name the keys, or grant decrypt too"
+            )
+        return self
+
+
+class Audit(_Model):
+    """Where the audit lines go. Without any, nothing is done at all."""
+
+    file: str = Field(default="", description="Appended to, and flushed to the disk line by line")
+    stdout: bool = False
+    seconds: Seconds = 2.0
+    """A line that is not written by then fails its operation."""
+
+
+class Limits(_Model):
+    """Bounds of what one request, one caller and one backend may take."""
+
+    body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
+    body_seconds: Seconds = 30.0
+    documents: Count = 100
+    batch_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
+    batch_lines: Count = 1000
+    bodies_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, description="All bodies that are being worked on")
+    backend_seconds: Seconds = Field(default=5.0, description="For one call of one backend")
+    operation_seconds: Seconds = 60.0
+    operations: Count = Field(default=128, description="Running and waiting at a time, for each home of keys")
+    threads: int = Field(default=0, ge=0, le=256, description="For each home of keys; 0: what its backend bears")
+    requests_per_second: float = Field(default=200.0, gt=0, le=1_000_000, description="For each caller")
+    burst: Count = 400
+
+
+class Config(_Model):
+    """The whole configuration file."""
+
+    version: Literal[1]
+    listen: Listen = Field(default_factory=Listen)
+    tokens: list[Token] = []
+    issuers: list[Issuer] = []
+    rules: list[Rule] = []
+    key_rules: str = Field(default="", description="A file in the form of .ksecret.yaml, for encrypt without ?key=")
+    audit: Audit = Field(default_factory=Audit)
+    limits: Limits = Field(default_factory=Limits)
+    without_caller: list[Literal["metrics", "docs"]] = Field(default=[], description="Paths that need no caller")
+
+    @model_validator(mode="after")
+    def _named(self) -> Self:
+        known = {token.name for token in self.tokens} | {issuer.name for issuer in self.issuers}
+        issuers = [issuer.name for issuer in self.issuers]
+        if len(set(issuers)) < len(issuers) or len({one.issuer for one in self.issuers}) < len(issuers):
+            raise ValueError("two issuers of one name, or with one `issuer`")
+        if known & set(issuers) & {token.name for token in self.tokens}:
+            raise ValueError("a token and an issuer of one name")
+        for rule in self.rules:
+            for caller in rule.callers:
+                names = {token.name for token in self.tokens} if caller.token else set(issuers)
+                if (caller.token or caller.issuer) not in names:
+                    raise ValueError("a rule names a token or an issuer that is not there")
+        if not (self.audit.file or self.audit.stdout):
+            raise ValueError("audit needs a file, or stdout: true")
+        return self

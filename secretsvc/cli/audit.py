@@ -1,0 +1,63 @@
+"""`ksecret audit`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from secretsvc.errors import FileError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret audit verify audit.jsonl                       no line was removed, altered, added or moved
+  ksecret audit verify audit.jsonl.1 audit.jsonl         rotated files, the oldest first
+  ksecret audit verify --contains 3f5a… audit.jsonl      and the line with that hash is still there"""
+
+_MOST = 20
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    parser.add_argument("files", nargs="*", metavar="verify FILE", help="what to do, and the logs, the oldest first")
+    parser.add_argument("--contains", metavar="HASH", default="", help="a line's hash that was kept elsewhere")
+
+
+def run(args: Namespace) -> int:
+    """Verifies; the exit code: 1 where something was tampered with."""
+    from secretsvc.api.audit_chain import digest, verify
+
+    word, files = "".join(args.files[:1]), args.files[1:]
+    if word != "verify" or not files:
+        raise UsageError("audit verify FILE…", hint="ksecret audit --help shows how")
+    heads: dict[str, str] = {}
+    bad = False
+    found = not args.contains
+    for file in files:
+        try:
+            with open(file, "rb") as stream:
+                verified = verify(stream, heads)
+                stream.seek(0)
+                found = found or any(digest(line.rstrip(b"\n")) == args.contains for line in stream)
+        except OSError as error:
+            raise FileError(f"can't be read: {error.strerror}", file=file) from error
+        findings = [(one.line, one.said) for one in verified.findings]
+        first = all(begin == "0" * 64 for begin in verified.begins.values())
+        if not first:
+            findings.insert(0, (1, "it does not begin a log: name the file before it too, or lines were removed"))
+        for line, said in findings[:_MOST]:
+            print(f"{file}:{line}: {said}", file=sys.stderr)
+        if len(findings) > _MOST:
+            print(f"{file}: {len(findings) - _MOST} more", file=sys.stderr)
+        heads = dict(verified.heads)
+        bad = bad or bool(findings)
+        if not findings:
+            print(f"{file}: {verified.lines} lines, all sound")
+    if not found:
+        print("ksecret: no line has that hash: lines were removed from the end", file=sys.stderr)
+    for chain, head in heads.items():
+        print(f"last line{f' of {chain}' if chain else ''}: {head}")
+    return int(bad or not found)

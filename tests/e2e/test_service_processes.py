@@ -1,0 +1,78 @@
+"""The service's processes: workers that come back, that follow their parent, and an end that is announced."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from contextlib import closing
+from pathlib import Path
+
+from tests.e2e.cli import MANIFEST
+from tests.service import Service
+
+
+def children(pid: int) -> set[int]:
+    """The workers among its children (Python's resource tracker is another)."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            stat = (entry / "stat").read_text().rpartition(")")[2].split() if entry.name.isdigit() else []
+            if stat and int(stat[1]) == pid and stat[0] != "Z" and b"spawn_main" in (entry / "cmdline").read_bytes():
+                found.add(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def wait_for(condition: object, seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_worker_that_dies_is_replaced_and_workers_follow_their_parent(tmp_path: Path) -> None:
+    service = Service(tmp_path, "--workers", "2")
+    with service:
+        before = children(service.process.pid)
+        assert len(before) == 2
+        os.kill(min(before), signal.SIGKILL)
+        wait_for(lambda: len(children(service.process.pid)) == 2 and min(before) not in children(service.process.pid))
+        for _ in range(10):
+            assert service.post("/v1/decrypt", service.sealed(MANIFEST)).body == MANIFEST
+        assert b'path="/v1/decrypt",status="200"} 10.0' in service.get("/metrics").body, "summed over workers"
+        left = children(service.process.pid)
+        service.process.kill()
+        service.process.wait()
+        wait_for(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() and pid in alive() for pid in left))
+
+
+def alive() -> set[int]:
+    """Every process that is not a zombie."""
+    found = set()
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                found.add(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def test_an_end_is_announced_before_it_comes(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.config["listen"]["stopDelay"] = 1.0
+    with service, closing(service.connect()) as kept:
+        kept.request("GET", "/livez")
+        kept.getresponse().read()
+        service.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        ready = service.get("/readyz", "")
+        assert (ready.status, ready.json()["status"]) == (503, "stopping")
+        assert service.post("/v1/encrypt", MANIFEST).headers["connection"] == "close"
+        kept.request("GET", "/livez")
+        answer = kept.getresponse()
+        assert (answer.status, answer.getheader("connection")) == (200, "close")
+        answer.read()
+        assert service.process.wait(10) == 0

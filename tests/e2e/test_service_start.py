@@ -1,0 +1,225 @@
+"""Starting the service: --dev, TLS, what it refuses, and how mistakes in its configuration are told."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from tests.e2e.cli import MANIFEST, Person
+from tests.issuer import certificate
+from tests.service import Service
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_dev_needs_nothing_and_makes_an_identity(tmp_path: Path) -> None:
+    service = Service(tmp_path, "--dev", "--port", "0")
+    del service.environ["KSECRET_AGE_KEY"]
+    with service:
+        log = service.log.read_text()
+        assert "made your age identity" in log
+        (bearer,) = [line.strip().removeprefix("TOKEN=") for line in log.splitlines() if "TOKEN=" in line]
+        (recipient,) = [line.split()[-1] for line in log.splitlines() if "sealing to" in line]
+        headers = {"Authorization": f"Bearer {bearer}", "Content-Type": "application/yaml"}
+        sealed = service.send("POST", "/v1/encrypt", MANIFEST, headers)
+        assert recipient.encode() in sealed.body
+        assert service.send("POST", "/v1/decrypt", sealed.body, headers).body == MANIFEST
+        assert service.post("/v1/encrypt", MANIFEST).status == 401, "another token is none"
+        for path in ("/metrics", "/docs", "/openapi.json"):
+            assert service.get(path, "").status == 200
+        assert service.stop() == 0
+    identity = tmp_path / "ksecret" / "age.key"
+    assert identity.stat().st_mode & 0o777 == 0o600
+    assert '"event":"outcome"' in service.out.read_text()
+    assert b"all sound" in Person(tmp_path, identity=False).ok("audit", "verify", str(service.out)).out
+
+
+def test_dev_with_an_identity_that_is_there_keeps_it(tmp_path: Path) -> None:
+    person = Person(tmp_path)
+    service = Service(tmp_path, "--dev", "--port", "0", XDG_CONFIG_HOME=str(person.home))
+    with service:
+        assert f"sealing to {person.ref}" in service.log.read_text()
+    assert person.key_file.read_text() == f"{person.identity}\n"
+
+
+def test_tls_and_clients_with_certificates(tmp_path: Path) -> None:
+    ca = certificate(tmp_path / "ca.pem", "test CA")
+    pem = certificate(tmp_path / "server.pem", ca=ca)
+    client = certificate(tmp_path / "client.pem", "client", ca=ca)
+    service = Service(tmp_path)
+    service.config["listen"] |= {"tlsCert": str(pem), "tlsKey": str(pem), "tlsClientCa": str(ca)}
+    service.context = ssl.create_default_context(cafile=ca)
+    service.context.load_cert_chain(client)
+    with service:
+        assert service.log.read_text().startswith("ksecret: listening at https://")
+        assert service.post("/v1/decrypt", service.sealed(MANIFEST)).body == MANIFEST
+        assert service.get("/v1/keys", "").status == 401, "a certificate alone is no caller"
+        service.context = ssl.create_default_context(cafile=ca)
+        with pytest.raises(OSError, match=r"(?i)certificate|reset|closed"):
+            service.get("/livez", "")
+        service.context = ssl.create_default_context(cafile=ca)
+        service.context.maximum_version = ssl.TLSVersion.TLSv1_2
+        service.context.load_cert_chain(client)
+        assert service.get("/livez", "").status == 200
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--host", "0.0.0.0"], "without TLS the service does not listen at 0.0.0.0"),
+        (["--host", "::"], "without TLS the service does not listen at ::"),
+        (["--host", "localhost.example"], "without TLS"),
+        (["--tls-cert", "x.pem"], "TLS needs a certificate and a key"),
+        (["--tls-client-ca", "x.pem"], "TLS needs a certificate and a key"),
+        (["--tls-cert", "x.pem", "--tls-key", "x.pem"], "x.pem: can't be read"),
+        (["--tls-cert", "service.yaml", "--tls-key", "service.yaml"], "can't be used together"),
+        (["--tls-cert", "x", "--tls-key", "x", "--behind-tls-proxy"], "either TLS here or TLS in a proxy"),
+        (["--port", "99999"], "listen.port: "),
+        (["--workers", "0"], "listen.workers: "),
+    ],
+)
+def test_a_transport_that_is_not_safe_is_refused(tmp_path: Path, words: list[str], said: str) -> None:
+    person, path = Person(tmp_path), Service(tmp_path).write()
+    path.rename(person.work / "service.yaml")
+    (tmp_path / "rules.yaml").rename(person.work / "rules.yaml")
+    ran = person.run("serve", "--config", "service.yaml", "--check", *words)
+    assert ran.code in (2, 3, 7), ran.err
+    assert said in ran.err
+
+
+def test_behind_a_proxy_it_listens_elsewhere(tmp_path: Path) -> None:
+    service = Service(tmp_path, "--host", "0.0.0.0", "--behind-tls-proxy")
+    with service:
+        service.host = "127.0.0.1"
+        assert service.get("/livez", "").status == 200
+
+
+def test_a_configuration_is_checked_without_serving(tmp_path: Path) -> None:
+    person, path = Person(tmp_path), Service(tmp_path).write()
+    assert person.ok("serve", "--check", "--config", str(path)).out == f"{path}: sound\n".encode()
+    assert "serve needs a configuration" in person.run("serve").err
+    assert "--dev takes no configuration" in person.run("serve", "--dev", "--config", str(path)).err
+    assert "--dev listens to this machine only" in person.run("serve", "--dev", "--host", "0.0.0.0").err
+    assert "can't be read" in person.run("serve", "--config", "nowhere.yaml").err
+
+
+def test_a_new_token_and_its_hash(tmp_path: Path) -> None:
+    from hashlib import sha256
+
+    told = yaml.safe_load(Person(tmp_path).ok("serve", "--new-token").out)
+    assert told["token"].startswith("kst_")
+    assert sha256(told["token"].encode()).hexdigest() == told["sha256"]
+
+
+def test_every_mistake_is_told_with_its_line_and_nothing_of_what_stands_there(tmp_path: Path) -> None:
+    person = Person(tmp_path)
+    text = """\
+version: 1
+tokens:
+  - name: ci
+    sha256: n0t-public-token
+  - nam: x
+rules:
+  - callers: [{token: ci}]
+    operations: [encrypt, n0t-public]
+    namespaces: []
+    names: ["*"]
+    keys: ["*"]
+  - callers: [{token: ci}]
+    operations: [rotate]
+    namespaces: ["*"]
+    names: ["*"]
+    keys: ["age:*"]
+limits:
+  bodyBytes: much
+  n0t-public: 1
+"""
+    person.write("service.yaml", text.encode())
+    ran = person.run("serve", "--config", "service.yaml")
+    assert ran.code == 3
+    lines = {int(line.split(":")[2]) for line in ran.err.splitlines() if line.startswith("ksecret: service.yaml:")}
+    assert lines == {4, 5, 8, 9, 12, 18, 19}
+    assert "would let these callers open everything" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"keyRules": "nowhere.yaml"}, "nowhere.yaml: can't be read"),
+        ({"audit": {}}, "audit needs a file, or stdout"),
+        ({"version": 2}, "version"),
+        ({"issuers": [{"name": "a", "issuer": "http://a.example", "audience": "k"}]}, "https:// only"),
+        (
+            {"issuers": [{"name": "a", "issuer": "https://a.example", "audience": "k", "jwksFile": "x"}]},
+            "can't be read",
+        ),
+        ({"issuers": [{"name": "a", "issuer": "https://a", "audience": "k", "algorithms": ["HS256"]}]}, "algorithms"),
+        ({"rules": [{"callers": [{"token": "x"}]}]}, "missing"),
+    ],
+)
+def test_what_a_configuration_names_must_be_there(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    service, person = Service(tmp_path), Person(tmp_path)
+    service.config |= change
+    ran = person.run("serve", "--check", "--config", str(service.write()))
+    assert ran.code != 0
+    assert said in ran.err, ran.err
+
+
+def test_variables_go_before_the_file(tmp_path: Path) -> None:
+    with Service(tmp_path, KSECRET_SERVE_LIMITS_BODY_BYTES="1024") as service:
+        assert service.post("/v1/encrypt", MANIFEST + b"#" * 1024).problem == "too-large"
+    person = Person(tmp_path, "other")
+    path = str(Service(tmp_path).write())
+    ran = person.run("serve", "--check", "--config", path, KSECRET_SERVE_LIMITS_BODY_BYTES="n0t-public")
+    assert "KSECRET_SERVE_LIMITS_BODY_BYTES: " in ran.err
+    assert (
+        "KSECRET_SERVE_LIMIT: a variable that is not known"
+        in person.run("serve", "--check", "--config", path, KSECRET_SERVE_LIMIT="1").err
+    )
+
+
+def test_without_the_libraries_it_says_what_to_install(tmp_path: Path) -> None:
+    person = Person(tmp_path)
+    person.write("uvicorn.py", b"raise ModuleNotFoundError('x', name='uvicorn')")
+    ran = person.run("serve", "--dev", PYTHONPATH=str(person.work))
+    assert ran.code == 6
+    assert "pip install 'ksecret[server]'" in ran.err
+
+
+def test_a_caller_over_its_rate_waits(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.config["limits"] |= {"requestsPerSecond": 0.5, "burst": 3}
+    with service:
+        answers = [service.get("/v1/keys") for _ in range(5)]
+        assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
+        assert answers[-1].problem == "rate"
+        assert 1 <= int(answers[-1].headers["retry-after"]) <= 2
+
+
+def test_bodies_take_no_more_memory_than_they_may(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.config["limits"]["bodiesBytes"] = 1024
+    with service:
+        for _ in range(5):
+            answer = service.post("/v1/encrypt", MANIFEST + b"#" * 1024)
+            assert (answer.status, answer.problem) == (503, "busy")
+        for _ in range(5):
+            assert service.post("/v1/encrypt", MANIFEST).status == 200
+
+
+def test_a_body_that_does_not_come_is_given_up(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.config["limits"]["bodySeconds"] = 0.3
+    with service:
+        connection = service.connect()
+        connection.putrequest("POST", "/v1/encrypt")
+        for name, text in {**service.bearer("root"), "Content-Type": "application/yaml", "Content-Length": "9"}.items():
+            connection.putheader(name, text)
+        connection.endheaders(b"x")
+        answer = connection.getresponse()
+        assert (answer.status, answer.getheader("connection")) == (408, "close")
+        connection.close()
