@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.keyref import KeysetChange
-from secretsvc.operations.open import Result, open_manifest
+from secretsvc.operations.open import open_manifest
 from secretsvc.operations.patch import Changes, patch_manifest
 from secretsvc.operations.request import ANY_TIME, Request
 from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from secretsvc.api.guard import Guard, Permitted
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Secret
+    from secretsvc.operations.result import Result
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 """How envelopes state a time: UTC, RFC 3339, seconds."""
@@ -73,17 +74,11 @@ def work_of(call: Call, request: Request) -> Callable[[Guard], Result]:
         return lambda guard: open_manifest(call.data, guard)
     if call.operation == "rotate":
         return lambda guard: (
-            _rewrapped(call, guard) if call.mode == "rewrap" else rotate_manifest(call.data, request, guard)
+            rewrap_manifest(call.data, guard) if call.mode == "rewrap" else rotate_manifest(call.data, request, guard)
         )
     if call.operation == "set":
         return lambda guard: _with_values(call, request, guard)
     return lambda guard: seal_manifest(call.data, request, guard)
-
-
-def _rewrapped(call: Call, guard: Guard) -> Result:
-    """Opened first: rewrapping alone does not check the seal, so a keyset that somebody added to would go unseen."""
-    open_manifest(call.data, guard)
-    return rewrap_manifest(call.data, guard)
 
 
 def _with_values(call: Call, request: Request, guard: Guard) -> Result:

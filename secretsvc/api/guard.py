@@ -10,7 +10,7 @@ from secretsvc.api.problems import FORBIDDEN, TIMEOUT, RefusedError
 from secretsvc.errors import BackendError, KsecretError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from secretsvc.api.metrics import Metrics
     from secretsvc.backends.registry import Backends
@@ -78,11 +78,12 @@ class Guard:
                 self._held[which] = self._backends.unwrap(keys, context)
         return self._held[which]
 
-    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> dict[str, str]:
+    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
         """As `Backends.rewrap`. Raises as `wrap`."""
         self._check(keys)
+        secret = dek()  # a call of its own, and the seal is looked at in any case
         with self._call("rewrap", _label(keys)):
-            return self._backends.rewrap(keys, context)
+            return self._backends.rewrap(keys, context, lambda: secret)
 
     def signed(self) -> Guard:
         """As `Backends.signed`."""

@@ -27,7 +27,7 @@ from secretsvc.operations.patch import Changes
 
 if TYPE_CHECKING:
     from secretsvc.api.app import Parts
-    from secretsvc.operations.open import Result
+    from secretsvc.operations.result import Result
 
 router = APIRouter(tags=["manifests"])
 

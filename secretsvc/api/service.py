@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from secretsvc.api.plans import Planner
     from secretsvc.api.pools import Pools
     from secretsvc.operations.inspect import Description
-    from secretsvc.operations.open import Result
+    from secretsvc.operations.result import Result
 
 T = TypeVar("T")
 

@@ -70,12 +70,13 @@ class Backends:
         with _naming(ref):
             return self.backend(ref.scheme).wrap(ref, dek, context)
 
-    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> dict[str, str]:
+    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
         """A keyset (KeyRef → base64 of the wrapped DEK) with the same DEK wrapped anew under each KEK.
 
-        Where a backend does that itself, the DEK is not unwrapped for it. Raises as `unwrap` and `wrap`.
+        Where a backend does that itself, the DEK stays with it. Elsewhere `dek` is asked for it, and must have made
+        sure that the keyset is the sealed one: a DEK would be wrapped for whoever added their key to it by hand.
+        Raises as `unwrap` and `wrap`, and what `dek` raises.
         """
-        dek = b""
         fresh = {}
         for uri in keys:
             ref = split(uri)
@@ -84,8 +85,7 @@ class Backends:
                 if isinstance(backend, Rewraps):
                     wrapped = backend.rewrap(ref, _wrapped(keys[uri]), context)
                 else:
-                    dek = dek or self.unwrap(keys, context)
-                    wrapped = backend.wrap(ref, dek, context)
+                    wrapped = backend.wrap(ref, dek(), context)
             fresh[uri] = b64encode(wrapped).decode()
         return fresh
 

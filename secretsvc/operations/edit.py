@@ -8,7 +8,7 @@ from secretsvc.errors import InputError, KsecretError, ManifestError
 from secretsvc.formats import ksecret
 from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.scalars import replaced
+from secretsvc.manifest.scalars import inside, replaced
 from secretsvc.manifest.splice import Edit, append_member, apply
 from secretsvc.operations.open import Opened, open_secrets, restored
 from secretsvc.operations.prepare import decode_data, encode_cleartext
@@ -171,6 +171,8 @@ def _token_again(draft: Draft, clear: Manifest, entry: Entry, sealed: Entry) -> 
     source = draft.sealed.text[sealed.scalar.start : sealed.scalar.end].rstrip("\r\n")
     if sealed.scalar.style in ("|", ">") and (entry.flow or entry.column != sealed.column):
         source = sealed.value.rstrip("\n")
+    elif sealed.scalar.style in ("|", ">") and entry.scalar.style in ("|", ">") and not entry.scalar.tag:
+        return Edit(entry.scalar.start, inside(clear.text, entry).end, source)  # blank lines are in the token
     return replaced(clear.text, entry, source)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from secretsvc.keyref import KeyRef
 
@@ -21,8 +21,11 @@ class Keyring(Protocol):
         """The DEK by any one member of a keyset (KeyRef → base64). Raises NoKeyError or BackendError."""
         ...
 
-    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> dict[str, str]:
-        """The same keyset with the same DEK wrapped anew. Raises as `unwrap` and `wrap`."""
+    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
+        """The same keyset with the same DEK wrapped anew; `dek` gives it where needed, once the keyset is proven.
+
+        Raises as `unwrap` and `wrap`, and what `dek` raises.
+        """
         ...
 
     def signed(self) -> Keyring:

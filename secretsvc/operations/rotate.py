@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from functools import cache
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import AlreadySealedError, NotSealedError
@@ -11,7 +12,7 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply, replace_member
 from secretsvc.operations.convert import convert_manifest
 from secretsvc.operations.inspect import describe_manifest
-from secretsvc.operations.open import open_secrets
+from secretsvc.operations.open import open_secret, open_secrets
 from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
 
@@ -53,6 +54,8 @@ def overdue(data: bytes, before: str) -> list[tuple[str, str]]:
 def rewrap_manifest(data: bytes, keyring: Keyring) -> Result:
     """The manifest with every sealed Secret's wrapped DEKs replaced; values, tokens and DEKs stay.
 
+    A Secret is opened and checked first, but for those whose KEKs all rewrap by themselves (AWS KMS).
+
     Raises NotSealedError, AlteredError for one that was moved, and what wrapping and unwrapping raise.
     """
     manifest = read(data)
@@ -68,7 +71,8 @@ def _edit(manifest: Manifest, secret: Secret, keyring: Keyring) -> Edit:
     assert secret.envelope
     envelope = ksecret.read(secret.envelope)
     ksecret.check_bound(envelope.sealed_for, secret)
-    keys = keyring.rewrap(envelope.keys, ksecret.context(envelope.sealed_for))
+    dek = cache(lambda: open_secret(secret, keyring).dek.secret)
+    keys = keyring.rewrap(envelope.keys, ksecret.context(envelope.sealed_for), dek)
     fresh = envelope._replace(keys=keys)
     return replace_member(manifest.text, secret.root, secret.envelope, lambda layout: ksecret.render(fresh, layout))
 
@@ -76,9 +80,11 @@ def _edit(manifest: Manifest, secret: Secret, keyring: Keyring) -> Edit:
 def _kubesec_edits(manifest: Manifest, keyring: Keyring) -> list[Edit]:
     from secretsvc.formats import kubesec
     from secretsvc.formats.kubesec_crypto import armoured
+    from secretsvc.operations.kubesec import open_file
 
     _, envelope = kubesec.read(manifest)
-    fresh = keyring.signed().rewrap({str(ref): wrapped for ref, wrapped in envelope.keys}, {})
+    dek = cache(lambda: open_file(manifest, keyring, None).dek.secret)
+    fresh = keyring.signed().rewrap({str(ref): wrapped for ref, wrapped in envelope.keys}, {}, dek)
     for uri, wrapped in fresh.items():
         if uri.startswith("pgp:"):
             fresh[uri] = b64encode(armoured(b64decode(wrapped))).decode()

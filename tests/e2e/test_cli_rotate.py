@@ -86,6 +86,16 @@ def test_rewrap_changes_the_wrapped_data_keys_only(me: Person, tmp_path: Path) -
     assert "--rewrap changes no data key" in me.fails(2, "rotate", "--rewrap", "--older-than", "1d", "s.yaml")
 
 
+def test_rewrap_gives_the_data_key_to_nobody_who_added_their_key_by_hand(me: Person, tmp_path: Path) -> None:
+    eve = Person(tmp_path, "eve")
+    path = me.write_sealed("s.yaml")
+    wrapped = member(path.read_bytes(), me.ref)
+    path.write_bytes(path.read_bytes().replace(b"  keys:\n", f"  keys:\n    {eve.ref}: {wrapped}\n".encode()))
+    before = path.read_bytes()
+    assert "the seal does not fit" in me.fails(5, "rotate", "--rewrap", "s.yaml")
+    assert path.read_bytes() == before
+
+
 def test_only_those_that_are_old(me: Person, tree: Path) -> None:
     age_tree(tree, ["0/3.yaml", "1/7.yaml"], me)
     before = contents(tree)

@@ -55,9 +55,9 @@ def test_nothing_is_wrapped_under_a_key_that_was_not_planned_for(lock: Lock) -> 
     keys = keys_for(lock)
     guard = Guard(lock.keyring, Watch(), Metrics(), frozenset(keys), {})
     assert guard.wrap(lock.keys[0], DEK, {})
-    assert list(guard.rewrap(keys, {})) == list(keys)
+    assert list(guard.rewrap(keys, {}, lambda: DEK)) == list(keys)
     other = keys_for(new_lock())
     with pytest.raises(RefusedError, match="was not found to need"):
         guard.wrap(new_lock().keys[0], DEK, {})
     with pytest.raises(RefusedError, match="was not found to need"):
-        guard.signed().rewrap(keys | other, {})
+        guard.signed().rewrap(keys | other, {}, pytest.fail)
