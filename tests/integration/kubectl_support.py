@@ -105,7 +105,7 @@ def kubectl_is_here() -> bool:
 
 
 needs_kubectl = pytest.mark.skipif(not kubectl_is_here(), reason="no kubectl of 1.32 or later on this machine")
-HALF = settings(max_examples=settings().max_examples // 2)
+FEWER = settings(max_examples=settings().max_examples // 5)
 """For tests that start a process for each example."""
 
 

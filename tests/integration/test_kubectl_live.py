@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.integration.kubectl_support import HALF, Case, agree, comparable, ksecret, kubectl, load, needs_kubectl
+from tests.integration.kubectl_support import FEWER, Case, agree, comparable, ksecret, kubectl, load, needs_kubectl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def test_the_record_is_what_this_kubectl_answers(case: Case, tmp_path: Path) -> 
         assert done.stderr.decode().lower() == case.stderr.lower()
 
 
-@HALF
+@FEWER
 @given(st.lists(lines(PIECES), max_size=5), st.booleans())
 @example([b"A=1", b"\xef\xbb\xbfB=2"], True)
 @example([b"\x1cA=1"], True)
@@ -62,7 +62,7 @@ def test_env_files(folder: Path, text: list[bytes], ended: bool) -> None:
 VALID = st.tuples(st.sampled_from(["A", "B_1", "c.d", "_", "x-y"]), st.lists(st.sampled_from(PIECES)).map("".join))
 
 
-@HALF
+@FEWER
 @given(st.lists(VALID, unique_by=lambda pair: pair[0], min_size=1))
 def test_env_files_that_are_taken(folder: Path, entries: list[tuple[str, str]]) -> None:
     text = "".join(f"# {value}\n \t\r\n{key}={value}\r\n" for key, value in entries)
@@ -77,7 +77,7 @@ WORD = st.lists(
 )
 
 
-@HALF
+@FEWER
 @given(WORD.map("".join), st.sampled_from(["--from-file", "--from-env-file"]))
 @example("a\nb", "--from-file")
 @example('"a,b"', "--from-file")
@@ -96,14 +96,14 @@ RAW = st.binary(max_size=12).filter(lambda raw: b"\0" not in raw).map(os.fsdecod
 NASTY = st.one_of(ARGUMENT, RAW, st.text('<>&"\\\b\f\n\r\t\x01\x7f\u2028\u2029\ufffd:@/', max_size=8))
 
 
-@HALF
+@FEWER
 @given(st.lists(st.tuples(st.text("ab.-_=1 é\n", max_size=5), NASTY), max_size=3), ARGUMENT, st.booleans())
 def test_literals_types_and_hashes(folder: Path, pairs: list[tuple[str, str]], kind: str, hashed: bool) -> None:
     words = [f"--from-literal={key}={value}" for key, value in pairs]
     agree(folder, "generic", "s", *words, f"--type={kind}", f"--append-hash={str(hashed).lower()}")
 
 
-@HALF
+@FEWER
 @given(NASTY, NASTY.filter(lambda word: not word.startswith("@")), NASTY, NASTY, st.booleans())
 @example("ü", "<\udcff\ufffd\udce2\udc82", "https://r.io/?a&b", "e", True)
 def test_docker_logins(folder: Path, user: str, password: str, server: str, email: str, hashed: bool) -> None:
@@ -115,7 +115,7 @@ def test_docker_logins(folder: Path, user: str, password: str, server: str, emai
 NAMES = st.text("aB1.-_ /*", max_size=6).filter(lambda name: name != "--")  # no value here (docs/create.md)
 
 
-@HALF
+@FEWER
 @given(NAMES, NAMES, st.lists(st.sampled_from(["t", "TRUE", "yes", "0", "", "tRUE", "False", "1"]), max_size=1))
 def test_names_and_booleans(folder: Path, name: str, namespace: str, hashed: list[str]) -> None:
     options = [f"--append-hash={word}" for word in hashed]
@@ -166,7 +166,7 @@ LOOKS = TEXTS.split()
 KEYS = [key for key in LOOKS if set(key) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")]
 
 
-@HALF
+@FEWER
 @given(
     st.lists(st.sampled_from(KEYS), unique=True),
     st.binary(min_size=3, max_size=3),

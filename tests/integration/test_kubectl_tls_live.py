@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.integration import tls_support as tls
-from tests.integration.kubectl_support import HALF, agree, ksecret, kubectl, needs_kubectl
+from tests.integration.kubectl_support import FEWER, agree, ksecret, kubectl, needs_kubectl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +126,7 @@ BITS = [
 ]
 
 
-@HALF
+@FEWER
 @given(st.data())
 def test_pem_with_things_put_in_and_taken_out(folder: Path, data: st.DataObject) -> None:
     texts = []
