@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from signal import SIG_IGN, SIGHUP, SIGTERM, Signals, getsignal, signal
+from signal import SIG_IGN, SIGHUP, SIGTERM, Signals, getsignal, raise_signal, signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,13 +25,13 @@ def as_before() -> Iterator[None]:
 def test_they_end_the_process_by_an_exception(number: Signals) -> None:
     end_tidily()
     with pytest.raises(SystemExit, match=str(128 + number)):
-        os.kill(os.getpid(), number)
+        raise_signal(number)
 
 
 def test_nohup_is_respected() -> None:
     signal(SIGHUP, SIG_IGN)
     end_tidily()
-    os.kill(os.getpid(), SIGHUP)
+    raise_signal(SIGHUP)
     assert getsignal(SIGHUP) == SIG_IGN
 
 
@@ -41,7 +40,7 @@ def test_they_wait_for_the_end_of_the_block() -> None:
 
     def work() -> None:
         with undisturbed():
-            os.kill(os.getpid(), SIGTERM)
+            raise_signal(SIGTERM)
             done.append("all")
 
     end_tidily()
