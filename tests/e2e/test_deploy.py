@@ -1,7 +1,7 @@
 """The image and docker-compose.yaml, as far as that goes without a container engine.
 
 hadolint and compose read the files; then the commands of compose's containers run as plain processes here, in its
-order, with its configuration and its health checks. What is not run anywhere: `docker build`, and the read-only root.
+order, with its configuration and its health checks. test_containers.py has the real engine.
 """
 
 from __future__ import annotations
