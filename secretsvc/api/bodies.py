@@ -75,6 +75,11 @@ class GenerateBody(Masked):
     password: str = Field(default="", description="docker-registry, basic-auth")
     email: str = Field(default="", description="docker-registry")
     private_key: str = Field(default="", description="ssh-auth: PEM or OpenSSH's form")
+    token_secret: str = Field(default="", description="bootstrap-token: sixteen of a-z and 0-9; empty: random")
+    ttl: str = Field(default="", description="bootstrap-token: how long it is good, such as 24h; empty: for ever")
+    usages: list[str] = Field(default=["authentication", "signing"], description="bootstrap-token")
+    groups: list[str] = Field(default=[], description="bootstrap-token: system:bootstrappers:NAME")
+    description: str = Field(default="", description="bootstrap-token")
 
 
 class BatchLine(Masked):
@@ -193,6 +198,8 @@ def members_of(parts: list[tuple[str, bytes]], model: type[BaseModel]) -> dict[s
             if key in found.setdefault(member, {}):
                 raise RefusedError(REQUEST, f"{member}: an entry that is there twice")
             found[member][key] = value
+        elif str(field.annotation).startswith("list["):
+            found.setdefault(member, []).append(value)
         elif member in found:
             raise RefusedError(REQUEST, f"{member}: it is there twice")
         else:

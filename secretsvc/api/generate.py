@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from secretsvc.api.bodies import decoded
 from secretsvc.errors import InputError
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from secretsvc.api.bodies import GenerateBody
 
-KINDS = ("generic", "tls", "docker-registry", "basic-auth", "ssh-auth")
+Kind = Literal["generic", "tls", "docker-registry", "basic-auth", "ssh-auth", "bootstrap-token"]
+"""All of the CLI's but service-account-token, which has no value to seal: Kubernetes fills it in."""
+
+KINDS: tuple[str, ...] = get_args(Kind)
 
 
 def generated(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
@@ -59,10 +62,25 @@ def _ssh(body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
     return NewSecret("", type=typed.SSH_AUTH, data=typed.ssh_auth(body.private_key.encode(), warn))
 
 
+def _bootstrap(body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
+    if body.namespace != "kube-system":
+        warn("a bootstrap token works in the namespace kube-system only")
+    asked = typed.Bootstrap(
+        body.name,
+        body.token_secret.encode(),
+        typed.expiration(body.ttl),
+        tuple(body.usages),
+        tuple(body.groups),
+        body.description,
+    )
+    return NewSecret("", type=typed.BOOTSTRAP_TOKEN, data=typed.bootstrap_token(asked))
+
+
 _MAKERS: dict[str, Callable[[GenerateBody, Callable[[str], None]], NewSecret]] = {
     "generic": _generic,
     "tls": _tls,
     "docker-registry": _docker,
     "basic-auth": _basic,
     "ssh-auth": _ssh,
+    "bootstrap-token": _bootstrap,
 }

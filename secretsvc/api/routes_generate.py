@@ -9,13 +9,12 @@ from fastapi import APIRouter, Request, Response
 from secretsvc.api.bodies import FORM, JSON, YAML, GenerateBody, form_of, made, media_type, members_of, model_of
 from secretsvc.api.calls import Call
 from secretsvc.api.documents import MANIFEST_ANSWER, answers, model_body
-from secretsvc.api.generate import generated
+from secretsvc.api.generate import Kind, generated
 from secretsvc.api.routes_manifest import KeyRefs, Scope, answer, only, parts_of
 from secretsvc.generators.manifest import to_json, to_yaml
 
 router = APIRouter(tags=["manifests"])
 
-Kind = Literal["generic", "tls", "docker-registry", "basic-auth", "ssh-auth"]
 _STATUSES = [400, 401, 403, 404, 408, 413, 415, 429, 502, 503, 504]
 
 
@@ -31,7 +30,10 @@ async def generate(
     scope: Scope | None = None,
     output: Literal["yaml", "json"] = "yaml",
 ) -> Response:
-    """A new Secret of that kind, sealed; values that are `random` nobody ever sees."""
+    """A new Secret of that kind, sealed; values that are `random` nobody ever sees.
+
+    What Kubernetes will not like about it stands in `Warning` headers, as Kubernetes' own API has it.
+    """
     only(request, "key", "scope", "output")
     parts = parts_of(request)
     if media_type(request, (JSON, FORM)) == JSON:
@@ -42,4 +44,13 @@ async def generate(
     secret = generated(kind, body, warnings.append)
     data = to_json(secret) if output == "json" else to_yaml(secret)
     call = Call("generate", data, keys=tuple(key), scope=scope or "")
-    return answer(await parts.service.perform(request.state.asked, call), JSON if output == "json" else YAML)
+    response = answer(await parts.service.perform(request.state.asked, call), JSON if output == "json" else YAML)
+    for text in warnings:
+        response.headers.append("warning", _warning(text))
+    return response
+
+
+def _warning(text: str) -> str:
+    """The value of a Warning header (RFC 7234, section 5.5), with the code for what is no matter of caching."""
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'299 - "{quoted}"'

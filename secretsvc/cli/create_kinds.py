@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from secretsvc.generators.sources import MAX_FILE_BYTES, read_file, without_line
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
-    from datetime import datetime
 
     from secretsvc.cli.create_options import Wanted
     from secretsvc.generators.keys import Warn
@@ -129,14 +127,14 @@ def _service_account_token(_wanted: Wanted, args: Namespace, _warn: Warn) -> New
 
 
 def _bootstrap_token(wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
-    from secretsvc.generators.typed import BOOTSTRAP_TOKEN, Bootstrap, bootstrap_token
+    from secretsvc.generators.typed import BOOTSTRAP_TOKEN, Bootstrap, bootstrap_token, expiration
 
     if wanted.namespace != "kube-system":
         warn("a bootstrap token works in the namespace kube-system only: say -n kube-system")
     asked = Bootstrap(
         wanted.name,
         _word(args.token_secret, "--token-secret", warn) if args.token_secret else b"",
-        _expiration(args.ttl),
+        expiration(args.ttl or ""),
         tuple(args.usages.split(",")) if args.usages is not None else Bootstrap(wanted.name).usages,
         tuple(args.groups.split(",")) if args.groups else (),
         args.description or "",
@@ -193,14 +191,3 @@ def _standard_input(option: str) -> bytes:
         return sys.stdin.buffer.read(MAX_FILE_BYTES)
     except OSError as error:
         raise FileError(f"{option}: can't read standard input: {error.strerror}") from error
-
-
-def _expiration(ttl: str | None) -> datetime | None:
-    if not ttl:
-        return None
-    from datetime import UTC, datetime, timedelta
-
-    seconds = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-    if not re.fullmatch(r"[1-9][0-9]{0,6}[smhd]", ttl, re.ASCII):
-        raise UsageError("--ttl: expected a number and s, m, h or d, such as 24h")
-    return datetime.now(UTC) + timedelta(seconds=int(ttl[:-1]) * seconds[ttl[-1]])

@@ -6,15 +6,13 @@ Source: https://kubernetes.io/docs/concepts/configuration/secret/#secret-types
 from __future__ import annotations
 
 import re
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import InputError, UsageError
 from secretsvc.random_text import random_text
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from secretsvc.generators.keys import Warn
 
 BASIC_AUTH = "kubernetes.io/basic-auth"
@@ -26,6 +24,7 @@ SSH_FLAG = "--ssh-privatekey"
 _TOKEN_PREFIX = "bootstrap-token-"  # noqa: S105
 _GROUP = r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]"
 _USAGES = ("authentication", "signing")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def basic_auth(username: bytes, password: bytes) -> dict[str, bytes]:
@@ -105,3 +104,12 @@ def bootstrap_token(wanted: Bootstrap) -> dict[str, bytes]:
     if wanted.description:
         texts["description"] = wanted.description
     return {key: text.encode(errors="surrogateescape") for key, text in texts.items()}
+
+
+def expiration(ttl: str) -> datetime | None:
+    """When that time from now is over (`24h`: a number and s, m, h or d); None for no text. Raises UsageError."""
+    if not ttl:
+        return None
+    if not re.fullmatch(r"[1-9][0-9]{0,6}[smhd]", ttl, re.ASCII):
+        raise UsageError("--ttl: expected a number and s, m, h or d, such as 24h")
+    return datetime.now(UTC) + timedelta(seconds=int(ttl[:-1]) * _SECONDS[ttl[-1]])

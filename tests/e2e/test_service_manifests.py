@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from base64 import b64decode
 from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARK, NOT_YAML, PASSWORD, USER, b64, is_sealed, marks
 from tests.service import Service, entry, rule, token
@@ -20,6 +26,8 @@ JSON_MANIFEST = json.dumps(
     indent=1,
 ).encode()
 PROD = "prod-app"
+GROUP = "system:bootstrappers:nodes"
+SSH_KEY = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
 
 
 @pytest.fixture(scope="module")
@@ -111,17 +119,17 @@ def test_set_takes_a_form_as_curl_sends_it(service: Service) -> None:
     sealed = service.sealed(MANIFEST)
     binary = bytes(range(256))
     parts = {"manifest": sealed, "values.password": b"from-a-form", "base64Values.blob": binary}
-    changed = service.post("/v1/set", form(parts), kind="multipart/form-data; boundary=XX")
+    changed = service.post("/v1/set", form([*parts.items()]), kind="multipart/form-data; boundary=XX")
     assert changed.status == 200, changed.body
     opened = service.post("/v1/decrypt", changed.body).body.decode()
     assert b64("from-a-form") in opened
     assert b64(binary) in opened
 
 
-def form(parts: dict[str, bytes]) -> bytes:
+def form(parts: list[tuple[str, bytes]]) -> bytes:
     made = b"".join(
         f'--XX\r\nContent-Disposition: form-data; name="{name}"; filename="f"\r\n\r\n'.encode() + content + b"\r\n"
-        for name, content in parts.items()
+        for name, content in parts
     )
     return made + b"--XX--\r\n"
 
@@ -144,6 +152,7 @@ def test_inspect_and_verify_tell_what_the_commands_tell(service: Service) -> Non
         ("generic", {"data": {"a": b64(MARK)}, "stringData": {"b": MARK}, "random": {"c": 32}}, {"a", "b", "c"}),
         ("docker-registry", {"username": USER, "password": PASSWORD}, {".dockerconfigjson"}),
         ("basic-auth", {"username": USER, "password": PASSWORD}, {"username", "password"}),
+        ("ssh-auth", {"privateKey": SSH_KEY}, {"ssh-privatekey"}),
     ],
 )
 def test_a_new_secret_is_sealed_before_anybody_sees_it(
@@ -156,13 +165,42 @@ def test_a_new_secret_is_sealed_before_anybody_sees_it(
     (told,) = service.post("/v1/inspect", made.body).json()["secrets"]
     assert {*told["entries"]["data"], *told["entries"]["stringData"]} == entries
     opened = service.post("/v1/decrypt", made.body).body
-    assert kind == "docker-registry" or any(mark.encode() in opened for mark in marks())
+    assert kind in ("docker-registry", "ssh-auth") or any(mark.encode() in opened for mark in marks())
+
+
+def test_a_bootstrap_token_is_what_kubeadm_takes(service: Service) -> None:
+    asked = {"name": "bootstrap-token-abc123", "namespace": "kube-system", "ttl": "2h", "groups": [GROUP]}
+    made = service.post("/v1/generate/bootstrap-token", {**asked, "usages": ["signing"], "description": "for node 7"})
+    assert made.status == 200, made.body
+    assert "warning" not in made.headers
+    secret = yaml.safe_load(service.post("/v1/decrypt", made.body).body)
+    entries = {key: b64decode(text).decode() for key, text in secret["data"].items()}
+    assert re.fullmatch("[a-z0-9]{16}", entries.pop("token-secret"))
+    left = datetime.fromisoformat(entries.pop("expiration")) - datetime.now(UTC)
+    assert timedelta(minutes=118) < left <= timedelta(hours=2)
+    assert secret["type"] == "bootstrap.kubernetes.io/token"
+    assert entries == {
+        "token-id": "abc123",
+        "usage-bootstrap-signing": "true",
+        "auth-extra-groups": GROUP,
+        "description": "for node 7",
+    }
+    off = service.post("/v1/generate/bootstrap-token", {**asked, "ttl": "soon"})
+    assert (off.status, off.problem) == (400, "usage")
+    repeated = [("usages", b"signing"), ("usages", b"authentication"), ("name", b"bootstrap-token-abc123")]
+    sent = service.post("/v1/generate/bootstrap-token", form(repeated), kind="multipart/form-data; boundary=XX")
+    assert sent.status == 200, sent.body
+    assert sent.headers["warning"] == '299 - "a bootstrap token works in the namespace kube-system only"'
 
 
 def test_generate_takes_forms_and_refuses_what_kubernetes_would(service: Service) -> None:
-    parts = {"name": b"new", "data.a": b"\0\xff", "random.b": b"20", "immutable": b"true"}
+    parts = [("name", b"new"), ("data.a", b"\0\xff"), ("random.b", b"20"), ("immutable", b"true")]
     made = service.post(
-        "/v1/generate/generic", form(parts), kind="multipart/form-data; boundary=XX", output="json", scope="any"
+        "/v1/generate/generic",
+        form(parts),
+        kind="multipart/form-data; boundary=XX",
+        output="json",
+        scope="any",
     )
     assert made.status == 200, made.body
     assert made.json()["ksecret"]["sealedFor"] == "*/*"
