@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import uvicorn
 
 from secretsvc.api.app import application, parts
-from secretsvc.api.draining import SETTLES, refuse_new
+from secretsvc.api.draining import waiting
 from secretsvc.api.workers import Workers
 from secretsvc.errors import FileError, UsageError
 
@@ -35,6 +35,11 @@ _BACKLOG = 2048
 _MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
 _KEEP_ALIVE = 30
 """Seconds that an idle connection stays open. Load balancers should close theirs sooner."""
+_ACCEPTED_WITHIN = 2.0
+_MOMENT = 0.001
+"""Seconds: how long callers who come without end may put off the end of listening, and how often it is tried."""
+_SETTLES = 0.2
+"""Seconds for the requests of those who were accepted last to arrive."""
 
 
 class Job(NamedTuple):
@@ -176,12 +181,20 @@ class _Server(uvicorn.Server):
             self.force_exit = sig == signal.SIGINT
             return
         self._draining.on = True
-        self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._refuse)
+        self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._close, 0.0)
 
-    def _refuse(self) -> None:
+    def _close(self, until: float) -> None:
+        """Ends listening in an instant when nobody waits to be accepted; in the end (`until`) in any case."""
         assert self._loop
-        refuse_new(self._listening)
-        self._loop.call_later(SETTLES, self._stop)
+        until = until or self._loop.time() + _ACCEPTED_WITHIN
+        if waiting(self._listening) and self._loop.time() < until:
+            self._loop.call_later(_MOMENT, self._close, until)
+            return
+        for server in self.servers:
+            server.close()
+        for listener in self._listening:
+            listener.close()
+        self._loop.call_later(_SETTLES, self._stop)
 
     def _stop(self) -> None:
         self.should_exit = True
