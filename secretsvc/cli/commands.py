@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import ModuleType
 
 
@@ -54,7 +55,15 @@ def find(name: str) -> str:
         if name == command or name in about.aliases:
             return command
     kind = "option" if name.startswith("-") else "command"
-    raise UsageError(f"unknown {kind}", hint="ksecret --help lists the commands")
+    raise UsageError(f"unknown {kind}{nearest(name, COMMANDS)}", hint="ksecret --help lists the commands")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What may have been meant, for the end of a message; the word itself is not repeated, for it may be a secret."""
+    from difflib import get_close_matches
+
+    found = get_close_matches(word, known, n=1, cutoff=0.7)
+    return f": did you mean {found[0]}?" if found else ""
 
 
 def load(command: str) -> ModuleType:

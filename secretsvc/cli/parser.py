@@ -9,6 +9,7 @@ import argparse
 from functools import partial
 from typing import Any, NoReturn
 
+from secretsvc.cli.commands import nearest
 from secretsvc.errors import UsageError
 
 
@@ -81,7 +82,7 @@ class Parser(argparse.ArgumentParser):
     def _option(self, name: str, value: str | None, left: list[str]) -> str:
         action = self._by_word.get(name)
         if action is None:
-            self.error(f"unknown option {name}")
+            self.error(f"unknown option {name}{nearest(name, self._by_word)}")
         if action.nargs == 0:
             if value is not None:
                 self.error(f"option {name} takes no value")

@@ -39,6 +39,8 @@ def me(tmp_path: Path) -> Person:
         (f"{MARK}", "unknown command"),
         ("--nosuch", "unknown option"),
         ("help nosuch", "unknown command"),
+        ("encript a.yaml", "unknown command: did you mean encrypt?"),
+        ("verify --recursiv .", "unknown option --recursiv: did you mean --recursive?"),
         ("encrypt", "no file named"),
         ("decrypt -i", "no file named"),
         (f"encrypt --nosuch={MARK} a.yaml", "unknown option --nosuch"),
