@@ -85,7 +85,7 @@ def test_values_with_spaces_and_empty_ones_stay_whole() -> None:
         (f"-z{SECRET}", r"^unknown option -z$"),
         (f"-iz{SECRET}", r"^unknown option -z$"),
         ("--in", r"^unknown option --in$"),
-        ("--ke K", r"^unknown option --ke$"),
+        ("--ke K", r"^unknown option --ke: did you mean --key\?$"),
         ("a -k", r"^option -k needs a value$"),
         ("a -ik", r"^option -k needs a value$"),
         ("a --key", r"^option --key needs a value$"),
@@ -135,10 +135,15 @@ def test_commands_are_found_by_all_their_names(word: str, command: str) -> None:
     assert callable(module.add_arguments)
 
 
-@pytest.mark.parametrize("word", [SECRET, "--" + SECRET, "-" + SECRET, "Encrypt", "enc", ""])
+@pytest.mark.parametrize("word", [SECRET, "--" + SECRET, "-" + SECRET, "enc", ""])
 def test_a_command_that_there_is_not_is_not_repeated(word: str) -> None:
     with pytest.raises(UsageError, match=r"^unknown (command|option)$"):
         find(word)
+
+
+def test_the_command_that_was_probably_meant_is_named() -> None:
+    with pytest.raises(UsageError, match=r"^unknown command: did you mean encrypt\?$"):
+        find("Encrypt")
 
 
 def test_no_two_commands_share_a_name() -> None:
