@@ -82,6 +82,13 @@ class GitIndex:
 
     def content(self, staged: Staged) -> bytes:
         """Its bytes. Raises ManifestError for one that is too large to be a manifest, FileError."""
+        found = self.content_up_to(MAX_BYTES, staged)
+        if found is None:
+            raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=staged.path)
+        return found
+
+    def content_up_to(self, most: int, staged: Staged) -> bytes | None:
+        """Its bytes; None where they are more than `most`. Raises FileError."""
         stdin, stdout = self._reader.stdin, self._reader.stdout
         if not (stdin and stdout):
             raise FileError("git was not started", file=staged.path)
@@ -90,7 +97,7 @@ class GitIndex:
         said = stdout.readline().split()  # `ID TYPE SIZE`, or `ID missing` (git-cat-file(1), "Batch output")
         if len(said) != 3 or said[1] != b"blob":
             raise FileError("git has not got its staged content", hint="try `git fsck`", file=staged.path)
-        return _sized(stdout, int(said[2]), staged.path)
+        return _sized(stdout, int(said[2]), most)
 
     def _git(self, *words: str, failed: UsageError | None = None) -> bytes:
         from subprocess import run
@@ -105,11 +112,11 @@ class GitIndex:
         return done.stdout
 
 
-def _sized(stream: IO[bytes], size: int, path: str) -> bytes:
-    """That many bytes and a line feed after them. What is too large is read all the same, and thrown away."""
-    if size <= MAX_BYTES:
+def _sized(stream: IO[bytes], size: int, most: int) -> bytes | None:
+    """That many bytes, and a line feed after them. What is too large is read all the same, and thrown away."""
+    if size <= most:
         return stream.read(size + 1)[:-1]
     left = size + 1
     while left:
         left -= len(stream.read(min(left, 1 << 20)))
-    raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=path)
+    return None

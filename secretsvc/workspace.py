@@ -44,8 +44,14 @@ def _raise(error: FileError) -> None:
     raise error
 
 
-def discover(paths: Iterable[str], *, recursive: bool, failed: Callable[[FileError], None] = _raise) -> Iterator[Item]:
-    """The files that the arguments mean, each folder's in the order of their names.
+def discover(
+    paths: Iterable[str],
+    *,
+    recursive: bool,
+    failed: Callable[[FileError], None] = _raise,
+    suffixes: tuple[str, ...] = SUFFIXES,
+) -> Iterator[Item]:
+    """The files that the arguments mean, each folder's in the order of their names, as far as their names end so.
 
     A folder needs `recursive`; in it `.git`, what `.gitignore` names and links that lead out of it are passed over,
     and a folder that can't be listed is told to `failed`. Raises UsageError, and FileError where nobody takes it.
@@ -54,12 +60,12 @@ def discover(paths: Iterable[str], *, recursive: bool, failed: Callable[[FileErr
         if path != "-" and os.path.isdir(path):
             if not recursive:
                 raise UsageError("it is a folder", hint="add -r for all manifests in it", file=path)
-            yield from _walk(path, failed)
+            yield from _walk(path, failed, suffixes)
         else:
             yield Item(path, True)
 
 
-def _walk(root: str, failed: Callable[[FileError], None]) -> Iterator[Item]:
+def _walk(root: str, failed: Callable[[FileError], None], suffixes: tuple[str, ...]) -> Iterator[Item]:
     from secretsvc.ignored import Ignored  # only a walk needs its library
 
     real_root = os.path.realpath(root)
@@ -74,7 +80,7 @@ def _walk(root: str, failed: Callable[[FileError], None]) -> Iterator[Item]:
         folders[:] = sorted(name for name in folders if name != ".git" and not ignored(os.path.join(real, name, "")))
         for name in sorted(files):
             path = os.path.join(folder, name)
-            wanted = name.endswith(SUFFIXES) and not ignored(os.path.join(real, name))
+            wanted = name.endswith(suffixes) and not ignored(os.path.join(real, name))
             if wanted and _inside(path, real_root) and os.path.isfile(path):
                 yield Item(path, False, root)
 

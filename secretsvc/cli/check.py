@@ -5,26 +5,25 @@ from __future__ import annotations
 import os
 import stat
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import policy, workspace
 from secretsvc.cli.files import STANDARD_INPUT, standard_input
 from secretsvc.cli.report import printable, progress, report, summary
 from secretsvc.errors import FileError, KsecretError, UsageError
-from secretsvc.operations.check import check_file, may_hold_secret
+from secretsvc.operations.check import check_file, check_other, holds_identity, may_hold_secret
 from secretsvc.operations.findings import RULES
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Iterable
+    from mmap import mmap
 
     from secretsvc.cli.parser import Parser
     from secretsvc.git_index import GitIndex, Staged
     from secretsvc.operations.check import Checked
     from secretsvc.operations.findings import Finding
 
-    Source = tuple[str, Callable[[], bytes | None]]
-    """A file's name, and what reads it: None where it can't hold a Secret."""
 
 EXAMPLES = """\
   ksecret check                       every manifest in this folder and below; needs no key
@@ -33,7 +32,15 @@ EXAMPLES = """\
 exit code: 0 nothing found, 1 findings, 3 and above: something could not be checked"""
 
 _WHOLE = 1 << 20
-"""Files up to this many bytes are read at once; others are looked through first."""
+"""Files up to this many bytes are read at once; larger ones are looked through first, or passed over."""
+
+
+class Source(NamedTuple):
+    """A file's name, what reads it (None where there can be nothing to find), and whether it may be a manifest."""
+
+    name: str
+    read: Callable[[], bytes | None]
+    manifest: bool = True
 
 
 def add_arguments(parser: Parser) -> None:
@@ -54,7 +61,8 @@ def run(args: Namespace) -> int:
     if args.staged:
         _staged(args.files, output)
     else:
-        items = list(workspace.discover(args.files or ["."], recursive=True, failed=output.failed))
+        found = workspace.discover(args.files or ["."], recursive=True, failed=output.failed, suffixes=("",))
+        items = list(found)
         sources = (_source(item) for item in items)
         _check(progress(sources, len(items)), policy.Policies(), output)
     return output.finish()
@@ -81,9 +89,9 @@ class _Output:
             else:
                 print(_as_json(finding) if self._args.json else _as_text(finding))
 
-    def passed_over(self) -> None:
-        """A file that can't hold a Secret."""
-        self._counts["checked"] += 1
+    def passed_over(self, source: Source) -> None:
+        """A file with nothing to find in it; what is no manifest is not worth a word."""
+        self._counts["checked"] += source.manifest
 
     def failed(self, error: KsecretError) -> None:
         """What could not be checked. A policy's mistake is told once, however many files it is for."""
@@ -107,37 +115,47 @@ class _Output:
 
 def _check(sources: Iterable[Source], policies: policy.Policies, output: _Output) -> None:
     now = time.time()
-    for name, read in sources:
+    for source in sources:
         try:
-            if os.path.basename(name) == policy.NAME:
-                policies.find(name)
-            data = read()
+            if os.path.basename(source.name) == policy.NAME:
+                policies.find(source.name)
+            data = source.read()
             if data is None:
-                output.passed_over()
+                output.passed_over(source)
+            elif source.manifest:
+                output.add(check_file(data, source.name, policies, now))
             else:
-                output.add(check_file(data, name, policies, now))
+                output.add(check_other(data, source.name))
         except KsecretError as error:
-            error.file = error.file or name
+            error.file = error.file or source.name
             output.failed(error)
 
 
 def _source(item: workspace.Item) -> Source:
     if item.path == "-":
-        return STANDARD_INPUT, standard_input
-    return item.path.removeprefix("./"), lambda: _content(item)
+        return Source(STANDARD_INPUT, standard_input)
+    manifest = item.named or _is_manifest(item.path)
+    return Source(item.path.removeprefix("./"), lambda: _content(item.path, manifest=manifest), manifest)
 
 
-def _content(item: workspace.Item) -> bytes | None:
-    """A file's bytes; None for one that can't hold a Secret, however large it is."""
+def _content(path: str, *, manifest: bool) -> bytes | None:
+    """A file's bytes; None for one with nothing to find in it, however large it is."""
     try:
-        status = os.stat(item.path)
+        status = os.stat(path)
     except OSError as error:
-        raise FileError(f"can't be read: {error.strerror}", file=item.path) from error
+        raise FileError(f"can't be read: {error.strerror}", file=path) from error
     large = stat.S_ISREG(status.st_mode) and status.st_size > _WHOLE
-    if large and not workspace.looked_through(item.path, may_hold_secret):
+    if large and not (manifest and workspace.looked_through(path, _worth_a_look)):
         return None
-    data = workspace.read(item.path).data
-    return data if may_hold_secret(data) else None
+    return _kept(workspace.read(path).data, manifest=manifest)
+
+
+def _worth_a_look(data: bytes | mmap) -> bool:
+    return may_hold_secret(data) or holds_identity(data)
+
+
+def _kept(data: bytes, *, manifest: bool) -> bytes | None:
+    return data if (_worth_a_look if manifest else holds_identity)(data) else None
 
 
 def _staged(paths: list[str], output: _Output) -> None:
@@ -147,8 +165,7 @@ def _staged(paths: list[str], output: _Output) -> None:
         blobs = {os.path.join(index.top, staged.path): staged for staged in index.named(policy.NAME)}
         policies = policy.Policies(lambda path: index.content(blobs[path]) if path in blobs else None, index.top)
 
-        sources = (_in_index(index, staged) for staged in index.changed(paths) if _is_manifest(staged.path))
-        _check(sources, policies, output)
+        _check((_in_index(index, staged) for staged in index.changed(paths)), policies, output)
 
 
 def _is_manifest(path: str) -> bool:
@@ -156,11 +173,13 @@ def _is_manifest(path: str) -> bool:
 
 
 def _in_index(index: GitIndex, staged: Staged) -> Source:
-    def read() -> bytes | None:
-        data = index.content(staged)
-        return data if may_hold_secret(data) else None
+    manifest = _is_manifest(staged.path)
 
-    return os.path.relpath(os.path.join(index.top, staged.path)), read
+    def read() -> bytes | None:
+        data = index.content(staged) if manifest else index.content_up_to(_WHOLE, staged)
+        return None if data is None else _kept(data, manifest=manifest)
+
+    return Source(os.path.relpath(os.path.join(index.top, staged.path)), read, manifest)
 
 
 def _as_text(finding: Finding) -> str:

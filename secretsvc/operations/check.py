@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(rb"""Secret(?<![A-Za-z0-9]Secret)(?:List)?["']?[ \t]*(?:[,}\r\n#\xc2\xe2]|\Z)""")
 _ESCAPED = re.compile(rb"\\(?:x|u00|U000000)(?:53|65|63|72|74|4[cC]|69|73)|S\0e\0")
+_IDENTITY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}")
+"""An age identity whole (Bech32 in capitals: https://age-encryption.org/v1, "The X25519 recipient type")."""
 _ALLOWED = re.compile(r"(?:^|\s)#\s*ksecret:allow\s+\S")
 _ALLOWED_ABOVE = re.compile(r"\s*(?:---\s+)?#\s*ksecret:allow\s+\S")
 _ENCODED_TOKEN = "a3NlY3JldC52MS"  # noqa: S105  # base64 of TOKEN_PREFIX, as far as it does not hang on what follows
@@ -46,13 +48,34 @@ def may_hold_secret(content: bytes | mmap) -> bool:
     return _WORD.search(content) is not None or _ESCAPED.search(content) is not None
 
 
+def holds_identity(content: bytes | mmap) -> bool:
+    """Whether an age identity stands there, in the clear."""
+    return _IDENTITY.search(content) is not None
+
+
+def check_other(data: bytes, file: str) -> Checked:
+    """The findings in a file that is no manifest: age identities, by line."""
+    lines = data.decode("utf-8", "replace").splitlines()
+    found = [number for number, line in enumerate(lines, 1) if holds_identity(line.encode())]
+    said = "an age identity (a private key) stands here in the clear"
+    findings = [Finding(file, number, "KS013", said) for number in found if not _is_allowed(lines, number)]
+    return Checked(findings, len(found) - len(findings))
+
+
 def check_file(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
-    """The findings in a file, by line. `file` is its path; `now`, the time, is in seconds since 1970.
+    """The findings in a manifest, by line. `file` is its path; `now`, the time, is in seconds since 1970.
 
     Without `policies` nothing is compared with a policy.
 
     Raises InputError and FileError for its policy, and for nothing that stands in the file itself.
     """
+    secrets = _check_secrets(data, file, policies, now) if may_hold_secret(data) else Checked([], 0)
+    others = check_other(data, file) if holds_identity(data) else Checked([], 0)
+    findings = sorted([*secrets.findings, *others.findings], key=lambda finding: finding.line)
+    return Checked(findings, secrets.allowed + others.allowed)
+
+
+def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
     groups: list[tuple[tuple[int, ...], list[Hit]]]
     try:
         manifest = reader.read(data, allow_binary_tag=True)
@@ -71,7 +94,7 @@ def check_file(data: bytes, file: str, policies: Policies | None, now: float) ->
             allowed += len(hits)
         else:
             findings += [Finding(file, *hit) for hit in hits]
-    return Checked(sorted(findings, key=lambda finding: finding.line), allowed)
+    return Checked(findings, allowed)
 
 
 def needs_sealing(data: bytes, file: str) -> bool:

@@ -98,5 +98,11 @@ RULES = {
             "A merge left two values for a key, or two envelopes, so the Secret will not open",
             "Keep one of the two lines, under the key's own name, and take the comments away; docs/git.md shows how.",
         ),
+        Rule(
+            "KS013",
+            "private-key",
+            "An age identity, which opens what is sealed to it, stands in a file",
+            "Take it out. If it was pushed: make a new one, rotate what is sealed to it, change the values too.",
+        ),
     )
 }
