@@ -36,7 +36,7 @@ AUDIENCE = "ksecret"
 """For whom an identity token is asked for, unless KSECRET_TOKEN_AUDIENCE says otherwise."""
 
 _WAITS = 2
-"""How often a `429 Too Many Requests` is waited for."""
+"""How often a `429 Too Many Requests`, or a 503 that says when to come back, is waited for."""
 
 _LONGEST_WAIT = 30
 """Seconds."""
@@ -67,9 +67,9 @@ class Remote:
         token, waits, renewed = self._current(), 0, False
         while True:
             answer = self._exchange(target, body, {"Authorization": f"Bearer {token}", "Content-Type": media})
-            if answer.status == 429 and waits < _WAITS:
+            if waits < _WAITS and (answer.status == 429 or (answer.status == 503 and answer.wait)):
                 waits += 1
-                time.sleep(min(answer.wait, _LONGEST_WAIT))
+                time.sleep(min(answer.wait or 1, _LONGEST_WAIT))
             elif answer.status == 401 and not renewed:  # an identity token lives minutes, a run over a tree may not
                 renewed = True
                 old, token = token, self._current(instead_of=token)
@@ -92,6 +92,7 @@ class Remote:
             self._idle.pop().close()
 
     def _exchange(self, target: str, body: bytes, headers: dict[str, str]) -> Answer:
+        tries = 2
         while True:
             kept = self._kept()
             connection = kept or self._open()
@@ -99,8 +100,10 @@ class Remote:
                 answer = _answer(connection, "POST", target, body, headers)
             except (HTTPException, OSError) as error:
                 connection.close()
-                if kept and isinstance(error, (ConnectionError, ssl.SSLEOFError)):
-                    continue  # closed while it was idle; to say it again changes nothing in the service
+                tries -= not kept
+                broken = isinstance(error, (ConnectionError, ssl.SSLEOFError))
+                if broken and tries and not isinstance(error, ConnectionRefusedError):
+                    continue  # it was idle, or its replica stops; to say it again changes nothing in the service
                 raise _unreachable(error) from error
             self._idle.append(connection)
             return answer
@@ -180,7 +183,7 @@ def _answer(connection: HTTPConnection, method: str, target: str, body: bytes, h
         raise BackendError("the service's answer is too long, cut off, or does not say how long it is")
     wait = response.headers.get("Retry-After", "")
     media = response.headers.get_content_type() if "Content-Type" in response.headers else ""
-    return Answer(response.status, media, int(wait) if wait.isdecimal() and len(wait) < 6 else 1, data)
+    return Answer(response.status, media, int(wait) if wait.isdecimal() and len(wait) < 6 else 0, data)
 
 
 def _unreachable(error: HTTPException | OSError) -> BackendUnavailableError:

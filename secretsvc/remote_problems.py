@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """What came back: status, media type without parameters, the seconds of Retry-After, body."""
+    """What came back: status, media type without parameters, seconds of Retry-After (0: it says none), body."""
 
     status: int
     media: str

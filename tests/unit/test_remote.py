@@ -77,7 +77,9 @@ def test_a_kept_connection_that_was_closed_is_opened_anew(client: Remote, servic
     sealed_by(client)
     service.canned = [Canned(drop=True)]
     assert service.lock.open_(sealed_by(client)) == CLEAR
-    service.canned = [Canned(drop=True), Canned(drop=True)]
+    service.canned = [Canned(drop=True)] * 2
+    assert service.lock.open_(sealed_by(client)) == CLEAR, "a replica that stops is no reason to fail"
+    service.canned = [Canned(drop=True)] * 3
     with pytest.raises(errors.BackendUnavailableError, match="can't be reached"):
         sealed_by(client)
 
@@ -129,6 +131,17 @@ def test_too_many_requests_are_waited_for_twice(client: Remote, service: FakeSer
     assert naps == [3, 3]
     service.canned = [busy] * 3
     with pytest.raises(errors.BackendError, match="asked too much"):
+        sealed_by(client)
+
+
+def test_a_service_that_says_when_to_come_back_is_asked_again(
+    client: Remote, service: FakeService, naps: list[float]
+) -> None:
+    service.canned = [Canned(503, headers=(("Retry-After", "2"),))]
+    assert service.lock.open_(sealed_by(client)) == CLEAR
+    assert naps == [2]
+    service.canned = [Canned(503)]
+    with pytest.raises(errors.BackendUnavailableError, match="HTTP 503"):
         sealed_by(client)
 
 
