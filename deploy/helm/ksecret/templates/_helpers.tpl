@@ -42,7 +42,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 
 {{- /* What the service reads: the values' configuration, listening where the chart's TLS has it listen. */ -}}
 {{- define "ksecret.config" -}}
-{{- $listen := dict "host" "0.0.0.0" "port" 8200 "stopDelay" 5 }}
+{{- $listen := dict "host" "0.0.0.0" "port" 8200 }}
 {{- if .Values.tls.existingSecret }}
 {{- $_ := merge $listen (dict "tlsCert" "/etc/ksecret-tls/tls.crt" "tlsKey" "/etc/ksecret-tls/tls.key") }}
 {{- if .Values.tls.clientCaSecret }}
@@ -53,7 +53,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- else }}
 {{- fail "tls.existingSecret is needed; or tls.behindProxy: true, where something else encrypts" }}
 {{- end }}
-{{- toYaml (merge (dict "version" 1 "listen" $listen "keyRules" "key-rules.yaml") .Values.config) }}
+{{- toYaml (merge (dict "version" 1 "listen" $listen "keyRules" "key-rules.yaml") .Values.config (dict "listen" (dict "stopDelay" 5))) }}
 {{- end }}
 
 {{- /* A kubelet has no client certificate, so with mTLS it only sees whether somebody listens. */ -}}
