@@ -30,7 +30,7 @@ cd "$work/clone"
 code=0
 if [ "${REWRAP:-}" = 1 ]; then set -- --rewrap; else set -- --older-than "${OLDER_THAN:-90d}"; fi
 ksecret rotate -r "$@" --shard "$shard/$shards" --report "$work/report.jsonl" "${FOLDER:-.}" || code=$?
-cat "$work/report.jsonl"
+cat "$work/report.jsonl" 2>/dev/null || exit "$code" # it stopped before the first file
 
 if git diff --quiet; then
   echo "nothing to commit in shard $shard of $shards"

@@ -154,6 +154,13 @@ def test_what_could_be_rotated_is_pushed_though_a_file_fails(pod: Person) -> Non
     assert created_on(pod, "ksecret/rotate-1").count(OLD) == 1
 
 
+def test_what_stops_it_before_the_first_file_is_told_alone(pod: Person) -> None:
+    done = rotate(pod, OLDER_THAN="0d")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("ksecret: --older-than takes")
+    assert "report" not in done.stderr
+
+
 def test_rewrapping(pod: Person) -> None:
     assert rotate(pod, REWRAP="1").returncode == 0
     assert created_on(pod, "ksecret/rotate-1").count(OLD) == 12
