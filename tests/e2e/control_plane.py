@@ -126,7 +126,12 @@ def started(programs: Path, folder: Path) -> Iterator[ControlPlane]:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as place, started(Path(sys.argv[1]).resolve(), Path(place)) as made:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        tempfile.TemporaryDirectory() as place,
+        started(Path(sys.argv[1]).resolve(), Path(place)) as made,
+    ):
         sys.stdout.write(f"export KUBECONFIG={made.kubeconfig}\n")
         sys.stdout.flush()
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        signal.pause()
