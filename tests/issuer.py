@@ -6,6 +6,7 @@ import json
 import ssl
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -34,6 +35,8 @@ class Issuer:
         self.says: str | None = None
         """What discovery names as the issuer; None: itself."""
         self.redirects = False
+        self.drips = 0.0
+        """Seconds between one byte of an answer and the next."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self.scheme = "http"
         if tls:
@@ -84,7 +87,11 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
             body = json.dumps(told).encode()
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            with suppress(OSError):  # whoever asked may not wait
+                for byte in body if issuer.drips else []:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(issuer.drips)
+                self.wfile.write(b"" if issuer.drips else body)
 
         def log_message(self, *_: object) -> None:
             """Says nothing."""

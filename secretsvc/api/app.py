@@ -15,7 +15,8 @@ from secretsvc.api import documents, routes_batch, routes_generate, routes_manif
 from secretsvc.api.audit import open_log
 from secretsvc.api.auth import Authenticator
 from secretsvc.api.authorisation import Policy
-from secretsvc.api.gate import HEALTH, Draining, Gate
+from secretsvc.api.draining import Draining
+from secretsvc.api.gate import HEALTH, Gate
 from secretsvc.api.generate import KINDS
 from secretsvc.api.health import Health
 from secretsvc.api.jwt import Issuers
@@ -71,7 +72,7 @@ def parts(config: Config, folder: str) -> Parts:
     return Parts(
         config.limits,
         planner,
-        Service(planner, pools, audit, metrics),
+        Service(planner, pools, audit, metrics, config.limits.operation_seconds),
         Health(pools, audit, draining, planner.ruled()),
         metrics,
         Rates(config.limits.requests_per_second, config.limits.burst),
@@ -85,6 +86,7 @@ def parts(config: Config, folder: str) -> Parts:
 def application(config: Config, made: Parts) -> ASGIApp:
     """The ASGI application."""
     app = FastAPI(title="ksecret", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
+    app.router.redirect_slashes = False  # behind a proxy that would send a body on to http://
     app.state.parts = made
     routers = (routes_manifest.router, routes_generate.router, routes_batch.router, routes_status.router)
     for router in routers:

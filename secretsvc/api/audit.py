@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
 import time
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from secretsvc.api import settings
 
+_LOG = logging.getLogger("ksecret")
 _MOST = 256
 """Lines that are flushed to the disk together."""
 
@@ -40,6 +42,7 @@ class AuditLog:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.works = False
         """Whether the latest line could be written."""
+        self._told = False
 
     async def write(self, event: Mapping[str, object]) -> None:
         """Returns when the line is where it belongs. Raises RefusedError (503) where it can't be, or not in time."""
@@ -52,8 +55,10 @@ class AuditLog:
         try:
             await line.written
             self.works = True
-        except (OSError, TimeoutError) as error:
-            self.works = False
+        except OSError as error:
+            if self.works or not self._told:  # once, not for every request
+                _LOG.error("the audit log can't be written: %s", error.strerror or "not in time")
+            self._told, self.works = True, False
             self._failed()
             hint = "the service's operator finds the reason in its log"
             raise RefusedError(AUDIT, "nothing is done without it", hint=hint, headers={"retry-after": "5"}) from error

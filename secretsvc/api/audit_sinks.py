@@ -96,9 +96,7 @@ class FileSink:
 
     def _append(self, lines: bytes, end: int) -> None:
         try:
-            written = os.write(self._file, lines)
-            if written < len(lines):
-                os.write(self._file, lines[written:])
+            write_all(self._file, lines)
             os.fsync(self._file)
         except OSError:
             if os.fstat(self._file).st_size > end:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -99,6 +99,23 @@ class BatchLine(Masked):
     string_data: bool = False
     secret: str = ""
 
+    @model_validator(mode="after")
+    def _taken(self) -> Self:
+        if self.model_fields_set - {"op", "manifest", "id", *_TAKES[self.op]}:
+            raise ValueError("a member that the operation does not take")
+        return self
+
+
+_TAKES: dict[str, tuple[str, ...]] = {
+    "encrypt": ("key", "scope", "format"),
+    "decrypt": (),
+    "rotate": ("mode", "add", "remove"),
+    "set": ("values", "base64_values", "string_data", "secret"),
+    "inspect": (),
+    "verify": (),
+}
+"""Of a batch line's members, those of each operation beside the ones of all."""
+
 
 def media_type(request: Request, accepted: Collection[str]) -> str:
     """The body's media type, one of those. Raises RefusedError (415)."""
@@ -152,7 +169,8 @@ def _off(error: ValidationError) -> RefusedError:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     known = first["type"] not in ("extra_forbidden", "json_invalid")
     member = str(first["loc"][0]) if known and first["loc"] else ""
-    said = "a member that is not known" if first["type"] == "extra_forbidden" else str(first["msg"])
+    message = str(first["msg"]).removeprefix("Value error, ")
+    said = "a member that is not known" if first["type"] == "extra_forbidden" else message
     return RefusedError(REQUEST, f"{member}: {said}" if member else said, hint="GET /openapi.json has the schema")
 
 

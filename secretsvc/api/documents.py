@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.openapi.utils import get_openapi
 
 from secretsvc import __version__
-from secretsvc.api.problems import KINDS, MEDIA_TYPE, names
+from secretsvc.api.problems import KINDS, MEDIA_TYPE, TITLES, names
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -72,12 +72,10 @@ PROBLEM: dict[str, Any] = {
 }
 
 _SAID = {
-    400: "The input can't be worked on",
-    409: "Altered, or moved from what it was sealed for",
-    422: "None of its keys could be used here",
-    502: "A backend refused, or failed",
+    **{kind.status: kind.title for kind in KINDS},
+    **TITLES,
     503: "A backend can't be reached, too much waits for it, or the audit line could not be written",
-} | {kind.status: kind.title for kind in KINDS if kind.status not in (400, 500, 503)}
+}
 
 
 def answers(statuses: list[int], good: dict[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:

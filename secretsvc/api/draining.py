@@ -1,4 +1,4 @@
-"""What an end of listening needs that loses no connection.
+"""An end that is announced, and what an end of listening needs that loses no connection.
 
 Closing a listening socket resets the connections that the kernel has set up and nobody has accepted yet: callers that
 had reason to think they were heard. So it is closed in an instant when there are none. What is lost then is a handshake
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 
 _UNACKED = slice(24, 28)
 """Of a listening socket: how many connections wait to be accepted (struct tcp_info in linux/tcp.h, tcp(7))."""
+
+
+class Draining:
+    """Whether the service is about to stop: then it takes what comes, but asks for no more on a connection."""
+
+    def __init__(self) -> None:
+        self.on = False
 
 
 def waiting(sockets: Iterable[socket.socket]) -> int:

@@ -31,13 +31,6 @@ _HEADERS = [
 ]
 
 
-class Draining:
-    """Whether the service is about to stop: then it takes what comes, but asks for no more on a connection."""
-
-    def __init__(self) -> None:
-        self.on = False
-
-
 class Gate:
     """ASGI middleware around the application."""
 

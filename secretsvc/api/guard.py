@@ -74,7 +74,7 @@ class Guard:
         keys = {uri: wrapped for uri, wrapped in keys.items() if uri in allowed}
         which = (frozenset(keys.items()), frozenset(context.items()), id(self._backends))
         if which not in self._held:
-            with self._call("unwrap", _label(keys)):
+            with self._call("unwrap", schemes(keys)):
                 self._held[which] = self._backends.unwrap(keys, context)
         return self._held[which]
 
@@ -82,7 +82,7 @@ class Guard:
         """As `Backends.rewrap`. Raises as `wrap`."""
         self._check(keys)
         secret = dek()  # a call of its own, and the seal is looked at in any case
-        with self._call("rewrap", _label(keys)):
+        with self._call("rewrap", schemes(keys)):
             return self._backends.rewrap(keys, context, lambda: secret)
 
     def signed(self) -> Guard:
@@ -118,7 +118,7 @@ class Guard:
 _KNOWN = ("age", "pgp", "aws", "gcp")
 
 
-def _label(keys: Mapping[str, str]) -> str:
-    """The schemes of a keyset: of ours by name, since what stands in a file may be anything."""
-    schemes = {uri.partition(":")[0] for uri in keys}
-    return "+".join([*(scheme for scheme in _KNOWN if scheme in schemes), *(["other"] if schemes - {*_KNOWN} else [])])
+def schemes(uris: Iterable[str]) -> str:
+    """The schemes of a keyset as a metric's label: ours by name, since what stands in a file may be anything."""
+    found = {uri.partition(":")[0] for uri in uris}
+    return "+".join([*(scheme for scheme in _KNOWN if scheme in found), *(["other"] if found - {*_KNOWN} else [])])

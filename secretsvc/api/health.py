@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from secretsvc.api.audit import AuditLog
-    from secretsvc.api.gate import Draining
+    from secretsvc.api.draining import Draining
     from secretsvc.api.guard import Guard
     from secretsvc.api.pools import Pools
     from secretsvc.keyref import KeyRef

@@ -162,8 +162,11 @@ def _get(url: str, ca_file: str) -> bytes:
     context = ssl.create_default_context(cafile=ca_file or None)
     opener = build_opener(_NoRedirects, HTTPSHandler(context=context))
     request = Request(url, headers={"User-Agent": f"ksecret/{__version__}", "Accept": "application/json"})  # noqa: S310
+    until = time.monotonic() + SECONDS
+    data = b""
     with opener.open(request, timeout=SECONDS) as answer:
-        data: bytes = answer.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise ValueError("too large")
+        while part := answer.read1(MAX_BYTES):
+            data += part
+            if len(data) > MAX_BYTES or time.monotonic() > until:  # the timeout is for each part alone
+                raise ValueError("too large, or too slow")
     return data

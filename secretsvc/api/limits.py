@@ -8,7 +8,9 @@ from collections import OrderedDict
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from secretsvc.api.problems import BUSY, MEDIA, RATE, SLOW_BODY, TOO_LARGE, RefusedError
+from starlette.requests import ClientDisconnect
+
+from secretsvc.api.problems import BUSY, MEDIA, RATE, REQUEST, SLOW_BODY, TOO_LARGE, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -61,7 +63,10 @@ class Room:
 
 
 async def body_of(request: Request, room: Room, most: int, seconds: float) -> bytes:
-    """The whole body. Raises RefusedError: 413, 415 (compressed), 408 (not there in time) and 503 (no room)."""
+    """The whole body. Raises RefusedError: 413, 415 (compressed), 408 (not there in time) and 503 (no room).
+
+    What is left of a body that is refused is not kept; connections.Protocol bounds how long it may go on.
+    """
     if request.headers.get("content-encoding", "identity") != "identity":
         raise RefusedError(MEDIA, "a compressed body is not taken")
     stated = request.headers.get("content-length", "0")
@@ -81,9 +86,10 @@ async def body_of(request: Request, room: Room, most: int, seconds: float) -> by
         raise RefusedError(
             SLOW_BODY, f"it takes longer than {seconds:g} seconds", headers={"connection": "close"}
         ) from None
+    except ClientDisconnect:
+        raise RefusedError(REQUEST, "the body ended too early") from None  # nobody is there to read that
     return b"".join(chunks)
 
 
 def _too_large(most: int) -> RefusedError:
-    # The rest of the body is not read, so the connection can't go on.
-    return RefusedError(TOO_LARGE, f"the body is larger than {most} bytes", headers={"connection": "close"})
+    return RefusedError(TOO_LARGE, f"the body is larger than {most} bytes")

@@ -43,7 +43,7 @@ class Metrics:
             "ksecret_audit_write_failures", "Audit lines that could not be written", registry=registry
         )
         self.running = Gauge(
-            *("ksecret_operations_running", "Operations at work, by home of keys", ["backend"]),
+            *("ksecret_operations_running", "Operations at work, by schemes of keys", ["backend"]),
             multiprocess_mode="livesum",
             registry=registry,
         )

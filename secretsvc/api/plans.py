@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from secretsvc.operations.inspect import Description
     from secretsvc.policy_reader import Rule as KeyRule
 
+MOST_KEYS = 100
+"""KeyRefs in one manifest: gpg is asked for each, and what a file says must not keep its home busy for minutes."""
+
 _OPENS = ("decrypt", "verify", "rotate", "set")
 _NEEDS_SEALED = (*_OPENS, "inspect")
 
@@ -72,6 +75,8 @@ class Planner:
         """
         if len(seen) > self._documents:
             raise RefusedError(TOO_LARGE, f"more than {self._documents} Secrets in one manifest")
+        if len({key["ref"] for one in seen for key in one.keys}) > MOST_KEYS:
+            raise RefusedError(TOO_LARGE, f"more than {MOST_KEYS} keys in one manifest")
         change = self._change(call)
         uris: set[str] = set()
         permitted: dict[frozenset[str], frozenset[str]] = {}

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from secretsvc.api.guard import Guard, Watch
+from secretsvc.api.guard import Guard, Watch, schemes
 from secretsvc.api.problems import BUSY, TIMEOUT, RefusedError
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import BackendError, KsecretError
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MOST_POOLS = 32
-"""Pools at a time; homes beyond that share one, lest file contents decide how many threads there are."""
+"""Pools at a time, lest file contents decide how many threads there are. For a new one the pool that nobody used for
+longest goes; while none is idle, further homes share one."""
 LEAST_THREADS = 4
 RENEWED_AFTER = 5.0
-"""Seconds after which a keyring that fails is replaced: backends remember for good who did not answer."""
+"""Seconds after which a keyring that failed is replaced: backends remember for good who did not answer."""
 
 
 def home(uri: str) -> str:
@@ -66,20 +67,29 @@ class Pools:
         Raises what it raises, and RefusedError: 503 where too many wait already, 504 where a call of a backend, or the
         whole, takes longer than its limit.
         """
-        name = name_of(uris)
-        if name not in self._pools:
-            name = name if len(self._pools) < MOST_POOLS else "other"
-            self._pools.setdefault(name, _Pool(name, self._settings, self._limits))
-        pool = self._pools[name]
+        pool = self._pool(name_of(uris))
+        running = self._metrics.running.labels(schemes(uris) or "none")
         if pool.present >= self._limits.operations:
             raise RefusedError(BUSY, f"more than {self._limits.operations} at a time", headers={"retry-after": "1"})
         pool.present += 1
-        self._metrics.running.labels(name).inc()
+        running.inc()
         try:
             return await pool.run(work, self._metrics, frozenset(uris), permitted)
         finally:
             pool.present -= 1
-            self._metrics.running.labels(name).dec()
+            running.dec()
+
+    def _pool(self, name: str) -> _Pool:
+        """The pool of that name, which becomes the last to go."""
+        if name not in self._pools and len(self._pools) >= MOST_POOLS:
+            idle = next((other for other, pool in self._pools.items() if pool.idle), None)
+            if idle:
+                self._pools.pop(idle).close()
+            else:
+                name = "other"
+        pool = self._pools.pop(name, None) or _Pool(name, self._settings, self._limits)
+        self._pools[name] = pool
+        return pool
 
 
 class _Pool:
@@ -90,10 +100,22 @@ class _Pool:
         self._limits = limits
         self._backends = Backends(settings)
         self._made = time.monotonic()
+        self._failed = False
         threads = limits.threads or max([LEAST_THREADS, *(self._jobs(part) for part in name.split("+"))])
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._slots = asyncio.Semaphore(threads)
+        self._working = 0
         self.present = 0
+        """Requests that run here or wait to."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is here, nor a thread that one has left behind."""
+        return not (self.present or self._working)
+
+    def close(self) -> None:
+        """Ends its threads, which have nothing to do."""
+        self._executor.shutdown(wait=False)
 
     def _jobs(self, part: str) -> int:
         try:
@@ -109,12 +131,13 @@ class _Pool:
             raise _late("those before this one still wait for it") from None
         loop = asyncio.get_running_loop()
         watch = Watch()
-        guard = Guard(self._backends, watch, metrics, uris, permitted)
+        guard = Guard(self._keyring(), watch, metrics, uris, permitted)
         try:
             running = self._executor.submit(work, guard)
         except BaseException:
             self._slots.release()
             raise
+        self._working += 1
         result: asyncio.Future[T] = asyncio.wrap_future(running)
         running.add_done_callback(lambda _: self._returned(loop))
         timer = _Timer(loop, watch, result, self._limits)
@@ -124,22 +147,27 @@ class _Pool:
             if not timer.rang:  # the request itself was given up
                 watch.abandoned = True
                 raise
-            self._renew()
+            self._failed = True
             raise _late("it was given up") from None
         except BackendError:
-            self._renew()
+            self._failed = True
             raise
         finally:
             timer.stop()
 
     def _returned(self, loop: asyncio.AbstractEventLoop) -> None:
         with suppress(RuntimeError):  # the loop is closed: the process ends
-            loop.call_soon_threadsafe(self._slots.release)
+            loop.call_soon_threadsafe(self._left)
 
-    def _renew(self) -> None:
-        if time.monotonic() - self._made >= RENEWED_AFTER:
-            self._backends = Backends(self._settings)
-            self._made = time.monotonic()
+    def _left(self) -> None:
+        self._working -= 1
+        self._slots.release()
+
+    def _keyring(self) -> Backends:
+        """A new one once it has failed, so that the first to come after that asks anew; but not too often."""
+        if self._failed and time.monotonic() - self._made >= RENEWED_AFTER:
+            self._backends, self._made, self._failed = Backends(self._settings), time.monotonic(), False
+        return self._backends
 
 
 class _Timer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import errors
@@ -57,7 +58,7 @@ KINDS = (
     *(AUDIT, BUSY, ISSUER, TIMEOUT),
 )
 
-_TITLES = {
+TITLES = {
     400: "The input can't be worked on",
     409: "Altered, or moved from what it was sealed for",
     422: "None of its keys could be used here",
@@ -65,6 +66,10 @@ _TITLES = {
     502: "A backend failed",
     503: "A backend can't be reached",
 }
+
+
+_PATH = re.compile(r"(?<!\S)/\S+")
+"""An absolute path, as errors of backends name the files of this machine: that is no business of a caller's."""
 
 
 class RefusedError(Exception):
@@ -118,8 +123,11 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, errors.KsecretError):
         name = next(_TYPES[known] for known in type(error).__mro__ if known in _TYPES)
         headers = {"retry-after": "5"} if error.http_status == 503 else {}
+        detail, hint = error.message, error.hint
+        if isinstance(error, errors.BackendError):
+            detail, hint = _PATH.sub("…", detail), _PATH.sub("…", hint)
         return Problem(
-            *(name, error.http_status, _TITLES[error.http_status], error.message, error.hint),
+            *(name, error.http_status, TITLES[error.http_status], detail, hint),
             line=error.line,
             entry=error.entry,
             key_ref=error.key_ref,

@@ -43,9 +43,19 @@ def parts_of(request: Request) -> Parts:
     return parts
 
 
+_LISTS = {"key", "add", "remove"}
+
+
 def only(request: Request, *known: str) -> None:
-    """Raises RefusedError for a parameter that is not known: a misspelt `key` must not seal to other keys."""
-    if not set(request.query_params) <= set(known):
+    """Raises RefusedError for a parameter that is not known, or there twice and no list.
+
+    A misspelt `key` must not seal to other keys, and a proxy that looks at `mode` must see the one that counts.
+    """
+    asked = request.query_params
+    for name in asked:
+        if name not in _LISTS and len(asked.getlist(name)) > 1:
+            raise RefusedError(REQUEST, "a parameter that is there twice", hint="say it once")
+    if not set(asked) <= set(known):
         raise RefusedError(REQUEST, "a parameter that is not known", hint=f"known: {', '.join(known) or 'none'}")
 
 

@@ -13,12 +13,14 @@ import ssl
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import uvicorn
 
 from secretsvc.api.app import application, parts
-from secretsvc.api.draining import waiting
+from secretsvc.api.connections import LOG as CONNECTIONS
+from secretsvc.api.connections import Protocol
+from secretsvc.api.draining import Draining, waiting
 from secretsvc.api.workers import Workers
 from secretsvc.errors import FileError, UsageError
 
@@ -27,14 +29,10 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from secretsvc.api.gate import Draining
     from secretsvc.api.settings import Config
 
-_MOST_HEADERS = 64 * 1024
 _BACKLOG = 2048
 _MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
-_KEEP_ALIVE = 30
-"""Seconds that an idle connection stays open. Load balancers should close theirs sooner."""
 _ACCEPTED_WITHIN = 2.0
 _MOMENT = 0.001
 """Seconds: how long callers who come without end may put off the end of listening, and how often it is tried."""
@@ -144,8 +142,7 @@ def _config(job: Job, app: ASGIApp) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         loop="uvloop",
-        http="httptools",
-        timeout_keep_alive=_KEEP_ALIVE,
+        http=cast("type[asyncio.Protocol]", partial(Protocol, limits=job.config.limits)),
         timeout_graceful_shutdown=max(1, round(listen.stop_grace)),
         ssl_certfile=listen.tls_cert or None,
         ssl_keyfile=listen.tls_key or None,
@@ -168,6 +165,8 @@ class _Server(uvicorn.Server):
         """As uvicorn's."""
         self._loop = asyncio.get_running_loop()
         self._listening = sockets or []
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            signal.signal(signal.SIGHUP, self.handle_exit)
         await super().serve(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -221,5 +220,10 @@ _LOGS = {
     "formatters": {"json": {"()": JsonLines}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {"uvicorn": {"level": "INFO"}, "uvicorn.error": {"level": "INFO"}, "ksecret": {"level": "INFO"}},
+    "loggers": {
+        "uvicorn": {"level": "INFO"},
+        "uvicorn.error": {"level": "INFO"},
+        "ksecret": {"level": "INFO"},
+        CONNECTIONS: {"level": "ERROR"},  # its warnings are about requests, of which anybody can send any number
+    },
 }

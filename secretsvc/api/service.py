@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from secretsvc.api.problems import FORBIDDEN, Problem, RefusedError, problem_of
+from secretsvc.api.problems import FORBIDDEN, TIMEOUT, Problem, RefusedError, problem_of
 from secretsvc.operations.inspect import describe_manifest
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ T = TypeVar("T")
 
 _SMALL = 32 * 1024
 """Bytes of a manifest that is looked at on the event loop; larger ones would keep others waiting there."""
-
+_LARGE_AT_A_TIME = 2
+"""Larger ones that are looked at together: their trees take up to a hundred times their bytes, and share one lock."""
 
 _MOST, _LONGEST = 100, 1000
 """How many names an audit line has, and of how many characters: they are whatever a file says."""
@@ -42,7 +44,10 @@ class Asked(NamedTuple):
 class Service:
     """Carries operations out. Keeps nothing of them."""
 
-    def __init__(self, planner: Planner, pools: Pools, audit: AuditLog, metrics: Metrics) -> None:
+    def __init__(self, planner: Planner, pools: Pools, audit: AuditLog, metrics: Metrics, seconds: float) -> None:
+        """`seconds`: for a look at a manifest, and the wait for it."""
+        self._looking = ThreadPoolExecutor(_LARGE_AT_A_TIME, thread_name_prefix="look")
+        self._seconds = seconds
         self._planner = planner
         self._pools = pools
         self._audit = audit
@@ -82,7 +87,7 @@ class Service:
         """Raises, once both lines are written, why it can't be done."""
         try:
             self._planner.may(asked.caller, call.operation)
-            seen = look(call.data) if len(call.data) <= _SMALL else await asyncio.to_thread(look, call.data)
+            seen = look(call.data) if len(call.data) <= _SMALL else await self._looked(call.data)
             trail.about(seen)
             plan = self._planner.plan(asked.caller, call, seen)
         except Exception as error:
@@ -91,6 +96,14 @@ class Service:
             raise
         trail.planned(plan)
         return plan
+
+    async def _looked(self, data: bytes) -> list[Description]:
+        """As `look`, in a thread. Raises RefusedError (504) too."""
+        try:
+            async with asyncio.timeout(self._seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._looking, look, data)
+        except TimeoutError:
+            raise RefusedError(TIMEOUT, "there are too many large manifests, or it is too large") from None
 
 
 def look(data: bytes) -> list[Description]:

@@ -131,7 +131,12 @@ class Limits(_Model):
     """Bounds of what one request, one caller and one backend may take."""
 
     body_bytes: int = Field(default=4 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024)
-    body_seconds: Seconds = 30.0
+    header_seconds: Seconds = Field(
+        default=10.0, description="For a request's headers, from the connection or its first byte"
+    )
+    body_seconds: Seconds = Field(
+        default=30.0, description="For a body to come, and for a part of an answer to be taken"
+    )
     documents: Count = 100
     batch_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     batch_lines: Count = 1000

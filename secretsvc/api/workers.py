@@ -38,8 +38,9 @@ class Workers:
 
     def run(self) -> None:
         """Returns when a signal came and every worker has ended; starts a new one for any that ends before."""
-        for sig in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(sig, lambda *_: self._waker.send(None))
+        for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if signal.getsignal(sig) is not signal.SIG_IGN:
+                signal.signal(sig, lambda *_: self._waker.send(None))
         workers = [self._started() for _ in range(self._count)]
         began = time.monotonic()
         while not self._woken.poll():

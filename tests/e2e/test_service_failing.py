@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import socket
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -64,6 +67,21 @@ def test_kms_keys_seal_and_open(service: Service) -> None:
         assert 'ksecret_crypto_operations_total{backend="gcp",operation="wrap",result="ok"}' in told
 
 
+def test_time_for_headers_is_no_time_for_the_work(service: Service, aws: StubKms) -> None:
+    """A second request that is begun while the first is worked on is not held against its client."""
+    service.config["limits"] |= {"backendSeconds": 20, "headerSeconds": 0.4}
+    first = prepared("POST", f"/v1/encrypt?key={AWS}", token("root"), MANIFEST)
+    with service:
+        warm(service, AWS)
+        aws.latency = 1.5
+        with socket.create_connection((service.host, service.port), timeout=10) as connection:
+            connection.sendall(first + b"GET /livez HT")
+            time.sleep(1)
+            connection.sendall(b"TP/1.1\r\nConnection: close\r\n\r\n")
+            told = connection.makefile("rb").read()
+    assert told.count(b"HTTP/1.1 200 OK") == 2
+
+
 def test_a_kms_that_hangs_takes_nobody_else_down(service: Service, aws: StubKms) -> None:
     with service:
         warm(service, AWS, ELSEWHERE, GCP)
@@ -91,17 +109,35 @@ def test_a_kms_that_hangs_takes_nobody_else_down(service: Service, aws: StubKms)
         for thread in threads:
             thread.join()
         assert min(busy) < 2 * quiet + 0.05
-        late = [answer for _, answer in hung if answer.status == 504]
-        assert len(late) >= 12, "those that ran, and those that waited for them"
-        assert all(answer.problem == "timeout" for answer in late)
-        assert {answer.problem for _, answer in hung if answer.status != 504} <= {"busy"}
-        assert max(seconds for seconds, _ in hung) < 2 * LIMIT + 1
+        late = [(seconds, answer) for seconds, answer in hung if answer.status == 504]
+        refused = [(seconds, answer) for seconds, answer in hung if answer.status == 503]
+        assert (len(late), len(refused)) == (12, 8), "those that ran or waited, and those that there was no place for"
+        for seconds, answer in late:
+            assert answer.problem == "timeout"
+            assert LIMIT <= seconds < 2 * LIMIT + 1
+        for seconds, answer in refused:
+            assert (answer.problem, answer.headers["retry-after"]) == ("busy", "1")
+            assert seconds < LIMIT, "at once"
         aws.states.clear()
         deadline = time.monotonic() + 20
         while (answer := service.post("/v1/encrypt", MANIFEST, key=AWS)).status != 200:
             assert answer.status in (503, 504)
             assert time.monotonic() < deadline, "it does not come back"
             time.sleep(0.5)
+
+
+def test_a_home_that_failed_is_asked_anew_and_not_refused_from_memory(service: Service, aws: StubKms) -> None:
+    aws.slow = 0.5
+    with service:
+        warm(service, AWS)
+        aws.states[KEY] = "Slow"
+        assert service.post("/v1/encrypt", MANIFEST, key=AWS).problem == "timeout"
+        time.sleep(3)  # the SDK gives up too, and remembers that nobody answered
+        refused = service.post("/v1/encrypt", MANIFEST, key=AWS)
+        assert (refused.problem, refused.headers["retry-after"]) == ("backend-unavailable", "5"), "for some seconds"
+        aws.states.clear()
+        time.sleep(5)
+        assert service.post("/v1/encrypt", MANIFEST, key=AWS).status == 200
 
 
 def test_a_hundred_hung_requests_leave_no_thread_behind(service: Service, aws: StubKms) -> None:
@@ -151,7 +187,33 @@ def test_a_full_disk_stops_everything_and_releases_nothing(tmp_path: Path) -> No
         assert service.get("/readyz", "").status == 503
         assert service.get("/livez", "").status == 200
         assert b"ksecret_audit_write_failures_total 0.0" not in service.get("/metrics").body
+        assert service.log.read_text().count("the audit log can't be written: File too large") == 1
     assert service.audit.stat().st_size == full, "no half line is left"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "locked"])
+def test_what_is_no_audit_file_stops_everything_and_the_log_says_why(tmp_path: Path, kind: str) -> None:
+    service = Service(tmp_path)
+    service.config["audit"]["seconds"] = 0.3
+    if kind == "fifo":
+        os.mkfifo(service.audit)
+    elif kind == "folder":
+        service.audit.mkdir()
+    else:
+        service.audit.touch()
+    service.start()
+    try:
+        with service.folder.joinpath("service.yaml" if kind != "locked" else "audit.jsonl").open("rb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            assert service.post("/v1/encrypt", MANIFEST).problem == "audit"
+            assert service.get("/readyz", "").json()["audit"] == "failing"
+            assert service.get("/livez", "").status == 200
+        assert service.log.read_text().count("the audit log can't be written: ") == 1
+        if kind == "locked":
+            assert service.post("/v1/encrypt", MANIFEST).status == 200
+            assert service.get("/readyz", "").json()["audit"] == "ok"
+    finally:
+        assert service.stop() == 0
 
 
 def test_an_outcome_that_cannot_be_written_releases_nothing(tmp_path: Path) -> None:

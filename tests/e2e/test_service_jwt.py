@@ -140,6 +140,14 @@ def test_an_unknown_key_is_looked_for_but_not_for_every_token(tmp_path: Path) ->
         assert issuer.fetched == 1
 
 
+def test_an_issuer_that_drips_is_not_waited_for(tmp_path: Path) -> None:
+    with Issuer() as issuer, configured(Service(tmp_path), issuer, jwksUrl=f"{issuer.url}/keys") as service:
+        issuer.drips = 0.5
+        began = time.monotonic()
+        assert service.post("/v1/encrypt", MANIFEST, issuer.token(**GOOD)).problem == "issuer"
+        assert time.monotonic() - began < 8
+
+
 def test_keys_from_a_file_need_no_network(tmp_path: Path, issuer: Issuer) -> None:
     (tmp_path / "keys.json").write_text(json.dumps(issuer.jwks()))
     with configured(Service(tmp_path), issuer, jwksFile="keys.json", algorithms=["ES256"]) as service:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from base64 import b64decode
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from tests.service import Service, entry, rule, token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 OTHER = "age:age1huqfk8az7qjvqg2nlfzjetlgpuefxjahpwecm8sgqd6ruth7u93q3dh5l9"
 JSON_MANIFEST = json.dumps(
@@ -238,6 +240,29 @@ def test_a_batch_answers_line_by_line_in_order(service: Service) -> None:
     assert not any(mark in json.dumps(results[1:]) for mark in marks())
 
 
+def test_a_line_of_a_batch_with_members_of_another_operation_is_refused(service: Service) -> None:
+    sealed = service.sealed(MANIFEST).decode()
+    lines = [
+        {"op": "rotate", "manifest": sealed, "key": [service.ref]},
+        {"op": "encrypt", "manifest": MANIFEST.decode(), "add": [service.ref]},
+        {"op": "decrypt", "manifest": sealed, "secret": "prod/db"},
+    ]
+    answer = service.post("/v1/batch", "\n".join(map(json.dumps, lines)).encode(), kind="application/jsonl")
+    results = [json.loads(line) for line in answer.body.splitlines()]
+    assert [one["problem"]["detail"] for one in results] == ["a member that the operation does not take"] * 3
+
+
+def test_large_manifests_have_a_limit_of_time_and_wait_for_one_another(tmp_path: Path) -> None:
+    small = Service(tmp_path)
+    small.config["limits"]["operationSeconds"] = 0.5
+    with small:
+        began = time.monotonic()
+        answer = small.post("/v1/encrypt", b"a: b\n---\n" * 100_000)
+        assert (answer.status, answer.problem) == (504, "timeout")
+        assert time.monotonic() - began < 2
+        assert small.post("/v1/encrypt", MANIFEST).status == 200
+
+
 def test_keys_are_those_that_the_caller_may_seal_to(service: Service) -> None:
     assert service.get("/v1/keys").json() == {"keys": [service.ref]}
     assert service.get("/v1/keys", "nobody").json() == {"keys": []}
@@ -255,6 +280,10 @@ def test_keys_are_those_that_the_caller_may_seal_to(service: Service) -> None:
         ("/v1/rotate", MANIFEST, "application/yaml", "not-sealed"),
         ("/v1/rotate?mode=fly", MANIFEST, "application/yaml", "request"),
         ("/v1/encrypt?scope=fly", MANIFEST, "application/yaml", "request"),
+        ("/v1/encrypt?scope=strict&scope=any", MANIFEST, "application/yaml", "request"),
+        ("/v1/rotate?mode=rewrap&mode=rotate", MANIFEST, "application/yaml", "request"),
+        ("/v1/encrypt/", MANIFEST, "application/yaml", "not-found"),
+        ("//v1/encrypt", MANIFEST, "application/yaml", "not-found"),
         ("/v1/encrypt?key=pgp:default", MANIFEST, "application/yaml", "usage"),
         ("/v1/set", MARK.encode(), "application/json", "request"),
         ("/v1/set", json.dumps({"manifest": MARK}).encode(), "application/json", "request"),

@@ -8,6 +8,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.cli import MANIFEST
 from tests.service import Service
 
@@ -58,6 +60,22 @@ def alive() -> set[int]:
         except OSError:
             continue
     return found
+
+
+@pytest.mark.parametrize("words", [(), ("--workers", "2")], ids=["one", "workers"])
+def test_sighup_ends_it_in_good_order_unless_it_is_ignored(tmp_path: Path, words: tuple[str, ...]) -> None:
+    with Service(tmp_path, *words) as service:
+        service.process.send_signal(signal.SIGHUP)
+        assert service.process.wait(10) == 0
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup leaves it to what it starts
+    try:
+        service = Service(tmp_path, *words).start()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    with service:
+        service.process.send_signal(signal.SIGHUP)
+        time.sleep(0.7)
+        assert service.get("/livez", "").status == 200
 
 
 def test_an_end_is_announced_before_it_comes(tmp_path: Path) -> None:

@@ -183,6 +183,42 @@ class TestConfusedDeputies:
         assert service.post("/v1/inspect", sealed).status == 200, "root's rule says unbound"
 
 
+def test_a_manifest_with_more_keys_than_anybody_has_is_not_looked_through(service: Service) -> None:
+    sealed = service.sealed(MANIFEST).decode()
+    many = "".join(f"    pgp:{number:040X}: AAAA\n" for number in range(100))
+    for operation in ("decrypt", "inspect", "verify", "rotate", "set"):
+        data = sealed.replace("  keys:\n", f"  keys:\n{many}").encode()
+        answer = ask(service, operation, data, "root")
+        assert (answer.status, answer.problem) == (413, "too-large")
+
+
+def test_the_policy_sees_the_name_that_is_bound(service: Service) -> None:
+    """Ways to write a namespace that one reader takes for dev and another for prod."""
+    head = b"apiVersion: v1\nkind: Secret\n"
+    data = b"stringData: {a: b}\n"
+    for metadata in (
+        b"metadata: {name: a, namespace: dev, namespace: prod}\n",
+        b"metadata: {name: a, namespace: dev}\nmetadata: {name: a, namespace: prod}\n",
+        b"metadata: {<<: {namespace: prod}, name: a, namespace: dev}\n",
+        b"x: &n dev\nmetadata: {name: a, namespace: *n}\n",
+        b"metadata: {name: a, namespace: !!binary ZGV2}\n",
+        b"metadata: {name: dev/a}\n",
+    ):
+        assert service.post("/v1/encrypt", head + metadata + data).problem == "manifest"
+    for metadata in (
+        b'"namespace":"\\u0070rod"',
+        b'"namespace":"d\xd0\xb5v"',
+        b'"namespace":null',
+        b'"Namespace":"dev"',
+    ):
+        body = b'{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a",%s},"stringData":{"a":"b"}}' % metadata
+        assert service.post("/v1/encrypt", body, "dev", "application/json").problem == "forbidden"
+    twice = (
+        b'{"apiVersion":"v1","kind":"Secret","metadata":{"namespace":"dev","name":"a","namespace":"prod"},"data":{}}'
+    )
+    assert service.post("/v1/encrypt", twice, kind="application/json").status == 400
+
+
 def test_denials_are_written_down_too(service: Service) -> None:
     before = len(service.audited())
     assert service.post("/v1/decrypt", service.sealed(MANIFEST), "dev").status == 403

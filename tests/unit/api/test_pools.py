@@ -1,0 +1,77 @@
+"""Pools of threads by homes of keys: bounded, and none that is needed goes to one that is not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secretsvc.api.metrics import Metrics
+from secretsvc.api.pools import MOST_POOLS, Pools, name_of
+from secretsvc.api.problems import RefusedError
+from secretsvc.api.settings import Limits
+from secretsvc.backends.base import Settings
+
+if TYPE_CHECKING:
+    from secretsvc.api.guard import Guard
+
+
+def aws(number: int) -> str:
+    return f"aws:arn:aws:kms:made-up-{number}:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def made(**limits: int) -> tuple[Pools, Metrics]:
+    metrics = Metrics()
+    return Pools(Settings({}, lambda _: None), Limits(threads=1, **limits), metrics), metrics
+
+
+def thread(_guard: Guard) -> str:
+    return threading.current_thread().name
+
+
+def test_a_home_is_what_fails_as_one() -> None:
+    assert name_of([aws(1), aws(1), "age:age1x"]) == "age+aws:made-up-1"
+    assert name_of(["gcp:projects/p/locations/europe/keyRings/r/cryptoKeys/k"]) == "gcp:europe"
+    assert name_of([]) == "none"
+
+
+async def _many() -> None:
+    pools, metrics = made(operations=1)
+    for number in range(3 * MOST_POOLS):
+        assert (await pools.run([aws(number)], thread, {})).startswith(f"aws:made-up-{number}_"), "a pool of its own"
+    assert len({one.name for one in threading.enumerate() if one.name.startswith("aws:made-up")}) <= MOST_POOLS + 1
+    assert b"made-up" not in metrics.text()
+    assert b'ksecret_operations_running{backend="aws"} 0.0' in metrics.text()
+
+
+def test_homes_that_nobody_needs_any_more_make_room_and_label_no_metric() -> None:
+    asyncio.run(_many())
+
+
+async def _hung() -> None:
+    pools, _ = made(operations=1)
+    until = threading.Event()
+
+    def hang(_guard: Guard) -> str:
+        until.wait(10)
+        return threading.current_thread().name
+
+    hung = [asyncio.create_task(pools.run([aws(number)], hang, {})) for number in range(MOST_POOLS + 1)]
+    await asyncio.sleep(0.1)
+    try:
+        for number in range(MOST_POOLS):
+            with pytest.raises(RefusedError, match="more than 1 at a time"):
+                await pools.run([aws(number)], thread, {})
+        with pytest.raises(RefusedError, match="more than 1 at a time"):
+            await pools.run([aws(1000)], thread, {})
+    finally:
+        until.set()
+    names = await asyncio.gather(*hung)
+    assert [name.partition("_")[0] for name in names][-1] == "other"
+    assert all(name.startswith("aws:made-up") for name in names[:-1])
+
+
+def test_a_pool_at_work_never_goes() -> None:
+    asyncio.run(_hung())
