@@ -81,7 +81,8 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
             else:
                 issuer.fetched += 1
                 told = issuer.jwks()
-            self.send_response(302 if issuer.redirects else 200)
+            refused = self.path == "/keys" and "application/jwk-set+json" not in self.headers.get("Accept", "")
+            self.send_response(406 if refused else 302 if issuer.redirects else 200)  # 406: as Kubernetes does
             if issuer.redirects:
                 self.send_header("Location", f"{issuer.url}/keys")
             body = json.dumps(told).encode()

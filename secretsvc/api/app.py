@@ -55,16 +55,15 @@ class Parts(NamedTuple):
     audit: AuditLog
 
 
-def parts(config: Config, folder: str) -> Parts:
-    """Everything made, nothing started, no network touched. `folder`: what the configuration's paths are relative to.
+def parts(config: Config) -> Parts:
+    """Everything made, nothing started, no network touched.
 
     Raises KsecretError for files that it names and that can't be used.
     """
-    key_rules = _key_rules(config, folder)
+    key_rules = _key_rules(config.key_rules)
     settings = Settings(os.environ, _passphrase, require_signature=bool(key_rules and key_rules.require_signature))
     metrics, draining = Metrics(), Draining()
-    file = config.audit.file and os.path.join(folder, config.audit.file)
-    audit = open_log(config.audit.model_copy(update={"file": file}), metrics.audit_failures.inc)
+    audit = open_log(config.audit, metrics.audit_failures.inc)
     planner = Planner(
         Policy(config.rules), key_rules.rules if key_rules else (), Backends(settings), config.limits.documents
     )
@@ -77,7 +76,7 @@ def parts(config: Config, folder: str) -> Parts:
         metrics,
         Rates(config.limits.requests_per_second, config.limits.burst),
         Room(config.limits.bodies_bytes),
-        Authenticator(config.tokens, Issuers(config.issuers, folder)),
+        Authenticator(config.tokens, Issuers(config.issuers)),
         draining,
         audit,
     )
@@ -128,11 +127,10 @@ def _passphrase(what: str) -> bytes | None:
     return os.fsencode(text) if text else None
 
 
-def _key_rules(config: Config, folder: str) -> policy_reader.Content | None:
+def _key_rules(path: str) -> policy_reader.Content | None:
     """Raises FileError and InputError."""
-    if not config.key_rules:
+    if not path:
         return None
-    path = os.path.join(folder, config.key_rules)
     try:
         with open(path, "rb") as stream:
             content = policy_reader.read(stream.read(policy_reader.MAX_BYTES + 1), path)

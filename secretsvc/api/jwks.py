@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import ssl
 import time
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.error import URLError
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+from urllib.error import HTTPError, URLError
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, Request, build_opener
 
 from jwt import PyJWK
 from jwt.exceptions import InvalidKeyError, PyJWKError
@@ -42,6 +44,11 @@ _ALGORITHMS = {
 """By type of key, or by curve (RFC 7518, section 3.1; RFC 8037): one key never serves two families."""
 
 
+_ACCEPT = "application/json, application/jwk-set+json"
+"""Kubernetes has its keys as the latter only (RFC 7517, section 8.5), and answers 406 to who does not name it."""
+_LOG = logging.getLogger("ksecret")
+
+
 class Key(NamedTuple):
     """A public key, and the algorithms that it may be used with."""
 
@@ -56,8 +63,8 @@ class NoKeyError(Exception):
 class Keys:
     """The keys of one issuer, by their id."""
 
-    def __init__(self, issuer: Issuer, folder: str) -> None:
-        """Raises InputError for a JWKS file that can't be used."""
+    def __init__(self, issuer: Issuer) -> None:
+        """Raises InputError for a JWKS file, or certificates, that can't be used."""
         self._issuer = issuer
         self._lock = asyncio.Lock()
         self._keys: dict[str, Key] = {}
@@ -66,7 +73,9 @@ class Keys:
         self._fixed = bool(issuer.jwks_file)
         self._refreshing: asyncio.Task[None] | None = None
         if issuer.jwks_file:
-            self._keys = _from_file(Path(folder, issuer.jwks_file))
+            self._keys = _from_file(Path(issuer.jwks_file))
+        else:
+            self._opener = _opener(issuer.ca_file)
 
     async def key(self, kid: str) -> Key:
         """The key of that id; of no id, the only key there is. Raises NoKeyError, and RefusedError (503)."""
@@ -97,8 +106,9 @@ class Keys:
     async def _fetch(self) -> None:
         self._tried = time.monotonic()
         try:
-            keys = await asyncio.to_thread(_fetched, self._issuer)
-        except (OSError, ValueError, URLError):
+            keys = await asyncio.to_thread(_fetched, self._issuer, self._opener)
+        except (OSError, ValueError, HTTPException) as error:
+            _LOG.warning("the keys of %s can't be fetched: %s", self._issuer.name, _reason(error))
             return
         self._keys = keys
         self._fetched = time.monotonic()
@@ -144,24 +154,42 @@ class _NoRedirects(HTTPRedirectHandler):
         """A redirect could lead away from https, or to another host."""
 
 
-def _fetched(issuer: Issuer) -> dict[str, Key]:
-    """Raises OSError and ValueError."""
+def _opener(ca_file: str) -> OpenerDirector:
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:  # an SSLError is one, and quotes nothing
+        raise InputError("certificates that can't be used: it must be PEM, and readable", file=ca_file) from error
+    return build_opener(_NoRedirects, HTTPSHandler(context=context))
+
+
+def _reason(error: Exception) -> str:
+    """Why, without a word of the answer."""
+    if isinstance(error, HTTPError):
+        return f"HTTP {error.code}"
+    cause = error.reason if isinstance(error, URLError) else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {cause.verify_message}"
+    if isinstance(cause, OSError):
+        return cause.strerror or type(cause).__name__
+    return "not the document that it should be"
+
+
+def _fetched(issuer: Issuer, opener: OpenerDirector) -> dict[str, Key]:
+    """Raises OSError, ValueError and HTTPException."""
     url = issuer.jwks_url
     if not url:
-        document = json.loads(_get(f"{issuer.issuer.rstrip('/')}/.well-known/openid-configuration", issuer.ca_file))
+        document = json.loads(_get(f"{issuer.issuer.rstrip('/')}/.well-known/openid-configuration", opener))
         # OpenID Connect Discovery 1.0, section 4.3: the document's issuer must be the one that was asked for.
         if not isinstance(document, dict) or document.get("issuer") != issuer.issuer:
             raise ValueError("another issuer's document")
         url = str(document.get("jwks_uri"))
         if not url.startswith("https://") and not issuer.issuer.startswith("http://"):
             raise ValueError("keys are fetched by https:// only")
-    return _parsed(_get(url, issuer.ca_file))
+    return _parsed(_get(url, opener))
 
 
-def _get(url: str, ca_file: str) -> bytes:
-    context = ssl.create_default_context(cafile=ca_file or None)
-    opener = build_opener(_NoRedirects, HTTPSHandler(context=context))
-    request = Request(url, headers={"User-Agent": f"ksecret/{__version__}", "Accept": "application/json"})  # noqa: S310
+def _get(url: str, opener: OpenerDirector) -> bytes:
+    request = Request(url, headers={"User-Agent": f"ksecret/{__version__}", "Accept": _ACCEPT})  # noqa: S310
     until = time.monotonic() + SECONDS
     data = b""
     with opener.open(request, timeout=SECONDS) as answer:

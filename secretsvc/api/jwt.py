@@ -28,9 +28,9 @@ _REASONS: tuple[tuple[type[pyjwt.InvalidTokenError], str, str], ...] = (
 class Issuers:
     """Those whose tokens are taken."""
 
-    def __init__(self, issuers: Sequence[Issuer], folder: str) -> None:
-        """`folder`: what paths of JWKS files are relative to. Raises InputError."""
-        self._issuers = {issuer.issuer: (issuer, Keys(issuer, folder)) for issuer in issuers}
+    def __init__(self, issuers: Sequence[Issuer]) -> None:
+        """Raises InputError for files of theirs that can't be used."""
+        self._issuers = {issuer.issuer: (issuer, Keys(issuer)) for issuer in issuers}
 
     async def caller(self, token: str) -> Caller:
         """Whom the token is about, every claim verified. Raises RefusedError: 401, or 503 where keys can't be had."""

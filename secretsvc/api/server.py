@@ -13,7 +13,7 @@ import ssl
 import sys
 import time
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
@@ -38,13 +38,6 @@ _MOMENT = 0.001
 """Seconds: how long callers who come without end may put off the end of listening, and how often it is tried."""
 _SETTLES = 0.2
 """Seconds for the requests of those who were accepted last to arrive."""
-
-
-class Job(NamedTuple):
-    """What a process is to serve."""
-
-    config: Config
-    folder: str
 
 
 def check(config: Config) -> None:
@@ -75,11 +68,11 @@ def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
-def serve(job: Job) -> None:
+def serve(config: Config) -> None:
     """Serves until SIGTERM or SIGINT. Raises KsecretError for what can't be used."""
-    check(job.config)
-    parts(job.config, job.folder)  # every mistake comes to light here, in one process, and once
-    listen = job.config.listen
+    check(config)
+    parts(config)  # every mistake comes to light here, in one process, and once
+    listen = config.listen
     listener = _listener(listen.host, listen.port)
     host, port = listener.getsockname()[:2]
     scheme = "https" if listen.tls_cert else "http"
@@ -88,11 +81,11 @@ def serve(job: Job) -> None:
     )
     logging.config.dictConfig(_LOGS)
     if listen.workers == 1:
-        _work(job, [listener])
+        _work(config, [listener])
         return
     folder = _metrics_folder()
     try:
-        Workers(partial(_work, job), listener, listen.workers).run()
+        Workers(partial(_work, config), listener, listen.workers).run()
     finally:
         _remove(folder)
 
@@ -125,14 +118,14 @@ def _remove(folder: str) -> None:
     rmtree(folder, ignore_errors=True)
 
 
-def _work(job: Job, sockets: list[socket.socket]) -> None:
-    made = parts(job.config, job.folder)
-    server = _Server(_config(job, application(job.config, made)), made.draining, job.config.listen.stop_delay)
+def _work(config: Config, sockets: list[socket.socket]) -> None:
+    made = parts(config)
+    server = _Server(_uvicorn(config, application(config, made)), made.draining, config.listen.stop_delay)
     server.run(sockets)
 
 
-def _config(job: Job, app: ASGIApp) -> uvicorn.Config:
-    listen = job.config.listen
+def _uvicorn(config: Config, app: ASGIApp) -> uvicorn.Config:
+    listen = config.listen
     return uvicorn.Config(
         app,
         log_config=_LOGS,
@@ -142,7 +135,7 @@ def _config(job: Job, app: ASGIApp) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         loop="uvloop",
-        http=cast("type[asyncio.Protocol]", partial(Protocol, limits=job.config.limits)),
+        http=cast("type[asyncio.Protocol]", partial(Protocol, limits=config.limits)),
         timeout_graceful_shutdown=max(1, round(listen.stop_grace)),
         ssl_certfile=listen.tls_cert or None,
         ssl_keyfile=listen.tls_key or None,

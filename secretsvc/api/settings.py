@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+import os
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
-
-OPERATIONS = ("encrypt", "decrypt", "rotate", "set", "inspect", "verify", "generate")
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 
 Operation = Literal["encrypt", "decrypt", "rotate", "set", "inspect", "verify", "generate"]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+OPERATIONS: tuple[str, ...] = get_args(Operation)
+ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
+
+
+def _in_folder(path: str, info: ValidationInfo) -> str:
+    return os.path.join(info.context["folder"], path) if path and info.context else path
+
+
+IN_FOLDER = AfterValidator(_in_folder)
+"""Marks what is a path: relative ones start at the folder that the validation is told of."""
+
+File = Annotated[str, IN_FOLDER]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Pattern = Annotated[str, Field(max_length=2000)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -33,9 +43,9 @@ class Listen(_Model):
     host: Text = "127.0.0.1"
     port: int = Field(default=8200, ge=0, le=65535, description="0 takes any that is free, and prints it")
     workers: int = Field(default=1, ge=1, le=64)
-    tls_cert: str = ""
-    tls_key: str = ""
-    tls_client_ca: str = Field(default="", description="Only clients with a certificate of it are spoken to")
+    tls_cert: File = ""
+    tls_key: File = ""
+    tls_client_ca: File = Field(default="", description="Only clients with a certificate of it are spoken to")
     behind_tls_proxy: bool = False
     stop_delay: float = Field(default=1.0, ge=0, le=600, description="Seconds between SIGTERM and the end of accepting")
     stop_grace: float = Field(default=30.0, gt=0, le=600, description="Seconds that running requests get after that")
@@ -56,10 +66,10 @@ class Issuer(_Model):
     issuer: Text = Field(description="The claim `iss`, letter by letter")
     audience: Text = Field(description="Must be in the claim `aud`")
     jwks_url: str = ""
-    jwks_file: str = Field(default="", description="Relative to the configuration's folder")
+    jwks_file: File = ""
     algorithms: list[Algorithm] = Field(default=["RS256", "ES256"], min_length=1)
     leeway: float = Field(default=30, ge=0, le=300, description="Seconds that clocks may differ")
-    ca_file: str = Field(default="", description="Certificates to trust when fetching, in place of the system's")
+    ca_file: File = Field(default="", description="Certificates to trust when fetching, in place of the system's")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -121,7 +131,7 @@ class Rule(_Model):
 class Audit(_Model):
     """Where the audit lines go. Without any, nothing is done at all."""
 
-    file: str = Field(default="", description="Appended to, and flushed to the disk line by line")
+    file: File = Field(default="", description="Appended to, and flushed to the disk line by line")
     stdout: bool = False
     seconds: Seconds = 2.0
     """A line that is not written by then fails its operation."""
@@ -157,7 +167,7 @@ class Config(_Model):
     tokens: list[Token] = []
     issuers: list[Issuer] = []
     rules: list[Rule] = []
-    key_rules: str = Field(default="", description="A file in the form of .ksecret.yaml, for encrypt without ?key=")
+    key_rules: File = Field(default="", description="A file in the form of .ksecret.yaml, for encrypt without ?key=")
     audit: Audit = Field(default_factory=Audit)
     limits: Limits = Field(default_factory=Limits)
     without_caller: list[Literal["metrics", "docs"]] = Field(default=[], description="Paths that need no caller")

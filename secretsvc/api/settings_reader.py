@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from secretsvc.api.settings import Audit, Config, Limits, Listen
+from secretsvc.api.settings import IN_FOLDER, Audit, Config, Limits, Listen
 from secretsvc.errors import FileError, InputError
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar, Sequence, is_merge, resolved
 from secretsvc.manifest.yaml_reader import read_documents
@@ -36,6 +37,8 @@ class MistakesError(Exception):
 def load(path: str, environ: MappingOf[str, str], listen: MappingOf[str, Any] | None = None) -> Config:
     """The configuration in a file; scalars out of the environment, and what options say of `listen`, go before.
 
+    Paths in the file are relative to its folder, those of variables and options to the current one.
+
     Raises FileError and MistakesError.
     """
     try:
@@ -62,7 +65,7 @@ def read(
         if isinstance(held, dict):
             held[name] = value
     try:
-        return Config.model_validate(tree)
+        return Config.model_validate(tree, context={"folder": os.path.dirname(os.path.abspath(source))})
     except ValidationError as error:
         found = [
             _mistake(one, root, source, overriding) for one in error.errors(include_input=False, include_url=False)
@@ -136,8 +139,9 @@ def _overrides(environ: MappingOf[str, str]) -> list[tuple[str, str, Any]]:
                 hint = "docs/service.md lists them"
                 raise MistakesError([InputError("a variable that is not known", hint=hint, file=name)])
             section, member = known[name]
-            is_text = _SECTIONS[section].model_fields[_snake(member)].annotation is str
-            found.append((section, member, text if is_text else _word(text)))
+            field = _SECTIONS[section].model_fields[_snake(member)]
+            value = text if field.annotation is str else _word(text)
+            found.append((section, member, os.path.abspath(text) if text and IN_FOLDER in field.metadata else value))
     return found
 
 

@@ -63,21 +63,20 @@ def _listening(args: Namespace) -> dict[str, Any]:
         "host": args.host,
         "port": args.port,
         "workers": args.workers,
-        "tlsCert": args.tls_cert,
-        "tlsKey": args.tls_key,
-        "tlsClientCa": args.tls_client_ca,
+        "tlsCert": args.tls_cert and os.path.abspath(args.tls_cert),
+        "tlsKey": args.tls_key and os.path.abspath(args.tls_key),
+        "tlsClientCa": args.tls_client_ca and os.path.abspath(args.tls_client_ca),
         "behindTlsProxy": args.behind_tls_proxy or None,
     }
     return {name: value for name, value in names.items() if value is not None}
 
 
 def _configured(args: Namespace) -> int:
-    from secretsvc.api.server import Job, check, serve
+    from secretsvc.api.server import check, serve
     from secretsvc.api.settings_reader import MistakesError, load
 
     if not args.config:
         raise UsageError("serve needs a configuration", hint="--config FILE, or --dev to try it out")
-    path = os.path.abspath(args.config)
     try:
         config = load(args.config, os.environ, _listening(args))
     except MistakesError as mistakes:
@@ -86,15 +85,14 @@ def _configured(args: Namespace) -> int:
         for mistake in mistakes.found:
             report(mistake, debug=args.debug)
         return 3
-    job = Job(config, os.path.dirname(path))
     if args.check:
         from secretsvc.api.app import parts
 
         check(config)
-        parts(config, job.folder)
+        parts(config)
         print(f"{args.config}: sound")
         return 0
-    serve(job)
+    serve(config)
     return 0
 
 
@@ -102,7 +100,7 @@ def _dev(args: Namespace) -> int:
     from tempfile import TemporaryDirectory
 
     from secretsvc.api.dev import dev_config
-    from secretsvc.api.server import Job, is_loopback, serve
+    from secretsvc.api.server import is_loopback, serve
 
     if args.host and not is_loopback(args.host):
         raise UsageError("--dev listens to this machine only", hint="write a configuration: docs/service.md")
@@ -113,7 +111,7 @@ def _dev(args: Namespace) -> int:
             f"ksecret: for trying out only; whoever has the token may do everything\n  TOKEN={token}", file=sys.stderr
         )
         print(f"  sealing to {recipient}", file=sys.stderr)
-        serve(Job(config, folder))
+        serve(config)
     return 0
 
 

@@ -248,7 +248,6 @@ def test_service_accounts_are_known_by_a_jwks_file(plane: ControlPlane, tmp_path
         assert service.post("/v1/encrypt", MANIFEST, token).problem == "forbidden"
 
 
-@pytest.mark.xfail(strict=True, reason="its Accept has no application/jwk-set+json, which Kubernetes answers by 406")
 def test_service_accounts_are_known_by_a_jwks_url(plane: ControlPlane, tmp_path: Path) -> None:
     binding = ("--clusterrole=system:service-account-issuer-discovery", "--group=system:unauthenticated")
     run("kubectl", "--kubeconfig", plane.kubeconfig, "create", "clusterrolebinding", "keys", *binding)

@@ -168,6 +168,10 @@ def test_an_issuer_over_https_is_checked(tmp_path: Path) -> None:
             answer = service.post("/v1/encrypt", MANIFEST, issuer.token(**GOOD))
             assert (answer.status, answer.problem) == (503, "issuer")
             assert answer.headers["retry-after"]
+            told = (
+                '"message": "the keys of ci can\'t be fetched: its certificate is not trusted: self-signed certificate"'
+            )
+            assert told in service.log.read_text()
 
 
 @pytest.mark.parametrize("fault", ["another issuer's document", "a redirect", "an answer that is no JWKS"])
@@ -179,3 +183,5 @@ def test_keys_that_are_not_surely_the_issuers_are_not_taken(tmp_path: Path, faul
         if fault.startswith("an answer"):
             issuer.keys.clear()
         assert service.post("/v1/encrypt", MANIFEST, text).problem == "issuer"
+        told = "HTTP 302" if issuer.redirects else "not the document that it should be"
+        assert f"the keys of ci can't be fetched: {told}" in service.log.read_text()

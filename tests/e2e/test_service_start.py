@@ -157,6 +157,10 @@ limits:
             {"issuers": [{"name": "a", "issuer": "https://a.example", "audience": "k", "jwksFile": "x"}]},
             "can't be read",
         ),
+        (
+            {"issuers": [{"name": "a", "issuer": "https://a.example", "audience": "k", "caFile": "service.yaml"}]},
+            "service.yaml: certificates that can't be used",
+        ),
         ({"issuers": [{"name": "a", "issuer": "https://a", "audience": "k", "algorithms": ["HS256"]}]}, "algorithms"),
         ({"rules": [{"callers": [{"token": "x"}]}]}, "missing"),
     ],

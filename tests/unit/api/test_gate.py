@@ -22,7 +22,7 @@ def test_a_mistake_of_ours_is_a_problem_that_tells_nothing(
 ) -> None:
     tree = {"version": 1, "tokens": [entry("root")], "rules": [rule("root", *EVERY)], "audit": {"stdout": True}}
     config = Config.model_validate(tree)
-    made = parts(config, ".")
+    made = parts(config)
 
     def broken(_caller: object) -> list[str]:
         raise ValueError(SECRET)

@@ -70,10 +70,25 @@ def test_not_utf8() -> None:
     assert mistakes(b"version: 1\na: \xff\n") == ["f.yaml:2: not UTF-8 text"]
 
 
+def test_paths_start_at_the_files_folder() -> None:
+    text = b"""version: 1
+listen: {tlsCert: tls/a.crt, tlsKey: /b.key}
+issuers:
+  - {name: a, issuer: "https://a", audience: a, jwksFile: jwks.json}
+  - {name: b, issuer: "https://b", audience: b, caFile: ca}
+keyRules: ../rules.yaml
+audit: {file: log}
+"""
+    config = read(text, "/etc/ksecret/f.yaml", {})
+    assert (config.listen.tls_cert, config.listen.tls_key) == ("/etc/ksecret/tls/a.crt", "/b.key")
+    assert [one.jwks_file + one.ca_file for one in config.issuers] == ["/etc/ksecret/jwks.json", "/etc/ksecret/ca"]
+    assert (config.key_rules, config.audit.file) == ("/etc/ksecret/../rules.yaml", "/etc/ksecret/log")
+
+
 def test_variables_override_scalars_and_are_all_known() -> None:
     environ = {"KSECRET_SERVE_LISTEN_PORT": "1234", "KSECRET_SERVE_AUDIT_FILE": "12", "KSECRET_KEYS": "other"}
     config = read(SOUND, "f.yaml", environ)
-    assert (config.listen.port, config.audit.file) == (1234, "12")
+    assert (config.listen.port, config.audit.file) == (1234, str(Path.cwd() / "12"))
     assert mistakes(SOUND, KSECRET_SERVE_LISTEN_PORT="x")[0].startswith("KSECRET_SERVE_LISTEN_PORT: ")
     assert mistakes(SOUND, KSECRET_SERVE_TOKENS="x") == ["KSECRET_SERVE_TOKENS: a variable that is not known"]
 
