@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import threading
 from contextlib import closing
@@ -396,8 +397,6 @@ class raw_server:  # noqa: N801
     """Something on a port that says these bytes to whoever says something, and closes; with none it never answers."""
 
     def __init__(self, says: bytes, heard: list[bytes] | None = None) -> None:
-        import socket
-
         self._says, self._heard = says, heard
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._held: list[socket.socket] = []
@@ -407,8 +406,6 @@ class raw_server:  # noqa: N801
         return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def __exit__(self, *_: object) -> None:
-        import socket
-
         self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
         for one in self._held:
@@ -425,6 +422,9 @@ class raw_server:  # noqa: N801
                 self._heard.append(heard)
             if self._says:
                 connection.sendall(self._says)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):  # what is unread when it closes would reset the connection
+                    pass
                 connection.close()
             else:
                 self._held.append(connection)
