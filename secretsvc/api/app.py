@@ -71,7 +71,7 @@ def parts(config: Config) -> Parts:
     return Parts(
         config.limits,
         planner,
-        Service(planner, pools, audit, metrics, config.limits.operation_seconds),
+        Service(planner, pools, audit, metrics, config.limits),
         Health(pools, audit, draining, planner.ruled()),
         metrics,
         Rates(config.limits.requests_per_second, config.limits.burst),

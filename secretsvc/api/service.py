@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from secretsvc.api.metrics import Metrics
     from secretsvc.api.plans import Planner
     from secretsvc.api.pools import Pools
+    from secretsvc.api.settings import Limits
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.result import Result
 
@@ -44,10 +45,9 @@ class Asked(NamedTuple):
 class Service:
     """Carries operations out. Keeps nothing of them."""
 
-    def __init__(self, planner: Planner, pools: Pools, audit: AuditLog, metrics: Metrics, seconds: float) -> None:
-        """`seconds`: for a look at a manifest, and the wait for it."""
+    def __init__(self, planner: Planner, pools: Pools, audit: AuditLog, metrics: Metrics, limits: Limits) -> None:
         self._looking = ThreadPoolExecutor(_LARGE_AT_A_TIME, thread_name_prefix="look")
-        self._seconds = seconds
+        self._limits = limits
         self._planner = planner
         self._pools = pools
         self._audit = audit
@@ -87,7 +87,7 @@ class Service:
         """Raises, once both lines are written, why it can't be done."""
         try:
             self._planner.may(asked.caller, call.operation)
-            seen = look(call.data) if len(call.data) <= _SMALL else await self._looked(call.data)
+            seen = self._look(call.data) if len(call.data) <= _SMALL else await self._looked(call.data)
             trail.about(seen)
             plan = self._planner.plan(asked.caller, call, seen)
         except Exception as error:
@@ -98,17 +98,16 @@ class Service:
         return plan
 
     async def _looked(self, data: bytes) -> list[Description]:
-        """As `look`, in a thread. Raises RefusedError (504) too."""
+        """As `_look`, in a thread. Raises RefusedError (504) too."""
         try:
-            async with asyncio.timeout(self._seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._looking, look, data)
+            async with asyncio.timeout(self._limits.operation_seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._looking, self._look, data)
         except TimeoutError:
             raise RefusedError(TIMEOUT, "there are too many large manifests, or it is too large") from None
 
-
-def look(data: bytes) -> list[Description]:
-    """What a manifest holds, told without a key. Raises InputError and AlteredError."""
-    return describe_manifest(data, lambda _uri: "")
+    def _look(self, data: bytes) -> list[Description]:
+        """What a manifest holds, told without a key. Raises InputError and AlteredError."""
+        return describe_manifest(data, lambda _uri: "", self._limits.nodes)
 
 
 class _Trail:

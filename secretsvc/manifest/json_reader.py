@@ -10,20 +10,20 @@ from json import JSONDecodeError, JSONDecoder
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest.nodes import MAX_DEPTH, Mapping, Member, Node, Scalar, Sequence
+from secretsvc.manifest.nodes import ANY_NUMBER, MAX_DEPTH, TOO_MANY, Mapping, Member, Node, Scalar, Sequence
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BARE = re.compile(r"[-+.0-9a-zA-Z]+")
 
 
-def read_documents(text: str) -> list[Node] | None:
+def read_documents(text: str, most_nodes: int = ANY_NUMBER) -> list[Node] | None:
     """The root node of every document, or None where the text is not JSON (it may still be YAML).
 
-    Raises ManifestError where it is JSON but nested too deep.
+    Raises ManifestError where it is JSON but nested too deep, or has more nodes.
     """
     if not _accepted(text):
         return None
-    reader = _Reader(text)
+    reader = _Reader(text, most_nodes)
     documents = []
     at = reader.skip(0)
     while at < len(text):
@@ -60,8 +60,9 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 class _Reader:
     """Walks one accepted text from left to right, counting lines as it goes."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, most_nodes: int) -> None:
         self._text = text
+        self._left = most_nodes
         self._counted = 0
         self._line = 1
         self._line_start = 0
@@ -79,6 +80,9 @@ class _Reader:
         line, column = self._line, at - self._line_start
         if depth > MAX_DEPTH:
             raise ManifestError(f"nested deeper than {MAX_DEPTH} levels", line=line)
+        self._left -= 1
+        if self._left < 0:
+            raise ManifestError(TOO_MANY, line=line)
         first = self._text[at]
         if first == "{":
             members, end = self._members(at + 1, depth)

@@ -11,6 +11,10 @@ from typing import NamedTuple, TypeAlias
 MAX_DEPTH = 64
 """How deep a document may nest. Kubernetes' own objects stay under 20."""
 
+ANY_NUMBER = 1 << 62
+"""Of nodes, where nobody bounds them. A node takes up to 1 KB while a file is worked on."""
+TOO_MANY = "more keys, values and lists than are taken"
+
 
 class Scalar(NamedTuple):
     """A scalar; `style` is what it is written in: "" (plain), "'", '"', "|" or ">"."""

@@ -26,10 +26,10 @@ _KEY_CHARACTERS = frozenset("-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV
 _BINARY = "tag:yaml.org,2002:binary"
 
 
-def read(data: bytes, *, allow_binary_tag: bool = False) -> Manifest:
+def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes.ANY_NUMBER) -> Manifest:
     """The manifest in `data`. `allow_binary_tag` lets `!!binary` stand on values (for clear-text input).
 
-    Raises ManifestError with a line: not UTF-8, too large, malformed, or refused.
+    Raises ManifestError with a line: not UTF-8, too large (in bytes or nodes), malformed, or refused.
     """
     if len(data) > MAX_BYTES:
         raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB")
@@ -40,22 +40,22 @@ def read(data: bytes, *, allow_binary_tag: bool = False) -> Manifest:
         raise ManifestError("not UTF-8 text", hint="convert the file to UTF-8", line=line) from None
     bom = text.startswith("\ufeff")
     text = text[1:] if bom else text
-    documents, is_json = _documents(text)
+    documents, is_json = _documents(text, most_nodes)
     secrets = tuple(
         _secret(root, allow_binary_tag=allow_binary_tag) for document in documents for root in _secret_roots(document)
     )
     return Manifest(text, bom, is_json, tuple(documents), secrets)
 
 
-def _documents(text: str) -> tuple[list[Node], bool]:
+def _documents(text: str, most_nodes: int) -> tuple[list[Node], bool]:
     # Imported when needed: most manifests are YAML, and a cold start pays for every import.
     if text.lstrip(" \t\r\n")[:1] in ("{", "["):
         from secretsvc.manifest import json_reader
 
-        documents = json_reader.read_documents(text)
+        documents = json_reader.read_documents(text, most_nodes)
         if documents is not None:
             return documents, True
-    return yaml_reader.read_documents(text), False
+    return yaml_reader.read_documents(text, most_nodes), False
 
 
 def _secret_roots(node: Node | None, listed_kind: str = "") -> Iterator[Mapping]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Member, Node, Scalar, Sequence
+from secretsvc.manifest.nodes import ANY_NUMBER, MAX_DEPTH, TOO_MANY, Alias, Mapping, Member, Node, Scalar, Sequence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 _ODD = {"\x85": "U+0085", "\u2028": "U+2028", "\u2029": "U+2029", "\ufeff": "a second BOM (U+FEFF)"}
 
 
-def read_documents(text: str) -> list[Node]:
+def read_documents(text: str, most_nodes: int = ANY_NUMBER) -> list[Node]:
     """The root node of every document in the text (without a BOM). Raises ManifestError with a line."""
     documents: list[Node] = []
     # Kubernetes' parser takes the last line as ended even where it is not; so must this one, or `|` loses a "\n".
     ended = text if text.endswith(("\n", "\r")) else text + "\n"
     events: Iterator[Any] = yaml.parse(ended, Loader=yaml.CBaseLoader)
-    reader = _Reader(events, len(text))
+    reader = _Reader(events, len(text), most_nodes)
     try:
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -75,9 +75,10 @@ def _line(error: yaml.MarkedYAMLError) -> int:
 class _Reader:
     """Builds the nodes of one text from its events."""
 
-    def __init__(self, events: Iterator[Any], length: int) -> None:
+    def __init__(self, events: Iterator[Any], length: int, most_nodes: int) -> None:
         self._events = events
         self._length = length
+        self._left = most_nodes
         self.anchors: dict[str, Node | None] = {}
 
     def node(self, event: Any, depth: int) -> Node:
@@ -86,6 +87,9 @@ class _Reader:
         place = (start.index, end, start.line + 1, start.column)
         if depth > MAX_DEPTH:
             raise ManifestError(f"nested deeper than {MAX_DEPTH} levels", line=place[2])
+        self._left -= 1
+        if self._left < 0:
+            raise ManifestError(TOO_MANY, line=place[2])
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
                 raise ManifestError("an alias to an anchor that is not defined", line=place[2])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.formats import ksecret
 from secretsvc.manifest.model import FIELDS
+from secretsvc.manifest.nodes import ANY_NUMBER
 from secretsvc.manifest.reader import read
 
 if TYPE_CHECKING:
@@ -46,12 +47,12 @@ class Description(NamedTuple):
         return {_camel(name): value for name, value in self._asdict().items()}
 
 
-def describe_manifest(data: bytes, owner: Callable[[str], str]) -> list[Description]:
+def describe_manifest(data: bytes, owner: Callable[[str], str], most_nodes: int = ANY_NUMBER) -> list[Description]:
     """Every Secret of the manifest, sealed or not. `owner` names the holder of a KeyRef.
 
     Raises InputError, AlteredError.
     """
-    manifest = read(data)
+    manifest = read(data, most_nodes=most_nodes)
     if manifest.is_kubesec:
         return [_describe_kubesec(manifest, owner)]
     return [_describe(secret, owner) for secret in manifest.secrets]

@@ -42,6 +42,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         rule("stranger", "encrypt", "decrypt", namespaces=["dev"]),
     ]
     made.config["limits"]["documents"] = 3
+    made.config["limits"]["nodes"] = 1000
     made.config["limits"]["bodyBytes"] = 100_000
     with made:
         yield made
@@ -254,7 +255,7 @@ def test_a_line_of_a_batch_with_members_of_another_operation_is_refused(service:
 
 def test_large_manifests_have_a_limit_of_time_and_wait_for_one_another(tmp_path: Path) -> None:
     small = Service(tmp_path)
-    small.config["limits"]["operationSeconds"] = 0.5
+    small.config["limits"] |= {"operationSeconds": 0.5, "nodes": 1_000_000}
     with small:
         began = time.monotonic()
         answer = small.post("/v1/encrypt", b"a: b\n---\n" * 100_000)
@@ -292,6 +293,8 @@ def test_keys_are_those_that_the_caller_may_seal_to(service: Service) -> None:
         ("/v1/batch", b"{}", "application/json", "media-type"),
         ("/v1/encrypt", b"x" * 100_001, "application/yaml", "too-large"),
         ("/v1/encrypt", (MANIFEST + b"---\n") * 4, "application/yaml", "too-large"),
+        ("/v1/encrypt", MANIFEST + b"---\na: [" + b"b, " * 1000 + b"c]\n", "application/yaml", "manifest"),
+        ("/v1/encrypt", JSON_MANIFEST + b"[" + b"1, " * 1000 + b"1]", "application/json", "manifest"),
         ("/v1/fly", MANIFEST, "application/yaml", "not-found"),
         ("/v1/keys", MANIFEST, "application/yaml", "method"),
     ],
