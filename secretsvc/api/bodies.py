@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
@@ -158,9 +158,9 @@ def parsed(model: type[M], data: bytes) -> M:
 
 
 def made(model: type[M], members: dict[str, Any]) -> M:
-    """The members as that model. Raises as `parsed`."""
+    """A form's members as that model. Raises as `parsed`."""
     try:
-        return model.model_validate(members)
+        return model.model_validate(members, strict=False)
     except ValidationError as error:
         raise _off(error) from None
 
@@ -201,40 +201,33 @@ async def form_of(request: Request, parts: Parts) -> list[tuple[str, bytes]]:
 
 
 def members_of(parts: list[tuple[str, bytes]], model: type[BaseModel]) -> dict[str, Any]:
-    """A form as the members of a model: `data.KEY` is the entry KEY of the member `data`, in base64 where that is.
+    """A form as the members of a model, numbers and such still as texts (`made` reads them).
 
-    Raises RefusedError.
+    `data.KEY` is the entry KEY of the member `data`, a list's member comes once for each item. Raises RefusedError.
     """
+    known = {field.alias: field.annotation for field in model.model_fields.values()}
     found: dict[str, Any] = {}
     for name, content in parts:
         member, dot, key = name.partition(".")
-        field = next((field for field in model.model_fields.values() if field.alias == member), None)
-        if field is None or bool(dot) != str(field.annotation).startswith("dict["):
+        kind = get_origin(known.get(member))
+        if member not in known or bool(dot) != (kind is dict):
             raise RefusedError(REQUEST, "a part that is not known", hint="GET /openapi.json has the schema")
-        value = _member(member, field.annotation, content)
-        if dot:
-            if key in found.setdefault(member, {}):
-                raise RefusedError(REQUEST, f"{member}: an entry that is there twice")
-            found[member][key] = value
-        elif str(field.annotation).startswith("list["):
+        value = b64encode(content).decode() if known[member] == dict[str, Base64] else _text(member, content)
+        if kind is list:
             found.setdefault(member, []).append(value)
-        elif member in found:
-            raise RefusedError(REQUEST, f"{member}: it is there twice")
-        else:
-            found[member] = value
+            continue
+        held, at = (found.setdefault(member, {}), key) if dot else (found, member)
+        if at in held:
+            raise RefusedError(REQUEST, f"{member}: {'an entry that' if dot else 'it'} is there twice")
+        held[at] = value
     return found
 
 
-def _member(member: str, annotation: Any, content: bytes) -> str | int | bool:
-    if "pattern=" in str(annotation):  # base64
-        return b64encode(content).decode()
+def _text(member: str, content: bytes) -> str:
     try:
-        text = content.decode()
-        if annotation is bool:
-            return {"true": True, "false": False}[text]
-        return int(text) if "int" in str(annotation) else text
-    except (ValueError, KeyError):
-        raise RefusedError(REQUEST, f"{member}: not a text, a number or true or false, as it must be") from None
+        return content.decode()
+    except UnicodeDecodeError:
+        raise RefusedError(REQUEST, f"{member}: not text in UTF-8") from None
 
 
 def decoded(text: str, member: str) -> bytes:
