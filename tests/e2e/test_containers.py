@@ -19,6 +19,7 @@ from tests.e2e.kubernetes import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.skipif(not os.environ.get("KSECRET_TEST_DOCKER"), reason="KSECRET_TEST_DOCKER is not set"),
@@ -65,6 +66,18 @@ def test_the_lines_of_its_head_seal(first: str) -> None:
     sealed = said(first)
     assert "aws:arn:aws:kms:eu-west-1:123456789012:alias/demo: " in sealed
     assert "gcp:projects/demo/locations/global/keyRings/demo/cryptoKeys/demo: " in sealed
+
+
+@pytest.mark.usefixtures("up")
+def test_the_readmes_lines_seal_and_open(tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text().partition("## A service")[2].replace("\\\n", " ")
+    _, compose_up, curl, opening = re.findall(r"(?m)^\$ (.*)", text)[:4]
+    told = compose_up.rpartition("its token: ")[2]
+    script = "\n".join(["set -eu", told, curl, opening]).replace("/tmp/", f"{tmp_path}/")
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=ROOT, env={"PATH": PATH}, capture_output=True, timeout=60, check=False
+    )
+    assert done.stdout == (ROOT / "examples/secret.yaml").read_bytes(), done.stderr
 
 
 @pytest.mark.usefixtures("up")
