@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILES = 300
-KILLS = 16
+KILLS = int(os.environ.get("KSECRET_TEST_KILLS", "8"))
 ENDS = 4
 
 AFTER_THE_CALL = """
