@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from secretsvc.cli import options
 from secretsvc.cli.files import Job, each_file
 from secretsvc.cli.report import printable
-from secretsvc.errors import NotSealedError
+from secretsvc.errors import not_sealed
 from secretsvc.operations.inspect import Description, describe_manifest
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def run(args: Namespace) -> int:
     def operation(data: bytes, name: str) -> bytes | str:
         found = describe_manifest(data, known.describe)
         if not any(one.sealed for one in found):
-            raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
+            raise not_sealed()
         told = "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
         return f"{told}\n".encode() if args.output else told
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file
 from secretsvc.cli.report import printable
-from secretsvc.errors import AlreadySealedError, NotSealedError, UsageError
+from secretsvc.errors import AlreadySealedError, UsageError, not_sealed
 from secretsvc.operations.inspect import Description, describe_manifest
 from secretsvc.operations.keysets import change_keys, key_changes
 
@@ -78,7 +78,7 @@ def _list(args: Namespace) -> int:
     def operation(data: bytes, name: str) -> str:
         found = [one for one in describe_manifest(data, known.describe) if one.sealed]
         if not found:
-            raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
+            raise not_sealed()
         return "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
 
     return each_file(Job(operation, "listed", private=True), args)

@@ -11,7 +11,7 @@ from secretsvc.cli import options
 from secretsvc.cli.files import SEALED, content, name_of
 from secretsvc.cli.opening import opener
 from secretsvc.cli.report import report, tell_unbound
-from secretsvc.errors import KsecretError, NotSealedError, UsageError
+from secretsvc.errors import KsecretError, NotSealedError, UsageError, not_sealed
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -67,7 +67,7 @@ def _open(open_: Callable[[bytes, str], Result], pass_clear: bool, item: workspa
         data = content(item.path)
         try:
             if not any(marker in data for marker in SEALED):  # then it need not be parsed to be passed on
-                raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
+                raise not_sealed()
             opened = open_(data, item.path)
             return Clear(name, opened.data, opened.bound)
         except NotSealedError:

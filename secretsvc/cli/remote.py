@@ -19,8 +19,8 @@ from secretsvc.errors import (
     InputError,
     KeyRefError,
     NothingToSealError,
-    NotSealedError,
     UsageError,
+    not_sealed,
 )
 from secretsvc.manifest.reader import read
 from secretsvc.operations.inspect import describe_manifest
@@ -122,7 +122,7 @@ class Service:
         """Raises NotSealedError."""
         manifest, seen = self._read(data, name)
         if not any(one.sealed for one in seen):
-            raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
+            raise not_sealed()
         return manifest, seen
 
     def _keys_for(self, manifest: Manifest, name: str) -> list[str]:

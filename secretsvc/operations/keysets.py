@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import AlreadySealedError, NotSealedError
+from secretsvc.errors import AlreadySealedError, not_sealed
 from secretsvc.formats import ksecret
 from secretsvc.keyref import keyset
 from secretsvc.manifest.reader import read
@@ -51,7 +51,7 @@ def _keysets(manifest: Manifest, request: Request) -> Iterator[tuple[int, Secret
     """Index, Secret, the keyset that it has, and the one that it is to have, of each that is sealed."""
     sealed = [index for index, secret in enumerate(manifest.secrets) if secret.envelope or manifest.is_kubesec]
     if not sealed:
-        raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
+        raise not_sealed()
     for index in sealed:
         secret = manifest.secrets[index]
         if secret.envelope:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.envelope import Dek, Payload
-from secretsvc.errors import AlteredError, ManifestError, NotSealedError
+from secretsvc.errors import AlteredError, ManifestError, not_sealed
 from secretsvc.formats import ksecret
 from secretsvc.formats.values import value_of, written
 from secretsvc.manifest.reader import read
@@ -78,7 +78,7 @@ def open_secrets(
         if secret.envelope and only in (None, index)
     }
     if not opened:
-        raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
+        raise not_sealed()
     return opened
 
 

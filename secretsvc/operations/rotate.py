@@ -6,7 +6,7 @@ from base64 import b64decode, b64encode
 from functools import cache
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import AlreadySealedError, NotSealedError
+from secretsvc.errors import AlreadySealedError, not_sealed
 from secretsvc.formats import ksecret
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply, replace_member
@@ -40,7 +40,7 @@ def rotate_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
     if not due:
         if manifest.is_kubesec or any(secret.envelope for secret in manifest.secrets):
             raise AlreadySealedError("no data key in it is that old")
-        raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
+        raise not_sealed()
     opened = {index: open_secrets(manifest, keyring, request.trust, only=index)[index] for index in due}
     return seal_manifest(data, request, keyring, opened=opened)._replace(bound=not manifest.is_kubesec)
 
@@ -63,7 +63,7 @@ def rewrap_manifest(data: bytes, keyring: Keyring) -> Result:
         return Result(manifest.encoded(apply(manifest.text, _kubesec_edits(manifest, keyring))), 1, bound=False)
     edits = [_edit(manifest, secret, keyring) for secret in manifest.secrets if secret.envelope]
     if not edits:
-        raise NotSealedError("no Secret in it is sealed", hint="ksecret encrypt seals one")
+        raise not_sealed()
     return Result(manifest.encoded(apply(manifest.text, edits)), len(edits))
 
 
