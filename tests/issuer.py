@@ -100,19 +100,6 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
     return Handler
 
 
-_USES = x509.KeyUsage(
-    digital_signature=True,
-    key_cert_sign=True,  # Python 3.13 wants it stated of an authority
-    crl_sign=False,
-    content_commitment=False,
-    key_encipherment=False,
-    data_encipherment=False,
-    key_agreement=False,
-    encipher_only=False,
-    decipher_only=False,
-)
-
-
 def certificate(path: Path, name: str = "localhost", ca: Path | None = None) -> Path:
     """A throw-away certificate and its key in one PEM file, signed by itself, or by that of `ca`."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -130,7 +117,7 @@ def certificate(path: Path, name: str = "localhost", ca: Path | None = None) -> 
         .add_extension(
             x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
         )
-        .add_extension(_USES, critical=True)
+        .add_extension(_uses(signs=ca is None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing.public_key()), critical=False)
         .sign(signing, hashes.SHA256())
@@ -140,3 +127,11 @@ def certificate(path: Path, name: str = "localhost", ca: Path | None = None) -> 
     )
     path.write_bytes(made.public_bytes(serialization.Encoding.PEM) + private)
     return path
+
+
+def _uses(*, signs: bool) -> x509.KeyUsage:
+    """Python 3.13 wants an authority to say that it signs, and nobody else."""
+    no = dict.fromkeys(
+        ("crl_sign", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False
+    )
+    return x509.KeyUsage(digital_signature=True, key_cert_sign=signs, encipher_only=False, decipher_only=False, **no)
