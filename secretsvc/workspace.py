@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 
+_WHOLE = 1 << 20
+"""Files up to this many bytes are read at once; larger ones are looked through first."""
+
 SUFFIXES = (".yaml", ".yml", ".json")
 """What files a walk through folders looks at."""
 
@@ -114,7 +117,7 @@ def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[]
         pool.shutdown(cancel_futures=True)
 
 
-def looked_through(path: str, test: Callable[[mmap], bool]) -> bool:
+def _looked_through(path: str, test: Callable[[bytes | mmap], bool]) -> bool:
     """What the test says of a file's bytes, which are not read whole; False for none. Raises FileError."""
     from mmap import ACCESS_READ, mmap
 
@@ -126,11 +129,6 @@ def looked_through(path: str, test: Callable[[mmap], bool]) -> bool:
                 return test(content)
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
-
-
-def holds(path: str, markers: Iterable[bytes]) -> bool:
-    """Whether a file's bytes hold one of the markers. Raises FileError."""
-    return looked_through(path, lambda content: any(content.find(marker) >= 0 for marker in markers))
 
 
 def _inside(path: str, real_root: str) -> bool:
@@ -148,6 +146,18 @@ def read(path: str) -> Snapshot:
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
     return Snapshot(path, data, _mark(status))
+
+
+def read_if(path: str, test: Callable[[bytes | mmap], bool]) -> Snapshot | None:
+    """As `read`; None for a file whose bytes do not pass the test, however large it is."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise FileError(f"can't be read: {error.strerror}", file=path) from error
+    if stat.S_ISREG(status.st_mode) and status.st_size > _WHOLE and not _looked_through(path, test):
+        return None
+    snapshot = read(path)
+    return snapshot if test(snapshot.data) else None
 
 
 def content(path: str) -> bytes:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import policy, workspace
 from secretsvc.cli.files import STANDARD_INPUT, standard_input
 from secretsvc.cli.report import printable, progress, report, summary
-from secretsvc.errors import FileError, KsecretError, UsageError
+from secretsvc.errors import KsecretError, UsageError
 from secretsvc.operations.check import check_file, check_other, holds_identity, may_hold_secret
 from secretsvc.operations.findings import RULES
 
@@ -31,8 +30,8 @@ EXAMPLES = """\
   ksecret check --sarif > ksecret.sarif
 exit code: 0 nothing found, 1 findings, 3 and above: something could not be checked"""
 
-_WHOLE = 1 << 20
-"""Files up to this many bytes are read at once; larger ones are looked through first, or passed over."""
+_OTHERS = 1 << 20
+"""Bytes up to which files that are no manifests are looked through for identities."""
 
 
 class Source(NamedTuple):
@@ -140,22 +139,16 @@ def _source(item: workspace.Item) -> Source:
 
 def _content(path: str, *, manifest: bool) -> bytes | None:
     """A file's bytes; None for one with nothing to find in it, however large it is."""
-    try:
-        status = os.stat(path)
-    except OSError as error:
-        raise FileError(f"can't be read: {error.strerror}", file=path) from error
-    large = stat.S_ISREG(status.st_mode) and status.st_size > _WHOLE
-    if large and not (manifest and workspace.looked_through(path, _worth_a_look)):
-        return None
-    return _kept(workspace.read(path).data, manifest=manifest)
+    snapshot = workspace.read_if(path, _may_hold_secrets if manifest else _may_hold_identities)
+    return snapshot.data if snapshot else None
 
 
-def _worth_a_look(data: bytes | mmap) -> bool:
+def _may_hold_secrets(data: bytes | mmap) -> bool:
     return may_hold_secret(data) or holds_identity(data)
 
 
-def _kept(data: bytes, *, manifest: bool) -> bytes | None:
-    return data if (_worth_a_look if manifest else holds_identity)(data) else None
+def _may_hold_identities(data: bytes | mmap) -> bool:
+    return len(data) <= _OTHERS and holds_identity(data)
 
 
 def _staged(paths: list[str], output: _Output) -> None:
@@ -174,10 +167,11 @@ def _is_manifest(path: str) -> bool:
 
 def _in_index(index: GitIndex, staged: Staged) -> Source:
     manifest = _is_manifest(staged.path)
+    test = _may_hold_secrets if manifest else _may_hold_identities
 
     def read() -> bytes | None:
-        data = index.content(staged) if manifest else index.content_up_to(_WHOLE, staged)
-        return None if data is None else _kept(data, manifest=manifest)
+        data = index.content(staged) if manifest else index.content_up_to(_OTHERS, staged)
+        return data if data is not None and test(data) else None
 
     return Source(os.path.relpath(os.path.join(index.top, staged.path)), read, manifest)
 

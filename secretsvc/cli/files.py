@@ -87,9 +87,9 @@ class _Outcome(NamedTuple):
 def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
     """Works on one file, and writes it where that is wanted. Raises UsageError, which would be said of every file."""
     try:
-        if not item.named and not workspace.holds(item.path, job.markers):
+        snapshot = _snapshot(job, item)
+        if not snapshot and item.path != "-":
             return _Outcome()
-        snapshot = None if item.path == "-" else workspace.read(item.path)
         data = snapshot.data if snapshot else standard_input()
         result = job.operation(data, item.path)
         bound = True
@@ -110,6 +110,15 @@ def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
     if failure:
         failure.file = failure.file or name_of(item.path)
     return _Outcome(error=failure)
+
+
+def _snapshot(job: Job, item: workspace.Item) -> workspace.Snapshot | None:
+    """None for standard input, and for what was found in a folder and is not to be worked on."""
+    if item.path == "-":
+        return None
+    if item.named:
+        return workspace.read(item.path)
+    return workspace.read_if(item.path, lambda data: any(data.find(marker) >= 0 for marker in job.markers))
 
 
 class _Tally:

@@ -23,6 +23,8 @@ class FilePolicies:
     def __init__(self, known: Backends) -> None:
         self._known = known
         self._policies: Policies | None = None
+        self._without: set[str] = set()
+        """Folders that are known to have none above them."""
 
     def keyring(self, file: str) -> Keyring:
         """The backends, demanding PGP signatures where the file's policy does. Raises InputError, FileError."""
@@ -55,7 +57,11 @@ class FilePolicies:
     def find(self, file: str) -> Policy | None:
         """The nearest policy upwards. Raises InputError, FileError."""
         if self._policies is None:
-            if not _above(file):
+            folder = os.path.dirname(file)
+            if folder in self._without:
+                return None
+            if not _above(folder):
+                self._without.add(folder)
                 return None
             from secretsvc.policy import Policies
 
@@ -63,9 +69,9 @@ class FilePolicies:
         return self._policies.find(file)
 
 
-def _above(file: str) -> bool:
-    """Whether there is a policy anywhere upwards, which is all that a start without one pays for."""
-    folder = os.path.realpath(os.path.dirname(file) or os.curdir)
+def _above(folder: str) -> bool:
+    """Whether there is a policy there or anywhere upwards, which is all that a start without one pays for."""
+    folder = os.path.realpath(folder or os.curdir)
     while not os.path.exists(os.path.join(folder, _NAME)):
         above = os.path.dirname(folder)
         if above == folder:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc import workspace
+from secretsvc.errors import ManifestError
 
 if TYPE_CHECKING:
+    from mmap import mmap
     from pathlib import Path
 
 FILES = [
@@ -92,9 +94,19 @@ def test_a_marker_is_found_without_reading_a_file_whole(tmp_path: Path) -> None:
     path = tmp_path / "large.json"
     with path.open("wb") as stream:
         stream.truncate(512 * 1024**2)
-    assert not workspace.holds(str(path), (b"Secret",))
+    assert workspace.read_if(str(path), holds) is None
     with path.open("r+b") as stream:
         stream.write(b"kind: Secret")
-    assert workspace.holds(str(path), (b"x", b"Secret"))
+    with pytest.raises(ManifestError, match="larger than 64 MiB"):
+        workspace.read_if(str(path), holds)
+    with path.open("r+b") as stream:
+        stream.truncate(2 * 1024**2)
+    snapshot = workspace.read_if(str(path), holds)
+    assert snapshot
+    assert snapshot.data.startswith(b"kind: Secret\0")
     (tmp_path / "empty").write_bytes(b"")
-    assert not workspace.holds(str(tmp_path / "empty"), (b"",))
+    assert workspace.read_if(str(tmp_path / "empty"), holds) is None
+
+
+def holds(data: bytes | mmap) -> bool:
+    return data.find(b"Secret") >= 0
