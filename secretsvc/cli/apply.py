@@ -35,13 +35,15 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Opens everything, then becomes kubectl; so the exit code is kubectl's."""
+    from secretsvc.operations.output import as_data
+
     _check(args.command)
     opened, failed = open_all(args, pass_clear=True)
     if failed:
         return failed
     if not opened:
         raise InputError("no manifest is there to apply")
-    _give(stream([one.data for one in opened]))
+    _give(stream([as_data(one.data) for one in opened]))
     return child.become(["kubectl", "apply", "--server-side", "-f", "-", *args.command], child.environment({}))
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.objects import secret_object
 from secretsvc.manifest.reader import read
+from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations.values import by_name, values, variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from secretsvc.manifest.model import Secret
 
 _NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
@@ -46,6 +50,35 @@ def as_env(texts: Iterable[tuple[str, bytes]]) -> bytes:
     named = by_name(value for file, text in texts for value in values(text, file))
     lines = (f"{name}={quote(data.decode(errors='surrogateescape'))}\n" for name, data in variables(named).items())
     return "".join(lines).encode(errors="surrogateescape")
+
+
+def as_data(text: bytes) -> bytes:
+    """An opened manifest whose Secrets have under `data` what they had under `stringData`, as the API server has it.
+
+    Server-side apply takes an entry away that the manifest lost, but only from `data`: what came as `stringData` it
+    forgets who set. All but those Secrets keep their bytes; one that can't be told as an object is left as it is.
+    """
+    try:
+        manifest = read(text)
+        edits = [edit for secret in manifest.secrets for edit in _moved(manifest.text, secret)]
+        changed = manifest.encoded(apply(manifest.text, edits))
+        read(changed)  # where an anchor went with a Secret, an alias elsewhere may have lost it
+    except ManifestError:
+        return text
+    return changed
+
+
+def _moved(text: str, secret: Secret) -> list[Edit]:
+    if not any(entry.field == "stringData" for entry in secret.entries):
+        return []
+    try:
+        found = secret_object(secret)
+        moved = {key: b64encode(value.encode()).decode() for key, value in found.pop("stringData").items()}
+        whole = dumped({**found, "data": {**(found.get("data") or {}), **moved}}).decode()
+    except (ManifestError, ValueError):
+        return []
+    start, end = secret.root.start, secret.root.end
+    return [Edit(start, end, whole.rstrip() + text[start + len(text[start:end].rstrip()) : end])]
 
 
 def dumped(whole: Any, indent: int | None = None) -> bytes:

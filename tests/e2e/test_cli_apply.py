@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.cli import CONFIG_MAP, KSECRET, MANIFEST, MARK, NOT_YAML, PASSWORD, USER, Person
+from secretsvc.operations.output import as_data
+from tests.e2e.cli import CONFIG_MAP, KSECRET, MANIFEST, MARK, NOT_YAML, PASSWORD, URL, USER, Person
 from tests.emulators import apply_server
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def test_kubectl_gets_one_stream_and_the_users_words(me: Person, kubectl: Kubect
     ran = me.ok("apply", "a.yaml", "b.yaml", "map.yaml", "--", *words, KSECRET_AGE_KEY=me.identity)
     assert ran == (0, b"applied\n", "")
     assert kubectl.words == ["apply", "--server-side", "-f", "-", *words]
-    assert kubectl.stdin == b"---\n".join([MANIFEST, CONFIG_MAP, other("b"), CONFIG_MAP])
+    assert kubectl.stdin == b"---\n".join([as_data(MANIFEST), CONFIG_MAP, as_data(other("b")), CONFIG_MAP])
     assert "KSECRET_AGE_KEY" not in kubectl.environ
     assert me.names() == ["a.yaml", "b.yaml", "map.yaml"]
 
@@ -105,7 +106,7 @@ def test_a_folder_is_applied_whole_as_kubectl_does(me: Person, kubectl: Kubectl)
     me.write("d/README.md", b"# ksecret\n")
     assert "add -r" in me.fails(2, "apply", "d")
     me.ok("apply", "-r", "d")
-    assert kubectl.stdin == b"---\n".join([MANIFEST, CONFIG_MAP, b"a: !tag [not, parsed, {{ .Values.x }}]\n"])
+    assert kubectl.stdin == b"---\n".join([as_data(MANIFEST), CONFIG_MAP, b"a: !tag [not, parsed, {{ .Values.x }}]\n"])
 
 
 @pytest.mark.parametrize("pipe", [False, True], ids=["memfd", "pipe"])
@@ -117,7 +118,7 @@ def test_a_stream_larger_than_a_pipe_arrives_whole(me: Person, kubectl: Kubectl,
     words = ["apply", "a.yaml", "b.yaml"]
     ran = me.ok("-c", without, *words, program=sys.executable) if pipe else me.ok(*words)
     assert ran.out == b"applied\n"
-    assert kubectl.stdin == text + b"---\n" + text.replace(b"name: db", b"name: b")
+    assert kubectl.stdin == as_data(text) + b"---\n" + as_data(text.replace(b"name: db", b"name: b"))
     unread = ["-c", without, *words] if pipe else words
     assert me.run(*unread, program=sys.executable if pipe else KSECRET, LEAVE="9").code == 9
 
@@ -125,7 +126,7 @@ def test_a_stream_larger_than_a_pipe_arrives_whole(me: Person, kubectl: Kubectl,
 def test_standard_input_is_a_file_too(me: Person, kubectl: Kubectl) -> None:
     sealed = me.write_sealed("a.yaml").read_bytes()
     me.ok("apply", "-", stdin=sealed)
-    assert kubectl.stdin == MANIFEST
+    assert kubectl.stdin == as_data(MANIFEST)
 
 
 def test_one_file_that_does_not_open_and_nothing_is_applied(me: Person, kubectl: Kubectl, tmp_path: Path) -> None:
@@ -190,7 +191,9 @@ def test_the_real_kubectl_applies_on_the_server_and_leaves_no_annotation(me: Per
     assert {key: b64decode(text).decode() for key, text in sent["data"].items()} == {
         "username": USER,
         "password": PASSWORD,
+        "url": URL,
     }
+    assert "stringData" not in sent
     assert "annotations" not in sent["metadata"]
     assert "ksecret" not in sent
     assert config_map.path == "/api/v1/namespaces/default/configmaps/plain"

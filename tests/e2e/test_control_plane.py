@@ -150,6 +150,11 @@ def me(plane: ControlPlane, tmp_path: Path) -> Person:
     return person
 
 
+def stored_values(me: Person, name: str) -> dict[str, bytes]:
+    found = json.loads(me.ok("get", "secret", name, "-n", "prod", "-o", "json", program="kubectl").out)
+    return {key: b64decode(text) for key, text in found["data"].items()}
+
+
 def stored(me: Person, name: str) -> dict[str, bytes]:
     found = json.loads(me.ok("get", "secret", name, "-n", "prod", "-o", "json", program="kubectl").out)
     assert "kubectl.kubernetes.io/last-applied-configuration" not in found["metadata"].get("annotations", {})
@@ -180,6 +185,7 @@ def test_a_sealed_secret_is_no_secret_to_the_server(
 
 
 def test_apply_gives_the_server_what_was_sealed(me: Person) -> None:
+    me.ok("delete", "secret", "--all", "-n", "prod", program="kubectl")
     me.write_sealed("d/a.yaml")
     me.write("d/map.yaml", CONFIG_MAP)
     me.write_sealed("d/b.yaml", STRINGS)
@@ -198,14 +204,35 @@ def test_apply_gives_the_server_what_was_sealed(me: Person) -> None:
     assert stored(me, "db") == clear | {"url": b"other"}
 
 
-def test_an_entry_that_is_taken_away_is_gone_from_data_only(me: Person) -> None:
-    """docs/ci.md says so: the server never forgets what came as stringData."""
+def test_an_entry_that_is_taken_away_is_gone_from_the_cluster(me: Person) -> None:
+    """docs/ci.md says so: by kubectl's own apply, what came as stringData would stay."""
     me.write_sealed("a.yaml")
     me.ok("apply", "a.yaml")
     for key in ("password", "url"):
         me.ok("unset", "a.yaml", key)
     me.ok("apply", "a.yaml")
-    assert set(stored(me, "db")) == {"username", "url"}
+    assert set(stored(me, "db")) == {"username"}
+
+
+def test_values_that_kubectl_applied_on_its_own_side_conflict_until_they_are_taken_over(me: Person) -> None:
+    me.ok("delete", "secret", "--all", "-n", "prod", program="kubectl")
+    me.write("clear.yaml", STRINGS)
+    me.ok("apply", "-f", "clear.yaml", program="kubectl")
+    me.write_sealed("a.yaml", STRINGS.replace(b"one", b"another"))
+    assert 'conflict with "kubectl-client-side-apply"' in me.run("apply", "a.yaml").err
+    me.ok("apply", "a.yaml", "--", "--force-conflicts")
+    me.ok("set", "a.yaml", "a=third")
+    me.ok("apply", "a.yaml")
+    assert stored_values(me, "strings") == {"a": b"third", "b": b"two"}
+
+
+def test_what_kubectl_applied_as_stringdata_is_taken_over(me: Person) -> None:
+    sealed = me.write_sealed("a.yaml")
+    me.ok("apply", "--server-side", "-f", "-", program="kubectl", stdin=me.ok("decrypt", str(sealed)).out)
+    me.ok("apply", "a.yaml")
+    me.ok("unset", "a.yaml", "url")
+    me.ok("apply", "a.yaml")
+    assert set(stored(me, "db")) == {"username", "password"}
 
 
 def test_what_create_makes_is_taken(me: Person) -> None:
