@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from base64 import b64encode
 from typing import Any, NamedTuple, NoReturn
 
 from secretsvc import workspace
@@ -18,7 +17,7 @@ from secretsvc.cli import options
 from secretsvc.cli.files import standard_input
 from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.errors import InputError, KsecretError, UsageError
-from secretsvc.manifest.objects import documents
+from secretsvc.manifest.objects import documents, with_data
 from secretsvc.operations.open import open_manifest
 from secretsvc.operations.output import dumped
 
@@ -149,10 +148,8 @@ def _objects(data: bytes, annotations: dict[str, str]) -> list[dict[str, Any]]:
 
 def _secret(secret: dict[str, Any], annotations: dict[str, str]) -> dict[str, Any]:
     """With those annotations, and `stringData` moved into `data`: kustomize merges and hashes no other field."""
-    text = secret.pop("stringData", None) or {}
-    encoded = {key: b64encode(value.encode()).decode() for key, value in text.items()}
     metadata = secret.get("metadata") or {}
     own = metadata.get("annotations") or {}
     if annotations:
         metadata = metadata | {"annotations": annotations | own}
-    return secret | {"metadata": metadata, "data": (secret.get("data") or {}) | encoded}
+    return with_data(secret) | {"metadata": metadata}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from secretsvc.errors import ManifestError
@@ -44,6 +45,14 @@ def secret_object(secret: Secret) -> dict[str, Any]:
     """One Secret as an object of its own, `kind` and `apiVersion` written out. Raises ManifestError."""
     built: dict[str, Any] = _Builder().build(secret.root, 0)
     return {"apiVersion": "v1", "kind": "Secret"} | built
+
+
+def with_data(secret: dict[str, Any]) -> dict[str, Any]:
+    """A Secret's object with `stringData` moved into `data`, before which it goes, as the API server does it."""
+    texts = secret.get("stringData") or {}
+    encoded = {key: b64encode(text.encode()).decode() for key, text in texts.items()}
+    rest = {name: value for name, value in secret.items() if name != "stringData"}
+    return rest | {"data": (secret.get("data") or {}) | encoded}
 
 
 class _Builder:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest.objects import secret_object
+from secretsvc.manifest.objects import secret_object, with_data
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations.values import by_name, values, variables
@@ -72,9 +71,7 @@ def _moved(text: str, secret: Secret) -> list[Edit]:
     if not any(entry.field == "stringData" for entry in secret.entries):
         return []
     try:
-        found = secret_object(secret)
-        moved = {key: b64encode(value.encode()).decode() for key, value in found.pop("stringData").items()}
-        whole = dumped({**found, "data": {**(found.get("data") or {}), **moved}}).decode()
+        whole = dumped(with_data(secret_object(secret))).decode()
     except (ManifestError, ValueError):
         return []
     start, end = secret.root.start, secret.root.end
