@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from secretsvc.operations.output import as_data
 from tests.e2e.cli import MANIFEST, Person, is_sealed
 from tests.e2e.kubernetes import ROOT, run, tool
 from tests.emulators.service import TOKEN, FakeService
@@ -59,7 +60,7 @@ def test_deploying_opens_everything_through_the_service(job: Person, service: Fa
         done = subprocess.run(["sh", "-c", step], cwd=job.work, env=job.environ, capture_output=True, timeout=60)
         assert (done.returncode, done.stdout) == (0, b""), done.stderr
         applied = tmp_path / "bin" / "kubectl.applied"
-        assert applied.read_bytes() == MANIFEST + b"---\n" + other
+        assert applied.read_bytes() == as_data(MANIFEST) + b"---\n" + as_data(other)
         applied.unlink()
     assert (tmp_path / "bin" / "kubectl.words").read_text() == "apply --server-side -f -\n"
     assert len(service.seen) == 6
