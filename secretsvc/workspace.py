@@ -104,11 +104,14 @@ def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[]
     from collections import deque
     from concurrent.futures import Future, ThreadPoolExecutor
 
+    from secretsvc.signals import undisturbed
+
     pool = ThreadPoolExecutor(jobs())
     queue: deque[Future[R]] = deque()
     try:
         for item in left:
-            queue.append(pool.submit(work, item))
+            with undisturbed():  # a thread that has started and that the pool does not know yet is not waited for
+                queue.append(pool.submit(work, item))
             if len(queue) >= 4 * jobs():
                 yield queue.popleft().result()
         while queue:

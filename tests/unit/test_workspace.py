@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -347,3 +348,32 @@ def test_a_name_as_long_as_names_can_be(tmp_path: Path) -> None:
     path.write_bytes(b"old")
     workspace.replace(workspace.read(str(path)), b"new")
     assert path.read_bytes() == b"new"
+
+
+SIGNALLED = """
+import os, signal, threading, time
+from secretsvc.signals import end_tidily
+from secretsvc.workspace import Item, in_order
+
+def starts(thread, start=threading.Thread.start):
+    start(thread)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+def work(item):
+    time.sleep(0.3 if item.path != "0" else 0)
+    print(item.path, flush=True)
+
+end_tidily()
+threading.Thread.start = starts
+try:
+    list(in_order([Item(str(number), True) for number in range(9)], work, lambda: 2))
+except SystemExit as end:
+    print(end.code, flush=True)
+    os._exit(0)
+"""
+
+
+def test_a_thread_that_starts_as_a_signal_arrives_is_waited_for() -> None:
+    """It may be about to replace a file, and its temporary one would stay."""
+    done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() == ["0", "1", "143"]
