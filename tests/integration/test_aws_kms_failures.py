@@ -169,7 +169,7 @@ class TestDeadRegion:
                 for future in [pool.submit(call) for call in backend_calls]:
                     with pytest.raises(BackendUnavailableError, match="did not answer in time"):
                         future.result()
-            assert time.monotonic() - began < 2.0
+            assert time.monotonic() - began < 4.0  # one answer alone would take 5
             assert server.calls <= 16
 
     def test_a_silent_key_among_others_that_answer_does_not_make_it_dead(self, stub: StubKms) -> None:
