@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc import policy, workspace
 from secretsvc.cli.files import STANDARD_INPUT, standard_input
 from secretsvc.cli.report import printable, progress, report, summary
-from secretsvc.errors import KsecretError, UsageError
+from secretsvc.errors import FileError, KsecretError, UsageError
 from secretsvc.operations.check import check_file, check_other, holds_identity, may_hold_secret
 from secretsvc.operations.findings import RULES
 
@@ -138,8 +138,13 @@ def _source(item: workspace.Item) -> Source:
 
 
 def _content(path: str, *, manifest: bool) -> bytes | None:
-    """A file's bytes; None for one with nothing to find in it, however large it is."""
-    snapshot = workspace.read_if(path, _may_hold_secrets if manifest else _may_hold_identities)
+    """A file's bytes; None for one with nothing to find in it, however large it is. Raises FileError for manifests."""
+    try:
+        snapshot = workspace.read_if(path, _may_hold_secrets if manifest else _may_hold_identities)
+    except FileError:
+        if manifest:
+            raise
+        return None  # somebody else's file is no reason to fail
     return snapshot.data if snapshot else None
 
 

@@ -60,6 +60,8 @@ def as_data(text: bytes) -> bytes:
     try:
         manifest = read(text)
         edits = [edit for secret in manifest.secrets for edit in _moved(manifest.text, secret)]
+        if not edits:
+            return text
         changed = manifest.encoded(apply(manifest.text, edits))
         read(changed)  # where an anchor went with a Secret, an alias elsewhere may have lost it
     except ManifestError:

@@ -13,6 +13,8 @@ import jsonschema
 import pytest
 
 from benchmarks import check as benchmark
+from secretsvc.cli.check import _content as content_of
+from secretsvc.errors import FileError
 from secretsvc.operations.findings import RULES
 from tests.e2e.cli import CONFIG_MAP, MANIFEST, NOT_YAML, Person, Ran
 from tests.e2e.test_start import HEAVY, modules_after
@@ -296,6 +298,13 @@ def test_age_identities_are_found_in_files_of_every_name(me: Person, nobody: Per
         f"db.yaml:9: {secret}",
     ]
     assert ran.err == "ksecret: 5 checked, 5 findings, 1 allowed, 0 failed\n"
+
+
+def test_only_what_may_be_a_manifest_must_be_readable(tmp_path: Path) -> None:
+    gone = str(tmp_path / "gone")
+    assert content_of(gone, manifest=False) is None
+    with pytest.raises(FileError, match="can't be read"):
+        content_of(gone, manifest=True)
 
 
 def test_names_of_every_kind_in_the_index(nobody: Person) -> None:
