@@ -4,8 +4,7 @@
 Bars: age, at most 6 × `python -I -c pass` and at most 3.5 × `sops decrypt` of the same Secret;
 PGP, at most 2.5 × `gpg -d` of the wrapped DEK plus the cold start with age.
 Figures are medians of RUNS runs, all commands in turn; what PGP takes over age is the median of each turn's difference,
-which cancels what slows a whole turn. A busy machine still adds to it (2.7 seen where 2.3 is true): several processes
-wait for a core there, gpg's own run alone does not. `main` can make allowance for that, and says so.
+which cancels what slows a whole turn.
 For the KMSs it tells what the import of the SDK costs and what is left for client and call; servers are the tests' own.
 """
 
@@ -26,16 +25,12 @@ from benchmarks.common import KSECRET, PYTHON, SOPS, Bench, verdict
 PGP_KEYS = {"rsa3072": ("rsa3072", "rsa3072"), "cv25519": ("ed25519", "cv25519")}
 """Algorithms of the primary key and of its encryption subkey."""
 
-
-_UNSTEADY = 1.15
-"""The median of Python's own start over the fastest of them from which on the machine counts as busy."""
-
 SDKS = {"aws": "botocore.session", "gcp": "google.cloud.kms_v1"}
 """What a KMS decrypt imports beside our own modules."""
 
 
-def main(runs: int, allowance: float = 1) -> int:
-    """Measures, prints, and gives the exit code. `allowance`: what bars are multiplied by while the machine is busy."""
+def main(runs: int) -> int:
+    """Measures, prints, and gives the exit code."""
     with tempfile.TemporaryDirectory(prefix="ks") as name:
         bench = Bench(Path(name))
         ours, theirs, aws, gcp, *for_pgp = bench.manifests(4 + len(PGP_KEYS))
@@ -64,7 +59,7 @@ def main(runs: int, allowance: float = 1) -> int:
                 times = bench.times(commands, runs)
         finally:
             subprocess.run(["gpgconf", "--kill", "all"], env=bench.environ, check=False)
-    return 0 if _report(times, allowance) else 1
+    return 0 if _report(times) else 1
 
 
 def _pgp_commands(bench: Bench, manifest: Path, algorithm: str, how: tuple[str, str]) -> dict[str, list[str]]:
@@ -85,23 +80,19 @@ def _pgp_commands(bench: Bench, manifest: Path, algorithm: str, how: tuple[str, 
     }
 
 
-def _report(times: dict[str, list[float]], allowance: float) -> bool:
+def _report(times: dict[str, list[float]]) -> bool:
     medians = {name: statistics.median(taken) for name, taken in times.items()}
     for name, seconds in medians.items():
         print(f"{name:12} {seconds * 1000:7.1f} ms (median; the fastest {min(times[name]) * 1000:.1f})")
     age = medians["age"]
-    busy = medians["python"] > _UNSTEADY * min(times["python"])
-    factor = allowance if busy else 1
-    if factor > 1:
-        print(f"the machine is busy: bars are taken {factor:g} times as high")
     held = [
-        verdict("age decrypt / python -I -c pass", age / medians["python"], 6 * factor),
-        verdict("age decrypt / sops decrypt", age / medians["sops"], 3.5 * factor),
+        verdict("age decrypt / python -I -c pass", age / medians["python"], 6),
+        verdict("age decrypt / sops decrypt", age / medians["sops"], 3.5),
     ]
     for algorithm in PGP_KEYS:
         over = statistics.median(ours - base for ours, base in zip(times[algorithm], times["age"], strict=True))
         name = f"({algorithm} decrypt - age decrypt) / gpg -d"
-        held.append(verdict(name, over / medians[f"gpg {algorithm}"], 2.5 * factor))
+        held.append(verdict(name, over / medians[f"gpg {algorithm}"], 2.5))
     for kms in SDKS:
         over, sdk = medians[kms] - age, medians[f"{kms} SDK"] - medians["python"]
         print(

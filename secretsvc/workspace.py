@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from secretsvc.errors import FileError, ManifestError, UsageError
@@ -95,21 +96,23 @@ def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[]
     what has not begun is not begun.
     """
     left = iter(items)
-    for item in left:
+    for done, item in enumerate(left):
+        if done and jobs() > 1:
+            yield from _in_threads(chain((item,), left), work, jobs)
+            return
         yield work(item)
-        if jobs() > 1:
-            break
-    else:
-        return
+
+
+def _in_threads(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[], int]) -> Iterator[R]:
     from collections import deque
-    from concurrent.futures import Future, ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor  # takes as long as gpg takes to open a DEK
 
     from secretsvc.signals import undisturbed
 
     pool = ThreadPoolExecutor(jobs())
     queue: deque[Future[R]] = deque()
     try:
-        for item in left:
+        for item in items:
             with undisturbed():  # a thread that has started and that the pool does not know yet is not waited for
                 queue.append(pool.submit(work, item))
             if len(queue) >= 4 * jobs():
