@@ -56,8 +56,8 @@ def test_a_decrypt_by_gpg_imports_as_little(world: World, tmp_path: Path) -> Non
     sealed = tmp_path / "sealed.yaml"
     code = "from secretsvc.cli.main import main\nassert main({}) == 0"
     encrypt = ["encrypt", f"--key={world.ref('alice')}", f"-o{sealed}", str(vectors.FOLDER / "basic.plain.yaml")]
-    modules_after(code.format(encrypt), **world.alice.environ)
-    loaded = modules_after(code.format(["decrypt", str(sealed)]), **world.alice.environ)
+    modules_after(code.format(encrypt), GNUPGHOME=world.alice.path)
+    loaded = modules_after(code.format(["decrypt", str(sealed)]), GNUPGHOME=world.alice.path)
     assert "secretsvc.backends.gnupg" in loaded
     assert not loaded & (HEAVY | NEEDLESS)
 
