@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from base64 import b64decode
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyrage
 import yaml
@@ -19,10 +20,21 @@ from secretsvc.operations.open import open_manifest, open_parents
 from secretsvc.operations.request import Request
 from secretsvc.operations.seal import seal_manifest
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 DATA = Path(__file__).parent / "data"
 CREATED = "2026-11-23T03:10:20Z"
 TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]+={0,2}"
 NO_CHANGE = KeysetChange((), (), ())
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 15.0) -> None:
+    """Asks until it is true; AssertionError if that takes longer."""
+    last = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < last
+        time.sleep(0.05)
 
 
 class Lock(NamedTuple):

@@ -9,7 +9,6 @@ import logging.config
 import os
 import signal
 import socket
-import ssl
 import sys
 import time
 from functools import partial
@@ -17,12 +16,13 @@ from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
+from secretsvc.api import tls
 from secretsvc.api.app import application, parts
 from secretsvc.api.connections import LOG as CONNECTIONS
 from secretsvc.api.connections import Protocol
 from secretsvc.api.draining import Draining, waiting
 from secretsvc.api.workers import Workers
-from secretsvc.errors import FileError, UsageError
+from secretsvc.errors import UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -53,14 +53,7 @@ def check(config: Config) -> None:
         hint = "give --tls-cert and --tls-key, or say --behind-tls-proxy if one stands in front"
         raise UsageError(f"without TLS the service does not listen at {listen.host}", hint=hint)
     if listen.tls_cert:
-        for path in filter(None, (listen.tls_cert, listen.tls_key, listen.tls_client_ca)):
-            if not os.access(path, os.R_OK):
-                raise FileError("can't be read", file=path)
-        try:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(listen.tls_cert, listen.tls_key, password="")
-        except (ssl.SSLError, OSError, ValueError) as error:
-            raise UsageError("the TLS certificate and key can't be used together", file=listen.tls_cert) from error
+        tls.context(listen)
 
 
 def is_loopback(host: str) -> bool:
@@ -137,10 +130,7 @@ def _uvicorn(config: Config, app: ASGIApp) -> uvicorn.Config:
         loop="uvloop",
         http=cast("type[asyncio.Protocol]", partial(Protocol, limits=config.limits)),
         timeout_graceful_shutdown=max(1, round(listen.stop_grace)),
-        ssl_certfile=listen.tls_cert or None,
-        ssl_keyfile=listen.tls_key or None,
-        ssl_ca_certs=listen.tls_client_ca or None,
-        ssl_cert_reqs=ssl.CERT_REQUIRED if listen.tls_client_ca else ssl.CERT_NONE,
+        ssl_context_factory=(lambda *_: tls.Renewed(listen).first) if listen.tls_cert else None,
     )
 
 

@@ -117,13 +117,6 @@ class Running:
             self.seen += data
 
 
-def wait_until(true: Callable[[], bool]) -> None:
-    last = time.monotonic() + SOON
-    while not true():
-        assert time.monotonic() < last
-        time.sleep(0.05)
-
-
 def another_key() -> str:
     """A KeyRef that nobody in the test can open."""
     return f"age:{pyrage.x25519.Identity.generate().to_public()}"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.cli import MANIFEST, MARK, MARKS, PASSWORD, b64, is_sealed, member
-from tests.e2e.editing import MEMORY, Writer, nothing_secret, wait_until
+from tests.e2e.editing import MEMORY, Writer, nothing_secret
+from tests.support import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.cli import MANIFEST
 from tests.service import Service
+from tests.support import wait_until
 
 
 def children(pid: int) -> set[int]:
@@ -27,27 +28,20 @@ def children(pid: int) -> set[int]:
     return found
 
 
-def wait_for(condition: object, seconds: float = 15.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_worker_that_dies_is_replaced_and_workers_follow_their_parent(tmp_path: Path) -> None:
     service = Service(tmp_path, "--workers", "2")
     with service:
         before = children(service.process.pid)
         assert len(before) == 2
         os.kill(min(before), signal.SIGKILL)
-        wait_for(lambda: len(children(service.process.pid)) == 2 and min(before) not in children(service.process.pid))
+        wait_until(lambda: len(children(service.process.pid)) == 2 and min(before) not in children(service.process.pid))
         for _ in range(10):
             assert service.post("/v1/decrypt", service.sealed(MANIFEST)).body == MANIFEST
         assert b'path="/v1/decrypt",status="200"} 10.0' in service.get("/metrics").body, "summed over workers"
         left = children(service.process.pid)
         service.process.kill()
         service.process.wait()
-        wait_for(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() and pid in alive() for pid in left))
+        wait_until(lambda: not any(Path(f"/proc/{pid}/cmdline").exists() and pid in alive() for pid in left))
 
 
 def alive() -> set[int]:

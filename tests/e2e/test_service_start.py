@@ -11,6 +11,7 @@ import yaml
 from tests.e2e.cli import MANIFEST, Person
 from tests.issuer import certificate
 from tests.service import Service
+from tests.support import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +68,29 @@ def test_tls_and_clients_with_certificates(tmp_path: Path) -> None:
         assert service.get("/livez", "").status == 200
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_renewed_certificate_needs_no_restart(tmp_path: Path, workers: int) -> None:
+    pem, new = certificate(tmp_path / "server.pem"), certificate(tmp_path / "new.pem")
+    service = Service(tmp_path)
+    service.config["listen"] |= {"tlsCert": str(pem), "tlsKey": str(pem), "workers": workers}
+    service.context = ssl.create_default_context(cafile=pem)
+    with service:
+        service.context, old = ssl.create_default_context(cafile=new), service.context
+        new.rename(pem)
+        wait_until(lambda: all(_speaks(service) for _ in range(10)))
+        assert service.post("/v1/decrypt", service.sealed(MANIFEST)).body == MANIFEST
+        service.context = old
+        wait_until(lambda: not any(_speaks(service) for _ in range(10)))
+        assert "changed TLS files are used from now on" in service.log.read_text()
+
+
+def _speaks(service: Service) -> bool:
+    try:
+        return service.get("/livez", "").status == 200
+    except ssl.SSLCertVerificationError:
+        return False
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -78,6 +102,10 @@ def test_tls_and_clients_with_certificates(tmp_path: Path) -> None:
         (["--tls-cert", "x.pem", "--tls-key", "x.pem"], "x.pem: can't be read"),
         (["--tls-cert", "service.yaml", "--tls-key", "service.yaml"], "can't be used together"),
         (["--tls-cert", "x", "--tls-key", "x", "--behind-tls-proxy"], "either TLS here or TLS in a proxy"),
+        (
+            ["--tls-cert", "server.pem", "--tls-key", "server.pem", "--tls-client-ca", "rules.yaml"],
+            "rules.yaml: holds no certificate in PEM",
+        ),
         (["--port", "99999"], "listen.port: "),
         (["--workers", "0"], "listen.workers: "),
     ],
@@ -86,6 +114,7 @@ def test_a_transport_that_is_not_safe_is_refused(tmp_path: Path, words: list[str
     person, path = Person(tmp_path), Service(tmp_path).write()
     path.rename(person.work / "service.yaml")
     (tmp_path / "rules.yaml").rename(person.work / "rules.yaml")
+    certificate(person.work / "server.pem")
     ran = person.run("serve", "--config", "service.yaml", "--check", *words)
     assert ran.code in (2, 3, 7), ran.err
     assert said in ran.err

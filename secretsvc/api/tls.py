@@ -1,0 +1,91 @@
+"""TLS, and certificates that are renewed while the service runs, as cert-manager and certbot do it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import time
+from typing import TYPE_CHECKING
+
+from secretsvc.errors import FileError, UsageError
+
+if TYPE_CHECKING:
+    from secretsvc.api.settings import Listen
+
+_LOOKS = 2.0
+"""Seconds between two looks at the files."""
+
+_LOG = logging.getLogger("ksecret")
+
+
+def context(listen: Listen) -> ssl.SSLContext:
+    """A server's context, TLS 1.2 and later. Raises FileError, and UsageError for what can't be used."""
+    for path in filter(None, _paths(listen)):
+        if not os.access(path, os.R_OK):
+            raise FileError("can't be read", file=path)
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        made.load_cert_chain(listen.tls_cert, listen.tls_key, password="")  # else OpenSSL would ask at the terminal
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise UsageError("the TLS certificate and key can't be used together", file=listen.tls_cert) from error
+    if listen.tls_client_ca:
+        made.verify_mode = ssl.CERT_REQUIRED
+        try:
+            made.load_verify_locations(listen.tls_client_ca)
+        except (ssl.SSLError, OSError) as error:
+            raise UsageError("holds no certificate in PEM", file=listen.tls_client_ca) from error
+        made.options |= ssl.OP_NO_TICKET  # TLS 1.2, and
+        made.num_tickets = 0  # 1.3: no session outlives a change of the authority
+    return made
+
+
+class Renewed:
+    """A context that hands each new connection over to one made of what the files hold by now.
+
+    They are looked at when somebody connects. While they can't be used, which the log tells once, the last that could
+    stay in use.
+    """
+
+    def __init__(self, listen: Listen) -> None:
+        """Raises as `context`."""
+        self._listen = listen
+        self._marks = _marks(listen)
+        self._looked = time.monotonic()
+        self._latest = self.first = context(listen)
+        self.first.sni_callback = self._greet  # called for clients that name no server, too
+
+    def _greet(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
+        if time.monotonic() >= self._looked + _LOOKS:
+            self._looked = time.monotonic()
+            self._look()
+        connection.context = self._latest
+
+    def _look(self) -> None:
+        marks = _marks(self._listen)  # before they are read: what changes meanwhile is seen the next time
+        if marks == self._marks:
+            return
+        self._marks = marks
+        try:
+            self._latest = context(self._listen)
+        except (FileError, UsageError) as error:
+            _LOG.error("changed TLS files are not used: %s: %s", error.where, error)
+        else:
+            _LOG.info("changed TLS files are used from now on")
+
+
+def _paths(listen: Listen) -> tuple[str, str, str]:
+    return listen.tls_cert, listen.tls_key, listen.tls_client_ca
+
+
+def _marks(listen: Listen) -> list[tuple[int, int, int] | None]:
+    """What tells whether the files have changed."""
+    return [_mark(path) for path in _paths(listen)]
+
+
+def _mark(path: str) -> tuple[int, int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
