@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc import workspace
 from secretsvc.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+V = TypeVar("V")
 
 _KEY = r"[0-9a-zA-Z._-]+"
 
@@ -16,20 +22,30 @@ def data_changes(words: list[str], option: str, *, removal: bool) -> dict[str, b
 
     Raises UsageError, FileError.
     """
-    found: dict[str, bytes | None] = {}
-    for word in words:
-        if word.startswith("file:"):
-            name, equals, path = word.removeprefix("file:").partition("=")
-            key = name if equals else os.path.basename(name)
-            found[_checked(key, option)] = workspace.content(path if equals else name)
-        elif word.startswith("~") and removal:
-            found[_checked(word[1:], option)] = None
-        else:
-            key, equals, value = word.partition("=")
-            if not equals:
-                raise UsageError(f"{option} takes KEY=VALUE or file:KEY=PATH" + (" or ~KEY" if removal else ""))
-            found[_checked(key, option)] = os.fsencode(value)
-    return found
+    return _each_once((_data_change(word, option, removal=removal) for word in words), option)
+
+
+def _data_change(word: str, option: str, *, removal: bool) -> tuple[str, bytes | None]:
+    if word.startswith("file:"):
+        name, equals, path = word.removeprefix("file:").partition("=")
+        key = _checked(name if equals else os.path.basename(name), option)
+        return key, workspace.content(path if equals else name)
+    if word.startswith("~") and removal:
+        return _checked(word[1:], option), None
+    key, equals, value = word.partition("=")
+    if not equals:
+        raise UsageError(f"{option} takes KEY=VALUE or file:KEY=PATH" + (" or ~KEY" if removal else ""))
+    return _checked(key, option), os.fsencode(value)
+
+
+def _each_once(found: Iterable[tuple[str, V]], option: str) -> dict[str, V]:
+    """As a mapping. Raises UsageError for a key that comes twice, because one of its values would be lost."""
+    once: dict[str, V] = {}
+    for key, value in found:
+        if key in once:
+            raise UsageError(f"{option} names the key {key} twice")
+        once[key] = value
+    return once
 
 
 def _checked(key: str, option: str) -> str:
@@ -48,13 +64,10 @@ def texts(changes: dict[str, bytes | None], option: str) -> dict[str, str | None
 
 def pairs(words: list[str], option: str) -> dict[str, str]:
     """`key=value`. Raises UsageError."""
-    found = {}
-    for word in words:
-        key, equals, value = word.partition("=")
-        if not (equals and key):
-            raise UsageError(f"{option} takes KEY=VALUE")
-        found[key] = value
-    return found
+    parts = [word.partition("=") for word in words]
+    if not all(equals and key for key, equals, _ in parts):
+        raise UsageError(f"{option} takes KEY=VALUE")
+    return _each_once(((key, value) for key, _, value in parts), option)
 
 
 def metadata(words: list[str]) -> dict[str, str]:

@@ -153,6 +153,7 @@ def test_kubesecs_form(me: Person) -> None:
     assert "NAME and --metadata name=… differ" in me.fails(2, "create", "db", "-m", "name=x", "-d", f"a={MARK}")
     assert "--data takes KEY=VALUE or file:KEY=PATH\n" in me.fails(2, "create", "db", "-d", MARK)
     assert "--data takes KEY=VALUE or file:KEY=PATH\n" in me.fails(2, "create", "db", "-d", "~gone")
+    assert "--data names the key a twice\n" in me.fails(2, "create", "db", "-d", "a=1", "-d", f"a={MARK}")
     assert "gone: --data: can't be read" in me.fails(7, "create", "db", "-d", "file:gone")
     assert "--string-data: not a valid key name" in me.fails(3, "create", "db", "-s", "..x=1")
     assert "a key that is under data" in me.fails(2, "create", "db", "-d", "a=1", "-s", f"a={MARK}")
