@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import jwt as pyjwt
 
 from secretsvc.api.auth import Caller, refused
-from secretsvc.api.jwks import Keys, NoKeyError
+from secretsvc.api.jwks import FileKeys, NoKeyError
+from secretsvc.api.jwks_fetched import FetchedKeys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from secretsvc.api.jwks import Keys
     from secretsvc.api.settings import Issuer
 
 _REASONS: tuple[tuple[type[pyjwt.InvalidTokenError], str, str], ...] = (
@@ -30,7 +32,7 @@ class Issuers:
 
     def __init__(self, issuers: Sequence[Issuer]) -> None:
         """Raises InputError for files of theirs that can't be used."""
-        self._issuers = {issuer.issuer: (issuer, Keys(issuer)) for issuer in issuers}
+        self._issuers = {issuer.issuer: (issuer, _keys(issuer)) for issuer in issuers}
 
     async def caller(self, token: str) -> Caller:
         """Whom the token is about, every claim verified. Raises RefusedError: 401, or 503 where keys can't be had."""
@@ -70,3 +72,7 @@ class Issuers:
         except (pyjwt.PyJWTError, ValueError, TypeError):
             raise refused("malformed", "not a JWT that can be read") from None
         return Caller(issuer=issuer.name, subject=str(claims.get("sub", ""))[:500], claims=claims)
+
+
+def _keys(issuer: Issuer) -> Keys:
+    return FileKeys(issuer.jwks_file) if issuer.jwks_file else FetchedKeys(issuer)

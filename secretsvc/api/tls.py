@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import ssl
-import time
 from typing import TYPE_CHECKING
 
+from secretsvc.api.watched import Watched
 from secretsvc.errors import FileError, UsageError
 
 if TYPE_CHECKING:
     from secretsvc.api.settings import Listen
-
-_LOOKS = 2.0
-"""Seconds between two looks at the files."""
 
 _LOG = logging.getLogger("ksecret")
 
@@ -50,22 +47,16 @@ class Renewed:
     def __init__(self, listen: Listen) -> None:
         """Raises as `context`."""
         self._listen = listen
-        self._marks = _marks(listen)
-        self._looked = time.monotonic()
+        self._files = Watched(*_paths(listen))
         self._latest = self.first = context(listen)
         self.first.sni_callback = self._greet  # called for clients that name no server, too
 
     def _greet(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
-        if time.monotonic() >= self._looked + _LOOKS:
-            self._looked = time.monotonic()
-            self._look()
+        if self._files.changed():
+            self._renew()
         connection.context = self._latest
 
-    def _look(self) -> None:
-        marks = _marks(self._listen)  # before they are read: what changes meanwhile is seen the next time
-        if marks == self._marks:
-            return
-        self._marks = marks
+    def _renew(self) -> None:
         try:
             self._latest = context(self._listen)
         except (FileError, UsageError) as error:
@@ -76,16 +67,3 @@ class Renewed:
 
 def _paths(listen: Listen) -> tuple[str, str, str]:
     return listen.tls_cert, listen.tls_key, listen.tls_client_ca
-
-
-def _marks(listen: Listen) -> list[tuple[int, int, int] | None]:
-    """What tells whether the files have changed."""
-    return [_mark(path) for path in _paths(listen)]
-
-
-def _mark(path: str) -> tuple[int, int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_ino, status.st_mtime_ns, status.st_size

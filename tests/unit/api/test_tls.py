@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.api import tls
+from secretsvc.api import tls, watched
 from secretsvc.api.settings import Listen
 from secretsvc.errors import FileError, UsageError
 from tests.issuer import certificate
@@ -22,7 +22,7 @@ NAME = "localhost"
 
 @pytest.fixture(autouse=True)
 def always_looking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls, "_LOOKS", 0.0)
+    monkeypatch.setattr(watched, "_LOOKS", 0.0)
 
 
 def shake(server: ssl.SSLContext, client: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLObject:
