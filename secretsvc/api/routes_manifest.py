@@ -68,8 +68,10 @@ def answer(result: Result, kind: str) -> Response:
 async def _perform(request: Request, operation: str, **words: Any) -> Response:
     parts = parts_of(request)
     data, kind = await manifest_of(request, parts)
-    result = await parts.service.perform(request.state.asked, Call(operation, data, **words))
-    return answer(result, kind)
+    call = Call(operation, data, **words)
+    result = await parts.service.perform(request.state.asked, call)
+    # What a file is sealed to now counts here; a result tells what it was.
+    return answer(result._replace(bound=result.bound and call.format != "kubesec"), kind)
 
 
 @router.post("/v1/encrypt", responses=answers(_OPERATION, MANIFEST_ANSWER), openapi_extra=manifest_body("clear"))

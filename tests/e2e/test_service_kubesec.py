@@ -26,6 +26,7 @@ def test_files_of_kubesecs_are_worked_on_where_a_rule_says_so(tmp_path: Path, ne
         sealed = service.post("/v1/encrypt", SECRET, key=ref, format="kubesec")
         assert sealed.status == 200, sealed.body
         assert b"\n# kubesec:v:3\n" in sealed.body
+        assert sealed.headers["ksecret-unbound"] == "true"
         opened = service.post("/v1/decrypt", sealed.body)
         assert opened.headers["ksecret-unbound"] == "true"
         assert b64(MARKS[0] + "-password").encode() in opened.body
