@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, get_args
 
 from secretsvc.api.bodies import decoded
+from secretsvc.api.problems import REQUEST, RefusedError
 from secretsvc.errors import InputError
 from secretsvc.generators import docker, manifest, tls, typed
 from secretsvc.generators.keys import Item, collect
@@ -24,6 +25,10 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 def generated(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
     """Raises RefusedError, UsageError and InputError; `warn` is told what Kubernetes will not like."""
+    for member in type(body).model_fields:
+        if member in body.model_fields_set - {*_COMMON, *_TAKES[kind]}:
+            name = type(body).model_fields[member].alias
+            raise RefusedError(REQUEST, f"{name}: {kind} does not take it", hint="docs/api.md has the members of each")
     secret = _MAKERS[kind](body, warn)._replace(
         name=body.name,
         namespace=body.namespace,
@@ -84,3 +89,14 @@ _MAKERS: dict[str, Callable[[GenerateBody, Callable[[str], None]], NewSecret]] =
     "ssh-auth": _ssh,
     "bootstrap-token": _bootstrap,
 }
+
+_COMMON = ("name", "namespace", "labels", "annotations", "immutable")
+_TAKES: dict[str, tuple[str, ...]] = {
+    "generic": ("type", "data", "string_data", "random"),
+    "tls": ("cert", "key"),
+    "docker-registry": ("server", "username", "password", "email"),
+    "basic-auth": ("username", "password"),
+    "ssh-auth": ("private_key",),
+    "bootstrap-token": ("token_secret", "ttl", "usages", "groups", "description"),
+}
+"""Of a body's members, those of each kind beside the common ones: a value that is not used must not go unsaid."""

@@ -216,6 +216,23 @@ def test_generate_takes_forms_and_refuses_what_kubernetes_would(service: Service
     assert (pair.status, pair.problem) == (400, "input")
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "member"),
+    [
+        ("basic-auth", {"username": USER, "random": {"password": 32}}, "random"),
+        ("generic", {"stringData": {"a": "b"}, "privateKey": MARK}, "privateKey"),
+        ("ssh-auth", {"privateKey": SSH_KEY, "data": {"a": b64(MARK)}}, "data"),
+    ],
+    ids=["random password", "key", "data"],
+)
+def test_a_member_that_the_kind_does_not_take_is_refused(
+    service: Service, kind: str, body: dict[str, object], member: str
+) -> None:
+    refused = service.post(f"/v1/generate/{kind}", {"name": "new", "namespace": "prod", **body})
+    assert (refused.status, refused.problem) == (400, "request")
+    assert refused.json()["detail"] == f"{member}: {kind} does not take it"
+
+
 def test_a_batch_answers_line_by_line_in_order(service: Service) -> None:
     sealed = service.sealed(MANIFEST).decode()
     lines = [
