@@ -207,6 +207,7 @@ _LOGS = {
         "uvicorn": {"level": "INFO"},
         "uvicorn.error": {"level": "INFO"},
         "ksecret": {"level": "INFO"},
+        "python_multipart": {"level": "CRITICAL"},  # it tells what a form holds where it should not
         CONNECTIONS: {"level": "ERROR"},  # its warnings are about requests, of which anybody can send any number
     },
 }

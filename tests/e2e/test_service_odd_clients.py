@@ -1,0 +1,27 @@
+"""Clients of the service that are odd and within their rights, and some that are neither."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.cli import MANIFEST, MARK
+from tests.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("service")) as made:
+        yield made
+
+
+def test_the_log_holds_nothing_of_a_form_that_cannot_be_read(service: Service) -> None:
+    before = len(service.log.read_text())
+    broken = b"--XX\r\nContent-Disposition: form-data; name=a\r\n" + MARK.encode() + b"\0: x\r\n\r\n"
+    for body in (b"--XY", MARK.encode(), broken):
+        assert service.post("/v1/set", body, kind="multipart/form-data; boundary=XX").problem == "request"
+    assert service.log.read_text()[before:] == ""
