@@ -67,8 +67,8 @@ async def body_of(request: Request, room: Room, most: int, seconds: float) -> by
 
     What is left of a body that is refused is not kept; connections.Protocol bounds how long it may go on.
     """
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise RefusedError(MEDIA, "a compressed body is not taken")
+    if request.headers.get("content-encoding", "").lower() not in ("", "identity"):
+        raise RefusedError(MEDIA, "a compressed body is not taken", hint="send it as it is")
     stated = request.headers.get("content-length", "0")
     if stated.isdecimal() and len(stated) < 20 and int(stated) > most:
         raise _too_large(most)

@@ -25,3 +25,9 @@ def test_the_log_holds_nothing_of_a_form_that_cannot_be_read(service: Service) -
     for body in (b"--XY", MARK.encode(), broken):
         assert service.post("/v1/set", body, kind="multipart/form-data; boundary=XX").problem == "request"
     assert service.log.read_text()[before:] == ""
+
+
+def test_an_encoding_that_changes_nothing_is_no_compression(service: Service) -> None:
+    headers = {**service.bearer("root"), "Content-Type": "application/yaml"}
+    for encoding in ("Identity", ""):
+        assert service.send("POST", "/v1/encrypt", MANIFEST, {**headers, "Content-Encoding": encoding}).status == 200
