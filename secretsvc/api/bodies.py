@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_or
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -119,16 +120,17 @@ _TAKES: dict[str, tuple[str, ...]] = {
 
 def media_type(request: Request, accepted: Collection[str]) -> str:
     """The body's media type, one of those. Raises RefusedError (415)."""
-    kind, _, parameters = request.headers.get("content-type", "").partition(";")
-    kind = kind.strip().lower()
-    charset = parameters.lower().partition("charset=")[2].strip(' "').partition(";")[0]
-    if kind not in accepted or (charset and charset not in ("utf-8", "utf8", "us-ascii")):
+    media, parameters = parse_options_header(request.headers.get("content-type"))
+    kind = media.decode("latin-1")
+    if kind not in accepted:
         raise RefusedError(
             MEDIA,
             f"send {', or '.join(accepted)}",
             hint="set the Content-Type header",
             headers={"accept": ", ".join(accepted)},
         )
+    if (parameters.get(b"charset") or b"utf-8").lower() not in (b"utf-8", b"utf8", b"us-ascii"):
+        raise RefusedError(MEDIA, "a charset that is not taken", hint="send UTF-8")
     return kind
 
 

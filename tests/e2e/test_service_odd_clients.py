@@ -31,3 +31,17 @@ def test_an_encoding_that_changes_nothing_is_no_compression(service: Service) ->
     headers = {**service.bearer("root"), "Content-Type": "application/yaml"}
     for encoding in ("Identity", ""):
         assert service.send("POST", "/v1/encrypt", MANIFEST, {**headers, "Content-Encoding": encoding}).status == 200
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ['application/yaml; charset="utf-8"; x=y', 'Application/YAML ; a="charset=utf-16"', "text/yaml;charset=UTF-8"],
+    ids=["quoted and more", "in another parameter", "without a space"],
+)
+def test_a_media_type_may_have_parameters(service: Service, kind: str) -> None:
+    assert service.post("/v1/encrypt", MANIFEST, kind=kind).status == 200
+
+
+def test_a_charset_that_is_not_taken_is_named_as_what_is_wrong(service: Service) -> None:
+    refused = service.post("/v1/encrypt", MANIFEST, kind="application/yaml; charset=iso-8859-1")
+    assert (refused.status, refused.json()["detail"]) == (415, "a charset that is not taken")
