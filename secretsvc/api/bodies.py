@@ -154,9 +154,17 @@ async def model_of(request: Request, model: type[M], parts: Parts) -> M:
 def parsed(model: type[M], data: bytes) -> M:
     """JSON as that model. Raises RefusedError, which tells the member at fault and never what it holds."""
     try:
-        return model.model_validate_json(data)
+        found = model.model_validate_json(data)
     except ValidationError as error:
         raise _off(error) from None
+    json.loads(data, object_pairs_hook=_once, parse_int=str)  # pydantic takes the last of two
+    return found
+
+
+def _once(members: list[tuple[str, Any]]) -> None:
+    """Raises RefusedError where a name is there twice."""
+    if len({name for name, _ in members}) < len(members):
+        raise RefusedError(REQUEST, "a member that is there twice", hint="keep one of the two")
 
 
 def made(model: type[M], members: dict[str, Any]) -> M:

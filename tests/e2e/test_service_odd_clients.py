@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,3 +46,21 @@ def test_a_media_type_may_have_parameters(service: Service, kind: str) -> None:
 def test_a_charset_that_is_not_taken_is_named_as_what_is_wrong(service: Service) -> None:
     refused = service.post("/v1/encrypt", MANIFEST, kind="application/yaml; charset=iso-8859-1")
     assert (refused.status, refused.json()["detail"]) == (415, "a charset that is not taken")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind"),
+    [
+        ("/v1/set", '{"manifest": SEALED, "values": {"password": "a", "password": "b"}}', "application/json"),
+        ("/v1/set", '{"manifest": SEALED, "values": {"password": "a"}, "values": {"b": "c"}}', "application/json"),
+        ("/v1/generate/generic", '{"name": "a", "stringData": {"a": "b", "a": "c"}}', "application/json"),
+        ("/v1/batch", '{"op": "verify", "op": "decrypt", "manifest": SEALED}', "application/jsonl"),
+    ],
+    ids=["entry", "member", "generate", "batch"],
+)
+def test_json_that_names_a_member_twice_is_refused(service: Service, path: str, body: str, kind: str) -> None:
+    """As in forms, in queries and in manifests: one of the two would be lost."""
+    sealed = json.dumps(service.sealed(MANIFEST).decode())
+    answer = service.post(path, body.replace("SEALED", sealed).encode(), kind=kind).json()
+    told = answer.get("problem", answer)
+    assert (told["type"], told["detail"]) == ("/problems/request", "a member that is there twice")
