@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -140,8 +141,9 @@ async def manifest_of(request: Request, parts: Parts) -> tuple[bytes, str]:
     data = await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds)
     if kind == JSON:
         try:
-            json.loads(data)
-        except (ValueError, RecursionError):
+            with suppress(RecursionError):  # the reader has a limit of its own, and says so
+                json.loads(data, parse_int=str)  # a number may be longer than Python's are
+        except ValueError:
             raise ManifestError("not JSON, as its media type says", hint=f"send YAML as {YAML}") from None
     return data, kind
 

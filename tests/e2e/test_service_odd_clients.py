@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.cli import MANIFEST, MARK
+from tests.e2e.test_service_manifests import JSON_MANIFEST
 from tests.service import Service
 
 if TYPE_CHECKING:
@@ -64,3 +65,11 @@ def test_json_that_names_a_member_twice_is_refused(service: Service, path: str, 
     answer = service.post(path, body.replace("SEALED", sealed).encode(), kind=kind).json()
     told = answer.get("problem", answer)
     assert (told["type"], told["detail"]) == ("/problems/request", "a member that is there twice")
+
+
+def test_json_with_long_numbers_or_deep_is_json_still(service: Service) -> None:
+    more = JSON_MANIFEST.rstrip().removesuffix(b"}")
+    long = service.post("/v1/encrypt", more + b', "x": ' + b"1" * 5000 + b"}", kind="application/json")
+    assert long.status == 200, long.body
+    deep = service.post("/v1/encrypt", more + b', "x": ' + b"[" * 5000 + b"]" * 5000 + b"}", kind="application/json")
+    assert (deep.status, deep.json()["detail"]) == (400, "nested deeper than 64 levels")
