@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 Operation = Literal["encrypt", "decrypt", "rotate", "set", "inspect", "verify", "generate"]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -181,11 +182,12 @@ class Config(_Model):
             raise ValueError("two issuers of one name, or with one `issuer`")
         if known & set(issuers) & {token.name for token in self.tokens}:
             raise ValueError("a token and an issuer of one name")
-        for rule in self.rules:
-            for caller in rule.callers:
+        for number, rule in enumerate(self.rules):
+            for index, caller in enumerate(rule.callers):
                 names = {token.name for token in self.tokens} if caller.token else set(issuers)
                 if (caller.token or caller.issuer) not in names:
-                    raise ValueError("a rule names a token or an issuer that is not there")
+                    said = "a rule names a token or an issuer that is not there"
+                    raise PydanticCustomError("value_error", said, {"at": ("rules", number, "callers", index)})
         if not (self.audit.file or self.audit.stdout):
             raise ValueError("audit needs a file, or stdout: true")
         return self

@@ -150,7 +150,8 @@ def _snake(member: str) -> str:
 
 
 def _mistake(found: Any, root: Mapping, source: str, overriding: list[tuple[str, str, Any]]) -> InputError:
-    place = tuple(part for part in found["loc"] if isinstance(part, int) or part != "function-after")
+    at = found.get("ctx", {}).get("at") or found["loc"]
+    place = tuple(part for part in at if isinstance(part, int) or part != "function-after")
     for section, member, _ in overriding:
         if place[:2] == (section, member):
             variable = next(name for name, where in names().items() if where == (section, member))

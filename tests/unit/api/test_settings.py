@@ -60,6 +60,10 @@ def test_a_sound_one_has_defaults() -> None:
         ("version: 1\nlimits:\n  backendSeconds: 0\n", "f.yaml:3: limits.backendSeconds: Input should be greater"),
         ("version: 1\nwithoutCaller: [encrypt]\n", "f.yaml:2: withoutCaller[0]: Input should be 'metrics' or 'docs'"),
         ("audit: {stdout: true}\n", "f.yaml:1: version: it is missing"),
+        (
+            "version: 1\nrules:\n- callers: [{token: a}]\n  operations: [inspect]\n  namespaces: [a]\n  names: [a]\n",
+            "f.yaml:3: rules[0].callers[0]: a rule names a token or an issuer that is not there",
+        ),
     ],
 )
 def test_mistakes_have_lines(text: str, said: str) -> None:
