@@ -114,7 +114,7 @@ def _refusal(error: Exception) -> Exception:
         name = str(first["loc"][1]) if len(first["loc"]) > 1 and first["loc"][0] in ("query", "path") else ""
         if first["loc"][:2] == ("path", "kind"):
             return RefusedError(NOT_FOUND, "no such kind of Secret", hint=f"there are {', '.join(KINDS)}")
-        return RefusedError(REQUEST, f"{name}: not a value that it takes", hint="GET /openapi.json has the schema")
+        return RefusedError(REQUEST, f"{name}: {first['msg']}", hint="GET /openapi.json has the schema")
     if isinstance(error, HTTPException):
         kind = {404: NOT_FOUND, 405: METHOD}.get(error.status_code, REQUEST)
         return RefusedError(kind, kind.title, headers=error.headers or {})

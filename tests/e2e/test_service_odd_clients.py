@@ -73,3 +73,16 @@ def test_json_with_long_numbers_or_deep_is_json_still(service: Service) -> None:
     assert long.status == 200, long.body
     deep = service.post("/v1/encrypt", more + b', "x": ' + b"[" * 5000 + b"]" * 5000 + b"}", kind="application/json")
     assert (deep.status, deep.json()["detail"]) == (400, "nested deeper than 64 levels")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("scope=fly", "scope: Input should be 'strict', 'namespace' or 'any'"),
+        ("&".join(["key=age:x"] * 11), "key: List should have at most 10 items after validation, not 11"),
+        ("key=age:" + "x" * 5000, "key: String should have at most 1000 characters"),
+    ],
+    ids=["a word", "too many", "too long"],
+)
+def test_a_parameter_that_is_off_is_told_what_it_takes(service: Service, query: str, said: str) -> None:
+    assert service.post(f"/v1/encrypt?{query}", MANIFEST).json()["detail"] == said
