@@ -6,6 +6,7 @@ import secrets
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.errors import AlreadySealedError
 from secretsvc.keyref import KeysetChange
 from secretsvc.operations.open import open_manifest
 from secretsvc.operations.patch import Changes, patch_manifest
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 """How envelopes state a time: UTC, RFC 3339, seconds."""
+
+ROTATE = "POST /v1/rotate changes keysets, by add= and remove="
+"""What to do about a Secret that is sealed already."""
 
 
 class Call(NamedTuple):
@@ -78,7 +82,15 @@ def work_of(call: Call, request: Request) -> Callable[[Guard], Result]:
         )
     if call.operation == "set":
         return lambda guard: _with_values(call, request, guard)
-    return lambda guard: seal_manifest(call.data, request, guard)
+    return lambda guard: _sealed(call.data, request, guard)
+
+
+def _sealed(data: bytes, request: Request, guard: Guard) -> Result:
+    try:
+        return seal_manifest(data, request, guard)
+    except AlreadySealedError as error:
+        error.hint = ROTATE  # in place of the command line's options
+        raise
 
 
 def _with_values(call: Call, request: Request, guard: Guard) -> Result:

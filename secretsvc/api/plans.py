@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.api.authorisation import EVERY, Target, fits
-from secretsvc.api.calls import Plan, no_change, request_for, work_of
+from secretsvc.api.calls import ROTATE, Plan, no_change, request_for, work_of
 from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
 from secretsvc.errors import UsageError, not_sealed
 from secretsvc.keyref import KeysetChange, keyset
@@ -131,9 +131,8 @@ class Planner:
         if call.operation in ("encrypt", "generate"):
             if one.sealed:
                 if call.keys or call.scope or call.format:
-                    hint = "POST /v1/rotate changes keysets, by add= and remove="
                     raise UsageError(
-                        "a Secret in it is sealed already, so key, scope and format can't be said", hint=hint
+                        "a Secret in it is sealed already, so key, scope and format can't be said", hint=ROTATE
                     )
                 return held if one.in_the_clear else set()
             if not any(one.entries.values()):

@@ -86,3 +86,9 @@ def test_json_with_long_numbers_or_deep_is_json_still(service: Service) -> None:
 )
 def test_a_parameter_that_is_off_is_told_what_it_takes(service: Service, query: str, said: str) -> None:
     assert service.post(f"/v1/encrypt?{query}", MANIFEST).json()["detail"] == said
+
+
+def test_what_is_sealed_already_is_sent_to_the_right_path(service: Service) -> None:
+    refused = service.post("/v1/encrypt", service.sealed(MANIFEST))
+    assert refused.problem == "already-sealed"
+    assert refused.json()["hint"] == "POST /v1/rotate changes keysets, by add= and remove="
