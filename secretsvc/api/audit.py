@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc import __version__
 from secretsvc.api.audit_sinks import Both, FileSink, Sink, StdoutSink
 from secretsvc.api.problems import AUDIT, RefusedError
+from secretsvc.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,12 +107,21 @@ def _now() -> str:
 
 
 def open_log(wanted: settings.Audit, failed: Callable[[], None]) -> AuditLog:
-    """The log that the configuration asks for; nothing is opened before the first line."""
+    """The log that the configuration asks for; nothing is opened before the first line. Raises FileError."""
     start = {"time": _now(), "event": "start", "version": __version__, "process": os.getpid()}
     sink: Sink
     if wanted.file:
+        _check(wanted.file)
         file = FileSink(wanted.file, start)
         sink = Both(file) if wanted.stdout else file
     else:
         sink = StdoutSink(start)
     return AuditLog(sink, wanted.seconds, failed)
+
+
+def _check(path: str) -> None:
+    """Raises FileError for a file that can't be appended to, nor be made."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise FileError("the audit log can't be written: no file", file=path)
+    if not os.access(path if os.path.exists(path) else os.path.dirname(path) or ".", os.W_OK):
+        raise FileError("the audit log can't be written", hint="make its folder, writable for the service", file=path)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal, get_args
 
 from secretsvc.api.bodies import decoded
 from secretsvc.api.problems import REQUEST, RefusedError
-from secretsvc.errors import InputError
+from secretsvc.errors import InputError, UsageError
 from secretsvc.generators import docker, manifest, tls, typed
 from secretsvc.generators.keys import Item, collect
 from secretsvc.generators.manifest import NewSecret
@@ -29,6 +30,20 @@ def generated(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> New
         if member in body.model_fields_set - {*_COMMON, *_TAKES[kind]}:
             name = type(body).model_fields[member].alias
             raise RefusedError(REQUEST, f"{name}: {kind} does not take it", hint="docs/api.md has the members of each")
+    try:
+        return _made(kind, body, lambda text: warn(_of_members(text)))
+    except (UsageError, InputError) as error:
+        error.message, hint = _of_members(error.message), _of_members(error.hint)
+        error.hint = "" if _OPTION.search(hint) else hint
+        raise
+
+
+def _of_members(text: str) -> str:
+    """What the generators say of options of the command line, said of the body's members."""
+    return _OPTION.sub(lambda option: _MEMBERS.get(option[0], option[0]), text)
+
+
+def _made(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
     secret = _MAKERS[kind](body, warn)._replace(
         name=body.name,
         namespace=body.namespace,
@@ -55,6 +70,8 @@ def _tls(body: GenerateBody, _warn: Callable[[str], None]) -> NewSecret:
 
 
 def _docker(body: GenerateBody, _warn: Callable[[str], None]) -> NewSecret:
+    if not (body.server and body.username and body.password):
+        raise UsageError("server, username and password are required")
     login = docker.Login(*(text.encode() for text in (body.server, body.username, body.password, body.email)))
     return NewSecret("", type=docker.TYPE, data=docker.docker_config(login))
 
@@ -88,6 +105,23 @@ _MAKERS: dict[str, Callable[[GenerateBody, Callable[[str], None]], NewSecret]] =
     "basic-auth": _basic,
     "ssh-auth": _ssh,
     "bootstrap-token": _bootstrap,
+}
+
+_OPTION = re.compile(r"--[a-z][a-z-]*")
+_MEMBERS = {
+    "--annotation": "annotations",
+    "--cert": "cert",
+    "--groups": "groups",
+    "--key": "key",
+    "--label": "labels",
+    "--namespace": "namespace",
+    "--password": "password",
+    "--ssh-privatekey": "privateKey",
+    "--token-secret": "tokenSecret",
+    "--ttl": "ttl",
+    "--type": "type",
+    "--usages": "usages",
+    "--username": "username",
 }
 
 _COMMON = ("name", "namespace", "labels", "annotations", "immutable")

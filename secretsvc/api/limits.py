@@ -48,7 +48,7 @@ class Room:
     """The memory that bodies may take together, in this process."""
 
     def __init__(self, most: int) -> None:
-        self._left = most
+        self.most = self._left = most
 
     def take(self, state: dict[str, Any], size: int) -> None:
         """For the request with that state, until `give_back`. Raises RefusedError (503)."""
@@ -67,6 +67,7 @@ async def body_of(request: Request, room: Room, most: int, seconds: float) -> by
 
     What is left of a body that is refused is not kept; connections.Protocol bounds how long it may go on.
     """
+    most = min(most, room.most)  # a larger one would be told to come again for ever
     if request.headers.get("content-encoding", "").lower() not in ("", "identity"):
         raise RefusedError(MEDIA, "a compressed body is not taken", hint="send it as it is")
     stated = request.headers.get("content-length", "0")

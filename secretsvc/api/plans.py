@@ -107,7 +107,7 @@ class Planner:
             for target in _targets(call, one):
                 patterns = self._policy.keys(caller, operation, target)
                 if patterns is None:
-                    raise _denied(operation, one)
+                    raise _denied(operation, one, _widely(target))
                 found = patterns if found is None else [key for key in found if key in patterns]
         return found or []
 
@@ -152,6 +152,15 @@ def _targets(call: Call, one: Description) -> Iterable[Target]:
         yield stated._replace(name=EVERY)
     elif scope == "any":
         yield stated._replace(namespace=EVERY, name=EVERY)
+
+
+def _widely(target: Target) -> str:
+    """What about the seal makes a rule for the name alone too little."""
+    if target.unbound:
+        return "in kubesec's format, which binds it to no name"
+    if target.name != EVERY:
+        return ""
+    return "sealed for any namespace" if target.namespace == EVERY else "sealed for its whole namespace"
 
 
 def _scope(sealed_for: str) -> str:

@@ -18,6 +18,8 @@ _TEXT: dict[str, Any] = {"schema": {"type": "string"}}
 _STATE = {"application/json": {"schema": {"type": "object", "required": ["status"]}}}
 
 
+@router.head("/livez", include_in_schema=False)  # as some load balancers ask
+@router.head("/healthz", include_in_schema=False)
 @router.get("/livez", operation_id="livez")
 @router.get("/healthz", operation_id="healthz")
 async def livez() -> dict[str, str]:
@@ -25,6 +27,7 @@ async def livez() -> dict[str, str]:
     return {"status": "alive"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"description": "Not ready", "content": _STATE}}, operation_id="readyz")
 async def readyz(request: Request, response: Response) -> dict[str, Any]:
     """Whether requests should be sent here."""

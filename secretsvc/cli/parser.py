@@ -81,6 +81,8 @@ class Parser(argparse.ArgumentParser):
 
     def _option(self, name: str, value: str | None, left: list[str]) -> str:
         action = self._by_word.get(name)
+        if action is None and name == "--ksecret-server":  # what `ksecret --server URL COMMAND` becomes
+            self.error("--server does not go with this command: nothing of it is done by a service")
         if action is None:
             self.error(f"unknown option {name}{nearest(name, self._by_word)}")
         if action.nargs == 0:

@@ -93,7 +93,7 @@ def test_create_seals_through_it(job: Person, service: FakeService, key: str) ->
 
 
 def test_a_command_without_a_service_says_so(job: Person) -> None:
-    assert "unknown option --ksecret-server" in job.fails(2, "--server", "https://a", "inspect", "a.yaml")
+    assert "--server does not go with this command" in job.fails(2, "--server", "https://a", "inspect", "a.yaml")
     assert "unknown option" in job.fails(2, "--server", "https://a")
 
 

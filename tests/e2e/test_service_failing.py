@@ -197,13 +197,13 @@ def test_a_full_disk_stops_everything_and_releases_nothing(tmp_path: Path) -> No
 def test_what_is_no_audit_file_stops_everything_and_the_log_says_why(tmp_path: Path, kind: str) -> None:
     service = Service(tmp_path)
     service.config["audit"]["seconds"] = 0.3
+    service.start()
     if kind == "fifo":
         os.mkfifo(service.audit)
     elif kind == "folder":
         service.audit.mkdir()
     else:
         service.audit.touch()
-    service.start()
     try:
         with service.folder.joinpath("service.yaml" if kind != "locked" else "audit.jsonl").open("rb") as held:
             fcntl.flock(held, fcntl.LOCK_EX)

@@ -217,6 +217,27 @@ def test_generate_takes_forms_and_refuses_what_kubernetes_would(service: Service
 
 
 @pytest.mark.parametrize(
+    ("kind", "body", "told"),
+    [
+        ("tls", {"cert": MARK, "key": MARK}, "cert: no PEM data"),
+        ("ssh-auth", {"privateKey": MARK}, "privateKey: not an SSH private key, or damaged"),
+        ("basic-auth", {}, "username or password is required"),
+        ("docker-registry", {"username": USER}, "server, username and password are required"),
+        ("bootstrap-token", {"tokenSecret": MARK}, "tokenSecret: it must be sixteen of a-z and 0-9"),
+        ("generic", {"stringData": {"a": "b"}, "labels": {"a b": "c"}}, "labels: not a valid label"),
+    ],
+)
+def test_what_is_wrong_is_told_of_the_body_and_not_of_options(
+    service: Service, kind: str, body: dict[str, object], told: str
+) -> None:
+    name = "bootstrap-token-abc123"
+    answer = service.post(f"/v1/generate/{kind}", {"name": name, "namespace": "kube-system", **body})
+    assert (answer.status, answer.json()["detail"]) == (400, told)
+    assert "--" not in answer.body.decode().replace("-----BEGIN", "")
+    assert MARK.encode() not in answer.body
+
+
+@pytest.mark.parametrize(
     ("kind", "body", "member"),
     [
         ("basic-auth", {"username": USER, "random": {"password": 32}}, "random"),

@@ -28,6 +28,14 @@ def children(pid: int) -> set[int]:
     return found
 
 
+def test_health_is_told_to_who_asks_by_head_too(tmp_path: Path) -> None:
+    with Service(tmp_path) as service:
+        for path in ("/livez", "/readyz", "/healthz"):
+            answer = service.send("HEAD", path)
+            assert (answer.status, answer.body) == (200, b"")
+        assert service.send("HEAD", "/metrics").status == 401
+
+
 def test_a_worker_that_dies_is_replaced_and_workers_follow_their_parent(tmp_path: Path) -> None:
     service = Service(tmp_path, "--workers", "2")
     with service:

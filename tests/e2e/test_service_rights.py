@@ -127,7 +127,9 @@ class TestConfusedDeputies:
         relabelled = service.sealed(MANIFEST, scope="any").replace(b"namespace: prod", b"namespace: dev")
         assert service.post("/v1/decrypt", relabelled, "dev").problem == "forbidden"
         assert service.post("/v1/encrypt", DEV, "dev", scope="namespace").status == 200
-        assert service.post("/v1/encrypt", DEV, "dev", scope="any").problem == "forbidden"
+        widely = service.post("/v1/encrypt", DEV, "dev", scope="any")
+        assert widely.problem == "forbidden"
+        assert widely.json()["detail"].endswith("encrypt dev/db sealed for any namespace")
 
     def test_encrypt_is_no_way_to_add_a_key_or_to_loosen_what_is_sealed(self, service: Service) -> None:
         sealed = service.sealed(MANIFEST)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from typing import TYPE_CHECKING, Any
 
@@ -136,6 +137,20 @@ def test_a_configuration_is_checked_without_serving(tmp_path: Path) -> None:
     assert "can't be read" in person.run("serve", "--config", "nowhere.yaml").err
 
 
+@pytest.mark.parametrize("kind", ["fifo", "folder", "nowhere"])
+def test_an_audit_log_that_can_never_be_written_is_refused_at_the_start(tmp_path: Path, kind: str) -> None:
+    person, service = Person(tmp_path), Service(tmp_path)
+    if kind == "fifo":
+        os.mkfifo(service.audit)
+    elif kind == "folder":
+        service.audit.mkdir()
+    else:
+        service.config["audit"]["file"] = str(tmp_path / "nowhere" / "audit.jsonl")
+    ran = person.run("serve", "--check", "--config", str(service.write()))
+    assert ran.code == 7
+    assert f"{service.config['audit']['file']}: the audit log can't be written" in ran.err
+
+
 def test_a_new_token_and_its_hash(tmp_path: Path) -> None:
     from hashlib import sha256
 
@@ -235,13 +250,25 @@ def test_a_caller_over_its_rate_waits(tmp_path: Path) -> None:
 
 def test_bodies_take_no_more_memory_than_they_may(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    service.config["limits"]["bodiesBytes"] = 1024
+    service.config["limits"]["bodiesBytes"] = 2048
     with service:
         for _ in range(5):
-            answer = service.post("/v1/encrypt", MANIFEST + b"#" * 1024)
-            assert (answer.status, answer.problem) == (503, "busy")
-        for _ in range(5):
-            assert service.post("/v1/encrypt", MANIFEST).status == 200
+            answer = service.post("/v1/encrypt", MANIFEST + b"#" * 2048)
+            assert (answer.status, answer.problem) == (413, "too-large"), "no use in coming again"
+        connection = service.connect()
+        connection.putrequest("POST", "/v1/encrypt")
+        for name, text in {
+            **service.bearer("root"),
+            "Content-Type": "application/yaml",
+            "Content-Length": "2000",
+        }.items():
+            connection.putheader(name, text)
+        connection.endheaders(b"#" * 1999)
+        wait_until(lambda: service.post("/v1/encrypt", MANIFEST).status == 503)
+        answer = service.post("/v1/encrypt", MANIFEST)
+        assert (answer.problem, answer.headers["retry-after"]) == ("busy", "1")
+        connection.close()
+        wait_until(lambda: service.post("/v1/encrypt", MANIFEST).status == 200)
 
 
 def test_a_body_that_does_not_come_is_given_up(tmp_path: Path) -> None:
