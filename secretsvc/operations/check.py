@@ -126,6 +126,8 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
         yield rules.leaking_annotation_line(secret), "KS005", what
     sealed = sealed_by_ksecret(secret) or sealed_by_kubesec(manifest) or sealed_by_sops(secret)
     yield from sealed.hits if sealed else ()
+    for slip in rules.misspelled(secret):
+        yield slip.key.line, "KS010", f"its Secret is refused: {rules.no_field(slip).message}"
     yield from _entries(secret, sealed)
     left = [entry for entry in secret.entries if sealed and entry.key.endswith(SUFFIX)]
     if left:

@@ -61,7 +61,8 @@ def seal_manifest(
     candidates = {
         index: secret
         for index, secret in enumerate(manifest.secrets)
-        if (secret.entries or secret.envelope) and (index in opened or others or not opened)
+        if (secret.entries or secret.envelope or any(rules.misspelled(secret)))
+        and (index in opened or others or not opened)
     }
     if not candidates and not opened:
         raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")

@@ -39,6 +39,24 @@ def changed_lines(before: bytes, after: bytes) -> list[int]:
     return [number for number, (one, other) in enumerate(zip(old, new, strict=True)) if one != other]
 
 
+@pytest.mark.parametrize("field", ["Data", "xdata", "datta"])
+def test_a_slip_in_a_fields_name_writes_no_value_in_the_clear(me: Writer, field: str) -> None:
+    path = me.write_sealed("a.yaml")
+    before = path.read_bytes()
+    me.editor(f"sed -i s/^data:/{field}:/ $1")
+    ran = me.run("edit", "a.yaml")
+    assert ran.code == 3
+    assert re.match(r"ksecret: a\.yaml \(as edited\):11: .* no field of a Secret\n", ran.err)
+    assert path.read_bytes() == before
+
+
+def test_a_field_that_was_there_before_does_not_keep_from_editing(me: Writer) -> None:
+    path = me.write_sealed("a.yaml", MANIFEST.replace(b"type: Opaque\n", b"type: Opaque\nx-team: {name: a}\n"))
+    me.editor(f"sed -i s/{PASSWORD}/{PASSWORD}-2/ $1")
+    me.ok("edit", "a.yaml")
+    assert b64(f"{PASSWORD}-2").encode() in me.ok("decrypt", path.name).out
+
+
 def test_a_changed_value_changes_its_own_line_and_nothing_else(me: Writer) -> None:
     path = me.write_sealed("a.yaml")
     before = path.read_bytes()
