@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc.errors import InputError, KsecretError, ManifestError
 from secretsvc.formats import ksecret
 from secretsvc.manifest import rules
-from secretsvc.manifest.model import FIELDS
-from secretsvc.manifest.nodes import Scalar
-from secretsvc.manifest.reader import ENVELOPE, read
+from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside, replaced
 from secretsvc.manifest.splice import Edit, append_member, apply
+from secretsvc.operations.edit_slips import refuse_slips
 from secretsvc.operations.open import Opened, open_secrets, restored
 from secretsvc.operations.prepare import decode_data, encode_cleartext
 from secretsvc.operations.seal import seal_manifest
@@ -20,14 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.manifest.nodes import Member
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.open import AnyOpened
     from secretsvc.operations.request import Request
     from secretsvc.operations.result import Result
-
-_FIELDS = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, ENVELOPE, "sops")
-"""Members of a Secret that Kubernetes knows, and those that have messages of their own."""
 
 
 class Draft(NamedTuple):
@@ -79,7 +74,7 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         for secret in clear.secrets:
             if secret.entries and not secret.envelope:
                 rules.check_secret(secret)
-        _refuse_new_fields(draft, clear)
+        refuse_slips(draft.clear, clear)
         partners = _partners(draft, clear)
         edits = [edit for index, old in partners.items() for edit in _edits(draft, clear, index, old)]
         half_sealed = clear.encoded(apply(clear.text, edits))
@@ -89,19 +84,6 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         if not error.file:  # a policy's
             error.line = _typed_line(error.line, half_sealed, clear, typed)
         raise
-
-
-def _refuse_new_fields(draft: Draft, clear: Manifest) -> None:
-    """A slip in `data:` would write all that is under it in the clear. Raises ManifestError."""
-    known = {*_FIELDS, *(_name(member) for secret in draft.clear.secrets for member in secret.root.members)}
-    for secret in clear.secrets:
-        for member in rules.fields(secret.root):
-            if _name(member) not in known:
-                raise rules.no_field(member)
-
-
-def _name(member: Member) -> str:
-    return member.key.value if isinstance(member.key, Scalar) else ""
 
 
 def _like_neighbours(request: Request, draft: Draft) -> Request:
