@@ -10,9 +10,8 @@ from secretsvc.manifest import nodes, reader, rules, yaml_reader
 from secretsvc.operations import check_text
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
 from secretsvc.operations.findings import Finding
-from secretsvc.operations.merge_entries import SUFFIX
 from secretsvc.policy_reader import canonical
-from secretsvc.tokens import TOKEN_PREFIX
+from secretsvc.tokens import SUFFIX, TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,6 +12,7 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
 from secretsvc.operations.result import Result
+from secretsvc.tokens import SUFFIX, UNMERGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -142,6 +143,8 @@ def opened_with(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> Opened:
                 payloads[place] = dek.open_value(tokens[place], envelope.sealed_for, *place)
     except AlteredError as error:
         error.line = line
+        if error.entry.endswith(SUFFIX):
+            error.hint = f"{UNMERGED}: keep one of the two under the key's own name, and delete the other's line"
         raise
     return Opened(dek, envelope, payloads, tokens)
 

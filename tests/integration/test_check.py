@@ -142,6 +142,11 @@ def test_a_merge_that_nobody_finished() -> None:
     assert [code for _, code in found(left)] == ["KS012"]
 
 
+def test_a_merge_of_envelopes_that_nobody_finished() -> None:
+    left = SEALED + b"  conflict: |\n    version: 1\n"
+    assert [code for _, code in found(left)] == ["KS012"]
+
+
 def test_tokens_where_none_can_be_opened() -> None:
     orphaned = SEALED[: SEALED.index(b"ksecret:\n")]
     assert found(orphaned) == [(7, "KS003")]
