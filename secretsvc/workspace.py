@@ -191,7 +191,7 @@ def replace(snapshot: Snapshot, data: bytes) -> None:
     try:
         _put(path, data, os.stat(path), check_unchanged)
     except OSError as error:
-        raise FileError(f"can't be written: {error.strerror}", file=snapshot.path) from error
+        raise _unwritten(error, snapshot.path) from error
 
 
 def create(path: str, data: bytes, *, private: bool) -> None:
@@ -206,7 +206,13 @@ def create(path: str, data: bytes, *, private: bool) -> None:
         else:
             _put(real, data, 0o600 if private else 0o666 & ~_umask())
     except OSError as error:
-        raise FileError(f"can't be written: {error.strerror}", file=path) from error
+        raise _unwritten(error, path) from error
+
+
+def _unwritten(error: OSError, path: str) -> FileError:
+    needs = "a new file takes its place: that needs the right to write to its folder, and to keep its owner and group"
+    hint = needs if isinstance(error, PermissionError) else ""
+    return FileError(f"can't be written: {error.strerror}", hint=hint, file=path)
 
 
 def _put(path: str, data: bytes, like: os.stat_result | int, check: Callable[[], None] = lambda: None) -> None:

@@ -204,8 +204,9 @@ def test_a_file_whose_owner_can_not_be_kept_is_left_alone(open_folder: Path) -> 
     path = open_folder / "a.yaml"
     path.write_bytes(b"old")
     path.chmod(0o666)
-    with as_nobody(), pytest.raises(FileError, match="can't be written: Operation not permitted"):
+    with as_nobody(), pytest.raises(FileError, match="can't be written: Operation not permitted") as caught:
         workspace.replace(workspace.read(str(path)), b"new")
+    assert "its owner and group" in caught.value.hint
     assert path.read_bytes() == b"old"
     assert os.listdir(open_folder) == ["a.yaml"]
 
@@ -276,6 +277,7 @@ def test_a_folder_without_permission_to_write(open_folder: Path) -> None:
         with pytest.raises(FileError, match="can't be written: Permission denied"):
             workspace.create(str(open_folder / "b.yaml"), b"new", private=True)
     assert caught.value.file == str(path)
+    assert "its folder" in caught.value.hint
     assert path.read_bytes() == b"old"
     assert os.listdir(open_folder) == ["a.yaml"]
 
