@@ -198,7 +198,10 @@ def create(path: str, data: bytes, *, private: bool) -> None:
     """An output file, made or replaced whole; `private` makes a new one its owner's only. Raises FileError."""
     real = os.path.realpath(path)
     try:
-        if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe has nothing to be replaced
+        if path == "/dev/stdout":  # as a file it would be replaced, with all that others wrote there
+            with open(os.dup(1), "wb") as stream:
+                stream.write(data)
+        elif os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe has nothing to be replaced
             with open(path, "wb") as stream:  # by this name: that of a pipe behind /dev/stdout leads nowhere
                 stream.write(data)
         elif os.path.exists(real):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import string
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.cli import MANIFEST, MARK, PASSWORD, URL, USER, Person, member
+from tests.e2e.cli import KSECRET, MANIFEST, MARK, PASSWORD, URL, USER, Person, member
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,15 @@ def test_get_prints_the_bytes_and_nothing_else(me: Person, file: Path) -> None:
     me.ok("get", "s.yaml", "password", "-o", "out")
     assert (me.work / "out").read_bytes() == PASSWORD.encode()
     assert (me.work / "out").stat().st_mode & 0o777 == 0o600
+
+
+def test_dev_stdout_keeps_what_the_shell_wrote_before_and_writes_behind(me: Person, file: Path) -> None:
+    script = (
+        'exec > out; echo a; "$1" get s.yaml password -o /dev/stdout; "$1" decrypt -x -o /dev/stdout s.yaml; echo b'
+    )
+    subprocess.run(["sh", "-c", script, "-", KSECRET], cwd=me.work, env=me.environ, check=True)
+    clear = me.ok("decrypt", "-x", "s.yaml").out
+    assert (me.work / "out").read_bytes() == b"a\n" + PASSWORD.encode() + clear + b"b\n"
 
 
 def test_get_takes_string_data_over_data_as_kubernetes_does(me: Person) -> None:
