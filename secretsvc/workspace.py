@@ -51,19 +51,21 @@ def _raise(error: FileError) -> None:
 def discover(
     paths: Iterable[str],
     *,
-    recursive: bool,
+    recursive: bool | None,
     failed: Callable[[FileError], None] = _raise,
     suffixes: tuple[str, ...] = SUFFIXES,
 ) -> Iterator[Item]:
     """The files that the arguments mean, each folder's in the order of their names, as far as their names end so.
 
-    A folder needs `recursive`; in it `.git`, what `.gitignore` names and links that lead out of it are passed over,
-    and a folder that can't be listed is told to `failed`. Raises UsageError, and FileError where nobody takes it.
+    A folder needs `recursive`, which is None where no option asks for it; in it `.git`, what `.gitignore` names and
+    links that lead out of it are passed over, and a folder that can't be listed is told to `failed`.
+    Raises UsageError, and FileError where nobody takes it.
     """
     for path in paths:
         if path != "-" and os.path.isdir(path):
             if not recursive:
-                raise UsageError("it is a folder", hint="add -r for all manifests in it", file=path)
+                hint = "name a manifest" if recursive is None else "add -r for all manifests in it"
+                raise UsageError("it is a folder", hint=hint, file=path)
             yield from _walk(path, failed, suffixes)
         else:
             yield Item(path, True)

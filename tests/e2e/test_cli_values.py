@@ -55,6 +55,13 @@ def test_dev_stdout_keeps_what_the_shell_wrote_before_and_writes_behind(me: Pers
     assert (me.work / "out").read_bytes() == b"a\n" + PASSWORD.encode() + clear + b"b\n"
 
 
+@pytest.mark.parametrize(
+    "words", [("get", ".", "a"), ("set", ".", "a=b"), ("rename", ".", "--name=a"), ("exec", ".", "--", "true")]
+)
+def test_a_folder_is_refused_without_advice_that_the_command_does_not_take(me: Person, words: tuple[str, ...]) -> None:
+    assert me.fails(2, *words) == "ksecret: .: it is a folder\n  name a manifest\n"
+
+
 def test_get_takes_string_data_over_data_as_kubernetes_does(me: Person) -> None:
     me.write_sealed("b.yaml", MANIFEST + f'  password: "{NEW}"\n'.encode())
     assert me.ok("get", "b.yaml", "password").out == NEW.encode()
