@@ -180,8 +180,11 @@ def content(path: str) -> bytes:
 def replace(snapshot: Snapshot, data: bytes) -> None:
     """New content for a file that was read: a temporary file beside it, fsync, rename; owner and mode are kept.
 
-    A link stays a link. Raises FileError, and leaves the file as it was, where it changed since it was read.
+    A link stays a link. Raises FileError, and leaves the file as it was, where it changed since it was read; of two who
+    replace it at once, one is told so.
     """
+    from secretsvc.file_lock import alone_with
+
     path = os.path.realpath(snapshot.path)
 
     def check_unchanged() -> None:
@@ -191,7 +194,8 @@ def replace(snapshot: Snapshot, data: bytes) -> None:
             )
 
     try:
-        _put(path, data, os.stat(path), check_unchanged)
+        with alone_with(path):
+            _put(path, data, os.stat(path), check_unchanged)
     except OSError as error:
         raise _unwritten(error, snapshot.path) from error
 
