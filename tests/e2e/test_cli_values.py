@@ -62,6 +62,16 @@ def test_a_folder_is_refused_without_advice_that_the_command_does_not_take(me: P
     assert me.fails(2, *words) == "ksecret: .: it is a folder\n  name a manifest\n"
 
 
+def test_set_refuses_what_makes_a_secret_too_large_for_kubernetes(me: Person, file: Path) -> None:
+    me.write("half", (MARK * 52429).encode())  # 10 letters: 512 KiB, and two more
+    me.ok("set", "s.yaml", "a=@half")
+    before = file.read_bytes()
+    assert "over Kubernetes' limit of 1048576" in me.fails(3, "set", "s.yaml", "b=@half")
+    assert file.read_bytes() == before
+    me.ok("rotate", "s.yaml")
+    me.ok("set", "s.yaml", "a=@half", "username=x")
+
+
 def test_get_takes_string_data_over_data_as_kubernetes_does(me: Person) -> None:
     me.write_sealed("b.yaml", MANIFEST + f'  password: "{NEW}"\n'.encode())
     assert me.ok("get", "b.yaml", "password").out == NEW.encode()
