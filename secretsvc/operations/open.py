@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.envelope import Dek, Payload
-from secretsvc.errors import AlteredError, ManifestError, not_sealed
+from secretsvc.errors import AlteredError, ManifestError, NotSealedError, not_sealed
 from secretsvc.formats import ksecret
 from secretsvc.formats.values import value_of, written
 from secretsvc.manifest.reader import read
@@ -78,6 +78,8 @@ def open_secrets(
         for index, secret in enumerate(manifest.secrets)
         if secret.envelope and only in (None, index)
     }
+    if not opened and only is not None and any(secret.envelope for secret in manifest.secrets):
+        raise NotSealedError(f"{manifest.secrets[only].label} is not sealed", hint="ksecret encrypt seals it")
     if not opened:
         raise not_sealed()
     return opened

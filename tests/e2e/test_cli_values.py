@@ -72,6 +72,14 @@ def test_set_refuses_what_makes_a_secret_too_large_for_kubernetes(me: Person, fi
     me.ok("set", "s.yaml", "a=@half", "username=x")
 
 
+def test_a_secret_in_the_clear_beside_sealed_ones_is_told_by_its_name(me: Person) -> None:
+    path = me.write_sealed("two.yaml")
+    path.write_bytes(path.read_bytes() + TWO[len(MANIFEST) :])
+    for words in (("get", "two.yaml", "url"), ("set", "two.yaml", "url=x"), ("unset", "two.yaml", "url")):
+        message = me.fails(3, *words, "--secret", "cache")
+        assert message.startswith("ksecret: two.yaml: prod/cache is not sealed\n")
+
+
 def test_get_takes_string_data_over_data_as_kubernetes_does(me: Person) -> None:
     me.write_sealed("b.yaml", MANIFEST + f'  password: "{NEW}"\n'.encode())
     assert me.ok("get", "b.yaml", "password").out == NEW.encode()
