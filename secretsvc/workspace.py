@@ -51,19 +51,21 @@ def _raise(error: FileError) -> None:
 def discover(
     paths: Iterable[str],
     *,
-    recursive: bool,
+    recursive: bool | None,
     failed: Callable[[FileError], None] = _raise,
     suffixes: tuple[str, ...] = SUFFIXES,
 ) -> Iterator[Item]:
     """The files that the arguments mean, each folder's in the order of their names, as far as their names end so.
 
-    A folder needs `recursive`; in it `.git`, what `.gitignore` names and links that lead out of it are passed over,
-    and a folder that can't be listed is told to `failed`. Raises UsageError, and FileError where nobody takes it.
+    A folder needs `recursive`, which is None where no option asks for it; in it `.git`, what `.gitignore` names and
+    links that lead out of it are passed over, and a folder that can't be listed is told to `failed`.
+    Raises UsageError, and FileError where nobody takes it.
     """
     for path in paths:
         if path != "-" and os.path.isdir(path):
             if not recursive:
-                raise UsageError("it is a folder", hint="add -r for all manifests in it", file=path)
+                hint = "name a manifest" if recursive is None else "add -r for all manifests in it"
+                raise UsageError("it is a folder", hint=hint, file=path)
             yield from _walk(path, failed, suffixes)
         else:
             yield Item(path, True)
@@ -178,8 +180,11 @@ def content(path: str) -> bytes:
 def replace(snapshot: Snapshot, data: bytes) -> None:
     """New content for a file that was read: a temporary file beside it, fsync, rename; owner and mode are kept.
 
-    A link stays a link. Raises FileError, and leaves the file as it was, where it changed since it was read.
+    A link stays a link. Raises FileError, and leaves the file as it was, where it changed since it was read; of two who
+    replace it at once, one is told so.
     """
+    from secretsvc.file_lock import alone_with
+
     path = os.path.realpath(snapshot.path)
 
     def check_unchanged() -> None:
@@ -189,16 +194,20 @@ def replace(snapshot: Snapshot, data: bytes) -> None:
             )
 
     try:
-        _put(path, data, os.stat(path), check_unchanged)
+        with alone_with(path):
+            _put(path, data, os.stat(path), check_unchanged)
     except OSError as error:
-        raise FileError(f"can't be written: {error.strerror}", file=snapshot.path) from error
+        raise _unwritten(error, snapshot.path) from error
 
 
 def create(path: str, data: bytes, *, private: bool) -> None:
     """An output file, made or replaced whole; `private` makes a new one its owner's only. Raises FileError."""
     real = os.path.realpath(path)
     try:
-        if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe has nothing to be replaced
+        if path == "/dev/stdout":  # as a file it would be replaced, with all that others wrote there
+            with open(os.dup(1), "wb") as stream:
+                stream.write(data)
+        elif os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe has nothing to be replaced
             with open(path, "wb") as stream:  # by this name: that of a pipe behind /dev/stdout leads nowhere
                 stream.write(data)
         elif os.path.exists(real):
@@ -206,7 +215,13 @@ def create(path: str, data: bytes, *, private: bool) -> None:
         else:
             _put(real, data, 0o600 if private else 0o666 & ~_umask())
     except OSError as error:
-        raise FileError(f"can't be written: {error.strerror}", file=path) from error
+        raise _unwritten(error, path) from error
+
+
+def _unwritten(error: OSError, path: str) -> FileError:
+    needs = "a new file takes its place: that needs the right to write to its folder, and to keep its owner and group"
+    hint = needs if isinstance(error, PermissionError) else ""
+    return FileError(f"can't be written: {error.strerror}", hint=hint, file=path)
 
 
 def _put(path: str, data: bytes, like: os.stat_result | int, check: Callable[[], None] = lambda: None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import Job, each_file, put_out
+from secretsvc.cli.files import Job, each_file, put_out, stream
 from secretsvc.cli.opening import opener
 from secretsvc.errors import UsageError
 
@@ -52,7 +52,8 @@ def run(args: Namespace) -> int:
     def shown(opened: Result, _name: str) -> bytes:
         return finish(opened.data)
 
-    return each_file(Job(open_, "opened", private=True, jobs=options.jobs(args, known), shown=shown), args)
+    join = b"".join if args.template else stream
+    return each_file(Job(open_, "opened", private=True, jobs=options.jobs(args, known), shown=shown, join=join), args)
 
 
 def _finisher(args: Namespace) -> Callable[[bytes], bytes]:

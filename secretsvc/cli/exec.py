@@ -46,7 +46,7 @@ def run(args: Namespace) -> int:
         raise UsageError("no command to run", hint="put it last: ksecret exec FILE -- CMD ARGS")
     if args.as_files and (args.upper or args.prefix):
         raise UsageError("--upper and --prefix are for variables; files are named like their keys")
-    args.recursive = False
+    args.recursive = None
     opened, failed = open_all(args, pass_clear=False, warn=False)
     if failed:
         return failed

@@ -54,6 +54,20 @@ def content(path: str) -> bytes:
     return standard_input() if path == "-" else workspace.read(path).data
 
 
+def stream(texts: list[bytes]) -> bytes:
+    """One text as it is; several as one YAML stream, with `---` between them where they do not bring it."""
+    pieces = texts[:1]
+    for text in (text.removeprefix(b"\xef\xbb\xbf") for text in texts[1:]):
+        if not pieces[-1].endswith((b"\n", b"\r")):
+            pieces.append(b"\n")
+        if text.startswith(b"%"):
+            pieces.append(b"...\n")
+        elif not text.startswith(b"---"):
+            pieces.append(b"---\n")
+        pieces.append(text)
+    return b"".join(pieces)
+
+
 class Job(NamedTuple):
     """What a command does to each file, from several threads at a time."""
 
@@ -70,6 +84,8 @@ class Job(NamedTuple):
     """What to put out of a result, by the file's name: bytes, or a line to print."""
     chosen: Callable[[workspace.Item], bool] = lambda _: True
     """Which of the files that were found to work on."""
+    join: Callable[[list[bytes]], bytes] = stream
+    """How the files' outputs become one."""
     record: Callable[[str, str, KsecretError | None], None] = lambda *_: None
     """Told of each file's path, what became of it (`done`'s word, `unchanged`, `failed`), and why."""
 
@@ -179,7 +195,7 @@ def each_file(job: Job, args: Namespace) -> int:
 
 def _put_out(job: Job, output: str, tally: _Tally) -> None:
     if output in ("", "-") or not tally.worst:  # a failing command leaves no output file
-        put_out(stream(tally.outputs), output, private=job.private)
+        put_out(job.join(tally.outputs), output, private=job.private)
 
 
 def put_out(data: bytes, output: str, *, private: bool) -> None:
@@ -189,17 +205,3 @@ def put_out(data: bytes, output: str, *, private: bool) -> None:
         sys.stdout.buffer.flush()
     else:
         workspace.create(output, data, private=private)
-
-
-def stream(texts: list[bytes]) -> bytes:
-    """One text as it is; several as one YAML stream, with `---` between them where they do not bring it."""
-    pieces = texts[:1]
-    for text in (text.removeprefix(b"\xef\xbb\xbf") for text in texts[1:]):
-        if not pieces[-1].endswith((b"\n", b"\r")):
-            pieces.append(b"\n")
-        if text.startswith(b"%"):
-            pieces.append(b"...\n")
-        elif not text.startswith(b"---"):
-            pieces.append(b"---\n")
-        pieces.append(text)
-    return b"".join(pieces)

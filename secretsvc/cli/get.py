@@ -35,7 +35,7 @@ def run(args: Namespace) -> int:
     if len(args.files) != 2:
         raise UsageError("get takes a file and a key", hint="ksecret get --help shows how")
     *args.files, key = args.files
-    args.in_place = args.recursive = False
+    args.in_place, args.recursive = False, None
     keyring = options.backends(args)
     policies = FilePolicies(keyring)
 

@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 from secretsvc.cli.commands import COMMANDS, find, load
@@ -45,12 +46,7 @@ def main(words: list[str]) -> int:
         completion.complete()
     debug = "--debug" in words[: words.index("--")] if "--" in words else "--debug" in words
     try:
-        return _dispatch(words)
-    except KsecretError as error:
-        from secretsvc.cli.report import report
-
-        report(error, debug=debug)
-        return error.exit_code
+        return _told(words, debug=debug)
     except BrokenPipeError:  # whoever read the output has gone; nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 7
@@ -60,6 +56,17 @@ def main(words: list[str]) -> int:
         return INTERRUPTED
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
+
+
+def _told(words: list[str], *, debug: bool) -> int:
+    """Raises OSError where nothing can be told."""
+    try:
+        return _dispatch(words)
+    except KsecretError as error:
+        from secretsvc.cli.report import report
+
+        report(error, debug=debug)
+        return error.exit_code
 
 
 def _dispatch(words: list[str]) -> int:
@@ -100,5 +107,6 @@ def _help(words: list[str]) -> int:
 
 
 def _report_unwritten(error: OSError) -> int:
-    print(f"ksecret: can't write the output: {error.strerror}", file=sys.stderr)
+    with suppress(OSError):  # it may have been standard error itself
+        print(f"ksecret: can't write the output: {error.strerror}", file=sys.stderr)
     return 7

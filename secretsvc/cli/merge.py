@@ -35,7 +35,7 @@ def run(args: Namespace) -> int:
     if len(args.files) != 2:
         raise UsageError("merge takes a source and a target", hint="ksecret merge --help shows how")
     source, *args.files = args.files
-    args.recursive = False
+    args.recursive = None
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
     sealed = content(source)

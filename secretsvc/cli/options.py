@@ -90,7 +90,7 @@ def backends(args: Namespace) -> Backends:
     if args.passphrase:
         print(
             "ksecret: everybody on this machine can read --passphrase among the running processes\n"
-            "  --passphrase-file FILE, or KSECRET_GPG_PASSPHRASE in the environment, keeps it private",
+            "  --passphrase-file FILE, KSECRET_AGE_PASSPHRASE or KSECRET_GPG_PASSPHRASE keep it private",
             file=sys.stderr,
         )
     return Backends(Settings(os.environ, _Passphrases(args.passphrase, args.passphrase_file).ask, args.keyring))

@@ -66,7 +66,7 @@ def change_each(
     args: Namespace, changes: Changes, done: str, service: Service | None = None, *, in_place: bool = True
 ) -> int:
     """Makes the same changes to each file, in place by default or not, by a service or here; the exit code."""
-    args.recursive = False
+    args.recursive = None
     if in_place:
         options.change_in_place(args)
     args.key = getattr(args, "key", [])

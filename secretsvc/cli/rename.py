@@ -33,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Seals for another name, with a new DEK; the exit code."""
-    args.recursive = False
+    args.recursive = None
     options.change_in_place(args)
     named = {field: text for field, text in (("name", args.name), ("namespace", args.namespace)) if text}
     keyring = options.backends(args)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
-from secretsvc.errors import UsageError
+from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
 from secretsvc.operations.request import ANY_TIME, FORMATS, Request, Unproven
 
@@ -123,7 +123,10 @@ def own_keys(known: Backends, format_: str) -> Keyset:
     Raises UsageError.
     """
     listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
-    refs = [known.parse(text) for text in listed if text.strip()]
+    try:
+        refs = [known.parse(text) for text in listed if text.strip()]
+    except KeyRefError as error:
+        raise KeyRefError(f"KSECRET_KEYS: {error.message}", hint=error.hint) from error
     if refs:
         return keyset(refs)
     if format_ == "kubesec":

@@ -10,7 +10,7 @@ from secretsvc.keyref import keyset, split
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.scalars import canonical, quoted
-from secretsvc.tokens import TOKEN_PREFIX
+from secretsvc.tokens import TOKEN_PREFIX, UNMERGED
 
 if TYPE_CHECKING:
     from secretsvc.keyref import Keyset
@@ -54,6 +54,9 @@ def read(member: Member) -> Envelope:
         )
     keys = texts.pop("keys", None)
     sealed_for, created, seal = texts.pop("sealedFor", None), texts.pop("created", None), texts.pop("seal", None)
+    if "conflict" in texts:
+        hint = "the comment above `conflict:` says how; docs/git.md says more"
+        raise AlteredError(f"{UNMERGED}: the envelope has two versions", hint=hint, line=line)
     if texts or not (
         isinstance(keys, dict)
         and keys

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import binascii
+import re
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
+from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
 from secretsvc.manifest.yaml_reader import refuse_odd_characters
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from secretsvc.manifest.model import Entry, Manifest, Secret
 
 MAX_SECRET_BYTES = 1024 * 1024
@@ -37,6 +41,8 @@ def check_secret(secret: Secret) -> None:
     """Refuses a Secret that must not be sealed as it stands. Raises ManifestError."""
     _check_names(secret)
     _check_foreign(secret)
+    for slip in misspelled(secret):
+        raise no_field(slip)
     for entry in secret.entries:
         _check_readable(entry)
     size = sum(_size(entry) for entry in secret.entries)
@@ -78,6 +84,30 @@ def _check_foreign(secret: Secret) -> None:
         raise ManifestError(
             f"{secret.label} is sealed by SOPS already", hint="decrypt it with sops first", line=secret.line
         )
+
+
+def misspelled(secret: Secret) -> Iterator[Member]:
+    """Members that are `data` or `stringData` but for capitals, '-' and '_', and hold something.
+
+    Kubernetes knows none of them, so what is under them is a value that nobody would seal.
+    """
+    for member in fields(secret.root):
+        name = member.key.value if isinstance(member.key, Scalar) else ""
+        if name not in FIELDS and re.sub("[-_]", "", name).lower() in ("data", "stringdata"):
+            yield member
+
+
+def fields(root: Mapping) -> Iterator[Member]:
+    """A Secret's members that hold something."""
+    for member in root.members:
+        if not (nodes.is_null(member.value) or (isinstance(member.value, Mapping) and not member.value.members)):
+            yield member
+
+
+def no_field(member: Member) -> ManifestError:
+    """Of a member that Kubernetes does not know. Its name is not told: in an editor it may be a slipped value."""
+    hint = "values go under data or stringData; here they would stay in the clear"
+    return ManifestError("this is no field of a Secret", hint=hint, line=member.key.line)
 
 
 def _check_readable(entry: Entry) -> None:

@@ -10,9 +10,8 @@ from secretsvc.manifest import nodes, reader, rules, yaml_reader
 from secretsvc.operations import check_text
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
 from secretsvc.operations.findings import Finding
-from secretsvc.operations.merge_entries import SUFFIX
 from secretsvc.policy_reader import canonical
-from secretsvc.tokens import TOKEN_PREFIX
+from secretsvc.tokens import SUFFIX, TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,6 +125,8 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
         yield rules.leaking_annotation_line(secret), "KS005", what
     sealed = sealed_by_ksecret(secret) or sealed_by_kubesec(manifest) or sealed_by_sops(secret)
     yield from sealed.hits if sealed else ()
+    for slip in rules.misspelled(secret):
+        yield slip.key.line, "KS010", f"its Secret is refused: {rules.no_field(slip).message}"
     yield from _entries(secret, sealed)
     left = [entry for entry in secret.entries if sealed and entry.key.endswith(SUFFIX)]
     if left:

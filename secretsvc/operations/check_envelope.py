@@ -11,7 +11,7 @@ from secretsvc.errors import KeyRefError, KsecretError
 from secretsvc.formats import ksecret, kubesec
 from secretsvc.keyref import split
 from secretsvc.manifest import nodes
-from secretsvc.tokens import TOKEN_PREFIX, decode_strict
+from secretsvc.tokens import TOKEN_PREFIX, UNMERGED, decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,8 @@ def sealed_by_ksecret(secret: Secret) -> Sealed | None:
     try:
         envelope = ksecret.read(secret.envelope)
     except KsecretError as error:
-        return Sealed(line, ksecret.is_token, ((error.line or line, "KS006", error.message), *tokens))
+        code = "KS012" if error.message.startswith(UNMERGED) else "KS006"
+        return Sealed(line, ksecret.is_token, ((error.line or line, code, error.message), *tokens))
     hits = [(line, "KS006", what) for what in _wrong_in(envelope)]
     try:
         ksecret.check_bound(envelope.sealed_for, secret)

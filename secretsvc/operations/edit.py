@@ -10,6 +10,7 @@ from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside, replaced
 from secretsvc.manifest.splice import Edit, append_member, apply
+from secretsvc.operations.edit_slips import refuse_slips
 from secretsvc.operations.open import Opened, open_secrets, restored
 from secretsvc.operations.prepare import decode_data, encode_cleartext
 from secretsvc.operations.seal import seal_manifest
@@ -73,6 +74,7 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         for secret in clear.secrets:
             if secret.entries and not secret.envelope:
                 rules.check_secret(secret)
+        refuse_slips(draft.clear, clear)
         partners = _partners(draft, clear)
         edits = [edit for index, old in partners.items() for edit in _edits(draft, clear, index, old)]
         half_sealed = clear.encoded(apply(clear.text, edits))

@@ -139,7 +139,7 @@ def seal_file(
     if manifest.is_kubesec:
         own = own or _own(manifest, request, keyring)
     else:
-        if not any(secret.entries for secret in manifest.secrets):
+        if not any(secret.entries or any(rules.misspelled(secret)) for secret in manifest.secrets):
             raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
         kubesec.check_shape(manifest)
     secret = manifest.secrets[0]

@@ -14,9 +14,10 @@ from secretsvc.errors import KsecretError
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
-from secretsvc.operations.merge_entries import SUFFIX, UnmergeableError, merge_entries, region_of
+from secretsvc.operations.merge_entries import UnmergeableError, merge_entries, region_of
 from secretsvc.operations.merge_envelope import merge_envelopes, same_data_key, sealing_of, traits_of
 from secretsvc.operations.merge_kubesec import KubesecSides, kubesec_home, kubesec_sealing_of, merge_kubesec
+from secretsvc.tokens import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,6 +12,7 @@ from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import line_break
 from secretsvc.operations.sealed_text import is_token
+from secretsvc.tokens import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest, Secret
 
     Side: TypeAlias = Literal["ours", "theirs"]
-
-SUFFIX = ".CONFLICT"
-"""Added to a key's name. A token opens under its own name only, so nothing opens while this stands in a file."""
 
 
 class UnmergeableError(Exception):

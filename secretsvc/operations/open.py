@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.envelope import Dek, Payload
-from secretsvc.errors import AlteredError, ManifestError, not_sealed
+from secretsvc.errors import AlteredError, ManifestError, NotSealedError, not_sealed
 from secretsvc.formats import ksecret
 from secretsvc.formats.values import value_of, written
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
 from secretsvc.operations.result import Result
+from secretsvc.tokens import SUFFIX, UNMERGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -77,6 +78,8 @@ def open_secrets(
         for index, secret in enumerate(manifest.secrets)
         if secret.envelope and only in (None, index)
     }
+    if not opened and only is not None and any(secret.envelope for secret in manifest.secrets):
+        raise NotSealedError(f"{manifest.secrets[only].label} is not sealed", hint="ksecret encrypt seals it")
     if not opened:
         raise not_sealed()
     return opened
@@ -142,6 +145,8 @@ def opened_with(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> Opened:
                 payloads[place] = dek.open_value(tokens[place], envelope.sealed_for, *place)
     except AlteredError as error:
         error.line = line
+        if error.entry.endswith(SUFFIX):
+            error.hint = f"{UNMERGED}: keep one of the two under the key's own name, and delete the other's line"
         raise
     return Opened(dek, envelope, payloads, tokens)
 

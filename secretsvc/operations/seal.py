@@ -61,7 +61,8 @@ def seal_manifest(
     candidates = {
         index: secret
         for index, secret in enumerate(manifest.secrets)
-        if (secret.entries or secret.envelope) and (index in opened or others or not opened)
+        if (secret.entries or secret.envelope or any(rules.misspelled(secret)))
+        and (index in opened or others or not opened)
     }
     if not candidates and not opened:
         raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
@@ -109,8 +110,15 @@ def _plan(
     ):
         return None
     before = _still(opened, secret) if opened else open_secret(secret, keyring, allow_clear=True)
-    rules.check_secret(secret._replace(entries=tuple(in_clear)))
+    rules.check_secret(secret._replace(entries=tuple(_values(secret, before)) if in_clear else ()))
     return _planned(secret, request, keyring, before, before)
+
+
+def _values(secret: Secret, before: Opened) -> Iterator[Entry]:
+    """The entries with what tokens stand for in their place."""
+    for entry in secret.entries:
+        payload = before.payloads.get((entry.field, entry.key))
+        yield entry._replace(scalar=entry.scalar._replace(value=value_of(payload))) if payload else entry
 
 
 def _still(opened: Opened, secret: Secret) -> Opened:

@@ -71,7 +71,8 @@ def by_name(found: Iterable[Value], *, prefix: str = "", upper: bool = False) ->
         name = prefix + key
         if name in named:
             places = " and ".join(_place(one) for one in (named[name], value))
-            raise UsageError(f"{name} is there twice, in {places}", hint="name one file, or choose keys with --only")
+            hint = "name one file, or choose keys with ksecret exec --only"
+            raise UsageError(f"{name} is there twice, in {places}", hint=hint)
         named[name] = value
     return named
 

@@ -25,7 +25,7 @@ UNBOUND = (
 ONE_UNBOUND = UNBOUND.format("1 file")
 ARGV = (
     "ksecret: everybody on this machine can read --passphrase among the running processes\n"
-    "  --passphrase-file FILE, or KSECRET_GPG_PASSPHRASE in the environment, keeps it private\n"
+    "  --passphrase-file FILE, KSECRET_AGE_PASSPHRASE or KSECRET_GPG_PASSPHRASE keep it private\n"
 )
 PASSPHRASE = f"{MARK} passphrase"
 VALUES = {

@@ -43,6 +43,14 @@ def test_the_bytes_come_back_as_they_were(me: Person, data: bytes) -> None:
     assert me.ok("d", "-", stdin=path.read_bytes()).out == data
 
 
+def test_a_template_prints_what_it_says_and_nothing_between_files(me: Person) -> None:
+    for name in ("a", "b"):
+        me.write_sealed(f"d/{name}.yaml", other(name))
+    template = '{{ .metadata.name }}{{ "\\n" }}'
+    assert me.ok("decrypt", "-r", "--template", template, "d").out == b"a\nb\n"
+    assert me.ok("decrypt", "--template", template, "d/a.yaml", "d/b.yaml").out == b"a\nb\n"
+
+
 def test_in_place_brings_the_file_back_and_its_mode_stays(me: Person) -> None:
     path = me.write_sealed("a.yaml")
     path.chmod(0o604)

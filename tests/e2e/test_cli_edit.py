@@ -39,6 +39,55 @@ def changed_lines(before: bytes, after: bytes) -> list[int]:
     return [number for number, (one, other) in enumerate(zip(old, new, strict=True)) if one != other]
 
 
+@pytest.mark.parametrize("field", ["Data", "xdata", "datta"])
+def test_a_slip_in_a_fields_name_writes_no_value_in_the_clear(me: Writer, field: str) -> None:
+    path = me.write_sealed("a.yaml")
+    before = path.read_bytes()
+    me.editor(f"sed -i s/^data:/{field}:/ $1")
+    ran = me.run("edit", "a.yaml")
+    assert ran.code == 3
+    assert re.match(r"ksecret: a\.yaml \(as edited\):11: .* no field of a Secret\n", ran.err)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("slip", ["s/kind: Secret/kind: secret/", "s/: v1/: v2/"])
+@pytest.mark.parametrize("listed", [False, True], ids=["documents", "list"])
+def test_a_secret_that_is_made_into_something_else_is_not_written_in_the_clear(
+    me: Writer, slip: str, listed: bool
+) -> None:
+    other = MANIFEST.replace(b"name: db", b"name: other")
+    both = MANIFEST + b"---\n" + other
+    if listed:
+        items = b"".join(
+            b"- " + one.split(b"\n", 1)[1].replace(b"\n", b"\n  ").rstrip(b" ") for one in (MANIFEST, other)
+        )
+        both = b"apiVersion: v1\nkind: List\nitems:\n" + items
+    path = me.write_sealed("a.yaml", both)
+    before = path.read_bytes()
+    me.editor(f"line=$(grep -n 'name: other' $1 | cut -d: -f1); sed -i \"$((line - 4)),${{line}}{slip}\" $1")
+    ran = me.run("edit", "a.yaml")
+    assert ran.code == 3
+    assert "this is no Secret any more" in ran.err
+    assert path.read_bytes() == before
+
+
+def test_a_secret_may_be_taken_away_beside_a_config_map_of_its_name(me: Writer) -> None:
+    named_alike = CONFIG_MAP.replace(b"name: plain", b"name: db")
+    me.write_sealed(
+        "a.yaml", MANIFEST + b"---\n" + MANIFEST.replace(b"name: db", b"name: other") + b"---\n" + named_alike
+    )
+    me.editor("sed -i '1,/^---/d' $1")
+    me.ok("edit", "a.yaml")
+    assert b"name: other" in me.ok("decrypt", "a.yaml").out
+
+
+def test_a_field_that_was_there_before_does_not_keep_from_editing(me: Writer) -> None:
+    path = me.write_sealed("a.yaml", MANIFEST.replace(b"type: Opaque\n", b"type: Opaque\nx-team: {name: a}\n"))
+    me.editor(f"sed -i s/{PASSWORD}/{PASSWORD}-2/ $1")
+    me.ok("edit", "a.yaml")
+    assert b64(f"{PASSWORD}-2").encode() in me.ok("decrypt", path.name).out
+
+
 def test_a_changed_value_changes_its_own_line_and_nothing_else(me: Writer) -> None:
     path = me.write_sealed("a.yaml")
     before = path.read_bytes()

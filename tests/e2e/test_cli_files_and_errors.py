@@ -171,6 +171,14 @@ def test_a_full_standard_output_is_7(me: Person, words: tuple[str, ...]) -> None
     assert (done.returncode, done.stderr) == (7, b"ksecret: can't write the output: No space left on device\n")
 
 
+@pytest.mark.parametrize("words", [("verify", "absent.yaml"), ("verify", "good.yaml", "absent.yaml"), ("nonsense",)])
+def test_a_full_standard_error_is_7_and_not_a_failed_check(me: Person, words: tuple[str, ...]) -> None:
+    me.write_sealed("good.yaml")
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([KSECRET, *words], stdout=subprocess.PIPE, stderr=full, cwd=me.work, env=me.environ)
+    assert done.returncode == 7
+
+
 @pytest.mark.parametrize(
     "words", [("decrypt", "a.yaml"), ("inspect", "a.yaml"), ("verify", "a.yaml"), ("--help",), ("encrypt", "--help")]
 )

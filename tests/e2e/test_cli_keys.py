@@ -51,6 +51,8 @@ def test_the_environment_lists_keys_with_commas_and_key_options_go_before(me: Pe
     assert key_refs(me.ok("encrypt", "-", stdin=MANIFEST, KSECRET_KEYS=listed).out) == sorted([ann.ref, bob.ref])
     one = me.ok("encrypt", "-k", me.ref, "-", stdin=MANIFEST, KSECRET_KEYS=listed).out
     assert key_refs(one) == [me.ref]
+    message = me.fails(2, "encrypt", "-", stdin=MANIFEST, KSECRET_KEYS=f"{ann.ref},nonsense")
+    assert "KSECRET_KEYS: a key is written SCHEME:NAME" in message
     empty = me.ok("encrypt", "-", stdin=MANIFEST, KSECRET_KEYS=" , ").out
     assert key_refs(empty) == [me.ref]
 

@@ -110,6 +110,6 @@ def test_the_doctor_never_repeats_what_is_no_key(me: Person) -> None:
 def test_the_doctor_tells_why_the_users_own_keys_can_not_be_tried(me: Person) -> None:
     ran = me.run("doctor", KSECRET_KEYS="age:nonsense")
     assert ran.code == 2
-    assert "FAIL  your own keys: that is not an age recipient" in ran.out.decode()
+    assert "FAIL  your own keys: KSECRET_KEYS: that is not an age recipient" in ran.out.decode()
     me.write("broken.yaml", b"kind: [")
     assert me.fails(3, "doctor", "broken.yaml").startswith("ksecret: broken.yaml:")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import string
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.cli import MANIFEST, MARK, PASSWORD, URL, USER, Person, member
+from tests.e2e.cli import KSECRET, MANIFEST, MARK, PASSWORD, URL, USER, Person, member
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,40 @@ def test_get_prints_the_bytes_and_nothing_else(me: Person, file: Path) -> None:
     me.ok("get", "s.yaml", "password", "-o", "out")
     assert (me.work / "out").read_bytes() == PASSWORD.encode()
     assert (me.work / "out").stat().st_mode & 0o777 == 0o600
+
+
+def test_dev_stdout_keeps_what_the_shell_wrote_before_and_writes_behind(me: Person, file: Path) -> None:
+    script = (
+        'exec > out; echo a; "$1" get s.yaml password -o /dev/stdout; "$1" decrypt -x -o /dev/stdout s.yaml; echo b'
+    )
+    subprocess.run(["sh", "-c", script, "-", KSECRET], cwd=me.work, env=me.environ, check=True)
+    clear = me.ok("decrypt", "-x", "s.yaml").out
+    assert (me.work / "out").read_bytes() == b"a\n" + PASSWORD.encode() + clear + b"b\n"
+
+
+@pytest.mark.parametrize(
+    "words", [("get", ".", "a"), ("set", ".", "a=b"), ("rename", ".", "--name=a"), ("exec", ".", "--", "true")]
+)
+def test_a_folder_is_refused_without_advice_that_the_command_does_not_take(me: Person, words: tuple[str, ...]) -> None:
+    assert me.fails(2, *words) == "ksecret: .: it is a folder\n  name a manifest\n"
+
+
+def test_set_refuses_what_makes_a_secret_too_large_for_kubernetes(me: Person, file: Path) -> None:
+    me.write("half", (MARK * 52429).encode())  # 10 letters: 512 KiB, and two more
+    me.ok("set", "s.yaml", "a=@half")
+    before = file.read_bytes()
+    assert "over Kubernetes' limit of 1048576" in me.fails(3, "set", "s.yaml", "b=@half")
+    assert file.read_bytes() == before
+    me.ok("rotate", "s.yaml")
+    me.ok("set", "s.yaml", "a=@half", "username=x")
+
+
+def test_a_secret_in_the_clear_beside_sealed_ones_is_told_by_its_name(me: Person) -> None:
+    path = me.write_sealed("two.yaml")
+    path.write_bytes(path.read_bytes() + TWO[len(MANIFEST) :])
+    for words in (("get", "two.yaml", "url"), ("set", "two.yaml", "url=x"), ("unset", "two.yaml", "url")):
+        message = me.fails(3, *words, "--secret", "cache")
+        assert message.startswith("ksecret: two.yaml: prod/cache is not sealed\n")
 
 
 def test_get_takes_string_data_over_data_as_kubernetes_does(me: Person) -> None:

@@ -139,9 +139,9 @@ def test_what_is_no_variable_is_refused_by_name(me: Person) -> None:
     )
     me.write_sealed("c.yaml", manifest(a=MARK.encode()))
     me.write_sealed("d.yaml", manifest(a=MARK.encode()))
-    assert "a is there twice, in c.yaml:6 and d.yaml:6" in me.fails(
-        2, "decrypt", "--output-format=env", "c.yaml", "d.yaml"
-    )
+    message = me.fails(2, "decrypt", "--output-format=env", "c.yaml", "d.yaml")
+    assert "a is there twice, in c.yaml:6 and d.yaml:6" in message
+    assert "ksecret exec --only" in message, "decrypt has no such option"
 
 
 @pytest.mark.parametrize("shape", ["json", "env"])

@@ -55,6 +55,14 @@ def allowed(data: bytes) -> int:
     return check_file(data, "a.yaml", None, 0).allowed
 
 
+def test_values_under_a_field_that_only_looks_like_one_of_a_secret() -> None:
+    only = CLEAR.replace(b"stringData:", b"stringdata:").replace(b"\ndata:", b"\nData:")
+    assert found(only) == [(6, "KS010"), (8, "KS010")]
+    assert found(SEALED + f"string_data: {{b: {MARK}}}\n".encode()) == [(SEALED.count(b"\n") + 1, "KS010")]
+    assert needs_sealing(only, "a.yaml")
+    assert found(CLEAR.split(b"\ndata:")[0] + b"\n$patch: delete\nData: {}\nstringdata:\n") == []
+
+
 def test_values_in_the_clear() -> None:
     assert found(CLEAR) == [(7, "KS001")]
     assert found(SEALED) == []
@@ -131,6 +139,11 @@ def test_a_merge_that_nobody_finished() -> None:
     token = re.search(rf"  a: {TOKEN}\n".encode(), SEALED)
     assert token
     left = SEALED.replace(token[0], token[0] + token[0].replace(b"a:", b"a.CONFLICT:"))
+    assert [code for _, code in found(left)] == ["KS012"]
+
+
+def test_a_merge_of_envelopes_that_nobody_finished() -> None:
+    left = SEALED + b"  conflict: |\n    version: 1\n"
     assert [code for _, code in found(left)] == ["KS012"]
 
 

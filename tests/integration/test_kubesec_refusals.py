@@ -60,6 +60,12 @@ def test_an_entry_added_that_is_not_base64_is_refused() -> None:
         seal(sealed().replace("\ndata:\n", "\ndata:\n  added: not base64\n"))
 
 
+@pytest.mark.parametrize("rest", ["", "data: {a: eA==}\n"])
+def test_a_field_that_only_looks_like_one_of_a_secret_is_refused(rest: str) -> None:
+    with pytest.raises(ManifestError, match="this is no field of a Secret"):
+        seal(PLAIN[: PLAIN.index("\ndata:")] + f"\n{rest}stringdata: {{b: x}}\n")
+
+
 # -- without a MAC
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -199,13 +202,40 @@ def test_the_owner_is_kept(tmp_path: Path) -> None:
     assert (path.stat().st_uid, path.read_bytes()) == (1234, b"newer")
 
 
+def test_of_two_who_replace_a_file_at_once_one_is_told(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.yaml", tmp_path / "other"
+    path.write_bytes(b"old")
+    other.write_bytes(b"other")
+    snapshot = workspace.read(str(path))
+    with path.open("rb") as held, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        mine = pool.submit(workspace.replace, snapshot, b"mine")
+        time.sleep(0.1)
+        assert path.read_bytes() == b"old"
+        other.rename(path)
+        fcntl.flock(held, fcntl.LOCK_UN)
+        with pytest.raises(FileError, match="changed while ksecret worked on it"):
+            mine.result()
+    assert path.read_bytes() == b"other"
+
+
+def test_a_lock_that_nobody_lets_go_of_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"old")
+    with path.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        workspace.replace(workspace.read(str(path)), b"new")
+    assert path.read_bytes() == b"new"
+
+
 @needs_root
 def test_a_file_whose_owner_can_not_be_kept_is_left_alone(open_folder: Path) -> None:
     path = open_folder / "a.yaml"
     path.write_bytes(b"old")
     path.chmod(0o666)
-    with as_nobody(), pytest.raises(FileError, match="can't be written: Operation not permitted"):
+    with as_nobody(), pytest.raises(FileError, match="can't be written: Operation not permitted") as caught:
         workspace.replace(workspace.read(str(path)), b"new")
+    assert "its owner and group" in caught.value.hint
     assert path.read_bytes() == b"old"
     assert os.listdir(open_folder) == ["a.yaml"]
 
@@ -276,6 +306,7 @@ def test_a_folder_without_permission_to_write(open_folder: Path) -> None:
         with pytest.raises(FileError, match="can't be written: Permission denied"):
             workspace.create(str(open_folder / "b.yaml"), b"new", private=True)
     assert caught.value.file == str(path)
+    assert "its folder" in caught.value.hint
     assert path.read_bytes() == b"old"
     assert os.listdir(open_folder) == ["a.yaml"]
 

@@ -1,0 +1,65 @@
+"""Slips in an editor that would leave in the clear what was sealed: a field, or an object, that is no Secret's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.errors import ManifestError
+from secretsvc.manifest import nodes, rules
+from secretsvc.manifest.model import FIELDS
+from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
+from secretsvc.manifest.reader import ENVELOPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from secretsvc.manifest.model import Manifest
+    from secretsvc.manifest.nodes import Member, Node
+
+_FIELDS = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, ENVELOPE, "sops")
+"""Members of a Secret that Kubernetes knows, and those that have messages of their own."""
+
+
+def refuse_slips(before: Manifest, now: Manifest) -> None:
+    """Compares an opened manifest with what somebody made of it. Raises ManifestError."""
+    known = {*_FIELDS, *(_name(member) for secret in before.secrets for member in secret.root.members)}
+    for secret in now.secrets:
+        for member in rules.fields(secret.root):
+            if _name(member) not in known:
+                raise rules.no_field(member)
+    gone = {secret.name for secret in before.secrets} - {secret.name for secret in now.secrets}
+    gone -= {name for name, _ in _others(before)}
+    for name, line in _others(now):
+        if name in gone:
+            hint = "write `apiVersion: v1` and `kind: Secret` again; to take the Secret away, delete all of it"
+            raise ManifestError(
+                "this is no Secret any more, so its values would stay in the clear", hint=hint, line=line
+            )
+
+
+def _name(member: Member) -> str:
+    return member.key.value if isinstance(member.key, Scalar) else ""
+
+
+def _others(manifest: Manifest) -> Iterator[tuple[str, int]]:
+    """Name and line of every object with `data` or `stringData` that is not taken for a Secret."""
+    secrets = {secret.root.start for secret in manifest.secrets}
+    for root in _objects(manifest.documents):
+        metadata = nodes.value(root, "metadata")
+        name = nodes.value(metadata, "name") if isinstance(metadata, Mapping) else None
+        if (
+            root.start not in secrets
+            and isinstance(name, Scalar)
+            and any(nodes.member(root, field) for field in FIELDS)
+        ):
+            yield name.value, root.line
+
+
+def _objects(found: tuple[Node, ...] | list[Node]) -> Iterator[Mapping]:
+    """The documents' roots, and the items of lists."""
+    for node in map(nodes.resolved, found):
+        if isinstance(node, Mapping):
+            yield node
+            items = nodes.value(node, "items")
+            if isinstance(items, Sequence):
+                yield from _objects(items.items)
