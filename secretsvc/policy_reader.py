@@ -179,9 +179,9 @@ def _key(node: Node) -> str:
 
 
 def _max_age(mapping: Mapping) -> int | None:
-    for name, node in _members(mapping, "rotation", ("maxAge",)):
+    for _, node in _members(mapping, "rotation", ("maxAge",)):
         try:
-            return seconds(_text(node, name))
+            return seconds(node.value if isinstance(node, Scalar) else "")
         except ValueError:
             raise InputError("maxAge is not an age", hint="write it as 90d, 12h or 6w", line=node.line) from None
     return None

@@ -23,6 +23,7 @@ _IDENTITY = "AGE-SECRET-KEY-1"
 _ENCRYPTED = (b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----")
 _SSH = b"-----BEGIN "
 _FIND_HINT = "set KSECRET_AGE_KEY_FILE or KSECRET_AGE_KEY, or run `ksecret init`"
+_ADD_HINT = "set KSECRET_AGE_KEY_FILE to one that does, or let somebody who opens it add yours: ksecret keys add -k"
 
 Identity: TypeAlias = "pyrage.x25519.Identity | pyrage.ssh.Identity"
 
@@ -88,8 +89,9 @@ class Age:
         if dek is None and any(source.locked for source in sources):
             dek = _opened(wrapped, self._unlock(sources))
         if dek is None:
-            found = "none of the age identities at hand opens it" if sources else "no age identity is at hand"
-            raise KeyNotHeldError(found, hint=_FIND_HINT)
+            if sources:
+                raise KeyNotHeldError("none of the age identities at hand opens it", hint=_ADD_HINT)
+            raise KeyNotHeldError("no age identity is at hand", hint=_FIND_HINT)
         return dek
 
     def describe(self, ref: KeyRef) -> str:

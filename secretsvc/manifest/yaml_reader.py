@@ -56,6 +56,8 @@ def refuse_odd_characters(text: str) -> None:
 
 def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
     mark = error.problem_mark
+    if "{{" in text:
+        return "it seems to be a template: seal what values come from, or what it is rendered to"
     if mark and text[mark.index : mark.index + 1] == "\t":
         return "indent with spaces: a tab can't"
     if "end of stream" in (error.problem or ""):

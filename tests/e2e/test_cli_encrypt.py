@@ -26,6 +26,11 @@ def other(name: str) -> bytes:
     return MANIFEST.replace(b"name: db", f"name: {name}".encode())
 
 
+def test_a_template_is_told_from_a_mistake(me: Person) -> None:
+    template = MANIFEST + b"  {{- range .Values.more }}\n  {{ .key }}: {{ .value }}\n  {{- end }}\n"
+    assert "it seems to be a template" in me.fails(3, "encrypt", "-", stdin=template)
+
+
 def test_a_file_is_printed_sealed_and_left_as_it_was(me: Person) -> None:
     path = me.write("a.yaml")
     ran = me.ok("encrypt", "a.yaml")

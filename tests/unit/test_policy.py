@@ -192,7 +192,7 @@ MISTAKES = {
     "two lines for a path": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  path: 'x\\'\n", 4, "path is not one"),
     "rotation no mapping": ("version: 1\nrotation: 90d\n", 2, "rotation is not a mapping"),
     "an unknown key in rotation": ("version: 1\nrotation: {\n  max_age: 90d}\n", 3, "unknown key"),
-    "an age without unit": ("version: 1\nrotation:\n  maxAge: 90\n", 3, "maxAge is not"),
+    "an age without unit": ("version: 1\nrotation:\n  maxAge: 90\n", 3, "maxAge is not an age"),
     "an age in months": ("version: 1\nrotation:\n  maxAge: 3m\n", 3, "maxAge is not an age"),
     "an age of nothing": ("version: 1\nrotation:\n  maxAge: 0d\n", 3, "maxAge is not an age"),
     "a signature perhaps": ("version: 1\nrequireSignature: yes\n", 2, "neither true nor false"),
