@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import __version__
-from secretsvc.api.audit_sinks import Both, FileSink, Sink, StdoutSink
+from secretsvc.api.audit_sinks import FileSink, Sink, StdoutSink
 from secretsvc.api.problems import AUDIT, RefusedError
 from secretsvc.errors import FileError
 
@@ -112,8 +112,7 @@ def open_log(wanted: settings.Audit, failed: Callable[[], None]) -> AuditLog:
     sink: Sink
     if wanted.file:
         _check(wanted.file)
-        file = FileSink(wanted.file, start)
-        sink = Both(file) if wanted.stdout else file
+        sink = FileSink(wanted.file, start, copy=1 if wanted.stdout else None)
     else:
         sink = StdoutSink(start)
     return AuditLog(sink, wanted.seconds, failed)

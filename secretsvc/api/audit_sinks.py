@@ -28,16 +28,17 @@ class FileSink:
     A file that is renamed (logrotate) is left, and the chain goes on in the new one.
     """
 
-    def __init__(self, path: str, start: Mapping[str, object]) -> None:
-        """`start`: what is written before the first line of this process."""
+    def __init__(self, path: str, start: Mapping[str, object], copy: int | None = None) -> None:
+        """`start`: what is written before the first line of this process; `copy`: a file that gets the lines too."""
         self._path = path
+        self._copy = copy
         self._start: Mapping[str, object] | None = start
         self._file = -1
         self._previous = FIRST
         self._end = -1
 
     def write(self, events: Sequence[Mapping[str, object]]) -> bytes:
-        """Appends, and flushes to the disk once. Raises OSError; then the file is as it was."""
+        """Appends, and flushes to the disk once. Raises OSError; then the file is as it was, unless the copy failed."""
         self._open()
         try:
             end = os.fstat(self._file).st_size
@@ -51,6 +52,8 @@ class FileSink:
             self._append(b"\n" + lines if torn else lines, end)
             self._previous, self._start = previous, None
             self._end = end + len(lines) + int(torn)
+            if self._copy is not None:  # before another worker's turn: in the chain's order, too
+                write_all(self._copy, lines)
             return lines
         finally:
             fcntl.flock(self._file, fcntl.LOCK_UN)
@@ -123,20 +126,6 @@ class StdoutSink:
             lines += line + b"\n"
         write_all(self._file, lines)
         self._previous, self._start = previous, None
-        return lines
-
-
-class Both:
-    """A file, and its lines on standard output."""
-
-    def __init__(self, first: FileSink, file: int = 1) -> None:
-        self._first = first
-        self._file = file
-
-    def write(self, events: Sequence[Mapping[str, object]]) -> bytes:
-        """Writes to the file, then to standard output. Raises OSError."""
-        lines = self._first.write(events)
-        write_all(self._file, lines)
         return lines
 
 

@@ -8,13 +8,14 @@ import resource
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from secretsvc.api.audit import AuditLog
 from secretsvc.api.audit_chain import verify
-from secretsvc.api.audit_sinks import Both, FileSink, StdoutSink
+from secretsvc.api.audit_sinks import FileSink, StdoutSink
 from secretsvc.api.problems import RefusedError
 from tests.e2e.cli import Person
 
@@ -118,10 +119,21 @@ def test_standard_output_has_a_chain_for_each_process(tmp_path: Path) -> None:
             for sink in sinks:
                 sink.write([event(number)])
     assert findings(path) == []
-    both = tmp_path / "both"
-    with both.open("wb") as out:
-        Both(FileSink(str(tmp_path / "audit"), START), out.fileno()).write([event(1)])
-    assert both.read_bytes() == (tmp_path / "audit").read_bytes()
+
+
+def test_a_copy_of_a_file_that_several_write_has_its_lines_in_its_order(tmp_path: Path) -> None:
+    path, copy = tmp_path / "audit", tmp_path / "copy"
+
+    def write(sink: FileSink) -> None:
+        for number in range(50):
+            sink.write([event(number)])
+
+    with copy.open("wb") as out:
+        sinks = [FileSink(str(path), START, out.fileno()) for _ in range(4)]
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(write, sinks))
+    assert copy.read_bytes() == path.read_bytes()
+    assert findings(copy) == []
 
 
 class Slow:
