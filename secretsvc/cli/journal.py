@@ -30,7 +30,7 @@ class Journal:
         self._counts: dict[str, int] = {}
         self._stream: TextIO | None = None
         self.resumed_from = ""
-        if path and os.path.exists(path):
+        if os.path.isfile(path):  # from a pipe or a device, such as /dev/stdout, nothing can be read back
             self._read()
 
     def has(self, file: str) -> bool:

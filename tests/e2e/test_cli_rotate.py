@@ -150,6 +150,12 @@ def test_a_report_tells_of_every_file(me: Person, tree: Path) -> None:
     assert "seal" in str(failed["error"])
 
 
+def test_a_report_may_be_a_pipe(me: Person, tree: Path) -> None:
+    """Nothing is read back from what is no file: that would wait forever."""
+    lines = me.ok("rotate", "-r", "--report", "/dev/stdout", "d").out.splitlines()
+    assert json.loads(lines[-1])["counts"] == {"rotated": 12, "unchanged": 1}
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(me: Person, tree: Path) -> None:
     me.ok("rotate", "-r", "--report", "r.jsonl", "d")
     lines = (me.work / "r.jsonl").read_text().splitlines(keepends=True)
