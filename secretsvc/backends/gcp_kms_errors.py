@@ -102,9 +102,10 @@ def credentials(error: Exception) -> BackendError:
             hint="check the file that GOOGLE_APPLICATION_CREDENTIALS names, and GOOGLE_API_USE_MTLS_ENDPOINT if set",
         )
     return BackendError(
-        "the Google Cloud credentials were refused: expired, revoked, or not allowed to impersonate",
-        hint="run `gcloud auth application-default login` again, or renew the file of credentials; impersonation "
-        "needs roles/iam.serviceAccountTokenCreator",
+        "the Google Cloud credentials were refused, or could not be renewed",
+        hint="they may have expired or been revoked: run `gcloud auth application-default login` again, or renew the "
+        "file of credentials; for federation, what its credential_source names must be there; impersonation needs "
+        "roles/iam.serviceAccountTokenCreator",
     )
 
 

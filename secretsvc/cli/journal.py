@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from secretsvc.cli.report import said
 from secretsvc.cli.sealing import TIME
 from secretsvc.errors import FileError, KsecretError, UsageError
 
@@ -30,7 +31,7 @@ class Journal:
         self._counts: dict[str, int] = {}
         self._stream: TextIO | None = None
         self.resumed_from = ""
-        if path and os.path.exists(path):
+        if os.path.isfile(path):  # from a pipe or a device, such as /dev/stdout, nothing can be read back
             self._read()
 
     def has(self, file: str) -> bool:
@@ -40,7 +41,7 @@ class Journal:
     def record(self, file: str, outcome: str, error: KsecretError | None) -> None:
         """One more file."""
         self._counts[outcome] = self._counts.get(outcome, 0) + 1
-        self._write({"file": file, "outcome": outcome} | ({"error": error.message} if error else {}))
+        self._write({"file": file, "outcome": outcome} | ({"error": said(error)} if error else {}))
 
     def __enter__(self) -> Journal:
         if self._path:

@@ -19,12 +19,17 @@ MANY = 50
 def report(error: KsecretError, *, debug: bool = False) -> None:
     """`ksecret: FILE[:LINE]: [KEYREF:] what is wrong`, then what to do on a line of its own."""
     where = f"{error.where}: " if error.where else ""
-    key = f"{error.key_ref}: " if error.key_ref and error.key_ref not in error.message else ""
-    print(printable(f"ksecret: {where}{key}{error.message}"), file=sys.stderr)
+    print(printable(f"ksecret: {where}{said(error)}"), file=sys.stderr)
     if error.hint:
         print(printable(f"  {error.hint}"), file=sys.stderr)
     if debug:
         _traceback(error)
+
+
+def said(error: KsecretError) -> str:
+    """`[KEYREF:] what is wrong`."""
+    key = f"{error.key_ref}: " if error.key_ref and error.key_ref not in error.message else ""
+    return key + error.message
 
 
 def printable(text: str) -> str:

@@ -90,7 +90,13 @@ class Requests:
         return self._policies.keyring(name)
 
     def _default_keys(self, name: str, secret: Secret, format_: str) -> Keyset:
-        return self._policies.keys(name, secret) or self._own_keys(format_)
+        keys = self._policies.keys(name, secret)
+        try:
+            return keys or self._own_keys(format_)
+        except UsageError as error:
+            if not self._policies.find(name):
+                raise
+            raise KeyRefError(error.message, hint=error.hint) from error  # its rules may have keys for other files
 
     def _trusts(self, name: str, unproven: Unproven) -> bool:
         """Shows what somebody would vouch for, and asks. Raises UsageError where nobody can be asked."""

@@ -127,10 +127,11 @@ def seal_file(
 ) -> Result:
     """A file in the clear, in part or wholly, sealed; tokens, wrapped DEKs and MAC stay where their input did.
 
-    Raises as `seal.seal_manifest`; KeyRefError for keys that the format has no line for.
+    Raises as `seal.seal_manifest`; KeyRefError for keys that the format has no line for; UsageError for a scope.
     """
     if request.scope:
-        raise UsageError(
+        words_are_off = request.format == "kubesec"  # else it is this file that is in that format, and others go on
+        raise (UsageError if words_are_off else ManifestError)(
             "kubesec's format binds a Secret to no name and no namespace",
             hint="leave --scope away, or use --format ksecret",
         )

@@ -396,3 +396,15 @@ def test_debug_shows_where_and_no_value(me: Person) -> None:
         ran = me.run(*words)
         assert (ran.code, ran.out) == (5, b"")
         assert "AlteredError raised" in ran.err
+
+
+def test_a_scope_that_kubesecs_format_has_not_does_not_stop_the_others(me: Person) -> None:
+    kubesecs = seal(me, "d/a.yml")
+    before = kubesecs.read_bytes()
+    ours = me.write("d/b.yml", me.ok("encrypt", "--format=ksecret", "-k=pgp:default", "-", stdin=MANIFEST).out)
+    ran = me.run("rotate", "-r", "--scope", "namespace", "d")
+    assert ran.code == 3
+    assert "ksecret: d/a.yml: kubesec's format binds a Secret to no name and no namespace" in ran.err
+    assert "1 rotated, 0 unchanged, 1 failed" in ran.err
+    assert kubesecs.read_bytes() == before
+    assert b"sealedFor: " in ours.read_bytes()

@@ -150,3 +150,16 @@ def test_init_where_no_policy_can_be_written_still_tells_the_key(me: Person) -> 
     ran = me.run("init")
     assert (ran.code, me.ref in ran.out.decode()) == (3, True)
     assert ran.err.startswith("ksecret: .ksecret.yaml:1: version is not 1")
+
+
+def test_a_file_that_no_rule_fits_and_no_key_is_for_does_not_stop_the_others(tmp_path: Path, ann: Person) -> None:
+    nobody = Person(tmp_path, identity=False)
+    nobody.write(".ksecret.yaml", policy(f"path: b/**, keys: ['{ann.ref}']"))
+    for name in ("a/a.yaml", "b/b.yaml"):
+        nobody.write(name)
+    ran = nobody.run("encrypt", "-i", "-r", ".")
+    assert ran.code == 2
+    assert "ksecret: ./a/a.yaml: no key to seal to\n  run `ksecret init`" in ran.err
+    assert "1 sealed, 1 unchanged, 1 failed" in ran.err
+    assert sealed_to(nobody, "b/b.yaml") == [ann.ref]
+    assert not is_sealed((nobody.work / "a/a.yaml").read_bytes())

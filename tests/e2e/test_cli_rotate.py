@@ -150,6 +150,19 @@ def test_a_report_tells_of_every_file(me: Person, tree: Path) -> None:
     assert "seal" in str(failed["error"])
 
 
+def test_a_report_may_be_a_pipe(me: Person, tree: Path) -> None:
+    """Nothing is read back from what is no file: that would wait forever."""
+    lines = me.ok("rotate", "-r", "--report", "/dev/stdout", "d").out.splitlines()
+    assert json.loads(lines[-1])["counts"] == {"rotated": 12, "unchanged": 1}
+
+
+def test_a_report_names_the_key_that_failed(me: Person, tree: Path) -> None:
+    assert me.run("rotate", "-r", "--report", "r.jsonl", "d", XDG_CONFIG_HOME="/none").code == 4
+    failed = [line for line in report(me.work / "r.jsonl") if line.get("outcome") == "failed"]
+    assert len(failed) == 12
+    assert {line["error"] for line in failed} == {f"{me.ref}: no age identity is at hand"}
+
+
 def test_an_interrupted_run_goes_on_where_it_stopped(me: Person, tree: Path) -> None:
     me.ok("rotate", "-r", "--report", "r.jsonl", "d")
     lines = (me.work / "r.jsonl").read_text().splitlines(keepends=True)

@@ -170,6 +170,13 @@ def test_workload_identity_federation(
     fails(refused, "BackendError", "credentials were refused", "roles/iam.serviceAccountTokenCreator")
 
 
+def test_federation_without_the_token_that_it_starts_from(secure: gcp.Emulator, federation: tuple[str, str]) -> None:
+    (Path(federation[0]).parent / "subject").unlink()
+    result = call(f"https://localhost:{secure.port}", GOOGLE_APPLICATION_CREDENTIALS=federation[0])
+    fails(result, "BackendError", "refused, or could not be renewed", "what its credential_source names must be there")
+    assert not secure.calls
+
+
 def test_a_token_that_ends_while_grpc_asks_for_the_next(
     secure: gcp.Emulator, pki: Any, tokens: TokenService, federation: tuple[str, str]
 ) -> None:
