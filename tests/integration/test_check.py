@@ -254,7 +254,7 @@ HIDDEN = {
     "repeated items": f"kind: List\nitems: []\nitems: [{LISTED}]\n",
     "merged items": f"kind: List\n<<: {{items: [{LISTED}]}}\n",
     "an alias for items": f"x: &k items\nkind: List\n*k : [{LISTED}]\n",
-    "an empty kind in a typed list": 'kind: SecretList\nitems: [{kind: "", metadata: {name: a}, stringData: {b: n0t-public}}]\n',
+    "an empty kind in a typed list": 'items: [{kind: "", metadata: {name: a}, data: {b: aGk=}}]\nkind: SecretList\n',
 }
 HIDDEN_AND_REFUSED = {
     "behind a comment": f"apiVersion: v1\nkind: # x\n  Secret\n{REST}data: {{c: }}\n".encode(),
