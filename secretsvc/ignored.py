@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from pathspec import GitIgnoreSpec
 
@@ -19,7 +20,7 @@ class Ignored:
             folder = os.path.dirname(folder)
             parents.append(folder)
         if os.path.exists(os.path.join(folder, ".git")):  # else nothing above the root says anything
-            self._add(folder, os.path.join(folder, ".git", "info", "exclude"))
+            self._add(folder, os.path.realpath(os.path.join(folder, ".git", "info", "exclude")))
             for parent in parents:
                 self.enter(parent)
         if self(os.path.join(root, "")):  # it was named, so what is said above it does not count
@@ -30,9 +31,11 @@ class Ignored:
         self._add(folder, os.path.join(folder, ".gitignore"))
 
     def _add(self, folder: str, path: str) -> None:
-        try:
-            with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-                lines = stream.read().splitlines()
+        try:  # Git follows no link to a .gitignore either (gitignore(5)); a device or a pipe may have no end
+            with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    return
+                lines = stream.read().decode("utf-8", "surrogateescape").splitlines()
         except OSError:
             return
         before = self._specs.get(folder)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, content, each_file
 from secretsvc.errors import KsecretError
+from secretsvc.manifest.spelling import may_be_hidden
 from secretsvc.operations.open import open_parents
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
+    from mmap import mmap
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
@@ -31,8 +33,9 @@ EXAMPLES = """\
   ksecret encrypt --format kubesec secret.yaml      in kubesec's format, to your own PGP key"""
 
 
-MAYBE_SECRET = (b"Secret", b"\\x", b"\\u", b"\\U", b"S\0e\0")
-"""What a file with a Secret in it holds: the word, or an escape, or UTF-16, which is then refused and not missed."""
+def may_hold_secret(content: bytes | mmap) -> bool:
+    """Whether a file found in a folder may have a Secret in it: what is hidden is refused or sealed, and not missed."""
+    return content.find(b"Secret") >= 0 or may_be_hidden(content)
 
 
 def add_arguments(parser: Parser) -> None:
@@ -74,7 +77,7 @@ def run(args: Namespace) -> int:
             data = strip_last_applied(data) if args.strip_last_applied else data
         return seal(data, name)
 
-    job = Job(operation, "sealed", private=False, markers=MAYBE_SECRET, jobs=options.jobs(args, known))
+    job = Job(operation, "sealed", private=False, may_hold=may_hold_secret, jobs=options.jobs(args, known))
     return each_file(job, args)
 
 

@@ -23,6 +23,7 @@ from secretsvc.operations.result import Result
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
+    from mmap import mmap
 
     Operation = Callable[[bytes, str], Result | bytes | str | None]
     """File's bytes and name → its new bytes, a line to print, or nothing."""
@@ -32,6 +33,12 @@ STANDARD_INPUT = "standard input"
 
 SEALED = (b"ksecret", b"# kubesec:v:")
 """What a file holds that has a sealed Secret in it, in either format."""
+
+
+def may_be_sealed(content: bytes | mmap) -> bool:
+    """Whether something in it may be sealed."""
+    return any(content.find(marker) >= 0 for marker in SEALED)
+
 
 _NOTHING_TO_DO = (AlreadySealedError, NothingToSealError, NotSealedError)
 
@@ -76,8 +83,8 @@ class Job(NamedTuple):
     """The word in the summary: `sealed`, `opened`, `verified`."""
     private: bool
     """Whether a new output file is for its owner's eyes only."""
-    markers: tuple[bytes, ...] = SEALED
-    """A file found in a folder is looked at where its bytes hold one of them."""
+    may_hold: Callable[[bytes | mmap], bool] = may_be_sealed
+    """Whether a file found in a folder is looked at, by its bytes."""
     jobs: Callable[[], int] = lambda: 1
     """How many files to work on at a time, as far as is known by now."""
     shown: Callable[[Result, str], bytes | str] = lambda result, _: result.data
@@ -134,7 +141,7 @@ def _snapshot(job: Job, item: workspace.Item) -> workspace.Snapshot | None:
         return None
     if item.named:
         return workspace.read(item.path)
-    return workspace.read_if(item.path, lambda data: any(data.find(marker) >= 0 for marker in job.markers))
+    return workspace.read_if(item.path, job.may_hold)
 
 
 class _Tally:

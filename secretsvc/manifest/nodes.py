@@ -13,6 +13,7 @@ MAX_DEPTH = 64
 
 ANY_NUMBER = 1 << 62
 """Of nodes, where nobody bounds them. A node takes up to 1 KB while a file is worked on."""
+_MERGE = "tag:yaml.org,2002:merge"
 TOO_MANY = "more keys, values and lists than are taken"
 
 
@@ -98,8 +99,8 @@ def value(mapping: Mapping, name: str) -> Node | None:
 
 
 def is_merge(key: Node) -> bool:
-    """A YAML 1.1 merge key: a plain `<<`."""
-    return isinstance(key, Scalar) and key.value == "<<" and not key.style
+    """A YAML 1.1 merge key: a plain `<<`, or whatever has its tag (to Go a `<<` in quotes, to PyYAML any text)."""
+    return isinstance(key, Scalar) and (key.tag == _MERGE or (key.value == "<<" and not key.style))
 
 
 def is_null(node: Node) -> bool:

@@ -12,6 +12,7 @@ from secretsvc.manifest import nodes, yaml_reader
 from secretsvc.manifest.model import FIELDS, Entry, Manifest, Secret
 from secretsvc.manifest.nodes import Alias, Mapping, Member, Node, Scalar, Sequence
 from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.roots import BINARY, secret_roots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,6 @@ ENVELOPE = "ksecret"
 """The root member that holds the envelope."""
 
 _KEY_CHARACTERS = frozenset("-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
-_BINARY = "tag:yaml.org,2002:binary"
 
 
 def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes.ANY_NUMBER) -> Manifest:
@@ -40,11 +40,16 @@ def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes
         raise ManifestError("not UTF-8 text", hint="convert the file to UTF-8", line=line) from None
     bom = text.startswith("\ufeff")
     text = text[1:] if bom else text
-    documents, is_json = _documents(text, most_nodes)
+    found, is_json = _documents(text, most_nodes)
     secrets = tuple(
-        _secret(root, allow_binary_tag=allow_binary_tag) for document in documents for root in _secret_roots(document)
+        _secret(root, allow_binary_tag=allow_binary_tag) for document in found for root in secret_roots(document)
     )
-    return Manifest(text, bom, is_json, tuple(documents), secrets)
+    return Manifest(text, bom, is_json, tuple(found), secrets)
+
+
+def documents(text: str) -> list[Node]:
+    """The root node of every document of a text, nothing refused but what is malformed. Raises ManifestError."""
+    return _documents(text, nodes.ANY_NUMBER)[0]
 
 
 def _documents(text: str, most_nodes: int) -> tuple[list[Node], bool]:
@@ -58,41 +63,8 @@ def _documents(text: str, most_nodes: int) -> tuple[list[Node], bool]:
     return yaml_reader.read_documents(text, most_nodes), False
 
 
-def _secret_roots(node: Node | None, listed_kind: str = "") -> Iterator[Mapping]:
-    """The Secrets at a document's root or among a List's items, and nowhere deeper.
-
-    `listed_kind` is what items of a typed list (`SecretList`) are without saying so.
-    """
-    mapping = nodes.resolved(node)
-    if not isinstance(mapping, Mapping):
-        return
-    kinds = _stated(mapping, "kind") or {listed_kind}
-    if "Secret" in kinds and _stated(mapping, "apiVersion") <= {"v1"}:
-        if isinstance(node, Alias):
-            raise ManifestError("a Secret is an alias", hint="write it out in its place", line=node.line)
-        yield mapping
-    elif kinds & {"List", "SecretList"}:
-        items = nodes.value(mapping, "items")
-        for item in items.items if isinstance(items, Sequence) else []:
-            yield from _secret_roots(item, "Secret" if "SecretList" in kinds else "")
-
-
-def _stated(mapping: Mapping, name: str) -> set[str]:
-    """A root member's texts, repeated, aliased and merged ones too: a Secret must not be missed for how it says so."""
-    found: set[str] = set()
-    for key, value in mapping.members:
-        target = nodes.resolved(value)
-        if nodes.is_merge(key):
-            for source in target.items if isinstance(target, Sequence) else [target]:
-                base = nodes.resolved(source)
-                found |= _stated(base, name) if isinstance(base, Mapping) else set()
-        elif isinstance(key, Scalar) and key.value == name and isinstance(target, Scalar):
-            found.add(target.value)
-    return found
-
-
 def _secret(root: Mapping, *, allow_binary_tag: bool) -> Secret:
-    _refuse_repeated_keys(root)
+    _refuse_odd_keys(root)
     _refuse_merge(root)
     metadata = nodes.member(root, "metadata")
     namespace = name = None
@@ -111,18 +83,22 @@ def _secret(root: Mapping, *, allow_binary_tag: bool) -> Secret:
     )
 
 
-def _refuse_repeated_keys(node: Node) -> None:
+def _refuse_odd_keys(node: Node) -> None:
+    """Refuses keys that stand twice, and those that may be another one than they look like."""
     if isinstance(node, Sequence):
         for item in node.items:
-            _refuse_repeated_keys(item)
+            _refuse_odd_keys(item)
     elif isinstance(node, Mapping):
         seen = set()
         for key, value in node.members:
+            if isinstance(key, Alias) or key.tag:
+                what = "an alias" if isinstance(key, Alias) else "a tag"
+                raise ManifestError(f"{what} for a key of a Secret", hint="write the key itself", line=key.line)
             if isinstance(key, Scalar):
                 if key.value in seen:
                     raise ManifestError("a duplicate key in a Secret", hint="keep one of the two", line=key.line)
                 seen.add(key.value)
-            _refuse_repeated_keys(value)
+            _refuse_odd_keys(value)
 
 
 def _refuse_merge(mapping: Mapping) -> None:
@@ -173,7 +149,7 @@ def _entries(root: Mapping, field: str, allow_binary_tag: bool) -> Iterator[Entr
             raise ManifestError(f"a key under {field} is not a string", hint="quote it", line=key.line)
         _refuse_key_name(key, field)
         path = f'{field}["{key.value}"]'
-        _refuse_shared(value, path, _BINARY if allow_binary_tag else "")
+        _refuse_shared(value, path, BINARY if allow_binary_tag else "")
         if nodes.is_null(value):
             raise ManifestError(f"{path} is null", hint='quote it: write "" for an empty value', line=value.line)
         if not isinstance(value, Scalar):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes, reader, rules, yaml_reader
-from secretsvc.operations import check_text
+from secretsvc.manifest.spelling import may_be_hidden
+from secretsvc.operations import check_refused, check_text
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
 from secretsvc.operations.findings import Finding
 from secretsvc.policy_reader import canonical
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.check_envelope import Hit
     from secretsvc.policy import Policies, Policy
 
-_WORD = re.compile(rb"""Secret(?<![A-Za-z0-9]Secret)(?:List)?["']?[ \t]*(?:[,}\r\n#\xc2\xe2]|\Z)""")
-_ESCAPED = re.compile(rb"\\(?:x|u00|U000000)(?:53|65|63|72|74|4[cC]|69|73)|S\0e\0")
+_WORD = re.compile(rb"""Secret(?<![A-Za-z0-9]Secret)(?:List)?["']?[ \t]*(?:[]:,}\r\n#\xc2\xe2]|\Z)""")
 _IDENTITY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}")
 """An age identity whole (Bech32 in capitals: https://age-encryption.org/v1, "The X25519 recipient type")."""
 _ALLOWED = re.compile(r"(?:^|\s)#\s*ksecret:allow\s+\S")
@@ -43,8 +43,8 @@ class Checked(NamedTuple):
 
 
 def may_hold_secret(content: bytes | mmap) -> bool:
-    """Whether `Secret` stands there as a whole word, as it does after `kind:`; or an escape, or UTF-16, may hide it."""
-    return _WORD.search(content) is not None or _ESCAPED.search(content) is not None
+    """Whether `Secret` stands there as a whole word, as it does after `kind:`, or may be hidden."""
+    return _WORD.search(content) is not None or may_be_hidden(content)
 
 
 def holds_identity(content: bytes | mmap) -> bool:
@@ -189,22 +189,28 @@ def _keyset(secret: Secret, sealed: Sealed, wanted: tuple[str, ...], source: str
 
 def _text(data: bytes) -> str:
     """What is not a manifest, as well as it can be shown to a scan: UTF-16 and other encodings too."""
-    bare = data.replace(b"\0", b"") if b"\0" in data else data
+    bare = data
+    if b"\0" in data:
+        bare = data.replace(b"\0", b"").removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
     return bare.decode("utf-8-sig", "replace")
 
 
 def _unreadable(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:
     """A file that no parser takes, or whose Secret is refused: first lines of its suspicious documents, with hits."""
-    template, refused = check_text.is_template(text), _parses(text)
+    template, refused, found = check_text.is_template(text), _parses(text), False
     for suspect in check_text.suspects(text):
         if template:
             if suspect.literal_line:
                 what = "a template whose Secret has a value in the clear"
+                found = True
                 yield suspect.first_lines, [(suspect.literal_line, "KS011", what)]
         elif suspect.literal_line or not suspect.understood or rules.LAST_APPLIED in text:
             what = "its Secret is refused" if refused else "it seems to hold a Secret and can't be read"
             yield suspect.first_lines, [(error.line or suspect.first_lines[0], "KS010", f"{what}: {error.message}")]
             return
+    line = 0 if found else check_refused.line_in_the_clear(text)
+    if line:
+        yield (line,), [(error.line or line, "KS010", f"its Secret is refused: {error.message}")]
 
 
 def _parses(text: str) -> bool:

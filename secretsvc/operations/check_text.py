@@ -52,15 +52,19 @@ def is_template(text: str) -> bool:
     return _TEMPLATE.search(text) is not None
 
 
+def seems_to_hold(document: str) -> bool:
+    """Whether it says both `kind: Secret` and `data:`."""
+    return all(pattern.search(document) for pattern in _SEEMS)
+
+
 def suspects(text: str) -> Iterator[Suspect]:
     """The documents of a text that seem to hold a Secret with data."""
-    for number, lines in _documents(text):
+    for number, lines in split_documents(text):
         document = "\n".join(lines)
-        if not all(pattern.search(document) for pattern in _SEEMS):
+        if not seems_to_hold(document):
             continue
         first = next((at for at, line in enumerate(lines) if line.strip() and line.lstrip()[:1] != "#"), 0)
-        kinds = [(at, len(kind[1])) for at, line in enumerate(lines) if (kind := _KIND.fullmatch(line))]
-        mappings = [(_siblings(lines, at, column), column) for at, column in kinds]
+        mappings = list(_mappings(lines))
         found = [_literal_line(lines, siblings, column) for siblings, column in mappings]
         literal = next((at for at in found if at), 0)
         starts = [next(at for at in siblings if not _is_steering(lines[at])) for siblings, _ in mappings]
@@ -68,7 +72,18 @@ def suspects(text: str) -> Iterator[Suspect]:
         yield Suspect(first_lines, number + literal - 1 if literal else 0, bool(found) and None not in found)
 
 
-def _documents(text: str) -> Iterator[tuple[int, list[str]]]:
+def _mappings(lines: list[str]) -> Iterator[tuple[list[int], int]]:
+    """The lines of each Secret, and its column; those of a mapping that says its kind often are looked at once."""
+    known: set[tuple[int, int]] = set()
+    for at, line in enumerate(lines):
+        kind = _KIND.fullmatch(line)
+        if kind and (at, len(kind[1])) not in known:
+            siblings = _siblings(lines, at, len(kind[1]))
+            known.update((sibling, len(kind[1])) for sibling in siblings)
+            yield siblings, len(kind[1])
+
+
+def split_documents(text: str) -> Iterator[tuple[int, list[str]]]:
     """Each document's lines, and the number of the first of them."""
     start, lines = 1, text.splitlines()
     for number, line in enumerate(lines, 1):

@@ -241,6 +241,68 @@ def test_no_refused_manifest_goes_unseen(path: Path) -> None:
     assert bool(found(path.read_bytes())) == (path.name not in harmless)
 
 
+LISTED = "{apiVersion: v1, kind: Secret, metadata: {name: a}, stringData: {b: n0t-public}}"
+REST = "metadata: {name: a}\nstringData: {b: n0t-public}\n"
+HIDDEN = {
+    "base64 for kind": f"apiVersion: v1\nkind: !!binary U2VjcmV0\n{REST}",
+    "base64 for apiVersion": f"apiVersion: !!binary djE=\nkind: Secret\n{REST}",
+    "an empty group": f"apiVersion: /v1\nkind: Secret\n{REST}",
+    "a word over two lines": f'apiVersion: v1\nkind: "Sec\\\n  ret"\n{REST}',
+    "the anchor is a key": f"x: {{&k Secret : y}}\napiVersion: v1\nkind: *k\n{REST}",
+    "the anchor ends a list": f"x: [&k Secret]\napiVersion: v1\nkind: *k\n{REST}",
+    "a list of another kind": f"apiVersion: v1\nkind: ConfigMapList\nitems: [{LISTED}]\n",
+    "repeated items": f"kind: List\nitems: []\nitems: [{LISTED}]\n",
+    "merged items": f"kind: List\n<<: {{items: [{LISTED}]}}\n",
+    "an alias for items": f"x: &k items\nkind: List\n*k : [{LISTED}]\n",
+    "an empty kind in a typed list": 'items: [{kind: "", metadata: {name: a}, data: {b: aGk=}}]\nkind: SecretList\n',
+}
+HIDDEN_AND_REFUSED = {
+    "behind a comment": f"apiVersion: v1\nkind: # x\n  Secret\n{REST}data: {{c: }}\n".encode(),
+    "in a block": f"apiVersion: v1\nkind: >-\n  Secret\n{REST}data: {{c: }}\n".encode(),
+    "an escape": f'apiVersion: v1\nkind: "S\\x65cret"\n{REST}data: {{c: }}\n'.encode(),
+    "an escape in its key": f'apiVersion: v1\n"k\\x69nd": Secret\n{REST}data: {{c: }}\n'.encode(),
+    "in a field's key": b'apiVersion: v1\nkind: Secret\n"string\\x44ata":\n  b: n0t-public\n  c:\n',
+    "beside a refused one": f"kind: Secret\ndata: {{c: }}\n---\nkind: # x\n  Secret\n{REST}".encode(),
+    "beside a malformed one": f"kind: # x\n  Secret\n{REST}---\n[\n".encode(),
+    "in what looks like a template": f"# {{{{ x }}}}\nkind: # x\n  Secret\n{REST}data: {{c: }}\n".encode(),
+    "in UTF-16": f"kind: # x\n  Secret\n{REST}".encode("utf-16"),
+    "an escape in UTF-16": f'kind: "S\\x65cret"\n{REST}'.encode("utf-16"),
+    "an escape in Latin-1": b'{"kind":"\\u0053ecret","x":"\xff","stringData":{"b":"n0t-public"}}',
+    "an escape in a deep text": b'{"kind":"\\u0053ecret","x":' + b"[" * 80 + b"]" * 80 + b',"data":{"b":"n0t-public"}}',
+}
+
+
+@pytest.mark.parametrize("text", HIDDEN.values(), ids=HIDDEN)
+def test_what_kubectl_reads_as_a_secret_is_found_and_sealed(text: str) -> None:
+    assert [code for _, code in found(text.encode())] == ["KS001"]
+    sealed = seal(text.encode())
+    assert MARK.encode() not in sealed
+    assert open_(sealed) == text.encode()
+
+
+@pytest.mark.parametrize("data", HIDDEN_AND_REFUSED.values(), ids=HIDDEN_AND_REFUSED)
+def test_what_is_refused_is_told_however_it_is_spelled(data: bytes) -> None:
+    assert [code for _, code in found(data)] == ["KS010"]
+
+
+@pytest.mark.parametrize("how", ["{{<<: [{}]}}", "{{kind: List, items: [{}]}}"], ids=["merged", "listed"])
+def test_aliases_of_aliases_take_no_time(how: str) -> None:
+    """Written out, these are 10^12 nodes."""
+    lines = (f"- &a{n} " + how.format(",".join([f"*a{n - 1}"] * 10)) for n in range(1, 13))
+    text = "x:\n- &a0 {{}}\n{}\n<<: *a12\nkind: List\nitems: [*a12]\ny: Secret\n".format("\n".join(lines))
+    assert found(text.encode()) == []
+
+
+def test_a_long_chain_of_aliases_is_followed() -> None:
+    lines = "\n".join(f"- &a{n} {{kind: List, items: [*a{n - 1}]}}" for n in range(1, 3000))
+    assert found(f"x:\n- &a0 {{items: [{LISTED}]}}\n{lines}\nitems: [*a2999]\n".encode()) == [(2, "KS001")]
+
+
+def test_a_kind_that_is_said_often_takes_no_time() -> None:
+    text = b"{{\ndata:\n" + b"kind: Secret\n" * 20_000
+    assert found(text) == []
+
+
 def test_files_that_dont_parse() -> None:
     broken = CLEAR.replace(b"  b: ", b'  b: "')
     assert found(broken) == [(9, "KS010")]

@@ -110,3 +110,14 @@ def test_a_marker_is_found_without_reading_a_file_whole(tmp_path: Path) -> None:
 
 def holds(data: bytes | mmap) -> bool:
     return data.find(b"Secret") >= 0
+
+
+def test_a_gitignore_that_is_a_link_or_no_file_says_nothing(tmp_path: Path) -> None:
+    """Git follows none (gitignore(5)), and what a repository's link leads to may have no end."""
+    repository(tmp_path, {})
+    (tmp_path / "rules").write_text("*.yaml\n")
+    (tmp_path / ".gitignore").symlink_to("rules")
+    (tmp_path / "sub" / ".gitignore").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "other" / ".gitignore")
+    found = [os.path.relpath(item.path, tmp_path) for item in workspace.discover([str(tmp_path)], recursive=True)]
+    assert sorted(found) == sorted(FILES)
