@@ -6,7 +6,10 @@ columns from 0. A collection's `end` is the end of its last member (block) or it
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_DEPTH = 64
 """How deep a document may nest. Kubernetes' own objects stay under 20."""
@@ -101,6 +104,23 @@ def value(mapping: Mapping, name: str) -> Node | None:
 def is_merge(key: Node) -> bool:
     """A YAML 1.1 merge key: a plain `<<`, or whatever has its tag (to Go a `<<` in quotes, to PyYAML any text)."""
     return isinstance(key, Scalar) and (key.tag == _MERGE or (key.value == "<<" and not key.style))
+
+
+def with_bases(mapping: Mapping) -> Iterator[Mapping]:
+    """A mapping, and all that merge keys bring into it, each once."""
+    seen: set[int] = set()
+    waiting = [mapping]
+    while waiting:
+        one = waiting.pop()
+        if one.start in seen:
+            continue
+        seen.add(one.start)
+        yield one
+        for key, value in one.members:
+            target = resolved(value)
+            if is_merge(key):
+                bases = target.items if isinstance(target, Sequence) else [target]
+                waiting += [base for node in bases if isinstance(base := resolved(node), Mapping)]
 
 
 def is_null(node: Node) -> bool:

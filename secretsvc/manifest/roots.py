@@ -69,17 +69,8 @@ def _texts(mapping: Mapping, name: str) -> set[str]:
 
 def _stated(mapping: Mapping, name: str) -> Iterator[Node]:
     """Every value of the members with that name, repeated, aliased and merged ones too; aliases resolved."""
-    seen: set[int] = set()
-    waiting = [mapping]
-    while waiting:
-        one = waiting.pop()
-        if one.start in seen:
-            continue
-        seen.add(one.start)
+    for one in nodes.with_bases(mapping):
         for key, value in one.members:
             target = nodes.resolved(value)
-            if nodes.is_merge(key):
-                bases = target.items if isinstance(target, Sequence) else [target]
-                waiting += [base for node in bases if isinstance(base := nodes.resolved(node), Mapping)]
-            elif target and text_of(key) == name:
+            if target and text_of(key) == name and not nodes.is_merge(key):
                 yield target

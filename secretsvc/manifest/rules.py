@@ -144,11 +144,12 @@ def leaking_annotation(secret: Secret) -> tuple[Mapping, Member] | None:
     annotations = nodes.value(metadata, "annotations") if isinstance(metadata, Mapping) else None
     if not isinstance(annotations, Mapping):
         return None
-    found = nodes.member(annotations, LAST_APPLIED)
-    if not found:
-        return None
-    text = nodes.resolved(found.value)
-    return (annotations, found) if isinstance(text, Scalar) and _holds_data(text.value) else None
+    for holder in nodes.with_bases(annotations):
+        found = nodes.member(holder, LAST_APPLIED)
+        text = nodes.resolved(found.value) if found else None
+        if found and isinstance(text, Scalar) and _holds_data(text.value):
+            return holder, found
+    return None
 
 
 def leaking_annotation_line(secret: Secret) -> int:

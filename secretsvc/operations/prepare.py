@@ -81,9 +81,6 @@ def _decoded(manifest: Manifest, entry: Entry) -> str:
 def strip_last_applied(data: bytes) -> bytes:
     """The manifest without annotations in which `kubectl apply` repeated the data."""
     manifest = read(data)
-    edits = []
-    for secret in manifest.secrets:
-        found = rules.leaking_annotation(secret)
-        if found:
-            edits.append(remove_member(manifest.text, *found))
-    return manifest.encoded(apply(manifest.text, edits))
+    found = filter(None, map(rules.leaking_annotation, manifest.secrets))
+    edits = {remove_member(manifest.text, *one) for one in found}  # two Secrets may share annotations
+    return manifest.encoded(apply(manifest.text, list(edits)))

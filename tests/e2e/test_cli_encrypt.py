@@ -196,6 +196,11 @@ def test_a_last_applied_annotation_is_refused_and_removed_on_demand(me: Person) 
     me.write("a.yaml", leaking)
     err = me.fails(3, "encrypt", "a.yaml")
     assert err.startswith("ksecret: a.yaml:8: the annotation")
+    me.write(
+        "merged.yaml",
+        leaking.replace(b"annotations:\n", b"annotations:\n    <<: &a\n").replace(b"    kube", b"      kube"),
+    )
+    assert me.fails(3, "encrypt", "merged.yaml").startswith("ksecret: merged.yaml:9: the annotation")
     assert "--strip-last-applied" in err
     sealed = me.ok("encrypt", "--strip-last-applied", "a.yaml").out
     assert LAST_APPLIED.encode() not in sealed
