@@ -28,7 +28,13 @@ git clone --quiet --depth 1 --branch "$branch" "${GIT_URL:?}" "$work/clone" 2>/d
 cd "$work/clone"
 
 code=0
-if [ "${REWRAP:-}" = 1 ]; then set -- --rewrap; else set -- --older-than "${OLDER_THAN:-90d}"; fi
+if [ "${REWRAP:-}" = 1 ]; then
+  title="Rewrap data keys of sealed Secrets"
+  set -- --rewrap
+else
+  title="Rotate data keys of sealed Secrets"
+  set -- --older-than "${OLDER_THAN:-90d}"
+fi
 ksecret rotate -r "$@" --shard "$shard/$shards" --report "$work/report.jsonl" "${FOLDER:-.}" || code=$?
 cat "$work/report.jsonl" 2>/dev/null || exit "$code" # it stopped before the first file
 
@@ -36,9 +42,8 @@ if git diff --quiet; then
   echo "nothing to commit in shard $shard of $shards"
   exit "$code"
 fi
-git commit --quiet --all --message "Rotate data keys of sealed Secrets, shard $shard of $shards"
+git commit --quiet --all --message "$title, shard $shard of $shards"
 
-title="Rotate data keys of sealed Secrets"
 case ${FORGE:-} in
   gitlab) set -- -o merge_request.create -o merge_request.target="$target" -o merge_request.title="$title" \
       -o merge_request.remove_source_branch ;;

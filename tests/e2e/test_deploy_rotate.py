@@ -165,6 +165,7 @@ def test_rewrapping(pod: Person) -> None:
     assert rotate(pod, REWRAP="1").returncode == 0
     assert created_on(pod, "ksecret/rotate-1").count(OLD) == 12
     assert git(pod, "diff", "--name-only", "main", "FETCH_HEAD").count("k8s/") == 24
+    assert git(pod, "log", "--format=%s", "main..FETCH_HEAD") == "Rewrap data keys of sealed Secrets, shard 0 of 1\n"
 
 
 def test_gitlab_is_asked_for_a_merge_request(pod: Person, tmp_path: Path) -> None:
