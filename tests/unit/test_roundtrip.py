@@ -149,11 +149,10 @@ def without_secrets(node: Any, listed: bool = False) -> Any:
     """A tree with the Secrets' values and envelopes taken out."""
     if not isinstance(node, dict):
         return node
-    if node.get("kind") in ("List", "SecretList"):
-        typed = node["kind"] == "SecretList"
-        items = node.get("items") or []
-        return {**node, "items": [without_secrets(item, typed) for item in items]}
-    if node.get("kind") == "Secret" or (listed and "kind" not in node):
+    kind = node.get("kind") or ("Secret" if listed else "")
+    if kind != "Secret" and isinstance(node.get("items"), list):  # a list to kubectl, whatever its kind
+        return {**node, "items": [without_secrets(item, kind == "SecretList") for item in node["items"]]}
+    if kind == "Secret":
         names = {field: list(node[field]) for field in ("data", "stringData") if isinstance(node.get(field), dict)}
         return {name: names.get(name, value) for name, value in node.items() if name != "ksecret"}
     return node
