@@ -7,14 +7,10 @@ members every one counts, and `!!binary` is what Go's YAML makes of it, text.
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Alias, Mapping, Node, Scalar, Sequence
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BINARY = "tag:yaml.org,2002:binary"
 _CORE = frozenset(("v1", "/v1"))
@@ -35,9 +31,10 @@ def secret_roots(document: Node) -> list[Mapping]:
         if not isinstance(mapping, Mapping) or (way := (mapping.start, listed_kind, isinstance(node, Alias))) in seen:
             continue
         seen.add(way)
-        kinds = _texts(mapping, "kind") or {listed_kind}
-        versions = _texts(mapping, "apiVersion")
-        items = [item for one in _stated(mapping, "items") if isinstance(one, Sequence) for item in one.items]
+        stated = _stated(mapping)
+        kinds = _texts(stated["kind"]) or {listed_kind}
+        versions = _texts(stated["apiVersion"])
+        items = [item for one in stated["items"] if isinstance(one, Sequence) for item in one.items]
         if "Secret" in kinds and (not versions or versions & _CORE):
             if isinstance(node, Alias):
                 raise ManifestError("a Secret is an alias", hint="write it out in its place", line=node.line)
@@ -63,14 +60,17 @@ def text_of(node: Node | None) -> str:
         return ""
 
 
-def _texts(mapping: Mapping, name: str) -> set[str]:
-    return {text for node in _stated(mapping, name) if (text := text_of(node))}
+def _texts(found: list[Node]) -> set[str]:
+    return {text for node in found if (text := text_of(node))}
 
 
-def _stated(mapping: Mapping, name: str) -> Iterator[Node]:
-    """Every value of the members with that name, repeated, aliased and merged ones too; aliases resolved."""
+def _stated(mapping: Mapping) -> dict[str, list[Node]]:
+    """By name, every value of the members that tell what it is, repeated and merged ones too; aliases resolved."""
+    found: dict[str, list[Node]] = {"apiVersion": [], "kind": [], "items": []}
     for one in nodes.with_bases(mapping):
         for key, value in one.members:
-            target = nodes.resolved(value)
-            if target and text_of(key) == name and not nodes.is_merge(key):
-                yield target
+            name = key.value if isinstance(key, Scalar) and not key.tag else text_of(key)
+            target = nodes.resolved(value) if name in found else None
+            if target and not nodes.is_merge(key):
+                found[name].append(target)
+    return found
