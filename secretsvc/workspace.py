@@ -21,7 +21,7 @@ _WHOLE = 1 << 20
 """Files up to this many bytes are read at once; larger ones are looked through first."""
 
 SUFFIXES = (".yaml", ".yml", ".json")
-"""What files a walk through folders looks at."""
+"""How the names end of files that a walk through folders looks at, in capitals or not."""
 
 
 class Item(NamedTuple):
@@ -42,6 +42,11 @@ class Snapshot(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Snapshot({self.path!r}, masked)"
+
+
+def is_manifest(name: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
+    """Whether a file's name ends as a manifest's does: `DB.YAML` too."""
+    return name.lower().endswith(suffixes)
 
 
 def _raise(error: FileError) -> None:
@@ -86,7 +91,7 @@ def _walk(root: str, failed: Callable[[FileError], None], suffixes: tuple[str, .
         folders[:] = sorted(name for name in folders if name != ".git" and not ignored(os.path.join(real, name, "")))
         for name in sorted(files):
             path = os.path.join(folder, name)
-            wanted = name.endswith(suffixes) and not ignored(os.path.join(real, name))
+            wanted = is_manifest(name, suffixes) and not ignored(os.path.join(real, name))
             if wanted and _inside(path, real_root) and os.path.isfile(path):
                 yield Item(path, False, root)
 

@@ -133,7 +133,7 @@ def _check(sources: Iterable[Source], policies: policy.Policies, output: _Output
 def _source(item: workspace.Item) -> Source:
     if item.path == "-":
         return Source(STANDARD_INPUT, standard_input)
-    manifest = item.named or _is_manifest(item.path)
+    manifest = item.named or workspace.is_manifest(item.path)
     return Source(item.path.removeprefix("./"), lambda: _content(item.path, manifest=manifest), manifest)
 
 
@@ -166,12 +166,8 @@ def _staged(paths: list[str], output: _Output) -> None:
         _check((_in_index(index, staged) for staged in index.changed(paths)), policies, output)
 
 
-def _is_manifest(path: str) -> bool:
-    return path.endswith(workspace.SUFFIXES)
-
-
 def _in_index(index: GitIndex, staged: Staged) -> Source:
-    manifest = _is_manifest(staged.path)
+    manifest = workspace.is_manifest(staged.path)
     test = _may_hold_secrets if manifest else _may_hold_identities
 
     def read() -> bytes | None:

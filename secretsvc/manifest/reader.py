@@ -47,9 +47,12 @@ def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes
     return Manifest(text, bom, is_json, tuple(found), secrets)
 
 
-def documents(text: str) -> list[Node]:
-    """The root node of every document of a text, nothing refused but what is malformed. Raises ManifestError."""
-    return _documents(text, nodes.ANY_NUMBER)[0]
+def leading_documents(text: str) -> tuple[list[Node], bool]:
+    """The root nodes of a text's documents, nothing refused, up to what is malformed; and whether nothing is."""
+    try:
+        return _documents(text, nodes.ANY_NUMBER)[0], True
+    except ManifestError:
+        return yaml_reader.leading_documents(text)
 
 
 def _documents(text: str, most_nodes: int) -> tuple[list[Node], bool]:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
+from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
+from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.yaml_reader import refuse_odd_characters
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
 MAX_SECRET_BYTES = 1024 * 1024
 """Kubernetes' limit for the values of one Secret together, decoded (`MaxSecretSize`)."""
+
+KNOWN = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, ENVELOPE, "sops")
+"""Members of a Secret that Kubernetes knows, and those that have messages of their own."""
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -32,9 +37,18 @@ def decode_base64(text: str) -> bytes:
 
 
 def check_text(manifest: Manifest) -> None:
-    """Refuses characters that YAML's versions disagree on. Raises ManifestError."""
+    """Refuses what YAML's versions disagree on, and what kubectl reads otherwise than YAML. Raises ManifestError."""
     if not manifest.is_json:
         refuse_odd_characters(manifest.text)
+        line = divided_otherwise(manifest.text)
+        if line:
+            raise another_division(line)
+
+
+def another_division(line: int) -> ManifestError:
+    """Of a text in which kubectl meets other documents than YAML does."""
+    hint = "write `---` and nothing else on a line between documents"
+    return ManifestError("kubectl starts or ends a document here, and YAML does not", hint=hint, line=line)
 
 
 def check_secret(secret: Secret) -> None:
@@ -87,14 +101,28 @@ def _check_foreign(secret: Secret) -> None:
 
 
 def misspelled(secret: Secret) -> Iterator[Member]:
-    """Members that are `data` or `stringData` but for capitals, '-' and '_', and hold something.
+    """Members that are no field of a Secret and may hold a value, which nobody would seal where they stand.
 
-    Kubernetes knows none of them, so what is under them is a value that nobody would seal.
+    Those that are `data` or `stringData` but for capitals, '-' and '_'; and texts, as under a field whose entries lost
+    their indentation.
     """
+    names = {member.key.value for member in secret.root.members if isinstance(member.key, Scalar)}
+    is_written = not names.isdisjoint(("apiVersion", "metadata", *FIELDS))
     for member in fields(secret.root):
         name = member.key.value if isinstance(member.key, Scalar) else ""
-        if name not in FIELDS and re.sub("[-_]", "", name).lower() in ("data", "stringdata"):
+        is_text = isinstance(member.value, Scalar) and member.value.value != ""
+        if name not in FIELDS and (is_like_a_field(name) or (is_written and is_stray(name) and is_text)):
             yield member
+
+
+def is_stray(name: str) -> bool:
+    """Whether no Secret has such a member; `$patch` and its like are Kustomize's."""
+    return name not in KNOWN and not name.startswith("$")
+
+
+def is_like_a_field(name: str) -> bool:
+    """Whether it is `data` or `stringData`, but for capitals, '-' and '_'."""
+    return re.sub("[-_]", "", name).lower() in ("data", "stringdata")
 
 
 def fields(root: Mapping) -> Iterator[Member]:

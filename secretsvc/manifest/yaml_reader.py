@@ -21,17 +21,8 @@ _ODD = {"\x85": "U+0085", "\u2028": "U+2028", "\u2029": "U+2029", "\ufeff": "a s
 
 def read_documents(text: str, most_nodes: int = ANY_NUMBER) -> list[Node]:
     """The root node of every document in the text (without a BOM). Raises ManifestError with a line."""
-    documents: list[Node] = []
-    # Kubernetes' parser takes the last line as ended even where it is not; so must this one, or `|` loses a "\n".
-    ended = text if text.endswith(("\n", "\r")) else text + "\n"
-    events: Iterator[Any] = yaml.parse(ended, Loader=yaml.CBaseLoader)
-    reader = _Reader(events, len(text), most_nodes)
     try:
-        for event in events:
-            if isinstance(event, yaml.DocumentStartEvent):
-                reader.anchors = {}
-            elif isinstance(event, yaml.NodeEvent):
-                documents.append(reader.node(event, 0))
+        return list(_documents(text, most_nodes))
     except yaml.MarkedYAMLError as error:
         refuse_odd_characters(text)  # the likelier reason, where there is one
         # libyaml's problem texts are constants, so they can't quote the input; its context is left out.
@@ -39,7 +30,29 @@ def read_documents(text: str, most_nodes: int = ANY_NUMBER) -> list[Node]:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1 if isinstance(error.position, int) else 0
         raise ManifestError("not valid YAML: it holds a control character", line=line) from None
-    return documents
+
+
+def leading_documents(text: str) -> tuple[list[Node], bool]:
+    """The root nodes of those documents that stand before what is malformed; and whether that is all of them."""
+    documents: list[Node] = []
+    try:
+        for document in _documents(text, ANY_NUMBER):
+            documents.append(document)
+    except (yaml.YAMLError, ManifestError):
+        return documents, False
+    return documents, True
+
+
+def _documents(text: str, most_nodes: int) -> Iterator[Node]:
+    # Kubernetes' parser takes the last line as ended even where it is not; so must this one, or `|` loses a "\n".
+    ended = text if text.endswith(("\n", "\r")) else text + "\n"
+    events: Iterator[Any] = yaml.parse(ended, Loader=yaml.CBaseLoader)
+    reader = _Reader(events, len(text), most_nodes)
+    for event in events:
+        if isinstance(event, yaml.DocumentStartEvent):
+            reader.anchors = {}
+        elif isinstance(event, yaml.NodeEvent):
+            yield reader.node(event, 0)
 
 
 def refuse_odd_characters(text: str) -> None:

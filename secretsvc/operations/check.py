@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest import nodes, reader, rules, yaml_reader
+from secretsvc.manifest import nodes, reader, rules
+from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.spelling import may_be_hidden
-from secretsvc.operations import check_refused, check_text
+from secretsvc.operations import check_refused
+from secretsvc.operations.check_conflict import first_marker, versions
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
+from secretsvc.operations.check_template import without_placeholders
+from secretsvc.operations.check_text import seems_to_hold
 from secretsvc.operations.findings import Finding
 from secretsvc.policy_reader import canonical
 from secretsvc.tokens import SUFFIX, TOKEN_PREFIX
@@ -22,16 +27,20 @@ if TYPE_CHECKING:
     from secretsvc.operations.check_envelope import Hit
     from secretsvc.policy import Policies, Policy
 
-_WORD = re.compile(rb"""Secret(?<![A-Za-z0-9]Secret)(?:List)?["']?[ \t]*(?:[]:,}\r\n#\xc2\xe2]|\Z)""")
+_WORD = re.compile(rb"""Secret(?<![A-Za-z0-9]Secret)(?:List)?["'`]?[ \t]*(?:[]:,{}\r\n#\\\xc2\xe2]|\Z)""")
+_IN_OTHER_LETTERS = re.compile(rb"""[Kk](?i:ind)["']?[ \t]*:[ \t]*["']?(?i:secret)\b""")
 _IDENTITY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}")
 """An age identity whole (Bech32 in capitals: https://age-encryption.org/v1, "The X25519 recipient type")."""
 _ALLOWED = re.compile(r"(?:^|\s)#\s*ksecret:allow\s+\S")
 _ALLOWED_ABOVE = re.compile(r"\s*(?:---\s+)?#\s*ksecret:allow\s+\S")
 _ENCODED_TOKEN = "a3NlY3JldC52MS"  # noqa: S105  # base64 of TOKEN_PREFIX, as far as it does not hang on what follows
 _TO_SEAL = ("KS001", "KS002", "KS010")
+_NO_SECRET = "an object is a Secret but for its kind or apiVersion, and has a value in the clear"  # noqa: S105
 _LISTED = 5
 """How many entries or keys a message lists."""
 _DAY = 86400
+_ENCODINGS = (((BOM_UTF32_LE, BOM_UTF32_BE), "utf-32"), ((BOM_UTF16_LE, BOM_UTF16_BE), "utf-16"))
+"""By their BOMs; the longer first, which starts with the shorter."""
 
 
 class Checked(NamedTuple):
@@ -43,8 +52,8 @@ class Checked(NamedTuple):
 
 
 def may_hold_secret(content: bytes | mmap) -> bool:
-    """Whether `Secret` stands there as a whole word, as it does after `kind:`, or may be hidden."""
-    return _WORD.search(content) is not None or may_be_hidden(content)
+    """Whether `Secret` stands there as a whole word, as it does after `kind:`, in other letters, or may be hidden."""
+    return any(pattern.search(content) for pattern in (_WORD, _IN_OTHER_LETTERS)) or may_be_hidden(content)
 
 
 def holds_identity(content: bytes | mmap) -> bool:
@@ -68,10 +77,31 @@ def check_file(data: bytes, file: str, policies: Policies | None, now: float) ->
 
     Raises InputError and FileError for its policy, and for nothing that stands in the file itself.
     """
-    secrets = _check_secrets(data, file, policies, now) if may_hold_secret(data) else Checked([], 0)
+    secrets = _check_versions(data, file, policies, now) if may_hold_secret(data) else Checked([], 0)
     others = check_other(data, file) if holds_identity(data) else Checked([], 0)
     findings = sorted([*secrets.findings, *others.findings], key=lambda finding: finding.line)
     return Checked(findings, secrets.allowed + others.allowed)
+
+
+def _check_versions(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
+    """The findings in what stands there; between conflict markers, in each version of it."""
+    line = first_marker(data)
+    if not line:
+        return _check_secrets(data, file, policies, now)
+    checked = [_check_secrets(version, file, policies, now) for version in versions(data)]
+    findings = {(found.line, found.code): found for one in reversed(checked) for found in one.findings}
+    lines = _text(data).splitlines()
+    allowed = max(one.allowed for one in checked)
+    if not (findings or allowed or _holds_sealed(data) or seems_to_hold(_text(data))):
+        return Checked([], 0)
+    if _is_allowed(lines, line):
+        return Checked(list(findings.values()), allowed + 1)
+    marker = Finding(file, line, "KS016", "a conflict marker: nobody has chosen between two versions of a Secret yet")
+    return Checked([marker, *findings.values()], allowed)
+
+
+def _holds_sealed(data: bytes) -> bool:
+    return TOKEN_PREFIX.encode() in data or b"\n# kubesec:v:" in data
 
 
 def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
@@ -80,11 +110,12 @@ def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float
         manifest = reader.read(data, allow_binary_tag=True)
     except ManifestError as error:
         text, is_json = _text(data), False
-        groups = list(_unreadable(text, error))
+        groups = list(_refused(text, error))
     else:
         text, is_json = manifest.text, manifest.is_json
         policy = _once(policies, file, manifest)
         groups = [((secret.line,), list(_secret(manifest, secret, file, policy, now))) for secret in manifest.secrets]
+        groups += _elsewhere(manifest)
     lines = text.splitlines() if any(hits for _, hits in groups) and not is_json else []
     findings: list[Finding] = []
     allowed = 0
@@ -170,7 +201,7 @@ def _code_for(entry: Entry, sealed: Sealed | None) -> str:
         return "" if sealed.is_token(entry) else "KS002"
     if entry.value.startswith(TOKEN_PREFIX):
         return "KS003"
-    return "KS001" if check_text.without_placeholders(entry.value).strip() else ""
+    return "KS001" if without_placeholders(entry.value).strip() else ""
 
 
 def _listed(names: list[str]) -> str:
@@ -189,32 +220,45 @@ def _keyset(secret: Secret, sealed: Sealed, wanted: tuple[str, ...], source: str
 
 def _text(data: bytes) -> str:
     """What is not a manifest, as well as it can be shown to a scan: UTF-16 and other encodings too."""
-    bare = data
-    if b"\0" in data:
-        bare = data.replace(b"\0", b"").removeprefix(b"\xff\xfe").removeprefix(b"\xfe\xff")
-    return bare.decode("utf-8-sig", "replace")
+    if b"\0" not in data:
+        return data.decode("utf-8-sig", "replace")
+    for boms, encoding in _ENCODINGS:
+        if data.startswith(boms):
+            return data.decode(encoding, "replace")
+    return data.replace(b"\0", b"").decode("utf-8", "replace")
 
 
-def _unreadable(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:
-    """A file that no parser takes, or whose Secret is refused: first lines of its suspicious documents, with hits."""
-    template, refused, found = check_text.is_template(text), _parses(text), False
-    for suspect in check_text.suspects(text):
-        if template:
-            if suspect.literal_line:
-                what = "a template whose Secret has a value in the clear"
-                found = True
-                yield suspect.first_lines, [(suspect.literal_line, "KS011", what)]
-        elif suspect.literal_line or not suspect.understood or rules.LAST_APPLIED in text:
-            what = "its Secret is refused" if refused else "it seems to hold a Secret and can't be read"
-            yield suspect.first_lines, [(error.line or suspect.first_lines[0], "KS010", f"{what}: {error.message}")]
-            return
-    line = 0 if found else check_refused.line_in_the_clear(text)
+def _elsewhere(manifest: Manifest) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:
+    """Values in the clear outside of what ksecret takes for Secrets."""
+    known = {secret.root.start for secret in manifest.secrets}
+    for clear in check_refused.in_objects(manifest.documents, manifest.text, known):
+        yield clear.first_lines, [_nested(clear) if clear.where else (clear.line, "KS010", _NO_SECRET)]
+    line = 0 if manifest.is_json else divided_otherwise(manifest.text)
     if line:
-        yield (line,), [(error.line or line, "KS010", f"its Secret is refused: {error.message}")]
+        yield from _refused(manifest.text, rules.another_division(line))
+    elif any(map(check_refused.unread, manifest.documents)):
+        yield from _refused(manifest.text, ManifestError("a document that is nothing but a text"))
+
+
+def _refused(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:
+    """A file that no parser takes, or whose Secret is refused: first lines of what it holds in the clear, with hits."""
+    is_told, what = False, "its Secret is refused" if _parses(text) else "it seems to hold a Secret and can't be read"
+    for clear in check_refused.in_the_clear(text):
+        if clear.where:
+            yield clear.first_lines, [_nested(clear)]
+        elif clear.in_template:
+            yield clear.first_lines, [(clear.line, "KS011", "a template whose Secret has a value in the clear")]
+        elif not is_told:
+            is_told = True
+            line = error.line or clear.first_lines[0]
+            yield clear.first_lines, [(line, "KS010", f"{what}: {error.message}")]
 
 
 def _parses(text: str) -> bool:
-    try:
-        return any(isinstance(nodes.resolved(node), nodes.Mapping) for node in yaml_reader.read_documents(text))
-    except ManifestError:
-        return False
+    documents, are_all = reader.leading_documents(text)
+    return are_all and any(isinstance(nodes.resolved(node), nodes.Mapping) for node in documents)
+
+
+def _nested(clear: check_refused.Clear) -> Hit:
+    what = f"a Secret inside another object ({clear.where}) is in the clear, and ksecret does not seal it there"
+    return clear.line, "KS014", what

@@ -25,6 +25,11 @@ _NONCE_AND_TAG, _BLOCK, _SEAL = 28, 64, 32
 """Lengths in bytes (design FORMAT)."""
 _KUBESEC_MAC = r"[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="
 
+_SOPS_SHAPE = r"ENC\[AES256_GCM,data:([A-Za-z0-9+/=]+),iv:([A-Za-z0-9+/=]+),tag:([A-Za-z0-9+/=]+),type:[a-z]+\]"
+_SOPS_NONCE, _SOPS_TAG = 32, 16
+_SOPS_KEYS = ("key_groups", "kms", "gcp_kms", "azure_kv", "hc_vault", "age", "pgp", "hckms")
+"""Of SOPS's metadata: https://github.com/getsops/sops/blob/main/stores/stores.go (type Metadata), aes/cipher.go."""
+
 
 class Sealed(NamedTuple):
     """What an envelope tells, whatever its format."""
@@ -112,12 +117,33 @@ def sealed_by_kubesec(manifest: Manifest) -> Sealed | None:
 
 
 def sealed_by_sops(secret: Secret) -> Sealed | None:
-    """By the member `sops`. Its keys and their age are SOPS's business."""
+    """By a member `sops` that has what SOPS needs to open it. Its keys and their age are SOPS's business."""
     member = nodes.member(secret.root, "sops")
-    if not member or not isinstance(member.value, nodes.Mapping):
+    if not member or not isinstance(member.value, nodes.Mapping) or not _may_open(member.value):
         return None
     return Sealed(member.key.line, _is_sops_token, ())
 
 
+def _may_open(sops: nodes.Mapping) -> bool:
+    """Whether it has a MAC, its time and a key: what SOPS refuses to be without."""
+    mac, modified = (nodes.value(sops, name) for name in ("mac", "lastmodified"))
+    if (
+        not isinstance(mac, nodes.Scalar)
+        or not is_whole_sops_token(mac.value)
+        or not isinstance(modified, nodes.Scalar)
+    ):
+        return False
+    keys = (nodes.value(sops, name) for name in _SOPS_KEYS)
+    return bool(modified.value) and any(isinstance(some, nodes.Sequence) and some.items for some in keys)
+
+
+def is_whole_sops_token(value: str) -> bool:
+    """Whether it is a token of SOPS from its first to its last character."""
+    parts = re.fullmatch(_SOPS_SHAPE, value)
+    return bool(
+        parts and _decoded(parts[1]) and len(_decoded(parts[2])) == _SOPS_NONCE and len(_decoded(parts[3])) == _SOPS_TAG
+    )
+
+
 def _is_sops_token(entry: Entry) -> bool:
-    return not entry.value or entry.value.startswith("ENC[AES256_GCM,")  # SOPS leaves empty texts as they are
+    return not entry.value or is_whole_sops_token(entry.value)  # SOPS leaves empty texts as they are

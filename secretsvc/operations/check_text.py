@@ -8,20 +8,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.operations.check_template import without_placeholders
 from secretsvc.tokens import TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_TEMPLATE = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
-_TEMPLATE_LITERAL = re.compile(r"""-?\s*\(*\s*["`][^"`]""")
-_VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
-_KIND = re.compile(r"""((?:\s|-\s)*)["']?kind["']?\s*:\s*["']?Secret["']?\s*(?:#.*)?""")
+_KIND = re.compile(r"""((?:\s|-\s)*)["']?(?i:kind)["']?\s*:\s*["']?(?i:secret)["']?\s*(?:#.*)?""")
 _FIELD = re.compile(r"""((?:\s|-\s)*)["']?(?:data|stringData)["']?\s*:(.*)""")
 _ENTRY = re.compile(r"""\s*(?:"[^"]*"|'[^']*'|[^\s:"']*)\s*:(?:\s+(.*))?""")
 _BLOCK = re.compile(r"[|>][-+0-9]*")
 _SEEMS = (
-    re.compile(r"""\bkind\\?["']?\s*:\s*(?:[&!]\S+\s+)*["']?Secret(?:List)?\b"""),
+    re.compile(r"""\b[Kk](?i:ind)\\?["']?\s*:\s*(?:[&!]\S+\s+)*["']?(?i:secret(?:list)?)\b"""),
     re.compile(r"""\b(?:data|stringData)["']?\s*:"""),
 )
 _EMPTY = ("", "~", "null", "Null", "NULL", "{}", '""', "''")
@@ -36,20 +34,6 @@ class Suspect(NamedTuple):
     """Where its first value in the clear stands; 0 where none was seen."""
     understood: bool
     """Whether its data was found, so that none seen means none there."""
-
-
-def without_placeholders(text: str) -> str:
-    """The text without what a template puts in later: `{{ … }}`, except where that starts with a literal; `${NAME}`."""
-    return _VARIABLE.sub("", _TEMPLATE.sub(_literal_of, text))
-
-
-def _literal_of(found: re.Match[str]) -> str:
-    return "literal" if _TEMPLATE_LITERAL.match(found[1]) else ""
-
-
-def is_template(text: str) -> bool:
-    """Whether something is to be put in later."""
-    return _TEMPLATE.search(text) is not None
 
 
 def seems_to_hold(document: str) -> bool:

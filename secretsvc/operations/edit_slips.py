@@ -8,7 +8,6 @@ from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
-from secretsvc.manifest.reader import ENVELOPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,13 +15,10 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest
     from secretsvc.manifest.nodes import Member, Node
 
-_FIELDS = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, ENVELOPE, "sops")
-"""Members of a Secret that Kubernetes knows, and those that have messages of their own."""
-
 
 def refuse_slips(before: Manifest, now: Manifest) -> None:
     """Compares an opened manifest with what somebody made of it. Raises ManifestError."""
-    known = {*_FIELDS, *(_name(member) for secret in before.secrets for member in secret.root.members)}
+    known = {*rules.KNOWN, *(_name(member) for secret in before.secrets for member in secret.root.members)}
     for secret in now.secrets:
         for member in rules.fields(secret.root):
             if _name(member) not in known:

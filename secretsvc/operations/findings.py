@@ -104,5 +104,17 @@ RULES = {
             "An age identity, which opens what is sealed to it, stands in a file",
             "Take it out. If it was pushed: make a new one, rotate what is sealed to it, change the values too.",
         ),
+        Rule(
+            "KS014",
+            "nested-secret",
+            "A Secret inside another object is in the clear, and ksecret does not seal it there",
+            "Keep the Secret in a document of its own, and seal it; or let the values come from elsewhere.",
+        ),
+        Rule(
+            "KS016",
+            "conflict-markers",
+            "Git's conflict markers stand in a file with a Secret",
+            "Finish the merge; docs/git.md shows how `ksecret git merge` does it for sealed files.",
+        ),
     )
 }

@@ -69,6 +69,16 @@ def test_findings_on_standard_output_and_the_count_on_standard_error(me: Person,
     assert checks(nobody, 1, "notes.txt").out.startswith(b"notes.txt:9: KS001 "), "it was named"
 
 
+@pytest.mark.parametrize("name", ["db.YAML", "db.Yml", "DB.JSON", "deep/DB.yAML"])
+def test_a_suffix_in_capitals_is_one_too(nobody: Person, name: str) -> None:
+    """`kubectl apply -f FOLDER` takes others by their names in small letters only, but `-f FILE` takes any."""
+    nobody.write(name)
+    assert checks(nobody, 1).out.startswith(name.encode() + b":9: KS001 ")
+    git(nobody, "init", "-q")
+    git(nobody, "add", name)
+    assert checks(nobody, 1, "--staged").out.startswith(name.encode() + b":9: KS001 ")
+
+
 def test_standard_input(nobody: Person) -> None:
     assert checks(nobody, 1, "-", stdin=MANIFEST).out.startswith(b"standard input:9: KS001 ")
     assert checks(nobody, 0, "-", stdin=CONFIG_MAP).out == b""

@@ -202,7 +202,7 @@ def test_a_line_of_kubesecs_inside_a_value_of_several_lines_is_refused(quote: st
 
 
 def test_a_sealed_file_with_a_key_line_inside_a_value_is_refused() -> None:
-    flow = "{apiVersion: v1, kind: Secret, metadata: {name: db}, stringData: {a: 'x'}, note: 'NOTE'}\n"
+    flow = "{apiVersion: v1, kind: Secret, metadata: {name: db, labels: {n: 'NOTE'}}, stringData: {a: 'x'}}\n"
     text = seal(flow, Want((GCP, PGP))).decode()
     hidden = text.replace(line("pgp", text) + "\n", "").replace("NOTE", f"\n{line('pgp', text)}\n")
     with pytest.raises(ManifestError, match="a line of kubesec's inside a value"):

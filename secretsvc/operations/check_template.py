@@ -1,0 +1,70 @@
+"""Templates before they are rendered: what of a text is put in later, and what is a value of its own.
+
+Of Go templates (Helm, Argo CD; Jinja's `default(…)` too): https://pkg.go.dev/text/template; of the shell's variables
+(envsubst, Flux): POSIX 2.6.2, Parameter Expansion.
+"""
+
+from __future__ import annotations
+
+import re
+
+_ACTION = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
+_STEERING = re.compile(r"-?\s*(?:(?:if|else|end|range|with|define|template|block|break|continue)\b|/\*|\$\w*\s*:?=)")
+_QUOTED = r"""\\?(?:"([^"\\]+)|`([^`]+)|'([^'\\]+))"""
+_FUNCTION = r"""(?<![\w.$"'`])(?:{})\s{{0,9}}\(?\s{{0,9}}"""
+_LITERALS = (
+    re.compile(r"-?\s*\(*\s*" + _QUOTED),  # the pipeline starts with it
+    re.compile(_FUNCTION.format("default|ternary|print|b64enc|s?quote|toString") + _QUOTED),
+    re.compile(_FUNCTION.format("default") + "()()(-?[0-9][0-9.]*)"),
+)
+_COALESCE = re.compile(r"\bcoalesce\b")
+_ANY_QUOTED = re.compile(_QUOTED)
+_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_CAPITALS = r"[A-Z_][A-Z0-9_]*"
+_VARIABLE = re.compile(
+    rf"""\$\{{{_NAME}(?:(?::?[-=](?:""|''|\\"\\"|\${_CAPITALS})?)|:?\?[^{{}}]*)?\}}|\${_CAPITALS}(?![A-Za-z0-9])"""
+)
+_NESTED = 4
+"""How deep defaults may stand in defaults: `${A:-${B:-}}`."""
+LATER = "\ue000"
+"""What `filled` puts where a value comes later; it is for private use in Unicode, and YAML takes it."""
+
+
+def is_template(text: str) -> bool:
+    """Whether something is to be put in later."""
+    return _ACTION.search(text) is not None
+
+
+def without_placeholders(text: str) -> str:
+    """The text without what is put in later: `{{ … }}`, `$NAME` and `${NAME}`, except for a literal in it."""
+    bare = _ACTION.sub(_literal, text) if "{{" in text else text
+    for _ in range(_NESTED if "$" in bare else 0):
+        bare = _VARIABLE.sub("", bare)
+    return bare.replace(LATER, "")
+
+
+def filled(text: str) -> str:
+    """The text, line by line, with LATER or a literal in place of each `{{ … }}`: what YAML may be able to read."""
+    lines = _ACTION.sub(_filling, text).split("\n")
+    return "\n".join("" if LATER in line and not line.strip(f" \t\r{LATER}") else line for line in lines)
+
+
+def _filling(action: re.Match[str]) -> str:
+    breaks = "\n" * action[1].count("\n")
+    if _STEERING.match(action[1]):
+        return LATER + breaks
+    return (_literal(action) or LATER) + breaks
+
+
+def _literal(action: re.Match[str]) -> str:
+    """What a `{{ … }}` may yield by itself: its literal where that is a word, a word for it where it is none."""
+    if _STEERING.match(action[1]):
+        return ""
+    inside = action[1]
+    found = _LITERALS[0].match(inside) or _LITERALS[1].search(inside) or _LITERALS[2].search(inside)
+    if not found and _COALESCE.search(inside):
+        found = _ANY_QUOTED.search(inside)
+    if not found:
+        return ""
+    literal = found[1] or found[2] or found[3]
+    return literal if literal.isalnum() else "literal"

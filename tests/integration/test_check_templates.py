@@ -1,0 +1,171 @@
+"""What `check` finds in templates before they are rendered: values of their own, however they are written."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from tests.integration.check_support import allowed, found
+
+TEMPLATE = """\
+{{- if .Values.enabled }}
+apiVersion: v1
+kind: Secret
+metadata:
+  name: {{ include "x.fullname" . }}
+  labels:
+    {{- include "x.labels" . | nindent 4 }}
+type: Opaque
+data:
+  {{- if .Values.a }}
+  password: {{ .Values.password | b64enc | quote }}
+  {{- end }}
+  {{- range $k, $v := .Values.x }}
+  {{ $k }}: {{ $v | b64enc }}
+  {{- end }}
+  quoted: "{{ .x }}"
+  empty: ""
+  # literal: in a comment
+  block: |
+    {{ .y }}
+  sealed: ksecret.v1.AAAA
+{{- end }}
+"""
+LITERALS = ["  a: aHVudGVyMg==", "  'a': hunter2 # c", '  a: {{ "hunter2" | b64enc }}', "  a: {{ .x }}hunter2"]
+LITERALS += ["  a: |\n    {{ .x }}\n    hunter2", "  a: ${NAME:-hunter2}", "stringData: {a: hunter2}"]
+LITERALS += ["stringData:\n{{- if .x }}\n    a: hunter2\n{{- end }}", "  {{ .k }}: hunter2"]
+
+
+def test_a_template_without_values_of_its_own() -> None:
+    assert found(TEMPLATE.encode()) == []
+    assert found((TEMPLATE + "---\nkind: ConfigMap\ndata:\n  a: b\n").encode()) == []
+    assert found((TEMPLATE.replace("data:", "{{- with .Values.d }}\ndata: {{ toYaml . | nindent 2 }}")).encode()) == []
+
+
+def test_a_templates_other_items_may_have_values() -> None:
+    secret = "- kind: Secret\n  name: {{ .x }}\n  data:\n    a: {{ .y }}\n"
+    other = "- kind: ConfigMap\n  data:\n    a: b\n"
+    for items in (secret + other, other + secret, other + secret + other):
+        assert found(f"kind: List\nitems:\n{items}".encode()) == []
+        assert found(f"kind: List\nitems:\n{items.replace('{{ .y }}', 'hunter2')}".encode()) != []
+
+
+@pytest.mark.parametrize("literal", LITERALS)
+def test_a_template_with_a_value_of_its_own(literal: str) -> None:
+    text = TEMPLATE.replace("{{- end }}\n", "", 0).removesuffix("{{- end }}\n") + literal + "\n{{- end }}\n"
+    ((line, code),) = found(text.encode())
+    assert code == "KS011"
+    assert "hunter2" in text.splitlines()[line - 1] or "aHVudGVyMg" in text.splitlines()[line - 1]
+    listed = "kind: List\nitems:\n- " + text.replace("\n", "\n  ")
+    assert [code for _, code in found(listed.encode())] == ["KS011"]
+
+
+@pytest.mark.parametrize("value", ["{{ .Values.x }}", "{{ .a }}{{ .b }}", "${NAME}", " {{- .x -}} ", "{{ x `y` }}"])
+def test_placeholders_in_yaml_that_parses(value: str) -> None:
+    text = f"kind: Secret\napiVersion: v1\nstringData:\n  a: {json.dumps(value)}\n"
+    assert found(text.encode()) == []
+
+
+@pytest.mark.parametrize("value", ["x{{ .x }}", '{{ "hunter2" }}', "{{ `hunter2` | b64enc }}", "${X:-hunter2}", "$x"])
+def test_values_with_placeholders_in_them(value: str) -> None:
+    text = f"kind: Secret\napiVersion: v1\nstringData:\n  a: {json.dumps(value)}\n"
+    assert found(text.encode()) == [(4, "KS001")]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "${X:-}",
+        "${X-}",
+        '${X:=""}',
+        "${X:=''}",
+        "${X:?must be set}",
+        "${X?}",
+        "$X",
+        "${X:-$Y}",
+        "${X:-${Y:-}}",
+        '{{ default "" .x }}',
+        '{{ .x | default "" | quote }}',
+        '{{ required "say .x" .x }}',
+        '{{ index .Values "default" "password" }}',
+        '{{ include "app.password" . | b64enc }}',
+        '{{ printf "%s" .x }}',
+        "{{ lookup('env', 'PASSWORD') }}",
+        '{{/* default "hunter2" */}}',
+        '{{ if eq .x "hunter2" }}{{ .y }}{{ end }}',
+    ],
+)
+def test_a_default_that_is_empty_and_a_name_are_no_values(value: str) -> None:
+    text = f"kind: Secret\napiVersion: v1\nstringData:\n  a: {json.dumps(value)}\n"
+    assert found(text.encode()) == []
+    assert found(f"{{{{ if .z }}}}\nkind: Secret\nstringData:\n  a: {value}\n{{{{ end }}}}\n".encode()) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "${X:-hunter2}",
+        "${X-hunter2}",
+        "${X:=hunter2}",
+        '${X:="hunter2"}',
+        "${X:-${Y:-hunter2}}",
+        "$X-hunter2",
+        '{{ default "hunter2" .x }}',
+        '{{ .x | default "hunter2" }}',
+        "{{ .x | default `hunter2` | b64enc }}",
+        '{{ .x | default ("hunter2" | b64enc) }}',
+        "{{ x | default('hunter2') }}",
+        "{{ .x | default 123456 }}",
+        '{{ coalesce .x .y "hunter2" }}',
+        '{{ ternary "hunter2" .x .y }}',
+        '{{ quote "hunter2" }}',
+    ],
+)
+def test_a_default_that_is_not_empty_is_a_value(value: str) -> None:
+    text = f"kind: Secret\napiVersion: v1\nstringData:\n  a: {json.dumps(value)}\n"
+    assert found(text.encode()) == [(4, "KS001")]
+    assert found(f"{{{{ if .z }}}}\nkind: Secret\nstringData:\n  a: {value}\n{{{{ end }}}}\n".encode()) == [
+        (4, "KS011")
+    ]
+    assert found(f"{{{{ if .z }}}}\nkind: Secret\nstringData:\n  a: |\n    {value}\n".encode()) == [(5, "KS011")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ if x }}\n{kind: Secret, metadata: {name: {{ .x }}-db}, stringData: {a: hunter2}}\n{{ end }}\n",
+        'kind: {{ .kind | default "Secret" }}\nstringData:\n  a: hunter2\n{{ x }}\n',
+        "kind: {{ if .x }}Secret{{ else }}ConfigMap{{ end }}\ndata:\n  a: hunter2\n{{ x }}\n",
+        "{{ x }}\nkind: >-\n  Secret\ndata:\n  a: hunter2\n",
+        '{{ x }}\n"k\\x69nd": Secret\ndata:\n  a: hunter2\n',
+        "{{ x }}\nkind: Secret\n? stringData\n: a: hunter2\n",
+        "{{ x }}\nx: &k Secret\nkind: *k\ndata:\n  a: hunter2\n",
+        "{{ x }}\nx: &d\n  a: hunter2\nkind: Secret\ndata:\n  <<: *d\n",
+        "{{ x }}\nkind: SecretList\nitems:\n- data:\n    a: hunter2\n",
+        "{{ x }}\nkind: Secret\nmetadata:\n  name: x\nstringData:\npassword: hunter2\n",
+    ],
+)
+def test_in_a_template_too_a_secret_is_found_however_it_is_spelled(text: str) -> None:
+    ((line, code),) = found(text.encode())
+    assert code == "KS011"
+    assert "hunter2" in text.splitlines()[line - 1]
+
+
+def test_a_comment_allows_a_document_that_does_not_parse() -> None:
+    text = b"# ksecret:allow a chart's fixture\n" + TEMPLATE.encode().replace(b'empty: ""', b"a: hunter2")
+    assert (found(text), allowed(text)) == ([], 1)
+    inside = text.replace(
+        b"# ksecret:allow a chart's fixture\n{{- if .Values.enabled }}\n", b"{{- if .x }}\n# ksecret:allow x\n"
+    )
+    assert (found(inside), allowed(inside)) == ([], 1)
+    assert found(inside.replace(b"allow x", b"allow")) == [(18, "KS011")]
+
+
+def test_a_large_file_is_checked_in_time() -> None:
+    lines = "".join(f"  key-{number}: {{{{ .Values.x }}}}\n" for number in range(20_000))
+    text = TEMPLATE.replace("type: Opaque\n", f"type: Opaque\nstringData:\n{lines}").encode()
+    start = time.monotonic()
+    assert found(text) == []
+    assert time.monotonic() - start < 10
