@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from secretsvc.policy import Policies, Policy
 
 _WORD = re.compile(rb"""Secret(?<![A-Za-z0-9]Secret)(?:List)?["'`]?[ \t]*(?:[]:,{}\r\n#\\\xc2\xe2]|\Z)""")
-_IN_OTHER_LETTERS = re.compile(rb"""[Kk](?i:ind)["']?[ \t]*:[ \t]*["']?(?i:secret)\b""")
+_IN_OTHER_LETTERS = re.compile(rb"""[Kk](?i:ind)["']?[ \t]*:[ \t]*["']?(?!Secret\b)(?i:secret)\b""")
+_FIELD = re.compile(rb"[DdSs](?:(?<=[Dd])(?<![A-Za-z].)(?i:ata)|(?<=[Ss])(?i:tring)[-_]?(?i:data))")
 _IDENTITY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}")
 """An age identity whole (Bech32 in capitals: https://age-encryption.org/v1, "The X25519 recipient type")."""
 _ALLOWED = re.compile(r"(?:^|\s)#\s*ksecret:allow\s+\S")
@@ -115,7 +116,7 @@ def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float
         text, is_json = manifest.text, manifest.is_json
         policy = _once(policies, file, manifest)
         groups = [((secret.line,), list(_secret(manifest, secret, file, policy, now))) for secret in manifest.secrets]
-        groups += _elsewhere(manifest)
+        groups += _elsewhere(manifest, data)
     lines = text.splitlines() if any(hits for _, hits in groups) and not is_json else []
     findings: list[Finding] = []
     allowed = 0
@@ -228,16 +229,25 @@ def _text(data: bytes) -> str:
     return data.replace(b"\0", b"").decode("utf-8", "replace")
 
 
-def _elsewhere(manifest: Manifest) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:
+def _elsewhere(manifest: Manifest, data: bytes) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:
     """Values in the clear outside of what ksecret takes for Secrets."""
-    known = {secret.root.start for secret in manifest.secrets}
-    for clear in check_refused.in_objects(manifest.documents, manifest.text, known):
-        yield clear.first_lines, [_nested(clear) if clear.where else (clear.line, "KS010", _NO_SECRET)]
+    if _may_hold_others(manifest, data):
+        known = {secret.root.start for secret in manifest.secrets}
+        for clear in check_refused.in_objects(manifest.documents, manifest.text, known):
+            yield clear.first_lines, [_nested(clear) if clear.where else (clear.line, "KS010", _NO_SECRET)]
     line = 0 if manifest.is_json else divided_otherwise(manifest.text)
     if line:
         yield from _refused(manifest.text, rules.another_division(line))
     elif any(map(check_refused.unread, manifest.documents)):
         yield from _refused(manifest.text, ManifestError("a document that is nothing but a text"))
+
+
+def _may_hold_others(manifest: Manifest, data: bytes) -> bool:
+    """Whether more may be a Secret than is known to be: most files need no second look at every node."""
+    if b"&" in data or may_be_hidden(data) or _IN_OTHER_LETTERS.search(data):
+        return True
+    known = sum(nodes.member(secret.root, "kind") is not None for secret in manifest.secrets)
+    return _FIELD.search(data) is not None and len(_WORD.findall(data)) > known
 
 
 def _refused(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:

@@ -106,7 +106,7 @@ def _by_lines(document: str) -> Iterator[Clear]:
     is_found, template = False, is_template(document)
     for suspect in check_text.suspects(document):
         is_found = True
-        if suspect.literal_line or not (suspect.understood or template):
+        if suspect.literal_line or not suspect.understood:
             yield Clear(suspect.first_lines, suspect.literal_line, in_template=template)
     if not is_found and (check_text.seems_to_hold(spelled := _spelled_out(document)) or _may_allude(spelled)):
         yield Clear((_first_line(document),), 0)

@@ -12,13 +12,12 @@ _ACTION = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
 _STEERING = re.compile(r"-?\s*(?:(?:if|else|end|range|with|define|template|block|break|continue)\b|/\*|\$\w*\s*:?=)")
 _QUOTED = r"""\\?(?:"([^"\\]+)|`([^`]+)|'([^'\\]+))"""
 _FUNCTION = r"""(?<![\w.$"'`])(?:{})\s{{0,9}}\(?\s{{0,9}}"""
-_LITERALS = (
-    re.compile(r"-?\s*\(*\s*" + _QUOTED),  # the pipeline starts with it
+_START = re.compile(r"-?\s*\(*\s*" + _QUOTED)
+_FUNCTIONS = (
     re.compile(_FUNCTION.format("default|ternary|print|b64enc|s?quote|toString") + _QUOTED),
     re.compile(_FUNCTION.format("default") + "()()(-?[0-9][0-9.]*)"),
+    re.compile(_FUNCTION.format("coalesce") + r"""[^()|"'`]{0,200}""" + _QUOTED),  # of whose words each may be taken
 )
-_COALESCE = re.compile(r"\bcoalesce\b")
-_ANY_QUOTED = re.compile(_QUOTED)
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _CAPITALS = r"[A-Z_][A-Z0-9_]*"
 _VARIABLE = re.compile(
@@ -61,9 +60,7 @@ def _literal(action: re.Match[str]) -> str:
     if _STEERING.match(action[1]):
         return ""
     inside = action[1]
-    found = _LITERALS[0].match(inside) or _LITERALS[1].search(inside) or _LITERALS[2].search(inside)
-    if not found and _COALESCE.search(inside):
-        found = _ANY_QUOTED.search(inside)
+    found = _START.match(inside) or next(filter(None, (function.search(inside) for function in _FUNCTIONS)), None)
     if not found:
         return ""
     literal = found[1] or found[2] or found[3]

@@ -92,6 +92,7 @@ def test_values_with_placeholders_in_them(value: str) -> None:
         '{{ index .Values "default" "password" }}',
         '{{ include "app.password" . | b64enc }}',
         '{{ printf "%s" .x }}',
+        '{{ include "lookup" (dict "key" "tls.crt" "defaultValue" (coalesce .x $ca.Cert) "context" $) }}',
         "{{ lookup('env', 'PASSWORD') }}",
         '{{/* default "hunter2" */}}',
         '{{ if eq .x "hunter2" }}{{ .y }}{{ end }}',
