@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 
 _ACTION = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
-_STEERING = re.compile(r"-?\s*(?:(?:if|else|end|range|with|define|template|block|break|continue)\b|/\*|\$\w*\s*:?=)")
+_STEERING = re.compile(r"-?\s*+(?:(?:if|else|end|range|with|define|template|block|break|continue)\b|/\*|\$\w*+\s*+:?=)")
 _QUOTED = r"""\\?(?:"([^"\\]+)|`([^`]+)|'([^'\\]+))"""
 _FUNCTION = r"""(?<![\w.$"'`])(?:{})\s{{0,9}}\(?\s{{0,9}}"""
-_START = re.compile(r"-?\s*\(*\s*" + _QUOTED)
+_START = re.compile(r"-?\s*+\(*+\s*+" + _QUOTED)
 _FUNCTIONS = (
     re.compile(_FUNCTION.format("default|ternary|print|b64enc|s?quote|toString") + _QUOTED),
     re.compile(_FUNCTION.format("default") + "()()(-?[0-9][0-9.]*)"),
