@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
-from secretsvc.keyref import KeyRef
+from secretsvc.key_shapes import stated
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar
 from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.tokens import decode_strict
@@ -19,6 +19,7 @@ from secretsvc.tokens import decode_strict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from secretsvc.keyref import KeyRef
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Node
 
@@ -38,7 +39,7 @@ class Envelope(NamedTuple):
 
     version: str
     keys: tuple[tuple[KeyRef, str], ...]
-    """Each KeyRef, its id as it stands, with the base64 of the wrapped DEK, in the order of the lines."""
+    """Each KeyRef with the base64 of the wrapped DEK, in the order of the lines."""
     mac: str
     """Empty where there is none (v1 and v2)."""
 
@@ -106,10 +107,12 @@ def _known(version: str, line: int) -> str:
 
 
 def _key(scheme: str, text: str, line: int) -> tuple[KeyRef, str]:
-    name, colon, wrapped = text.rpartition(":")
+    name, _, wrapped = text.rpartition(":")
     try:
-        if decode_strict(wrapped) and colon and name and not (scheme == "pgp" and ":" in name):
-            return KeyRef(scheme, name), wrapped
+        if decode_strict(wrapped):
+            return stated(f"{scheme}:{name}"), wrapped
+    except KeyRefError as error:
+        raise AlteredError(f"a key's line names none: {error.message}", hint=_RESTORE, line=line) from None
     except ValueError:
         pass
     raise AlteredError("a key's line is not <name>:<base64>", hint=_RESTORE, line=line) from None
