@@ -70,7 +70,8 @@ class Backends:
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """The DEK wrapped under `ref`. Raises KeyRefError or BackendError, which name the key."""
         with _naming(ref):
-            backend, ref = self._member(str(ref))
+            backend = self.backend(ref.scheme)
+            _check(backend, ref)
             return backend.wrap(ref, dek, context)
 
     def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
@@ -117,14 +118,23 @@ class Backends:
     def _member(self, uri: str) -> tuple[Backend, KeyRef]:
         """The one way from a text to a backend: the KeyRef, as that backend's own `parse` gives it back unchanged.
 
-        Raises KeyRefError for every other text, whether a file, a request or a plug-in supplied it.
+        Raises KeyRefError for a kind of keys that has no backend here; AlteredError for every other text, whether a
+        file, a request or a plug-in supplied it.
         """
         stated = split(uri)
         backend = self.backend(stated.scheme)
-        ref = backend.parse(stated.id)
-        if str(ref) != uri:
-            raise KeyRefError(f"that is not how ksecret spells a key of the kind {ref.scheme}:")
-        return backend, ref
+        try:
+            _check(backend, stated._replace(id=uri.partition(":")[2]))
+        except KeyRefError as error:
+            what = f"the name of its key is none: {error.message}"
+            raise AlteredError(what, hint="restore the file from Git") from None
+        return backend, stated
+
+
+def _check(backend: Backend, ref: KeyRef) -> None:
+    """Raises KeyRefError unless it is a KeyRef that the backend's own `parse` gives back unchanged."""
+    if backend.parse(ref.id) != ref:
+        raise KeyRefError(f"that is not how ksecret spells a key of the kind {ref.scheme}:")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestErro
 from secretsvc.key_shapes import stated
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar
 from secretsvc.manifest.splice import Edit, line_break
-from secretsvc.tokens import decode_strict
+from secretsvc.tokens import KUBESEC_TOKEN, decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +30,6 @@ MAX_KEYS = 12
 """Up to here Go sorts by insertion, and so the same in every version that kubesec was built with since Go 1.19."""
 
 _START = "# kubesec:"
-_TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
 _RESTORE = "restore the file from Git"
 
 
@@ -50,7 +49,7 @@ class Envelope(NamedTuple):
 
 def is_token(entry: Entry) -> bool:
     """Whether what stands there has the shape of kubesec's tokens."""
-    return re.fullmatch(_TOKEN, token(entry)) is not None
+    return re.fullmatch(KUBESEC_TOKEN, token(entry)) is not None
 
 
 def token(entry: Entry) -> str:
