@@ -8,6 +8,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
+from secretsvc import workspace
 from secretsvc.cli.report import said
 from secretsvc.cli.sealing import TIME
 from secretsvc.errors import FileError, KsecretError, UsageError
@@ -45,8 +46,10 @@ class Journal:
 
     def __enter__(self) -> Journal:
         if self._path:
+            special = os.path.exists(self._path) and not os.path.isfile(self._path)
+            path = self._path if special else workspace.destination(self._path)
             try:
-                self._stream = open(self._path, "a" if self.resumed_from else "w", encoding="utf-8")
+                self._stream = open(path, "a" if self.resumed_from else "w", encoding="utf-8")
             except OSError as error:
                 raise FileError(f"can't be written: {error.strerror}", file=self._path) from error
             self._write(self._run | {"started": time.strftime(TIME, time.gmtime())})
