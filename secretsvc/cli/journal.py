@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from secretsvc import workspace
-from secretsvc.cli.report import said
+from secretsvc.cli.report import printable, said
 from secretsvc.cli.sealing import TIME
 from secretsvc.errors import FileError, KsecretError, UsageError
 
@@ -86,10 +86,8 @@ class Journal:
             raise UsageError("it is the report of an interrupted run of another kind", file=self._path)
         self.resumed_from = str(first["started"])
         self._done = {str(entry["file"]) for entry in lines if entry.get("outcome") not in (None, "failed")}
-        print(
-            f"ksecret: going on with the run that began at {self.resumed_from}: {len(self._done)} files are done",
-            file=sys.stderr,
-        )
+        began = f"going on with the run that began at {self.resumed_from}"
+        print(printable(f"ksecret: {began}: {len(self._done)} files are done"), file=sys.stderr)
 
 
 def _parsed(line: str) -> dict[str, object]:
