@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import FileError, ManifestError, UsageError
+from secretsvc import git_run
+from secretsvc.errors import BackendUnavailableError, FileError, ManifestError, UsageError
 from secretsvc.manifest.reader import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -37,12 +38,12 @@ class GitIndex:
         """Raises UsageError outside a work tree, FileError where git is not installed or fails."""
         from subprocess import PIPE, Popen
 
-        self._environ = {name: text for name, text in os.environ.items() if name not in _PATTERN_SETTINGS}
+        self._environ = {name: text for name, text in git_run.environment().items() if name not in _PATTERN_SETTINGS}
         top = self._git(
             "rev-parse", "--show-toplevel", failed=UsageError("--staged needs a Git repository with a work tree")
         )
         self.top = os.fsdecode(top.removesuffix(b"\n"))
-        command = ["git", "cat-file", "--batch"]
+        command = git_run.command("cat-file", "--batch")
         self._reader = Popen(command, stdin=PIPE, stdout=PIPE, env=self._environ)  # noqa: S603
 
     def __enter__(self) -> GitIndex:
@@ -59,7 +60,7 @@ class GitIndex:
         """The files that a commit would add or change, under those paths (all where there are none)."""
         listed = self._git(
             *("--literal-pathspecs", "diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames"),
-            *("--no-relative", "--no-ext-diff", "--diff-filter=ACMT", "--", *paths),
+            *("--no-relative", "--no-ext-diff", "--no-textconv", "--diff-filter=ACMT", "--", *paths),
         )
         words = listed.split(b"\0")[:-1]  # `:MODE MODE ID ID STATUS`, path, and so on (git-diff(1), "Raw output")
         found = []
@@ -103,9 +104,9 @@ class GitIndex:
         from subprocess import run
 
         try:
-            done = run(["git", *words], env=self._environ, capture_output=True, check=False)  # noqa: S603, S607
-        except OSError as error:
-            raise FileError(f"git can't be started, and --staged needs it: {error.strerror}") from error
+            done = run(git_run.command(*words), env=self._environ, capture_output=True, check=False)  # noqa: S603
+        except (OSError, BackendUnavailableError) as error:
+            raise FileError("git can't be started, and --staged needs it", hint="is it installed?") from error
         if done.returncode:
             lines = done.stderr.decode("utf-8", "replace").splitlines() or ["no reason given"]
             raise failed or FileError(f"git failed: {lines[0]}")

@@ -7,7 +7,8 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest import nodes, reader, rules
+from secretsvc.key_shapes import canonical
+from secretsvc.manifest import lost, nodes, reader, rules
 from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.spelling import may_be_hidden
 from secretsvc.operations import check_refused
@@ -16,8 +17,7 @@ from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, seale
 from secretsvc.operations.check_template import without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
 from secretsvc.operations.findings import Finding
-from secretsvc.policy_reader import canonical
-from secretsvc.tokens import SUFFIX, TOKEN_PREFIX
+from secretsvc.tokens import KUBESEC_TOKEN, SUFFIX, TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,11 +196,11 @@ def _entries(secret: Secret, sealed: Sealed | None) -> Iterator[Hit]:
 
 
 def _code_for(entry: Entry, sealed: Sealed | None) -> str:
-    if entry.value.startswith(_ENCODED_TOKEN):
+    if entry.value.lstrip().startswith(_ENCODED_TOKEN) or lost.is_encoded(entry):
         return "KS004"
     if sealed:
         return "" if sealed.is_token(entry) else "KS002"
-    if entry.value.startswith(TOKEN_PREFIX):
+    if entry.value.startswith(TOKEN_PREFIX) or re.fullmatch(KUBESEC_TOKEN, entry.value.rstrip("\n")):
         return "KS003"
     return "KS001" if without_placeholders(entry.value).strip() else ""
 
@@ -211,7 +211,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _keyset(secret: Secret, sealed: Sealed, wanted: tuple[str, ...], source: str) -> Iterator[Hit]:
-    held, named = {canonical(key) for key in sealed.keys}, {canonical(key) for key in wanted}
+    held, named = set(sealed.keys), {str(canonical(key)) for key in wanted}
     lacking, extra = sorted(named - held), sorted(held - named)
     parts = [f"not sealed to {_listed(lacking)}"] if lacking else []
     parts += [f"sealed to {_listed(extra)} as well"] if extra else []

@@ -7,11 +7,10 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import KeyRefError, KsecretError
+from secretsvc.errors import KsecretError
 from secretsvc.formats import ksecret, kubesec
-from secretsvc.keyref import split
 from secretsvc.manifest import nodes
-from secretsvc.tokens import TOKEN_PREFIX, UNMERGED, decode_strict
+from secretsvc.tokens import SOPS_TOKEN, TOKEN_PREFIX, UNMERGED, decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,8 +24,7 @@ _NONCE_AND_TAG, _BLOCK, _SEAL = 28, 64, 32
 """Lengths in bytes (design FORMAT)."""
 _KUBESEC_MAC = r"[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="
 
-_SOPS_SHAPE = r"ENC\[AES256_GCM,data:([A-Za-z0-9+/=]+),iv:([A-Za-z0-9+/=]+),tag:([A-Za-z0-9+/=]+),type:[a-z]+\]"
-_SOPS_NONCE, _SOPS_TAG = 32, 16
+_SOPS_NONCE_AND_TAG = 32, 16
 _SOPS_KEYS = ("key_groups", "kms", "gcp_kms", "azure_kv", "hc_vault", "age", "pgp", "hckms")
 """Of SOPS's metadata: https://github.com/getsops/sops/blob/main/stores/stores.go (type Metadata), aes/cipher.go."""
 
@@ -65,13 +63,8 @@ def sealed_by_ksecret(secret: Secret) -> Sealed | None:
 
 def _wrong_in(envelope: ksecret.Envelope) -> Iterator[str]:
     for ref, wrapped in envelope.keys.items():
-        try:
-            split(ref)
-        except KeyRefError:
-            yield "a key of the envelope has no KeyRef for a name"
-        else:
-            if not _decoded(wrapped):
-                yield f"the data key wrapped under {ref} is not base64"
+        if not _decoded(wrapped):
+            yield f"the data key wrapped under {ref} is not base64"
     if len(_decoded(envelope.seal)) != _SEAL:
         yield f"the envelope's seal is not the base64 of {_SEAL} bytes"
     if not _seconds(envelope.created):
@@ -139,10 +132,10 @@ def _may_open(sops: nodes.Mapping) -> bool:
 
 def is_whole_sops_token(value: str) -> bool:
     """Whether it is a token of SOPS from its first to its last character."""
-    parts = re.fullmatch(_SOPS_SHAPE, value)
-    return bool(
-        parts and _decoded(parts[1]) and len(_decoded(parts[2])) == _SOPS_NONCE and len(_decoded(parts[3])) == _SOPS_TAG
-    )
+    if not re.fullmatch(SOPS_TOKEN, value):
+        return False
+    parts = {name: _decoded(part) for name, _, part in (one.partition(":") for one in value[:-1].split(",")[1:4])}
+    return bool(parts["data"]) and (len(parts["iv"]), len(parts["tag"])) == _SOPS_NONCE_AND_TAG
 
 
 def _is_sops_token(entry: Entry) -> bool:

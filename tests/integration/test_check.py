@@ -335,6 +335,15 @@ data:
 """
 
 
+def test_the_base64_of_anybodys_token() -> None:
+    kubesec = f"{'QUJD' * 16}.{'QUJD' * 4}.{'QUJD' * 5}QQ=="
+    for token in (kubesec, sops_token()):
+        encoded = b64encode(token.encode()).decode()
+        assert found(CLEAR.replace(b"stringData:", f"  c: {encoded}\nstringData:".encode()))[1] == (8, "KS004")
+        assert found(SEALED.replace(b"\ndata:", f"\ndata:\n  c: {encoded}".encode(), 1))[0] == (7, "KS004")
+    assert found(f"apiVersion: v1\nkind: Secret\ndata:\n  a: {kubesec}\n".encode()) == [(4, "KS003")]
+
+
 def test_what_kubesec_sealed_is_sealed() -> None:
     assert found(KUBESEC.encode()) == []
     assert found(KUBESEC.replace("  a: ", "  b: eA==\n  a: ").encode()) == [(5, "KS002")]
@@ -355,7 +364,7 @@ def test_files_that_kubesec_itself_sealed(path: Path) -> None:
 )
 def test_kubesecs_lines_that_cant_be_right(old: str, new: str) -> None:
     codes = [code for _, code in found(KUBESEC.replace(old, new).encode())]
-    assert codes == (["KS001"] if "ksec:" in new else ["KS006"])
+    assert codes == (["KS003"] if "ksec:" in new else ["KS006"])
 
 
 def sops_token(value: bytes = b"x") -> str:
