@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from secretsvc.policy import Policies, Policy
 
 _WORD = re.compile(rb"""Secret(?<![A-Za-z0-9]Secret)(?:List)?["'`]?[ \t]*(?:[]:,{}\r\n#\\\xc2\xe2]|\Z)""")
-_IN_OTHER_LETTERS = re.compile(rb"""[Kk](?i:ind)["']?[ \t]*:[ \t]*["']?(?!Secret\b)(?i:secret)\b""")
+_IN_OTHER_LETTERS = re.compile(rb"""[Kk](?i:ind)["']?[ \t]*:[ \t\r\n]*["']?(?!Secret\b)(?i:secret)\b""")
 _FIELD = re.compile(rb"[DdSs](?:(?<=[Dd])(?<![A-Za-z].)(?i:ata)|(?<=[Ss])(?i:tring)[-_]?(?i:data))")
 _IDENTITY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}")
 """An age identity whole (Bech32 in capitals: https://age-encryption.org/v1, "The X25519 recipient type")."""

@@ -10,6 +10,8 @@ import re
 
 _ACTION = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
 _STEERING = re.compile(r"-?\s*+(?:(?:if|else|end|range|with|define|template|block|break|continue)\b|/\*|\$\w*+\s*+:?=)")
+_ASSIGNMENT = re.compile(r"-?\s*+\$(\w++)\s*+:?=")
+_VARIABLE_FIRST = re.compile(r"-?\s*+\(*+\s*+\$(\w++)")
 _QUOTED = r"""\\?(?:"([^"\\]+)|`([^`]+)|'([^'\\]+))"""
 _FUNCTION = r"""(?<![\w.$"'`])(?:{})\s{{0,9}}\(?\s{{0,9}}"""
 _START = re.compile(r"-?\s*+\(*+\s*+" + _QUOTED)
@@ -44,23 +46,31 @@ def without_placeholders(text: str) -> str:
 
 def filled(text: str) -> str:
     """The text, line by line, with LATER or a literal in place of each `{{ … }}`: what YAML may be able to read."""
-    lines = _ACTION.sub(_filling, text).split("\n")
+    named = {name for action in _ACTION.finditer(text) for name in _named(action[1])}
+
+    def filling(action: re.Match[str]) -> str:
+        variable = _VARIABLE_FIRST.match(action[1])
+        steers = _STEERING.match(action[1])
+        literal = "" if steers else "literal" if variable and variable[1] in named else _literal(action)
+        return (literal or LATER) + "\n" * action[1].count("\n")
+
+    lines = _ACTION.sub(filling, text).split("\n")
     return "\n".join("" if LATER in line and not line.strip(f" \t\r{LATER}") else line for line in lines)
 
 
-def _filling(action: re.Match[str]) -> str:
-    breaks = "\n" * action[1].count("\n")
-    if _STEERING.match(action[1]):
-        return LATER + breaks
-    return (_literal(action) or LATER) + breaks
+def _named(inside: str) -> list[str]:
+    """The variable that an action gives a literal to."""
+    found = _ASSIGNMENT.match(inside)
+    return [found[1]] if found and _literal_in(inside[found.end() :]) else []
 
 
 def _literal(action: re.Match[str]) -> str:
     """What a `{{ … }}` may yield by itself: its literal where that is a word, a word for it where it is none."""
-    if _STEERING.match(action[1]):
-        return ""
-    inside = action[1]
-    found = _START.match(inside) or next(filter(None, (function.search(inside) for function in _FUNCTIONS)), None)
+    return "" if _STEERING.match(action[1]) else _literal_in(action[1])
+
+
+def _literal_in(pipeline: str) -> str:
+    found = _START.match(pipeline) or next(filter(None, (one.search(pipeline) for one in _FUNCTIONS)), None)
     if not found:
         return ""
     literal = found[1] or found[2] or found[3]

@@ -154,6 +154,14 @@ def test_in_a_template_too_a_secret_is_found_however_it_is_spelled(text: str) ->
     assert "hunter2" in text.splitlines()[line - 1]
 
 
+def test_a_variable_that_holds_a_literal_is_a_value() -> None:
+    text = "{{ $pw := VALUE }}\nkind: Secret\nmetadata: {name: a}\nstringData:\n  a: {{ $pw | quote }}\n"
+    for value in ('"hunter2"', 'default "hunter2" .x', '.x | default "hunter2"'):
+        assert found(text.replace("VALUE", value).encode()) == [(5, "KS011")]
+    for value in (".x", '""', 'include "x" .', 'printf "%s" .x'):
+        assert found(text.replace("VALUE", value).encode()) == []
+
+
 def test_a_comment_allows_a_document_that_does_not_parse() -> None:
     text = b"# ksecret:allow a chart's fixture\n" + TEMPLATE.encode().replace(b'empty: ""', b"a: hunter2")
     assert (found(text), allowed(text)) == ([], 1)
