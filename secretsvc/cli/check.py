@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import policy, workspace
 from secretsvc.cli.files import STANDARD_INPUT, standard_input
-from secretsvc.cli.report import printable, progress, report, summary
+from secretsvc.cli.report import printable, progress, report, summary, warn
 from secretsvc.errors import FileError, KsecretError, UsageError
 from secretsvc.operations.check import check_file, check_other, holds_identity, may_hold_secret
 from secretsvc.operations.findings import RULES
@@ -60,7 +60,9 @@ def run(args: Namespace) -> int:
     if args.staged:
         _staged(args.files, output)
     else:
-        found = workspace.discover(args.files or ["."], recursive=True, failed=output.failed, suffixes=("",))
+        found = workspace.discover(
+            args.files or ["."], recursive=True, failed=output.failed, warn=_warn, ignoring=False, suffixes=("",)
+        )
         items = list(found)
         sources = (_source(item) for item in items)
         _check(progress(sources, len(items)), policy.Policies(), output)
@@ -154,6 +156,10 @@ def _may_hold_secrets(data: bytes | mmap) -> bool:
 
 def _may_hold_identities(data: bytes | mmap) -> bool:
     return len(data) <= _OTHERS and holds_identity(data)
+
+
+def _warn(why: str) -> None:
+    warn(f"{why}; so what .gitignore names is checked too")
 
 
 def _staged(paths: list[str], output: _Output) -> None:
