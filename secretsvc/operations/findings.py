@@ -104,5 +104,11 @@ RULES = {
             "An age identity, which opens what is sealed to it, stands in a file",
             "Take it out. If it was pushed: make a new one, rotate what is sealed to it, change the values too.",
         ),
+        Rule(
+            "KS015",
+            "no-rule",
+            "A Secret stands in a file that no rule of .ksecret.yaml covers",
+            "Add a rule that fits it (one without path, namespace and name fits all), then `ksecret keys sync FILE`.",
+        ),
     )
 }
