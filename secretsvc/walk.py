@@ -22,6 +22,13 @@ _SETTINGS = (
     "core.fsmonitor=false",  # or its own word for it: a program to start
     "safe.bareRepository=explicit",  # what a repository holds is no repository, however it looks
 )
+_ENVIRON = {
+    "LC_ALL": "C",
+    "GIT_OPTIONAL_LOCKS": "0",
+    # A partial clone's remote is asked for a .gitignore that is not there, by a program that its configuration names.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+}
 _SECONDS = 120
 """How long Git may take: a pipe for a `.gitignore` would keep it for ever."""
 _TRUST = "git config --global --add safe.directory FOLDER has Git trust it"
@@ -166,7 +173,7 @@ def _git(folder: str, *words: str, failed: Callable[[FileError], None] | None = 
 
     settings = [word for setting in _SETTINGS for word in ("-c", setting)]
     environ = {name: text for name, text in os.environ.items() if name not in {f"GIT_{what}" for what in _PLACES}}
-    environ |= {"LC_ALL": "C"}
+    environ |= _ENVIRON
     command = ["git", *settings, *words]
     try:
         done = run(command, cwd=folder, env=environ, capture_output=True, check=False, timeout=_SECONDS)  # noqa: S603

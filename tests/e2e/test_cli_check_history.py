@@ -5,21 +5,19 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import jsonschema
 import pyrage
 import pytest
 
-from tests.e2e.cli import KSECRET, MANIFEST, Person
+from tests.e2e.cli import BIN, KSECRET, MANIFEST, Person
 from tests.e2e.git_repository import Repository
 from tests.e2e.test_cli_check import SARIF
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 CLEAR = 'KS001 prod/db is not sealed; in the clear: data["username"], data["password"], stringData["url"]'
-HOOK = "#!/bin/sh\nexec ksecret check --pre-receive\n"
+DOCUMENTED = (Path(__file__).parents[2] / "docs" / "ci.md").read_text()
+(HOOK,) = re.findall(r"(?s)```sh\n(#!/bin/sh\n.*?--pre-receive\n)```", DOCUMENTED)
 
 
 @pytest.fixture
@@ -263,7 +261,7 @@ class Server:
         repo.ok("remote", "add", "origin", str(self.path))
         hook = self.path / "hooks" / "pre-receive"
         hook.parent.mkdir(exist_ok=True)
-        hook.write_text(HOOK)
+        hook.write_text(HOOK.replace("/opt/ksecret/bin", BIN))
         hook.chmod(0o755)
 
     def push(self, *words: str) -> tuple[bool, str]:

@@ -166,13 +166,27 @@ def test_what_only_looks_like_a_repository_is_not_asked(repository: Path) -> Non
 
 
 def test_no_program_of_the_repositorys_configuration_runs(repository: Path) -> None:
-    write(repository, "a.yaml")
+    write(repository, "a.yaml", "sub/b.yaml", "sub/.gitignore")
     program = repository / "program"
-    program.write_text("#!/bin/sh\ntouch ran\n")
+    program.write_text(f"#!/bin/sh\ntouch {repository}/ran\n")
     program.chmod(0o755)
     git(repository, "add", ".")
+    git(repository, "commit", "-qm", "x")
+    blob = git(repository, "rev-parse", "HEAD:sub/.gitignore").strip()
     git(repository, "config", "core.fsmonitor", str(program))
-    assert found(repository)[0] == ["a.yaml"]
+    assert found(repository)[0] == ["a.yaml", "sub/b.yaml"]
+    assert not (repository / "ran").exists()
+    # A partial clone whose .gitignore is not checked out: Git asks the remote for it, by a program that it names.
+    for name, value in {"promisor": "true", "url": str(repository), "uploadpack": str(program)}.items():
+        git(repository, "config", f"remote.origin.{name}", value)
+    git(repository, "config", "extensions.partialClone", "origin")
+    git(repository, "config", "core.repositoryFormatVersion", "1")
+    git(repository, "config", "--unset", "core.fsmonitor")
+    git(repository, "update-index", "--skip-worktree", "sub/.gitignore")
+    (repository / "sub" / ".gitignore").unlink()
+    (repository / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    write(repository, "sub/new.yaml")
+    assert found(repository)[0] == ["a.yaml", "sub/b.yaml", "sub/new.yaml"]
     assert not (repository / "ran").exists()
 
 
