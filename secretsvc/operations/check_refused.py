@@ -29,7 +29,8 @@ def line_in_the_clear(text: str) -> int:
     for number, lines in split_documents(text):
         document = "\n".join(lines)
         try:
-            roots = [root for node in reader.documents(document) for root in secret_roots(node)]
+            merges = nodes.Merges()
+            roots = [root for node in reader.documents(document) for root in secret_roots(node, merges)]
         except ManifestError:
             if not seems_to_hold(document) and seems_to_hold(_spelled_out(document)):
                 return number
