@@ -13,14 +13,16 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
-from secretsvc.keyref import MOST_KEYS, KeyRef
+from secretsvc.key_shapes import stated
+from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.splice import Edit, line_break
-from secretsvc.tokens import decode_strict
+from secretsvc.tokens import KUBESEC_TOKEN, decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from secretsvc.keyref import KeyRef
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Node
 
@@ -32,7 +34,6 @@ MAX_KEYS = 12
 
 _MOST_LINES = MOST_KEYS + 2  # version and MAC
 _START = "# kubesec:"
-_TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
 _RESTORE = "restore the file from Git"
 
 
@@ -41,7 +42,7 @@ class Envelope(NamedTuple):
 
     version: str
     keys: tuple[tuple[KeyRef, str], ...]
-    """Each KeyRef, its id as it stands, with the base64 of the wrapped DEK, in the order of the lines."""
+    """Each KeyRef with the base64 of the wrapped DEK, in the order of the lines."""
     mac: str
     """Empty where there is none (v1 and v2)."""
 
@@ -52,7 +53,7 @@ class Envelope(NamedTuple):
 
 def is_token(entry: Entry) -> bool:
     """Whether what stands there has the shape of kubesec's tokens."""
-    return re.fullmatch(_TOKEN, token(entry)) is not None
+    return re.fullmatch(KUBESEC_TOKEN, token(entry)) is not None
 
 
 def token(entry: Entry) -> str:
@@ -115,10 +116,12 @@ def _known(version: str, line: int) -> str:
 
 
 def _key(scheme: str, text: str, line: int) -> tuple[KeyRef, str]:
-    name, colon, wrapped = text.rpartition(":")
+    name, _, wrapped = text.rpartition(":")
     try:
-        if decode_strict(wrapped) and colon and name and not (scheme == "pgp" and ":" in name):
-            return KeyRef(scheme, name), wrapped
+        if decode_strict(wrapped):
+            return stated(f"{scheme}:{name}"), wrapped
+    except KeyRefError as error:
+        raise AlteredError(f"a key's line names none: {error.message}", hint=_RESTORE, line=line) from None
     except ValueError:
         pass
     raise AlteredError("a key's line is not <name>:<base64>", hint=_RESTORE, line=line) from None
