@@ -40,7 +40,8 @@ class Planner:
 
     def parse(self, text: str) -> KeyRef:
         """The canonical KeyRef. Raises KeyRefError."""
-        if text.strip() == "pgp:default":
+        scheme, _, name = text.partition(":")
+        if (scheme.strip(), name.strip()) == ("pgp", "default"):  # whom gpg takes for the caller: it would be started
             raise UsageError("the service has no PGP key of its own", hint="name the key by its fingerprint")
         return self._names.parse(text)
 
