@@ -95,7 +95,7 @@ class Planner:
             uris |= usable | wanted
         if call.operation in _NEEDS_SEALED and not any(one.sealed for one in seen):
             raise not_sealed("POST /v1/encrypt seals one")
-        request = request_for(change, self.keyset_of, call)
+        request = request_for(change, self.keyset_of, call, seen)
         return Plan(frozenset(uris), work_of(call, request), permitted)
 
     def _patterns(self, caller: Caller, call: Call, one: Description) -> list[str]:
