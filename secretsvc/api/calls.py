@@ -71,7 +71,9 @@ def request_for(
         return keyset_of(secret.namespace or "", secret.name or "")
 
     rotating = ANY_TIME if call.operation == "rotate" or _proves_values(call, seen) else ""
-    return Request(change, default_keys, call.scope, time.strftime(TIME, time.gmtime()), call.format, rotating)
+    return Request(
+        change, default_keys, call.scope, time.strftime(TIME, time.gmtime()), call.format, rotating, blind=True
+    )
 
 
 def _proves_values(call: Call, seen: Sequence[Description]) -> bool:
@@ -92,8 +94,7 @@ def work_of(call: Call, request: Request) -> Callable[[Guard], Result]:
             rewrap_manifest(call.data, guard) if call.mode == "rewrap" else rotate_manifest(call.data, request, guard)
         )
     if call.operation == "set":
-        # Callers who may only seal must not be able to try out what a value is.
-        return lambda guard: patch_manifest(call.data, call.changes, request, guard, call.secret, blindly=True)
+        return lambda guard: patch_manifest(call.data, call.changes, request, guard, call.secret)
     return lambda guard: _sealed(call.data, request, guard)
 
 

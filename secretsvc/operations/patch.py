@@ -45,14 +45,11 @@ class Changes(NamedTuple):
         return "Changes(masked)"
 
 
-def patch_manifest(
-    data: bytes, changes: Changes, request: Request, keyring: Keyring, which: str = "", *, blindly: bool = False
-) -> Result:
+def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Keyring, which: str = "") -> Result:
     """The manifest with one sealed Secret changed, in its format, under its DEK unless somebody lost a key.
 
-    `which`: `NAME` or `NAMESPACE/NAME`; may be empty where one Secret is sealed.
-    `blindly`: a value that is there already is sealed anew like any other, so that whoever may not open it can't try
-    out what it is. Raises NotSealedError, InputError, and what opening and sealing raise.
+    `which`: `NAME` or `NAMESPACE/NAME`; may be empty where one Secret is sealed. A value that is there already keeps its
+    token, unless the request is blind. Raises NotSealedError, InputError, and what opening and sealing raise.
     """
     manifest = read(data)
     index = pick(manifest, which)
@@ -61,7 +58,7 @@ def patch_manifest(
     for place, value in values.items():
         if value and (value.startswith("ksecret.v1.") or value.rstrip("\n") == opened.tokens.get(place)):
             raise ManifestError(f'{place[0]}["{place[1]}"] would be a token, not a value', hint="give the clear value")
-    manifest = _with_values(manifest, index, values, None if blindly else opened)
+    manifest = _with_values(manifest, index, values, None if request.blind else opened)
     for path, text in _metadata(changes).items():
         manifest = _with_metadata(manifest, index, path, text)
     sealed = seal_manifest(manifest.encoded(manifest.text), request, keyring, opened={index: opened})

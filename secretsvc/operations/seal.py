@@ -111,9 +111,19 @@ def _plan(
     ):
         return None
     before = _still(opened, secret) if opened else open_secret(secret, keyring, allow_clear=True)
-    kept = sum(_least_bytes(entry) for entry in secret.entries if ksecret.is_token(entry)) if in_clear else 0
-    rules.check_secret(secret._replace(entries=tuple(in_clear)), kept)
+    if in_clear and not request.blind:
+        rules.check_secret(secret._replace(entries=tuple(_values(secret, before))))
+    else:
+        kept = sum(_least_bytes(entry) for entry in secret.entries if ksecret.is_token(entry)) if in_clear else 0
+        rules.check_secret(secret._replace(entries=tuple(in_clear)), kept)
     return _planned(secret, request, keyring, before, before)
+
+
+def _values(secret: Secret, before: Opened) -> Iterator[Entry]:
+    """The entries with what tokens stand for in their place."""
+    for entry in secret.entries:
+        payload = before.payloads.get((entry.field, entry.key))
+        yield entry._replace(scalar=entry.scalar._replace(value=value_of(payload))) if payload else entry
 
 
 def _least_bytes(entry: Entry) -> int:
