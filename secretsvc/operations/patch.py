@@ -48,8 +48,8 @@ class Changes(NamedTuple):
 def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Keyring, which: str = "") -> Result:
     """The manifest with one sealed Secret changed, in its format, under its DEK unless somebody lost a key.
 
-    `which`: `NAME` or `NAMESPACE/NAME`; may be empty where one Secret is sealed. A value that is there already keeps its
-    token, unless the request is blind. Raises NotSealedError, InputError, and what opening and sealing raise.
+    `which`: `NAME` or `NAMESPACE/NAME`; may be empty where one Secret is sealed. A value that is there already keeps
+    its token, unless the request is blind. Raises NotSealedError, InputError, and what opening and sealing raise.
     """
     manifest = read(data)
     index = pick(manifest, which)
