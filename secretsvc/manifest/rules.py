@@ -138,13 +138,16 @@ def _size(entry: Entry) -> int:
 def leaking_annotation(secret: Secret) -> tuple[Mapping, Member] | None:
     """The annotations and the one of them that repeats `data` or `stringData`, as `kubectl apply` writes it."""
     metadata = nodes.value(secret.root, "metadata")
-    annotations = nodes.value(metadata, "annotations") if isinstance(metadata, Mapping) else None
-    if not isinstance(annotations, Mapping):
+    member = nodes.member(metadata, "annotations") if isinstance(metadata, Mapping) else None
+    annotations = nodes.resolved(member.value) if member else None
+    if not member or not isinstance(annotations, Mapping):
         return None
-    for holder in nodes.with_bases(annotations):
+    for holder in nodes.Merges().with_bases(annotations):  # which the reader has counted
         found = nodes.member(holder, LAST_APPLIED)
         text = nodes.resolved(found.value) if found else None
-        if found and isinstance(text, Scalar) and _holds_data(text.value):
+        # What many Secrets may share is not read for each: kubectl writes no such thing.
+        is_own = found and holder is member.value and text is found.value
+        if found and isinstance(text, Scalar) and (not is_own or _holds_data(text.value)):
             return holder, found
     return None
 
@@ -159,6 +162,6 @@ def _holds_data(text: str) -> bool:
 
     try:
         applied = loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return True  # what can't be read can't be called harmless
     return isinstance(applied, dict) and bool(applied.get("data") or applied.get("stringData"))

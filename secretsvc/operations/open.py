@@ -76,9 +76,9 @@ def open_secrets(
         return {0: kubesec.open_file(manifest, keyring, trust)}
     refuse_lost(manifest)
     opened: dict[int, AnyOpened] = {
-        index: open_secret(secret, keyring)
-        for index, secret in enumerate(manifest.secrets)
-        if secret.envelope and only in (None, index)
+        index: open_secret(manifest.secrets[index], keyring)
+        for index in (range(len(manifest.secrets)) if only is None else (only,))
+        if manifest.secrets[index].envelope
     }
     if not opened and only is not None and any(secret.envelope for secret in manifest.secrets):
         raise NotSealedError(f"{manifest.secrets[only].label} is not sealed", hint="ksecret encrypt seals it")
