@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
+from secretsvc import patience
 from secretsvc.envelope import BLOCK, NONCE_BYTES, TAG_BYTES, Dek, Payload
 from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError, NothingToSealError
 from secretsvc.formats import ksecret
@@ -175,6 +176,7 @@ def _planned(
 def _edits(manifest: Manifest, secret: Secret, plan: _Plan) -> Iterator[Edit]:
     sealed_for = plan.envelope.sealed_for
     for entry in secret.entries:
+        patience.check()
         at = (entry.field, entry.key)
         payload = plan.before.payloads.get(at) if plan.before else None
         if payload is None:
