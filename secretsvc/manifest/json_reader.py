@@ -9,10 +9,12 @@ import re
 from json import JSONDecodeError, JSONDecoder
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
+from secretsvc import patience
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.nodes import (
     MAX_DEPTH,
     MOST_NODES,
+    NODES_AT_A_TIME,
     Mapping,
     Member,
     Node,
@@ -92,6 +94,8 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise ManifestError(f"nested deeper than {MAX_DEPTH} levels", line=line)
         self._left -= 1
+        if not self._left % NODES_AT_A_TIME:
+            patience.check()
         if self._left < 0:
             raise too_many(self._most, line)
         first = self._text[at]
