@@ -193,7 +193,7 @@ def test_the_keyset_of_the_policy() -> None:
         (ENVELOPE, "KS007"),
         (ENVELOPE, "KS008"),
     ]
-    assert found(SEALED, "version: 1\nrules: [{path: dev/, keys: ['" + OTHER + "']}]\n") == [], "no rule fits"
+    assert found(SEALED, "version: 1\nrules: [{path: dev/, keys: ['" + OTHER + "']}]\n") == [(ENVELOPE, "KS015")]
     (finding,) = check_file(SEALED, "/r/a", Policies(lambda _: rules.format(KEY, OTHER).encode(), "/r"), 0).findings
     assert finding.message.endswith(f"not sealed to {OTHER}; sealed to {KEY} as well")
 
@@ -430,3 +430,30 @@ def test_only_what_can_be_sealed_needs_it() -> None:
     assert needs_sealing(CLEAR.replace(b"  b: ", b'  b: "'), "a.yaml"), "its own error tells more"
     for text in (SEALED, KUBESEC.encode(), b"a: b\n", SEALED.replace(b"version: 1", b"version: 2")):
         assert not needs_sealing(text, "a.yaml")
+
+
+@pytest.mark.parametrize("text", [SEALED, CLEAR], ids=["sealed", "clear"])
+def test_a_file_that_a_policy_with_rules_covers_by_none(text: bytes) -> None:
+    """What `encrypt` falls back to there is whatever key is at hand: field case no-rule-fits."""
+    line, rest = (7, [(7, "KS001")]) if text == CLEAR else (ENVELOPE, [])
+    for selector in ("path: dev/**", "namespace: dev", "name: other", "path: prod/**, name: other"):
+        rule = f"version: 1\nrules: [{{{selector}, keys: ['{KEY}']}}]\n"
+        assert sorted(found(text, rule)) == [*rest, (line, "KS015")]
+    for policy in (
+        f"version: 1\nrules: [{{path: dev/**, keys: ['{OTHER}']}}, {{keys: ['{KEY}']}}]\n",
+        "version: 1\nrotation: {maxAge: 90000w}\n",
+        "version: 1\nrules: []\n",
+        "",
+    ):
+        assert found(text, policy) == rest
+
+
+def test_a_secret_without_values_and_one_of_placeholders_need_no_rule() -> None:
+    rule = f"version: 1\nrules: [{{path: dev/**, keys: ['{KEY}']}}]\n"
+    assert found(CLEAR.split(b"\ndata:")[0] + b"\n", rule) == []
+    assert found(CLEAR.split(b"\ndata:")[0] + b"\nstringData: {a: '${A}'}\n", rule) == []
+    assert found(SOPS.encode(), rule) == []
+
+
+def test_a_broken_policy_keeps_no_value_in_the_clear_from_being_told() -> None:
+    assert found(CLEAR, "version: 1\nruls: []\n") == [(7, "KS001")]
