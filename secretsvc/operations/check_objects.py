@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _VERSION = re.compile(r"(?i)(?:core)?/?v[0-9]\w*")
 """An apiVersion without a group; `core/v1` and `v2` are slips of the pen."""
+_NO_KEY = re.compile(r"[^-._0-9A-Za-z]")
 _SHORTEST = len("kind: Secret\ndata: {a: b}")
 _PATH = 200
 """How many characters of a path a message shows."""
@@ -143,7 +144,7 @@ class _Walk:
                 for base in target.items if isinstance(target, Sequence) else [target]:
                     facts.merge(self._known(nodes.resolved(base)))
             elif target is not None:
-                facts.as_field = facts.as_field or self._line_of(target)
+                facts.as_field = facts.as_field or self._line_of(target) or (key.line if _holds_more(name) else 0)
                 self._add(facts, name, target)
         return facts
 
@@ -207,6 +208,11 @@ def place(path: tuple[str | int, ...]) -> str:
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     shown = "".join(parts).removeprefix(".")[:_PATH]
     return shown if shown.isprintable() else "…"
+
+
+def _holds_more(name: str) -> bool:
+    """Whether a key may hold a value: without the blank in `{password:hunter2}` all of it is a key to YAML."""
+    return _NO_KEY.search(name) is not None and _NO_KEY.search(without_placeholders(name)) is not None
 
 
 def _says_secret(kind: str) -> bool:

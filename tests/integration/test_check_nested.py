@@ -201,6 +201,12 @@ def test_entries_that_lost_their_indentation(field: str) -> None:
     )
 
 
+@pytest.mark.parametrize("data", ["{password:n0t-public}", "{'a=n0t-public'}", "\n  password:n0t-public", "n0t-public"])
+def test_a_value_that_a_missing_blank_made_a_part_of_the_key(data: str) -> None:
+    secret = f"apiVersion: v1\nkind: Secret\nmetadata: {{name: db}}\nstringData: {data}\n"
+    assert [code for _, code in found(secret.encode())] == ["KS010"]
+
+
 def test_hostile_nesting_takes_no_time() -> None:
     """Written out, these are 10^12 nodes."""
     for how in ("{{<<: [{}]}}", "{{kind: Secret, data: {{<<: [{}]}}}}", "{{objects: [{}]}}"):
