@@ -12,6 +12,7 @@ import select
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from secretsvc import programs
 from secretsvc.errors import BackendError, BackendUnavailableError
 
 if TYPE_CHECKING:
@@ -68,12 +69,9 @@ class Answer:
 
 def find(environ: Mapping[str, str]) -> str:
     """The path of gpg, from PATH. Raises BackendUnavailableError where it is not installed."""
-    if hasattr(os, "posix_spawn"):
-        for folder in environ.get("PATH", os.defpath).split(os.pathsep):
-            path = os.path.join(folder, "gpg")
-            # A relative folder would run whatever lies in a checked out repository.
-            if os.path.isabs(folder) and os.path.isfile(path) and os.access(path, os.X_OK):
-                return path
+    path = programs.find("gpg", environ) if hasattr(os, "posix_spawn") else ""
+    if path:
+        return path
     raise BackendUnavailableError(
         "gpg was not found on the PATH",
         hint="install GnuPG 2.2 or later: apt install gnupg, dnf install gnupg2, apk add gnupg, or brew install gnupg",
