@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from io import FileIO
     from mmap import mmap
 
+    from secretsvc.walk import Walk
+
 R = TypeVar("R")
 
 _WHOLE = 1 << 20
@@ -53,12 +55,15 @@ def discover(
     *,
     recursive: bool | None,
     failed: Callable[[FileError], None] = _raise,
+    warn: Callable[[str], None] = lambda _: None,
+    ignoring: bool = True,
     suffixes: tuple[str, ...] = SUFFIXES,
 ) -> Iterator[Item]:
     """The files that the arguments mean, each folder's in the order of their names, as far as their names end so.
 
-    A folder needs `recursive`, which is None where no option asks for it; in it `.git`, what `.gitignore` names and
-    links that lead out of it are passed over, and a folder that can't be listed is told to `failed`.
+    A folder needs `recursive`, which is None where no option asks for it; in it `.git`, what Git ignores (only what it
+    does not track) and links that lead out of it are passed over. A folder that can't be listed is told to `failed`.
+    Where Git can't say what it tracks, `warn` is told why, and `ignoring` is whether `.gitignore` counts even then.
     Raises UsageError, and FileError where nobody takes it.
     """
     for path in paths:
@@ -66,29 +71,21 @@ def discover(
             if not recursive:
                 hint = "name a manifest" if recursive is None else "add -r for all manifests in it"
                 raise UsageError("it is a folder", hint=hint, file=path)
-            yield from _walk(path, failed, suffixes)
+            from secretsvc.walk import Walk  # only a walk needs it
+
+            yield from _walk(path, Walk(failed, warn, ignoring), suffixes)
         else:
             yield Item(path, True)
 
 
-def _walk(root: str, failed: Callable[[FileError], None], suffixes: tuple[str, ...]) -> Iterator[Item]:
-    from secretsvc.ignored import Ignored  # only a walk needs its library
+def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[Item]:
+    from secretsvc.walk import names_in
 
     real_root = os.path.realpath(root)
-    ignored = Ignored(real_root)
-
-    def fail(error: OSError) -> None:
-        failed(FileError(f"can't be listed: {error.strerror}", file=str(error.filename)))
-
-    for folder, folders, files in os.walk(root, onerror=fail):
-        real = os.path.join(real_root, os.path.relpath(folder, root)) if folder != root else real_root
-        ignored.enter(real)
-        folders[:] = sorted(name for name in folders if name != ".git" and not ignored(os.path.join(real, name, "")))
-        for name in sorted(files):
-            path = os.path.join(folder, name)
-            wanted = name.endswith(suffixes) and not ignored(os.path.join(real, name))
-            if wanted and _inside(path, real_root) and os.path.isfile(path):
-                yield Item(path, False, root)
+    for name in names_in(root, walk):
+        path = os.path.join(root, name)
+        if name.endswith(suffixes) and _inside(path, real_root) and os.path.isfile(path):
+            yield Item(path, False, root)
 
 
 def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[], int]) -> Iterator[R]:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import workspace
-from secretsvc.cli.report import progress, report, summary, tell_unbound
+from secretsvc.cli.report import progress, report, summary, tell_unbound, warn_of_walk
 from secretsvc.errors import (
     AlreadySealedError,
     FileError,
@@ -188,7 +188,7 @@ def each_file(job: Job, args: Namespace) -> int:
 
         end_tidily()
     tally = _Tally(job.done, debug=args.debug)
-    found = workspace.discover(args.files, recursive=args.recursive, failed=tally.failed)
+    found = workspace.discover(args.files, recursive=args.recursive, failed=tally.failed, warn=warn_of_walk)
     items = [item for item in found if job.chosen(item)]
     outcomes = workspace.in_order(items, partial(_work, job, args), job.jobs)
     for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import jsonschema
@@ -32,13 +33,14 @@ version: 1
 rules:
   - path: "prod/**"
     keys: [{GCP}, {PGP}]
-  - {{namespace: "team-*", name: db, keys: ['{AWS}']}}
+  - {{namespace: "team-*", name: db, keys: ['{AWS}'], dataKey: kept}}
   - {{path: /top.yaml, keys: ["pgp:0123 4567 89ab cdef 0123  4567 89ab cdef 0123 4567"]}}
   - keys: &ours
       - {AGE}
   - keys: *ours
 rotation: {{maxAge: 90d}}
 requireSignature: true
+dataKey: fresh
 """
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "ksecret-yaml.schema.json").read_text())
 
@@ -97,11 +99,14 @@ def test_what_else_a_policy_says(repository: Path) -> None:
     policy = Policies().find(str(repository / "deep" / "a.yaml"))
     assert policy
     assert (policy.max_age, policy.require_signature) == (90 * 86400, True)
+    assert policy.is_fresh("a.yaml", "prod", "db")
+    assert not policy.is_fresh("a.yaml", "team-a", "db"), "its rule says so"
     assert policy.source == os.path.relpath(repository / NAME)
     (repository / NAME).write_text("version: 1\n")
     policy = Policies().find(str(repository / "a.yaml"))
     assert policy
     assert (policy.max_age, policy.require_signature, policy.content.rules) == (None, False, ())
+    assert not policy.is_fresh("a.yaml", "prod", "db")
 
 
 def test_the_search_ends_at_the_top_of_the_repository(tmp_path: Path) -> None:
@@ -198,6 +203,8 @@ MISTAKES = {
     "an age of nothing": ("version: 1\nrotation:\n  maxAge: 0d\n", 3, "maxAge is not an age"),
     "a signature perhaps": ("version: 1\nrequireSignature: yes\n", 2, "neither true nor false"),
     "a signature in quotes": ("version: 1\nrequireSignature: 'true'\n", 2, "neither true nor false"),
+    "a data key perhaps": ("version: 1\ndataKey: new\n", 2, "neither `fresh` nor `kept`"),
+    "a data key in a list": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  dataKey: [fresh]\n", 4, "dataKey is neither"),
     "a tag": ("version: 1\nrotation: !x {maxAge: 90d}\n", 2, "a tag"),
 }  # fmt: skip
 
@@ -313,3 +320,32 @@ def test_a_policy_needs_neither_cryptography_nor_backends(repository: Path) -> N
     loaded = done.stdout.split()
     assert "secretsvc.policy" in loaded
     assert not [name for name in loaded if name.startswith(("cryptography", "pyrage", "secretsvc.backends", "boto"))]
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        (f"[{', '.join([f'{{keys: [{AGE!r}]}}'] * 1001)}]", "rules has more than 1000 items"),
+        (f"[{{keys: [{', '.join([repr(AGE)] * 101)}]}}]", "keys has more than 100 items"),
+        (f"[{{name: {'a' * 501}, keys: [{AGE!r}]}}]", "name is longer than 500 characters"),
+        (f"[{{path: {'a' * 501}, keys: [{AGE!r}]}}]", "path is not one"),
+    ],
+)
+def test_a_policy_that_would_take_long_to_look_through_is_refused(tmp_path: Path, rules: str, message: str) -> None:
+    (tmp_path / NAME).write_text(f"version: 1\nrules: {rules}\n")
+    with pytest.raises(InputError, match=message):
+        Policies().find(str(tmp_path / "a.yaml"))
+
+
+def test_patterns_of_many_stars_are_tried_in_no_time(tmp_path: Path) -> None:
+    rule = f"{{path: '{'*a' * 100}b', name: '{'*a' * 100}b', keys: ['{AGE}']}}"
+    (tmp_path / NAME).write_text(f"version: 1\nrules: [{', '.join([rule] * 50)}]\n")
+    before = process_time()
+    assert keys(tmp_path, "a" * 200, "prod", "a" * 200 + "b") is None
+    assert process_time() - before < 5  # longer than the age of the universe
+
+
+def test_a_name_longer_than_any_fits_the_rule_for_all_only(tmp_path: Path) -> None:
+    for pattern, fitting in (("a*", None), ("'*'", (AGE,))):
+        (tmp_path / NAME).write_text(f"version: 1\nrules: [{{name: {pattern}, keys: ['{AGE}']}}]\n")
+        assert keys(tmp_path, "a.yaml", "prod", "a" * 100_000) == fitting
