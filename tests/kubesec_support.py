@@ -30,7 +30,7 @@ PGP = KeyRef("pgp", "A" * 40)
 GCP = KeyRef("gcp", "projects/p/locations/l/keyRings/r/cryptoKeys/k")
 AWS = KeyRef("aws", "arn:aws:kms:eu-west-1:111122223333:key/00000000-0000-0000-0000-000000000001")
 MORE = (KeyRef("pgp", "9" * 40), KeyRef("aws", "arn:aws:kms:eu-west-1:111122223333:alias/a"))
-AGE = KeyRef("age", "age1made-up")
+AGE = KeyRef("age", "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z")
 
 
 class Keys:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pyrage
 
+from secretsvc import key_shapes
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError
 from secretsvc.keyref import KeyRef
 
@@ -61,12 +62,7 @@ class Age:
 
     def parse(self, text: str) -> KeyRef:
         """An age recipient, or an SSH public key without its comment. Raises KeyRefError."""
-        if text.upper().startswith("AGE-SECRET-KEY-"):
-            raise KeyRefError(
-                "that is a private age identity, not a recipient",
-                hint="give the public key, age1…; consider the identity as leaked if it stands in a shell history",
-            )
-        canonical = " ".join(text.split()[:2]) if text.startswith("ssh-") else text.strip().lower()
+        canonical = key_shapes.age(text)
         _recipient(canonical)
         return KeyRef(SCHEME, canonical)
 

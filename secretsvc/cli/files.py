@@ -17,6 +17,7 @@ from secretsvc.errors import (
     NotSealedError,
     UsageError,
 )
+from secretsvc.manifest import lost
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations.result import Result
 
@@ -36,8 +37,8 @@ SEALED = (b"ksecret", b"# kubesec:v:")
 
 
 def may_be_sealed(content: bytes | mmap) -> bool:
-    """Whether something in it may be sealed."""
-    return any(content.find(marker) >= 0 for marker in SEALED)
+    """Whether something in it may be sealed, or look as if it were."""
+    return any(content.find(marker) >= 0 for marker in SEALED) or lost.may_stand_in(content)
 
 
 _NOTHING_TO_DO = (AlreadySealedError, NothingToSealError, NotSealedError)

@@ -24,6 +24,7 @@ from secretsvc.errors import (
 )
 from secretsvc.manifest.reader import read
 from secretsvc.operations.inspect import describe_manifest
+from secretsvc.operations.open import refuse_lost
 from secretsvc.operations.result import Result
 from secretsvc.remote import Remote
 
@@ -125,6 +126,7 @@ class Service:
     def _sealed(self, data: bytes, name: str) -> tuple[Manifest, list[Description]]:
         """Raises NotSealedError."""
         manifest, seen = self._read(data, name)
+        refuse_lost(manifest)
         if not any(one.sealed for one in seen):
             raise not_sealed()
         return manifest, seen

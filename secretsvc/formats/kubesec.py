@@ -11,14 +11,15 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
-from secretsvc.keyref import KeyRef
+from secretsvc.key_shapes import stated
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar
 from secretsvc.manifest.splice import Edit, line_break
-from secretsvc.tokens import decode_strict
+from secretsvc.tokens import KUBESEC_TOKEN, decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from secretsvc.keyref import KeyRef
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Node
 
@@ -29,7 +30,6 @@ MAX_KEYS = 12
 """Up to here Go sorts by insertion, and so the same in every version that kubesec was built with since Go 1.19."""
 
 _START = "# kubesec:"
-_TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
 _RESTORE = "restore the file from Git"
 
 
@@ -38,7 +38,7 @@ class Envelope(NamedTuple):
 
     version: str
     keys: tuple[tuple[KeyRef, str], ...]
-    """Each KeyRef, its id as it stands, with the base64 of the wrapped DEK, in the order of the lines."""
+    """Each KeyRef with the base64 of the wrapped DEK, in the order of the lines."""
     mac: str
     """Empty where there is none (v1 and v2)."""
 
@@ -49,7 +49,7 @@ class Envelope(NamedTuple):
 
 def is_token(entry: Entry) -> bool:
     """Whether what stands there has the shape of kubesec's tokens."""
-    return re.fullmatch(_TOKEN, token(entry)) is not None
+    return re.fullmatch(KUBESEC_TOKEN, token(entry)) is not None
 
 
 def token(entry: Entry) -> str:
@@ -106,10 +106,12 @@ def _known(version: str, line: int) -> str:
 
 
 def _key(scheme: str, text: str, line: int) -> tuple[KeyRef, str]:
-    name, colon, wrapped = text.rpartition(":")
+    name, _, wrapped = text.rpartition(":")
     try:
-        if decode_strict(wrapped) and colon and name and not (scheme == "pgp" and ":" in name):
-            return KeyRef(scheme, name), wrapped
+        if decode_strict(wrapped):
+            return stated(f"{scheme}:{name}"), wrapped
+    except KeyRefError as error:
+        raise AlteredError(f"a key's line names none: {error.message}", hint=_RESTORE, line=line) from None
     except ValueError:
         pass
     raise AlteredError("a key's line is not <name>:<base64>", hint=_RESTORE, line=line) from None

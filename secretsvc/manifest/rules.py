@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest import nodes
+from secretsvc.manifest import lost, nodes
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
 from secretsvc.manifest.yaml_reader import refuse_odd_characters
@@ -40,7 +40,7 @@ def check_text(manifest: Manifest) -> None:
 def check_secret(secret: Secret) -> None:
     """Refuses a Secret that must not be sealed as it stands. Raises ManifestError."""
     _check_names(secret)
-    _check_foreign(secret)
+    _check_lost(secret)
     for slip in misspelled(secret):
         raise no_field(slip)
     for entry in secret.entries:
@@ -79,11 +79,9 @@ def _line_of(secret: Secret, what: str) -> int:
     return found.key.line if found else secret.line
 
 
-def _check_foreign(secret: Secret) -> None:
-    if nodes.member(secret.root, "sops"):
-        raise ManifestError(
-            f"{secret.label} is sealed by SOPS already", hint="decrypt it with sops first", line=secret.line
-        )
+def _check_lost(secret: Secret) -> None:
+    for found in lost.in_secret(secret):
+        raise ManifestError(found.message, hint=found.hint, line=found.line)
 
 
 def misspelled(secret: Secret) -> Iterator[Member]:
@@ -111,12 +109,6 @@ def no_field(member: Member) -> ManifestError:
 
 
 def _check_readable(entry: Entry) -> None:
-    if entry.value.startswith("ksecret.v1."):
-        raise ManifestError(
-            f"{entry.path} is a ksecret token, but its Secret has no envelope",
-            hint="restore the `ksecret:` member from Git, or put the clear value there",
-            line=entry.scalar.line,
-        )
     try:
         entry.value.encode()
     except UnicodeEncodeError:

@@ -6,12 +6,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import KsecretError, ManifestError
+from secretsvc.key_shapes import canonical
 from secretsvc.manifest import nodes, reader, rules, yaml_reader
 from secretsvc.manifest.spelling import may_be_hidden
 from secretsvc.operations import check_refused, check_text
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
 from secretsvc.operations.findings import Finding
-from secretsvc.policy_reader import canonical
 from secretsvc.tokens import SUFFIX, TOKEN_PREFIX
 
 if TYPE_CHECKING:
@@ -194,7 +194,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _keyset(secret: Secret, sealed: Sealed, wanted: tuple[str, ...], source: str) -> Iterator[Hit]:
-    held, named = {canonical(key) for key in sealed.keys}, {canonical(key) for key in wanted}
+    held, named = set(sealed.keys), {str(canonical(key)) for key in wanted}
     lacking, extra = sorted(named - held), sorted(held - named)
     parts = [f"not sealed to {_listed(lacking)}"] if lacking else []
     parts += [f"sealed to {_listed(extra)} as well"] if extra else []

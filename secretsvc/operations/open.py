@@ -8,6 +8,7 @@ from secretsvc.envelope import Dek, Payload
 from secretsvc.errors import AlteredError, ManifestError, NotSealedError, not_sealed
 from secretsvc.formats import ksecret
 from secretsvc.formats.values import value_of, written
+from secretsvc.manifest import lost
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
@@ -73,6 +74,7 @@ def open_secrets(
         from secretsvc.operations import kubesec
 
         return {0: kubesec.open_file(manifest, keyring, trust)}
+    refuse_lost(manifest)
     opened: dict[int, AnyOpened] = {
         index: open_secret(secret, keyring)
         for index, secret in enumerate(manifest.secrets)
@@ -83,6 +85,24 @@ def open_secrets(
     if not opened:
         raise not_sealed()
     return opened
+
+
+def refuse_lost(manifest: Manifest) -> None:
+    """Raises AlteredError for sealed text in it that would pass for clear text: nobody is to be handed that."""
+    for found in lost.in_manifest(manifest):
+        raise AlteredError(found.message, hint=found.hint, line=found.line)
+
+
+def refuse_lost_in(data: bytes) -> None:
+    """The same of bytes that have none of the formats' markers. What can't be read is left to whoever gets it.
+
+    Raises AlteredError.
+    """
+    try:
+        manifest = read(data, allow_binary_tag=True)
+    except ManifestError:
+        return
+    refuse_lost(manifest)
 
 
 def restored(manifest: Manifest, opened: Mapping[int, AnyOpened]) -> bytes:

@@ -19,6 +19,7 @@ from secretsvc import policy_reader
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import FileError, InputError
+from secretsvc.key_shapes import canonical
 from secretsvc.policy import NAME, Policies, starter
 from tests.support import new_lock
 
@@ -185,9 +186,9 @@ MISTAKES = {
     "keys no list": (f"version: 1\nrules:\n- keys: {AGE}\n", 3, "keys is not a list"),
     "a key no text": ("version: 1\nrules:\n- keys: [1]\n", 3, "a key is not a text"),
     "a key without scheme": ("version: 1\nrules:\n- keys:\n  - age1x\n", 4, "SCHEME:NAME"),
-    "a PGP key by e-mail": ("version: 1\nrules:\n- keys:\n  - pgp:me@example.org\n", 4, "not the name of a key"),
-    "pgp:default": ("version: 1\nrules:\n- keys: ['pgp:default']\n", 3, "not the name of a key"),
-    "an alias of AWS's": ("version: 1\nrules:\n- keys: ['aws:alias/prod']\n", 3, "not the name of a key"),
+    "a PGP key by e-mail": ("version: 1\nrules:\n- keys:\n  - pgp:me@example.org\n", 4, "by its full fingerprint"),
+    "pgp:default": ("version: 1\nrules:\n- keys: ['pgp:default']\n", 3, "by its full fingerprint"),
+    "an alias of AWS's": ("version: 1\nrules:\n- keys: ['aws:alias/prod']\n", 3, "by its full ARN"),
     "a mapping for a key": ("version: 1\nrules:\n- keys: [age: age1x]\n", 3, "a key is not a text"),
     "a namespace that is a number": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  namespace: 1\n", 4, "not a text"),
     "an empty path": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  path: ''\n", 4, "path is not a text"),
@@ -296,7 +297,7 @@ def test_keys_are_compared_in_the_spelling_that_backends_give_them(key: str) -> 
     known = Backends(Settings({}, lambda what: None))
     content = policy_reader.read(f"version: 1\nrules:\n- keys: [{json.dumps(key)}]\n".encode(), NAME)
     assert content.rules[0].keys == (key,)
-    assert policy_reader.canonical(key) == str(known.parse(key))
+    assert canonical(key) == known.parse(key)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("12h", 43200), ("90d", 7776000), ("6w", 3628800)])
