@@ -155,7 +155,8 @@ class History:
         """Its bytes; None where they are more than `most`. Raises FileError."""
         kind, data = self._objects.read(blob.encode(), most)
         if kind != b"blob":
-            raise FileError("git has not got its content", hint="try `git fsck`", file=path)
+            hint = "a partial clone lacks it: clone without --filter; else try `git fsck`"
+            raise FileError("git has not got its content", hint=hint, file=path)
         return data
 
     def manifest(self, blob: str, path: str) -> bytes:

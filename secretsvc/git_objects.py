@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 FILE_MODES = (b"100644", b"100755")
 """Neither links nor submodules."""
+_ENVIRON = {
+    "GIT_NO_REPLACE_OBJECTS": "1",  # a pushed refs/replace/… would show another object in the place of the one there
+    # A partial clone's remote is asked for what is not there by a program that the clone's configuration names.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+}
 _PATTERN_SETTINGS = tuple(f"GIT_{what}_PATHSPECS" for what in ("LITERAL", "GLOB", "NOGLOB", "ICASE"))
 
 
@@ -28,8 +34,7 @@ class Objects:
         """`needed_by`: the option that needs Git, for messages."""
         self._needed_by = needed_by
         kept = {name: text for name, text in os.environ.items() if name not in _PATTERN_SETTINGS}
-        # A pushed refs/replace/… would show another object in the place of the one that is there.
-        self._environ = kept | {"GIT_NO_REPLACE_OBJECTS": "1"}
+        self._environ = kept | _ENVIRON
         self._reader: Popen[bytes] | None = None
 
     def __enter__(self) -> Objects:
