@@ -44,7 +44,7 @@ class GitIndex:
         """The files that a commit would add or change, under those paths (all where there are none)."""
         listed = self._objects.git(
             *("--literal-pathspecs", "diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames"),
-            *("--no-relative", "--no-ext-diff", "--diff-filter=ACMT", "--", *paths),
+            *("--no-relative", "--no-ext-diff", "--no-textconv", "--diff-filter=ACMT", "--", *paths),
         )
         words = listed.split(b"\0")[:-1]  # `:MODE MODE ID ID STATUS`, path, and so on (git-diff(1), "Raw output")
         found = []

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from typing import IO, TYPE_CHECKING
 
-from secretsvc.errors import FileError
+from secretsvc import git_run
+from secretsvc.errors import BackendUnavailableError, FileError
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
 FILE_MODES = (b"100644", b"100755")
 """Neither links nor submodules."""
-_ENVIRON = {
-    "GIT_NO_REPLACE_OBJECTS": "1",  # a pushed refs/replace/… would show another object in the place of the one there
-    # A partial clone's remote is asked for what is not there by a program that the clone's configuration names.
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ALLOW_PROTOCOL": "none",
-}
 _PATTERN_SETTINGS = tuple(f"GIT_{what}_PATHSPECS" for what in ("LITERAL", "GLOB", "NOGLOB", "ICASE"))
 
 
@@ -33,22 +28,22 @@ class Objects:
     def __init__(self, needed_by: str) -> None:
         """`needed_by`: the option that needs Git, for messages."""
         self._needed_by = needed_by
-        kept = {name: text for name, text in os.environ.items() if name not in _PATTERN_SETTINGS}
-        self._environ = kept | _ENVIRON
+        kept = {name: text for name, text in git_run.environment().items() if name not in _PATTERN_SETTINGS}
+        # A pushed refs/replace/… would show another object in the place of the one that is there.
+        self._environ = kept | {"GIT_NO_REPLACE_OBJECTS": "1"}
+        # Who is in a bare repository may mean it, but not one that was committed as a folder of another.
+        inside = git_run.top_above(os.path.realpath(os.curdir))
+        self._settings = () if inside else ("-c", "safe.bareRepository=all")
         self._reader: Popen[bytes] | None = None
 
     def __enter__(self) -> Objects:
         from subprocess import PIPE, Popen
 
         try:
-            self._reader = Popen(
-                ["git", "cat-file", "--batch"],  # noqa: S607
-                stdin=PIPE,
-                stdout=PIPE,
-                env=self._environ,
-            )
-        except OSError as error:
-            raise self._not_started(error) from error
+            command = git_run.command(*self._settings, "cat-file", "--batch")
+            self._reader = Popen(command, stdin=PIPE, stdout=PIPE, env=self._environ)  # noqa: S603
+        except (OSError, BackendUnavailableError) as error:
+            raise self._not_started() from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -60,15 +55,10 @@ class Objects:
         from subprocess import run
 
         try:
-            done = run(  # noqa: S603
-                ["git", *words],  # noqa: S607
-                env=self._environ,
-                input=stdin,
-                capture_output=True,
-                check=False,
-            )
-        except OSError as error:
-            raise self._not_started(error) from error
+            command = git_run.command(*self._settings, *words)
+            done = run(command, env=self._environ, input=stdin, capture_output=True, check=False)  # noqa: S603
+        except (OSError, BackendUnavailableError) as error:
+            raise self._not_started() from error
         if done.returncode:
             lines = done.stderr.decode("utf-8", "replace").splitlines() or ["no reason given"]
             raise failed or FileError(f"git failed: {lines[0]}")
@@ -92,8 +82,8 @@ class Objects:
             return b"", None
         return said[1], _sized(stdout, int(said[2]), most)
 
-    def _not_started(self, error: OSError) -> FileError:
-        return FileError(f"git can't be started, and {self._needed_by} needs it: {error.strerror}")
+    def _not_started(self) -> FileError:
+        return FileError(f"git can't be started, and {self._needed_by} needs it", hint="is it installed?")
 
 
 def _sized(stream: IO[bytes], size: int, most: int) -> bytes | None:

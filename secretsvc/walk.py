@@ -10,25 +10,14 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import FileError
+from secretsvc import git_run
+from secretsvc.errors import BackendUnavailableError, FileError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _PLACES = ("DIR", "WORK_TREE", "INDEX_FILE", "COMMON_DIR", "PREFIX", "OBJECT_DIRECTORY", "NAMESPACE")
 """GIT_… variables that would have Git look at another repository than the folder's own, as in its hooks."""
-_SETTINGS = (
-    "core.quotePath=false",
-    "core.fsmonitor=false",  # or its own word for it: a program to start
-    "safe.bareRepository=explicit",  # what a repository holds is no repository, however it looks
-)
-_ENVIRON = {
-    "LC_ALL": "C",
-    "GIT_OPTIONAL_LOCKS": "0",
-    # A partial clone's remote is asked for a .gitignore that is not there, by a program that its configuration names.
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ALLOW_PROTOCOL": "none",
-}
 _SECONDS = 120
 """How long Git may take: a pipe for a `.gitignore` would keep it for ever."""
 _TRUST = "git config --global --add safe.directory FOLDER has Git trust it"
@@ -59,7 +48,7 @@ def names_in(root: str, walk: Walk) -> Iterator[str]:
     `.git` is passed over; nested repositories and submodules are entered. What is no file any more may be among them.
     """
     real = os.path.realpath(root)
-    if not _top_of(real):
+    if not git_run.top_above(real):
         yield from _by_hand(root, real, walk)
         return
     try:
@@ -135,7 +124,7 @@ def _listed(root: str, real_root: str, inner: str, walk: Walk) -> list[str]:
     named = os.path.join(root, inner) if inner else root
     if inner and not os.path.lexists(os.path.join(folder, ".git")):  # a submodule that is not there
         return list(_by_hand(named, folder, walk))
-    top = _top_of(folder)
+    top = git_run.top_above(folder)
     said = _git(folder, "rev-parse", "--show-toplevel")
     if os.path.realpath(os.fsdecode(said.removesuffix(b"\n"))) != top:
         raise _CantTellError(f"{named}: git takes it for a part of another repository")
@@ -157,28 +146,17 @@ def _is_ignored(folder: str) -> bool:
     return True
 
 
-def _top_of(folder: str) -> str:
-    """The nearest folder upwards with a `.git`; empty where there is none."""
-    while not os.path.lexists(os.path.join(folder, ".git")):
-        above = os.path.dirname(folder)
-        if above == folder:
-            return ""
-        folder = above
-    return folder
-
-
 def _git(folder: str, *words: str, failed: Callable[[FileError], None] | None = None) -> bytes:
     """What it prints when run in that folder. `failed` is told of folders that it could not list."""
     from subprocess import TimeoutExpired, run
 
-    settings = [word for setting in _SETTINGS for word in ("-c", setting)]
-    environ = {name: text for name, text in os.environ.items() if name not in {f"GIT_{what}" for what in _PLACES}}
-    environ |= _ENVIRON
-    command = ["git", *settings, *words]
+    elsewhere = {f"GIT_{what}" for what in _PLACES}
+    environ = {name: text for name, text in git_run.environment().items() if name not in elsewhere} | {"LC_ALL": "C"}
     try:
+        command = git_run.command(*words)
         done = run(command, cwd=folder, env=environ, capture_output=True, check=False, timeout=_SECONDS)  # noqa: S603
-    except OSError as error:
-        raise _CantTellError(f"{folder}: git can't be started: {error.strerror}") from error
+    except (OSError, BackendUnavailableError) as error:
+        raise _CantTellError(f"{folder}: git can't be started") from error
     except TimeoutExpired:
         raise _CantTellError(f"{folder}: git does not list its files within {_SECONDS} seconds") from None
     if done.returncode:

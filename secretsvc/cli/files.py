@@ -83,7 +83,7 @@ class Job(NamedTuple):
     done: str
     """The word in the summary: `sealed`, `opened`, `verified`."""
     private: bool
-    """Whether a new output file is for its owner's eyes only."""
+    """Whether what comes out is for its owner's eyes only: in a file it is 0600 then."""
     may_hold: Callable[[bytes | mmap], bool] = may_be_sealed
     """Whether a file found in a folder is looked at, by its bytes."""
     jobs: Callable[[], int] = lambda: 1
@@ -122,7 +122,7 @@ def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
         changed = result is not None and result != data
         if snapshot and args.in_place and isinstance(result, bytes):
             if changed:
-                workspace.replace(snapshot, result)
+                workspace.replace(snapshot, result, private=job.private)
             result = None
         return _Outcome(changed, result, bound=bound)
     except _NOTHING_TO_DO as error:
