@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import git_run
 from secretsvc.errors import FileError, InputError, ManifestError, UsageError
 from secretsvc.git_objects import FILE_MODES, Objects
 from secretsvc.manifest.reader import MAX_BYTES
@@ -49,7 +50,8 @@ class History:
     def __init__(self, option: str) -> None:
         """`option`: the one that asks for it, for messages."""
         self._option = option
-        self._objects = Objects(option)
+        # Who is in a bare repository may mean it, but not one that was committed as a folder of another.
+        self._objects = Objects(option, bare=not git_run.top_above(os.path.realpath(os.curdir)))
 
     def __enter__(self) -> History:
         """Raises UsageError outside a repository, FileError where git is not installed."""

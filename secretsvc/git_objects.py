@@ -5,7 +5,6 @@ Names may hold anything, so they are passed with -z, and never where Git could t
 
 from __future__ import annotations
 
-import os
 from typing import IO, TYPE_CHECKING
 
 from secretsvc import git_run
@@ -25,25 +24,23 @@ _PATTERN_SETTINGS = tuple(f"GIT_{what}_PATHSPECS" for what in ("LITERAL", "GLOB"
 class Objects:
     """The repository that the current folder is in, or that GIT_DIR and the like name, as they do in Git's hooks."""
 
-    def __init__(self, needed_by: str) -> None:
-        """`needed_by`: the option that needs Git, for messages."""
+    def __init__(self, needed_by: str, *, bare: bool = False) -> None:
+        """`needed_by`: the option that needs Git, for messages. `bare`: the current folder may be a bare repository."""
+        self._bare = bare
         self._needed_by = needed_by
         kept = {name: text for name, text in git_run.environment().items() if name not in _PATTERN_SETTINGS}
         # A pushed refs/replace/… would show another object in the place of the one that is there.
         self._environ = kept | {"GIT_NO_REPLACE_OBJECTS": "1"}
-        # Who is in a bare repository may mean it, but not one that was committed as a folder of another.
-        inside = git_run.top_above(os.path.realpath(os.curdir))
-        self._settings = () if inside else ("-c", "safe.bareRepository=all")
         self._reader: Popen[bytes] | None = None
 
     def __enter__(self) -> Objects:
         from subprocess import PIPE, Popen
 
         try:
-            command = git_run.command(*self._settings, "cat-file", "--batch")
+            command = git_run.command("cat-file", "--batch", bare=self._bare)
             self._reader = Popen(command, stdin=PIPE, stdout=PIPE, env=self._environ)  # noqa: S603
         except (OSError, BackendUnavailableError) as error:
-            raise self._not_started() from error
+            raise self._not_started(error) from error
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -55,10 +52,10 @@ class Objects:
         from subprocess import run
 
         try:
-            command = git_run.command(*self._settings, *words)
+            command = git_run.command(*words, bare=self._bare)
             done = run(command, env=self._environ, input=stdin, capture_output=True, check=False)  # noqa: S603
         except (OSError, BackendUnavailableError) as error:
-            raise self._not_started() from error
+            raise self._not_started(error) from error
         if done.returncode:
             lines = done.stderr.decode("utf-8", "replace").splitlines() or ["no reason given"]
             raise failed or FileError(f"git failed: {lines[0]}")
@@ -82,8 +79,9 @@ class Objects:
             return b"", None
         return said[1], _sized(stdout, int(said[2]), most)
 
-    def _not_started(self) -> FileError:
-        return FileError(f"git can't be started, and {self._needed_by} needs it", hint="is it installed?")
+    def _not_started(self, error: Exception) -> FileError:
+        why = error.strerror if isinstance(error, OSError) else "it is not on the PATH"
+        return FileError(f"git can't be started, and {self._needed_by} needs it: {why}", hint="is it installed?")
 
 
 def _sized(stream: IO[bytes], size: int, most: int) -> bytes | None:

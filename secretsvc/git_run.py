@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 _CAREFUL = (
     "--no-pager",
     *("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}"),
-    *("-c", "safe.bareRepository=explicit"),
 )
 """A repository that came with a configuration (an archive, a bare one committed as a folder) runs nothing by it."""
 
@@ -23,12 +22,16 @@ _OFFLINE = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_
 """Nobody is asked, nothing is refreshed by the way, and no remote is called for what a partial clone lacks."""
 
 
-def command(*words: str) -> list[str]:
-    """The words that run it. What a file or a user gives goes behind a `--` in them. Raises BackendUnavailableError."""
+def command(*words: str, bare: bool = False) -> list[str]:
+    """The words that run it. What a file or a user gives goes behind a `--` in them.
+
+    `bare`: whether the current folder may be a bare repository, as on a server; elsewhere one is a folder that somebody
+    committed. Raises BackendUnavailableError.
+    """
     path = programs.find("git", os.environ)
     if not path:
         raise BackendUnavailableError("git is not installed", hint="install git, or add it to PATH")
-    return [path, *_CAREFUL, *words]
+    return [path, *_CAREFUL, *(() if bare else ("-c", "safe.bareRepository=explicit")), *words]
 
 
 def environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import InputError, KeyRefError
 from secretsvc.key_shapes import canonical
+from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
 from secretsvc.manifest.plain import is_string
@@ -15,10 +16,16 @@ from secretsvc.manifest.yaml_reader import read_documents
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pathspec import GitIgnoreSpec
+    from secretsvc.globs import Glob
 
 MAX_BYTES = 1024 * 1024
 """The largest policy file that is read, in bytes."""
+
+MOST_RULES = 1000
+"""In one policy: each is tried on each Secret."""
+
+MAX_PATTERN = 500
+"""Characters in a pattern."""
 
 SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 """The units of an age, in seconds."""
@@ -28,7 +35,7 @@ class Rule(NamedTuple):
     """Which Secrets, and the KeyRefs that they are to be sealed to, as written."""
 
     line: int
-    path: GitIgnoreSpec | None
+    path: Glob | None
     """A gitignore-style pattern for paths relative to the policy's folder; None fits all."""
     namespace: str
     """As `name`, a pattern with `*`, `?` and `[…]`; empty fits all."""
@@ -39,13 +46,18 @@ class Rule(NamedTuple):
 
     def fits(self, path: str, namespace: str, name: str) -> bool:
         """Whether it is the rule for that Secret, in the file of that relative path."""
-        from fnmatch import fnmatchcase  # only where there is a policy
-
         return (
-            fnmatchcase(namespace, self.namespace or "*")
-            and fnmatchcase(name, self.name or "*")
-            and (not self.path or bool(self.path.check_file(path).include))
+            _fits(namespace, self.namespace)
+            and _fits(name, self.name)
+            and (not self.path or self.path.fits(path, inside=True))
         )
+
+
+def _fits(text: str, pattern: str) -> bool:
+    """Whether a name fits. What is longer than any name of Kubernetes' fits no pattern but the one for all."""
+    from fnmatch import fnmatchcase  # only where there is a policy
+
+    return pattern in ("", "*") or (len(text) <= MAX_PATTERN and fnmatchcase(text, pattern))
 
 
 class Content(NamedTuple):
@@ -97,7 +109,7 @@ def _content(root: Mapping) -> Content:
         if name == "version":
             version = _version(node)
         elif name == "rules":
-            rules = tuple(_rule(_mapping(item, "a rule")) for item in _items(node, name))
+            rules = tuple(_rule(_mapping(item, "a rule")) for item in _items(node, name, MOST_RULES))
         elif name == "rotation":
             max_age = _max_age(_mapping(node, name))
         elif name == "dataKey":
@@ -116,35 +128,37 @@ def _version(node: Node) -> str:
 
 
 def _rule(mapping: Mapping) -> Rule:
-    path: GitIgnoreSpec | None = None
+    path: Glob | None = None
     texts = {"namespace": "", "name": ""}
     keys: tuple[str, ...] = ()
     fresh = None
     for name, node in _members(mapping, "a rule", ("path", *texts, "keys", "dataKey")):
         if name == "keys":
-            keys = tuple(_key(item) for item in _items(node, name))
+            keys = tuple(_key(item) for item in _items(node, name, MOST_KEYS))
         elif name == "path":
             path = _pattern(node)
         elif name == "dataKey":
             fresh = _is_fresh(node)
         else:
             texts[name] = _text(node, name)
+            if len(texts[name]) > MAX_PATTERN:
+                raise InputError(f"{name} is longer than {MAX_PATTERN} characters", line=node.line)
     if not keys:
         raise InputError("a rule without keys", hint="list the keys under `keys:`", line=mapping.line)
     return Rule(mapping.line, path, texts["namespace"], texts["name"], keys, fresh)
 
 
-def _pattern(node: Node) -> GitIgnoreSpec:
-    from pathspec import GitIgnoreSpec  # only where a rule has a path
+def _pattern(node: Node) -> Glob:
+    from secretsvc.globs import parse  # only where a rule has a path
 
     try:
-        spec = GitIgnoreSpec.from_lines([_text(node, "path")])
+        glob = parse(_text(node, "path"))
     except ValueError:
-        spec = GitIgnoreSpec([])
-    if [pattern.include for pattern in spec.patterns] != [True]:
+        glob = None
+    if not glob or not glob.include:
         hint = "a pattern such as prod/** or *.yaml; rules are tried in turn, so exceptions go first"
         raise InputError("path is not one gitignore-style pattern that includes", hint=hint, line=node.line)
-    return spec
+    return glob
 
 
 def _key(node: Node) -> str:
@@ -184,9 +198,11 @@ def _text(node: Node, what: str) -> str:
     raise InputError(f"{what} is not a text", hint="quote it", line=node.line)
 
 
-def _items(node: Node, what: str) -> list[Node]:
+def _items(node: Node, what: str, most: int) -> list[Node]:
     if not isinstance(node, Sequence):
         raise InputError(f"{what} is not a list", hint="write each on a line of its own after `- `", line=node.line)
+    if len(node.items) > most:
+        raise InputError(f"{what} has more than {most} items", line=node.line)
     return [_at(item) for item in node.items]
 
 

@@ -150,13 +150,15 @@ def _git(folder: str, *words: str, failed: Callable[[FileError], None] | None = 
     """What it prints when run in that folder. `failed` is told of folders that it could not list."""
     from subprocess import TimeoutExpired, run
 
-    elsewhere = {f"GIT_{what}" for what in _PLACES}
-    environ = {name: text for name, text in git_run.environment().items() if name not in elsewhere} | {"LC_ALL": "C"}
+    places = {f"GIT_{what}" for what in _PLACES}
+    environ = {name: text for name, text in git_run.environment().items() if name not in places} | {"LC_ALL": "C"}
     try:
-        command = git_run.command(*words)
+        command = git_run.command("-c", "core.quotePath=false", *words)
         done = run(command, cwd=folder, env=environ, capture_output=True, check=False, timeout=_SECONDS)  # noqa: S603
-    except (OSError, BackendUnavailableError) as error:
-        raise _CantTellError(f"{folder}: git can't be started") from error
+    except OSError as error:
+        raise _CantTellError(f"{folder}: git can't be started: {error.strerror}") from error
+    except BackendUnavailableError:
+        raise _CantTellError(f"{folder}: git is not on the PATH") from None
     except TimeoutExpired:
         raise _CantTellError(f"{folder}: git does not list its files within {_SECONDS} seconds") from None
     if done.returncode:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.key_shapes import stated
-from secretsvc.keyref import keyset
+from secretsvc.keyref import MOST_KEYS, keyset
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.scalars import canonical, quoted
@@ -91,6 +91,9 @@ def _texts(member: Member) -> dict[str, str | dict[str, str]]:
     found: dict[str, str | dict[str, str]] = {}
     for key, value in member.value.members:
         if isinstance(key, Scalar) and isinstance(value, Mapping) and key.value == "keys":
+            if len(value.members) > MOST_KEYS:
+                message = f"the envelope has more than {MOST_KEYS} keys"
+                raise AlteredError(message, hint="restore the file from Git", line=value.line)
             found["keys"] = {_text(ref): _text(wrapped) for ref, wrapped in value.members}
         else:
             found[_text(key)] = _text(value)

@@ -8,11 +8,14 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.key_shapes import stated
-from secretsvc.manifest.nodes import Alias, Mapping, Scalar
+from secretsvc.keyref import MOST_KEYS
+from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.tokens import KUBESEC_TOKEN, decode_strict
 
@@ -27,8 +30,9 @@ SCHEMES = ("pgp", "gcp", "aws")
 """The kinds of keys, in the order in which kubesec ranks them."""
 
 MAX_KEYS = 12
-"""Up to here Go sorts by insertion, and so the same in every version that kubesec was built with since Go 1.19."""
+"""So many are sealed to: Go sorts them by insertion, and so the same in every version since Go 1.19."""
 
+_MOST_LINES = MOST_KEYS + 2  # version and MAC
 _START = "# kubesec:"
 _RESTORE = "restore the file from Git"
 
@@ -78,10 +82,16 @@ def read(manifest: Manifest) -> tuple[Secret, Envelope]:
 def _interpreted(manifest: Manifest, secret: Secret) -> Envelope:
     version, mac = "", ""
     keys: dict[KeyRef, str] = {}
-    for start, end in _lines(manifest.text):
+    lines = list(islice(_lines(manifest.text), _MOST_LINES + 1))
+    if len(lines) > _MOST_LINES:
+        message = f"more than {MOST_KEYS} keys in kubesec's lines"
+        raise AlteredError(message, hint=_RESTORE, line=_line(manifest, lines[-1][0]))
+    starts = [start for start, _ in lines]
+    within = _inside_a_value(secret.root, starts)
+    for start, end in lines:
         line = _line(manifest, start)
         kind, _, rest = manifest.text[start + len(_START) : end].rstrip("\r").partition(":")
-        if _inside_a_value(secret.root, start):
+        if start == within:
             raise ManifestError("a line of kubesec's inside a value", hint="indent it", line=line)
         if kind == "v" and not version:
             version = _known(rest, line)
@@ -126,14 +136,25 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
     return (found.span() for found in re.finditer(rf"(?m)^{_START}[^\n]*", text))
 
 
-def _inside_a_value(node: Node, at: int) -> bool:
-    """Whether that place is in a scalar of several lines, so that the line there is no comment."""
-    if isinstance(node, Scalar):
-        return node.start < at < node.end and node.style not in ("|", ">")  # a block ends before such a line
-    if isinstance(node, Alias):
-        return False
-    children = (part for member in node.members for part in member) if isinstance(node, Mapping) else node.items
-    return any(_inside_a_value(child, at) for child in children)
+def _inside_a_value(node: Node, places: list[int]) -> int:
+    """The first of the places (in rising order) in a scalar of several lines, so that the line there is no comment.
+
+    -1 where none is.
+    """
+    waiting = [node]
+    found = -1
+    while waiting:
+        one = waiting.pop()
+        next_at = bisect_right(places, one.start)
+        if next_at == len(places) or places[next_at] >= one.end:
+            continue
+        if isinstance(one, Mapping):
+            waiting += [part for member in one.members for part in member]
+        elif isinstance(one, Sequence):
+            waiting += one.items
+        elif isinstance(one, Scalar) and one.style not in ("|", ">"):  # a block ends before such a line
+            found = min(found, places[next_at]) if found >= 0 else places[next_at]
+    return found
 
 
 def ordered(keys: Iterable[tuple[KeyRef, str]]) -> tuple[tuple[KeyRef, str], ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import patience
 from secretsvc.envelope import Dek, Payload
 from secretsvc.errors import AlteredError, ManifestError, NotSealedError, not_sealed
 from secretsvc.formats import ksecret
@@ -76,9 +77,9 @@ def open_secrets(
         return {0: kubesec.open_file(manifest, keyring, trust)}
     refuse_lost(manifest)
     opened: dict[int, AnyOpened] = {
-        index: open_secret(secret, keyring)
-        for index, secret in enumerate(manifest.secrets)
-        if secret.envelope and only in (None, index)
+        index: open_secret(manifest.secrets[index], keyring)
+        for index in (range(len(manifest.secrets)) if only is None else (only,))
+        if manifest.secrets[index].envelope
     }
     if not opened and only is not None and any(secret.envelope for secret in manifest.secrets):
         raise NotSealedError(f"{manifest.secrets[only].label} is not sealed", hint="ksecret encrypt seals it")
@@ -158,6 +159,7 @@ def opened_with(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> Opened:
     try:
         dek.check_seal(envelope.seal, envelope.sealed_for, secret.type, envelope.created, list(envelope.keys))
         for entry in secret.entries:
+            patience.check()
             line = entry.scalar.line
             if ksecret.is_token(entry):
                 place = (entry.field, entry.key)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.errors import KeyRefError
+from secretsvc.keyref import MOST_KEYS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -43,6 +46,10 @@ class Request(NamedTuple):
     trust: Callable[[Unproven], bool] | None = None
     """Asked whether a file without a fitting MAC is to get one; None: such a file is refused."""
 
+    blind: bool = False
+    """Whoever asks may not open: nothing that they see may depend on what tokens hold, be it a refusal or a token that
+    is the same again."""
+
     keyset_of: Callable[[Secret], Keyset] | None = None
     """The keyset that a Secret is to have, whatever it has now."""
 
@@ -55,6 +62,12 @@ class Request(NamedTuple):
 
     def wanted(self, held: Keyset, secret: Secret, format_: str) -> Keyset:
         """The keyset that follows from the one held so far (empty where there is none). Raises KeyRefError."""
+        wanted = self._wanted(held, secret, format_)
+        if len(wanted) > MOST_KEYS:
+            raise KeyRefError(f"{secret.label} would be sealed to more than {MOST_KEYS} keys", hint="name fewer keys")
+        return wanted
+
+    def _wanted(self, held: Keyset, secret: Secret, format_: str) -> Keyset:
         if self.keyset_of:
             return self.keyset_of(secret)
         if not any(self.change):

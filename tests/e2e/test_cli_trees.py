@@ -81,7 +81,7 @@ def test_every_command_takes_what_is_tracked_though_it_is_ignored(me: Person) ->
     alone.mkdir()
     ran = me.ok("verify", "-r", ".", PATH=str(alone))
     assert ran.err == (
-        f"ksecret: warning: {me.work}: git can't be started; "
+        f"ksecret: warning: {me.work}: git is not on the PATH; "
         "files that it tracks though .gitignore names them are passed over\n"
         "ksecret: 0 verified, 0 unchanged, 0 failed\n"
     )

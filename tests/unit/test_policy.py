@@ -9,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import jsonschema
@@ -319,3 +320,32 @@ def test_a_policy_needs_neither_cryptography_nor_backends(repository: Path) -> N
     loaded = done.stdout.split()
     assert "secretsvc.policy" in loaded
     assert not [name for name in loaded if name.startswith(("cryptography", "pyrage", "secretsvc.backends", "boto"))]
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        (f"[{', '.join([f'{{keys: [{AGE!r}]}}'] * 1001)}]", "rules has more than 1000 items"),
+        (f"[{{keys: [{', '.join([repr(AGE)] * 101)}]}}]", "keys has more than 100 items"),
+        (f"[{{name: {'a' * 501}, keys: [{AGE!r}]}}]", "name is longer than 500 characters"),
+        (f"[{{path: {'a' * 501}, keys: [{AGE!r}]}}]", "path is not one"),
+    ],
+)
+def test_a_policy_that_would_take_long_to_look_through_is_refused(tmp_path: Path, rules: str, message: str) -> None:
+    (tmp_path / NAME).write_text(f"version: 1\nrules: {rules}\n")
+    with pytest.raises(InputError, match=message):
+        Policies().find(str(tmp_path / "a.yaml"))
+
+
+def test_patterns_of_many_stars_are_tried_in_no_time(tmp_path: Path) -> None:
+    rule = f"{{path: '{'*a' * 100}b', name: '{'*a' * 100}b', keys: ['{AGE}']}}"
+    (tmp_path / NAME).write_text(f"version: 1\nrules: [{', '.join([rule] * 50)}]\n")
+    before = process_time()
+    assert keys(tmp_path, "a" * 200, "prod", "a" * 200 + "b") is None
+    assert process_time() - before < 5  # longer than the age of the universe
+
+
+def test_a_name_longer_than_any_fits_the_rule_for_all_only(tmp_path: Path) -> None:
+    for pattern, fitting in (("a*", None), ("'*'", (AGE,))):
+        (tmp_path / NAME).write_text(f"version: 1\nrules: [{{name: {pattern}, keys: ['{AGE}']}}]\n")
+        assert keys(tmp_path, "a.yaml", "prod", "a" * 100_000) == fitting

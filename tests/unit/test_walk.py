@@ -199,7 +199,7 @@ def test_without_git_the_ignore_files_are_read_and_a_gate_takes_all(
     monkeypatch.setenv("PATH", str(repository))
     names, warnings = found(repository)
     assert names == ["b.yaml"]
-    assert warnings == [f"{repository}: git can't be started"]
+    assert warnings == [f"{repository}: git is not on the PATH"]
     assert found(repository, ignoring=False)[0] == ["a.yaml", "b.yaml"]
 
 
