@@ -122,12 +122,29 @@ def costs(
         size //= 2
 
 
+def honest(service: Service) -> dict[str, Sent]:
+    """The dearest that is nobody's fault: as many entries, Secrets and bytes as are taken, sealed, and worked on."""
+    found: dict[str, Sent] = {}
+    for name in ("keys", "secrets", "long-value"):
+        size = 90 * 60 if name == "secrets" else 1_000_000 if name == "long-value" else 130_000
+        sealed = service.post("/v1/encrypt", FAMILIES[name](size))
+        if sealed.status != 200:
+            raise RuntimeError(f"{name}: {sealed.body[:300]!r}")
+        for path in ("decrypt", "verify", "rotate", "inspect"):
+            found[f"sealed {name} /v1/{path}"] = Sent(f"/v1/{path}", YAML, sealed.body)
+        values = {**{f"k{at:06}": None for at in range(50)}, **{f"n{at:06}": "new" for at in range(50)}}
+        body = {"manifest": sealed.body.decode(), "values": values if name == "keys" else {"a": "new"}, "secret": ""}
+        body["secret"] = "s000001" if name == "secrets" else ""
+        found[f"sealed {name} /v1/set"] = Sent("/v1/set", "application/json", json.dumps(body).encode())
+    return found
+
+
 def run(names: Sequence[str], late_ms: float = LATE_MS, work_seconds: float = WORK_SECONDS) -> list[str]:
     """Prints a line for each family; gives the ones that miss a bar."""
     missed = []
     with TemporaryDirectory() as folder, Service(Path(folder)) as service:
-        service.post("/v1/encrypt", b"{}")
-        for name, make in requests().items():
+        fixed = {name: (lambda _size, sent=sent: sent) for name, sent in honest(service).items()}
+        for name, make in {**requests(), **fixed}.items():
             if names and not any(wanted in name for wanted in names):
                 continue
             found = list(costs(service, make))
