@@ -47,6 +47,11 @@ class Policy(NamedTuple):
         fitting = (rule for rule in self.content.rules if rule.fits(relative, namespace or "", name or ""))
         return next(fitting, None)
 
+    def is_fresh(self, path: str, namespace: str | None, name: str | None) -> bool:
+        """Whether every change of a Secret in that file is to make a new DEK: as its rule says, else as the policy."""
+        rule = self.rule_for(path, namespace, name)
+        return self.content.fresh if rule is None or rule.fresh is None else rule.fresh
+
     def keys_for(self, path: str, namespace: str | None, name: str | None) -> tuple[str, ...] | None:
         """The KeyRefs, as written, of the first rule that fits; None where none does."""
         rule = self.rule_for(path, namespace, name)

@@ -41,6 +41,8 @@ class Rule(NamedTuple):
     """As `name`, a pattern with `*`, `?` and `[…]`; empty fits all."""
     name: str
     keys: tuple[str, ...]
+    fresh: bool | None = None
+    """As the policy's own; None: that counts."""
 
     def fits(self, path: str, namespace: str, name: str) -> bool:
         """Whether it is the rule for that Secret, in the file of that relative path."""
@@ -65,6 +67,8 @@ class Content(NamedTuple):
     max_age: int | None
     """The oldest that a DEK may get, in seconds."""
     require_signature: bool
+    fresh: bool = False
+    """Whether every change is to make a new DEK."""
 
 
 def seconds(text: str) -> int:
@@ -100,19 +104,21 @@ def _root(data: bytes) -> Mapping:
 
 def _content(root: Mapping) -> Content:
     rules: tuple[Rule, ...] = ()
-    max_age, signature, version = None, False, ""
-    for name, node in _members(root, "a policy", ("version", "rules", "rotation", "requireSignature")):
+    max_age, signature, fresh, version = None, False, False, ""
+    for name, node in _members(root, "a policy", ("version", "rules", "rotation", "requireSignature", "dataKey")):
         if name == "version":
             version = _version(node)
         elif name == "rules":
             rules = tuple(_rule(_mapping(item, "a rule")) for item in _items(node, name, MOST_RULES))
         elif name == "rotation":
             max_age = _max_age(_mapping(node, name))
+        elif name == "dataKey":
+            fresh = _is_fresh(node)
         else:
             signature = _flag(node, name)
     if not version:
         raise InputError("the policy states no version", hint="start with `version: 1`", line=root.line)
-    return Content(rules, max_age, signature)
+    return Content(rules, max_age, signature, fresh)
 
 
 def _version(node: Node) -> str:
@@ -125,18 +131,21 @@ def _rule(mapping: Mapping) -> Rule:
     path: Glob | None = None
     texts = {"namespace": "", "name": ""}
     keys: tuple[str, ...] = ()
-    for name, node in _members(mapping, "a rule", ("path", *texts, "keys")):
+    fresh = None
+    for name, node in _members(mapping, "a rule", ("path", *texts, "keys", "dataKey")):
         if name == "keys":
             keys = tuple(_key(item) for item in _items(node, name, MOST_KEYS))
         elif name == "path":
             path = _pattern(node)
+        elif name == "dataKey":
+            fresh = _is_fresh(node)
         else:
             texts[name] = _text(node, name)
             if len(texts[name]) > MAX_PATTERN:
                 raise InputError(f"{name} is longer than {MAX_PATTERN} characters", line=node.line)
     if not keys:
         raise InputError("a rule without keys", hint="list the keys under `keys:`", line=mapping.line)
-    return Rule(mapping.line, path, texts["namespace"], texts["name"], keys)
+    return Rule(mapping.line, path, texts["namespace"], texts["name"], keys, fresh)
 
 
 def _pattern(node: Node) -> Glob:
@@ -174,6 +183,13 @@ def _flag(node: Node, what: str) -> bool:
     if isinstance(node, Scalar) and not node.style and node.value in ("true", "false"):
         return node.value == "true"
     raise InputError(f"{what} is neither true nor false", line=node.line)
+
+
+def _is_fresh(node: Node) -> bool:
+    if isinstance(node, Scalar) and node.value in ("fresh", "kept"):
+        return node.value == "fresh"
+    hint = "`fresh`: every change makes a new data key; `kept`: the old one serves on"
+    raise InputError("dataKey is neither `fresh` nor `kept`", hint=hint, line=node.line)
 
 
 def _text(node: Node, what: str) -> str:

@@ -14,7 +14,7 @@ from secretsvc.cli.edit_text import Sheet, template
 from secretsvc.cli.editor import find_editor, run_editor, terminal
 from secretsvc.cli.files import name_of, standard_input
 from secretsvc.cli.private_folder import private_folder, write_private
-from secretsvc.cli.report import report, tell_unbound
+from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.operations.edit import new_draft, open_draft, seal_draft
 from secretsvc.signals import end_tidily
@@ -103,7 +103,7 @@ def _edit(path: str, args: Namespace, stack: ExitStack) -> None:
         sealed = _sealed(work, folder, asked=asked and snapshot is not None)
     before = snapshot.data if snapshot else None
     if sealed is None or sealed == before:
-        print(f"ksecret: {name_of(path)}: nothing changed", file=sys.stderr)
+        print(printable(f"ksecret: {name_of(path)}: nothing changed"), file=sys.stderr)
         sealed = before if printed or args.output else None
     if sealed is not None:
         put_out(path, "-" if printed else args.output, snapshot, sealed)

@@ -45,6 +45,6 @@ def run(args: Namespace) -> int:
             from secretsvc.operations.prepare import encode_cleartext
 
             data = encode_cleartext(data)
-        return superimpose(sealed, data, requests.of(name), requests.keyring(name))
+        return superimpose(sealed, data, requests.of(name, source), requests.keyring(name))
 
     return each_file(Job(operation, "sealed", private=False), args)

@@ -10,7 +10,7 @@ from secretsvc import workspace
 from secretsvc.cli import options
 from secretsvc.cli.files import content, may_be_sealed, name_of
 from secretsvc.cli.opening import opener
-from secretsvc.cli.report import report, tell_unbound
+from secretsvc.cli.report import report, tell_unbound, warn_of_walk
 from secretsvc.errors import KsecretError, NotSealedError, UsageError, not_sealed
 from secretsvc.operations.check import may_hold_secret
 from secretsvc.operations.open import refuse_lost_in
@@ -45,7 +45,7 @@ def open_all(args: Namespace, *, pass_clear: bool, warn: bool = True) -> tuple[l
     if args.files.count("-") > 1:
         raise UsageError("standard input can be read once only")
     failures: list[KsecretError] = []
-    found = workspace.discover(args.files, recursive=args.recursive, failed=failures.append)
+    found = workspace.discover(args.files, recursive=args.recursive, failed=failures.append, warn=warn_of_walk)
     items = [item for item in found if item.named or not os.path.basename(item.path).startswith(".")]
     known, open_ = opener(args)
     work = partial(_open, open_, pass_clear)

@@ -89,6 +89,8 @@ class Service:
         result = self._done(manifest, "/v1/encrypt", data, query)
         if not all(map(_is_closed, describe_manifest(result.data, lambda _: ""))):
             raise BackendError("the service's answer is not sealed")
+        if any(one.sealed for one in seen) and self._renews(manifest, name):
+            return self._done(manifest, "/v1/rotate", result.data, [("mode", "rotate")])
         return result
 
     def rotate_manifest(self, data: bytes, name: str, before: str) -> Result:
@@ -108,6 +110,8 @@ class Service:
     def patch_manifest(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
         """The manifest with `changes.values`, none of them None, sealed in."""
         manifest, _ = self._sealed(data, name)
+        if self._renews(manifest, name):
+            data = self._done(manifest, "/v1/rotate", data, [("mode", "rotate")]).data
         values = {key: b64encode(value).decode() for key, value in changes.values.items() if value is not None}
         body = {"manifest": data.decode(), "secret": which, "base64Values": values, "stringData": changes.prefer_text}
         return self._done(manifest, "/v1/set", json.dumps(body).encode(), media="application/json")
@@ -126,6 +130,10 @@ class Service:
         if not any(one.sealed for one in seen):
             raise not_sealed()
         return manifest, seen
+
+    def _renews(self, manifest: Manifest, name: str) -> bool:
+        """Whether the file's policy wants a new DEK for a change, which a service makes when it is asked to rotate."""
+        return any(self._policies.renews([name], secret) for secret in manifest.secrets)
 
     def _keys_for(self, manifest: Manifest, name: str) -> list[str]:
         """By `--key`, the file's policy or KSECRET_KEYS; none where they say nothing, or all Secrets keep their own."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import ManifestError
+from secretsvc.errors import KsecretError, ManifestError
 from secretsvc.key_shapes import canonical
 from secretsvc.manifest import nodes, reader, rules, yaml_reader
 from secretsvc.manifest.spelling import may_be_hidden
@@ -83,7 +83,7 @@ def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float
         groups = list(_unreadable(text, error))
     else:
         text, is_json = manifest.text, manifest.is_json
-        policy = _once(policies, file, manifest)
+        policy = _policy(policies, file, manifest)
         groups = [((secret.line,), list(_secret(manifest, secret, file, policy, now))) for secret in manifest.secrets]
     lines = text.splitlines() if any(hits for _, hits in groups) and not is_json else []
     findings: list[Finding] = []
@@ -103,11 +103,16 @@ def needs_sealing(data: bytes, file: str) -> bool:
     return any(finding.code in _TO_SEAL for finding in check_file(data, file, None, 0).findings)
 
 
-def _once(policies: Policies | None, file: str, manifest: Manifest) -> Policy | None:
-    """The policy, looked for only where something is sealed."""
-    if policies and (any(secret.envelope for secret in manifest.secrets) or sealed_by_kubesec(manifest)):
+def _policy(policies: Policies | None, file: str, manifest: Manifest) -> Policy | None:
+    """The policy, looked for only where something is sealed or to be sealed. Raises InputError, FileError."""
+    if not policies or not any(secret.entries or secret.envelope for secret in manifest.secrets):
+        return None
+    try:
         return policies.find(file)
-    return None
+    except KsecretError:
+        if any(secret.envelope for secret in manifest.secrets) or manifest.is_kubesec:
+            raise
+        return None  # what is in the clear is told, whatever the policy says
 
 
 def _is_allowed(lines: list[str], first_line: int) -> bool:
@@ -128,6 +133,8 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
     for slip in rules.misspelled(secret):
         yield slip.key.line, "KS010", f"its Secret is refused: {rules.no_field(slip).message}"
     yield from _entries(secret, sealed)
+    if policy:
+        yield from _held_against(policy, secret, sealed, file, now)
     left = [entry for entry in secret.entries if sealed and entry.key.endswith(SUFFIX)]
     if left:
         yield (
@@ -135,14 +142,22 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
             "KS012",
             f"a merge of {secret.label} waits for you: {_listed([e.path for e in left])}",
         )
-    if sealed and policy:
-        rule = policy.rule_for(file, secret.namespace, secret.name)
-        if rule and sealed.keys:
-            yield from _keyset(secret, sealed, rule.keys, policy.source)
-        if policy.max_age and sealed.created and now - sealed.created > policy.max_age:
-            days, limit = int(now - sealed.created) // _DAY, policy.max_age / _DAY
-            what = f"the data key of {secret.label} is {days} days old, and {policy.source} allows {limit:g}"
-            yield sealed.line, "KS009", what
+
+
+def _held_against(policy: Policy, secret: Secret, sealed: Sealed | None, file: str, now: float) -> Iterator[Hit]:
+    """What differs from the policy. Keys and age of what SOPS sealed are not known."""
+    rule = policy.rule_for(file, secret.namespace, secret.name)
+    if rule and sealed and sealed.keys:
+        yield from _keyset(secret, sealed, rule.keys, policy.source)
+    if not rule and policy.content.rules:
+        clear = [entry.scalar.line for entry in secret.entries if not sealed and _code_for(entry, None) == "KS001"]
+        lines = [sealed.line] if sealed and sealed.keys else clear
+        what = f"no rule of {policy.source} fits {secret.label}, so nothing says who may open it"
+        yield from ((line, "KS015", what) for line in lines[:1])
+    if sealed and policy.max_age and sealed.created and now - sealed.created > policy.max_age:
+        days, limit = int(now - sealed.created) // _DAY, policy.max_age / _DAY
+        what = f"the data key of {secret.label} is {days} days old, and {policy.source} allows {limit:g}"
+        yield sealed.line, "KS009", what
 
 
 def _entries(secret: Secret, sealed: Sealed | None) -> Iterator[Hit]:

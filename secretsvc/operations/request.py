@@ -53,6 +53,9 @@ class Request(NamedTuple):
     keyset_of: Callable[[Secret], Keyset] | None = None
     """The keyset that a Secret is to have, whatever it has now."""
 
+    renews: Callable[[Secret], bool] = lambda _: False
+    """Whether every change of that Secret is to make a new DEK, which nobody knows who knew the old one."""
+
     def rotates(self, created: str) -> bool:
         """Whether a DEK made then (empty: nobody knows) is to be replaced."""
         return created < self.rotate_before

@@ -106,6 +106,7 @@ def _plan(
     in_clear = [entry for entry in secret.entries if not ksecret.is_token(entry)]
     if (
         not in_clear
+        and not (opened and len(secret.entries) < len(opened.tokens) and request.renews(secret))
         and not request.rotates(current.created)
         and request.wanted(current.refs, secret, "ksecret") == current.refs
         and _bound(secret, request, current) == current.sealed_for
@@ -159,9 +160,12 @@ def _planned(
     wanted = request.wanted(held, secret, "ksecret")
     sealed_for = _bound(secret, request, known.envelope if known else None)
     if known and (
-        request.rotates(known.envelope.created) or set(held) - set(wanted) or sealed_for != known.envelope.sealed_for
+        request.rotates(known.envelope.created)
+        or set(held) - set(wanted)
+        or sealed_for != known.envelope.sealed_for
+        or request.renews(secret)
     ):
-        known = None  # who lost a key must not read what comes next: a new DEK, new tokens
+        known = None  # who lost a key, or made this one, must not read what comes next: a new DEK, new tokens
     dek = known.dek if known else Dek.new()
     created = known.envelope.created if known else request.created
     kept = known.envelope.keys if known else {}

@@ -33,13 +33,14 @@ version: 1
 rules:
   - path: "prod/**"
     keys: [{GCP}, {PGP}]
-  - {{namespace: "team-*", name: db, keys: ['{AWS}']}}
+  - {{namespace: "team-*", name: db, keys: ['{AWS}'], dataKey: kept}}
   - {{path: /top.yaml, keys: ["pgp:0123 4567 89ab cdef 0123  4567 89ab cdef 0123 4567"]}}
   - keys: &ours
       - {AGE}
   - keys: *ours
 rotation: {{maxAge: 90d}}
 requireSignature: true
+dataKey: fresh
 """
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "ksecret-yaml.schema.json").read_text())
 
@@ -98,11 +99,14 @@ def test_what_else_a_policy_says(repository: Path) -> None:
     policy = Policies().find(str(repository / "deep" / "a.yaml"))
     assert policy
     assert (policy.max_age, policy.require_signature) == (90 * 86400, True)
+    assert policy.is_fresh("a.yaml", "prod", "db")
+    assert not policy.is_fresh("a.yaml", "team-a", "db"), "its rule says so"
     assert policy.source == os.path.relpath(repository / NAME)
     (repository / NAME).write_text("version: 1\n")
     policy = Policies().find(str(repository / "a.yaml"))
     assert policy
     assert (policy.max_age, policy.require_signature, policy.content.rules) == (None, False, ())
+    assert not policy.is_fresh("a.yaml", "prod", "db")
 
 
 def test_the_search_ends_at_the_top_of_the_repository(tmp_path: Path) -> None:
@@ -199,6 +203,8 @@ MISTAKES = {
     "an age of nothing": ("version: 1\nrotation:\n  maxAge: 0d\n", 3, "maxAge is not an age"),
     "a signature perhaps": ("version: 1\nrequireSignature: yes\n", 2, "neither true nor false"),
     "a signature in quotes": ("version: 1\nrequireSignature: 'true'\n", 2, "neither true nor false"),
+    "a data key perhaps": ("version: 1\ndataKey: new\n", 2, "neither `fresh` nor `kept`"),
+    "a data key in a list": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  dataKey: [fresh]\n", 4, "dataKey is neither"),
     "a tag": ("version: 1\nrotation: !x {maxAge: 90d}\n", 2, "a tag"),
 }  # fmt: skip
 
