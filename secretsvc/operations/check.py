@@ -107,11 +107,10 @@ def _holds_sealed(data: bytes) -> bool:
 
 def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
     groups: list[tuple[tuple[int, ...], list[Hit]]]
-    try:
-        manifest = reader.read(data, allow_binary_tag=True)
-    except ManifestError as error:
+    manifest, refusal = _read(data)
+    if not manifest:
         text, is_json = _text(data), False
-        groups = list(_refused(text, error))
+        groups = list(_refused(text, refusal))
     else:
         text, is_json = manifest.text, manifest.is_json
         policy = _policy(policies, file, manifest)
@@ -126,6 +125,14 @@ def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float
         else:
             findings += [Finding(file, *hit) for hit in hits]
     return Checked(findings, allowed)
+
+
+def _read(data: bytes) -> tuple[Manifest | None, ManifestError]:
+    """The manifest, or why it is none: without the trace, which would keep what was read of it in memory."""
+    try:
+        return reader.read(data, allow_binary_tag=True), ManifestError("")
+    except ManifestError as error:
+        return None, error.with_traceback(None)
 
 
 def needs_sealing(data: bytes, file: str) -> bool:
@@ -277,6 +284,8 @@ def _refused(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...],
             is_told = True
             line = error.line or clear.first_lines[0]
             yield clear.first_lines, [(line, "KS010", f"{what}: {error.message}")]
+    if not is_told and rules.LAST_APPLIED in text and seems_to_hold(text):  # it tells values that are sealed below
+        yield (), [(error.line or 1, "KS010", f"{what}: {error.message}")]
 
 
 def _parses(text: str) -> bool:

@@ -146,6 +146,14 @@ def test_an_annotation_that_repeats_the_data() -> None:
     assert found(SEALED.replace(b"metadata:\n", harmless.encode())) == []
 
 
+def test_an_annotation_that_repeats_the_data_where_the_secret_is_refused() -> None:
+    notes = (
+        'metadata:\n  annotations: {kubectl.kubernetes.io/last-applied-configuration: \'{"data": {"a": "eA=="}}\'}\n'
+    )
+    refused = SEALED.replace(b"metadata:\n", notes.encode()).replace(b"  name: db\n", b"  name: db\n  name: db\n")
+    assert [code for _, code in found(refused)] == ["KS010"]
+
+
 ENVELOPE = SEALED[: SEALED.index(b"ksecret:\n")].count(b"\n") + 1
 SPOILT = {
     "no version": (rb"  version: 1\n", b"", [(ENVELOPE, "KS006")]),
