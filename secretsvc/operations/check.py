@@ -274,7 +274,7 @@ def _may_hold_others(manifest: Manifest, data: bytes) -> bool:
 
 def _refused(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:
     """A file that no parser takes, or whose Secret is refused: first lines of what it holds in the clear, with hits."""
-    is_told, what = False, "its Secret is refused" if _parses(text) else "it seems to hold a Secret and can't be read"
+    is_told = False
     for clear in check_refused.in_the_clear(text):
         if clear.where:
             yield clear.first_lines, [_nested(clear)]
@@ -283,9 +283,14 @@ def _refused(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...],
         elif not is_told:
             is_told = True
             line = error.line or clear.first_lines[0]
-            yield clear.first_lines, [(line, "KS010", f"{what}: {error.message}")]
+            yield clear.first_lines, [(line, "KS010", _why(text, error))]
     if not is_told and rules.LAST_APPLIED in text and seems_to_hold(text):  # it tells values that are sealed below
-        yield (), [(error.line or 1, "KS010", f"{what}: {error.message}")]
+        yield (), [(error.line or 1, "KS010", _why(text, error))]
+
+
+def _why(text: str, error: ManifestError) -> str:
+    what = "its Secret is refused" if _parses(text) else "it seems to hold a Secret and can't be read"
+    return f"{what}: {error.message}"
 
 
 def _parses(text: str) -> bool:
