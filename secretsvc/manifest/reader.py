@@ -60,20 +60,27 @@ def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes
 def leading_documents(text: str) -> tuple[list[Node], bool]:
     """The root nodes of a text's documents, nothing refused, up to what is malformed; and whether nothing is."""
     try:
-        return _documents(text, nodes.MOST_NODES)[0], True
+        documents = _json_documents(text, nodes.MOST_NODES)
     except ManifestError:
-        return yaml_reader.leading_documents(text)
+        documents = None
+    return yaml_reader.leading_documents(text) if documents is None else (documents, True)
 
 
 def _documents(text: str, most_nodes: int) -> tuple[list[Node], bool]:
-    # Imported when needed: most manifests are YAML, and a cold start pays for every import.
-    if text.lstrip(" \t\r\n")[:1] in ("{", "["):
-        from secretsvc.manifest import json_reader
-
-        documents = json_reader.read_documents(text, most_nodes)
-        if documents is not None:
-            return documents, True
+    documents = _json_documents(text, most_nodes)
+    if documents is not None:
+        return documents, True
     return yaml_reader.read_documents(text, most_nodes), False
+
+
+def _json_documents(text: str, most_nodes: int) -> list[Node] | None:
+    """None where it is no JSON."""
+    if text.lstrip(" \t\r\n")[:1] not in ("{", "["):
+        return None
+    # Imported when needed: most manifests are YAML, and a cold start pays for every import.
+    from secretsvc.manifest import json_reader
+
+    return json_reader.read_documents(text, most_nodes)
 
 
 def _secret(root: Mapping, merges: nodes.Merges, *, allow_binary_tag: bool) -> Secret:
