@@ -12,7 +12,7 @@ import select
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from secretsvc import patience
+from secretsvc import patience, programs
 from secretsvc.errors import BackendError, BackendUnavailableError
 
 if TYPE_CHECKING:
@@ -72,12 +72,9 @@ class Answer:
 
 def find(environ: Mapping[str, str]) -> str:
     """The path of gpg, from PATH. Raises BackendUnavailableError where it is not installed."""
-    if hasattr(os, "posix_spawn"):
-        for folder in environ.get("PATH", os.defpath).split(os.pathsep):
-            path = os.path.join(folder, "gpg")
-            # A relative folder would run whatever lies in a checked out repository.
-            if os.path.isabs(folder) and os.path.isfile(path) and os.access(path, os.X_OK):
-                return path
+    path = programs.find("gpg", environ) if hasattr(os, "posix_spawn") else ""
+    if path:
+        return path
     raise BackendUnavailableError(
         "gpg was not found on the PATH",
         hint="install GnuPG 2.2 or later: apt install gnupg, dnf install gnupg2, apk add gnupg, or brew install gnupg",
@@ -92,15 +89,16 @@ def run(
     limit: float,
     data: bytes = b"",
     passphrase: Callable[[], bytes | None] | None = None,
+    most: int = MAX_ANSWER,
 ) -> Answer:
-    """One run of gpg with `data` as its input, ended after `limit` seconds.
+    """One run of gpg with `data` as its input, ended after `limit` seconds, or where it says more than `most` bytes.
 
     With `passphrase`, gpg asks it, and nobody else, when the agent needs one; the time that it takes does not
     count. Raises NoPassphraseError where it is asked and returns None or nothing, and BackendError where gpg
     can't be started, takes too long or says too much. It is killed where nobody waits for it any more. Whether gpg did
     what it was asked to is in the answer.
     """
-    call = _Call(data, passphrase)
+    call = _Call(data, passphrase, most)
     try:
         call.start(program, arguments, environ)
         call.converse(limit)
@@ -141,10 +139,11 @@ def _ready(poll: select.poll, deadline: float, limit: float) -> list[int]:
 class _Call:
     """One run of gpg: the process, our ends of its pipes, and what has come out of them."""
 
-    def __init__(self, data: bytes, passphrase: Callable[[], bytes | None] | None) -> None:
+    def __init__(self, data: bytes, passphrase: Callable[[], bytes | None] | None, most: int) -> None:
         self.output = bytearray()
         self.lines: list[list[str]] = []
         self._data = data
+        self._most = most
         self._passphrase = passphrase
         self._pid = 0
         self._stopped = False
@@ -197,7 +196,7 @@ class _Call:
                     heard += len(chunk)
                     if self._hear(chunk):
                         deadline = monotonic() + limit
-            if max(len(self.output), heard) > MAX_ANSWER:
+            if max(len(self.output), heard) > self._most:
                 raise BackendError("gpg's answer is too long")
         self._finished = not listening
 
