@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_KEYS = 100
 """KeyRefs in one manifest: gpg is asked for each, and what a file says must not keep its home busy for minutes."""
+LONGEST = 253
+"""Characters of a name or a namespace, as Kubernetes has it: rules compare them with every pattern."""
 
 _OPENS = ("decrypt", "verify", "rotate", "set")
 _NEEDS_SEALED = (*_OPENS, "inspect")
@@ -40,7 +42,8 @@ class Planner:
 
     def parse(self, text: str) -> KeyRef:
         """The canonical KeyRef. Raises KeyRefError."""
-        if text.strip() == "pgp:default":
+        scheme, _, name = text.partition(":")
+        if (scheme.strip(), name.strip()) == ("pgp", "default"):  # whom gpg takes for the caller: it would be started
             raise UsageError("the service has no PGP key of its own", hint="name the key by its fingerprint")
         return self._names.parse(text)
 
@@ -77,6 +80,8 @@ class Planner:
             raise RefusedError(TOO_LARGE, f"more than {self._documents} Secrets in one manifest")
         if len({key["ref"] for one in seen for key in one.keys}) > MOST_KEYS:
             raise RefusedError(TOO_LARGE, f"more than {MOST_KEYS} keys in one manifest")
+        if any(len(name or "") > LONGEST for one in seen for name in (one.namespace, one.name)):
+            raise RefusedError(TOO_LARGE, f"a name of more than {LONGEST} characters")
         change = self._change(call)
         uris: set[str] = set()
         permitted: dict[frozenset[str], frozenset[str]] = {}
@@ -94,7 +99,7 @@ class Planner:
             uris |= usable | wanted
         if call.operation in _NEEDS_SEALED and not any(one.sealed for one in seen):
             raise not_sealed("POST /v1/encrypt seals one")
-        request = request_for(change, self.keyset_of, call)
+        request = request_for(change, self.keyset_of, call, seen)
         return Plan(frozenset(uris), work_of(call, request), permitted)
 
     def _patterns(self, caller: Caller, call: Call, one: Description) -> list[str]:

@@ -11,7 +11,7 @@ from _thread import allocate_lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from secretsvc import key_shapes
+from secretsvc import key_shapes, programs
 from secretsvc.backends import gnupg_run, gnupg_status
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, UsageError
 from secretsvc.keyref import KeyRef
@@ -73,7 +73,7 @@ class GnuPG:
 
     def __init__(self, settings: Settings) -> None:
         # An agent that gpg starts keeps its environment for hours, where it can be read: none of our secrets in it.
-        self._environ = {name: value for name, value in settings.environ.items() if not name.startswith("KSECRET_")}
+        self._environ = programs.environment(settings.environ)
         self._ask = settings.passphrase
         self._keyring = settings.keyring
         self._require_signature = settings.require_signature

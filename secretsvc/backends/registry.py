@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from secretsvc import patience
 from secretsvc.backends.base import HasDefault, Rewraps
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, KsecretError, NoKeyError
 from secretsvc.keyref import KeyRef, complete, split
@@ -83,6 +84,7 @@ class Backends:
         """
         fresh = {}
         for uri in keys:
+            patience.check()
             with _naming(uri):
                 backend, ref = self._member(uri)
                 if isinstance(backend, Rewraps):
@@ -100,6 +102,7 @@ class Backends:
         """
         failures: list[tuple[str, KsecretError]] = []
         for uri in sorted(keys, key=_order):
+            patience.check()
             try:
                 backend, ref = self._member(uri)
                 return backend.unwrap(ref, _wrapped(keys[uri]), context)

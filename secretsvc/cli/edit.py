@@ -114,6 +114,8 @@ def _snapshot(path: str, args: Namespace) -> workspace.Snapshot | None:
     """What is there; None for a file that is to be made. Raises FileError."""
     if path == "-":
         return workspace.Snapshot("-", standard_input(), (0, 0, 0, 0))
+    if not args.output:
+        workspace.destination(path)  # before somebody types in vain
     folder = os.path.dirname(os.path.realpath(path))
     if not args.output and os.path.isdir(folder) and not os.access(folder, os.W_OK):
         raise FileError("it can't be changed: its folder is not writable", hint="-o FILE writes elsewhere")

@@ -27,42 +27,28 @@ class Block(NamedTuple):
         return f"Block({self.label!r}, masked)"
 
 
-class _Known:
-    """What a search from an earlier place has found, so that many beginnings don't each look through all of a text."""
-
-    def __init__(self) -> None:
-        self._headers = self._end = 0
-
-    def headers_end(self, text: bytes, at: int) -> int:
-        """Where the lines with a colon end that start at `at`."""
-        if at < self._headers:  # within those that were passed over before
-            return self._headers
-        while b":" in (found := _line(text, at))[0]:
-            at = self._headers = found[1]
-        return at
-
-    def end(self, text: bytes, at: int) -> int:
-        """The line break before the next end of a block; -1 where there is none."""
-        if 0 <= self._end < at:
-            self._end = text.find(b"\n" + _END, at)
-        return self._end
-
-
 def blocks(text: bytes) -> Iterator[Block]:
-    """The blocks of a text; a malformed one is passed over, as if it were not there."""
-    at = 0
-    known = _Known()
+    """The blocks of a text; a malformed one is passed over, as if it were not there. No text is walked over twice."""
+    at = headers_end = 0
+    end = -1
     while (at := _after_begin(text, at)) >= 0:
         label, body = _line(text, at)
+        at = body
         if not label.endswith(_DASHES):
-            at = body
             continue
-        found = _block(text, label[: -len(_DASHES)], body, known)
-        if found is None:
-            at = body
-        else:
-            block, at = found
-            yield block
+        if body >= headers_end:  # else it stands among headers that were walked over already
+            headers_end = _headers_end(text, body)
+        if headers_end >= len(text):
+            return  # so it is for every later one
+        if headers_end == body and text.startswith(_END, body):
+            end = body - 1
+        elif end < headers_end and (end := text.find(b"\n" + _END, headers_end)) < 0:
+            return
+        last, rest = _line(text, end + 1 + len(_END))
+        der = _decoded(text, headers_end, max(headers_end, end)) if last == label[: -len(_DASHES)] + _DASHES else None
+        if der is not None:
+            yield Block(label[: -len(_DASHES)].decode(errors="replace"), der)
+            at = rest
 
 
 def _after_begin(text: bytes, at: int) -> int:
@@ -73,23 +59,20 @@ def _after_begin(text: bytes, at: int) -> int:
     return found + 1 + len(_BEGIN) if found >= 0 else -1
 
 
-def _block(text: bytes, label: bytes, at: int, known: _Known) -> tuple[Block, int] | None:
-    """The block whose lines start at `at`, and where the search goes on."""
-    start = at
-    at = known.headers_end(text, at)
-    if at >= len(text):
+def _headers_end(text: bytes, at: int) -> int:
+    """Where the lines that start at `at` have no colon any more."""
+    while True:
+        line, following = _line(text, at)
+        if b":" not in line:
+            return at
+        at = following
+
+
+def _decoded(text: bytes, at: int, end: int) -> bytes | None:
+    if text.find(b"-", at, end) >= 0:  # the next block's beginning, where this one has no end
         return None
-    if at == start and text.startswith(_END, at):
-        end, trailer = at, at + len(_END)
-    else:
-        end = known.end(text, at)
-        trailer = end + 1 + len(_END)
-    last, rest = _line(text, trailer)
-    if end < 0 or last != label + _DASHES or text.find(b"-", at, end) >= 0:
-        return None
-    body = text[at:end].translate(None, b" \t\r\n")
     try:
-        return Block(label.decode(errors="replace"), binascii.a2b_base64(body, strict_mode=True)), rest
+        return binascii.a2b_base64(text[at:end].translate(None, b" \t\r\n"), strict_mode=True)
     except binascii.Error:
         return None
 

@@ -23,6 +23,9 @@ MOST_NODES = 700_000
 _ALWAYS_TAKEN, _CHARACTERS_PER_NODE = 200_000, 12
 """A text may have so many nodes, however short they are, and one more for each 12 characters: each takes 200 bytes."""
 
+NODES_AT_A_TIME = 1000
+"""How many are read before it is asked anew whether anybody still waits for them."""
+
 MOST_MERGED = 100_000
 """Members that merge keys bring into mappings of one text; each counts anew for every mapping that it comes to."""
 

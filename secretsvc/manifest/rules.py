@@ -37,18 +37,23 @@ def check_text(manifest: Manifest) -> None:
         refuse_odd_characters(manifest.text)
 
 
-def check_secret(secret: Secret) -> None:
-    """Refuses a Secret that must not be sealed as it stands. Raises ManifestError."""
+def check_secret(secret: Secret, sealed_bytes: int = 0) -> None:
+    """Refuses a Secret that must not be sealed as it stands. Raises ManifestError.
+
+    `sealed_bytes`: of values that it has beside its entries, as far as their tokens tell. Not what they hold is
+    counted: who may add a value, but open none, would learn its length by what still fits.
+    """
     _check_names(secret)
     _check_lost(secret)
     for slip in misspelled(secret):
         raise no_field(slip)
     for entry in secret.entries:
         _check_readable(entry)
-    size = sum(_size(entry) for entry in secret.entries)
+    size = sealed_bytes + sum(_size(entry) for entry in secret.entries)
     if size > MAX_SECRET_BYTES:
+        more = " or more" if sealed_bytes else ""
         raise ManifestError(
-            f"{secret.label} holds {size} bytes of data, over Kubernetes' limit of {MAX_SECRET_BYTES} (1 MiB)",
+            f"{secret.label} holds {size} bytes of data{more}, over Kubernetes' limit of {MAX_SECRET_BYTES} (1 MiB)",
             hint="split it into several Secrets",
             line=secret.line,
         )

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from secretsvc import patience
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.nodes import (
     MAX_DEPTH,
     MOST_NODES,
+    NODES_AT_A_TIME,
     Alias,
     Mapping,
     Member,
@@ -45,7 +47,7 @@ def read_documents(text: str, most: int = MOST_NODES) -> list[Node]:
     documents: list[Node] = []
     # Kubernetes' parser takes the last line as ended even where it is not; so must this one, or `|` loses a "\n".
     ended = text if text.endswith(("\n", "\r")) else text + "\n"
-    events: Iterator[Any] = yaml.parse(ended, Loader=yaml.CBaseLoader)
+    events: Iterator[Any] = yaml.parse(_Stream(ended), Loader=yaml.CBaseLoader)
     reader = _Reader(events, len(text), min(most, most_nodes(len(text))))
     try:
         for event in events:
@@ -95,6 +97,19 @@ def _line(error: yaml.MarkedYAMLError) -> int:
     return mark.line + 1 if mark else 0
 
 
+class _Stream:
+    """A text that libyaml asks for in pieces, so that other threads go on while it scans a long scalar."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def read(self, size: int = 0, /) -> str:
+        piece = self._text[self._at : self._at + size]
+        self._at += size
+        return piece
+
+
 class _Reader:
     """Builds the nodes of one text from its events."""
 
@@ -112,11 +127,7 @@ class _Reader:
         if start.line + 1 != self._line:  # nodes of one line share one number: there may be a million
             self._line = start.line + 1
         place = (start.index, end, self._line)
-        if depth > MAX_DEPTH:
-            raise ManifestError(f"nested deeper than {MAX_DEPTH} levels", line=place[2])
-        self._left -= 1
-        if self._left < 0:
-            raise too_many(self._most, place[2])
+        self._count(depth, place[2])
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
                 raise ManifestError("an alias to an anchor that is not defined", line=place[2])
@@ -133,6 +144,16 @@ class _Reader:
         if event.anchor:
             self.anchors[event.anchor] = node
         return node
+
+    def _count(self, depth: int, line: int) -> None:
+        """Raises ManifestError for a node that is one too many, or too deep."""
+        if depth > MAX_DEPTH:
+            raise ManifestError(f"nested deeper than {MAX_DEPTH} levels", line=line)
+        self._left -= 1
+        if not self._left % NODES_AT_A_TIME:
+            patience.check()
+        if self._left < 0:
+            raise too_many(self._most, line)
 
     def _shared(self, value: str) -> str:
         """One text for all of the first words that are alike: `metadata`, `name` and others stand in a file often."""

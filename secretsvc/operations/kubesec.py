@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import patience
 from secretsvc.errors import (
     AlreadySealedError,
     AlteredError,
@@ -86,6 +87,7 @@ def open_file(manifest: Manifest, keyring: Keyring, trust: Trust | None, *, allo
 def _texts(secret: Secret, dek: Dek, tokens: Mapping[Place, str]) -> dict[Place, str]:
     texts = {}
     for entry in secret.entries:
+        patience.check()
         place = (entry.field, entry.key)
         if place in tokens:
             try:
@@ -214,6 +216,7 @@ def _sealed(
     keys = kubesec.ordered((ref, kept.get(ref) or _wrapped(ref, dek, keyring)) for ref in listed)
     tokens = {}
     for (field, key), text in texts.items():
+        patience.check()
         kept_token = known.tokens[field, key] if known and known.texts.get((field, key)) == text else ""
         tokens[field, key] = kept_token or dek.seal_value(text, key)
     ids = [ref.id for ref, _ in keys]

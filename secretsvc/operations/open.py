@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import patience
 from secretsvc.envelope import Dek, Payload
 from secretsvc.errors import AlteredError, ManifestError, NotSealedError, not_sealed
 from secretsvc.formats import ksecret
@@ -158,6 +159,7 @@ def opened_with(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> Opened:
     try:
         dek.check_seal(envelope.seal, envelope.sealed_for, secret.type, envelope.created, list(envelope.keys))
         for entry in secret.entries:
+            patience.check()
             line = entry.scalar.line
             if ksecret.is_token(entry):
                 place = (entry.field, entry.key)

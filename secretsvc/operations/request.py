@@ -46,6 +46,10 @@ class Request(NamedTuple):
     trust: Callable[[Unproven], bool] | None = None
     """Asked whether a file without a fitting MAC is to get one; None: such a file is refused."""
 
+    blind: bool = False
+    """Whoever asks may not open: nothing that they see may depend on what tokens hold, be it a refusal or a token that
+    is the same again."""
+
     keyset_of: Callable[[Secret], Keyset] | None = None
     """The keyset that a Secret is to have, whatever it has now."""
 

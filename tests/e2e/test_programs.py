@@ -398,6 +398,8 @@ def test_a_bare_repository_that_was_committed_as_a_folder_is_none(tmp_path: Path
     me.work = bare
     for words in GIT_COMMANDS:
         assert me.run(*words).code in ((0,) if words == ["check"] else (2, 3)), words  # as a folder of files
+    (bare / "config").write_text("[core]\nbare = true\n")
+    assert "needs a Git repository" in me.fails(2, "check", "--range=HEAD..HEAD"), "of commits of its own"
     assert not (tmp_path / "sprung").exists()
 
 
@@ -477,6 +479,9 @@ def test_gpg(me: Person, fakes: Programs, envelope: Callable[[str], bytes], word
     fakes.add("kubectl", "sys.exit(1)")
     me.environ["GNUPGHOME"] = str(me.home / "gnupg")
     (me.home / "gnupg").mkdir(mode=0o700)
+    me.write("a.yaml", envelope(f"pgp:{'A' * 40}"))
+    me.run("inspect", "a.yaml")
+    assert all("A" * 40 in call.words and "A" * 40 not in call.options for call in fakes.started("gpg"))
     me.write("a.yaml", envelope(f"pgp:{word}"))
     for reader in READERS:
         behind = {"exec": ["--", "true"]}.get(reader, [])

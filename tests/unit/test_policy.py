@@ -147,6 +147,17 @@ def test_a_policy_is_read_once_and_from_several_threads(repository: Path) -> Non
     assert set(read) == {f"/r/{folder}{NAME}" for folder in ("", "a/", "a/x/", "b/", "b/x/")}
 
 
+@pytest.mark.timeout(10)
+def test_a_policy_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / NAME)
+    with pytest.raises(FileError, match="is no file"):
+        Policies().find(str(tmp_path / "a.yaml"))
+    (tmp_path / NAME).unlink()
+    (tmp_path / NAME).symlink_to("/dev/zero")
+    with pytest.raises(FileError, match="is no file"):
+        Policies().find(str(tmp_path / "a.yaml"))
+
+
 def test_another_users_policy_does_not_count_in_a_folder_that_is_open_to_all(tmp_path: Path) -> None:
     (tmp_path / NAME).write_text(FULL)
     (tmp_path / "mine").mkdir()
