@@ -14,7 +14,7 @@ from secretsvc.errors import AlteredError, KeyNotHeldError
 from secretsvc.keyref import KeyRef, Keyset, KeysetChange, keyset, split
 from secretsvc.manifest.reader import read
 from secretsvc.operations.open import open_manifest, open_parents
-from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations.request import ANY_TIME, NO_VALUE, Request
 from secretsvc.operations.seal import seal_manifest
 from tests import kubesec_reader
 from tests.support import CREATED, DATA
@@ -100,7 +100,9 @@ class Want(NamedTuple):
         change = KeysetChange(keyset(self.exact), keyset(self.add), keyset(self.remove))
         before = ANY_TIME if self.rotate else ""
         return Request(
-            change, lambda *_: keyset(self.keys), self.scope, self.created, self.format, before, trust=self.trust
+            *(change, lambda *_: keyset(self.keys), self.scope, self.created, self.format, before),
+            trust=self.trust,
+            unrepeated=NO_VALUE,  # made-up manifests repeat what they hold
         )
 
 

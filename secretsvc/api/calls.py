@@ -6,11 +6,11 @@ import secrets
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import AlreadySealedError
+from secretsvc.errors import AlreadySealedError, RepeatedError
 from secretsvc.keyref import KeysetChange
 from secretsvc.operations.open import open_manifest
 from secretsvc.operations.patch import Changes, patch_manifest
-from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations.request import ANY_TIME, GIVEN_VALUES, NO_VALUE, Request
 from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 
@@ -27,6 +27,10 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 ROTATE = "POST /v1/rotate changes keysets, by add= and remove="
 """What to do about a Secret that is sealed already."""
+
+
+REPEATED = "take it out; where it is no secret, say allowRepeated"
+"""What to do about a value that stands in the clear elsewhere in the manifest."""
 
 
 class Call(NamedTuple):
@@ -47,6 +51,8 @@ class Call(NamedTuple):
     changes: Changes = Changes()
     secret: str = ""
     """set: which Secret, of several."""
+    allow_repeated: bool = False
+    """encrypt, generate, set: pass values that the manifest repeats in the clear."""
 
     def __repr__(self) -> str:
         return f"Call({self.operation}, masked)"
@@ -69,7 +75,11 @@ def request_for(change: KeysetChange, keyset_of: Callable[[str, str], Keyset], c
         return keyset_of(secret.namespace or "", secret.name or "")
 
     rotating = ANY_TIME if call.operation == "rotate" else ""
-    return Request(change, default_keys, call.scope, time.strftime(TIME, time.gmtime()), call.format, rotating)
+    unrepeated = NO_VALUE if call.allow_repeated else GIVEN_VALUES
+    return Request(
+        *(change, default_keys, call.scope, time.strftime(TIME, time.gmtime()), call.format, rotating),
+        unrepeated=unrepeated,
+    )
 
 
 def work_of(call: Call, request: Request) -> Callable[[Guard], Result]:
@@ -80,17 +90,24 @@ def work_of(call: Call, request: Request) -> Callable[[Guard], Result]:
         return lambda guard: (
             rewrap_manifest(call.data, guard) if call.mode == "rewrap" else rotate_manifest(call.data, request, guard)
         )
-    if call.operation == "set":
-        return lambda guard: _with_values(call, request, guard)
-    return lambda guard: _sealed(call.data, request, guard)
+    sealed = _with_values if call.operation == "set" else _sealed
+    return lambda guard: _hinted(sealed, call, request, guard)
 
 
-def _sealed(data: bytes, request: Request, guard: Guard) -> Result:
+def _hinted(sealed: Callable[[Call, Request, Guard], Result], call: Call, request: Request, guard: Guard) -> Result:
+    """With hints in place of those that name the command line's options."""
     try:
-        return seal_manifest(data, request, guard)
+        return sealed(call, request, guard)
     except AlreadySealedError as error:
-        error.hint = ROTATE  # in place of the command line's options
+        error.hint = ROTATE
         raise
+    except RepeatedError as error:
+        error.hint = REPEATED
+        raise
+
+
+def _sealed(call: Call, request: Request, guard: Guard) -> Result:
+    return seal_manifest(call.data, request, guard)
 
 
 def _with_values(call: Call, request: Request, guard: Guard) -> Result:

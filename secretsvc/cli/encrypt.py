@@ -49,8 +49,9 @@ def add_arguments(parser: Parser) -> None:
     )
     sealing.add_format(parser)
     sealing.add_trust(parser)
+    sealing.add_repeated(parser)
     parser.add_argument(
-        "--strip-last-applied", action="store_true", help="remove a last-applied annotation that repeats the data"
+        "--strip-last-applied", action="store_true", help="remove annotations in which tools repeat the data"
     )
     parser.add_argument(
         "--if-needed", action="store_true", help="leave files alone in which `ksecret check` finds nothing to seal"
@@ -72,9 +73,13 @@ def run(args: Namespace) -> int:
                 return data
         if args.cleartext or args.strip_last_applied:
             from secretsvc.operations.prepare import encode_cleartext, strip_last_applied
+            from secretsvc.operations.repeats import lines_of
 
+            given = data
             data = encode_cleartext(data) if args.cleartext else data
             data = strip_last_applied(data) if args.strip_last_applied else data
+            with lines_of(given, data):
+                return seal(data, name)
         return seal(data, name)
 
     job = Job(operation, "sealed", private=False, may_hold=may_hold_secret, jobs=options.jobs(args, known))

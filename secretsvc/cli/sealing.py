@@ -13,7 +13,7 @@ from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
-from secretsvc.operations.request import ANY_TIME, FORMATS, Request, Unproven
+from secretsvc.operations.request import ANY_TIME, EVERY_VALUE, FORMATS, NO_VALUE, Request, Unproven
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -56,6 +56,13 @@ def add_trust(parser: Parser) -> None:
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
+def add_repeated(parser: Parser) -> None:
+    """`--allow-repeated`."""
+    parser.add_argument(
+        "--allow-repeated", action="store_true", help="pass values that the file repeats in the clear elsewhere"
+    )
+
+
 class Requests:
     """The request of this run for each of its files."""
 
@@ -73,6 +80,7 @@ class Requests:
             time.strftime(TIME, time.gmtime()),
             format_of(getattr(args, "format", "")),
             ANY_TIME if getattr(args, "rotate", False) else "",
+            unrepeated=NO_VALUE if getattr(args, "allow_repeated", False) else EVERY_VALUE,
         )
         self._own_keys = cache(partial(own_keys, keyring))
         self._policies = FilePolicies(keyring)

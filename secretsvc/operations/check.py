@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes, reader, rules, yaml_reader
+from secretsvc.manifest.copies import LAST_APPLIED, copies
 from secretsvc.manifest.spelling import may_be_hidden
 from secretsvc.operations import check_refused, check_text
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
@@ -120,9 +121,8 @@ def _is_allowed(lines: list[str], first_line: int) -> bool:
 
 
 def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None, now: float) -> Iterator[Hit]:
-    if rules.leaking_annotation(secret):
-        what = f"the annotation {rules.LAST_APPLIED} of {secret.label} repeats its data in the clear"
-        yield rules.leaking_annotation_line(secret), "KS005", what
+    for copy in copies(secret):
+        yield copy.line, "KS005", f"the annotation {copy.name} of {secret.label} repeats its data in the clear"
     sealed = sealed_by_ksecret(secret) or sealed_by_kubesec(manifest) or sealed_by_sops(secret)
     yield from sealed.hits if sealed else ()
     for slip in rules.misspelled(secret):
@@ -204,7 +204,7 @@ def _unreadable(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ..
                 what = "a template whose Secret has a value in the clear"
                 found = True
                 yield suspect.first_lines, [(suspect.literal_line, "KS011", what)]
-        elif suspect.literal_line or not suspect.understood or rules.LAST_APPLIED in text:
+        elif suspect.literal_line or not suspect.understood or LAST_APPLIED in text:
             what = "its Secret is refused" if refused else "it seems to hold a Secret and can't be read"
             yield suspect.first_lines, [(error.line or suspect.first_lines[0], "KS010", f"{what}: {error.message}")]
             return

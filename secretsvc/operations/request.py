@@ -15,6 +15,9 @@ ANY_TIME = "~"
 
 FORMATS = ("ksecret", "kubesec")
 
+EVERY_VALUE, GIVEN_VALUES, NO_VALUE = "every", "given", "none"
+"""For `unrepeated`. Who may not open a Secret learns its values by what is refused, unless only his own count."""
+
 
 class Unproven(NamedTuple):
     """A file in kubesec's format whose MAC proves nothing: what somebody would have to vouch for."""
@@ -45,6 +48,8 @@ class Request(NamedTuple):
 
     keyset_of: Callable[[Secret], Keyset] | None = None
     """The keyset that a Secret is to have, whatever it has now."""
+    unrepeated: str = EVERY_VALUE
+    """Which values are refused where they stand in what stays clear: every one known, those that came in the clear."""
 
     def rotates(self, created: str) -> bool:
         """Whether a DEK made then (empty: nobody knows) is to be replaced."""

@@ -1,0 +1,96 @@
+"""What a text holds one level down or more: escapes resolved, lines joined, base64 decoded, gzip unpacked."""
+
+from __future__ import annotations
+
+import re
+from binascii import Error, a2b_base64
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_LEVELS = 4
+"""How many wrappings are taken off one after another: `base64(gzip(JSON in JSON))` has four."""
+
+_ESCAPE = re.compile(
+    rb'\\(?:((?:u[0-9a-fA-F]{4}\\)*u[0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|U([0-9a-fA-F]{8})|([nrt"\'/\\]))'
+)
+_LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+_LINE_BREAK = re.compile(rb"[ \t]*[\r\n]+[ \t\r\n#]*")
+_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}")
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+
+class TooMuchError(Exception):
+    """What a text holds is more than may be unpacked."""
+
+
+class Room:
+    """How many bytes may come out of a whole manifest; what is compressed may be any number."""
+
+    def __init__(self, size: int) -> None:
+        """`size`: the manifest's, in bytes."""
+        self.left = 4 * 1024 * 1024 + 6 * size
+
+    def take(self, data: bytes) -> bytes:
+        """Raises TooMuchError."""
+        self.left -= len(data)
+        if self.left < 0:
+            raise TooMuchError
+        return data
+
+
+def unpacked(text: bytes, room: Room) -> Iterator[bytes]:
+    """All that the text holds in other spellings than its own. Raises TooMuchError."""
+    waiting = [(text, MAX_LEVELS)]
+    while waiting:
+        outer, levels = waiting.pop()
+        for inner in _inside(outer, room):
+            yield room.take(inner)
+            if levels > 1:
+                waiting.append((inner, levels - 1))
+
+
+def _inside(text: bytes, room: Room) -> Iterator[bytes]:
+    if b"\\" in text:
+        plain = _ESCAPE.sub(_resolved, text)
+        if plain != text:
+            yield plain
+    if b"\n" in text or b"\r" in text:
+        yield _LINE_BREAK.sub(b"", text)
+    for run in _BASE64.findall(text):
+        if run.lower() != run:  # base64 of this length is hardly ever without a capital, and names often are
+            yield _decompressed(_decoded(run), room)
+
+
+def _resolved(found: re.Match[bytes]) -> bytes:
+    """An escape of JSON or YAML; several of four digits at once, for two of them may be one character."""
+    if found[1]:
+        halves = bytes.fromhex(found[1].replace(b"u", b"").replace(b"\\", b"").decode())
+        return halves.decode("utf-16-be", "replace").encode()
+    if found[2] or found[3]:
+        number = int(found[2] or found[3], 16)
+        return chr(number).encode("utf-8", "replace") if number < 0x110000 else b"?"
+    return _LETTERS.get(found[4], found[4])
+
+
+def _decoded(run: bytes) -> bytes:
+    """Base64, standard or URL-safe, padded or not."""
+    whole = run.translate(_STANDARD)
+    if len(whole) % 4 == 1:
+        whole = whole[:-1]
+    try:
+        return a2b_base64(whole + b"=" * (-len(whole) % 4))
+    except Error:
+        return b""
+
+
+def _decompressed(data: bytes, room: Room) -> bytes:
+    if data[:2] not in (b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"):
+        return data
+    import zlib
+
+    try:
+        return zlib.decompressobj(wbits=47).decompress(data, room.left + 1)
+    except zlib.error:
+        return data
