@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes, reader, rules, yaml_reader
-from secretsvc.manifest.copies import LAST_APPLIED, copies
+from secretsvc.manifest.copies import LAST_APPLIED
 from secretsvc.manifest.spelling import may_be_hidden
-from secretsvc.operations import check_refused, check_text
+from secretsvc.operations import check_refused, check_repeats, check_text
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
 from secretsvc.operations.findings import Finding
 from secretsvc.policy_reader import canonical
@@ -86,6 +86,8 @@ def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float
         text, is_json = manifest.text, manifest.is_json
         policy = _once(policies, file, manifest)
         groups = [((secret.line,), list(_secret(manifest, secret, file, policy, now))) for secret in manifest.secrets]
+        comments = check_repeats.commented_out(manifest)
+        groups = [(first, hits + comments.get(first[0], [])) for first, hits in groups]
     lines = text.splitlines() if any(hits for _, hits in groups) and not is_json else []
     findings: list[Finding] = []
     allowed = 0
@@ -121,8 +123,7 @@ def _is_allowed(lines: list[str], first_line: int) -> bool:
 
 
 def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None, now: float) -> Iterator[Hit]:
-    for copy in copies(secret):
-        yield copy.line, "KS005", f"the annotation {copy.name} of {secret.label} repeats its data in the clear"
+    yield from check_repeats.copied(secret)
     sealed = sealed_by_ksecret(secret) or sealed_by_kubesec(manifest) or sealed_by_sops(secret)
     yield from sealed.hits if sealed else ()
     for slip in rules.misspelled(secret):
