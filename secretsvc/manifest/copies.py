@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
     from secretsvc.manifest.nodes import Member
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-
 MOST_UNPACKED = 4 * 1024 * 1024
 """Bytes up to which a copy is unpacked: Kubernetes takes 256 KiB of annotations, so a real one has fewer."""
 
@@ -52,6 +50,11 @@ def copies(secret: Secret) -> Iterator[Copy]:
             text = nodes.resolved(member.value)
             if _is_known(name) and isinstance(text, Scalar) and _holds_data(text.value):
                 yield Copy(holder, member, name)
+
+
+def mentioned(text: str) -> bool:
+    """Whether one of them seems to be in a text that can't be read."""
+    return any(name in text for name in (*_NAMES, *(f"/{last}" for last in _LAST_PARTS)))
 
 
 def _is_known(name: str) -> bool:

@@ -6,8 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest import nodes, reader, rules, yaml_reader
-from secretsvc.manifest.copies import LAST_APPLIED
+from secretsvc.manifest import copies, nodes, reader, rules, yaml_reader
 from secretsvc.manifest.spelling import may_be_hidden
 from secretsvc.operations import check_refused, check_repeats, check_text
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
@@ -205,7 +204,7 @@ def _unreadable(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ..
                 what = "a template whose Secret has a value in the clear"
                 found = True
                 yield suspect.first_lines, [(suspect.literal_line, "KS011", what)]
-        elif suspect.literal_line or not suspect.understood or LAST_APPLIED in text:
+        elif suspect.literal_line or not suspect.understood or copies.mentioned(text):
             what = "its Secret is refused" if refused else "it seems to hold a Secret and can't be read"
             yield suspect.first_lines, [(error.line or suspect.first_lines[0], "KS010", f"{what}: {error.message}")]
             return

@@ -23,8 +23,7 @@ _MOST_COMPARED = 1 << 30
 """Bytes that may be compared behind equal heads: only made-up manifests come near."""
 _MOST_ENCODED = 3072
 """Bytes of a value that are looked for in base64."""
-_TRIVIAL = re.compile(rb"([^A-Za-z0-9])\1*")
-_BOILERPLATE = re.compile(
+_BOILERPLATE = (
     rb"([^A-Za-z0-9])\1*|#.*|//.*|;.*|-----(?:BEGIN|END) [A-Z0-9 ]+-----|(?:apiVersion|kind):.*|[\w.\"'-]+\s*[:={\[(]+"
 )
 """Lines of files that tell nothing: rulers, comments, headers of PEM and of manifests, keys without a value."""
@@ -38,9 +37,9 @@ def spellings(value: bytes) -> set[bytes]:
     And the same of what it is the base64 of. What many files hold alike, such as a PEM header, is left out.
     """
     core = value.strip()
-    if len(core) < LEAST or _TRIVIAL.fullmatch(core):
+    if len(core) < LEAST or _is_ruler(core):
         return set()
-    found = {core, *_lines(core)} if b"\n" not in core else _lines(core) or {core}
+    found = _lines(core) or {core}
     found |= _encoded(core)
     inner = _decoded(core).strip()
     if len(inner) >= LEAST:
@@ -49,9 +48,16 @@ def spellings(value: bytes) -> set[bytes]:
     return found
 
 
+def _is_ruler(text: bytes) -> bool:
+    return text.count(text[:1]) == len(text) and not text[:1].isalnum()
+
+
 def _lines(text: bytes) -> set[bytes]:
+    """The lines of a text of several that tell something; the whole of any other text."""
+    if b"\n" not in text and b"\r" not in text:
+        return {text}
     lines = (line.strip() for line in text.splitlines())
-    return {line for line in lines if len(line) >= LEAST and not _BOILERPLATE.fullmatch(line)}
+    return {line for line in lines if len(line) >= LEAST and not re.fullmatch(_BOILERPLATE, line)}
 
 
 def _encoded(text: bytes) -> set[bytes]:

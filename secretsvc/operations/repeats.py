@@ -103,8 +103,7 @@ def _repeated(rest: ClearRest, manifest: Manifest, known: list[Known]) -> Iterat
     if not (pieces and owners):
         return
     needles, room = Needles(owners), Room(len(manifest.text))
-    hidden: list[tuple[Piece, bytes]] = []
-    piece = pieces[0][0]
+    piece: Piece | None = None
     try:
         found = _first(needles, pieces)
         if found:
@@ -112,14 +111,17 @@ def _repeated(rest: ClearRest, manifest: Manifest, known: list[Known]) -> Iterat
             before = piece.text.encode("utf-8", "surrogatepass")[:at] if piece.lined else b""
             yield piece.line + before.count(b"\n"), f"{piece.what} repeats the value of {entry} in the clear"
             return
+        hidden: list[tuple[Piece, bytes]] = []
         for piece, text in pieces:
             hidden += ((piece, inner) for inner in unpacked(text, room))
+        piece = None
         found = _first(needles, hidden)
         if found:
             piece, _, entry = found
             yield piece.line, f"{piece.what} holds the value of {entry} in the clear, in another spelling"
     except TooMuchError:
-        yield piece.line, f"{piece.what} holds more than can be looked through for values that it repeats"
+        line, what = (piece.line, piece.what) if piece else (0, "what stays in the clear")
+        yield line, f"{what} holds more than can be looked through for values that it repeats"
 
 
 def _first(needles: Needles, texts: list[tuple[Piece, bytes]]) -> tuple[Piece, int, str] | None:

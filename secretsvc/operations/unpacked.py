@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 MAX_LEVELS = 4
 """How many wrappings are taken off one after another: `base64(gzip(JSON in JSON))` has four."""
 
-_ESCAPE = re.compile(
-    rb'\\(?:((?:u[0-9a-fA-F]{4}\\)*u[0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|U([0-9a-fA-F]{8})|([nrt"\'/\\]))'
-)
-_LETTERS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
-_LINE_BREAK = re.compile(rb"[ \t]*[\r\n]+[ \t\r\n#]*")
-_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}")
+# Patterns as text: `re` compiles and keeps what is used, and a cold start pays for no other.
+_ESCAPES = rb'((?:\\[nrt"\'/\\])+)|((?:\\u[0-9a-fA-F]{4})+)|((?:\\x[0-9a-fA-F]{2})+)|\\U([0-9a-fA-F]{8})'
+"""Escapes of JSON and YAML, as many of a kind as stand together: two of `u` may be one character."""
+_LETTERS = bytes.maketrans(b"nrt", b"\n\r\t")
+_LINE_BREAK = rb"[ \t]*[\r\n]+[ \t\r\n#]*"
+_BASE64 = rb"[A-Za-z0-9+/_-]{16,}"
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
@@ -53,25 +53,26 @@ def unpacked(text: bytes, room: Room) -> Iterator[bytes]:
 
 def _inside(text: bytes, room: Room) -> Iterator[bytes]:
     if b"\\" in text:
-        plain = _ESCAPE.sub(_resolved, text)
+        plain = re.sub(_ESCAPES, _resolved, text)
         if plain != text:
             yield plain
     if b"\n" in text or b"\r" in text:
-        yield _LINE_BREAK.sub(b"", text)
-    for run in _BASE64.findall(text):
+        yield re.sub(_LINE_BREAK, b"", text)
+    for run in re.findall(_BASE64, text):
         if run.lower() != run:  # base64 of this length is hardly ever without a capital, and names often are
             yield _decompressed(_decoded(run), room)
 
 
 def _resolved(found: re.Match[bytes]) -> bytes:
-    """An escape of JSON or YAML; several of four digits at once, for two of them may be one character."""
-    if found[1]:
-        halves = bytes.fromhex(found[1].replace(b"u", b"").replace(b"\\", b"").decode())
-        return halves.decode("utf-16-be", "replace").encode()
-    if found[2] or found[3]:
-        number = int(found[2] or found[3], 16)
-        return chr(number).encode("utf-8", "replace") if number < 0x110000 else b"?"
-    return _LETTERS.get(found[4], found[4])
+    letters, halves, codes, long = found.groups()
+    if letters:
+        return bytes(letters[1::2].translate(_LETTERS))
+    if halves:
+        return bytes.fromhex(halves.replace(b"\\u", b"").decode()).decode("utf-16-be", "replace").encode()
+    if codes:
+        return bytes.fromhex(codes.replace(b"\\x", b"").decode()).decode("latin-1").encode()
+    number = int(long, 16)
+    return chr(number).encode("utf-8", "replace") if number < 0x110000 else b"?"
 
 
 def _decoded(run: bytes) -> bytes:
