@@ -40,12 +40,14 @@ def setup(patterns: list[str], *, everywhere: bool) -> Report:
     """Registers the drivers in this clone and names the files in `.gitattributes`; twice is as good as once.
 
     `everywhere`: in the user's own configuration, for all clones; `.gitattributes` is left alone then.
-    Raises UsageError, InputError outside a work tree, FileError.
+    Raises UsageError, InputError outside a work tree, FileError; also for a `.gitattributes` that leads out of it.
     """
     if everywhere and patterns:
         raise UsageError("--global is about all repositories: patterns belong to one")
     top = "" if everywhere else work_tree()
     scope = "--global" if everywhere else "--local"
+    if top:
+        workspace.destination(_attributes_of(top), top)  # before anything is changed
     warnings = _cache_warnings()
     for name, value in CONFIG.items():
         _checked("config", scope, "--replace-all", name, value)
@@ -60,6 +62,8 @@ def setup(patterns: list[str], *, everywhere: bool) -> Report:
 def unsetup(*, everywhere: bool) -> Report:
     """Takes out what `setup` put in, and nothing else. Raises InputError outside a work tree, FileError."""
     top = "" if everywhere else work_tree()
+    if top:
+        workspace.destination(_attributes_of(top), top)
     scope = "--global" if everywhere else "--local"
     for name in CONFIG:
         git("config", scope, "--unset-all", name)  # fails where it is not set, which is as good
@@ -68,6 +72,10 @@ def unsetup(*, everywhere: bool) -> Report:
         removed = _remove_attributes(top)
         done.append(f".gitattributes: {removed} line{'' if removed == 1 else 's'} removed")
     return Report(done, [])
+
+
+def _attributes_of(top: str) -> str:
+    return os.path.join(top, ".gitattributes")
 
 
 def _checked(*words: str) -> None:
@@ -95,7 +103,7 @@ def _pattern(word: str) -> bytes:
 
 
 def _add_attributes(top: str, patterns: list[bytes]) -> int:
-    path = os.path.join(top, ".gitattributes")
+    path = _attributes_of(top)
     before = workspace.read(path) if os.path.exists(path) else None
     text = before.data if before else b""
     present = set(text.splitlines())
@@ -115,7 +123,7 @@ def _add_attributes(top: str, patterns: list[bytes]) -> int:
 
 
 def _remove_attributes(top: str) -> int:
-    path = os.path.join(top, ".gitattributes")
+    path = _attributes_of(top)
     if not os.path.exists(path):
         return 0
     before = workspace.read(path)

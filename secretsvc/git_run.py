@@ -5,20 +5,48 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import programs
 from secretsvc.errors import BackendUnavailableError, InputError
 
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
 
+_CAREFUL = (
+    "--no-pager",
+    *("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}"),
+)
+"""A repository that came with a configuration (an archive, a bare one committed as a folder) runs nothing by it."""
+
+_OFFLINE = {"GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": ""}
+"""Nobody is asked, nothing is refreshed by the way, and no remote is called for what a partial clone lacks."""
+
+
+def command(*words: str, bare: bool = False) -> list[str]:
+    """The words that run it. What a file or a user gives goes behind a `--` in them.
+
+    `bare`: whether the current folder may be a bare repository, as on a server; elsewhere one is a folder that somebody
+    committed. Raises BackendUnavailableError.
+    """
+    path = programs.find("git", os.environ)
+    if not path:
+        raise BackendUnavailableError("git is not installed", hint="install git, or add it to PATH")
+    return [path, *_CAREFUL, *(() if bare else ("-c", "safe.bareRepository=explicit")), *words]
+
+
+def environment() -> dict[str, str]:
+    """What it gets: neither ksecret's variables, as no driver of ours runs in these calls, nor a way out."""
+    return programs.environment(os.environ) | _OFFLINE
+
+
 def git(*words: str, stdin: bytes = b"") -> CompletedProcess[bytes]:
-    """Runs it in the current folder, whatever its exit code. Raises BackendUnavailableError where there is none."""
+    """Runs it in the current folder, whatever its exit code. Raises BackendUnavailableError where it can't be run."""
     from subprocess import run
 
     try:
-        return run(["git", *words], input=stdin, capture_output=True, check=False)  # noqa: S603, S607
-    except FileNotFoundError:
-        raise BackendUnavailableError("git is not installed", hint="install git, or add it to PATH") from None
+        return run(command(*words), env=environment(), input=stdin, capture_output=True, check=False)  # noqa: S603
+    except OSError as error:
+        raise BackendUnavailableError(f"git can't be run: {error.strerror}") from error
 
 
 def work_tree() -> str:
@@ -50,7 +78,7 @@ def merge_lines(base: bytes, ours: bytes, theirs: bytes) -> Merged:
             with open(paths[name], "wb") as stream:
                 stream.write(data)
         labels = [word for name in paths for word in ("-L", name)]
-        done = git("merge-file", "-q", "-p", *labels, *paths.values())
+        done = git("merge-file", "-q", "-p", *labels, "--", *paths.values())
     if done.returncode > 127:  # not text
         return Merged(ours, -1)
     return Merged(done.stdout, done.returncode)

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+from typing import TYPE_CHECKING
 
-from pathspec import GitIgnoreSpec
+from secretsvc import globs
+
+if TYPE_CHECKING:
+    from secretsvc.globs import Glob
+
+MAX_BYTES = 256 * 1024
+MOST_PATTERNS = 2000
+"""Of one folder. Beyond what is read of a `.gitignore`, nothing is ignored."""
 
 
 class Ignored:
@@ -13,7 +21,7 @@ class Ignored:
 
     def __init__(self, root: str) -> None:
         """`root`: the absolute path where the walk starts."""
-        self._specs: dict[str, GitIgnoreSpec] = {}
+        self._globs: dict[str, list[Glob]] = {}
         folder = root
         parents = []
         while not os.path.exists(os.path.join(folder, ".git")) and os.path.dirname(folder) != folder:
@@ -23,8 +31,8 @@ class Ignored:
             self._add(folder, os.path.realpath(os.path.join(folder, ".git", "info", "exclude")))
             for parent in parents:
                 self.enter(parent)
-        if self(os.path.join(root, "")):  # it was named, so what is said above it does not count
-            self._specs.clear()
+        if any(self(os.path.join(one, "")) for one in (*parents[:-1], root)):
+            self._globs.clear()  # the root was named, so what is said above it does not count
 
     def enter(self, folder: str) -> None:
         """Reads that folder's `.gitignore`, where there is one that can be read."""
@@ -35,21 +43,26 @@ class Ignored:
             with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as stream:
                 if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
                     return
-                lines = stream.read().decode("utf-8", "surrogateescape").splitlines()
+                lines = stream.read(MAX_BYTES).decode("utf-8", "surrogateescape").split("\n")
         except OSError:
             return
-        before = self._specs.get(folder)
-        own = GitIgnoreSpec.from_lines(lines)
-        self._specs[folder] = before + own if before else own
+        own = self._globs.setdefault(folder, [])
+        for line in lines:
+            try:
+                glob = globs.parse(line.removesuffix("\r"))
+            except ValueError:
+                continue
+            if glob and len(own) < MOST_PATTERNS:
+                own.append(glob)
 
     def __call__(self, path: str) -> bool:
         """Whether that absolute path is ignored; a folder's ends in a slash. The nearest file with a say decides."""
         folder = os.path.dirname(path.rstrip("/"))
         while True:
-            spec = self._specs.get(folder)
-            said = spec.check_file(path[len(folder.rstrip("/")) + 1 :]).include if spec else None
-            if said is not None:
-                return said
+            relative = path[len(folder.rstrip("/")) + 1 :]
+            for glob in reversed(self._globs.get(folder, ())):
+                if glob.fits(relative, inside=False):
+                    return glob.include
             if os.path.dirname(folder) == folder:
                 return False
             folder = os.path.dirname(folder)

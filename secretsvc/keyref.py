@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 MAX_LENGTH = 1000
 """Characters in a KeyRef: a YAML key may have 1,024 (YAML 1.1, section 9.2), quotes included."""
 
+MOST_KEYS = 100
+"""In the keyset of one Secret. Each costs who opens it a try, and a wrapped DEK in the file."""
+
 
 class KeyRef(NamedTuple):
     """The name of one KEK: `age:age1…`, `pgp:<fingerprint>`, `aws:<ARN>`, `gcp:projects/…`.

@@ -47,6 +47,11 @@ class Policy(NamedTuple):
         fitting = (rule for rule in self.content.rules if rule.fits(relative, namespace or "", name or ""))
         return next(fitting, None)
 
+    def is_fresh(self, path: str, namespace: str | None, name: str | None) -> bool:
+        """Whether every change of a Secret in that file is to make a new DEK: as its rule says, else as the policy."""
+        rule = self.rule_for(path, namespace, name)
+        return self.content.fresh if rule is None or rule.fresh is None else rule.fresh
+
     def keys_for(self, path: str, namespace: str | None, name: str | None) -> tuple[str, ...] | None:
         """The KeyRefs, as written, of the first rule that fits; None where none does."""
         rule = self.rule_for(path, namespace, name)
@@ -117,9 +122,11 @@ class Policies:
 def _from_disk(path: str) -> bytes | None:
     """Raises FileError; also where somebody else put a policy into a folder that is open to all, such as /tmp."""
     try:
-        with open(path, "rb") as stream:
-            folder = os.stat(os.path.dirname(path))
-            if folder.st_mode & stat.S_IWOTH and os.fstat(stream.fileno()).st_uid not in (os.geteuid(), 0):
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
+            status, folder = os.fstat(stream.fileno()), os.stat(os.path.dirname(path))
+            if not stat.S_ISREG(status.st_mode):  # a pipe or a device has no end, or never begins
+                raise FileError("is no file", hint="a policy is a text file of its own", file=path)
+            if folder.st_mode & stat.S_IWOTH and status.st_uid not in (os.geteuid(), 0):
                 hint = "work in a folder of your own"
                 raise FileError("another user's policy, in a folder that everybody can write to", hint=hint, file=path)
             return stream.read(policy_reader.MAX_BYTES + 1)

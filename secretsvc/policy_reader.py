@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import InputError, KeyRefError
-from secretsvc.keyref import split
+from secretsvc.key_shapes import canonical
+from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
 from secretsvc.manifest.plain import is_string
@@ -15,46 +16,48 @@ from secretsvc.manifest.yaml_reader import read_documents
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pathspec import GitIgnoreSpec
+    from secretsvc.globs import Glob
 
 MAX_BYTES = 1024 * 1024
 """The largest policy file that is read, in bytes."""
 
+MOST_RULES = 1000
+"""In one policy: each is tried on each Secret."""
+
+MAX_PATTERN = 500
+"""Characters in a pattern."""
+
 SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 """The units of an age, in seconds."""
-
-_SHAPES = {
-    "age": (r"(?i:age1[0-9a-z]+)|ssh-\S+ \S.*", "an age key is written age:age1… or age:ssh-ed25519 AAAA…"),
-    "pgp": (
-        r"\s*(0[xX])?((?:[0-9A-Fa-f]\s*){40}|(?:[0-9A-Fa-f]\s*){64})",
-        "a PGP key is named by its full fingerprint, 40 hex digits",
-    ),
-    "aws": (r"(?i:arn:[a-z-]+:kms:).+", "an AWS key is named by its ARN or its alias's ARN"),
-    "gcp": (r"projects/.+/cryptoKeys/[^/]+", "a Cloud KMS key is named projects/…/cryptoKeys/…"),
-}
-"""What the ids of the kinds that we know look like; backends look closer. Others belong to installed plug-ins."""
 
 
 class Rule(NamedTuple):
     """Which Secrets, and the KeyRefs that they are to be sealed to, as written."""
 
     line: int
-    path: GitIgnoreSpec | None
+    path: Glob | None
     """A gitignore-style pattern for paths relative to the policy's folder; None fits all."""
     namespace: str
     """As `name`, a pattern with `*`, `?` and `[…]`; empty fits all."""
     name: str
     keys: tuple[str, ...]
+    fresh: bool | None = None
+    """As the policy's own; None: that counts."""
 
     def fits(self, path: str, namespace: str, name: str) -> bool:
         """Whether it is the rule for that Secret, in the file of that relative path."""
-        from fnmatch import fnmatchcase  # only where there is a policy
-
         return (
-            fnmatchcase(namespace, self.namespace or "*")
-            and fnmatchcase(name, self.name or "*")
-            and (not self.path or bool(self.path.check_file(path).include))
+            _fits(namespace, self.namespace)
+            and _fits(name, self.name)
+            and (not self.path or self.path.fits(path, inside=True))
         )
+
+
+def _fits(text: str, pattern: str) -> bool:
+    """Whether a name fits. What is longer than any name of Kubernetes' fits no pattern but the one for all."""
+    from fnmatch import fnmatchcase  # only where there is a policy
+
+    return pattern in ("", "*") or (len(text) <= MAX_PATTERN and fnmatchcase(text, pattern))
 
 
 class Content(NamedTuple):
@@ -64,6 +67,8 @@ class Content(NamedTuple):
     max_age: int | None
     """The oldest that a DEK may get, in seconds."""
     require_signature: bool
+    fresh: bool = False
+    """Whether every change is to make a new DEK."""
 
 
 def seconds(text: str) -> int:
@@ -72,20 +77,6 @@ def seconds(text: str) -> int:
     if not found:
         raise ValueError("not an age")
     return int(found[1]) * SECONDS[found[2]]
-
-
-def canonical(key: str) -> str:
-    """A KeyRef that `read` took, in the spelling that envelopes have, told without its backend."""
-    scheme, _, rest = key.strip().partition(":")
-    rest = rest.strip()
-    if scheme == "age":
-        rest = " ".join(rest.split()[:2]) if rest.startswith("ssh-") else rest.lower()
-    elif scheme == "pgp":
-        rest = "".join(rest.split()).upper().removeprefix("0X")
-    elif scheme == "aws":
-        head, alias, name = rest.partition(":alias/")
-        rest = f"{head.lower()}{alias}{name}"
-    return f"{scheme}:{rest}"
 
 
 def read(data: bytes, source: str) -> Content:
@@ -113,19 +104,21 @@ def _root(data: bytes) -> Mapping:
 
 def _content(root: Mapping) -> Content:
     rules: tuple[Rule, ...] = ()
-    max_age, signature, version = None, False, ""
-    for name, node in _members(root, "a policy", ("version", "rules", "rotation", "requireSignature")):
+    max_age, signature, fresh, version = None, False, False, ""
+    for name, node in _members(root, "a policy", ("version", "rules", "rotation", "requireSignature", "dataKey")):
         if name == "version":
             version = _version(node)
         elif name == "rules":
-            rules = tuple(_rule(_mapping(item, "a rule")) for item in _items(node, name))
+            rules = tuple(_rule(_mapping(item, "a rule")) for item in _items(node, name, MOST_RULES))
         elif name == "rotation":
             max_age = _max_age(_mapping(node, name))
+        elif name == "dataKey":
+            fresh = _is_fresh(node)
         else:
             signature = _flag(node, name)
     if not version:
         raise InputError("the policy states no version", hint="start with `version: 1`", line=root.line)
-    return Content(rules, max_age, signature)
+    return Content(rules, max_age, signature, fresh)
 
 
 def _version(node: Node) -> str:
@@ -135,46 +128,45 @@ def _version(node: Node) -> str:
 
 
 def _rule(mapping: Mapping) -> Rule:
-    path: GitIgnoreSpec | None = None
+    path: Glob | None = None
     texts = {"namespace": "", "name": ""}
     keys: tuple[str, ...] = ()
-    for name, node in _members(mapping, "a rule", ("path", *texts, "keys")):
+    fresh = None
+    for name, node in _members(mapping, "a rule", ("path", *texts, "keys", "dataKey")):
         if name == "keys":
-            keys = tuple(_key(item) for item in _items(node, name))
+            keys = tuple(_key(item) for item in _items(node, name, MOST_KEYS))
         elif name == "path":
             path = _pattern(node)
+        elif name == "dataKey":
+            fresh = _is_fresh(node)
         else:
             texts[name] = _text(node, name)
+            if len(texts[name]) > MAX_PATTERN:
+                raise InputError(f"{name} is longer than {MAX_PATTERN} characters", line=node.line)
     if not keys:
         raise InputError("a rule without keys", hint="list the keys under `keys:`", line=mapping.line)
-    return Rule(mapping.line, path, texts["namespace"], texts["name"], keys)
+    return Rule(mapping.line, path, texts["namespace"], texts["name"], keys, fresh)
 
 
-def _pattern(node: Node) -> GitIgnoreSpec:
-    from pathspec import GitIgnoreSpec  # only where a rule has a path
+def _pattern(node: Node) -> Glob:
+    from secretsvc.globs import parse  # only where a rule has a path
 
     try:
-        spec = GitIgnoreSpec.from_lines([_text(node, "path")])
+        glob = parse(_text(node, "path"))
     except ValueError:
-        spec = GitIgnoreSpec([])
-    if [pattern.include for pattern in spec.patterns] != [True]:
+        glob = None
+    if not glob or not glob.include:
         hint = "a pattern such as prod/** or *.yaml; rules are tried in turn, so exceptions go first"
         raise InputError("path is not one gitignore-style pattern that includes", hint=hint, line=node.line)
-    return spec
+    return glob
 
 
 def _key(node: Node) -> str:
     text = _text(node, "a key")
     try:
-        ref = split(text)
+        canonical(text)
     except KeyRefError as error:
         raise InputError(error.message, hint=error.hint, line=node.line) from None
-    if ref.scheme == "age" and ref.id.upper().startswith("AGE-SECRET-KEY-"):
-        hint = "put the public key, age1…, here, and count that identity as leaked"
-        raise InputError("that is a private age identity, not a recipient", hint=hint, line=node.line)
-    shape, hint = _SHAPES.get(ref.scheme, (".+", ""))
-    if not re.fullmatch(shape, ref.id):
-        raise InputError(f"that is not the name of a key of the kind {ref.scheme}:", hint=hint, line=node.line)
     return text
 
 
@@ -193,15 +185,24 @@ def _flag(node: Node, what: str) -> bool:
     raise InputError(f"{what} is neither true nor false", line=node.line)
 
 
+def _is_fresh(node: Node) -> bool:
+    if isinstance(node, Scalar) and node.value in ("fresh", "kept"):
+        return node.value == "fresh"
+    hint = "`fresh`: every change makes a new data key; `kept`: the old one serves on"
+    raise InputError("dataKey is neither `fresh` nor `kept`", hint=hint, line=node.line)
+
+
 def _text(node: Node, what: str) -> str:
     if isinstance(node, Scalar) and node.value and (node.style or is_string(node.value)):
         return node.value
     raise InputError(f"{what} is not a text", hint="quote it", line=node.line)
 
 
-def _items(node: Node, what: str) -> list[Node]:
+def _items(node: Node, what: str, most: int) -> list[Node]:
     if not isinstance(node, Sequence):
         raise InputError(f"{what} is not a list", hint="write each on a line of its own after `- `", line=node.line)
+    if len(node.items) > most:
+        raise InputError(f"{what} has more than {most} items", line=node.line)
     return [_at(item) for item in node.items]
 
 

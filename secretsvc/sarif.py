@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from secretsvc.operations.findings import RULES
+from secretsvc.operations.findings import RULES, SHORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from secretsvc.operations.findings import Finding, Rule
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+_SEVERITIES = {"error": "error", "note": "recommendation"}
+"""SARIF's levels → what GitHub calls them."""
 
 
 def log(findings: Iterable[Finding], version: str, *, complete: bool) -> dict[str, Any]:
@@ -36,21 +39,23 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "shortDescription": {"text": f"{rule.summary}."},
         "fullDescription": {"text": f"{rule.summary}. {rule.help}"},
         "help": {"text": rule.help, "markdown": rule.help},
-        "defaultConfiguration": {"level": "error"},
-        "properties": {"tags": ["security", "secrets"], "problem.severity": "error"},
+        "defaultConfiguration": {"level": rule.level},
+        "properties": {"tags": ["security", "secrets"], "problem.severity": _SEVERITIES[rule.level]},
     }
 
 
 def _result(finding: Finding) -> dict[str, Any]:
     """A result (section 3.27)."""
     place = {"artifactLocation": _location(finding.file), "region": {"startLine": max(finding.line, 1)}}
-    return {
+    said = f"in commit {finding.commit[:SHORT]}: {finding.message}" if finding.commit else finding.message
+    result: dict[str, Any] = {
         "ruleId": finding.code,
         "ruleIndex": list(RULES).index(finding.code),
-        "level": "error",
-        "message": {"text": finding.message.encode("utf-8", "replace").decode()},
+        "level": RULES[finding.code].level,
+        "message": {"text": said.encode("utf-8", "replace").decode()},
         "locations": [{"physicalLocation": place}],
     }
+    return result | {"properties": {"commit": finding.commit}} if finding.commit else result
 
 
 def _location(path: str) -> dict[str, str]:

@@ -6,6 +6,12 @@ from base64 import b64decode, b64encode
 
 TOKEN_PREFIX = "ksecret.v1."  # noqa: S105
 
+KUBESEC_TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
+"""The whole shape of kubesec's tokens (design FORMAT): the ciphertext, which an empty value has not, IV and tag."""
+
+SOPS_TOKEN = r"ENC\[AES256_GCM,data:[A-Za-z0-9+/=]*,iv:[A-Za-z0-9+/=]+,tag:[A-Za-z0-9+/=]+,type:[a-z]+\]"  # noqa: S105
+"""The whole shape of SOPS's tokens (https://github.com/getsops/sops, aes/cipher.go)."""
+
 SUFFIX = ".CONFLICT"
 """What a merge adds to a key's name. A token opens under its own name only, so nothing opens while it is in a file."""
 UNMERGED = "a merge waits for you"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from io import FileIO
     from mmap import mmap
 
+    from secretsvc.walk import Walk
+
 R = TypeVar("R")
 
 _WHOLE = 1 << 20
@@ -53,12 +55,15 @@ def discover(
     *,
     recursive: bool | None,
     failed: Callable[[FileError], None] = _raise,
+    warn: Callable[[str], None] = lambda _: None,
+    ignoring: bool = True,
     suffixes: tuple[str, ...] = SUFFIXES,
 ) -> Iterator[Item]:
     """The files that the arguments mean, each folder's in the order of their names, as far as their names end so.
 
-    A folder needs `recursive`, which is None where no option asks for it; in it `.git`, what `.gitignore` names and
-    links that lead out of it are passed over, and a folder that can't be listed is told to `failed`.
+    A folder needs `recursive`, which is None where no option asks for it; in it `.git`, what Git ignores (only what it
+    does not track) and links that lead out of it are passed over. A folder that can't be listed is told to `failed`.
+    Where Git can't say what it tracks, `warn` is told why, and `ignoring` is whether `.gitignore` counts even then.
     Raises UsageError, and FileError where nobody takes it.
     """
     for path in paths:
@@ -66,29 +71,21 @@ def discover(
             if not recursive:
                 hint = "name a manifest" if recursive is None else "add -r for all manifests in it"
                 raise UsageError("it is a folder", hint=hint, file=path)
-            yield from _walk(path, failed, suffixes)
+            from secretsvc.walk import Walk  # only a walk needs it
+
+            yield from _walk(path, Walk(failed, warn, ignoring), suffixes)
         else:
             yield Item(path, True)
 
 
-def _walk(root: str, failed: Callable[[FileError], None], suffixes: tuple[str, ...]) -> Iterator[Item]:
-    from secretsvc.ignored import Ignored  # only a walk needs its library
+def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[Item]:
+    from secretsvc.walk import names_in
 
     real_root = os.path.realpath(root)
-    ignored = Ignored(real_root)
-
-    def fail(error: OSError) -> None:
-        failed(FileError(f"can't be listed: {error.strerror}", file=str(error.filename)))
-
-    for folder, folders, files in os.walk(root, onerror=fail):
-        real = os.path.join(real_root, os.path.relpath(folder, root)) if folder != root else real_root
-        ignored.enter(real)
-        folders[:] = sorted(name for name in folders if name != ".git" and not ignored(os.path.join(real, name, "")))
-        for name in sorted(files):
-            path = os.path.join(folder, name)
-            wanted = name.endswith(suffixes) and not ignored(os.path.join(real, name))
-            if wanted and _inside(path, real_root) and os.path.isfile(path):
-                yield Item(path, False, root)
+    for name in names_in(root, walk):
+        path = os.path.join(root, name)
+        if name.endswith(suffixes) and _inside(path, real_root) and os.path.isfile(path):
+            yield Item(path, False, root)
 
 
 def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[], int]) -> Iterator[R]:
@@ -177,15 +174,16 @@ def content(path: str) -> bytes:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
 
 
-def replace(snapshot: Snapshot, data: bytes) -> None:
-    """New content for a file that was read: a temporary file beside it, fsync, rename; owner and mode are kept.
+def replace(snapshot: Snapshot, data: bytes, *, private: bool = False) -> None:
+    """New content for a file that was read: a temporary file beside it, fsync, rename.
 
+    Owner and mode are kept; with `private`, which clear text is, it becomes the caller's own and nobody else's, 0600.
     A link stays a link. Raises FileError, and leaves the file as it was, where it changed since it was read; of two who
     replace it at once, one is told so.
     """
     from secretsvc.file_lock import alone_with
 
-    path = os.path.realpath(snapshot.path)
+    path = destination(snapshot.path)
 
     def check_unchanged() -> None:
         if _mark(os.stat(path)) != snapshot.mark:
@@ -195,14 +193,20 @@ def replace(snapshot: Snapshot, data: bytes) -> None:
 
     try:
         with alone_with(path):
-            _put(path, data, os.stat(path), check_unchanged)
+            before = os.stat(path)
+            if private:
+                _check_own(snapshot.path)
+            _put(path, data, mode=0o600, like=None if private else before, check=check_unchanged)
     except OSError as error:
         raise _unwritten(error, snapshot.path) from error
 
 
 def create(path: str, data: bytes, *, private: bool) -> None:
-    """An output file, made or replaced whole; `private` makes a new one its owner's only. Raises FileError."""
-    real = os.path.realpath(path)
+    """An output file, made or replaced whole. `private`: it is the caller's own and nobody else's then, 0600.
+
+    Otherwise a file that is there keeps its owner and mode, and a new one gets what the umask leaves.
+    Raises FileError; for a private output also where the file that is there is another user's.
+    """
     try:
         if path == "/dev/stdout":  # as a file it would be replaced, with all that others wrote there
             with open(os.dup(1), "wb") as stream:
@@ -210,12 +214,67 @@ def create(path: str, data: bytes, *, private: bool) -> None:
         elif os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe has nothing to be replaced
             with open(path, "wb") as stream:  # by this name: that of a pipe behind /dev/stdout leads nowhere
                 stream.write(data)
-        elif os.path.exists(real):
-            _put(real, data, os.stat(real))
         else:
-            _put(real, data, 0o600 if private else 0o666 & ~_umask())
+            _create(path, data, private=private)
     except OSError as error:
         raise _unwritten(error, path) from error
+
+
+def _create(path: str, data: bytes, *, private: bool) -> None:
+    real = destination(path)
+    if private:
+        _check_own(path)
+        _put(real, data, mode=0o600)
+    elif os.path.exists(real):
+        _put(real, data, mode=0o600, like=os.stat(real))
+    else:
+        _put(real, data, mode=0o666)
+
+
+def destination(path: str, top: str = "") -> str:
+    """The path of the file that an output goes to, behind links. Raises FileError for a link out of a repository.
+
+    Who commits a link chooses where it leads: into the folder beside the repository, or to a shell's start-up file.
+    A repository is what has a `.git`, and the folder `top`, which is absolute.
+    """
+    named, real = os.path.abspath(path), os.path.realpath(path)
+    if real == named:
+        return real
+    folder = os.path.dirname(named)
+    while folder != os.path.dirname(folder):
+        is_top = folder == top or os.path.lexists(os.path.join(folder, ".git"))
+        if is_top and not _is_below(real, folder):
+            raise _leads_out(path, named, folder)
+        folder = os.path.dirname(folder)
+    return real
+
+
+def _is_below(real: str, folder: str) -> bool:
+    return real.startswith(os.path.join(os.path.realpath(folder), ""))
+
+
+def _leads_out(path: str, named: str, top: str) -> FileError:
+    link = top
+    for name in os.path.relpath(named, top).split(os.sep):
+        link = os.path.join(link, name)
+        if not _is_below(os.path.realpath(link), top):
+            break
+    return FileError(
+        f"not written: the link {os.path.relpath(link)} leads out of the repository, to {os.path.realpath(link)}",
+        hint="remove the link, or name the file that it leads to",
+        file=path,
+    )
+
+
+def _check_own(path: str) -> None:
+    """Raises FileError where a file, or a link to it, is another user's: who could open it, or chose where it leads."""
+    strange = os.path.exists(path) and os.stat(path).st_uid != os.geteuid()
+    if strange or (os.path.lexists(path) and os.lstat(path).st_uid not in (os.geteuid(), 0)):
+        raise FileError(
+            "not written: it belongs to another user, and what is to be written is for you alone",
+            hint="name a file of your own, or remove this one",
+            file=path,
+        )
 
 
 def _unwritten(error: OSError, path: str) -> FileError:
@@ -224,14 +283,25 @@ def _unwritten(error: OSError, path: str) -> FileError:
     return FileError(f"can't be written: {error.strerror}", hint=hint, file=path)
 
 
-def _put(path: str, data: bytes, like: os.stat_result | int, check: Callable[[], None] = lambda: None) -> None:
-    """The content under that path, whole or not at all. `like`: the file whose owner and mode it gets, or a mode."""
+def _put(
+    path: str,
+    data: bytes,
+    *,
+    mode: int,
+    like: os.stat_result | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """The content under that path, whole or not at all.
+
+    `mode`: what it is made with, less the umask, which so the kernel takes off: to ask for it, a process would have to
+    set it, and other threads make files meanwhile. `like`: the file whose owner and mode it gets in the end.
+    """
     from secretsvc.signals import undisturbed
 
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, f".ksecret-{os.urandom(8).hex()}")
     with undisturbed():
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as stream:
                 _fill(stream, data, like)
@@ -243,14 +313,12 @@ def _put(path: str, data: bytes, like: os.stat_result | int, check: Callable[[],
         _sync_folder(folder)
 
 
-def _fill(stream: FileIO, data: bytes, like: os.stat_result | int) -> None:
+def _fill(stream: FileIO, data: bytes, like: os.stat_result | None) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[stream.write(rest) :]
     descriptor = stream.fileno()
-    if isinstance(like, int):
-        os.fchmod(descriptor, like)
-    else:
+    if like:
         if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
             os.fchown(descriptor, like.st_uid, like.st_gid)
         os.fchmod(descriptor, stat.S_IMODE(like.st_mode))
@@ -263,12 +331,6 @@ def _sync_folder(folder: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _mark(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -14,7 +14,7 @@ from secretsvc.errors import AlteredError, KeyNotHeldError
 from secretsvc.keyref import KeyRef, Keyset, KeysetChange, keyset, split
 from secretsvc.manifest.reader import read
 from secretsvc.operations.open import open_manifest, open_parents
-from secretsvc.operations.request import ANY_TIME, NO_VALUE, Request
+from secretsvc.operations.request import ANY_TIME, Request
 from secretsvc.operations.seal import seal_manifest
 from tests import kubesec_reader
 from tests.support import CREATED, DATA
@@ -30,7 +30,7 @@ PGP = KeyRef("pgp", "A" * 40)
 GCP = KeyRef("gcp", "projects/p/locations/l/keyRings/r/cryptoKeys/k")
 AWS = KeyRef("aws", "arn:aws:kms:eu-west-1:111122223333:key/00000000-0000-0000-0000-000000000001")
 MORE = (KeyRef("pgp", "9" * 40), KeyRef("aws", "arn:aws:kms:eu-west-1:111122223333:alias/a"))
-AGE = KeyRef("age", "age1made-up")
+AGE = KeyRef("age", "age1lvyvwawkr0mcnnnncaghunadrqkmuf9e6507x9y920xxpp866cnql7dp2z")
 
 
 class Keys:
@@ -102,7 +102,7 @@ class Want(NamedTuple):
         return Request(
             *(change, lambda *_: keyset(self.keys), self.scope, self.created, self.format, before),
             trust=self.trust,
-            unrepeated=NO_VALUE,  # made-up manifests repeat what they hold
+            allow_repeated=True,  # made-up manifests repeat what they hold
         )
 
 

@@ -17,7 +17,7 @@ from secretsvc.backends.registry import Backends
 from secretsvc.keyref import KeyRef, Keyset, KeysetChange
 from secretsvc.manifest.reader import read
 from secretsvc.operations.open import open_manifest, open_parents
-from secretsvc.operations.request import NO_VALUE, Request
+from secretsvc.operations.request import Request
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Lock(NamedTuple):
     keys: Keyset
 
     def seal(self, data: bytes, *, parent: bytes = b"", scope: str = "", created: str = CREATED) -> bytes:
-        request = Request(NO_CHANGE, lambda *_: self.keys, scope, created, unrepeated=NO_VALUE)  # as made-up ones do
+        request = Request(NO_CHANGE, lambda *_: self.keys, scope, created, allow_repeated=True)  # as made-up ones do
         parents = open_parents(parent, self.keyring) if parent else None
         return seal_manifest(data, request, self.keyring, parents).data
 

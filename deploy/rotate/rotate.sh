@@ -23,8 +23,8 @@ export GIT_CONFIG_KEY_2=user.email GIT_CONFIG_VALUE_2="${GIT_EMAIL:-ksecret@loca
 export GIT_CONFIG_KEY_3=advice.detachedHead GIT_CONFIG_VALUE_3=false
 
 # On a branch of this run that is there already, what another pod or an earlier try did is young, and left alone.
-git clone --quiet --depth 1 --branch "$branch" "${GIT_URL:?}" "$work/clone" 2>/dev/null ||
-  git clone --quiet --depth 1 --branch "$target" "$GIT_URL" "$work/clone"
+git clone --quiet --depth 1 --branch="$branch" -- "${GIT_URL:?}" "$work/clone" 2>/dev/null ||
+  git clone --quiet --depth 1 --branch="$target" -- "$GIT_URL" "$work/clone"
 cd "$work/clone"
 
 code=0
@@ -33,9 +33,9 @@ if [ "${REWRAP:-}" = 1 ]; then
   set -- --rewrap
 else
   title="Rotate data keys of sealed Secrets"
-  set -- --older-than "${OLDER_THAN:-90d}"
+  set -- "--older-than=${OLDER_THAN:-90d}"
 fi
-ksecret rotate -r "$@" --shard "$shard/$shards" --report "$work/report.jsonl" "${FOLDER:-.}" || code=$?
+ksecret rotate -r "$@" --shard "$shard/$shards" --report "$work/report.jsonl" -- "${FOLDER:-.}" || code=$?
 cat "$work/report.jsonl" 2>/dev/null || exit "$code" # it stopped before the first file
 
 if git diff --quiet; then

@@ -25,6 +25,7 @@ from secretsvc.api.metrics import Metrics
 from secretsvc.api.plans import Planner
 from secretsvc.api.pools import Pools
 from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, RefusedError, problem_of
+from secretsvc.api.readers import Readers
 from secretsvc.api.service import Service
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
@@ -50,6 +51,7 @@ class Parts(NamedTuple):
     metrics: Metrics
     rates: Rates
     room: Room
+    readers: Readers
     authenticator: Authenticator
     draining: Draining
     audit: AuditLog
@@ -68,14 +70,16 @@ def parts(config: Config) -> Parts:
         Policy(config.rules), key_rules.rules if key_rules else (), Backends(settings), config.limits.documents
     )
     pools = Pools(settings, config.limits, metrics)
+    readers = Readers(config.limits.operation_seconds)
     return Parts(
         config.limits,
         planner,
-        Service(planner, pools, audit, metrics, config.limits),
+        Service(planner, pools, readers, audit, metrics, nodes=config.limits.nodes),
         Health(pools, audit, draining, planner.ruled()),
         metrics,
         Rates(config.limits.requests_per_second, config.limits.burst),
         Room(config.limits.bodies_bytes),
+        readers,
         Authenticator(config.tokens, Issuers(config.issuers)),
         draining,
         audit,

@@ -54,7 +54,7 @@ class AuditLog:
         self._queue.put(line)
         timer = self._loop.call_later(self._seconds, _give_up, line.written)
         try:
-            await line.written
+            await asyncio.shield(line.written)  # a caller who leaves takes no line away
             self.works = True
         except OSError as error:
             if self.works or not self._told:  # once, not for every request

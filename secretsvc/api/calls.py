@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,16 +9,17 @@ from secretsvc.errors import AlreadySealedError, RepeatedError
 from secretsvc.keyref import KeysetChange
 from secretsvc.operations.open import open_manifest
 from secretsvc.operations.patch import Changes, patch_manifest
-from secretsvc.operations.request import ANY_TIME, GIVEN_VALUES, NO_VALUE, Request
+from secretsvc.operations.request import ANY_TIME, Request
 from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from secretsvc.api.guard import Guard, Permitted
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Secret
+    from secretsvc.operations.inspect import Description
     from secretsvc.operations.result import Result
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -68,18 +68,34 @@ class Plan(NamedTuple):
     """Keyset → those of its KeyRefs that may open it."""
 
 
-def request_for(change: KeysetChange, keyset_of: Callable[[str, str], Keyset], call: Call) -> Request:
+def request_for(
+    change: KeysetChange, keyset_of: Callable[[str, str], Keyset], call: Call, seen: Sequence[Description]
+) -> Request:
     """The operation's request. `keyset_of`: namespace and name → the keyset of the key rules."""
 
     def default_keys(secret: Secret, _format: str) -> Keyset:
         return keyset_of(secret.namespace or "", secret.name or "")
 
-    rotating = ANY_TIME if call.operation == "rotate" else ""
-    unrepeated = NO_VALUE if call.allow_repeated else GIVEN_VALUES
+    rotating = ANY_TIME if call.operation == "rotate" or _proves_values(call, seen) else ""
     return Request(
-        *(change, default_keys, call.scope, time.strftime(TIME, time.gmtime()), call.format, rotating),
-        unrepeated=unrepeated,
+        change,
+        default_keys,
+        call.scope,
+        time.strftime(TIME, time.gmtime()),
+        call.format,
+        rotating,
+        blind=True,
+        allow_repeated=call.allow_repeated,
     )
+
+
+def _proves_values(call: Call, seen: Sequence[Description]) -> bool:
+    """Whether what comes of it could be used to try out a value: kubesec's MAC is over values.
+
+    An older file's MAC fits again where values are what they were, as long as the DEK is the same; so it is not.
+    """
+    changing = call.operation == "set" or (call.operation == "encrypt" and any(one.in_the_clear for one in seen))
+    return changing and any(one.sealed and one.format.startswith("kubesec") for one in seen)
 
 
 def work_of(call: Call, request: Request) -> Callable[[Guard], Result]:
@@ -111,18 +127,7 @@ def _sealed(call: Call, request: Request, guard: Guard) -> Result:
 
 
 def _with_values(call: Call, request: Request, guard: Guard) -> Result:
-    """By way of values that nobody knows, so that no token stays as it was.
-
-    A value that is there already would keep its token, and callers who may only seal could try out what it is.
-    """
-    blank = {
-        key: None if value is None else secrets.token_hex(16).encode() for key, value in call.changes.values.items()
-    }
-    data = call.data
-    if any(value is not None for value in blank.values()):
-        kept = {key: value for key, value in blank.items() if value is not None}
-        data = patch_manifest(data, call.changes._replace(values=kept), request, guard, call.secret).data
-    return patch_manifest(data, call.changes, request, guard, call.secret)
+    return patch_manifest(call.data, call.changes, request, guard, call.secret)
 
 
 def no_change() -> KeysetChange:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
@@ -10,6 +11,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from secretsvc.api.auth import UnauthenticatedError
+from secretsvc.api.presence import Presence
 from secretsvc.api.problems import MEDIA_TYPE, RefusedError, problem_of
 from secretsvc.api.service import Asked
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 HEALTH = ("/livez", "/readyz", "/healthz")
 _LOG = logging.getLogger("ksecret")
+_GONE = 499
+"""What metrics have, as nginx's log does, for a client that left before its answer."""
 
 _HEADERS = [
     (b"cache-control", b"no-store"),
@@ -68,9 +72,16 @@ class Gate:
             await send(message)
 
         scope["state"] = {"request_id": request_id}
+        task = asyncio.current_task()
+        presence = Presence(receive, task)
         try:
             await self._identify(scope, request_id)
-            await self._app(scope, receive, answer)
+            await self._app(scope, presence.receive, answer)
+        except asyncio.CancelledError:
+            if not (presence.gone and task):
+                raise
+            task.uncancel()
+            status = status or _GONE
         except RefusedError as refusal:
             await _send(problem_of(refusal), request_id, answer)
         except Exception as error:
@@ -78,6 +89,7 @@ class Gate:
             if not status:
                 await _send(problem_of(error), request_id, answer)
         finally:
+            presence.end()
             self._parts.room.give_back(scope["state"])
             path = scope["path"] if scope["path"] in self._paths else "other"
             method = scope["method"] if scope["method"] in ("GET", "POST") else "other"

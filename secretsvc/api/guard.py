@@ -29,11 +29,15 @@ class Watch:
         self.abandoned = False
         """Nobody waits for the result any more."""
 
-    @contextmanager
-    def call(self) -> Iterator[None]:
-        """Around one call of a backend. Raises RefusedError where nobody waits: what hangs makes no second call."""
+    def check(self) -> None:
+        """Raises RefusedError where nobody waits."""
         if self.abandoned:
             raise RefusedError(TIMEOUT, "given up")
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        """Around one call of a backend. Raises as `check`: what hangs makes no second call."""
+        self.check()
         self.began = time.monotonic()
         try:
             yield
@@ -88,11 +92,6 @@ class Guard:
     def signed(self) -> Guard:
         """As `Backends.signed`."""
         return Guard(self._backends.signed(), self._watch, self._metrics, self._uris, self._permitted, held=self._held)
-
-    def describe(self, uri: str) -> str:
-        """As `Backends.describe`."""
-        with self._watch.call():
-            return self._backends.describe(uri)
 
     def _check(self, uris: Iterable[str]) -> None:
         """Plans see to this; here it is seen to that operations keep to them."""

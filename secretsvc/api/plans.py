@@ -40,7 +40,8 @@ class Planner:
 
     def parse(self, text: str) -> KeyRef:
         """The canonical KeyRef. Raises KeyRefError."""
-        if text.strip() == "pgp:default":
+        scheme, _, name = text.partition(":")
+        if (scheme.strip(), name.strip()) == ("pgp", "default"):  # whom gpg takes for the caller: it would be started
             raise UsageError("the service has no PGP key of its own", hint="name the key by its fingerprint")
         return self._names.parse(text)
 
@@ -94,7 +95,7 @@ class Planner:
             uris |= usable | wanted
         if call.operation in _NEEDS_SEALED and not any(one.sealed for one in seen):
             raise not_sealed("POST /v1/encrypt seals one")
-        request = request_for(change, self.keyset_of, call)
+        request = request_for(change, self.keyset_of, call, seen)
         return Plan(frozenset(uris), work_of(call, request), permitted)
 
     def _patterns(self, caller: Caller, call: Call, one: Description) -> list[str]:

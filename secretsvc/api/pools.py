@@ -2,8 +2,9 @@
 
 A home is what fails as one: a scheme, and with AWS and Cloud KMS a region. A request works in the pool of the homes
 that its keys have together. Nobody waits inside a pool: a request first gets one of its slots, on the event loop, and a
-slot comes back when its *thread* is done, not when its request gives up. So threads that hang are never more than a
-pool has slots, and they come back when the backend's own time limit ends them.
+slot comes back when its *thread* is done, not when its request gives up. A thread that nobody waits for any more ends
+at its next step (`patience.check`). So threads that hang are never more than a pool has slots, and they come back when
+the backend's own time limit ends them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
+from secretsvc import patience
 from secretsvc.api.guard import Guard, Watch, schemes
 from secretsvc.api.problems import BUSY, TIMEOUT, RefusedError
 from secretsvc.backends.registry import Backends
@@ -133,7 +135,7 @@ class _Pool:
         watch = Watch()
         guard = Guard(self._keyring(), watch, metrics, uris, permitted)
         try:
-            running = self._executor.submit(work, guard)
+            running = self._executor.submit(_watched, watch, work, guard)
         except BaseException:
             self._slots.release()
             raise
@@ -168,6 +170,12 @@ class _Pool:
         if self._failed and time.monotonic() - self._made >= RENEWED_AFTER:
             self._backends, self._made, self._failed = Backends(self._settings), time.monotonic(), False
         return self._backends
+
+
+def _watched(watch: Watch, work: Callable[[Guard], T], guard: Guard) -> T:
+    """What `work` gives, ended between two of its steps once nobody waits for it."""
+    with patience.asking(watch.check):
+        return work(guard)
 
 
 class _Timer:

@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.api.problems import FORBIDDEN, TIMEOUT, Problem, RefusedError, problem_of
+from secretsvc.api.problems import FORBIDDEN, Problem, RefusedError, problem_of
 from secretsvc.operations.inspect import describe_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from secretsvc.api.audit import AuditLog
     from secretsvc.api.auth import Caller
     from secretsvc.api.calls import Call, Plan
-    from secretsvc.api.guard import Guard
     from secretsvc.api.metrics import Metrics
     from secretsvc.api.plans import Planner
     from secretsvc.api.pools import Pools
-    from secretsvc.api.settings import Limits
+    from secretsvc.api.readers import Readers
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.result import Result
-
-T = TypeVar("T")
-
-_SMALL = 32 * 1024
-"""Bytes of a manifest that is looked at on the event loop; larger ones would keep others waiting there."""
-_LARGE_AT_A_TIME = 2
-"""Larger ones that are looked at together: their trees take up to a hundred times their bytes, and share one lock."""
 
 _MOST, _LONGEST = 100, 1000
 """How many names an audit line has, and of how many characters: they are whatever a file says."""
@@ -45,49 +36,49 @@ class Asked(NamedTuple):
 class Service:
     """Carries operations out. Keeps nothing of them."""
 
-    def __init__(self, planner: Planner, pools: Pools, audit: AuditLog, metrics: Metrics, limits: Limits) -> None:
-        self._looking = ThreadPoolExecutor(_LARGE_AT_A_TIME, thread_name_prefix="look")
-        self._limits = limits
+    def __init__(
+        self, planner: Planner, pools: Pools, readers: Readers, audit: AuditLog, metrics: Metrics, *, nodes: int
+    ) -> None:
+        """`nodes`: how many keys, values and lists a manifest may have."""
         self._planner = planner
         self._pools = pools
+        self._readers = readers
         self._audit = audit
         self._metrics = metrics
+        self._nodes = nodes
 
     async def perform(self, asked: Asked, call: Call) -> Result:
         """The operation's result. Raises RefusedError and KsecretError; then nothing is released.
 
         The intent is written before a key is used, the outcome before anything is given back.
         """
-        return await self._carried_out(asked, call, lambda plan: plan.work)
-
-    async def describe(self, asked: Asked, call: Call) -> list[Description]:
-        """What can be told without a key, with owners' names as far as this machine knows them. Raises as `perform`."""
-
-        def work(guard: Guard) -> list[Description]:
-            return describe_manifest(call.data, guard.describe)
-
-        return await self._carried_out(asked, call, lambda _plan: work)
-
-    async def _carried_out(self, asked: Asked, call: Call, work: Callable[[Plan], Callable[[Guard], T]]) -> T:
         trail = _Trail(self._audit, self._metrics, asked, call)
-        plan = await self._planned(trail, asked, call)
+        plan, _ = await self._planned(trail, asked, call)
         await trail.intent()
         try:
-            result = await self._pools.run(plan.uris, work(plan), plan.permitted)
+            result = await self._pools.run(plan.uris, plan.work, plan.permitted)
         except Exception as error:
             await trail.failed(error)
             raise
-        except asyncio.CancelledError:  # whoever asked has gone
-            await asyncio.shield(trail.outcome("given up", None))
+        except asyncio.CancelledError:
+            await trail.given_up()
             raise
         await trail.outcome("done", None)
         return result
 
-    async def _planned(self, trail: _Trail, asked: Asked, call: Call) -> Plan:
-        """Raises, once both lines are written, why it can't be done."""
+    async def describe(self, asked: Asked, call: Call) -> list[Description]:
+        """What a manifest tells by itself: no key is used, and no backend asked who holds one. Raises as `perform`."""
+        trail = _Trail(self._audit, self._metrics, asked, call)
+        _, seen = await self._planned(trail, asked, call)
+        await trail.intent()
+        await trail.outcome("done", None)
+        return seen
+
+    async def _planned(self, trail: _Trail, asked: Asked, call: Call) -> tuple[Plan, list[Description]]:
+        """And what the manifest holds. Raises, once both lines are written, why it can't be done."""
         try:
             self._planner.may(asked.caller, call.operation)
-            seen = self._look(call.data) if len(call.data) <= _SMALL else await self._looked(call.data)
+            seen = await self._readers.run(len(call.data), lambda: self._look(call.data))
             trail.about(seen)
             plan = self._planner.plan(asked.caller, call, seen)
         except Exception as error:
@@ -95,19 +86,11 @@ class Service:
             await trail.failed(error)
             raise
         trail.planned(plan)
-        return plan
-
-    async def _looked(self, data: bytes) -> list[Description]:
-        """As `_look`, in a thread. Raises RefusedError (504) too."""
-        try:
-            async with asyncio.timeout(self._limits.operation_seconds):
-                return await asyncio.get_running_loop().run_in_executor(self._looking, self._look, data)
-        except TimeoutError:
-            raise RefusedError(TIMEOUT, "there are too many large manifests, or it is too large") from None
+        return plan, seen
 
     def _look(self, data: bytes) -> list[Description]:
         """What a manifest holds, told without a key. Raises InputError and AlteredError."""
-        return describe_manifest(data, lambda _uri: "", self._limits.nodes)
+        return describe_manifest(data, lambda _uri: "", self._nodes)
 
 
 class _Trail:
@@ -136,7 +119,15 @@ class _Trail:
         self._event["keys"] = _listed(plan.uris)
 
     async def intent(self) -> None:
-        await self._audit.write({"event": "intent", **self._event})
+        try:
+            await self._audit.write({"event": "intent", **self._event})
+        except asyncio.CancelledError:
+            await self.given_up()
+            raise
+
+    async def given_up(self) -> None:
+        """Of an operation whose caller has gone."""
+        await asyncio.shield(self.outcome("given up", None))
 
     async def failed(self, error: Exception) -> None:
         problem = problem_of(error)

@@ -6,12 +6,12 @@ costs. docs/backends/aws-kms.md has the figures, and what an operator should kno
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
+from secretsvc import key_shapes
 from secretsvc.backends import aws_kms_errors
 from secretsvc.backends.aws_kms_client import PATIENCE, Connection
-from secretsvc.errors import AlteredError, KeyRefError
+from secretsvc.errors import AlteredError
 from secretsvc.keyref import KeyRef
 
 if TYPE_CHECKING:
@@ -23,17 +23,6 @@ SCHEME = "aws"
 DEK_BYTES = 32
 MAX_WRAPPED_BYTES = 6144
 """The most that Decrypt takes; a DEK wrapped under a symmetric key has about 185."""
-
-# Service Authorization Reference, "AWS Key Management Service", and the KMS API's KeyIdType and AliasNameType. The
-# region becomes part of a host's name. AWS writes multi-region ids without dashes, emulators also with them.
-_HEX = "[0-9a-f]"
-_UUID = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
-_ARN = re.compile(
-    r"arn:aws(?:-[a-z]{1,10}){0,3}:kms:(?P<region>[a-z]{2,10}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2}):[0-9]{12}"
-    rf":(?:key/(?:{_UUID}|mrk-{_HEX}{{32}}|mrk-{_UUID})|alias/[A-Za-z0-9/_-]{{1,250}})"
-)
-_FORM = "aws:arn:aws:kms:REGION:ACCOUNT:key/ID"
-_FIND_HINT = f"give {_FORM}; `aws kms describe-key --key-id ID --query KeyMetadata.Arn --output text` shows the ARN"
 
 
 def backend(settings: Settings) -> AwsKms:
@@ -66,15 +55,7 @@ class AwsKms:
 
     def parse(self, text: str) -> KeyRef:
         """The ARN of a key or an alias, in lower case but for the alias's name. Raises KeyRefError."""
-        head, alias, name = text.strip().partition(":alias/")
-        arn = f"{head.lower()}{alias}{name}"
-        _region(arn)
-        if name.startswith("aws/"):
-            raise KeyRefError(
-                "that key is AWS's own, which only AWS's services can use",
-                hint="make one with `aws kms create-key`, and give its ARN",
-            )
-        return KeyRef(SCHEME, arn)
+        return KeyRef(SCHEME, key_shapes.aws(text))
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """The DEK encrypted under the key, bound to the context. (AWS KMS API, Encrypt)
@@ -119,27 +100,14 @@ class AwsKms:
     def _send(self, ref: KeyRef, operation: str, parameters: Mapping[str, Any], **contexts: Mapping[str, str]) -> Any:
         """The answer. An empty context is left out, as kubesec and the AWS CLI do."""
         given = {parameter: dict(context) for parameter, context in contexts.items() if context}
-        return self._connection.send(_region(ref.id), operation, {**parameters, **given})
+        return self._connection.send(key_shapes.aws_region(ref.id), operation, {**parameters, **given})
 
     def _of(self, ref: KeyRef, answer: Any, wanted: str, **keys: KeyRef) -> bytes:
         """What was asked for, once the answer names the very keys. Raises BackendError."""
         data = answer.get(wanted)
         if not data or not all(_is_key(answer.get(name, ""), key) for name, key in keys.items()):
-            raise aws_kms_errors.foreign(self._connection.host(_region(ref.id)))
+            raise aws_kms_errors.foreign(self._connection.host(key_shapes.aws_region(ref.id)))
         return bytes(data)
-
-
-def _region(arn: str) -> str:
-    """The region of a key's or alias's ARN in its canonical form. Raises KeyRefError, which does not show the text."""
-    match = _ARN.fullmatch(arn)
-    if match:
-        return match["region"]
-    fields = arn.split(":")
-    if fields[0] != "arn":
-        raise KeyRefError("an AWS KMS key is named by its full ARN, not by an id or an alias alone", hint=_FIND_HINT)
-    if len(fields) > 3 and fields[2] == "kms" and not fields[3]:
-        raise KeyRefError("that ARN names no region, and without it nobody knows where the key is", hint=_FIND_HINT)
-    raise KeyRefError("that is not the ARN of a key or an alias of AWS KMS", hint=_FIND_HINT)
 
 
 def _is_key(answered: str, ref: KeyRef) -> bool:

@@ -37,7 +37,11 @@ class Backend(Protocol):
     """How many DEKs are worth unwrapping at a time, from as many threads."""
 
     def parse(self, text: str) -> KeyRef:
-        """The canonical KeyRef of a URI's text after `scheme:`. Raises KeyRefError, which never shows key material."""
+        """The canonical KeyRef of a URI's text after `scheme:`. Raises KeyRefError, which never shows key material.
+
+        Text of a hostile file comes here too: it starts no program, touches no network, and gives back unchanged only
+        what the other methods may be trusted with.
+        """
         ...
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
@@ -53,6 +57,15 @@ class Backend(Protocol):
 
     def describe(self, ref: KeyRef) -> str:
         """Who or what the key is, for people, from what this machine knows offline; "" where it knows nothing."""
+        ...
+
+
+@runtime_checkable
+class HasDefault(Protocol):
+    """What a backend may have beside: a key of the caller's own, which a person calls `SCHEME:default`."""
+
+    def default_ref(self) -> KeyRef | None:
+        """The KeyRef of that key; None where there is none. Raises KeyRefError and BackendError."""
         ...
 
 

@@ -7,12 +7,12 @@ costs. docs/backends/gcp-kms.md has the figures, and what an operator should kno
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
+from secretsvc import key_shapes
 from secretsvc.backends import gcp_kms_errors
 from secretsvc.backends.gcp_kms_client import PATIENCE, Connection
-from secretsvc.errors import AlteredError, BackendError, KeyRefError
+from secretsvc.errors import AlteredError, BackendError
 from secretsvc.keyref import KeyRef
 
 if TYPE_CHECKING:
@@ -24,14 +24,6 @@ SCHEME = "gcp"
 DEK_BYTES = 32
 MAX_WRAPPED_BYTES = 64 * 1024
 """A DEK wrapped by Cloud KMS takes about 115 bytes; the service takes 64 KiB of plaintext."""
-
-# Cloud KMS API, "Resource names": ids of key rings and keys match [a-zA-Z0-9_-]{1,63}. A project is named by its id,
-# `example.com:name` in old organisations, or by its number.
-_NAME = re.compile(
-    r"projects/[a-z0-9][a-z0-9.:-]{0,99}/locations/[a-z0-9-]{1,63}"
-    r"/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63}"
-)
-_FORM = "gcp:projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY"
 
 
 def backend(settings: Settings) -> GcpKms:
@@ -64,24 +56,7 @@ class GcpKms:
 
     def parse(self, text: str) -> KeyRef:
         """A key's resource name, `projects/…/cryptoKeys/…`, which has one spelling only. Raises KeyRefError."""
-        name = text.strip()
-        if _NAME.fullmatch(name):
-            return KeyRef(SCHEME, name)
-        key, versions, _ = name.partition("/cryptoKeyVersions/")
-        if versions and _NAME.fullmatch(key):
-            raise KeyRefError(
-                "that names one version of a Cloud KMS key; Cloud KMS picks the version itself",
-                hint="leave off /cryptoKeyVersions/ and what follows",
-            )
-        if name.startswith(("/", "https:", "http:", "cloudkms.")):
-            raise KeyRefError(
-                "a Cloud KMS key is named without a host, and without a slash in front",
-                hint=f"give {_FORM}; KSECRET_GCP_KMS_ENDPOINT chooses the host",
-            )
-        raise KeyRefError(
-            "that is not the resource name of a Cloud KMS key",
-            hint=f"give {_FORM}; `gcloud kms keys list` shows it",
-        )
+        return KeyRef(SCHEME, key_shapes.gcp(text))
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """The DEK encrypted by the key's primary version, with the context as additional authenticated data.

@@ -10,6 +10,7 @@ import os
 from _thread import allocate_lock
 from typing import TYPE_CHECKING
 
+from secretsvc import key_shapes, programs
 from secretsvc.backends import gnupg_run, gnupg_status
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, UsageError
 from secretsvc.keyref import KeyRef
@@ -62,7 +63,7 @@ class GnuPG:
 
     def __init__(self, settings: Settings) -> None:
         # An agent that gpg starts keeps its environment for hours, where it can be read: none of our secrets in it.
-        self._environ = {name: value for name, value in settings.environ.items() if not name.startswith("KSECRET_")}
+        self._environ = programs.environment(settings.environ)
         self._ask = settings.passphrase
         self._keyring = settings.keyring
         self._require_signature = settings.require_signature
@@ -78,17 +79,9 @@ class GnuPG:
     def parse(self, text: str) -> KeyRef:
         """A full fingerprint: 40 hex digits, or 64 of a version 5 key, in upper case; spaces and `0x` are dropped.
 
-        `default` is the caller's own key; only that word starts gpg. Raises KeyRefError.
+        Raises KeyRefError.
         """
-        if text.strip() == "default":
-            return self.default_ref()
-        digits = "".join(text.split()).upper().removeprefix("0X")
-        if len(digits) not in (40, 64) or not set(digits) <= set("0123456789ABCDEF"):
-            raise KeyRefError(
-                "a PGP key is named by its full fingerprint, 40 hex digits (no key id, no e-mail address)",
-                hint="`gpg --list-keys --fingerprint NAME` shows it",
-            )
-        return KeyRef(SCHEME, digits)
+        return KeyRef(SCHEME, key_shapes.pgp(text))
 
     def default_ref(self) -> KeyRef:
         """The key that gpg takes as the caller's own: `default-key` of gpg.conf, else the first that can be used.
@@ -182,7 +175,7 @@ class GnuPG:
         return KeyNotHeldError("its secret PGP key is not on this machine", hint=hint)
 
     def _listing(self, command: str, ref: KeyRef) -> Answer:
-        return self._run([*self._common(), "--with-colons", command, ref.id])
+        return self._run([*self._common(), "--with-colons", command, "--", ref.id])
 
     def _common(self) -> list[str]:
         """The arguments of every call. Raises UsageError for a keyring that is not there: gpg would make it."""

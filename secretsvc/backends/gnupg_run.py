@@ -12,6 +12,7 @@ import select
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from secretsvc import patience, programs
 from secretsvc.errors import BackendError, BackendUnavailableError
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 MAX_ANSWER = 1 << 20
 """Bytes that gpg may write to each of its pipes: a listing of one key with many user ids fits many times."""
+
+_MOMENT = 0.25
+"""Seconds between two looks at whether anybody still waits for gpg."""
 
 _PREFIX = b"[GNUPG:] "
 
@@ -68,12 +72,9 @@ class Answer:
 
 def find(environ: Mapping[str, str]) -> str:
     """The path of gpg, from PATH. Raises BackendUnavailableError where it is not installed."""
-    if hasattr(os, "posix_spawn"):
-        for folder in environ.get("PATH", os.defpath).split(os.pathsep):
-            path = os.path.join(folder, "gpg")
-            # A relative folder would run whatever lies in a checked out repository.
-            if os.path.isabs(folder) and os.path.isfile(path) and os.access(path, os.X_OK):
-                return path
+    path = programs.find("gpg", environ) if hasattr(os, "posix_spawn") else ""
+    if path:
+        return path
     raise BackendUnavailableError(
         "gpg was not found on the PATH",
         hint="install GnuPG 2.2 or later: apt install gnupg, dnf install gnupg2, apk add gnupg, or brew install gnupg",
@@ -93,7 +94,8 @@ def run(
 
     With `passphrase`, gpg asks it, and nobody else, when the agent needs one; the time that it takes does not
     count. Raises NoPassphraseError where it is asked and returns None or nothing, and BackendError where gpg
-    can't be started, takes too long or says too much. Whether gpg did what it was asked to is in the answer.
+    can't be started, takes too long or says too much. It is killed where nobody waits for it any more. Whether gpg did
+    what it was asked to is in the answer.
     """
     call = _Call(data, passphrase)
     try:
@@ -117,6 +119,20 @@ def _pipe() -> tuple[int, int]:
     finally:
         for descriptor in low:
             os.close(descriptor)
+
+
+def _ready(poll: select.poll, deadline: float, limit: float) -> list[int]:
+    """The descriptors that something can be done with. Raises BackendError where none is by the deadline."""
+    while True:
+        patience.check()
+        left = max(0.0, deadline - monotonic())
+        ready = poll.poll(min(left, _MOMENT) * 1000)
+        if ready:
+            return [descriptor for descriptor, _ in ready]
+        if left <= _MOMENT:
+            raise BackendError(
+                f"gpg gave no answer within {limit:.0f} seconds", hint="it may wait for a pinentry or a smart card"
+            )
 
 
 class _Call:
@@ -164,12 +180,7 @@ class _Call:
         listening = {self._result, self._status}
         deadline, heard = monotonic() + limit, 0
         while listening and not self._stopped:
-            ready = poll.poll(max(0.0, deadline - monotonic()) * 1000)
-            if not ready:
-                raise BackendError(
-                    f"gpg gave no answer within {limit:.0f} seconds", hint="it may wait for a pinentry or a smart card"
-                )
-            for descriptor, _ in ready:
+            for descriptor in _ready(poll, deadline, limit):
                 if descriptor == self._input:
                     if self._feed():
                         poll.unregister(descriptor)

@@ -7,7 +7,8 @@ from base64 import b64decode, b64encode
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from secretsvc.backends.base import Rewraps
+from secretsvc import patience
+from secretsvc.backends.base import HasDefault, Rewraps
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, KsecretError, NoKeyError
 from secretsvc.keyref import KeyRef, complete, split
 
@@ -63,12 +64,16 @@ class Backends:
     def parse(self, text: str) -> KeyRef:
         """The canonical KeyRef of what a person writes: a URI, or a name that needs no scheme. Raises KeyRefError."""
         ref = split(complete(text))
-        return self.backend(ref.scheme).parse(ref.id)
+        backend = self.backend(ref.scheme)
+        own = backend.default_ref() if ref.id.strip() == "default" and isinstance(backend, HasDefault) else None
+        return own or backend.parse(ref.id)
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """The DEK wrapped under `ref`. Raises KeyRefError or BackendError, which name the key."""
         with _naming(ref):
-            return self.backend(ref.scheme).wrap(ref, dek, context)
+            backend = self.backend(ref.scheme)
+            _check(backend, ref)
+            return backend.wrap(ref, dek, context)
 
     def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
         """A keyset (KeyRef → base64 of the wrapped DEK) with the same DEK wrapped anew under each KEK.
@@ -79,9 +84,9 @@ class Backends:
         """
         fresh = {}
         for uri in keys:
-            ref = split(uri)
-            with _naming(ref):
-                backend = self.backend(ref.scheme)
+            patience.check()
+            with _naming(uri):
+                backend, ref = self._member(uri)
                 if isinstance(backend, Rewraps):
                     wrapped = backend.rewrap(ref, _wrapped(keys[uri]), context)
                 else:
@@ -97,9 +102,10 @@ class Backends:
         """
         failures: list[tuple[str, KsecretError]] = []
         for uri in sorted(keys, key=_order):
+            patience.check()
             try:
-                ref = split(uri)
-                return self.backend(ref.scheme).unwrap(ref, _wrapped(keys[uri]), context)
+                backend, ref = self._member(uri)
+                return backend.unwrap(ref, _wrapped(keys[uri]), context)
             except (AlteredError, BackendError, KeyRefError, NoKeyError) as error:
                 failures.append((uri, error))
         raise _summary(failures)
@@ -107,14 +113,35 @@ class Backends:
     def describe(self, uri: str) -> str:
         """Who holds that key, as far as this machine knows offline; "" where it does not, or no backend is there."""
         try:
-            ref = split(uri)
-            return self.backend(ref.scheme).describe(ref)
+            backend, ref = self._member(uri)
+            return backend.describe(ref)
         except KsecretError:
             return ""
 
+    def _member(self, uri: str) -> tuple[Backend, KeyRef]:
+        """The one way from a text to a backend: the KeyRef, as that backend's own `parse` gives it back unchanged.
+
+        Raises KeyRefError for a kind of keys that has no backend here; AlteredError for every other text, whether a
+        file, a request or a plug-in supplied it.
+        """
+        stated = split(uri)
+        backend = self.backend(stated.scheme)
+        try:
+            _check(backend, stated._replace(id=uri.partition(":")[2]))
+        except KeyRefError as error:
+            what = f"the name of its key is none: {error.message}"
+            raise AlteredError(what, hint="restore the file from Git") from None
+        return backend, stated
+
+
+def _check(backend: Backend, ref: KeyRef) -> None:
+    """Raises KeyRefError unless it is a KeyRef that the backend's own `parse` gives back unchanged."""
+    if backend.parse(ref.id) != ref:
+        raise KeyRefError(f"that is not how ksecret spells a key of the kind {ref.scheme}:")
+
 
 @contextmanager
-def _naming(ref: KeyRef) -> Iterator[None]:
+def _naming(ref: KeyRef | str) -> Iterator[None]:
     """Errors that name the key. A new one each time: a backend may raise what it remembers, and callers add a file."""
     try:
         yield

@@ -38,13 +38,14 @@ def run(args: Namespace) -> int:
     from secretsvc.operations.output import as_data
 
     _check(args.command)
+    kubectl = child.find("kubectl")
     opened, failed = open_all(args, pass_clear=True)
     if failed:
         return failed
     if not opened:
         raise InputError("no manifest is there to apply")
     _give(stream([as_data(one.data) for one in opened]))
-    return child.become(["kubectl", "apply", "--server-side", "-f", "-", *args.command], child.environment({}))
+    return child.become([kubectl, "apply", "--server-side", "-f", "-", *args.command], child.environment({}))
 
 
 def _check(words: list[str]) -> None:

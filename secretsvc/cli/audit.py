@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from secretsvc.cli.report import printable
 from secretsvc.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -49,15 +50,15 @@ def run(args: Namespace) -> int:
         if not first:
             findings.insert(0, (1, "it does not begin a log: name the file before it too, or lines were removed"))
         for line, said in findings[:_MOST]:
-            print(f"{file}:{line}: {said}", file=sys.stderr)
+            print(printable(f"{file}:{line}: {said}"), file=sys.stderr)
         if len(findings) > _MOST:
-            print(f"{file}: {len(findings) - _MOST} more", file=sys.stderr)
+            print(printable(f"{file}: {len(findings) - _MOST} more"), file=sys.stderr)
         heads = dict(verified.heads)
         bad = bad or bool(findings)
         if not findings:
-            print(f"{file}: {verified.lines} lines, all sound")
+            print(printable(f"{file}: {verified.lines} lines, all sound"))
     if not found:
         print("ksecret: no line has that hash: lines were removed from the end", file=sys.stderr)
     for chain, head in heads.items():
-        print(f"last line{f' of {chain}' if chain else ''}: {head}")
+        print(printable(f"last line{f' of {chain}' if chain else ''}: {head}"))
     return int(bad or not found)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import policy, workspace
 from secretsvc.cli.files import STANDARD_INPUT, standard_input
-from secretsvc.cli.report import printable, progress, report, summary
+from secretsvc.cli.report import printable, progress, report, summary, warn
 from secretsvc.errors import FileError, KsecretError, UsageError
 from secretsvc.operations.check import check_file, check_other, holds_identity, may_hold_secret
-from secretsvc.operations.findings import RULES
+from secretsvc.operations.findings import RULES, SHORT
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   ksecret check                       every manifest in this folder and below; needs no key
   ksecret check --staged              what the next commit would hold, as Git's index has it
+  ksecret check --range origin/main..HEAD    every commit of a branch, and not only what it ends with
+  ksecret check --pre-receive         a push, as a server's pre-receive hook; docs/ci.md shows one
   ksecret check --sarif > ksecret.sarif
 exit code: 0 nothing found, 1 findings, 3 and above: something could not be checked"""
 
@@ -35,11 +37,18 @@ _OTHERS = 1 << 20
 
 
 class Source(NamedTuple):
-    """A file's name, what reads it (None where there can be nothing to find), and whether it may be a manifest."""
+    """A file to check."""
 
     name: str
     read: Callable[[], bytes | None]
+    """Gives its bytes; None where there can be nothing to find in it."""
+    policies: policy.Policies
     manifest: bool = True
+    """Whether it may be one."""
+    commit: str = ""
+    """The id of the commit that it is looked at in."""
+    also: Callable[[bytes], list[Finding]] = lambda _: []
+    """What else there is to find in its bytes."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -48,6 +57,15 @@ def add_arguments(parser: Parser) -> None:
         "files", nargs="*", metavar="PATH", help="a manifest or a folder (default: .); - is standard input"
     )
     parser.add_argument("--staged", action="store_true", help="check what Git's index holds that HEAD does not")
+    parser.add_argument(
+        "--range", metavar="A..B", default=None, help="check what each commit changed that B has and A has not"
+    )
+    parser.add_argument(
+        "--pre-receive", action="store_true", help="the same of a push: reads Git's OLD NEW REF from standard input"
+    )
+    parser.add_argument(
+        "--fail-on-new-keys", action="store_true", help="new data keys and recipients (KS017) are failures too"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per finding, a line each")
     parser.add_argument("--sarif", action="store_true", help="a SARIF 2.1.0 log, for code scanning")
 
@@ -56,18 +74,27 @@ def run(args: Namespace) -> int:
     """Checks; 0, or 1 where something was found, or the gravest error's exit code."""
     if args.json and args.sarif:
         raise UsageError("--json and --sarif are two forms of one output: choose one")
-    output = _Output(args)
+    if sum((args.staged, args.pre_receive, args.range is not None)) > 1:
+        raise UsageError("--staged, --range and --pre-receive name different things to check: choose one")
+    output = Output(args)
     if args.staged:
         _staged(args.files, output)
+    elif args.pre_receive or args.range is not None:
+        from secretsvc.cli.check_history import check_history
+
+        check_history(args, output)
     else:
-        found = workspace.discover(args.files or ["."], recursive=True, failed=output.failed, suffixes=("",))
+        found = workspace.discover(
+            args.files or ["."], recursive=True, failed=output.failed, warn=_warn, ignoring=False, suffixes=("",)
+        )
         items = list(found)
-        sources = (_source(item) for item in items)
-        _check(progress(sources, len(items)), policy.Policies(), output)
+        policies = policy.Policies()
+        sources = (_source(item, policies) for item in items)
+        check_all(progress(sources, len(items)), output)
     return output.finish()
 
 
-class _Output:
+class Output:
     """Prints findings as they come, or keeps them for SARIF, and counts."""
 
     def __init__(self, args: Namespace) -> None:
@@ -75,14 +102,17 @@ class _Output:
         self._kept: list[Finding] = []
         self._told: set[tuple[str, str]] = set()
         self._counts = {"checked": 0, "findings": 0, "allowed": 0, "failed": 0}
+        self._notices = 0
         self._worst = 0
 
     def add(self, checked: Checked) -> None:
         """One file's findings."""
         self._counts["checked"] += 1
         self._counts["allowed"] += checked.allowed
-        self._counts["findings"] += len(checked.findings)
         for finding in checked.findings:
+            notice = RULES[finding.code].level == "note" and not self._args.fail_on_new_keys
+            self._counts["findings"] += not notice
+            self._notices += notice
             if self._args.sarif:
                 self._kept.append(finding)
             else:
@@ -92,13 +122,15 @@ class _Output:
         """A file with nothing to find in it; what is no manifest is not worth a word."""
         self._counts["checked"] += source.manifest
 
-    def failed(self, error: KsecretError) -> None:
-        """What could not be checked. A policy's mistake is told once, however many files it is for."""
+    def failed(self, error: KsecretError, commit: str = "") -> None:
+        """What could not be checked. A policy's mistake is told once, however many files and commits it is for."""
         self._counts["failed"] += 1
         self._worst = max(self._worst, error.exit_code)
-        if (error.where, error.message) not in self._told:
+        told = error.where, error.message
+        if told not in self._told:
+            error.file = _in_commit(commit, error.file)
             report(error, debug=self._args.debug)
-        self._told.add((error.where, error.message))
+        self._told.add(told)
 
     def finish(self) -> int:
         """The exit code, after what comes last."""
@@ -108,33 +140,39 @@ class _Output:
             from secretsvc import __version__, sarif
 
             print(dumps(sarif.log(self._kept, __version__, complete=not self._worst), indent=2))
-        summary(self._counts)
+        summary(self._counts | ({"notices": self._notices} if self._notices else {}))
         return self._worst or (1 if self._counts["findings"] else 0)
 
 
-def _check(sources: Iterable[Source], policies: policy.Policies, output: _Output) -> None:
+def check_all(sources: Iterable[Source], output: Output) -> None:
+    """Checks each, and tells `output` what it found."""
     now = time.time()
     for source in sources:
         try:
             if os.path.basename(source.name) == policy.NAME:
-                policies.find(source.name)
+                source.policies.find(source.name)
             data = source.read()
             if data is None:
                 output.passed_over(source)
             elif source.manifest:
-                output.add(check_file(data, source.name, policies, now))
+                output.add(_also(check_file(data, source.name, source.policies, now), source, data))
             else:
-                output.add(check_other(data, source.name))
+                output.add(_also(check_other(data, source.name), source, data))
         except KsecretError as error:
             error.file = error.file or source.name
-            output.failed(error)
+            output.failed(error, source.commit)
 
 
-def _source(item: workspace.Item) -> Source:
+def _also(checked: Checked, source: Source, data: bytes) -> Checked:
+    found = [*checked.findings, *source.also(data)]
+    return checked._replace(findings=[finding._replace(commit=source.commit) for finding in found])
+
+
+def _source(item: workspace.Item, policies: policy.Policies) -> Source:
     if item.path == "-":
-        return Source(STANDARD_INPUT, standard_input)
-    manifest = item.named or _is_manifest(item.path)
-    return Source(item.path.removeprefix("./"), lambda: _content(item.path, manifest=manifest), manifest)
+        return Source(STANDARD_INPUT, standard_input, policies)
+    manifest = item.named or is_manifest(item.path)
+    return Source(item.path.removeprefix("./"), lambda: _content(item.path, manifest=manifest), policies, manifest)
 
 
 def _content(path: str, *, manifest: bool) -> bytes | None:
@@ -156,36 +194,55 @@ def _may_hold_identities(data: bytes | mmap) -> bool:
     return len(data) <= _OTHERS and holds_identity(data)
 
 
-def _staged(paths: list[str], output: _Output) -> None:
+def _warn(why: str) -> None:
+    warn(f"{why}; so what .gitignore names is checked too")
+
+
+def _staged(paths: list[str], output: Output) -> None:
     from secretsvc.git_index import GitIndex
 
     with GitIndex() as index:
         blobs = {os.path.join(index.top, staged.path): staged for staged in index.named(policy.NAME)}
         policies = policy.Policies(lambda path: index.content(blobs[path]) if path in blobs else None, index.top)
 
-        _check((_in_index(index, staged) for staged in index.changed(paths)), policies, output)
+        check_all((_in_index(index, staged, policies) for staged in index.changed(paths)), output)
 
 
-def _is_manifest(path: str) -> bool:
+def is_manifest(path: str) -> bool:
+    """Whether a file that nobody named is looked at as one, by its name."""
     return path.endswith(workspace.SUFFIXES)
 
 
-def _in_index(index: GitIndex, staged: Staged) -> Source:
-    manifest = _is_manifest(staged.path)
+def worth_reading(whole: Callable[[], bytes], up_to: Callable[[int], bytes | None], *, manifest: bool) -> bytes | None:
+    """A blob's bytes; None where there can be nothing to find in them. `up_to` gives None for more than so many."""
+    data = whole() if manifest else up_to(_OTHERS)
     test = _may_hold_secrets if manifest else _may_hold_identities
+    return data if data is not None and test(data) else None
+
+
+def _in_index(index: GitIndex, staged: Staged, policies: policy.Policies) -> Source:
+    manifest = is_manifest(staged.path)
 
     def read() -> bytes | None:
-        data = index.content(staged) if manifest else index.content_up_to(_OTHERS, staged)
-        return data if data is not None and test(data) else None
+        return worth_reading(
+            lambda: index.content(staged), lambda most: index.content_up_to(most, staged), manifest=manifest
+        )
 
-    return Source(os.path.relpath(os.path.join(index.top, staged.path)), read, manifest)
+    return Source(os.path.relpath(os.path.join(index.top, staged.path)), read, policies, manifest)
+
+
+def _in_commit(commit: str, file: str) -> str:
+    return f"{commit[:SHORT]}:{file}" if commit else file
 
 
 def _as_text(finding: Finding) -> str:
-    return printable(f"{finding.file}:{finding.line}: {finding.code} {finding.message}")
+    where = _in_commit(finding.commit, finding.file)
+    return printable(f"{where}:{finding.line}: {finding.code} {finding.message}")
 
 
 def _as_json(finding: Finding) -> str:
     from json import dumps
 
-    return dumps({**finding._asdict(), "rule": RULES[finding.code].name})
+    rule = RULES[finding.code]
+    told = {name: value for name, value in finding._asdict().items() if name != "commit" or value}
+    return dumps({**told, "rule": rule.name} | ({"level": rule.level} if rule.level != "error" else {}))

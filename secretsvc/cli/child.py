@@ -13,13 +13,11 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
+from secretsvc import programs
 from secretsvc.errors import FileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-_OURS = (b"KSECRET_AGE_KEY", b"KSECRET_AGE_PASSPHRASE", b"KSECRET_GPG_PASSPHRASE")
-"""What opens the files; no other program needs it."""
 
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 """Python starts by ignoring these, and a child would go on doing so."""
@@ -31,8 +29,17 @@ _PASSED_ON = {
 
 
 def environment(more: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """This process's environment without what is ksecret's own secret, and with more variables."""
-    return {name: text for name, text in os.environb.items() if name not in _OURS} | dict(more)
+    """This process's environment for the user's own command: no secret of ksecret's in it, and more variables."""
+    ours = programs.environment(os.environ, calls_ksecret=True)
+    return {os.fsencode(name): os.fsencode(text) for name, text in ours.items()} | dict(more)
+
+
+def find(name: str) -> str:
+    """The path of a program that is on PATH. Raises FileError."""
+    path = programs.find(name, os.environ)
+    if not path:
+        raise _not_started(name, FileNotFoundError())
+    return path
 
 
 def become(command: list[str], environ: Mapping[bytes, bytes]) -> NoReturn:

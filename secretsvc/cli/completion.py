@@ -43,4 +43,12 @@ def complete() -> None:
     commands = root.add_subparsers(parser_class=Parser)
     for name, about in COMMANDS.items():
         load(name).add_arguments(commands.add_parser(name, aliases=about.aliases, summary=about.summary))
-    argcomplete.autocomplete(root)
+    argcomplete.autocomplete(root, default_completer=_files)  # type: ignore[arg-type]  # a function will do, its docs say
+
+
+def _files(prefix: str, **_: object) -> list[str]:
+    """The files whose names begin so. Argcomplete's own way would be a bash, with the word in its script."""
+    import os
+    from glob import escape, glob
+
+    return [path + os.sep * os.path.isdir(path) for path in glob(f"{escape(prefix)}*")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import programs
 from secretsvc.cli import options
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import own_keys
@@ -81,10 +82,9 @@ def _keys(args: Namespace, known: Backends) -> list[str]:
 def _installed(scheme: str) -> _Finding:
     """Whether what the backend needs is on this machine; that it is not is a failure only for a key that needs it."""
     from importlib.util import find_spec
-    from shutil import which
 
     if scheme == "pgp":
-        path = which("gpg")
+        path = programs.find("gpg", os.environ)
         return _Finding("ok", scheme, path) if path else _Finding("no", scheme, "gpg is not installed", "install gnupg")
     if scheme == "age":
         return _Finding("ok", scheme, "built in")

@@ -14,7 +14,7 @@ from secretsvc.cli.edit_text import Sheet, template
 from secretsvc.cli.editor import find_editor, run_editor, terminal
 from secretsvc.cli.files import name_of, standard_input
 from secretsvc.cli.private_folder import private_folder, write_private
-from secretsvc.cli.report import report, tell_unbound
+from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.operations.edit import new_draft, open_draft, seal_draft
 from secretsvc.signals import end_tidily
@@ -104,7 +104,7 @@ def _edit(path: str, args: Namespace, stack: ExitStack) -> None:
         sealed = _sealed(work, folder, asked=asked and snapshot is not None)
     before = snapshot.data if snapshot else None
     if sealed is None or sealed == before:
-        print(f"ksecret: {name_of(path)}: nothing changed", file=sys.stderr)
+        print(printable(f"ksecret: {name_of(path)}: nothing changed"), file=sys.stderr)
         sealed = before if printed or args.output else None
     if sealed is not None:
         put_out(path, "-" if printed else args.output, snapshot, sealed)
@@ -115,6 +115,8 @@ def _snapshot(path: str, args: Namespace) -> workspace.Snapshot | None:
     """What is there; None for a file that is to be made. Raises FileError."""
     if path == "-":
         return workspace.Snapshot("-", standard_input(), (0, 0, 0, 0))
+    if not args.output:
+        workspace.destination(path)  # before somebody types in vain
     folder = os.path.dirname(os.path.realpath(path))
     if not args.output and os.path.isdir(folder) and not os.access(folder, os.W_OK):
         raise FileError("it can't be changed: its folder is not writable", hint="-o FILE writes elsewhere")

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from shutil import which
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import programs
 from secretsvc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -74,26 +75,32 @@ def find_editor(environ: Mapping[str, str]) -> Editor:
     """`VISUAL`, else `EDITOR` (they may hold arguments), else vi, else nano. Raises UsageError."""
     for variable in ("VISUAL", "EDITOR"):
         if environ.get(variable, "").strip():
-            return _named(variable, environ[variable])
+            return _named(variable, environ[variable], environ)
     for name in ("vi", "nano"):
-        if which(name):
-            return Editor([name])
+        if path := programs.find(name, environ):
+            return Editor([path])
     raise UsageError("no editor was found", hint='set EDITOR, such as EDITOR=nano or EDITOR="code --wait"')
 
 
-def _named(variable: str, text: str) -> Editor:
+def _named(variable: str, text: str, environ: Mapping[str, str]) -> Editor:
     try:
         words = shlex.split(text)
     except ValueError:
         raise UsageError(f"{variable} has a quote that is not closed") from None
-    if not words or not which(words[0]):
+    path = _path(words[0], environ) if words else ""
+    if not path:
         raise UsageError(f"the editor that {variable} names is not found", hint="name one that is installed")
-    editor = Editor(words)
+    editor = Editor([path, *words[1:]])
     if editor.name in _RETURNS_AT_ONCE and not {"-w", "--wait"} & set(words):
         raise UsageError(
             f"{editor.name} returns before anything is edited", hint=f'set {variable}="{editor.name} --wait"'
         )
     return editor
+
+
+def _path(word: str, environ: Mapping[str, str]) -> str:
+    """A word with a slash is a path already, which the user chose."""
+    return which(word) or "" if os.sep in word else programs.find(word, environ)
 
 
 def run_editor(editor: Editor, path: str, folder: Folder, streams: Streams) -> int:
@@ -130,11 +137,10 @@ def _keep_quiet(editor: Editor, folder: Folder) -> list[str]:
     return []
 
 
-def _environment(editor: Editor, folder: Folder) -> dict[str, str] | None:
-    """Vi, nano and what they call have their temporary files in the private folder too; None: nothing changes."""
-    if _stem(editor) in (*_VIM, "vi", "ex", "nano"):
-        return {**os.environ, "TMPDIR": folder.path}
-    return None
+def _environment(editor: Editor, folder: Folder) -> dict[str, str]:
+    """Vi, nano and what they call have their temporary files in the private folder too."""
+    own = programs.environment(os.environ)
+    return own | {"TMPDIR": folder.path} if _stem(editor) in (*_VIM, "vi", "ex", "nano") else own
 
 
 def _stem(editor: Editor) -> str:
@@ -148,7 +154,12 @@ def _is_vim(editor: Editor) -> bool:
         return False
     try:  # other kinds of vi refuse vim's options
         told = subprocess.run(  # noqa: S603 (the user's own editor)
-            [editor.words[0], "--version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=False
+            [editor.words[0], "--version"],
+            env=programs.environment(os.environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=5,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -102,7 +102,9 @@ def _sealer(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str],
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
     parents = _parents(args.parent, keyring)
-    return keyring, lambda data, name: seal_manifest(data, requests.of(name), requests.keyring(name), parents)
+    return keyring, lambda data, name: seal_manifest(
+        data, requests.of(name, args.parent), requests.keyring(name), parents
+    )
 
 
 def _parents(path: str, keyring: Keyring) -> Parents:

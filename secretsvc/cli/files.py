@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import workspace
-from secretsvc.cli.report import progress, report, summary, tell_unbound
+from secretsvc.cli.report import progress, report, summary, tell_unbound, warn_of_walk
 from secretsvc.errors import (
     AlreadySealedError,
     FileError,
@@ -17,6 +17,7 @@ from secretsvc.errors import (
     NotSealedError,
     UsageError,
 )
+from secretsvc.manifest import lost
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations.result import Result
 
@@ -36,8 +37,8 @@ SEALED = (b"ksecret", b"# kubesec:v:")
 
 
 def may_be_sealed(content: bytes | mmap) -> bool:
-    """Whether something in it may be sealed."""
-    return any(content.find(marker) >= 0 for marker in SEALED)
+    """Whether something in it may be sealed, or look as if it were."""
+    return any(content.find(marker) >= 0 for marker in SEALED) or lost.may_stand_in(content)
 
 
 _NOTHING_TO_DO = (AlreadySealedError, NothingToSealError, NotSealedError)
@@ -82,7 +83,7 @@ class Job(NamedTuple):
     done: str
     """The word in the summary: `sealed`, `opened`, `verified`."""
     private: bool
-    """Whether a new output file is for its owner's eyes only."""
+    """Whether what comes out is for its owner's eyes only: in a file it is 0600 then."""
     may_hold: Callable[[bytes | mmap], bool] = may_be_sealed
     """Whether a file found in a folder is looked at, by its bytes."""
     jobs: Callable[[], int] = lambda: 1
@@ -121,7 +122,7 @@ def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
         changed = result is not None and result != data
         if snapshot and args.in_place and isinstance(result, bytes):
             if changed:
-                workspace.replace(snapshot, result)
+                workspace.replace(snapshot, result, private=job.private)
             result = None
         return _Outcome(changed, result, bound=bound)
     except _NOTHING_TO_DO as error:
@@ -187,7 +188,7 @@ def each_file(job: Job, args: Namespace) -> int:
 
         end_tidily()
     tally = _Tally(job.done, debug=args.debug)
-    found = workspace.discover(args.files, recursive=args.recursive, failed=tally.failed)
+    found = workspace.discover(args.files, recursive=args.recursive, failed=tally.failed, warn=warn_of_walk)
     items = [item for item in found if job.chosen(item)]
     outcomes = workspace.in_order(items, partial(_work, job, args), job.jobs)
     for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):

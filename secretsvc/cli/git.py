@@ -20,7 +20,7 @@ EXAMPLES = """\
   ksecret git setup 'deploy/**/*.yaml'     for these files
   ksecret git setup --global               the programs for all clones; the files stay each repository's matter
   ksecret git unsetup                      takes it back
-  git -c diff.ksecret.textconv='ksecret git textconv --show' diff       values where a key is at hand"""
+  git -c diff.ksecret.textconv='ksecret git textconv --show --' diff       values where a key is at hand"""
 
 
 def add_arguments(parser: Parser) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from secretsvc import policy, workspace
 from secretsvc.backends.age import Age, default_identity_path
 from secretsvc.backends.base import Settings
+from secretsvc.cli.report import printable
 from secretsvc.errors import FileError, InputError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def run(_args: Namespace) -> int:
     if ref is None:
         hint = "move it away, and run this again"
         raise InputError("it holds no age identity that one could seal to", hint=hint, file=path)
-    print(f"{'made' if made else 'found'} your age identity: {path}")
+    print(printable(f"{'made' if made else 'found'} your age identity: {path}"))
     print(f"your key, for others to seal to:  {ref}")
     print("next: ksecret encrypt -i secret.yaml")
     _offer_policy(str(ref))

@@ -46,7 +46,7 @@ def run(args: Namespace) -> int:
 def _as_json(one: Description, name: str) -> str:
     import json
 
-    return json.dumps({"file": name, **one.as_json()}, ensure_ascii=False)
+    return json.dumps({"file": name, **one.as_json()})
 
 
 def _as_text(one: Description, name: str) -> str:

@@ -8,7 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from secretsvc.cli.report import said
+from secretsvc import workspace
+from secretsvc.cli.report import printable, said
 from secretsvc.cli.sealing import TIME
 from secretsvc.errors import FileError, KsecretError, UsageError
 
@@ -45,8 +46,10 @@ class Journal:
 
     def __enter__(self) -> Journal:
         if self._path:
+            special = os.path.exists(self._path) and not os.path.isfile(self._path)
+            path = self._path if special else workspace.destination(self._path)
             try:
-                self._stream = open(self._path, "a" if self.resumed_from else "w", encoding="utf-8")
+                self._stream = open(path, "a" if self.resumed_from else "w", encoding="utf-8")
             except OSError as error:
                 raise FileError(f"can't be written: {error.strerror}", file=self._path) from error
             self._write(self._run | {"started": time.strftime(TIME, time.gmtime())})
@@ -83,10 +86,8 @@ class Journal:
             raise UsageError("it is the report of an interrupted run of another kind", file=self._path)
         self.resumed_from = str(first["started"])
         self._done = {str(entry["file"]) for entry in lines if entry.get("outcome") not in (None, "failed")}
-        print(
-            f"ksecret: going on with the run that began at {self.resumed_from}: {len(self._done)} files are done",
-            file=sys.stderr,
-        )
+        began = f"going on with the run that began at {self.resumed_from}"
+        print(printable(f"ksecret: {began}: {len(self._done)} files are done"), file=sys.stderr)
 
 
 def _parsed(line: str) -> dict[str, object]:

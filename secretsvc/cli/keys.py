@@ -92,6 +92,4 @@ def _as_text(one: Description, name: str) -> str:
 def _as_json(one: Description, name: str) -> str:
     import json
 
-    return json.dumps(
-        {"file": name, "namespace": one.namespace, "name": one.name, "keys": one.keys}, ensure_ascii=False
-    )
+    return json.dumps({"file": name, "namespace": one.namespace, "name": one.name, "keys": one.keys})

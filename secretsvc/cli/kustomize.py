@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from secretsvc.cli.report import printable
 from secretsvc.errors import FileError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def run(_args: Namespace) -> int:
         os.symlink(target, link)
     except OSError as error:
         raise FileError(f"the link can't be made: {error.strerror}", file=link) from error
-    print(f"{link} -> {target}")
+    print(printable(f"{link} -> {target}"))
     return 0
 
 

@@ -48,7 +48,7 @@ def run(args: Namespace) -> int:
 
             encoded = encode_cleartext(data)
             with lines_of(data, encoded):
-                return superimpose(sealed, encoded, requests.of(name), requests.keyring(name))
-        return superimpose(sealed, data, requests.of(name), requests.keyring(name))
+                return superimpose(sealed, encoded, requests.of(name, source), requests.keyring(name))
+        return superimpose(sealed, data, requests.of(name, source), requests.keyring(name))
 
     return each_file(Job(operation, "sealed", private=False), args)

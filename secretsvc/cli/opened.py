@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import workspace
 from secretsvc.cli import options
-from secretsvc.cli.files import SEALED, content, name_of
+from secretsvc.cli.files import content, may_be_sealed, name_of
 from secretsvc.cli.opening import opener
-from secretsvc.cli.report import report, tell_unbound
+from secretsvc.cli.report import report, tell_unbound, warn_of_walk
 from secretsvc.errors import KsecretError, NotSealedError, UsageError, not_sealed
+from secretsvc.operations.check import may_hold_secret
+from secretsvc.operations.open import refuse_lost_in
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -43,7 +45,7 @@ def open_all(args: Namespace, *, pass_clear: bool, warn: bool = True) -> tuple[l
     if args.files.count("-") > 1:
         raise UsageError("standard input can be read once only")
     failures: list[KsecretError] = []
-    found = workspace.discover(args.files, recursive=args.recursive, failed=failures.append)
+    found = workspace.discover(args.files, recursive=args.recursive, failed=failures.append, warn=warn_of_walk)
     items = [item for item in found if item.named or not os.path.basename(item.path).startswith(".")]
     known, open_ = opener(args)
     work = partial(_open, open_, pass_clear)
@@ -66,7 +68,9 @@ def _open(open_: Callable[[bytes, str], Result], pass_clear: bool, item: workspa
     try:
         data = content(item.path)
         try:
-            if not any(marker in data for marker in SEALED):  # then it need not be parsed to be passed on
+            if not may_be_sealed(data.replace(b"\0", b"")):  # in UTF-16, too
+                if may_hold_secret(data):
+                    refuse_lost_in(data)
                 raise not_sealed()
             opened = open_(data, item.path)
             return Clear(name, opened.data, opened.bound)

@@ -126,4 +126,6 @@ class _Passphrases:
             return None
         from getpass import getpass
 
-        return getpass(f"passphrase for {what}: ").encode()
+        from secretsvc.cli.report import printable
+
+        return getpass(printable(f"passphrase for {what}: ")).encode()

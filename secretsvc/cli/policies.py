@@ -9,6 +9,8 @@ from secretsvc.errors import InputError, KeyRefError
 from secretsvc.keyref import Keyset, keyset
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from secretsvc.backends.registry import Backends
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
@@ -53,6 +55,13 @@ class FilePolicies:
                 f"no rule of a {_NAME} fits {secret.label}", hint="write one, or name keys with --key", file=file
             )
         return keys
+
+    def renews(self, files: Iterable[str], secret: Secret) -> bool:
+        """Whether a change of that Secret is to make a new DEK, by the policy of any of the files that it comes from
+        or goes to. Raises InputError, FileError.
+        """
+        found = ((file, self.find(file)) for file in files)
+        return any(policy.is_fresh(file, secret.namespace, secret.name) for file, policy in found if policy)
 
     def find(self, file: str) -> Policy | None:
         """The nearest policy upwards. Raises InputError, FileError."""

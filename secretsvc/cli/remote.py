@@ -25,6 +25,7 @@ from secretsvc.errors import (
 )
 from secretsvc.manifest.reader import read
 from secretsvc.operations.inspect import describe_manifest
+from secretsvc.operations.open import refuse_lost
 from secretsvc.operations.repeats import HINT
 from secretsvc.operations.result import Result
 from secretsvc.remote import Remote
@@ -92,6 +93,8 @@ class Service:
         result = self._done(manifest, "/v1/encrypt", data, query)
         if not all(map(_is_closed, describe_manifest(result.data, lambda _: ""))):
             raise BackendError("the service's answer is not sealed")
+        if any(one.sealed for one in seen) and self._renews(manifest, name):
+            return self._done(manifest, "/v1/rotate", result.data, [("mode", "rotate")])
         return result
 
     def rotate_manifest(self, data: bytes, name: str, before: str) -> Result:
@@ -111,6 +114,8 @@ class Service:
     def patch_manifest(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
         """The manifest with `changes.values`, none of them None, sealed in."""
         manifest, _ = self._sealed(data, name)
+        if self._renews(manifest, name):
+            data = self._done(manifest, "/v1/rotate", data, [("mode", "rotate")]).data
         values = {key: b64encode(value).decode() for key, value in changes.values.items() if value is not None}
         body = {"manifest": data.decode(), "secret": which, "base64Values": values, "stringData": changes.prefer_text}
         body |= {"allowRepeated": True} if self._allow_repeated else {}
@@ -126,9 +131,14 @@ class Service:
     def _sealed(self, data: bytes, name: str) -> tuple[Manifest, list[Description]]:
         """Raises NotSealedError."""
         manifest, seen = self._read(data, name)
+        refuse_lost(manifest)
         if not any(one.sealed for one in seen):
             raise not_sealed()
         return manifest, seen
+
+    def _renews(self, manifest: Manifest, name: str) -> bool:
+        """Whether the file's policy wants a new DEK for a change, which a service makes when it is asked to rotate."""
+        return any(self._policies.renews([name], secret) for secret in manifest.secrets)
 
     def _keys_for(self, manifest: Manifest, name: str) -> list[str]:
         """By `--key`, the file's policy or KSECRET_KEYS; none where they say nothing, or all Secrets keep their own."""

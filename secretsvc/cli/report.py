@@ -26,6 +26,16 @@ def report(error: KsecretError, *, debug: bool = False) -> None:
         _traceback(error)
 
 
+def warn(text: str) -> None:
+    """`ksecret: warning: …`."""
+    print(printable(f"ksecret: warning: {text}"), file=sys.stderr)
+
+
+def warn_of_walk(why: str) -> None:
+    """That a walk by `.gitignore` files may miss some."""
+    warn(f"{why}; files that it tracks though .gitignore names them are passed over")
+
+
 def said(error: KsecretError) -> str:
     """`[KEYREF:] what is wrong`."""
     key = f"{error.key_ref}: " if error.key_ref and error.key_ref not in error.message else ""

@@ -13,7 +13,7 @@ from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
-from secretsvc.operations.request import ANY_TIME, EVERY_VALUE, FORMATS, NO_VALUE, Request, Unproven
+from secretsvc.operations.request import ANY_TIME, FORMATS, Request, Unproven
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -72,6 +72,8 @@ class Requests:
         self._yes = getattr(args, "yes", False)
         self._syncs = getattr(args, "action", "") == "sync"
         self._keyring = keyring
+        output = getattr(args, "output", "")
+        self._output = output if isinstance(output, str) and output != "-" else ""
         self._lock = allocate_lock()
         self._request = Request(
             parse_change(args.key, keyring.parse),
@@ -80,14 +82,15 @@ class Requests:
             time.strftime(TIME, time.gmtime()),
             format_of(getattr(args, "format", "")),
             ANY_TIME if getattr(args, "rotate", False) else "",
-            unrepeated=NO_VALUE if getattr(args, "allow_repeated", False) else EVERY_VALUE,
+            allow_repeated=getattr(args, "allow_repeated", False),
         )
         self._own_keys = cache(partial(own_keys, keyring))
         self._policies = FilePolicies(keyring)
 
-    def of(self, name: str) -> Request:
-        """The request for the file of that name."""
+    def of(self, name: str, source: str = "") -> Request:
+        """The request for the file of that name, whose DEK may come from the file `source`."""
         return self._request._replace(
+            renews=partial(self._policies.renews, [file for file in (name, source, self._output) if file]),
             default_keys=partial(self._default_keys, name),
             keyset_of=partial(self._policies.demanded, name) if self._syncs else None,
             trust=partial(self._trusts, name) if self._asks else None,

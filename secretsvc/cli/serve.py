@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+from secretsvc.cli.report import printable
 from secretsvc.errors import BackendUnavailableError, FileError, UsageError
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _configured(args: Namespace) -> int:
 
         check(config)
         parts(config)
-        print(f"{args.config}: sound")
+        print(printable(f"{args.config}: sound"))
         return 0
     serve(config)
     return 0
@@ -124,7 +125,7 @@ def _recipient() -> str:
     path = default_identity_path(os.environ)
     if not os.path.exists(path):
         make_identity(path)
-        print(f"ksecret: made your age identity: {path}", file=sys.stderr)
+        print(printable(f"ksecret: made your age identity: {path}"), file=sys.stderr)
     ref = Age(Settings(os.environ, lambda _what: None)).default_ref()
     if ref is None:
         raise FileError("it holds no age identity that one could seal to", file=path)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import AlteredError, InputError, ManifestError
-from secretsvc.keyref import keyset, split
+from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
+from secretsvc.key_shapes import stated
+from secretsvc.keyref import MOST_KEYS, keyset
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.scalars import canonical, quoted
 from secretsvc.tokens import TOKEN_PREFIX, UNMERGED
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Entry, Secret
     from secretsvc.manifest.nodes import Member
@@ -36,8 +39,8 @@ class Envelope(NamedTuple):
 
     @property
     def refs(self) -> Keyset:
-        """The keyset. Raises KeyRefError for a text in it that names no key."""
-        return keyset(split(ref) for ref in self.keys)
+        """The keyset."""
+        return keyset(stated(ref) for ref in self.keys)
 
 
 def read(member: Member) -> Envelope:
@@ -67,7 +70,18 @@ def read(member: Member) -> Envelope:
         raise AlteredError(
             "the envelope lacks a member, or has one too many", hint="restore the file from Git", line=line
         )
+    _check_refs(keys, line)
     return Envelope(sealed_for, created, keys, seal)
+
+
+def _check_refs(keys: Iterable[str], line: int) -> None:
+    """Raises AlteredError unless every text is a KeyRef in its canonical spelling."""
+    for ref in keys:
+        try:
+            stated(ref)
+        except KeyRefError as error:
+            what = f"a key in the envelope is none: {error.message}"
+            raise AlteredError(what, hint="restore the file from Git", line=line) from None
 
 
 def _texts(member: Member) -> dict[str, str | dict[str, str]]:
@@ -77,6 +91,9 @@ def _texts(member: Member) -> dict[str, str | dict[str, str]]:
     found: dict[str, str | dict[str, str]] = {}
     for key, value in member.value.members:
         if isinstance(key, Scalar) and isinstance(value, Mapping) and key.value == "keys":
+            if len(value.members) > MOST_KEYS:
+                message = f"the envelope has more than {MOST_KEYS} keys"
+                raise AlteredError(message, hint="restore the file from Git", line=value.line)
             found["keys"] = {_text(ref): _text(wrapped) for ref, wrapped in value.members}
         else:
             found[_text(key)] = _text(value)

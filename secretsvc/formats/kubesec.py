@@ -8,17 +8,21 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
-from secretsvc.keyref import KeyRef
-from secretsvc.manifest.nodes import Alias, Mapping, Scalar
+from secretsvc.key_shapes import stated
+from secretsvc.keyref import MOST_KEYS
+from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.splice import Edit, line_break
-from secretsvc.tokens import decode_strict
+from secretsvc.tokens import KUBESEC_TOKEN, decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from secretsvc.keyref import KeyRef
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Node
 
@@ -26,10 +30,10 @@ SCHEMES = ("pgp", "gcp", "aws")
 """The kinds of keys, in the order in which kubesec ranks them."""
 
 MAX_KEYS = 12
-"""Up to here Go sorts by insertion, and so the same in every version that kubesec was built with since Go 1.19."""
+"""So many are sealed to: Go sorts them by insertion, and so the same in every version since Go 1.19."""
 
+_MOST_LINES = MOST_KEYS + 2  # version and MAC
 _START = "# kubesec:"
-_TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
 _RESTORE = "restore the file from Git"
 
 
@@ -38,7 +42,7 @@ class Envelope(NamedTuple):
 
     version: str
     keys: tuple[tuple[KeyRef, str], ...]
-    """Each KeyRef, its id as it stands, with the base64 of the wrapped DEK, in the order of the lines."""
+    """Each KeyRef with the base64 of the wrapped DEK, in the order of the lines."""
     mac: str
     """Empty where there is none (v1 and v2)."""
 
@@ -49,7 +53,7 @@ class Envelope(NamedTuple):
 
 def is_token(entry: Entry) -> bool:
     """Whether what stands there has the shape of kubesec's tokens."""
-    return re.fullmatch(_TOKEN, token(entry)) is not None
+    return re.fullmatch(KUBESEC_TOKEN, token(entry)) is not None
 
 
 def token(entry: Entry) -> str:
@@ -78,10 +82,16 @@ def read(manifest: Manifest) -> tuple[Secret, Envelope]:
 def _interpreted(manifest: Manifest, secret: Secret) -> Envelope:
     version, mac = "", ""
     keys: dict[KeyRef, str] = {}
-    for start, end in _lines(manifest.text):
+    lines = list(islice(_lines(manifest.text), _MOST_LINES + 1))
+    if len(lines) > _MOST_LINES:
+        message = f"more than {MOST_KEYS} keys in kubesec's lines"
+        raise AlteredError(message, hint=_RESTORE, line=_line(manifest, lines[-1][0]))
+    starts = [start for start, _ in lines]
+    within = _inside_a_value(secret.root, starts)
+    for start, end in lines:
         line = _line(manifest, start)
         kind, _, rest = manifest.text[start + len(_START) : end].rstrip("\r").partition(":")
-        if _inside_a_value(secret.root, start):
+        if start == within:
             raise ManifestError("a line of kubesec's inside a value", hint="indent it", line=line)
         if kind == "v" and not version:
             version = _known(rest, line)
@@ -106,10 +116,12 @@ def _known(version: str, line: int) -> str:
 
 
 def _key(scheme: str, text: str, line: int) -> tuple[KeyRef, str]:
-    name, colon, wrapped = text.rpartition(":")
+    name, _, wrapped = text.rpartition(":")
     try:
-        if decode_strict(wrapped) and colon and name and not (scheme == "pgp" and ":" in name):
-            return KeyRef(scheme, name), wrapped
+        if decode_strict(wrapped):
+            return stated(f"{scheme}:{name}"), wrapped
+    except KeyRefError as error:
+        raise AlteredError(f"a key's line names none: {error.message}", hint=_RESTORE, line=line) from None
     except ValueError:
         pass
     raise AlteredError("a key's line is not <name>:<base64>", hint=_RESTORE, line=line) from None
@@ -124,14 +136,25 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
     return (found.span() for found in re.finditer(rf"(?m)^{_START}[^\n]*", text))
 
 
-def _inside_a_value(node: Node, at: int) -> bool:
-    """Whether that place is in a scalar of several lines, so that the line there is no comment."""
-    if isinstance(node, Scalar):
-        return node.start < at < node.end and node.style not in ("|", ">")  # a block ends before such a line
-    if isinstance(node, Alias):
-        return False
-    children = (part for member in node.members for part in member) if isinstance(node, Mapping) else node.items
-    return any(_inside_a_value(child, at) for child in children)
+def _inside_a_value(node: Node, places: list[int]) -> int:
+    """The first of the places (in rising order) in a scalar of several lines, so that the line there is no comment.
+
+    -1 where none is.
+    """
+    waiting = [node]
+    found = -1
+    while waiting:
+        one = waiting.pop()
+        next_at = bisect_right(places, one.start)
+        if next_at == len(places) or places[next_at] >= one.end:
+            continue
+        if isinstance(one, Mapping):
+            waiting += [part for member in one.members for part in member]
+        elif isinstance(one, Sequence):
+            waiting += one.items
+        elif isinstance(one, Scalar) and one.style not in ("|", ">"):  # a block ends before such a line
+            found = min(found, places[next_at]) if found >= 0 else places[next_at]
+    return found
 
 
 def ordered(keys: Iterable[tuple[KeyRef, str]]) -> tuple[tuple[KeyRef, str], ...]:

@@ -13,6 +13,7 @@ from base64 import b64decode
 from json import loads
 from typing import TYPE_CHECKING, Any
 
+from secretsvc import programs
 from secretsvc.errors import FileError, InputError, UsageError
 from secretsvc.generators.docker import Login
 from secretsvc.generators.sources import read_file
@@ -107,18 +108,19 @@ def _ask(helper: str, server: str, path: str, environ: Mapping[str, str]) -> Log
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", helper):
         raise InputError(f"{FLAG}: a credential helper's name is off", file=path)
     program = f"docker-credential-{helper}"
+    found = programs.find(program, environ)
+    if not found:
+        raise FileError(f"{FLAG}: {program} is not installed", hint="put it on the PATH", file=path)
     try:
         done = subprocess.run(  # noqa: S603
-            [program, "get"],
+            [found, "get"],
             input=server.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=dict(environ),
+            env=programs.environment(environ),
             timeout=HELPER_SECONDS,
             check=False,
         )
-    except FileNotFoundError as error:
-        raise FileError(f"{FLAG}: {program} is not installed", hint="put it on the PATH", file=path) from error
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FileError(f"{FLAG}: {program} can't be run, or gives no answer", file=path) from error
     if done.returncode:

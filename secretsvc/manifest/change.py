@@ -65,15 +65,18 @@ def drop(text: str, secret: Secret, path: Path) -> Edit | None:
     while len(way) > 1 and len(way[-1][0].members) == 1:
         way.pop()
     holder, last = way[-1]
-    whole = holder._replace(members=[_whole(text, member) for member in holder.members])
-    return remove_member(text, whole, whole.members[holder.members.index(last)])
+    at = holder.members.index(last)
+    members = [*holder.members[:at], *(_whole(text, member) for member in holder.members[at : at + 2])]
+    return remove_member(text, holder._replace(members=members), members[at])
 
 
 def _whole(text: str, member: Member) -> Member:
     """The member from its `?` on, where its key is written with one."""
-    before = text[: member.key.start].rstrip(" \t")
-    if before.endswith("?") and before[-2:-1] in ("", " ", "\t", "\n", "\r", "{", ","):
-        return member._replace(key=member.key._replace(start=len(before) - 1))
+    at = member.key.start - 1
+    while at >= 0 and text[at] in " \t":
+        at -= 1
+    if at >= 0 and text[at] == "?" and (at == 0 or text[at - 1] in " \t\n\r{,"):
+        return member._replace(key=member.key._replace(start=at))
     return member
 
 

@@ -41,14 +41,17 @@ class Copy(NamedTuple):
 def copies(secret: Secret) -> Iterator[Copy]:
     """The Secret's annotations that keep a copy with data in it, those that merge keys bring in too."""
     metadata = nodes.value(secret.root, "metadata")
-    annotations = nodes.value(metadata, "annotations") if isinstance(metadata, Mapping) else None
-    if not isinstance(annotations, Mapping):
+    own = nodes.member(metadata, "annotations") if isinstance(metadata, Mapping) else None
+    annotations = nodes.resolved(own.value) if own else None
+    if not own or not isinstance(annotations, Mapping):
         return
-    for holder in nodes.with_bases(annotations):
+    for holder in nodes.Merges().with_bases(annotations):  # which the reader has counted
         for member in holder.members:
             name = member.key.value if isinstance(member.key, Scalar) else ""
             text = nodes.resolved(member.value)
-            if _is_known(name) and isinstance(text, Scalar) and _holds_data(text.value):
+            # What many Secrets may share is not read for each: no tool writes such a thing.
+            is_shared = holder is not own.value or text is not member.value
+            if _is_known(name) and isinstance(text, Scalar) and (is_shared or _holds_data(text.value)):
                 yield Copy(holder, member, name)
 
 

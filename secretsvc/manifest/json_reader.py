@@ -9,21 +9,33 @@ import re
 from json import JSONDecodeError, JSONDecoder
 from json.decoder import scanstring  # type: ignore[attr-defined]
 
+from secretsvc import patience
 from secretsvc.errors import ManifestError
-from secretsvc.manifest.nodes import ANY_NUMBER, MAX_DEPTH, TOO_MANY, Mapping, Member, Node, Scalar, Sequence
+from secretsvc.manifest.nodes import (
+    MAX_DEPTH,
+    MOST_NODES,
+    NODES_AT_A_TIME,
+    Mapping,
+    Member,
+    Node,
+    Scalar,
+    Sequence,
+    most_nodes,
+    too_many,
+)
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _BARE = re.compile(r"[-+.0-9a-zA-Z]+")
 
 
-def read_documents(text: str, most_nodes: int = ANY_NUMBER) -> list[Node] | None:
+def read_documents(text: str, most: int = MOST_NODES) -> list[Node] | None:
     """The root node of every document, or None where the text is not JSON (it may still be YAML).
 
     Raises ManifestError where it is JSON but nested too deep, or has more nodes.
     """
     if not _accepted(text):
         return None
-    reader = _Reader(text, most_nodes)
+    reader = _Reader(text, min(most, most_nodes(len(text))))
     documents = []
     at = reader.skip(0)
     while at < len(text):
@@ -35,7 +47,8 @@ def read_documents(text: str, most_nodes: int = ANY_NUMBER) -> list[Node] | None
 
 def _accepted(text: str) -> bool:
     """The standard library's word on whether this is JSON, so that the scanner below meets nothing else."""
-    decoder = JSONDecoder(parse_int=str, parse_float=str, parse_constant=_refuse_constant)
+    # What it builds meanwhile is thrown away, and made small: a number is True, an object how many members it has.
+    decoder = JSONDecoder(object_pairs_hook=len, parse_int=bool, parse_float=bool, parse_constant=_refuse_constant)
     at = _end(_SPACE, text, 0)
     try:
         while at < len(text):
@@ -60,9 +73,9 @@ def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
 class _Reader:
     """Walks one accepted text from left to right, counting lines as it goes."""
 
-    def __init__(self, text: str, most_nodes: int) -> None:
+    def __init__(self, text: str, most: int) -> None:
         self._text = text
-        self._left = most_nodes
+        self._most = self._left = most
         self._counted = 0
         self._line = 1
         self._line_start = 0
@@ -81,20 +94,22 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise ManifestError(f"nested deeper than {MAX_DEPTH} levels", line=line)
         self._left -= 1
+        if not self._left % NODES_AT_A_TIME:
+            patience.check()
         if self._left < 0:
-            raise ManifestError(TOO_MANY, line=line)
+            raise too_many(self._most, line)
         first = self._text[at]
         if first == "{":
             members, end = self._members(at + 1, depth)
             return Mapping(at, end, line, column, members, True, None, None)
         if first == "[":
             items, end = self._items(at + 1, depth)
-            return Sequence(at, end, line, column, items, True, None, None)
+            return Sequence(at, end, line, items, True, None, None)
         if first == '"':
             value, end = scanstring(self._text, at + 1)
-            return Scalar(at, end, line, column, value, '"', None, None)
+            return Scalar(at, end, line, value, '"', None, None)
         end = _end(_BARE, self._text, at)
-        return Scalar(at, end, line, column, self._text[at:end], "", None, None)
+        return Scalar(at, end, line, self._text[at:end], "", None, None)
 
     def _members(self, at: int, depth: int) -> tuple[list[Member], int]:
         members: list[Member] = []

@@ -64,14 +64,11 @@ class Manifest(NamedTuple):
     text: str
     bom: bool
     is_json: bool
+    is_kubesec: bool
+    """Whether kubesec takes this for one of its files: it looks for its version's line, after the first line."""
     documents: tuple[Node, ...]
     """Every document's root."""
     secrets: tuple[Secret, ...]
-
-    @property
-    def is_kubesec(self) -> bool:
-        """Whether kubesec takes this for one of its files: it looks for its version's line, after the first line."""
-        return "\n# kubesec:v:" in self.text
 
     def encoded(self, text: str) -> bytes:
         """A changed text as bytes, with this manifest's BOM."""

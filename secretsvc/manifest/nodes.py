@@ -2,11 +2,14 @@
 
 Places are code-point offsets into the text without its BOM, `end` exclusive; lines count from 1,
 columns from 0. A collection's `end` is the end of its last member (block) or its bracket (flow).
+Of how many nodes a text may have, and how far its merge keys are followed, see docs/limits.md.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from secretsvc.errors import ManifestError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,10 +17,19 @@ if TYPE_CHECKING:
 MAX_DEPTH = 64
 """How deep a document may nest. Kubernetes' own objects stay under 20."""
 
-ANY_NUMBER = 1 << 62
-"""Of nodes, where nobody bounds them. A node takes up to 1 KB while a file is worked on."""
+MOST_NODES = 1_000_000
+"""Of one text: keys, values, lists and mappings. 10,000 sealed Secrets have 370,000."""
+
+_ALWAYS_TAKEN, _CHARACTERS_PER_NODE = 200_000, 12
+"""A text may have so many nodes, however short they are, and one more for each 12 characters: each takes 200 bytes."""
+
+NODES_AT_A_TIME = 1000
+"""How many are read before it is asked anew whether anybody still waits for them."""
+
+MOST_MERGED = 100_000
+"""Members that merge keys bring into mappings of one text; each counts anew for every mapping that it comes to."""
+
 _MERGE = "tag:yaml.org,2002:merge"
-TOO_MANY = "more keys, values and lists than are taken"
 
 
 class Scalar(NamedTuple):
@@ -26,7 +38,6 @@ class Scalar(NamedTuple):
     start: int
     end: int
     line: int
-    column: int
     value: str
     style: str
     anchor: str | None
@@ -42,7 +53,6 @@ class Alias(NamedTuple):
     start: int
     end: int
     line: int
-    column: int
     target: Node | None
 
 
@@ -52,7 +62,6 @@ class Sequence(NamedTuple):
     start: int
     end: int
     line: int
-    column: int
     items: list[Node]
     flow: bool
     anchor: str | None
@@ -106,21 +115,56 @@ def is_merge(key: Node) -> bool:
     return isinstance(key, Scalar) and (key.tag == _MERGE or (key.value == "<<" and not key.style))
 
 
-def with_bases(mapping: Mapping) -> Iterator[Mapping]:
-    """A mapping, and all that merge keys bring into it, each once."""
-    seen: set[int] = set()
-    waiting = [mapping]
-    while waiting:
-        one = waiting.pop()
-        if one.start in seen:
-            continue
-        seen.add(one.start)
-        yield one
-        for key, value in one.members:
-            target = resolved(value)
-            if is_merge(key):
-                bases = target.items if isinstance(target, Sequence) else [target]
-                waiting += [base for node in bases if isinstance(base := resolved(node), Mapping)]
+class Merges:
+    """Follows the merge keys of one text, and counts what they bring in: a few bytes may bring in all of a file."""
+
+    def __init__(self) -> None:
+        self._left = MOST_MERGED
+
+    def with_bases(self, mapping: Mapping, *, shared: bool = False) -> Iterator[Mapping]:
+        """A mapping, and all that merge keys bring into it, each once. `shared`: it stands there by an alias itself.
+
+        Raises ManifestError where that is too much.
+        """
+        seen: set[int] = set()
+        waiting = [mapping]
+        while waiting:
+            one = waiting.pop()
+            if one.start in seen:
+                continue
+            if seen or shared:
+                self._count(len(one.members), mapping.line)
+            seen.add(one.start)
+            yield one
+            for key, value in one.members:
+                if is_merge(key):
+                    bases = _bases(value)
+                    self._count(len(bases), mapping.line)
+                    waiting += bases
+
+    def _count(self, more: int, line: int) -> None:
+        self._left -= more
+        if self._left < 0:
+            message = f"merge keys (<<) and aliases bring in more than {MOST_MERGED} members"
+            raise ManifestError(message, hint="write out what they bring in", line=line)
+
+
+def _bases(value: Node) -> list[Mapping]:
+    """What one merge key names: a mapping, or a list of them."""
+    target = resolved(value)
+    bases = target.items if isinstance(target, Sequence) else [value]
+    return [base for node in bases if isinstance(base := resolved(node), Mapping)]
+
+
+def most_nodes(length: int) -> int:
+    """How many nodes a text of that many characters may have."""
+    return min(MOST_NODES, _ALWAYS_TAKEN + length // _CHARACTERS_PER_NODE)
+
+
+def too_many(most: int, line: int) -> ManifestError:
+    """The error for a text that has more nodes than that."""
+    message = f"more keys, values and lists than the {most} that are taken in a text of its size"
+    return ManifestError(message, hint="split it into several files", line=line)
 
 
 def is_null(node: Node) -> bool:

@@ -23,10 +23,14 @@ MAX_BYTES = 64 * 1024 * 1024
 ENVELOPE = "ksecret"
 """The root member that holds the envelope."""
 
+MOST_ENTRIES = 10_000
+"""Values of one Secret. Kubernetes takes 1 MiB of them together."""
+
+_KUBESEC_VERSION = "\n# kubesec:v:"
 _KEY_CHARACTERS = frozenset("-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 
 
-def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes.ANY_NUMBER) -> Manifest:
+def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes.MOST_NODES) -> Manifest:
     """The manifest in `data`. `allow_binary_tag` lets `!!binary` stand on values (for clear-text input).
 
     Raises ManifestError with a line: not UTF-8, too large (in bytes or nodes), malformed, or refused.
@@ -41,15 +45,18 @@ def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes
     bom = text.startswith("\ufeff")
     text = text[1:] if bom else text
     found, is_json = _documents(text, most_nodes)
+    merges = nodes.Merges()
     secrets = tuple(
-        _secret(root, allow_binary_tag=allow_binary_tag) for document in found for root in secret_roots(document)
+        _secret(root, merges, allow_binary_tag=allow_binary_tag)
+        for document in found
+        for root in secret_roots(document, merges)
     )
-    return Manifest(text, bom, is_json, tuple(found), secrets)
+    return Manifest(text, bom, is_json, _KUBESEC_VERSION in text, tuple(found), secrets)
 
 
 def documents(text: str) -> list[Node]:
     """The root node of every document of a text, nothing refused but what is malformed. Raises ManifestError."""
-    return _documents(text, nodes.ANY_NUMBER)[0]
+    return _documents(text, nodes.MOST_NODES)[0]
 
 
 def _documents(text: str, most_nodes: int) -> tuple[list[Node], bool]:
@@ -63,7 +70,7 @@ def _documents(text: str, most_nodes: int) -> tuple[list[Node], bool]:
     return yaml_reader.read_documents(text, most_nodes), False
 
 
-def _secret(root: Mapping, *, allow_binary_tag: bool) -> Secret:
+def _secret(root: Mapping, merges: nodes.Merges, *, allow_binary_tag: bool) -> Secret:
     _refuse_odd_keys(root)
     _refuse_merge(root)
     metadata = nodes.member(root, "metadata")
@@ -73,6 +80,7 @@ def _secret(root: Mapping, *, allow_binary_tag: bool) -> Secret:
         if holder:
             _refuse_merge(holder)
             namespace, name = _identity(holder, "namespace"), _identity(holder, "name")
+            _follow_annotations(holder, merges)
     return Secret(
         root,
         namespace,
@@ -105,6 +113,15 @@ def _refuse_merge(mapping: Mapping) -> None:
     for key, _ in mapping.members:
         if nodes.is_merge(key):
             raise ManifestError("a merge key (<<) in a Secret", hint="write out what it brings in", line=key.line)
+
+
+def _follow_annotations(metadata: Mapping, merges: nodes.Merges) -> None:
+    """Counts what stands in for annotations, so that who looks at them later need not."""
+    member = nodes.member(metadata, "annotations")
+    annotations = nodes.resolved(member.value) if member else None
+    if member and isinstance(annotations, Mapping):
+        for _ in merges.with_bases(annotations, shared=annotations is not member.value):
+            pass
 
 
 def _plain_mapping(member: Member, what: str) -> Mapping | None:
@@ -143,6 +160,9 @@ def _entries(root: Mapping, field: str, allow_binary_tag: bool) -> Iterator[Entr
     if not mapping:
         return
     _refuse_merge(mapping)
+    if len(mapping.members) > MOST_ENTRIES:
+        message = f"more than {MOST_ENTRIES} values under {field}"
+        raise ManifestError(message, hint="split it into several Secrets", line=mapping.line)
     for key, value in mapping.members:
         _refuse_shared(key, f"a key under {field}")
         if not isinstance(key, Scalar) or not (key.style or is_string(key.value)):

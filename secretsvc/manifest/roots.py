@@ -17,13 +17,15 @@ _CORE = frozenset(("v1", "/v1"))
 """How an apiVersion may say `v1`: kubectl takes an empty group before the slash as well."""
 
 
-def secret_roots(document: Node) -> list[Mapping]:
+def secret_roots(document: Node, merges: nodes.Merges) -> list[Mapping]:
     """The Secrets at a document's root or among a list's items, and nowhere deeper, in the order in which they are met.
 
-    To kubectl a list is whatever has `items`. Raises ManifestError for a Secret that is an alias or a list.
+    To kubectl a list is whatever has `items`. Raises ManifestError for a Secret that is an alias or a list, and where
+    merge keys bring in too much.
     """
     found: dict[int, Mapping] = {}
     seen: set[tuple[int, str, bool]] = set()
+    opened: set[tuple[int, str]] = set()
     waiting: list[tuple[Node, str]] = [(document, "")]  # and what it is without saying so
     while waiting:
         node, listed_kind = waiting.pop()
@@ -31,19 +33,22 @@ def secret_roots(document: Node) -> list[Mapping]:
         if not isinstance(mapping, Mapping) or (way := (mapping.start, listed_kind, isinstance(node, Alias))) in seen:
             continue
         seen.add(way)
-        stated = _stated(mapping)
+        stated = _stated(mapping, merges)
         kinds = _texts(stated["kind"]) or {listed_kind}
         versions = _texts(stated["apiVersion"])
-        items = [item for one in stated["items"] if isinstance(one, Sequence) for item in one.items]
+        lists = [one for one in stated["items"] if isinstance(one, Sequence) and one.items]
         if "Secret" in kinds and (not versions or versions & _CORE):
             if isinstance(node, Alias):
                 raise ManifestError("a Secret is an alias", hint="write it out in its place", line=node.line)
-            if items:
+            if lists:
                 hint = "move the items into a List, or remove them"
                 raise ManifestError("a Secret with items, which kubectl takes for a list", hint=hint, line=mapping.line)
             found[mapping.start] = mapping
         item_kind = "Secret" if "SecretList" in kinds else ""
-        waiting += [(item, item_kind) for item in reversed(items)]
+        # An alias may stand for one list in many places: what is in it is looked at once.
+        lists = [one for one in lists if (one.start, item_kind) not in opened]
+        opened |= {(one.start, item_kind) for one in lists}
+        waiting += [(item, item_kind) for one in reversed(lists) for item in reversed(one.items)]
     return list(found.values())
 
 
@@ -64,10 +69,10 @@ def _texts(found: list[Node]) -> set[str]:
     return {text for node in found if (text := text_of(node))}
 
 
-def _stated(mapping: Mapping) -> dict[str, list[Node]]:
+def _stated(mapping: Mapping, merges: nodes.Merges) -> dict[str, list[Node]]:
     """By name, every value of the members that tell what it is, repeated and merged ones too; aliases resolved."""
     found: dict[str, list[Node]] = {"apiVersion": [], "kind": [], "items": []}
-    for one in nodes.with_bases(mapping):
+    for one in merges.with_bases(mapping):
         for key, value in one.members:
             name = key.value if isinstance(key, Scalar) and not key.tag else text_of(key)
             target = nodes.resolved(value) if name in found else None

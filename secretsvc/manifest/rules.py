@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest import nodes
+from secretsvc.manifest import lost, nodes
 from secretsvc.manifest.copies import copies
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
@@ -36,18 +36,23 @@ def check_text(manifest: Manifest) -> None:
         refuse_odd_characters(manifest.text)
 
 
-def check_secret(secret: Secret) -> None:
-    """Refuses a Secret that must not be sealed as it stands. Raises ManifestError."""
+def check_secret(secret: Secret, sealed_bytes: int = 0) -> None:
+    """Refuses a Secret that must not be sealed as it stands. Raises ManifestError.
+
+    `sealed_bytes`: of values that it has beside its entries, as far as their tokens tell. Not what they hold is
+    counted: who may add a value, but open none, would learn its length by what still fits.
+    """
     _check_names(secret)
-    _check_foreign(secret)
+    _check_lost(secret)
     for slip in misspelled(secret):
         raise no_field(slip)
     for entry in secret.entries:
         _check_readable(entry)
-    size = sum(_size(entry) for entry in secret.entries)
+    size = sealed_bytes + sum(_size(entry) for entry in secret.entries)
     if size > MAX_SECRET_BYTES:
+        more = " or more" if sealed_bytes else ""
         raise ManifestError(
-            f"{secret.label} holds {size} bytes of data, over Kubernetes' limit of {MAX_SECRET_BYTES} (1 MiB)",
+            f"{secret.label} holds {size} bytes of data{more}, over Kubernetes' limit of {MAX_SECRET_BYTES} (1 MiB)",
             hint="split it into several Secrets",
             line=secret.line,
         )
@@ -78,11 +83,9 @@ def _line_of(secret: Secret, what: str) -> int:
     return found.key.line if found else secret.line
 
 
-def _check_foreign(secret: Secret) -> None:
-    if nodes.member(secret.root, "sops"):
-        raise ManifestError(
-            f"{secret.label} is sealed by SOPS already", hint="decrypt it with sops first", line=secret.line
-        )
+def _check_lost(secret: Secret) -> None:
+    for found in lost.in_secret(secret):
+        raise ManifestError(found.message, hint=found.hint, line=found.line)
 
 
 def misspelled(secret: Secret) -> Iterator[Member]:
@@ -110,12 +113,6 @@ def no_field(member: Member) -> ManifestError:
 
 
 def _check_readable(entry: Entry) -> None:
-    if entry.value.startswith("ksecret.v1."):
-        raise ManifestError(
-            f"{entry.path} is a ksecret token, but its Secret has no envelope",
-            hint="restore the `ksecret:` member from Git, or put the clear value there",
-            line=entry.scalar.line,
-        )
     try:
         entry.value.encode()
     except UnicodeEncodeError:

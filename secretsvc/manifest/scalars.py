@@ -66,13 +66,26 @@ def replaced(text: str, entry: Entry, new: str) -> Edit:
     if scalar.style not in ("|", ">"):
         return Edit(scalar.start, scalar.end, new)
     if scalar.tag:
-        return Edit(scalar.start, len(text[: scalar.end].rstrip("\r\n")), new)
+        return Edit(scalar.start, scalar.start + len(text[scalar.start : scalar.end].rstrip("\r\n")), new)
     header = re.compile(_HEADER).match(text, scalar.start)
     comment = header[2].rstrip() if header and "\n" not in new else ""
     place = inside(text, entry)
-    blank = "" if "+" in place.shell else rf"(?:(?:\r\n|\r|\n) {{0,{place.indent}}})+\Z"  # no part of the value
-    body = re.sub(blank, "", text[place.start : place.end]) if blank else text[place.start : place.end]
-    return Edit(scalar.start, place.start + len(body), new + comment)
+    end = place.end if "+" in place.shell else _before_blank_lines(text, place)
+    return Edit(scalar.start, end, new + comment)
+
+
+def _before_blank_lines(text: str, place: Inside) -> int:
+    """Where the block's value ends: blank lines after it, indented no further than it is, are no part of it."""
+    end = at = place.end
+    while at > place.start:
+        if text[at - 1] in "\r\n":
+            at -= 2 if at - 2 >= place.start and text[at - 2 : at] == "\r\n" else 1
+            end = at
+        elif text[at - 1] == " " and end - at < place.indent:
+            at -= 1
+        else:
+            break
+    return end
 
 
 def dedented(body: str, indent: int) -> str | None:

@@ -13,7 +13,7 @@ _BREAK = rb"(?:[\r\n]|\xc2\x85|\xe2\x80[\xa8\xa9])"  # a line break of YAML 1.1 
 _HIDDEN = re.compile(
     rb"\\(?:x|u00|U000000)" + _LETTERS  # an escape
     + rb"|[SecrtLi]\\" + _BREAK + rb"[ \t\r\n]*[\\ecrtLis]"  # a line that goes on after a backslash
-    + rb"|!!binary|![^ \r\n]*%|!<|%TAG"  # a tag that may be !!binary: Go's YAML reads base64
+    + rb"|!!binary|![^ \r\n!%]*%|!<|%TAG"  # a tag that may be !!binary: Go's YAML reads base64
     + rb"|S\0e\0|\\\0[xuU\r\n\x85()]|!\0[!<]\0|%\0T\0"  # the same in UTF-16
 )  # fmt: skip
 

@@ -10,22 +10,45 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from secretsvc import patience
 from secretsvc.errors import ManifestError
-from secretsvc.manifest.nodes import ANY_NUMBER, MAX_DEPTH, TOO_MANY, Alias, Mapping, Member, Node, Scalar, Sequence
+from secretsvc.manifest.nodes import (
+    MAX_DEPTH,
+    MOST_NODES,
+    NODES_AT_A_TIME,
+    Alias,
+    Mapping,
+    Member,
+    Node,
+    Scalar,
+    Sequence,
+    most_nodes,
+    too_many,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_MOST_WORDS = 1000
 _ODD = {"\x85": "U+0085", "\u2028": "U+2028", "\u2029": "U+2029", "\ufeff": "a second BOM (U+FEFF)"}
 
 
-def read_documents(text: str, most_nodes: int = ANY_NUMBER) -> list[Node]:
-    """The root node of every document in the text (without a BOM). Raises ManifestError with a line."""
+MOST_TAG_DIRECTIVES = 100
+"""Libyaml compares each with all others."""
+
+
+def read_documents(text: str, most: int = MOST_NODES) -> list[Node]:
+    """The root node of every document in the text (without a BOM). Raises ManifestError with a line.
+
+    `most`: how many nodes are taken, if the text's size allows so many.
+    """
+    if text.count("%TAG") > MOST_TAG_DIRECTIVES and text.count("\n%TAG") > MOST_TAG_DIRECTIVES:
+        raise ManifestError(f"more than {MOST_TAG_DIRECTIVES} %TAG directives", hint="write the tags out")
     documents: list[Node] = []
     # Kubernetes' parser takes the last line as ended even where it is not; so must this one, or `|` loses a "\n".
     ended = text if text.endswith(("\n", "\r")) else text + "\n"
     events: Iterator[Any] = yaml.parse(ended, Loader=yaml.CBaseLoader)
-    reader = _Reader(events, len(text), most_nodes)
+    reader = _Reader(events, len(text), min(most, most_nodes(len(text))))
     try:
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
@@ -77,21 +100,21 @@ def _line(error: yaml.MarkedYAMLError) -> int:
 class _Reader:
     """Builds the nodes of one text from its events."""
 
-    def __init__(self, events: Iterator[Any], length: int, most_nodes: int) -> None:
+    def __init__(self, events: Iterator[Any], length: int, most: int) -> None:
         self._events = events
         self._length = length
-        self._left = most_nodes
+        self._most = self._left = most
+        self._line = 1
+        self._words: dict[str, str] = {}
         self.anchors: dict[str, Node | None] = {}
 
     def node(self, event: Any, depth: int) -> Node:
         start = event.start_mark
         end = min(event.end_mark.index, self._length)
-        place = (start.index, end, start.line + 1, start.column)
-        if depth > MAX_DEPTH:
-            raise ManifestError(f"nested deeper than {MAX_DEPTH} levels", line=place[2])
-        self._left -= 1
-        if self._left < 0:
-            raise ManifestError(TOO_MANY, line=place[2])
+        if start.line + 1 != self._line:  # nodes of one line share one number: there may be a million
+            self._line = start.line + 1
+        place = (start.index, end, self._line)
+        self._count(depth, place[2])
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self.anchors:
                 raise ManifestError("an alias to an anchor that is not defined", line=place[2])
@@ -100,16 +123,32 @@ class _Reader:
             self.anchors[event.anchor] = None  # until it is complete: an alias inside it stands for nothing
         node: Node
         if isinstance(event, yaml.ScalarEvent):
-            node = Scalar(*place, event.value, event.style or "", event.anchor, event.tag)
+            node = Scalar(*place, self._shared(event.value), event.style or "", event.anchor, event.tag)
         elif isinstance(event, yaml.SequenceStartEvent):
-            node = self._sequence(event, depth)
+            node = self._sequence(event, place[2], depth)
         else:
-            node = self._mapping(event, depth)
+            node = self._mapping(event, place[2], depth)
         if event.anchor:
             self.anchors[event.anchor] = node
         return node
 
-    def _sequence(self, event: Any, depth: int) -> Sequence:
+    def _count(self, depth: int, line: int) -> None:
+        """Raises ManifestError for a node that is one too many, or too deep."""
+        if depth > MAX_DEPTH:
+            raise ManifestError(f"nested deeper than {MAX_DEPTH} levels", line=line)
+        self._left -= 1
+        if not self._left % NODES_AT_A_TIME:
+            patience.check()
+        if self._left < 0:
+            raise too_many(self._most, line)
+
+    def _shared(self, value: str) -> str:
+        """One text for all of the first words that are alike: `metadata`, `name` and others stand in a file often."""
+        if len(self._words) < _MOST_WORDS:
+            return self._words.setdefault(value, value)
+        return self._words.get(value, value)
+
+    def _sequence(self, event: Any, line: int, depth: int) -> Sequence:
         items: list[Node] = []
         for inner in self._events:
             if isinstance(inner, yaml.SequenceEndEvent):
@@ -117,9 +156,9 @@ class _Reader:
             items.append(self.node(inner, depth + 1))
         start, flow = event.start_mark, bool(event.flow_style)
         end = inner.end_mark.index if flow or not items else items[-1].end
-        return Sequence(start.index, end, start.line + 1, start.column, items, flow, event.anchor, event.tag)
+        return Sequence(start.index, end, line, items, flow, event.anchor, event.tag)
 
-    def _mapping(self, event: Any, depth: int) -> Mapping:
+    def _mapping(self, event: Any, line: int, depth: int) -> Mapping:
         members: list[Member] = []
         for inner in self._events:
             if isinstance(inner, yaml.MappingEndEvent):
@@ -128,4 +167,4 @@ class _Reader:
             members.append(Member(key, self.node(next(self._events), depth + 1)))
         start, flow = event.start_mark, bool(event.flow_style)
         end = inner.end_mark.index if flow or not members else members[-1].value.end
-        return Mapping(start.index, end, start.line + 1, start.column, members, flow, event.anchor, event.tag)
+        return Mapping(start.index, end, line, start.column, members, flow, event.anchor, event.tag)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import ManifestError
+from secretsvc.errors import KsecretError, ManifestError
+from secretsvc.key_shapes import canonical
 from secretsvc.manifest import copies, nodes, reader, rules, yaml_reader
 from secretsvc.manifest.spelling import may_be_hidden
 from secretsvc.operations import check_refused, check_repeats, check_text
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
 from secretsvc.operations.findings import Finding
-from secretsvc.policy_reader import canonical
 from secretsvc.tokens import SUFFIX, TOKEN_PREFIX
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float
         groups = list(_unreadable(text, error))
     else:
         text, is_json = manifest.text, manifest.is_json
-        policy = _once(policies, file, manifest)
+        policy = _policy(policies, file, manifest)
         groups = [((secret.line,), list(_secret(manifest, secret, file, policy, now))) for secret in manifest.secrets]
         comments = check_repeats.commented_out(manifest)
         groups = [(first, hits + comments.get(first[0], [])) for first, hits in groups]
@@ -105,11 +105,16 @@ def needs_sealing(data: bytes, file: str) -> bool:
     return any(finding.code in _TO_SEAL for finding in check_file(data, file, None, 0).findings)
 
 
-def _once(policies: Policies | None, file: str, manifest: Manifest) -> Policy | None:
-    """The policy, looked for only where something is sealed."""
-    if policies and (any(secret.envelope for secret in manifest.secrets) or sealed_by_kubesec(manifest)):
+def _policy(policies: Policies | None, file: str, manifest: Manifest) -> Policy | None:
+    """The policy, looked for only where something is sealed or to be sealed. Raises InputError, FileError."""
+    if not policies or not any(secret.entries or secret.envelope for secret in manifest.secrets):
+        return None
+    try:
         return policies.find(file)
-    return None
+    except KsecretError:
+        if any(secret.envelope for secret in manifest.secrets) or manifest.is_kubesec:
+            raise
+        return None  # what is in the clear is told, whatever the policy says
 
 
 def _is_allowed(lines: list[str], first_line: int) -> bool:
@@ -128,6 +133,8 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
     for slip in rules.misspelled(secret):
         yield slip.key.line, "KS010", f"its Secret is refused: {rules.no_field(slip).message}"
     yield from _entries(secret, sealed)
+    if policy:
+        yield from _held_against(policy, secret, sealed, file, now)
     left = [entry for entry in secret.entries if sealed and entry.key.endswith(SUFFIX)]
     if left:
         yield (
@@ -135,14 +142,22 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
             "KS012",
             f"a merge of {secret.label} waits for you: {_listed([e.path for e in left])}",
         )
-    if sealed and policy:
-        rule = policy.rule_for(file, secret.namespace, secret.name)
-        if rule and sealed.keys:
-            yield from _keyset(secret, sealed, rule.keys, policy.source)
-        if policy.max_age and sealed.created and now - sealed.created > policy.max_age:
-            days, limit = int(now - sealed.created) // _DAY, policy.max_age / _DAY
-            what = f"the data key of {secret.label} is {days} days old, and {policy.source} allows {limit:g}"
-            yield sealed.line, "KS009", what
+
+
+def _held_against(policy: Policy, secret: Secret, sealed: Sealed | None, file: str, now: float) -> Iterator[Hit]:
+    """What differs from the policy. Keys and age of what SOPS sealed are not known."""
+    rule = policy.rule_for(file, secret.namespace, secret.name)
+    if rule and sealed and sealed.keys:
+        yield from _keyset(secret, sealed, rule.keys, policy.source)
+    if not rule and policy.content.rules:
+        clear = [entry.scalar.line for entry in secret.entries if not sealed and _code_for(entry, None) == "KS001"]
+        lines = [sealed.line] if sealed and sealed.keys else clear
+        what = f"no rule of {policy.source} fits {secret.label}, so nothing says who may open it"
+        yield from ((line, "KS015", what) for line in lines[:1])
+    if sealed and policy.max_age and sealed.created and now - sealed.created > policy.max_age:
+        days, limit = int(now - sealed.created) // _DAY, policy.max_age / _DAY
+        what = f"the data key of {secret.label} is {days} days old, and {policy.source} allows {limit:g}"
+        yield sealed.line, "KS009", what
 
 
 def _entries(secret: Secret, sealed: Sealed | None) -> Iterator[Hit]:
@@ -179,7 +194,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _keyset(secret: Secret, sealed: Sealed, wanted: tuple[str, ...], source: str) -> Iterator[Hit]:
-    held, named = {canonical(key) for key in sealed.keys}, {canonical(key) for key in wanted}
+    held, named = set(sealed.keys), {str(canonical(key)) for key in wanted}
     lacking, extra = sorted(named - held), sorted(held - named)
     parts = [f"not sealed to {_listed(lacking)}"] if lacking else []
     parts += [f"sealed to {_listed(extra)} as well"] if extra else []

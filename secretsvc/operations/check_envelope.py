@@ -7,9 +7,8 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import KeyRefError, KsecretError
+from secretsvc.errors import KsecretError
 from secretsvc.formats import ksecret, kubesec
-from secretsvc.keyref import split
 from secretsvc.manifest import nodes
 from secretsvc.tokens import TOKEN_PREFIX, UNMERGED, decode_strict
 
@@ -60,13 +59,8 @@ def sealed_by_ksecret(secret: Secret) -> Sealed | None:
 
 def _wrong_in(envelope: ksecret.Envelope) -> Iterator[str]:
     for ref, wrapped in envelope.keys.items():
-        try:
-            split(ref)
-        except KeyRefError:
-            yield "a key of the envelope has no KeyRef for a name"
-        else:
-            if not _decoded(wrapped):
-                yield f"the data key wrapped under {ref} is not base64"
+        if not _decoded(wrapped):
+            yield f"the data key wrapped under {ref} is not base64"
     if len(_decoded(envelope.seal)) != _SEAL:
         yield f"the envelope's seal is not the base64 of {_SEAL} bytes"
     if not _seconds(envelope.created):

@@ -29,13 +29,15 @@ def line_in_the_clear(text: str) -> int:
     for number, lines in split_documents(text):
         document = "\n".join(lines)
         try:
-            roots = [root for node in reader.documents(document) for root in secret_roots(node)]
+            merges = nodes.Merges()
+            roots = [root for node in reader.documents(document) for root in secret_roots(node, merges)]
         except ManifestError:
             if not seems_to_hold(document) and seems_to_hold(_spelled_out(document)):
                 return number
             continue
+        seen: set[tuple[int, bool]] = set()
         for root in roots:
-            if _has_clear_value(root, document):
+            if _has_clear_value(root, document, seen):
                 return number + root.line - 1
     return 0
 
@@ -46,20 +48,23 @@ def _spelled_out(document: str) -> str:
     return _BETWEEN.sub("", _CONTINUED.sub("", unescaped))
 
 
-def _has_clear_value(root: Mapping, text: str) -> bool:
-    """A merge key may bring anything."""
+def _has_clear_value(root: Mapping, text: str, seen: set[tuple[int, bool]]) -> bool:
+    """A merge key may bring anything. `seen`: what was looked at, and had no value in the clear."""
     if any(nodes.is_merge(key) for key, _ in root.members):
         return True
-    return any(_is_clear(value, text, is_field=True) for key, value in root.members if text_of(key) in FIELDS)
+    return any(_is_clear(value, text, seen, is_field=True) for key, value in root.members if text_of(key) in FIELDS)
 
 
-def _is_clear(node: Node | None, text: str, *, is_field: bool = False) -> bool:
-    """Whether that is a value in the clear, or a field that holds one."""
+def _is_clear(node: Node | None, text: str, seen: set[tuple[int, bool]], *, is_field: bool = False) -> bool:
+    """Whether that is a value in the clear, or a field that holds one. What aliases stand for is looked at once."""
     target = nodes.resolved(node)
-    if target is None or nodes.is_null(target) or not without_placeholders(text[target.start : target.end]).strip():
+    if target is None or (id(target), is_field) in seen or nodes.is_null(target):
+        return False
+    seen.add((id(target), is_field))
+    if not without_placeholders(text[target.start : target.end]).strip():
         return False
     if isinstance(target, Mapping) and is_field:
-        return any(nodes.is_merge(key) or _is_clear(value, text) for key, value in target.members)
+        return any(nodes.is_merge(key) or _is_clear(value, text, seen) for key, value in target.members)
     if isinstance(target, Scalar):
         value = without_placeholders(text_of(target)).strip()
         return bool(value) and not value.startswith(TOKEN_PREFIX)

@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _TEMPLATE = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
-_TEMPLATE_LITERAL = re.compile(r"""-?\s*\(*\s*["`][^"`]""")
+# Possessive (`*+`, `++`) where what follows can't match what they took: else a run of blanks is tried in n² ways.
+_TEMPLATE_LITERAL = re.compile(r"""-?\s*+\(*+\s*+["`][^"`]""")
 _VARIABLE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}")
 _KIND = re.compile(r"""((?:\s|-\s)*)["']?kind["']?\s*:\s*["']?Secret["']?\s*(?:#.*)?""")
 _FIELD = re.compile(r"""((?:\s|-\s)*)["']?(?:data|stringData)["']?\s*:(.*)""")
-_ENTRY = re.compile(r"""\s*(?:"[^"]*"|'[^']*'|[^\s:"']*)\s*:(?:\s+(.*))?""")
+_ENTRY = re.compile(r"""\s*+(?:"[^"]*+"|'[^']*+'|[^\s:"']*+)\s*+:(?:\s++(.*))?""")
 _BLOCK = re.compile(r"[|>][-+0-9]*")
-_SEEMS = (
-    re.compile(r"""\bkind\\?["']?\s*:\s*(?:[&!]\S+\s+)*["']?Secret(?:List)?\b"""),
-    re.compile(r"""\b(?:data|stringData)["']?\s*:"""),
-)
+_SAYS_KIND = re.compile(r"""\bkind\\?["']?\s*+:\s*+(?:[&!]\S++\s++)*+(["']?Secret(?:List)?\b)?""")
+_SAYS_FIELD = re.compile(r"""\b(?:data|stringData)["']?\s*+:""")
+_MOST_LOOKS = 8
+"""How often a document's lines are looked at, each time as members of another mapping."""
 _EMPTY = ("", "~", "null", "Null", "NULL", "{}", '""', "''")
 
 
@@ -54,7 +55,7 @@ def is_template(text: str) -> bool:
 
 def seems_to_hold(document: str) -> bool:
     """Whether it says both `kind: Secret` and `data:`."""
-    return all(pattern.search(document) for pattern in _SEEMS)
+    return any(found[1] for found in _SAYS_KIND.finditer(document)) and _SAYS_FIELD.search(document) is not None
 
 
 def suspects(text: str) -> Iterator[Suspect]:
@@ -64,23 +65,34 @@ def suspects(text: str) -> Iterator[Suspect]:
         if not seems_to_hold(document):
             continue
         first = next((at for at, line in enumerate(lines) if line.strip() and line.lstrip()[:1] != "#"), 0)
-        mappings = list(_mappings(lines))
+        mappings, all_seen = _mappings(lines)
         found = [_literal_line(lines, siblings, column) for siblings, column in mappings]
         literal = next((at for at in found if at), 0)
         starts = [next(at for at in siblings if not _is_steering(lines[at])) for siblings, _ in mappings]
         first_lines = tuple(number + at for at in (first, *starts))
-        yield Suspect(first_lines, number + literal - 1 if literal else 0, bool(found) and None not in found)
+        yield Suspect(
+            first_lines, number + literal - 1 if literal else 0, bool(found) and None not in found and all_seen
+        )
 
 
-def _mappings(lines: list[str]) -> Iterator[tuple[list[int], int]]:
-    """The lines of each Secret, and its column; those of a mapping that says its kind often are looked at once."""
+def _mappings(lines: list[str]) -> tuple[list[tuple[list[int], int]], bool]:
+    """The lines of each Secret, and its column; those of a mapping that says its kind often are looked at once.
+
+    And whether these are all: lines that belong to mappings of many columns are not looked at for ever.
+    """
+    found: list[tuple[list[int], int]] = []
     known: set[tuple[int, int]] = set()
+    left = _MOST_LOOKS * sum(map(len, lines)) + 10_000
     for at, line in enumerate(lines):
         kind = _KIND.fullmatch(line)
         if kind and (at, len(kind[1])) not in known:
+            if left < 0:
+                return found, False
             siblings = _siblings(lines, at, len(kind[1]))
             known.update((sibling, len(kind[1])) for sibling in siblings)
-            yield siblings, len(kind[1])
+            left -= sum(len(lines[sibling]) + 1 for sibling in siblings)
+            found.append((siblings, len(kind[1])))
+    return found, True
 
 
 def split_documents(text: str) -> Iterator[tuple[int, list[str]]]:

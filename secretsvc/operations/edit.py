@@ -13,7 +13,6 @@ from secretsvc.manifest.splice import Edit, append_member, apply
 from secretsvc.operations.edit_slips import refuse_commented, refuse_slips
 from secretsvc.operations.open import Opened, open_secrets, restored
 from secretsvc.operations.prepare import decode_data, encode_cleartext
-from secretsvc.operations.request import NO_VALUE
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
             if secret.entries and not secret.envelope:
                 rules.check_secret(secret)
         refuse_slips(draft.clear, clear)
-        if request.unrepeated != NO_VALUE:
+        if not request.allow_repeated:
             refuse_commented(read(draft.shown, allow_binary_tag=True), clear)
         partners = _partners(draft, clear)
         edits = [edit for index, old in partners.items() for edit in _edits(draft, clear, index, old)]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+SHORT = 12
+"""How many hex digits of a commit's id stand for it."""
+
 
 class Rule(NamedTuple):
     """One kind of finding. `help` says what to do about it."""
@@ -12,6 +15,8 @@ class Rule(NamedTuple):
     name: str
     summary: str
     help: str
+    level: str = "error"
+    """As SARIF has it: `error`, or `note` for what is worth a look and is wrong only where somebody says so."""
 
 
 class Finding(NamedTuple):
@@ -21,6 +26,8 @@ class Finding(NamedTuple):
     line: int
     code: str
     message: str
+    commit: str = ""
+    """The id of the commit that holds that version of the file, where history is looked through."""
 
 
 RULES = {
@@ -103,6 +110,20 @@ RULES = {
             "private-key",
             "An age identity, which opens what is sealed to it, stands in a file",
             "Take it out. If it was pushed: make a new one, rotate what is sealed to it, change the values too.",
+        ),
+        Rule(
+            "KS015",
+            "no-rule",
+            "A Secret stands in a file that no rule of .ksecret.yaml covers",
+            "Add a rule that fits it (one without path, namespace and name fits all), then `ksecret keys sync FILE`.",
+        ),
+        Rule(
+            "KS017",
+            "new-data-key",
+            "A commit brings a data key or recipients that the file had not before",
+            "Whoever made the commit may know that data key: see who that is, and `ksecret rotate FILE` before a value "
+            "is added that they may not read. `dataKey: fresh` in .ksecret.yaml has every change do that.",
+            level="note",
         ),
     )
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.formats import ksecret
 from secretsvc.manifest.model import FIELDS
-from secretsvc.manifest.nodes import ANY_NUMBER
+from secretsvc.manifest.nodes import MOST_NODES
 from secretsvc.manifest.reader import read
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Description(NamedTuple):
         return {_camel(name): value for name, value in self._asdict().items()}
 
 
-def describe_manifest(data: bytes, owner: Callable[[str], str], most_nodes: int = ANY_NUMBER) -> list[Description]:
+def describe_manifest(data: bytes, owner: Callable[[str], str], most_nodes: int = MOST_NODES) -> list[Description]:
     """Every Secret of the manifest, sealed or not. `owner` names the holder of a KeyRef.
 
     Raises InputError, AlteredError.

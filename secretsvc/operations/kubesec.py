@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import patience
 from secretsvc.errors import (
     AlreadySealedError,
     AlteredError,
@@ -86,6 +87,7 @@ def open_file(manifest: Manifest, keyring: Keyring, trust: Trust | None, *, allo
 def _texts(secret: Secret, dek: Dek, tokens: Mapping[Place, str]) -> dict[Place, str]:
     texts = {}
     for entry in secret.entries:
+        patience.check()
         place = (entry.field, entry.key)
         if place in tokens:
             try:
@@ -206,7 +208,10 @@ def _sealed(
     kubesec.check_keys(wanted)
     known = parent if isinstance(parent, Opened) else None
     listed = [ref for ref in known.envelope.refs if ref in wanted] if known else []
-    if known and (request.rotates("") or len(listed) < len(known.envelope.refs)):
+    same = known is not None and known.texts == texts and len(listed) == len(wanted)
+    if known and (
+        request.rotates("") or len(listed) < len(known.envelope.refs) or (not same and request.renews(secret))
+    ):
         known = None
     dek = known.dek if known else Dek.new()
     kept = dict(known.envelope.keys) if known else {}
@@ -214,8 +219,9 @@ def _sealed(
     keys = kubesec.ordered((ref, kept.get(ref) or _wrapped(ref, dek, keyring)) for ref in listed)
     tokens = {}
     for (field, key), text in texts.items():
-        same = known and known.texts.get((field, key)) == text
-        tokens[field, key] = known.tokens[field, key] if known and same else dek.seal_value(text, key)
+        patience.check()
+        kept_token = known.tokens[field, key] if known and known.texts.get((field, key)) == text else ""
+        tokens[field, key] = kept_token or dek.seal_value(text, key)
     ids = [ref.id for ref, _ in keys]
     mac = known.envelope.mac if known and dek.mac_fits(known.envelope.mac, texts, ids) else dek.mac(texts, ids)
     version = "4" if any(field == "stringData" for field, _ in texts) else "3"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.keyref import split
+from secretsvc.key_shapes import stated
 from secretsvc.operations.merge_entries import UnmergeableError
 from secretsvc.operations.merge_envelope import MergedEnvelope, home_of, merge_keys
 
@@ -110,7 +110,7 @@ def merge_kubesec(
 def _sorted(keys: Mapping[str, str]) -> dict[str, str]:
     from secretsvc.formats.kubesec import ordered  # which needs cryptography, and most merges don't get here
 
-    return {str(ref): wrapped for ref, wrapped in ordered((split(ref), wrapped) for ref, wrapped in keys.items())}
+    return {str(ref): wrapped for ref, wrapped in ordered((stated(ref), wrapped) for ref, wrapped in keys.items())}
 
 
 def _lines(sealing: KubesecSealing, note: tuple[str, ...] = ()) -> str:

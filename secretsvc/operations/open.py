@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import patience
 from secretsvc.envelope import Dek, Payload
 from secretsvc.errors import AlteredError, ManifestError, NotSealedError, not_sealed
 from secretsvc.formats import ksecret
 from secretsvc.formats.values import value_of, written
+from secretsvc.manifest import lost
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
@@ -73,16 +75,35 @@ def open_secrets(
         from secretsvc.operations import kubesec
 
         return {0: kubesec.open_file(manifest, keyring, trust)}
+    refuse_lost(manifest)
     opened: dict[int, AnyOpened] = {
-        index: open_secret(secret, keyring)
-        for index, secret in enumerate(manifest.secrets)
-        if secret.envelope and only in (None, index)
+        index: open_secret(manifest.secrets[index], keyring)
+        for index in (range(len(manifest.secrets)) if only is None else (only,))
+        if manifest.secrets[index].envelope
     }
     if not opened and only is not None and any(secret.envelope for secret in manifest.secrets):
         raise NotSealedError(f"{manifest.secrets[only].label} is not sealed", hint="ksecret encrypt seals it")
     if not opened:
         raise not_sealed()
     return opened
+
+
+def refuse_lost(manifest: Manifest) -> None:
+    """Raises AlteredError for sealed text in it that would pass for clear text: nobody is to be handed that."""
+    for found in lost.in_manifest(manifest):
+        raise AlteredError(found.message, hint=found.hint, line=found.line)
+
+
+def refuse_lost_in(data: bytes) -> None:
+    """The same of bytes that have none of the formats' markers. What can't be read is left to whoever gets it.
+
+    Raises AlteredError.
+    """
+    try:
+        manifest = read(data, allow_binary_tag=True)
+    except ManifestError:
+        return
+    refuse_lost(manifest)
 
 
 def restored(manifest: Manifest, opened: Mapping[int, AnyOpened]) -> bytes:
@@ -145,6 +166,7 @@ def opened_with(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> Opened:
     try:
         dek.check_seal(envelope.seal, envelope.sealed_for, secret.type, envelope.created, list(envelope.keys))
         for entry in secret.entries:
+            patience.check()
             line = entry.scalar.line
             if ksecret.is_token(entry):
                 place = (entry.field, entry.key)

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
     from secretsvc.manifest.model import Secret
 
-_NOT_PRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+_NOT_PRINTABLE = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufffe\uffff]"
+)
+"""What YAML or a terminal takes for more than a letter: C1, line separators, marks that turn the direction of text."""
 
 
 def as_json(texts: Iterable[tuple[str, bytes]]) -> bytes:
@@ -81,7 +84,7 @@ def _moved(text: str, secret: Secret) -> list[Edit]:
 
 
 def dumped(whole: Any, indent: int | None = None) -> bytes:
-    """JSON that is YAML too: no surrogate pairs, which YAML's escapes lack, and nothing raw that YAML refuses.
+    """JSON that is YAML too: no surrogate pairs, which YAML's escapes lack, and no control characters as they are.
 
     Ends in a line break. Raises ValueError for half of a surrogate pair.
     """

@@ -5,21 +5,22 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import patience
 from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError
 from secretsvc.formats.values import value_of
 from secretsvc.manifest import change
+from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
 from secretsvc.operations.open import Opened, open_secret, open_secrets, restored
 from secretsvc.operations.repeats import lines_of
-from secretsvc.operations.request import NO_VALUE
 from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.splice import Edit
@@ -48,14 +49,17 @@ class Changes(NamedTuple):
 def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Keyring, which: str = "") -> Result:
     """The manifest with one sealed Secret changed, in its format, under its DEK unless somebody lost a key.
 
-    `which`: `NAME` or `NAMESPACE/NAME`; may be empty where one Secret is sealed.
-    Raises NotSealedError, InputError, and what opening and sealing raise.
+    `which`: `NAME` or `NAMESPACE/NAME`; may be empty where one Secret is sealed. A value that is there already keeps
+    its token, unless the request is blind. Raises NotSealedError, InputError, and what opening and sealing raise.
     """
     manifest = read(data)
     index = pick(manifest, which)
     opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
-    for place, value in _values(changes, manifest.secrets[index]).items():
-        manifest = _with_value(manifest, index, place, value, opened)
+    values = _values(changes, manifest.secrets[index])
+    for place, value in values.items():
+        if value and (value.startswith("ksecret.v1.") or value.rstrip("\n") == opened.tokens.get(place)):
+            raise ManifestError(f'{place[0]}["{place[1]}"] would be a token, not a value', hint="give the clear value")
+    manifest = _with_values(manifest, index, values, None if request.blind else opened)
     for path, text in _metadata(changes).items():
         manifest = _with_metadata(manifest, index, path, text)
     changed = manifest.encoded(manifest.text)
@@ -86,7 +90,7 @@ def rename_manifest(
     for path, text in _metadata(Changes(metadata=metadata)).items():
         manifest = _with_metadata(manifest, index, path, text)
     renamed = manifest.encoded(manifest.text)
-    request = request._replace(unrepeated=NO_VALUE)  # a name is always in the clear
+    request = request._replace(allow_repeated=True)  # a name is always in the clear
     sealed = seal_manifest(renamed, request, keyring, opened={index: opened})
     if sealed.data == renamed and manifest.text == before:
         raise AlreadySealedError("it is sealed for that name and namespace already")
@@ -131,8 +135,11 @@ def pick(manifest: Manifest, which: str = "") -> int:
 def _values(changes: Changes, secret: Secret) -> dict[Place, str | None]:
     """The new texts as they stand in a manifest, base64 under `data`. Raises UsageError, InputError."""
     found: dict[Place, str | None] = {}
+    held: dict[str, list[str]] = {}
+    for entry in secret.entries:
+        held.setdefault(entry.key, []).append(entry.field)
     for key, value in changes.values.items():
-        fields = [entry.field for entry in secret.entries if entry.key == key]
+        fields = held.get(key, [])
         if value is None and not fields:
             raise InputError(f"it has no key {key}", hint="ksecret inspect lists them", entry=key)
         if value is None:
@@ -163,35 +170,82 @@ def _metadata(changes: Changes) -> dict[change.Path, str]:
     }
 
 
-def _with_value(manifest: Manifest, index: int, place: Place, value: str | None, opened: AnyOpened) -> Manifest:
-    secret = manifest.secrets[index]
-    entry = next((entry for entry in secret.entries if (entry.field, entry.key) == place), None)
-    if value and (value.startswith("ksecret.v1.") or value.rstrip("\n") == opened.tokens.get(place)):
-        raise ManifestError(f'{place[0]}["{place[1]}"] would be a token, not a value', hint="give the clear value")
-    if (value is None and not entry) or (value is not None and entry and _same(entry, opened, value)):
-        return manifest
-    if value is None:
-        edit = change.drop(manifest.text, secret, place)
-    elif entry:
-        edit = replaced(manifest.text, entry, canonical(value, flow=entry.flow))
-    else:
-        edit = change.put(manifest.text, secret, place, value)
-    texts = {(entry.field, entry.key): entry.value for entry in secret.entries if (entry.field, entry.key) != place}
-    return _edited(manifest, index, edit, texts if value is None else texts | {place: value})
+def _with_values(
+    manifest: Manifest, index: int, values: Mapping[Place, str | None], opened: AnyOpened | None
+) -> Manifest:
+    """With these texts in place of tokens, and None's entries away. `opened`: what it holds already stays as it is.
+
+    Many values cost a few readings of the text, not one each.
+    """
+    entries = {(entry.field, entry.key): entry for entry in manifest.secrets[index].entries}
+    added = {place: value for place, value in values.items() if value is not None and place not in entries}
+    changed = {
+        place: value
+        for place, value in values.items()
+        if value is not None and place in entries and not (opened and _same(entries[place], opened, value))
+    }
+    edits = [
+        replaced(manifest.text, entries[place], canonical(value, flow=entries[place].flow))
+        for place, value in changed.items()
+    ]
+    manifest = _edited(manifest, index, edits, changed)
+    for field in FIELDS:
+        manifest = _with_added(manifest, index, {place: value for place, value in added.items() if place[0] == field})
+    return _without(manifest, index, {place for place, value in values.items() if value is None and place in entries})
+
+
+def _with_added(manifest: Manifest, index: int, values: Mapping[Place, str]) -> Manifest:
+    """With new entries of one field: the first makes room where there is no mapping yet, or an empty one."""
+    left = dict(values)
+    while left:
+        secret = manifest.secrets[index]
+        has_room = any(entry.field == next(iter(left))[0] for entry in secret.entries)
+        step = left if has_room else dict([next(iter(left.items()))])
+        edits = [change.put(manifest.text, secret, place, value) for place, value in step.items()]
+        manifest = _edited(manifest, index, edits, step)
+        left = {place: value for place, value in left.items() if place not in step}
+    return manifest
+
+
+def _without(manifest: Manifest, index: int, places: Iterable[Place]) -> Manifest:
+    """Without these entries. Of neighbours in a flow mapping, every other one waits for the next reading."""
+    left = set(places)
+    while left:
+        secret = manifest.secrets[index]
+        step: dict[Place, str | None] = {}
+        edits: list[Edit] = []
+        for field in FIELDS:
+            own = [(entry.field, entry.key) for entry in secret.entries if entry.field == field]
+            gone = [place for place in own if place in left]
+            if gone and len(gone) == len(own):
+                gone, path = [], (field,)
+                step |= dict.fromkeys(own)
+                edits += filter(None, [change.drop(manifest.text, secret, path)])
+            for place in gone:
+                edit = change.drop(manifest.text, secret, place)
+                if edit and (not edits or edit.start >= edits[-1].end):
+                    edits.append(edit)
+                    step[place] = None
+        manifest = _edited(manifest, index, edits, step)
+        left -= step.keys()
+    return manifest
 
 
 def _with_metadata(manifest: Manifest, index: int, path: change.Path, text: str) -> Manifest:
-    secret = manifest.secrets[index]
-    edit = change.put(manifest.text, secret, path, text)
-    return _edited(manifest, index, edit, {(entry.field, entry.key): entry.value for entry in secret.entries})
+    return _edited(manifest, index, [change.put(manifest.text, manifest.secrets[index], path, text)], {})
 
 
-def _edited(manifest: Manifest, index: int, edit: Edit | None, texts: Mapping[Place, str]) -> Manifest:
-    """The manifest after an edit; ManifestError unless that Secret holds these texts then, and there are as many."""
-    edited = read(manifest.encoded(apply(manifest.text, [edit] if edit else [])))
+def _edited(manifest: Manifest, index: int, edits: Sequence[Edit], changed: Mapping[Place, str | None]) -> Manifest:
+    """The manifest after these edits; ManifestError unless of that Secret's texts just these are others then."""
+    if not edits:
+        return manifest
+    patience.check()
+    before = {(entry.field, entry.key): entry.value for entry in manifest.secrets[index].entries}
+    expected = {place: text for place, text in (before | dict(changed)).items() if text is not None}
+    edited = read(manifest.encoded(apply(manifest.text, edits)))
     if len(edited.secrets) == len(manifest.secrets):
         now = {(entry.field, entry.key): entry.value for entry in edited.secrets[index].entries}
-        if now == texts:
+        if now == expected:
             return edited
     raise ManifestError(
         "the change would alter more than it should in this layout",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.errors import KeyRefError
+from secretsvc.keyref import MOST_KEYS
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,9 +17,6 @@ ANY_TIME = "~"
 """For `rotate_before`: later than every time, so that every DEK is replaced."""
 
 FORMATS = ("ksecret", "kubesec")
-
-EVERY_VALUE, GIVEN_VALUES, NO_VALUE = "every", "given", "none"
-"""For `unrepeated`. Who may not open a Secret learns its values by what is refused, unless only his own count."""
 
 
 class Unproven(NamedTuple):
@@ -46,10 +46,17 @@ class Request(NamedTuple):
     trust: Callable[[Unproven], bool] | None = None
     """Asked whether a file without a fitting MAC is to get one; None: such a file is refused."""
 
+    blind: bool = False
+    """Whoever asks may not open: nothing that they see may depend on what tokens hold, be it a refusal or a token that
+    is the same again."""
+
     keyset_of: Callable[[Secret], Keyset] | None = None
     """The keyset that a Secret is to have, whatever it has now."""
-    unrepeated: str = EVERY_VALUE
-    """Which values are refused where they stand in what stays clear: every one known, those that came in the clear."""
+    allow_repeated: bool = False
+    """Whether a value may stand in what stays clear, too."""
+
+    renews: Callable[[Secret], bool] = lambda _: False
+    """Whether every change of that Secret is to make a new DEK, which nobody knows who knew the old one."""
 
     def rotates(self, created: str) -> bool:
         """Whether a DEK made then (empty: nobody knows) is to be replaced."""
@@ -57,6 +64,12 @@ class Request(NamedTuple):
 
     def wanted(self, held: Keyset, secret: Secret, format_: str) -> Keyset:
         """The keyset that follows from the one held so far (empty where there is none). Raises KeyRefError."""
+        wanted = self._wanted(held, secret, format_)
+        if len(wanted) > MOST_KEYS:
+            raise KeyRefError(f"{secret.label} would be sealed to more than {MOST_KEYS} keys", hint="name fewer keys")
+        return wanted
+
+    def _wanted(self, held: Keyset, secret: Secret, format_: str) -> Keyset:
         if self.keyset_of:
             return self.keyset_of(secret)
         if not any(self.change):

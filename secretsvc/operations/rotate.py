@@ -13,7 +13,6 @@ from secretsvc.manifest.splice import Edit, apply, replace_member
 from secretsvc.operations.convert import convert_manifest
 from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.open import open_secret, open_secrets
-from secretsvc.operations.request import NO_VALUE
 from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
 
@@ -30,7 +29,7 @@ def rotate_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
     opening and sealing raise.
     """
     manifest = read(data)
-    request = request._replace(unrepeated=NO_VALUE)  # it changes neither values nor what is in the clear
+    request = request._replace(allow_repeated=True)  # it changes neither values nor what is in the clear
     if request.format and request.format != ("kubesec" if manifest.is_kubesec else "ksecret"):
         return convert_manifest(data, request, keyring)
     due = [

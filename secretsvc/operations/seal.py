@@ -5,7 +5,8 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
-from secretsvc.envelope import Dek, Payload
+from secretsvc import patience
+from secretsvc.envelope import BLOCK, NONCE_BYTES, TAG_BYTES, Dek, Payload
 from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError, NothingToSealError
 from secretsvc.formats import ksecret
 from secretsvc.formats.values import payload_of, value_of
@@ -15,8 +16,8 @@ from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import Edit, append_member, apply, replace_member
 from secretsvc.operations.open import Opened, Place, open_secret, opened_with, parent_of, restore, values_of
 from secretsvc.operations.repeats import Known, refuse_repeats
-from secretsvc.operations.request import EVERY_VALUE, NO_VALUE
 from secretsvc.operations.result import Result, Sealing
+from secretsvc.tokens import TOKEN_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -64,10 +65,10 @@ def seal_manifest(
         sealing = kubesec.seal_file(manifest, request, keyring, parents, opened)
     else:
         sealing = _seal_secrets(manifest, request, keyring, parents, opened, others=others)
-    if request.unrepeated != NO_VALUE:
+    if not request.allow_repeated:
         held = [(manifest.secrets[index].label, one) for index, one in (*sealing.held, *opened.items())]
         held += [("/".join(filter(None, who)), one) for who, one in (*parents.items(), *(gone or {}).items())]
-        known = _known(manifest, sealing.given, held if request.unrepeated == EVERY_VALUE else [])
+        known = _known(manifest, sealing.given, [] if request.blind else held)
         refuse_repeats(manifest, {entry.scalar.start for _, entry in sealing.entries}, known)
     return sealing.result
 
@@ -145,13 +146,18 @@ def _plan(
     in_clear = [entry for entry in secret.entries if not ksecret.is_token(entry)]
     if (
         not in_clear
+        and not (opened and len(secret.entries) < len(opened.tokens) and request.renews(secret))
         and not request.rotates(current.created)
         and request.wanted(current.refs, secret, "ksecret") == current.refs
         and _bound(secret, request, current) == current.sealed_for
     ):
         return None
     before = _still(opened, secret) if opened else open_secret(secret, keyring, allow_clear=True)
-    rules.check_secret(secret._replace(entries=tuple(_values(secret, before)) if in_clear else ()))
+    if in_clear and not request.blind:
+        rules.check_secret(secret._replace(entries=tuple(_values(secret, before))))
+    else:
+        kept = sum(_least_bytes(entry) for entry in secret.entries if ksecret.is_token(entry)) if in_clear else 0
+        rules.check_secret(secret._replace(entries=tuple(in_clear)), kept)
     return _planned(secret, request, keyring, before, before)
 
 
@@ -160,6 +166,13 @@ def _values(secret: Secret, before: Opened) -> Iterator[Entry]:
     for entry in secret.entries:
         payload = before.payloads.get((entry.field, entry.key))
         yield entry._replace(scalar=entry.scalar._replace(value=value_of(payload))) if payload else entry
+
+
+def _least_bytes(entry: Entry) -> int:
+    """Of a sealed value, as far as its token tells: it may be a block longer, and by a third where it is base64."""
+    encoded = len(ksecret.token(entry)) - len(TOKEN_PREFIX)
+    padded = max(0, encoded // 4 * 3 - NONCE_BYTES - TAG_BYTES - BLOCK)
+    return padded if entry.field == "stringData" else padded // 4 * 3
 
 
 def _still(opened: Opened, secret: Secret) -> Opened:
@@ -187,9 +200,12 @@ def _planned(
     wanted = request.wanted(held, secret, "ksecret")
     sealed_for = _bound(secret, request, known.envelope if known else None)
     if known and (
-        request.rotates(known.envelope.created) or set(held) - set(wanted) or sealed_for != known.envelope.sealed_for
+        request.rotates(known.envelope.created)
+        or set(held) - set(wanted)
+        or sealed_for != known.envelope.sealed_for
+        or request.renews(secret)
     ):
-        known = None  # who lost a key must not read what comes next: a new DEK, new tokens
+        known = None  # who lost a key, or made this one, must not read what comes next: a new DEK, new tokens
     dek = known.dek if known else Dek.new()
     created = known.envelope.created if known else request.created
     kept = known.envelope.keys if known else {}
@@ -204,6 +220,7 @@ def _planned(
 def _edits(manifest: Manifest, secret: Secret, plan: _Plan) -> Iterator[Edit]:
     sealed_for = plan.envelope.sealed_for
     for entry in secret.entries:
+        patience.check()
         at = (entry.field, entry.key)
         payload = plan.before.payloads.get(at) if plan.before else None
         if payload is None:

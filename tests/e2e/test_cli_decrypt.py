@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARK, Person, b64, is_sealed
+from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARK, PASSWORD, Person, b64, is_sealed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,12 +52,15 @@ def test_a_template_prints_what_it_says_and_nothing_between_files(me: Person) ->
     assert me.ok("decrypt", "--template", template, "d/a.yaml", "d/b.yaml").out == b"a\nb\n"
 
 
-def test_in_place_brings_the_file_back_and_its_mode_stays(me: Person) -> None:
+def test_in_place_brings_the_file_back_for_its_owner_alone_and_it_stays_so_when_sealed_again(me: Person) -> None:
     path = me.write_sealed("a.yaml")
     path.chmod(0o604)
     assert me.ok("decrypt", "a.yaml", "--in-place") == (0, b"", "")
     assert path.read_bytes() == MANIFEST
-    assert stat.S_IMODE(path.stat().st_mode) == 0o604
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    me.ok("encrypt", "-i", "a.yaml")
+    assert is_sealed(path.read_bytes())
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert me.names() == ["a.yaml"]
 
 
@@ -69,13 +73,39 @@ def test_a_new_output_file_is_its_owners_alone(me: Person) -> None:
     assert me.ok("decrypt", "--output=-", "a.yaml").out == MANIFEST
 
 
-def test_an_output_file_that_was_there_is_replaced_and_keeps_its_mode(me: Person) -> None:
+CLEAR_OUTPUTS = [
+    ("decrypt", "a.yaml"),
+    ("decrypt", "-x", "a.yaml"),
+    ("decrypt", "--template", "{{ .data.password }}", "a.yaml"),
+    ("decrypt", "--output-format", "env", "a.yaml"),
+    ("decrypt", "--output-format", "json", "a.yaml"),
+    ("get", "a.yaml", "password"),
+]
+
+
+@pytest.mark.parametrize("words", CLEAR_OUTPUTS)
+def test_an_output_file_that_was_there_is_replaced_and_its_owners_alone_then(me: Person, words: list[str]) -> None:
     me.write_sealed("a.yaml")
-    clear = me.write("clear.yaml", b"old" * 1000)
-    clear.chmod(0o640)
-    me.ok("decrypt", "-o", "clear.yaml", "a.yaml")
-    assert clear.read_bytes() == MANIFEST
-    assert stat.S_IMODE(clear.stat().st_mode) == 0o640
+    clear = me.write("clear", b"old" * 1000)
+    clear.chmod(0o644)
+    me.ok(*words, "-o", "clear")
+    assert MARK.encode() in clear.read_bytes() or b64(PASSWORD).encode() in clear.read_bytes()
+    assert stat.S_IMODE(clear.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("words", CLEAR_OUTPUTS)
+def test_an_output_file_of_another_user_is_refused(me: Person, words: list[str]) -> None:
+    sealed = me.write_sealed("a.yaml")
+    clear = me.write("clear", b"old")
+    os.chown(clear, 1234, 1234)
+    message = me.fails(7, *words, "-o", "clear")
+    assert "clear: not written: it belongs to another user" in message
+    assert clear.read_bytes() == b"old"
+    os.chown(sealed, 1234, 1234)
+    assert "a.yaml: not written: it belongs to another user" in me.fails(7, "decrypt", "-i", "a.yaml")
+    me.ok("rotate", "a.yaml")
+    assert (sealed.stat().st_uid, is_sealed(sealed.read_bytes())) == (1234, True)
 
 
 def test_several_files_and_folders_give_one_stream(me: Person) -> None:

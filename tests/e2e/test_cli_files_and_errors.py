@@ -258,3 +258,33 @@ def test_an_input_without_end_is_refused_and_not_read_whole(me: Person, words: s
     ran = me.run("-c", f'ulimit -v 2000000; "{KSECRET}" {words}', program="sh")
     assert (ran.code, ran.out) == (3, b"")
     assert "larger than 64 MiB" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["encrypt", "-i", "clear.yaml"], ["encrypt", "-o", "new.yaml", "../clear.yaml"], ["decrypt", "-i", "s.yaml"]),
+        *(["decrypt", "-o", "new.yaml", "s.yaml"], ["get", "s.yaml", "url", "-o", "new.yaml"], ["rotate", "s.yaml"]),
+        *(["set", "s.yaml", "a=b"], ["unset", "s.yaml", "url"], ["edit", "s.yaml"], ["edit", "-f", "folder/new.yaml"]),
+        ["keys", "remove", "-k", "ANN", "s.yaml"],
+        *(["rename", "--name", "x", "s.yaml"], ["inspect", "s.yaml", "-o", "new.yaml"]),
+        *(
+            ["create", "generic", "a", "--from-literal=a=b", "-o", "folder/new.yaml"],
+            ["edit", "s.yaml", "-o", "new.yaml"],
+        ),
+    ],
+    ids=" ".join,
+)
+def test_no_output_follows_a_link_out_of_the_repository(me: Person, tmp_path: Path, words: list[str]) -> None:
+    ann = Person(tmp_path, "ann")
+    me.write_sealed("s.yaml", MANIFEST, "-k", me.ref, "-k", ann.ref)
+    me.write("clear.yaml")
+    outside = {path.name: path.read_bytes() for path in me.work.iterdir()}
+    (me.work / "repo" / ".git").mkdir(parents=True)
+    me.work = me.work / "repo"
+    for name in ("s.yaml", "clear.yaml", "new.yaml"):
+        (me.work / name).symlink_to(f"../{name}")
+    (me.work / "folder").symlink_to("..")
+    ran = me.run(*(ann.ref if word == "ANN" else word for word in words), EDITOR="sed -i s/url/uri/")
+    assert (ran.code, "leads out of the repository" in ran.err) == (7, True), ran
+    assert {path.name: path.read_bytes() for path in me.work.parent.iterdir() if path.is_file()} == outside

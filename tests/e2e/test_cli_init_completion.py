@@ -67,6 +67,14 @@ def test_init_where_no_folder_can_be_made(me: Person) -> None:
     assert f"ksecret: {me.key_file}: can't be written: " in me.fails(7, "init")
 
 
+def test_init_follows_no_link_out_of_the_repository(me: Person) -> None:
+    (me.work / ".git").mkdir()
+    (me.work / ".ksecret.yaml").symlink_to(me.home / ".profile")
+    ran = me.run("init")
+    assert (ran.code, (me.home / ".profile").exists()) == (7, False)
+    assert f"the link .ksecret.yaml leads out of the repository, to {me.home}/.profile" in ran.err
+
+
 def test_init_over_an_identity_of_another_kind_does_not_send_people_in_a_circle(me: Person) -> None:
     """`run ksecret init` is no hint for somebody who just did."""
     me.key_file.parent.mkdir()

@@ -101,6 +101,8 @@ def test_mistakes_in_a_policy_leave_the_file_as_it_was(me: Person) -> None:
         "ksecret: .ksecret.yaml:3: a rule has an unknown key here\n"
     )
     me.write(".ksecret.yaml", policy("keys: ['age:age1aaaa']"))
+    assert "ksecret: .ksecret.yaml:3: " in me.fails(3, "encrypt", "-i", "a.yaml")
+    me.write(".ksecret.yaml", policy(f"keys: ['age:age1{'q' * 58}']"))  # only its checksum is wrong
     assert "ksecret: .ksecret.yaml:3: " in me.fails(2, "encrypt", "-i", "a.yaml")
     assert path.read_bytes() == MANIFEST
     me.ok("encrypt", "-i", "-k", me.ref, "a.yaml")

@@ -156,6 +156,14 @@ def test_a_report_may_be_a_pipe(me: Person, tree: Path) -> None:
     assert json.loads(lines[-1])["counts"] == {"rotated": 12, "unchanged": 1}
 
 
+def test_a_report_follows_no_link_out_of_the_repository(me: Person, tree: Path) -> None:
+    (me.work / ".git").mkdir()
+    before = contents(tree)
+    (me.work / "r.jsonl").symlink_to(me.home / ".profile")
+    assert "the link r.jsonl leads out of the repository" in me.fails(7, "rotate", "-r", "--report", "r.jsonl", "d")
+    assert (contents(tree), (me.home / ".profile").exists()) == (before, False)
+
+
 def test_a_report_names_the_key_that_failed(me: Person, tree: Path) -> None:
     assert me.run("rotate", "-r", "--report", "r.jsonl", "d", XDG_CONFIG_HOME="/none").code == 4
     failed = [line for line in report(me.work / "r.jsonl") if line.get("outcome") == "failed"]

@@ -62,6 +62,27 @@ def test_the_lines_of_others_stay(repo: Repository, own: bytes) -> None:
     assert attributes.read_bytes() == own
 
 
+@pytest.mark.parametrize("absent", [True, False])
+def test_a_link_to_a_file_outside_is_not_followed_and_nothing_is_set_up(repo: Repository, absent: bool) -> None:
+    outside = repo.me.home / ".profile"
+    if not absent:
+        outside.write_text("# mine\n")
+    (repo.me.work / ".gitattributes").symlink_to(outside)
+    for action in ("setup", "unsetup"):
+        message = repo.me.fails(7, "git", action)
+        assert f"not written: the link .gitattributes leads out of the repository, to {outside}" in message
+    assert config(repo) == {}
+    assert (outside.exists(), absent or outside.read_text()) == ((False, True) if absent else (True, "# mine\n"))
+
+
+def test_a_link_out_of_a_work_tree_without_a_git_folder_is_not_followed(repo: Repository) -> None:
+    (repo.me.work / ".git").rename(repo.me.home / "dot.git")
+    (repo.me.work / ".gitattributes").symlink_to(repo.me.home / "new")
+    where = {"GIT_DIR": str(repo.me.home / "dot.git"), "GIT_WORK_TREE": str(repo.me.work)}
+    assert "leads out of the repository" in repo.me.fails(7, "git", "setup", **where)
+    assert not (repo.me.home / "new").exists()
+
+
 def test_patterns_with_blanks_and_quotes_reach_their_files(repo: Repository) -> None:
     names = ["my file.yaml", 'a"b.yaml', "deploy/x/y.yaml", "#x.yaml"]
     repo.me.ok("git", "setup", "my file.yaml", 'a"b.yaml', "deploy/**/*.yaml", "#x.yaml")

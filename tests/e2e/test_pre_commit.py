@@ -89,6 +89,7 @@ class Committer(Person):
 def test_the_check_stops_a_commit_with_a_secret_in_the_clear(tmp_path: Path, home: Path) -> None:
     me = Committer(tmp_path, home, "ksecret-check")
     me.write("a b.yaml")
+    me.write("--help.yaml")
     me.write("plain.yaml", CONFIG_MAP)
     me.do("git", "add", ".")
     went, said = me.commit()
@@ -96,7 +97,8 @@ def test_the_check_stops_a_commit_with_a_secret_in_the_clear(tmp_path: Path, hom
     (installed,) = (home / "cache").glob("repo*/py_env*/bin/ksecret")
     assert str(installed.parent) in installed.read_text().splitlines()[0], "it runs in pre-commit's environment"
     assert 'a b.yaml:9: KS001 prod/db is not sealed; in the clear: data["username"]' in said
-    me.ok("encrypt", "-i", "a b.yaml")
+    assert "--help.yaml:9: KS001" in said
+    me.ok("encrypt", "-i", "--", "a b.yaml", "--help.yaml")
     assert not me.commit()[0], "what is staged is still in the clear"
     me.do("git", "add", ".")
     me.write("a b.yaml")
@@ -151,8 +153,8 @@ def test_the_documented_local_hook(tmp_path: Path, home: Path) -> None:
     (example,) = [part for part in text.split("```") if part.startswith("yaml") and "repo: local" in part]
     me = Committer(tmp_path, home, "ksecret-check")
     me.write(".pre-commit-config.yaml", example.removeprefix("yaml").encode())
-    me.write("a.yaml")
+    me.write("--a.yaml")
     me.do("git", "add", ".")
     went, said = me.commit()
     assert not went
-    assert "a.yaml:9: KS001" in said
+    assert "--a.yaml:9: KS001" in said

@@ -39,7 +39,7 @@ def test_files_of_kubesecs_are_worked_on_where_a_rule_says_so(tmp_path: Path, ne
             assert service.post("/v1/decrypt", rotated.body).body == opened.body
         assert service.post("/v1/verify", sealed.body).json() == {"sealed": 1, "bound": False}
         (told,) = service.post("/v1/inspect", sealed.body).json()["secrets"]
-        assert told["keys"] == [{"ref": ref, "owner": "Service"}]
+        assert told["keys"] == [{"ref": ref, "owner": ""}]
         tampered = sealed.body.replace(b"  username: ", b"  usernama: ")
         assert service.post("/v1/decrypt", tampered).problem == "altered"
         assert service.post("/v1/rotate", tampered, mode="rewrap").problem == "altered"

@@ -7,6 +7,7 @@ import select
 import shutil
 import subprocess
 from base64 import b64decode, b64encode
+from time import process_time
 from typing import TYPE_CHECKING, Any
 
 import pyrage
@@ -323,6 +324,41 @@ def test_identity_files_that_can_not_be_read(tmp_path: Path) -> None:
         with pytest.raises(BackendError, match=message) as caught:
             age(KSECRET_AGE_KEY_FILE=path).unwrap(ref, wrapped, {})
         assert str(path) in caught.value.message
+
+
+def test_what_was_wrapped_for_many_recipients_is_refused_before_age_looks_at_it() -> None:
+    identity, ref = x25519()
+    own = pyrage.x25519.Recipient.from_str(ref.id)
+    others = [pyrage.x25519.Identity.generate().to_public() for _ in range(700)]
+    backend = age(KSECRET_AGE_KEY=identity)
+    for few in ([own], [*others[:3], own]):
+        assert backend.unwrap(ref, pyrage.encrypt(DEK, few), {}) == DEK
+    for many in (pyrage.encrypt(DEK, [own, *others]), pyrage.encrypt(DEK, [own, *others[:12]]), bytes(10_000_000)):
+        before = process_time()
+        with pytest.raises(AlteredError, match="its wrapped data key is too long"):
+            backend.unwrap(ref, many, {})
+        assert process_time() - before < 1  # 20 for 98 KB, and no other thread runs meanwhile
+
+
+def test_a_dek_wrapped_by_a_passphrase_costs_nothing_where_identities_open() -> None:
+    identity, ref = x25519()
+    wrapped = pyrage.passphrase.encrypt(DEK, "x")
+    before = process_time()
+    for _ in range(100):
+        with pytest.raises(KeyNotHeldError, match="none of the age identities at hand opens it"):
+            age(KSECRET_AGE_KEY=identity).unwrap(ref, wrapped, {})
+    assert process_time() - before < 5  # scrypt takes a second each
+
+
+def test_a_file_of_more_than_a_hundred_identities_is_refused(tmp_path: Path) -> None:
+    made = [x25519() for _ in range(101)]
+    path = tmp_path / "keys.txt"
+    path.write_text("# mine\n\n" + "".join(f"{identity}\n" for identity, _ in made[:100]))
+    wrapped = age().wrap(made[99][1], DEK, {})
+    assert age(KSECRET_AGE_KEY_FILE=path).unwrap(made[99][1], wrapped, {}) == DEK
+    path.write_text("".join(f"{identity}\n" for identity, _ in made))
+    with pytest.raises(BackendError, match="holds more than 100 age identities"):
+        age(KSECRET_AGE_KEY_FILE=path).unwrap(made[99][1], wrapped, {})
 
 
 def test_a_recipient_has_one_spelling() -> None:

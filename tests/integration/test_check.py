@@ -215,7 +215,7 @@ def test_the_keyset_of_the_policy() -> None:
         (ENVELOPE, "KS007"),
         (ENVELOPE, "KS008"),
     ]
-    assert found(SEALED, "version: 1\nrules: [{path: dev/, keys: ['" + OTHER + "']}]\n") == [], "no rule fits"
+    assert found(SEALED, "version: 1\nrules: [{path: dev/, keys: ['" + OTHER + "']}]\n") == [(ENVELOPE, "KS015")]
     (finding,) = check_file(SEALED, "/r/a", Policies(lambda _: rules.format(KEY, OTHER).encode(), "/r"), 0).findings
     assert finding.message.endswith(f"not sealed to {OTHER}; sealed to {KEY} as well")
 
@@ -476,6 +476,34 @@ def test_a_large_file_is_checked_in_time() -> None:
     start = time.monotonic()
     assert found(text) == []
     assert time.monotonic() - start < 10
+
+
+@pytest.mark.parametrize("text", [SEALED, CLEAR], ids=["sealed", "clear"])
+def test_a_file_that_a_policy_with_rules_covers_by_none(text: bytes) -> None:
+    """What `encrypt` falls back to there is whatever key is at hand: field case no-rule-fits."""
+    line, rest = (7, [(7, "KS001")]) if text == CLEAR else (ENVELOPE, [])
+    for selector in ("path: dev/**", "namespace: dev", "name: other", "path: prod/**, name: other"):
+        rule = f"version: 1\nrules: [{{{selector}, keys: ['{KEY}']}}]\n"
+        assert sorted(found(text, rule)) == [*rest, (line, "KS015")]
+    for policy in (
+        f"version: 1\nrules: [{{path: dev/**, keys: ['{OTHER}']}}, {{keys: ['{KEY}']}}]\n",
+        "version: 1\nrotation: {maxAge: 90000w}\n",
+        "version: 1\nrules: []\n",
+        "",
+    ):
+        assert found(text, policy) == rest
+
+
+def test_a_secret_without_values_and_one_of_placeholders_need_no_rule() -> None:
+    rule = f"version: 1\nrules: [{{path: dev/**, keys: ['{KEY}']}}]\n"
+    assert found(CLEAR.split(b"\ndata:")[0] + b"\n", rule) == []
+    assert found(CLEAR.split(b"\ndata:")[0] + b"\nstringData: {a: '${A}'}\n", rule) == []
+    sops = CLEAR.replace(b"bjB0LXB1YmxpYw==", b"'ENC[AES256_GCM,data:eA==]'").replace(MARK.encode(), b"''")
+    assert [code for _, code in found(sops + b"sops: {mac: x}\n", rule) if code == "KS015"] == []
+
+
+def test_a_broken_policy_keeps_no_value_in_the_clear_from_being_told() -> None:
+    assert found(CLEAR, "version: 1\nruls: []\n") == [(7, "KS001")]
 
 
 COMMENTS = {

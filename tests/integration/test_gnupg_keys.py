@@ -49,18 +49,18 @@ class TestNames:
         assert not text or text not in caught.value.message + caught.value.hint
 
     def test_default_is_the_own_key(self, world: World) -> None:
-        assert world.alice.backend().parse("default") == world.ref("alice")
+        assert world.alice.backend().default_ref() == world.ref("alice")
 
     def test_default_is_the_default_key_of_gpg_conf(self, new_home: Callable[[], GpgHome]) -> None:
         home = new_home()
         home.make_pair("First")
         second = home.make_pair("Second")
         home.configure(f"default-key {second}")
-        assert home.backend().parse("default").id == second
+        assert home.backend().default_ref().id == second
 
     def test_default_without_a_secret_key_is_refused(self, world: World) -> None:
         with pytest.raises(KeyRefError, match="no secret PGP key here can be the default"):
-            world.public.backend().parse("default")
+            world.public.backend().default_ref()
 
     def test_describe_gives_the_owner(self, world: World) -> None:
         backend = world.alice.backend()

@@ -44,7 +44,7 @@ class TestUnwrap:
     def test_no_agent_is_not_the_same_as_no_key(self, world: World, new_home: Callable[[], GpgHome]) -> None:
         home = new_home()
         home.make_pair("Own")
-        ref = home.backend().parse("default")
+        ref = home.backend().default_ref()
         wrapped = home.backend().wrap(ref, DEK, {})
         home.configure("agent-program /nonexistent")
         with pytest.raises(BackendUnavailableError, match="gpg-agent can't be reached"):

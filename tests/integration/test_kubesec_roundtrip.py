@@ -65,7 +65,15 @@ def test_keys_in_every_order_come_in_kubesecs(refs: Sequence[KeyRef]) -> None:
         assert [str(one) for one, _ in kubesec.ordered((one, "") for one in order)] == expected
 
 
-@pytest.mark.parametrize("refs", MIXED, ids=str)
+NAMED = [
+    MIXED[0],
+    (MORE[1], GCP, PGP, AWS, KeyRef("gcp", "projects/a/locations/l/keyRings/r/cryptoKeys/k")),
+    (GCP, PGP, KeyRef("gcp", "projects/example.com:p/locations/l/keyRings/r/cryptoKeys/k"), MORE[0], AWS),
+]
+"""Such as envelopes may have: of no other shape does a KeyRef come out of a file."""
+
+
+@pytest.mark.parametrize("refs", NAMED, ids=str)
 def test_a_file_with_its_key_lines_in_any_order_is_read_as_the_other_reader_reads_it(refs: Sequence[KeyRef]) -> None:
     sealed = seal(HEAD + "data:\n  a: YWE=\n", Want(tuple(refs))).decode()
     assert independent(sealed) == {("data", "a"): "YWE="}

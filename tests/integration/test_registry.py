@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pyrage
 import pytest
 
+from secretsvc.backends import registry
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, NoKeyError
@@ -145,3 +146,50 @@ def test_within_a_scheme_members_are_tried_in_the_order_of_the_envelope() -> Non
 @pytest.mark.parametrize("uri", ["vault:x", "no uri", "", "age:age1qqqq"])
 def test_what_is_not_known_has_no_description(uri: str) -> None:
     assert holding().describe(uri) == ""
+
+
+class Recorded:
+    """A plug-in's backend, whose names are in capitals; notes what it is handed."""
+
+    scheme, jobs = "vault", 1
+
+    def __init__(self) -> None:
+        self.handed: list[str] = []
+
+    def parse(self, text: str) -> KeyRef:
+        return KeyRef("vault", text.upper())
+
+    def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
+        self.handed.append(ref.id)
+        return dek
+
+    def unwrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        self.handed.append(ref.id)
+        return wrapped
+
+    def describe(self, ref: KeyRef) -> str:
+        self.handed.append(ref.id)
+        return "its owner"
+
+
+def test_a_backend_is_handed_only_what_its_own_parse_gives_back_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = Recorded()
+    monkeypatch.setattr(registry, "_factory", lambda scheme: lambda settings: plugin)
+    ring, wrapped_dek = holding(MINE), b64encode(DEK).decode()
+    for uri in ("vault:a", "vault:a ", " vault:a"):
+        assert ring.describe(uri) == ""
+        with pytest.raises(AlteredError, match="not how ksecret spells a key of the kind vault:"):
+            ring.unwrap({uri: wrapped_dek}, {})
+        with pytest.raises(AlteredError, match="not how ksecret spells"):
+            ring.rewrap({uri: wrapped_dek}, {}, lambda: DEK)
+    with pytest.raises(KeyRefError, match="not how ksecret spells"):
+        ring.wrap(KeyRef("vault", "a"), DEK, {})
+    assert plugin.handed == []
+    assert ring.parse("vault:a") == KeyRef("vault", "A")
+    assert (ring.describe("vault:A"), ring.unwrap({"vault:A": wrapped_dek}, {})) == ("its owner", DEK)
+
+
+def test_a_word_default_in_a_file_does_not_stand_for_ones_own_key() -> None:
+    ring = holding(MINE)
+    with pytest.raises(AlteredError, match="full fingerprint"):
+        ring.unwrap({"pgp:default": "AAAA"}, {})

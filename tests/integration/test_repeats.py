@@ -19,7 +19,7 @@ from secretsvc.operations.edit import open_draft, seal_draft
 from secretsvc.operations.open import open_manifest, open_parents
 from secretsvc.operations.patch import Changes, patch_manifest
 from secretsvc.operations.prepare import strip_last_applied
-from secretsvc.operations.request import ANY_TIME, EVERY_VALUE, GIVEN_VALUES, NO_VALUE, Request
+from secretsvc.operations.request import ANY_TIME, Request
 from secretsvc.operations.rotate import rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 from tests.kubesec_support import ALL, PGP
@@ -34,12 +34,12 @@ OBJECT = json.dumps({"apiVersion": "v1", "data": {"password": B64}, "kind": "Sec
 FORMATS = ("ksecret", "kubesec")
 
 
-def request(format_: str = "ksecret", unrepeated: str = EVERY_VALUE) -> Request:
-    return Request(NO_CHANGE, lambda *_: (PGP,), "", CREATED, format_, unrepeated=unrepeated)
+def request(format_: str = "ksecret", *, allowed: bool = False, blind: bool = False) -> Request:
+    return Request(NO_CHANGE, lambda *_: (PGP,), "", CREATED, format_, allow_repeated=allowed, blind=blind)
 
 
-def seal(text: str, format_: str = "ksecret", unrepeated: str = EVERY_VALUE) -> bytes:
-    return seal_manifest(text.encode(), request(format_, unrepeated), ALL).data
+def seal(text: str, format_: str = "ksecret", *, allowed: bool = False) -> bytes:
+    return seal_manifest(text.encode(), request(format_, allowed=allowed), ALL).data
 
 
 def refused(work: Callable[[], object], *secret: str) -> RepeatedError:
@@ -97,7 +97,7 @@ def test_an_annotation_that_repeats_a_value_is_refused(hidden: str, format_: str
     assert error.line == 7
     assert error.message.startswith("the annotation team/note ")
     assert 'data["password"] of db' in error.message
-    assert seal(with_annotation(hidden, as_json=False), format_, NO_VALUE)
+    assert seal(with_annotation(hidden, as_json=False), format_, allowed=True)
 
 
 @pytest.mark.parametrize("hidden", HIDING.values(), ids=HIDING)
@@ -206,16 +206,16 @@ def test_a_short_value_is_found_where_its_entry_is_commented_out(comment: str) -
     assert seal(clear.replace("1234", "5678").replace("MTIzNA==\n  pin", "x\n  pin"))
 
 
-@pytest.mark.parametrize("unrepeated", [EVERY_VALUE, GIVEN_VALUES])
-def test_values_that_are_sealed_already_tell_nothing_to_who_may_only_add_some(unrepeated: str) -> None:
+@pytest.mark.parametrize("blind", [False, True])
+def test_values_that_are_sealed_already_tell_nothing_to_who_may_only_add_some(blind: bool) -> None:
     """Else a comment full of guesses, and a refusal, would tell them."""
     sealed = seal(CLEAR).decode()
     guessing = f"# {SECRET}\n{sealed}".encode()
 
     def added(value: str) -> bytes:
-        return patch_manifest(guessing, Changes({"new": value.encode()}), request(unrepeated=unrepeated), ALL).data
+        return patch_manifest(guessing, Changes({"new": value.encode()}), request(blind=blind), ALL).data
 
-    if unrepeated == GIVEN_VALUES:
+    if blind:
         assert added("another-value")
         refused(lambda: added(SECRET))
     else:
@@ -245,14 +245,14 @@ def test_the_line_is_that_of_the_file_whatever_was_changed_above_it() -> None:
     changes = Changes({"pem": b"one\ntwo\nthree\nfour", "other": b"open-sesame-77"})
     error = refused(lambda: patch_manifest(sealed, changes, request(), ALL), "open-sesame-77")
     assert error.line == line
-    told = seal(CLEAR.replace("stringData:\n", "stringData:\n" + block) + f"# {SECRET}\n", unrepeated=NO_VALUE)
+    told = seal(CLEAR.replace("stringData:\n", "stringData:\n" + block) + f"# {SECRET}\n", allowed=True)
     line = told.decode().splitlines().index(f"# {SECRET}") + 1
     assert refused(lambda: convert_manifest(told, request("kubesec"), ALL)).line == line
 
 
 @pytest.mark.parametrize("format_", FORMATS)
 def test_who_changes_neither_values_nor_comments_is_let_pass(format_: str) -> None:
-    sealed = seal(f"# {SECRET}\n{CLEAR}", format_, NO_VALUE)
+    sealed = seal(f"# {SECRET}\n{CLEAR}", format_, allowed=True)
     rotated = rotate_manifest(sealed, request(format_)._replace(rotate_before=ANY_TIME), ALL).data
     assert rotated != sealed
     assert open_manifest(rotated, ALL).data
@@ -269,7 +269,7 @@ def test_an_editor_that_leaves_an_old_value_in_a_comment(format_: str, value: st
     assert error.line == 9
     gone = draft.shown.replace(b"  password:", b"  #password:")
     assert refused(lambda: seal_draft(draft, gone, request(format_), ALL), value).line == 9
-    assert seal_draft(draft, edited, request(format_, NO_VALUE), ALL)
+    assert seal_draft(draft, edited, request(format_, allowed=True), ALL)
 
 
 def test_an_editor_that_comments_out_a_whole_secret() -> None:
@@ -325,7 +325,7 @@ def annotated(name: str, text: str, *, as_json: bool) -> str:
 def test_copies_that_tools_keep_are_refused_and_stripped_on_demand(name: str, text: str, as_json: bool) -> None:
     whole = annotated(name, text, as_json=as_json)
     with pytest.raises(ManifestError, match=f"the annotation {name} repeats the data") as caught:
-        seal(whole, unrepeated=NO_VALUE)
+        seal(whole, allowed=True)
     assert caught.value.line == 7
     assert "--strip-last-applied" in caught.value.hint
     stripped = strip_last_applied(whole.encode()).decode()

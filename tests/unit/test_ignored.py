@@ -118,6 +118,10 @@ def test_a_gitignore_that_is_a_link_or_no_file_says_nothing(tmp_path: Path) -> N
     (tmp_path / "rules").write_text("*.yaml\n")
     (tmp_path / ".gitignore").symlink_to("rules")
     (tmp_path / "sub" / ".gitignore").symlink_to("/dev/zero")
-    os.mkfifo(tmp_path / "other" / ".gitignore")
+    (tmp_path / "other" / ".gitignore").mkdir()
+    found = [os.path.relpath(item.path, tmp_path) for item in workspace.discover([str(tmp_path)], recursive=True)]
+    assert sorted(found) == sorted(FILES)
+    (tmp_path / ".git").rename(tmp_path / "no-git")  # Git itself would wait for a pipe's end
+    os.mkfifo(tmp_path / "x" / ".gitignore")
     found = [os.path.relpath(item.path, tmp_path) for item in workspace.discover([str(tmp_path)], recursive=True)]
     assert sorted(found) == sorted(FILES)

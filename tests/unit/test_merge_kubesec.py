@@ -23,7 +23,11 @@ def wrapped(what: str) -> str:
     return b64encode(what.encode()).decode()
 
 
-def sealed(values: dict[str, str], mac: str, keys: tuple[str, ...] = ("pgp:AA",), dek: str = "dek") -> bytes:
+AA, BB = f"pgp:{'A' * 40}", f"pgp:{'B' * 40}"
+GCP = "gcp:projects/example.com:p/locations/global/keyRings/r/cryptoKeys/k"
+
+
+def sealed(values: dict[str, str], mac: str, keys: tuple[str, ...] = (AA,), dek: str = "dek") -> bytes:
     lines = [f"  {key}: {token(f'{dek} {value}')}\n" for key, value in values.items()]
     envelope = [f"# kubesec:{key}:{wrapped(f'{dek} {key}')}\n" for key in keys]
     return (
@@ -69,7 +73,7 @@ def test_a_side_that_has_it_all_brings_its_mac() -> None:
 
 def test_keys_of_both_sides_are_kept_in_kubesecs_order() -> None:
     base = sealed(BASE, "base")
-    outcome = merged(base, sealed(BASE, "ours", ("pgp:AA", "gcp:p/x:y")), sealed(BASE, "theirs", ("pgp:AA", "pgp:BB")))
+    outcome = merged(base, sealed(BASE, "ours", (AA, GCP)), sealed(BASE, "theirs", (AA, BB)))
     lines = [line.split(":")[1] for line in outcome.data.decode().splitlines() if line.startswith("# kubesec")]
     assert lines == ["v", "pgp", "pgp", "gcp", "mac"]
     assert len(outcome.conflicts) == 1

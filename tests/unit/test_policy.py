@@ -9,6 +9,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import jsonschema
@@ -19,6 +20,7 @@ from secretsvc import policy_reader
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import FileError, InputError
+from secretsvc.key_shapes import canonical
 from secretsvc.policy import NAME, Policies, starter
 from tests.support import new_lock
 
@@ -31,13 +33,14 @@ version: 1
 rules:
   - path: "prod/**"
     keys: [{GCP}, {PGP}]
-  - {{namespace: "team-*", name: db, keys: ['{AWS}']}}
+  - {{namespace: "team-*", name: db, keys: ['{AWS}'], dataKey: kept}}
   - {{path: /top.yaml, keys: ["pgp:0123 4567 89ab cdef 0123  4567 89ab cdef 0123 4567"]}}
   - keys: &ours
       - {AGE}
   - keys: *ours
 rotation: {{maxAge: 90d}}
 requireSignature: true
+dataKey: fresh
 """
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "ksecret-yaml.schema.json").read_text())
 
@@ -96,11 +99,14 @@ def test_what_else_a_policy_says(repository: Path) -> None:
     policy = Policies().find(str(repository / "deep" / "a.yaml"))
     assert policy
     assert (policy.max_age, policy.require_signature) == (90 * 86400, True)
+    assert policy.is_fresh("a.yaml", "prod", "db")
+    assert not policy.is_fresh("a.yaml", "team-a", "db"), "its rule says so"
     assert policy.source == os.path.relpath(repository / NAME)
     (repository / NAME).write_text("version: 1\n")
     policy = Policies().find(str(repository / "a.yaml"))
     assert policy
     assert (policy.max_age, policy.require_signature, policy.content.rules) == (None, False, ())
+    assert not policy.is_fresh("a.yaml", "prod", "db")
 
 
 def test_the_search_ends_at_the_top_of_the_repository(tmp_path: Path) -> None:
@@ -139,6 +145,17 @@ def test_a_policy_is_read_once_and_from_several_threads(repository: Path) -> Non
     assert {policy.folder for policy in found if policy} == {"/r"}
     assert sorted(read) == sorted(set(read))
     assert set(read) == {f"/r/{folder}{NAME}" for folder in ("", "a/", "a/x/", "b/", "b/x/")}
+
+
+@pytest.mark.timeout(10)
+def test_a_policy_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / NAME)
+    with pytest.raises(FileError, match="is no file"):
+        Policies().find(str(tmp_path / "a.yaml"))
+    (tmp_path / NAME).unlink()
+    (tmp_path / NAME).symlink_to("/dev/zero")
+    with pytest.raises(FileError, match="is no file"):
+        Policies().find(str(tmp_path / "a.yaml"))
 
 
 def test_another_users_policy_does_not_count_in_a_folder_that_is_open_to_all(tmp_path: Path) -> None:
@@ -181,9 +198,9 @@ MISTAKES = {
     "keys no list": (f"version: 1\nrules:\n- keys: {AGE}\n", 3, "keys is not a list"),
     "a key no text": ("version: 1\nrules:\n- keys: [1]\n", 3, "a key is not a text"),
     "a key without scheme": ("version: 1\nrules:\n- keys:\n  - age1x\n", 4, "SCHEME:NAME"),
-    "a PGP key by e-mail": ("version: 1\nrules:\n- keys:\n  - pgp:me@example.org\n", 4, "not the name of a key"),
-    "pgp:default": ("version: 1\nrules:\n- keys: ['pgp:default']\n", 3, "not the name of a key"),
-    "an alias of AWS's": ("version: 1\nrules:\n- keys: ['aws:alias/prod']\n", 3, "not the name of a key"),
+    "a PGP key by e-mail": ("version: 1\nrules:\n- keys:\n  - pgp:me@example.org\n", 4, "by its full fingerprint"),
+    "pgp:default": ("version: 1\nrules:\n- keys: ['pgp:default']\n", 3, "by its full fingerprint"),
+    "an alias of AWS's": ("version: 1\nrules:\n- keys: ['aws:alias/prod']\n", 3, "by its full ARN"),
     "a mapping for a key": ("version: 1\nrules:\n- keys: [age: age1x]\n", 3, "a key is not a text"),
     "a namespace that is a number": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  namespace: 1\n", 4, "not a text"),
     "an empty path": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  path: ''\n", 4, "path is not a text"),
@@ -197,6 +214,8 @@ MISTAKES = {
     "an age of nothing": ("version: 1\nrotation:\n  maxAge: 0d\n", 3, "maxAge is not an age"),
     "a signature perhaps": ("version: 1\nrequireSignature: yes\n", 2, "neither true nor false"),
     "a signature in quotes": ("version: 1\nrequireSignature: 'true'\n", 2, "neither true nor false"),
+    "a data key perhaps": ("version: 1\ndataKey: new\n", 2, "neither `fresh` nor `kept`"),
+    "a data key in a list": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  dataKey: [fresh]\n", 4, "dataKey is neither"),
     "a tag": ("version: 1\nrotation: !x {maxAge: 90d}\n", 2, "a tag"),
 }  # fmt: skip
 
@@ -290,7 +309,7 @@ def test_keys_are_compared_in_the_spelling_that_backends_give_them(key: str) -> 
     known = Backends(Settings({}, lambda what: None))
     content = policy_reader.read(f"version: 1\nrules:\n- keys: [{json.dumps(key)}]\n".encode(), NAME)
     assert content.rules[0].keys == (key,)
-    assert policy_reader.canonical(key) == str(known.parse(key))
+    assert canonical(key) == known.parse(key)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("12h", 43200), ("90d", 7776000), ("6w", 3628800)])
@@ -312,3 +331,32 @@ def test_a_policy_needs_neither_cryptography_nor_backends(repository: Path) -> N
     loaded = done.stdout.split()
     assert "secretsvc.policy" in loaded
     assert not [name for name in loaded if name.startswith(("cryptography", "pyrage", "secretsvc.backends", "boto"))]
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        (f"[{', '.join([f'{{keys: [{AGE!r}]}}'] * 1001)}]", "rules has more than 1000 items"),
+        (f"[{{keys: [{', '.join([repr(AGE)] * 101)}]}}]", "keys has more than 100 items"),
+        (f"[{{name: {'a' * 501}, keys: [{AGE!r}]}}]", "name is longer than 500 characters"),
+        (f"[{{path: {'a' * 501}, keys: [{AGE!r}]}}]", "path is not one"),
+    ],
+)
+def test_a_policy_that_would_take_long_to_look_through_is_refused(tmp_path: Path, rules: str, message: str) -> None:
+    (tmp_path / NAME).write_text(f"version: 1\nrules: {rules}\n")
+    with pytest.raises(InputError, match=message):
+        Policies().find(str(tmp_path / "a.yaml"))
+
+
+def test_patterns_of_many_stars_are_tried_in_no_time(tmp_path: Path) -> None:
+    rule = f"{{path: '{'*a' * 100}b', name: '{'*a' * 100}b', keys: ['{AGE}']}}"
+    (tmp_path / NAME).write_text(f"version: 1\nrules: [{', '.join([rule] * 50)}]\n")
+    before = process_time()
+    assert keys(tmp_path, "a" * 200, "prod", "a" * 200 + "b") is None
+    assert process_time() - before < 5  # longer than the age of the universe
+
+
+def test_a_name_longer_than_any_fits_the_rule_for_all_only(tmp_path: Path) -> None:
+    for pattern, fitting in (("a*", None), ("'*'", (AGE,))):
+        (tmp_path / NAME).write_text(f"version: 1\nrules: [{{name: {pattern}, keys: ['{AGE}']}}]\n")
+        assert keys(tmp_path, "a.yaml", "prod", "a" * 100_000) == fitting

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,7 +24,6 @@ from secretsvc.workspace import Item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 NOBODY = 65534
 ROOT = os.geteuid() == 0
@@ -198,8 +198,73 @@ def test_the_owner_is_kept(tmp_path: Path) -> None:
     workspace.replace(workspace.read(str(path)), b"new")
     status = path.stat()
     assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (1234, 4321, 0o4640)
-    workspace.create(str(path), b"newer", private=True)
-    assert (path.stat().st_uid, path.read_bytes()) == (1234, b"newer")
+    workspace.create(str(path), b"newer", private=False)
+    status = path.stat()
+    assert (status.st_uid, stat.S_IMODE(status.st_mode), path.read_bytes()) == (1234, 0o4640, b"newer")
+
+
+def own(path: Path) -> tuple[int, int]:
+    return path.stat().st_uid, stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o666, 0o755, 0o400])
+def test_what_is_private_is_its_owners_only_whatever_the_old_file_was(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "a.yaml"
+    for write in (
+        lambda: workspace.create(str(path), b"new", private=True),
+        lambda: workspace.replace(workspace.read(str(path)), b"new", private=True),
+    ):
+        path.write_bytes(b"old")
+        path.chmod(mode)
+        write()
+        assert (own(path), path.read_bytes()) == ((os.geteuid(), 0o600), b"new")
+    assert os.listdir(tmp_path) == ["a.yaml"]
+
+
+@needs_root
+def test_what_is_private_does_not_get_another_group(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"old")
+    os.chown(path, 0, 4321)
+    workspace.replace(workspace.read(str(path)), b"new", private=True)
+    assert path.stat().st_gid == os.getegid()
+
+
+@needs_root
+def test_another_users_file_gets_nothing_private(open_folder: Path) -> None:
+    theirs, link = open_folder / "theirs.yaml", open_folder / "link.yaml"
+    theirs.write_bytes(b"old")
+    theirs.chmod(0o666)
+    link.symlink_to("theirs.yaml")
+    os.chown(theirs, 1234, 1234)
+    for caller in (nullcontext, as_nobody):
+        for path in (theirs, link):
+            with caller(), pytest.raises(FileError, match="it belongs to another user") as caught:
+                workspace.create(str(path), b"new", private=True)
+            assert "a file of your own" in caught.value.hint
+            assert caught.value.file == str(path)
+            with caller(), pytest.raises(FileError, match="it belongs to another user"):
+                workspace.replace(workspace.read(str(path)), b"new", private=True)
+    assert theirs.read_bytes() == b"old"
+
+
+@needs_root
+def test_another_users_link_does_not_choose_where_something_private_goes(open_folder: Path) -> None:
+    mine, link = open_folder / "mine", open_folder / "link.yaml"
+    for target in (mine, open_folder / "absent"):
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        os.chown(link, 1234, 1234, follow_symlinks=False)
+        mine.write_bytes(b"old")
+        with pytest.raises(FileError, match="it belongs to another user"):
+            workspace.create(str(link), b"new", private=True)
+    assert (mine.read_bytes(), sorted(os.listdir(open_folder))) == (b"old", ["link.yaml", "mine"])
+
+
+def test_the_umask_is_never_touched() -> None:
+    """Another thread that makes a file meanwhile would make it open to all."""
+    sources = [path for path in Path(workspace.__file__).parent.rglob("*.py") if "os.umask(" in path.read_text()]
+    assert sources == []
 
 
 def test_of_two_who_replace_a_file_at_once_one_is_told(tmp_path: Path) -> None:

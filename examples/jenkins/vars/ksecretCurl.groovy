@@ -20,7 +20,7 @@ def call(Map given) {
                     curl --silent --show-error --fail-with-body --max-time 90 --header @- \\
                         ${KSECRET_SERVER_CA:+--cacert "$KSECRET_SERVER_CA"} \\
                         --header 'Content-Type: application/yaml' --data-binary "@$KSECRET_FILE" \\
-                        "$KSECRET_SERVER/v1/$KSECRET_OPERATION"
+                        --url "$KSECRET_SERVER/v1/$KSECRET_OPERATION"
             ''')
         }
     }

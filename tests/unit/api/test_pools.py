@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secretsvc import patience
 from secretsvc.api.metrics import Metrics
 from secretsvc.api.pools import MOST_POOLS, Pools, name_of
 from secretsvc.api.problems import RefusedError
@@ -23,9 +24,9 @@ def aws(number: int) -> str:
     return f"aws:arn:aws:kms:made-up-{number}:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
-def made(**limits: int) -> tuple[Pools, Metrics]:
+def made(**limits: float) -> tuple[Pools, Metrics]:
     metrics = Metrics()
-    return Pools(Settings({}, lambda _: None), Limits(threads=1, **limits), metrics), metrics
+    return Pools(Settings({}, lambda _: None), Limits.model_validate({"threads": 1, **limits}), metrics), metrics
 
 
 def thread(_guard: Guard) -> str:
@@ -79,3 +80,29 @@ async def _hung() -> None:
 
 def test_a_pool_at_work_never_goes() -> None:
     asyncio.run(_hung())
+
+
+async def _given_up(how: str) -> None:
+    pools, _ = made(operationSeconds=0.2 if how == "late" else 60, backendSeconds=0.1)
+    steps = 0
+
+    def work(_guard: Guard) -> None:
+        nonlocal steps
+        while steps < 500:
+            patience.check()
+            steps += 1
+            time.sleep(0.02)
+
+    asked = asyncio.create_task(pools.run(["age:age1x"], work, {}))
+    await asyncio.sleep(0.1)
+    if how == "gone":
+        asked.cancel()
+    (outcome,) = await asyncio.gather(asked, return_exceptions=True)
+    assert isinstance(outcome, RefusedError if how == "late" else asyncio.CancelledError)
+    assert (await asyncio.wait_for(pools.run(["age:age1x"], thread, {}), 2)).startswith("age")
+    assert 0 < steps < 50
+
+
+@pytest.mark.parametrize("how", ["late", "gone"])
+def test_a_thread_that_nobody_waits_for_ends_at_its_next_step(how: str) -> None:
+    asyncio.run(_given_up(how))

@@ -1,0 +1,90 @@
+"""Sealed text that ksecret can't open where it stands: its envelope is gone, it was base64-encoded, or it is SOPS's.
+
+To Kubernetes it is a value like any other, so whoever takes it for clear text deploys a token in place of a password.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.manifest import nodes
+from secretsvc.tokens import KUBESEC_TOKEN, SOPS_TOKEN, TOKEN_PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from mmap import mmap
+
+    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.manifest.nodes import Mapping
+
+_MARKERS = (b"ENC[AES256_GCM,", b"a3NlY3JldC52MS", b"RU5DW0FFUzI1Nl9HQ00s")
+"""How SOPS's tokens start, and the base64 of ksecret's and SOPS's, as far as it does not hang on what follows."""
+_KUBESEC_TAIL = rb"\.[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="
+
+
+class Lost(NamedTuple):
+    """One piece of it. `message` and `hint` are an error's, without any value."""
+
+    line: int
+    message: str
+    hint: str
+
+
+def may_stand_in(content: bytes | mmap) -> bool:
+    """Whether bytes that have none of the formats' own markers look as if some of it stood there."""
+    return any(content.find(marker) >= 0 for marker in _MARKERS) or re.search(_KUBESEC_TAIL, content) is not None
+
+
+def in_secret(secret: Secret) -> Iterator[Lost]:
+    """What of it stands in a Secret that is taken for one in the clear."""
+    if nodes.member(secret.root, "sops"):
+        yield Lost(secret.line, f"{secret.label} is sealed by SOPS already", "decrypt it with sops first")
+    for entry in secret.entries:
+        found = _what(entry, entry.value.rstrip("\n")) or _encoded(entry)
+        if found:
+            yield found
+
+
+def in_manifest(manifest: Manifest) -> Iterator[Lost]:
+    """What of it stands in a whole manifest: in Secrets without an envelope, and in any object that SOPS has sealed."""
+    if manifest.is_kubesec:
+        return
+    for secret in manifest.secrets:
+        if not secret.envelope:
+            yield from in_secret(secret)
+    for document in manifest.documents:
+        if isinstance(document, nodes.Mapping) and _has_sops_metadata(document):
+            yield Lost(document.line, "it is sealed by SOPS", "decrypt it with sops first")
+
+
+def _what(entry: Entry, text: str) -> Lost | None:
+    line = entry.scalar.line
+    if text.startswith(TOKEN_PREFIX):
+        hint = "restore the `ksecret:` member from Git, or put the clear value there"
+        return Lost(line, f"{entry.path} is a ksecret token, but its Secret has no envelope", hint)
+    if re.fullmatch(KUBESEC_TOKEN, text):
+        hint = "restore the lines from Git, or put the clear value there"
+        return Lost(line, f"{entry.path} is a token of kubesec's, but its file has none of kubesec's lines", hint)
+    if re.fullmatch(SOPS_TOKEN, text):
+        hint = "restore the `sops:` member from Git and decrypt it with sops, or put the clear value there"
+        return Lost(line, f"{entry.path} is a token of SOPS's", hint)
+    return None
+
+
+def _encoded(entry: Entry) -> Lost | None:
+    from secretsvc.manifest.rules import decode_base64
+
+    try:
+        text = decode_base64(entry.value).decode("ascii").rstrip("\n")
+    except ValueError:
+        return None
+    if not _what(entry, text):
+        return None
+    hint = "put the token there as it is, with its envelope, or the clear value"
+    return Lost(entry.scalar.line, f"{entry.path} is a token that was base64-encoded", hint)
+
+
+def _has_sops_metadata(document: Mapping) -> bool:
+    metadata = nodes.value(document, "sops")
+    return isinstance(metadata, nodes.Mapping) and nodes.member(metadata, "mac") is not None

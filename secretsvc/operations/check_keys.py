@@ -1,0 +1,85 @@
+"""Which sealed Secrets of a file may have a data key, or recipients, that its former versions had not. Needs no key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import KsecretError
+from secretsvc.formats import ksecret, kubesec
+from secretsvc.manifest import reader
+from secretsvc.operations.findings import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from secretsvc.manifest.model import Manifest
+
+_LISTED = 5
+_MARKS = (b"ksecret", b"# kubesec:v:")
+
+
+class Sealing(NamedTuple):
+    """How a Secret is sealed."""
+
+    label: str
+    line: int
+    proof: str
+    """What only a holder of the data key can write, so where it is the same the key is. In kubesec's format, whose
+    MAC changes with each value: the wrapped data keys."""
+    refs: frozenset[str]
+
+
+def sealings(data: bytes) -> list[Sealing]:
+    """Those of a manifest; none of one that can't be read."""
+    if not any(mark in data for mark in _MARKS):
+        return []
+    try:
+        return list(_sealings(reader.read(data, allow_binary_tag=True)))
+    except KsecretError:
+        return []  # other rules find that
+
+
+def _sealings(manifest: Manifest) -> Iterator[Sealing]:
+    for secret in manifest.secrets:
+        if secret.envelope:
+            envelope = ksecret.read(secret.envelope)
+            yield Sealing(secret.label, secret.envelope.key.line, envelope.seal, frozenset(envelope.keys))
+    if manifest.is_kubesec:
+        secret, sealed = kubesec.read(manifest)
+        line = manifest.text.count("\n", 0, manifest.text.index("\n# kubesec:v:")) + 2
+        wrapped = sorted(f"{ref} {text}" for ref, text in sealed.keys)
+        yield Sealing(secret.label, line, "\n".join(wrapped), frozenset(map(str, sealed.refs)))
+
+
+def new_keys(
+    now: Iterable[Sealing], before: Iterable[Sealing], elsewhere: Iterable[Sealing], file: str
+) -> list[Finding]:
+    """KS017 for each Secret whose data key can't be told to be one of those that were there before.
+
+    `elsewhere`: sealings in files that went away as this one came.
+    """
+    former = {one.label: one for one in before}
+    known = {one.proof for one in (*former.values(), *elsewhere)}
+    return [
+        Finding(file, one.line, "KS017", f"{_said(one, former.get(one.label))}; {_ADVICE}")
+        for one in now
+        if one.proof not in known
+    ]
+
+
+_ADVICE = "who made the commit may know its data key: `ksecret rotate` before a value is added"
+
+
+def _said(one: Sealing, former: Sealing | None) -> str:
+    if not former:
+        return f"{one.label} is newly sealed, to {_listed(one.refs)}"
+    parts = [f"{one.label} was sealed anew"]
+    parts += [f"to {_listed(one.refs - former.refs)} as well"] if one.refs - former.refs else []
+    parts += [f"no longer to {_listed(former.refs - one.refs)}"] if former.refs - one.refs else []
+    return ", ".join(parts)
+
+
+def _listed(refs: frozenset[str]) -> str:
+    names = sorted(refs)
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more

@@ -1,0 +1,48 @@
+"""Other programs: where they are found, and the environment that they get.
+
+Whoever starts one takes both from here. tests/e2e/test_programs.py walks through every place that does, and gives each
+of them words that would be options.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_OURS = "KSECRET_"
+"""How the names of ksecret's own variables begin: identities, passphrases, tokens, settings, and whatever comes."""
+
+_NO_SECRET = frozenset(
+    _OURS + name
+    for name in (
+        *("AGE_KEY_FILE", "TOKEN_FILE", "FILES"),  # paths: who may read what they name can do so without them
+        *("SERVER", "SERVER_CA", "SERVER_CERT", "SERVER_KEY", "SERVER_INSECURE", "TOKEN_AUDIENCE"),
+        *("KEYS", "FORMAT", "GCP_KMS_ENDPOINT"),
+    )
+)
+"""What a program may be told that calls ksecret again: names, addresses and paths."""
+
+
+def environment(environ: Mapping[str, str], *, calls_ksecret: bool = False) -> dict[str, str]:
+    """The environment of a program that is started from one with `environ`: nothing in it that is ours.
+
+    With `calls_ksecret`, which the user's own commands may do, settings that are no secrets stay. A new variable is
+    kept from everybody until it is named above.
+    """
+    kept = _NO_SECRET if calls_ksecret else frozenset()
+    return {name: text for name, text in environ.items() if not name.startswith(_OURS) or name in kept}
+
+
+def find(name: str, environ: Mapping[str, str]) -> str:
+    """The path of a program by its name; empty where no folder of PATH has it.
+
+    Relative folders of PATH are passed over: they would run whatever lies in a repository that is checked out.
+    """
+    for folder in environ.get("PATH", os.defpath).split(os.pathsep):
+        path = os.path.join(folder, name)
+        if os.path.isabs(folder) and os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    return ""

@@ -1,0 +1,116 @@
+"""Work that nobody waits for any more ends: its caller has gone, or its time is up."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.load import prepared
+from benchmarks.service import cpu_seconds
+from tests.e2e.cli import BIN, MANIFEST
+from tests.service import YAML, Service, token
+from tests.support import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FINGERPRINT = "AB" * 20
+DEAR = (
+    b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\nx: ["
+    + b"aaaaaaa," * 440_000
+    + b"a]\ndata: {}\n"
+)
+"""A second of work to look at, and more."""
+FAIR = MANIFEST + b"".join(b"  more%d: %s\n" % (number, b"YWFh" * 20) for number in range(500))
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    """Whose gpg never answers, and says which process it is."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "gpg").write_text(f"#!/bin/sh\necho $$ >> {tmp_path}/started\nexec sleep 60\n")
+    (programs / "gpg").chmod(0o755)
+    made = Service(tmp_path, PATH=os.pathsep.join((str(programs), BIN, os.environ["PATH"])))
+    made.config["limits"] |= {"nodes": 1_000_000}
+    return made
+
+
+def to_pgp(service: Service) -> bytes:
+    sealed = service.sealed(MANIFEST)
+    kept = sealed.decode().splitlines(keepends=True)
+    return "".join(line.replace(service.ref, f"pgp:{FINGERPRINT}") for line in kept).encode()
+
+
+def leave(service: Service, path: str, body: bytes, after: float, kind: str = YAML) -> None:
+    """Sends a request, and goes without its answer."""
+    with socket.create_connection((service.host, service.port)) as connection:
+        connection.sendall(prepared("POST", path, token("root"), body, kind))
+        time.sleep(after)
+
+
+def started(folder: Path) -> list[int]:
+    path = folder / "started"
+    return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_program_is_killed_when_its_time_is_up(service: Service, tmp_path: Path) -> None:
+    service.config["limits"] |= {"backendSeconds": 0.5}
+    with service:
+        assert service.post("/v1/decrypt", to_pgp(service)).problem == "timeout"
+        wait_until(lambda: bool(started(tmp_path)))
+        wait_until(lambda: not any(map(alive, started(tmp_path))), 3)
+        assert len(started(tmp_path)) == 1, "and none is started after that"
+
+
+@pytest.mark.parametrize("path", ["/v1/decrypt", "/v1/batch"])
+def test_a_program_is_killed_when_its_caller_goes(service: Service, tmp_path: Path, path: str) -> None:
+    service.config["limits"] |= {"backendSeconds": 60}
+    with service:
+        body, kind = to_pgp(service), YAML
+        if path == "/v1/batch":
+            body = json.dumps({"op": "decrypt", "manifest": body.decode()}).encode()
+            kind = "application/jsonl"
+        leave(service, path, body, 1.0, kind)
+        wait_until(lambda: bool(started(tmp_path)))
+        wait_until(lambda: not any(map(alive, started(tmp_path))), 3)
+        assert len(started(tmp_path)) == 1
+        wait_until(lambda: service.audited()[-1].get("outcome") == "given up", 3)
+        assert service.post("/v1/decrypt", service.sealed(MANIFEST)).status == 200
+
+
+def test_manifests_that_nobody_waits_for_are_not_read_on(service: Service) -> None:
+    with service:
+        began = cpu_seconds(service.process.pid)
+        assert service.post("/v1/inspect", DEAR).problem == "not-sealed"
+        once = cpu_seconds(service.process.pid) - began
+        assert once > 0.2, "else this tests nothing"
+        began = cpu_seconds(service.process.pid)
+        for _ in range(12):
+            leave(service, "/v1/inspect", DEAR, 0.02)
+        assert service.post("/v1/encrypt", FAIR).status == 200
+        time.sleep(0.5)
+        assert cpu_seconds(service.process.pid) - began < 6 * once
+
+
+def test_a_time_that_is_up_ends_reading(service: Service) -> None:
+    service.config["limits"] |= {"operationSeconds": 0.1}
+    with service:
+        assert service.post("/v1/inspect", DEAR).problem == "timeout"
+        time.sleep(0.1)
+        began = cpu_seconds(service.process.pid)
+        time.sleep(1)
+        assert cpu_seconds(service.process.pid) - began < 0.3
