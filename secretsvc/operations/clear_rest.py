@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.nodes import Node
 
 _KUBESEC_LINE = r"(?m)^# kubesec:[^\n]*"
-_COMMENT = r"#[^\r\n]*"
+_COMMENT_OR_BREAK = r"#[^\r\n]*|\n"
 _BETWEEN = " \t\r\n:,-?{}[]"
 _HEADER = ("apiVersion", "kind")
 _NAMES = ("name", "namespace", "generateName")
@@ -179,9 +179,12 @@ def comments(rest: ClearRest) -> Iterator[tuple[int, str]]:
     """Line and text, without its `#`, of every comment's every line."""
     for piece in rest.pieces:
         if piece.path is None:
-            for found in re.finditer(_COMMENT, piece.text):
-                line = piece.line + piece.text.count("\n", 0, found.start())
-                yield line, found[0].strip("# \t")
+            line = piece.line
+            for found in re.finditer(_COMMENT_OR_BREAK, piece.text):
+                if found[0] == "\n":
+                    line += 1
+                else:
+                    yield line, found[0].strip("# \t")
 
 
 def commented_entries(rest: ClearRest, secrets: Sequence_[Secret]) -> Iterator[tuple[int, Secret, str, str]]:

@@ -19,7 +19,7 @@ _FEW = 40
 """Texts up to which one search for each is faster than one pass for all."""
 _HEAD = 64
 """Bytes by which texts are told apart in that pass."""
-_MOST_COMPARED = 1 << 30
+_MOST_COMPARED = 1 << 28
 """Bytes that may be compared behind equal heads: only made-up manifests come near."""
 _MOST_ENCODED = 3072
 """Bytes of a value that are looked for in base64."""

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest
     from secretsvc.operations.clear_rest import Piece
     from secretsvc.operations.needles import Needles
+    from secretsvc.operations.unpacked import Room
 
 HINT = "take it out, and change the value if it was pushed; where it is no secret: --allow-repeated"
 _APART = b"\xff\0\xff"
+_TOGETHER = 1 << 20
+"""Bytes that are searched at once."""
 _MOST_HITS = 1000
 """Of which the first in the text is told."""
 
@@ -89,39 +92,53 @@ def _commented(rest: ClearRest, manifest: Manifest, known: list[Known]) -> Itera
 
 def _repeated(rest: ClearRest, manifest: Manifest, known: list[Known]) -> Iterator[tuple[int, str]]:
     from secretsvc.operations.needles import LEAST, Needles, spellings
-    from secretsvc.operations.unpacked import Room, TooMuchError, unpacked
+    from secretsvc.operations.unpacked import Room, TooMuchError
 
-    pieces = [(piece, piece.text.encode("utf-8", "surrogatepass")) for piece in rest.pieces]
-    pieces = [(piece, text) for piece, text in pieces if len(text) >= LEAST]
-    identities = rest.identities
+    texts = [(piece, piece.text.encode("utf-8", "surrogatepass")) for piece in rest.pieces]
+    texts = [(piece, text) for piece, text in texts if len(text) >= LEAST]
     owners = {
         spelling: one.entry
         for one in reversed(known)  # of several with one value, the first is named
-        if (data := one.data).strip().decode("utf-8", "replace") not in identities
+        if (data := one.data).strip().decode("utf-8", "replace") not in rest.identities
         for spelling in spellings(data)
     }
-    if not (pieces and owners):
+    if not (texts and owners):
         return
-    needles, room = Needles(owners), Room(len(manifest.text))
-    piece: Piece | None = None
+    needles = Needles(owners)
     try:
-        found = _first(needles, pieces)
+        found = _first(needles, texts)
         if found:
             piece, at, entry = found
             before = piece.text.encode("utf-8", "surrogatepass")[:at] if piece.lined else b""
             yield piece.line + before.count(b"\n"), f"{piece.what} repeats the value of {entry} in the clear"
             return
-        hidden: list[tuple[Piece, bytes]] = []
-        for piece, text in pieces:
-            hidden += ((piece, inner) for inner in unpacked(text, room))
-        piece = None
-        found = _first(needles, hidden)
+        hits = (_first(needles, some) for some in _unpacked(texts, Room(len(manifest.text))))
+        found = next(filter(None, hits), None)
         if found:
             piece, _, entry = found
             yield piece.line, f"{piece.what} holds the value of {entry} in the clear, in another spelling"
-    except TooMuchError:
-        line, what = (piece.line, piece.what) if piece else (0, "what stays in the clear")
-        yield line, f"{what} holds more than can be looked through for values that it repeats"
+    except TooMuchError as error:
+        yield error.line, f"{error.what} holds more than can be looked through for values that it repeats"
+
+
+def _unpacked(texts: list[tuple[Piece, bytes]], room: Room) -> Iterator[list[tuple[Piece, bytes]]]:
+    """What the pieces hold in other spellings, some of it at a time. Raises TooMuchError."""
+    from secretsvc.operations.unpacked import TooMuchError, unpacked
+
+    some: list[tuple[Piece, bytes]] = []
+    size = 0
+    for piece, text in texts:
+        try:
+            for inner in unpacked(text, room):
+                some.append((piece, inner))
+                size += len(inner)
+                if size > _TOGETHER:
+                    yield some
+                    some, size = [], 0
+        except TooMuchError as error:
+            error.line, error.what = piece.line, piece.what
+            raise
+    yield some
 
 
 def _first(needles: Needles, texts: list[tuple[Piece, bytes]]) -> tuple[Piece, int, str] | None:

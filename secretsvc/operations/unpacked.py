@@ -13,16 +13,17 @@ MAX_LEVELS = 4
 """How many wrappings are taken off one after another: `base64(gzip(JSON in JSON))` has four."""
 
 # Patterns as text: `re` compiles and keeps what is used, and a cold start pays for no other.
-_ESCAPES = rb'((?:\\[nrt"\'/\\])+)|((?:\\u[0-9a-fA-F]{4})+)|((?:\\x[0-9a-fA-F]{2})+)|\\U([0-9a-fA-F]{8})'
-"""Escapes of JSON and YAML, as many of a kind as stand together: two of `u` may be one character."""
-_LETTERS = bytes.maketrans(b"nrt", b"\n\r\t")
-_LINE_BREAK = rb"[ \t]*[\r\n]+[ \t\r\n#]*"
+_ESCAPES = rb'(?:\\(?:[nrt"\'/\\]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8})){1,999}'
+"""Escapes of JSON and YAML, many at once: two of `u` may be one character."""
 _BASE64 = rb"[A-Za-z0-9+/_-]{16,}"
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 class TooMuchError(Exception):
-    """What a text holds is more than may be unpacked."""
+    """What a text holds is more than may be unpacked, or compared; `line` and `what` tell where, as far as is known."""
+
+    line = 0
+    what = "what stays in the clear"
 
 
 class Room:
@@ -53,26 +54,29 @@ def unpacked(text: bytes, room: Room) -> Iterator[bytes]:
 
 def _inside(text: bytes, room: Room) -> Iterator[bytes]:
     if b"\\" in text:
-        plain = re.sub(_ESCAPES, _resolved, text)
+        plain = _unescaped(text)
         if plain != text:
             yield plain
     if b"\n" in text or b"\r" in text:
-        yield re.sub(_LINE_BREAK, b"", text)
+        yield text.translate(None, b" \t\r\n#")
     for run in re.findall(_BASE64, text):
         if run.lower() != run:  # base64 of this length is hardly ever without a capital, and names often are
             yield _decompressed(_decoded(run), room)
 
 
-def _resolved(found: re.Match[bytes]) -> bytes:
-    letters, halves, codes, long = found.groups()
-    if letters:
-        return bytes(letters[1::2].translate(_LETTERS))
-    if halves:
-        return bytes.fromhex(halves.replace(b"\\u", b"").decode()).decode("utf-16-be", "replace").encode()
-    if codes:
-        return bytes.fromhex(codes.replace(b"\\x", b"").decode()).decode("latin-1").encode()
-    number = int(long, 16)
-    return chr(number).encode("utf-8", "replace") if number < 0x110000 else b"?"
+def _unescaped(text: bytes) -> bytes:
+    plain, at = bytearray(), 0  # not `re.sub`, which keeps every piece until the end
+    for found in re.finditer(_ESCAPES, text):
+        plain += text[at : found.start()]
+        plain += _resolved(found[0])
+        at = found.end()
+    return bytes(plain + text[at:])
+
+
+def _resolved(escapes: bytes) -> bytes:
+    """Python knows all of them but that of a slash, and leaves halves of pairs."""
+    halves = escapes.replace(rb"\/", b"/").decode("unicode_escape", "replace")
+    return halves.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
 
 
 def _decoded(run: bytes) -> bytes:
