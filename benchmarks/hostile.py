@@ -1,7 +1,141 @@
-"""What files cost that were made to cost: each family at n, 2n, 4n … bytes, given to the real commands."""
+"""What files cost that were made to cost: each family at n, 2n, 4n … bytes, given to the real commands.
+
+`python -m benchmarks.hostile [FAMILY…]`; exits 1 where a bar is missed. A command is a child process, whose processor
+time and peak memory the kernel counts. Bars (docs/limits.md): twice the bytes take at most 2.5 × the time of a command
+that started already; no file takes more than 5 s, nor more memory than the floor and 20 × its bytes, those that the
+command writes included.
+"""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from itertools import pairwise
+from math import log2
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks.common import KSECRET, Bench
 from benchmarks.hostile_bodies import FAMILIES
 
 __all__ = ["FAMILIES"]
+
+SIZES = (250_000, 500_000, 1_000_000, 2_000_000, 8_000_000)
+GROWTH_BAR, SECONDS_BAR, BYTES_BAR = 2.5, 5.0, 20.0
+FLOOR = 100 * 1000**2
+"""Bytes of memory for the interpreter, its libraries, and the 200,000 nodes that any file may have."""
+TOO_LITTLE = 0.15
+"""Seconds. Growth is told of times beyond this only: below, the start of a process is all that they tell."""
+PATIENCE = 60.0
+COMMANDS = {
+    "check": ["check"],
+    "inspect": ["inspect"],
+    "verify": ["verify"],
+    "decrypt": ["decrypt"],
+    "encrypt": ["encrypt"],
+    "textconv": ["git", "textconv"],
+}
+
+
+class Cost(NamedTuple):
+    """Of one command on one file."""
+
+    size: int
+    """Bytes of the file, or of what the command wrote where that is more."""
+    seconds: float
+    """Processor time, the process's start included."""
+    memory: int
+    """Bytes, at the peak."""
+
+
+class Verdict(NamedTuple):
+    """Of one command on one family."""
+
+    growth: float
+    """The most that twice the bytes have multiplied the time by; 0 where all took too little to tell."""
+    worst: Cost
+
+    @property
+    def missed(self) -> list[str]:
+        """The bars that it missed."""
+        over = self.worst.memory > FLOOR + BYTES_BAR * self.worst.size
+        bars = {"growth": self.growth > GROWTH_BAR, "seconds": self.worst.seconds > SECONDS_BAR, "memory": over}
+        return [name for name, is_missed in bars.items() if is_missed]
+
+
+def write(path: Path, family: str, size: int) -> None:
+    """Writes a body from another process, so that this one stays small: a child's peak counts its parent's."""
+    pid = os.fork()
+    if not pid:
+        try:
+            path.write_bytes(FAMILIES[family](size))
+        finally:
+            os._exit(0)
+    os.waitpid(pid, 0)
+
+
+def cost(bench: Bench, command: list[str], path: Path) -> Cost:
+    """One run, stopped where it takes too long."""
+    with tempfile.TemporaryFile() as out:
+        child = subprocess.Popen(
+            [KSECRET, *command, str(path)], stdout=out, stderr=subprocess.DEVNULL, cwd=bench.folder, env=bench.environ
+        )
+        timer = threading.Timer(PATIENCE, child.kill)
+        timer.start()
+        _, _, used = os.wait4(child.pid, 0)
+        child.returncode = 0  # it is waited for
+        timer.cancel()
+        written = os.fstat(out.fileno()).st_size
+    return Cost(max(path.stat().st_size, written), used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+
+
+def judge(costs: list[Cost], start: float) -> Verdict:
+    """`costs`: of files each of which is larger than the one before; `start`: of a command with nothing to do."""
+    growth = 0.0
+    for one, next_one in pairwise(costs):
+        before, after = one.seconds - start, next_one.seconds - start
+        if before > TOO_LITTLE and next_one.size > one.size:
+            growth = max(growth, (after / before) ** (1 / max(1.0, log2(next_one.size / one.size))))
+    return Verdict(growth, max(costs, key=lambda one: (one.seconds, one.memory)))
+
+
+def measure(bench: Bench, family: str, sizes: tuple[int, ...], commands: dict[str, list[str]]) -> dict[str, Verdict]:
+    """Every command on files of one family."""
+    path = bench.folder / "hostile.yaml"
+    empty = bench.folder / "empty.yaml"
+    empty.write_text("kind: Secret\n")
+    costs: dict[str, list[Cost]] = {name: [] for name in commands}
+    for size in sizes:
+        write(path, family, size)
+        for name, command in commands.items():
+            if not costs[name] or costs[name][-1].seconds < PATIENCE / 2:
+                costs[name].append(cost(bench, command, path))
+    return {name: judge(found, cost(bench, commands[name], empty).seconds) for name, found in costs.items()}
+
+
+def main(families: list[str], sizes: tuple[int, ...] = SIZES) -> int:
+    """Measures, prints, and gives the exit code."""
+    missed = 0
+    with tempfile.TemporaryDirectory(prefix="ks") as folder:
+        bench = Bench(Path(folder))
+        bench.environ |= {"KSECRET_KEY": f"age:{bench.recipient}"}
+        (bench.folder / ".ksecret.yaml").write_text(f"version: 1\nrules:\n- keys: ['age:{bench.recipient}']\n")
+        print(f"{'family':24} {'command':9} {'growth':>6} {'seconds':>8} {'MB':>6}  (of {sizes[-1] / 1e6:g} MB)")
+        for family in families or FAMILIES:
+            for name, verdict in measure(bench, family, sizes, COMMANDS).items():
+                worst, bars = verdict.worst, verdict.missed
+                missed += len(bars)
+                told = f"  MISSED: {', '.join(bars)}" if bars else ""
+                print(
+                    f"{family:24} {name:9} {verdict.growth:6.2f} {worst.seconds:8.2f} {worst.memory / 1e6:6.0f}{told}",
+                    flush=True,
+                )
+    print("all bars hold" if not missed else f"{missed} bars MISSED")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import git_run
 from secretsvc.errors import FileError, InputError, ManifestError, UsageError
 from secretsvc.git_objects import FILE_MODES, Objects
 from secretsvc.manifest.reader import MAX_BYTES
@@ -49,7 +50,8 @@ class History:
     def __init__(self, option: str) -> None:
         """`option`: the one that asks for it, for messages."""
         self._option = option
-        self._objects = Objects(option, bare=True)
+        # Who is in a bare repository may mean it, but not one that was committed as a folder of another.
+        self._objects = Objects(option, bare=not git_run.top_above(os.path.realpath(os.curdir)))
 
     def __enter__(self) -> History:
         """Raises UsageError outside a repository, FileError where git is not installed."""
@@ -155,7 +157,8 @@ class History:
         """Its bytes; None where they are more than `most`. Raises FileError."""
         kind, data = self._objects.read(blob.encode(), most)
         if kind != b"blob":
-            raise FileError("git has not got its content", hint="try `git fsck`", file=path)
+            hint = "a partial clone lacks it: clone without --filter; else try `git fsck`"
+            raise FileError("git has not got its content", hint=hint, file=path)
         return data
 
     def manifest(self, blob: str, path: str) -> bytes:

@@ -49,6 +49,16 @@ def git(*words: str, stdin: bytes = b"") -> CompletedProcess[bytes]:
         raise BackendUnavailableError(f"git can't be run: {error.strerror}") from error
 
 
+def top_above(folder: str) -> str:
+    """The nearest folder from that one upwards with a `.git`; empty where there is none."""
+    while not os.path.lexists(os.path.join(folder, ".git")):
+        above = os.path.dirname(folder)
+        if above == folder:
+            return ""
+        folder = above
+    return folder
+
+
 def work_tree() -> str:
     """The top folder of the work tree that the current folder is in. Raises InputError."""
     done = git("rev-parse", "--show-toplevel")

@@ -54,7 +54,7 @@ class Glob(NamedTuple):
 
 
 def parse(line: str) -> Glob | None:
-    """The pattern on a line; None for a comment and for nothing. ValueError for what never fits, or is too long."""
+    """The pattern on a line; None for a comment and for nothing. ValueError for what never fits or is too long."""
     text = line.rstrip(" ")
     if text != line and (len(text) - len(text.rstrip("\\"))) % 2:
         text += " "  # which was escaped

@@ -116,11 +116,13 @@ def parse(template: str) -> Template:
 
 def _pieces(template: str) -> Iterator[bytes | _Action]:
     """The text, trimmed as the actions beside it ask, and each action but comments."""
-    at = 0
+    at = counted = 0
+    line = 1
     while left := _LEFT.search(template, at):
         text = template[at : left.start()]
         yield _encoded(text.rstrip(_SPACE) if left[0].endswith("-") else text)
-        line = template.count("\n", 0, left.start()) + 1
+        line += template.count("\n", counted, left.start())
+        counted = left.start()
         if comment := _COMMENT.match(template, left.end()):
             if comment[1] is None:
                 raise _refused(line, "a comment that does not end with */}}")

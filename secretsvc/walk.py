@@ -10,6 +10,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import git_run
 from secretsvc.errors import BackendUnavailableError, FileError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def names_in(root: str, walk: Walk) -> Iterator[str]:
     `.git` is passed over; nested repositories and submodules are entered. What is no file any more may be among them.
     """
     real = os.path.realpath(root)
-    if not _top_of(real):
+    if not git_run.top_above(real):
         yield from _by_hand(root, real, walk)
         return
     try:
@@ -123,7 +124,7 @@ def _listed(root: str, real_root: str, inner: str, walk: Walk) -> list[str]:
     named = os.path.join(root, inner) if inner else root
     if inner and not os.path.lexists(os.path.join(folder, ".git")):  # a submodule that is not there
         return list(_by_hand(named, folder, walk))
-    top = _top_of(folder)
+    top = git_run.top_above(folder)
     said = _git(folder, "rev-parse", "--show-toplevel")
     if os.path.realpath(os.fsdecode(said.removesuffix(b"\n"))) != top:
         raise _CantTellError(f"{named}: git takes it for a part of another repository")
@@ -145,21 +146,9 @@ def _is_ignored(folder: str) -> bool:
     return True
 
 
-def _top_of(folder: str) -> str:
-    """The nearest folder upwards with a `.git`; empty where there is none."""
-    while not os.path.lexists(os.path.join(folder, ".git")):
-        above = os.path.dirname(folder)
-        if above == folder:
-            return ""
-        folder = above
-    return folder
-
-
 def _git(folder: str, *words: str, failed: Callable[[FileError], None] | None = None) -> bytes:
     """What it prints when run in that folder. `failed` is told of folders that it could not list."""
     from subprocess import TimeoutExpired, run
-
-    from secretsvc import git_run
 
     places = {f"GIT_{what}" for what in _PLACES}
     environ = {name: text for name, text in git_run.environment().items() if name not in places} | {"LC_ALL": "C"}

@@ -46,6 +46,11 @@ class Snapshot(NamedTuple):
         return f"Snapshot({self.path!r}, masked)"
 
 
+def is_manifest(name: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
+    """Whether a file's name ends as a manifest's does: `DB.YAML` too."""
+    return name.lower().endswith(suffixes)
+
+
 def _raise(error: FileError) -> None:
     raise error
 
@@ -84,7 +89,7 @@ def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[Item]:
     real_root = os.path.realpath(root)
     for name in names_in(root, walk):
         path = os.path.join(root, name)
-        if name.endswith(suffixes) and _inside(path, real_root) and os.path.isfile(path):
+        if is_manifest(name, suffixes) and _inside(path, real_root) and os.path.isfile(path):
             yield Item(path, False, root)
 
 

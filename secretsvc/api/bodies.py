@@ -13,12 +13,14 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from secretsvc import patience
 from secretsvc.api.limits import body_of
-from secretsvc.api.problems import MEDIA, REQUEST, RefusedError
+from secretsvc.api.problems import MEDIA, REQUEST, TOO_LARGE, RefusedError
 from secretsvc.errors import ManifestError
+from secretsvc.manifest.json_reader import refuse_many
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection
+    from collections.abc import AsyncGenerator, Collection, Coroutine
 
     from starlette.requests import Request
 
@@ -30,8 +32,18 @@ FORM = "multipart/form-data"
 LINES = ("application/jsonl", "application/x-ndjson")
 _YAMLS = (YAML, "application/x-yaml", "text/yaml", "text/x-yaml")
 
+MOST_VALUES = 10_000
+"""Keys and values of a JSON body that is no manifest: pydantic holds the interpreter's lock for all of them."""
+MOST_CHANGES = 100
+"""Entries that one `set` may change, and KeyRefs, labels and such in one body that each cost something."""
+_FORM_PIECE = 64 * 1024
+
+T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 Key = Annotated[str, Field(max_length=2000)]
+Keys = Annotated[list[Key], Field(max_length=10)]
+Name = Annotated[str, Field(max_length=253)]
+"""As long as Kubernetes takes one."""
 Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
 
 
@@ -50,8 +62,12 @@ class SetBody(Masked):
     """New values for a sealed manifest."""
 
     manifest: str
-    values: dict[str, str | None] = Field(default={}, description="Entry to its new text; null takes the entry away")
-    base64_values: dict[str, Base64] = Field(default={}, description="Entry to its new bytes, in base64")
+    values: dict[str, str | None] = Field(
+        default={}, max_length=MOST_CHANGES, description="Entry to its new text; null takes the entry away"
+    )
+    base64_values: dict[str, Base64] = Field(
+        default={}, max_length=MOST_CHANGES, description="Entry to its new bytes, in base64"
+    )
     string_data: bool = Field(default=False, description="Put new entries under stringData")
     secret: str = Field(default="", description="NAME or NAMESPACE/NAME, where the manifest has several Secrets")
     allow_repeated: bool = Field(default=False, description="Pass new values that the manifest repeats in the clear")
@@ -60,16 +76,16 @@ class SetBody(Masked):
 class GenerateBody(Masked):
     """A Secret to be made and sealed. Which members count depends on its kind."""
 
-    name: str
-    namespace: str = ""
-    type: str = ""
+    name: Name
+    namespace: Name = ""
+    type: Name = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     immutable: bool = False
     data: dict[str, Base64] = Field(default={}, description="generic: entry to bytes, in base64")
     string_data: dict[str, str] = Field(default={}, description="generic: entry to text")
     random: dict[str, Annotated[int, Field(ge=16, le=65536)]] = Field(
-        default={}, description="generic: entry to length"
+        default={}, max_length=MOST_CHANGES, description="generic: entry to length, 1 MiB together"
     )
     cert: str = Field(default="", description="tls: PEM")
     key: str = Field(default="", description="tls: PEM")
@@ -81,8 +97,16 @@ class GenerateBody(Masked):
     token_secret: str = Field(default="", description="bootstrap-token: sixteen of a-z and 0-9; empty: random")
     ttl: str = Field(default="", description="bootstrap-token: how long it is good, such as 24h; empty: for ever")
     usages: list[str] = Field(default=["authentication", "signing"], description="bootstrap-token")
-    groups: list[str] = Field(default=[], description="bootstrap-token: system:bootstrappers:NAME")
+    groups: list[str] = Field(
+        default=[], max_length=MOST_CHANGES, description="bootstrap-token: system:bootstrappers:NAME"
+    )
     description: str = Field(default="", description="bootstrap-token")
+
+    @property
+    def work(self) -> int:
+        """As how many bytes of a body it counts: keys are looked into, and random texts made."""
+        texts = (*self.data.values(), *self.string_data.values(), self.cert, self.key, self.private_key)
+        return sum(map(len, texts)) + sum(self.random.values())
 
 
 class BatchLine(Masked):
@@ -91,14 +115,14 @@ class BatchLine(Masked):
     op: Literal["encrypt", "decrypt", "rotate", "set", "inspect", "verify"]
     manifest: str
     id: str = Field(default="", max_length=200, description="Comes back with the result")
-    key: list[Key] = []
+    key: Keys = []
     scope: Literal["", "strict", "namespace", "any"] = ""
     format: Literal["", "ksecret", "kubesec"] = ""
     mode: Literal["rotate", "rewrap"] = "rotate"
-    add: list[Key] = []
-    remove: list[Key] = []
-    values: dict[str, str | None] = {}
-    base64_values: dict[str, Base64] = {}
+    add: Keys = []
+    remove: Keys = []
+    values: dict[str, str | None] = Field(default={}, max_length=MOST_CHANGES)
+    base64_values: dict[str, Base64] = Field(default={}, max_length=MOST_CHANGES)
     string_data: bool = False
     secret: str = ""
     allow_repeated: bool = False
@@ -142,21 +166,33 @@ async def manifest_of(request: Request, parts: Parts) -> tuple[bytes, str]:
     kind = media_type(request, (YAML, JSON, *_YAMLS[1:]))
     data = await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds)
     if kind == JSON:
-        try:
-            with suppress(RecursionError):  # the reader has a limit of its own, and says so
-                json.loads(data, parse_int=str)  # a number may be longer than Python's are
-        except ValueError:
-            raise ManifestError("not JSON, as its media type says", hint=f"send YAML as {YAML}") from None
+        await parts.readers.run(len(data), lambda: _check_json(data, parts.limits.nodes))
     return data, kind
+
+
+def _check_json(data: bytes, most: int) -> None:
+    """Raises ManifestError."""
+    try:
+        text = data.decode()
+        refuse_many(text, most)
+        with suppress(RecursionError):  # the reader has a limit of its own, and says so
+            json.loads(text, parse_int=bool, parse_float=bool)  # a number may be longer than Python's are
+    except ValueError:
+        raise ManifestError("not JSON, as its media type says", hint=f"send YAML as {YAML}") from None
 
 
 async def model_of(request: Request, model: type[M], parts: Parts) -> M:
     """A JSON body. Raises RefusedError."""
-    return parsed(model, await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds))
+    data = await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds)
+    return await parts.readers.run(len(data), lambda: parsed(model, data))
 
 
 def parsed(model: type[M], data: bytes) -> M:
     """JSON as that model. Raises RefusedError, which tells the member at fault and never what it holds."""
+    try:
+        refuse_many(data.decode(errors="replace"), MOST_VALUES)
+    except ManifestError:
+        raise RefusedError(TOO_LARGE, f"more than {MOST_VALUES} members and values") from None
     try:
         found = model.model_validate_json(data)
     except ValidationError as error:
@@ -194,16 +230,26 @@ class _InMemory(MultiPartParser):
     spool_max_size = 1 << 62
 
 
-async def form_of(request: Request, parts: Parts) -> list[tuple[str, bytes]]:
-    """The parts of a form, in order. Raises RefusedError."""
-    data = await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds)
+async def form_of(request: Request, model: type[M], parts: Parts) -> M:
+    """A form as that model. Raises RefusedError."""
+    most = parts.limits.body_bytes
+    data = await body_of(request, parts.room, most, parts.limits.body_seconds)
+
+    def work() -> M:
+        return made(model, members_of(_at_once(_form(request, data, most)), model))
+
+    return await parts.readers.run(len(data), work)
+
+
+async def _form(request: Request, data: bytes, most: int) -> list[tuple[str, bytes]]:
+    """The parts of a form, in order. Waits for nothing, since all of it is in memory. Raises RefusedError."""
 
     async def stream() -> AsyncGenerator[bytes, None]:
-        yield data
+        for at in range(0, len(data), _FORM_PIECE):
+            patience.check()
+            yield data[at : at + _FORM_PIECE]
 
-    parser = _InMemory(
-        request.headers, stream(), max_files=1000, max_fields=1000, max_part_size=parts.limits.body_bytes
-    )
+    parser = _InMemory(request.headers, stream(), max_files=1000, max_fields=1000, max_part_size=most)
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError):
@@ -212,6 +258,16 @@ async def form_of(request: Request, parts: Parts) -> list[tuple[str, bytes]]:
     for name, part in form.multi_items():
         found.append((name, await part.read() if isinstance(part, UploadFile) else part.encode()))
     return found
+
+
+def _at_once(work: Coroutine[object, None, T]) -> T:
+    """What a coroutine gives that waits for nothing, in a thread without an event loop."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        found: T = end.value
+        return found
+    raise RuntimeError("it waits")
 
 
 def members_of(parts: list[tuple[str, bytes]], model: type[BaseModel]) -> dict[str, Any]:

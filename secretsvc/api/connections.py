@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 if TYPE_CHECKING:
@@ -25,8 +26,26 @@ KEEP_ALIVE = 30.0
 """Seconds that an idle connection stays open. Load balancers should close theirs sooner."""
 
 
+_AT_ONCE = 16 * 1024
+"""Bytes that are looked at before others have their turn: of them may be thousands of chunks, headers or requests."""
+
+
+class _Flow(FlowControl):
+    """uvicorn's, which reads nothing on while what was read still waits to be looked at."""
+
+    waiting = False
+
+    def resume_reading(self) -> None:
+        if self.waiting:
+            self.read_paused = False
+        else:
+            super().resume_reading()
+
+
 class Protocol(HttpToolsProtocol):
     """uvicorn's, with one timer for all that a client owes, and one for what it does not take."""
+
+    flow: _Flow
 
     def __init__(self, *, limits: Limits, **words: Any) -> None:
         super().__init__(**words)
@@ -37,24 +56,45 @@ class Protocol(HttpToolsProtocol):
         self._arriving = False
         """A request has begun, and its body has not ended."""
         self._in_headers = True
+        self._unseen = b""
+        """Received, and not looked at yet."""
         self._bytes = 0
-        """Received since the last byte of a body, or the last end of headers or of a request."""
+        """Looked at since the last byte of a body, or the last end of headers or of a request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.flow = _Flow(transport)
         self._wait(self._limits.header_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._unseen = b""
         self._settled()
         if self._untaken:
             self._untaken.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._unseen += data
+        if not self.flow.waiting:
+            self._look()
+
+    def _look(self) -> None:
+        """At a part of what was received; at the rest when others have had their turn."""
+        data, self._unseen = self._unseen[:_AT_ONCE], self._unseen[_AT_ONCE:]
+        self.flow.waiting = bool(self._unseen)
+        if not data:
+            return
         self._bytes += len(data)
         super().data_received(data)
         if self._bytes > MOST_HEADERS and not self.transport.is_closing():
             self.transport.abort()  # an answer could come in the middle of another
+        if self.transport.is_closing():
+            self._unseen = b""
+        elif self.flow.waiting:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._look)
+        elif not self.flow.read_paused:
+            self.transport.resume_reading()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

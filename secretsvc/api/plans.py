@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_KEYS = 100
 """KeyRefs in one manifest: gpg is asked for each, and what a file says must not keep its home busy for minutes."""
+LONGEST = 253
+"""Characters of a name or a namespace, as Kubernetes has it: rules compare them with every pattern."""
 
 _OPENS = ("decrypt", "verify", "rotate", "set")
 _NEEDS_SEALED = (*_OPENS, "inspect")
@@ -78,6 +80,8 @@ class Planner:
             raise RefusedError(TOO_LARGE, f"more than {self._documents} Secrets in one manifest")
         if len({key["ref"] for one in seen for key in one.keys}) > MOST_KEYS:
             raise RefusedError(TOO_LARGE, f"more than {MOST_KEYS} keys in one manifest")
+        if any(len(name or "") > LONGEST for one in seen for name in (one.namespace, one.name)):
+            raise RefusedError(TOO_LARGE, f"a name of more than {LONGEST} characters")
         change = self._change(call)
         uris: set[str] = set()
         permitted: dict[frozenset[str], frozenset[str]] = {}

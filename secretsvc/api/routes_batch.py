@@ -57,12 +57,16 @@ async def batch(request: Request) -> StreamingResponse:
     parts = parts_of(request)
     media_type(request, LINES)
     data = await body_of(request, parts.room, parts.limits.batch_bytes, parts.limits.body_seconds)
-    most = parts.limits.batch_lines
+    lines = await parts.readers.run(len(data), lambda: _split(data, parts.limits.batch_lines))
+    return StreamingResponse(_results(parts, request.state.asked, lines), media_type="application/jsonl")
+
+
+def _split(data: bytes, most: int) -> list[bytes]:
+    """The lines that are not blank. Raises RefusedError."""
     lines = data.split(b"\n", most)  # not more: a list of millions of line breaks takes more memory than the body
     if len(lines) > most and lines.pop().strip():
         raise RefusedError(TOO_LARGE, f"more than {most} lines")
-    lines = [line for line in lines if line.strip()]
-    return StreamingResponse(_results(parts, request.state.asked, lines), media_type="application/jsonl")
+    return [line for line in lines if line.strip()]
 
 
 async def _results(parts: Parts, asked: Asked, lines: list[bytes]) -> AsyncIterator[bytes]:
@@ -91,7 +95,7 @@ async def _result(parts: Parts, asked: Asked, index: int, line: bytes) -> bytes:
             raise RefusedError(TOO_LARGE, f"the line is larger than {parts.limits.body_bytes} bytes")
         if index:  # the request itself counts as its first line
             parts.rates.take(asked.caller.id)
-        body = parsed(BatchLine, line)
+        body = await parts.readers.run(len(line), lambda: parsed(BatchLine, line))
         if body.id:
             answer["id"] = body.id
         answer |= {"status": 200, **await _performed(parts, asked, body)}
@@ -100,7 +104,7 @@ async def _result(parts: Parts, asked: Asked, index: int, line: bytes) -> bytes:
         if problem.status == 500:
             log_failure(error, asked.request_id)
         answer |= {"status": problem.status, "problem": problem.members(asked.request_id)}
-    return json.dumps(answer).encode() + b"\n"
+    return await parts.readers.run(len(line), lambda: json.dumps(answer).encode() + b"\n")
 
 
 async def _performed(parts: Parts, asked: Asked, body: BatchLine) -> dict[str, Any]:

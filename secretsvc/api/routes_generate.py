@@ -6,7 +6,7 @@ from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
-from secretsvc.api.bodies import FORM, JSON, YAML, GenerateBody, form_of, made, media_type, members_of, model_of
+from secretsvc.api.bodies import FORM, JSON, YAML, GenerateBody, form_of, media_type, model_of
 from secretsvc.api.calls import Call
 from secretsvc.api.documents import MANIFEST_ANSWER, answers, model_body
 from secretsvc.api.generate import Kind, generated
@@ -41,10 +41,14 @@ async def generate(
     if media_type(request, (JSON, FORM)) == JSON:
         body = await model_of(request, GenerateBody, parts)
     else:
-        body = made(GenerateBody, members_of(await form_of(request, parts), GenerateBody))
+        body = await form_of(request, GenerateBody, parts)
     warnings: list[str] = []
-    secret = generated(kind, body, warnings.append)
-    data = to_json(secret) if output == "json" else to_yaml(secret)
+
+    def work() -> bytes:
+        secret = generated(kind, body, warnings.append)
+        return to_json(secret) if output == "json" else to_yaml(secret)
+
+    data = await parts.readers.run(body.work, work)
     call = Call("generate", data, keys=tuple(key), scope=scope or "", allow_repeated=allow_repeated)
     response = answer(await parts.service.perform(request.state.asked, call), JSON if output == "json" else YAML)
     for text in warnings:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import JSONResponse
 
 from secretsvc.api.bodies import (
     FORM,
@@ -13,10 +14,8 @@ from secretsvc.api.bodies import (
     SetBody,
     decoded,
     form_of,
-    made,
     manifest_of,
     media_type,
-    members_of,
     model_of,
 )
 from secretsvc.api.calls import Call
@@ -118,7 +117,7 @@ async def set_values(request: Request) -> Response:
     if media_type(request, (JSON, FORM)) == JSON:
         body = await model_of(request, SetBody, parts)
     else:
-        body = made(SetBody, members_of(await form_of(request, parts), SetBody))
+        body = await form_of(request, SetBody, parts)
     data = body.manifest.encode()
     changes = changes_of(body.values, body.base64_values, body.string_data)
     call = Call("set", data, changes=changes, secret=body.secret, allow_repeated=body.allow_repeated)
@@ -136,14 +135,19 @@ def changes_of(values: dict[str, str | None], base64_values: dict[str, str], str
     return Changes(texts | {key: decoded(text, "base64Values") for key, text in base64_values.items()}, string_data)
 
 
-@router.post("/v1/inspect", responses=answers(_OPERATION), openapi_extra=manifest_body("sealed"))
-async def inspect(request: Request) -> dict[str, list[dict[str, Any]]]:
+@router.post(
+    "/v1/inspect",
+    response_model=dict[str, list[dict[str, Any]]],
+    responses=answers(_OPERATION),
+    openapi_extra=manifest_body("sealed"),
+)
+async def inspect(request: Request) -> JSONResponse:
     """What can be told without a key, of every Secret."""
     only(request)
     parts = parts_of(request)
     data, _ = await manifest_of(request, parts)
     found = await parts.service.describe(request.state.asked, Call("inspect", data))
-    return {"secrets": [one.as_json() for one in found]}
+    return JSONResponse({"secrets": [one.as_json() for one in found]})  # FastAPI's own way takes ten times as long
 
 
 @router.post("/v1/verify", responses=answers(_OPERATION), openapi_extra=manifest_body("sealed"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import logging.config
@@ -36,6 +37,8 @@ _MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
 _ACCEPTED_WITHIN = 2.0
 _MOMENT = 0.001
 """Seconds: how long callers who come without end may put off the end of listening, and how often it is tried."""
+_TURN = 0.001
+"""Seconds after which a thread that reads a body lets the event loop go on, which asks several times for a request."""
 _SETTLES = 0.2
 """Seconds for the requests of those who were accepted last to arrive."""
 
@@ -114,6 +117,8 @@ def _remove(folder: str) -> None:
 def _work(config: Config, sockets: list[socket.socket]) -> None:
     made = parts(config)
     server = _Server(_uvicorn(config, application(config, made)), made.draining, config.listen.stop_delay)
+    sys.setswitchinterval(_TURN)
+    gc.freeze()  # what was made for good is not looked through again whenever a manifest's tree is
     server.run(sockets)
 
 

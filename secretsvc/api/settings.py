@@ -149,7 +149,7 @@ class Limits(_Model):
         default=30.0, description="For a body to come, and for a part of an answer to be taken"
     )
     documents: Count = 100
-    nodes: Count = Field(default=200_000, description="Keys, values and lists of one manifest")
+    nodes: Count = Field(default=50_000, description="Keys, values and lists of one manifest")
     batch_bytes: int = Field(default=32 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
     batch_lines: Count = 1000
     bodies_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, description="All bodies that are being worked on")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from _thread import allocate_lock
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from secretsvc import key_shapes, programs
@@ -23,8 +24,17 @@ if TYPE_CHECKING:
 
 SCHEME = "pgp"
 DEK_BYTES = 32
-MAX_WRAPPED_BYTES = 64 * 1024
+MAX_WRAPPED_BYTES = 16 * 1024
 """A DEK wrapped and signed takes 1,200 bytes with keys of 4,096 bits, 1,700 as armoured text."""
+
+MAX_LISTING = 16 * 1024 * 1024
+"""Bytes in which gpg may list a whole keyring: 16,000 keys."""
+
+_ALONE = 3
+"""So many keys are looked up each by a gpg of its own, and so many DEKs tried in vain; then one gpg lists all keys."""
+
+_REMEMBERED = 60.0
+"""Seconds for which a list of secret keys serves: a service runs for long, and keys come and go."""
 
 _LIMIT = 60.0
 _LIMIT_WITH_PERSON = 300.0
@@ -75,6 +85,9 @@ class GnuPG:
         self._program = ""
         self._recipients: dict[KeyRef, gnupg_status.Recipient] = {}
         self._owners: dict[KeyRef, str] = {}
+        self._names: dict[str, str] | None = None
+        self._in_vain = 0
+        self._held: tuple[float, frozenset[str]] = (0.0, frozenset())
 
     def parse(self, text: str) -> KeyRef:
         """A full fingerprint: 40 hex digits, or 64 of a version 5 key, in upper case; spaces and `0x` are dropped.
@@ -134,8 +147,11 @@ class GnuPG:
         """
         if len(wrapped) > MAX_WRAPPED_BYTES:
             raise AlteredError("its wrapped data key is too long", hint=gnupg_status.RESTORE_HINT)
+        if self._in_vain >= _ALONE and ref.id not in self._held_keys():
+            raise self._no_secret_key()
         answer = self._secret([*self._common(), *_DECRYPT], wrapped)
         if answer.has("NO_SECKEY") and not answer.has("DECRYPTION_OKAY") and not answer.error_code("pkdecrypt_failed"):
+            self._in_vain += 1
             raise self._not_held(ref)
         gnupg_status.check_opened(answer)
         if len(answer.output) != DEK_BYTES:
@@ -152,10 +168,27 @@ class GnuPG:
         """The user id of the key's owner, `Alice <alice@example.org>`; "" where it is not known. Never fails."""
         if ref not in self._owners:
             try:
-                self._owners[ref] = gnupg_status.owner(self._listing("--list-keys", ref).output)
+                self._owners[ref] = self._owner(ref)
             except (BackendError, UsageError):
-                return ""
+                self._owners[ref] = ""
         return self._owners[ref]
+
+    def _owner(self, ref: KeyRef) -> str:
+        """A few keys are looked up one by one, in however large a keyring; more by one list of all that are in it."""
+        if len(self._owners) < _ALONE:
+            return gnupg_status.owner(self._listing("--list-keys", ref).output)
+        if self._names is None:
+            self._names = {}
+            self._names = gnupg_status.owners(self._list_all("--list-keys"))
+        return self._names.get(ref.id, "")
+
+    def _held_keys(self) -> frozenset[str]:
+        """The fingerprints of all keys and subkeys of which the secret half is here."""
+        until, held = self._held
+        if monotonic() > until:
+            held = frozenset(key.fingerprint for key in gnupg_status.secret_keys(self._list_all("--list-secret-keys")))
+            self._held = (monotonic() + _REMEMBERED, held)
+        return held
 
     def _recipient(self, ref: KeyRef) -> gnupg_status.Recipient:
         """How to encrypt to a key, looked up once a run. Raises KeyRefError."""
@@ -169,10 +202,16 @@ class GnuPG:
         code = self._listing("--list-secret-keys", ref).error_code("keylist.getkey")
         if code not in (0, 9, 17):  # neither held, nor unknown, nor without its secret half
             return gnupg_status.failure(code, "decrypt")
+        return self._no_secret_key()
+
+    def _no_secret_key(self) -> KeyNotHeldError:
         hint = "`gpg --list-secret-keys` shows the keys that are"
         if self._keyring:
             hint += "; your own public key must be in the keyring given by --keyring too"
         return KeyNotHeldError("its secret PGP key is not on this machine", hint=hint)
+
+    def _list_all(self, command: str) -> bytes:
+        return self._run([*self._common(), "--with-colons", command], most=MAX_LISTING).output
 
     def _listing(self, command: str, ref: KeyRef) -> Answer:
         return self._run([*self._common(), "--with-colons", command, "--", ref.id])
@@ -201,11 +240,25 @@ class GnuPG:
         with_person = any(self._environ.get(name) for name in ("GPG_TTY", "DISPLAY", "WAYLAND_DISPLAY"))
         return self._run(arguments, data, limit=_LIMIT_WITH_PERSON if with_person else _LIMIT)
 
-    def _run(self, arguments: Sequence[str], data: bytes = b"", *, ask: bool = False, limit: float = 0) -> Answer:
+    def _run(
+        self,
+        arguments: Sequence[str],
+        data: bytes = b"",
+        *,
+        ask: bool = False,
+        limit: float = 0,
+        most: int = gnupg_run.MAX_ANSWER,
+    ) -> Answer:
         self._program = self._program or gnupg_run.find(self._environ)
         asker = self._passphrase_once if ask else None
         return gnupg_run.run(
-            self._program, arguments, environ=self._environ, limit=limit or _LIMIT, data=data, passphrase=asker
+            self._program,
+            arguments,
+            environ=self._environ,
+            limit=limit or _LIMIT,
+            data=data,
+            passphrase=asker,
+            most=most,
         )
 
     def _passphrase_once(self) -> bytes | None:

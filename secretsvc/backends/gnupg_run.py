@@ -89,15 +89,16 @@ def run(
     limit: float,
     data: bytes = b"",
     passphrase: Callable[[], bytes | None] | None = None,
+    most: int = MAX_ANSWER,
 ) -> Answer:
-    """One run of gpg with `data` as its input, ended after `limit` seconds.
+    """One run of gpg with `data` as its input, ended after `limit` seconds, or where it says more than `most` bytes.
 
     With `passphrase`, gpg asks it, and nobody else, when the agent needs one; the time that it takes does not
     count. Raises NoPassphraseError where it is asked and returns None or nothing, and BackendError where gpg
     can't be started, takes too long or says too much. It is killed where nobody waits for it any more. Whether gpg did
     what it was asked to is in the answer.
     """
-    call = _Call(data, passphrase)
+    call = _Call(data, passphrase, most)
     try:
         call.start(program, arguments, environ)
         call.converse(limit)
@@ -138,10 +139,11 @@ def _ready(poll: select.poll, deadline: float, limit: float) -> list[int]:
 class _Call:
     """One run of gpg: the process, our ends of its pipes, and what has come out of them."""
 
-    def __init__(self, data: bytes, passphrase: Callable[[], bytes | None] | None) -> None:
+    def __init__(self, data: bytes, passphrase: Callable[[], bytes | None] | None, most: int) -> None:
         self.output = bytearray()
         self.lines: list[list[str]] = []
         self._data = data
+        self._most = most
         self._passphrase = passphrase
         self._pid = 0
         self._stopped = False
@@ -194,7 +196,7 @@ class _Call:
                     heard += len(chunk)
                     if self._hear(chunk):
                         deadline = monotonic() + limit
-            if max(len(self.output), heard) > MAX_ANSWER:
+            if max(len(self.output), heard) > self._most:
                 raise BackendError("gpg's answer is too long")
         self._finished = not listening
 

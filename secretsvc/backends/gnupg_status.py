@@ -55,11 +55,20 @@ class Recipient(NamedTuple):
 
 def listed_keys(listing: bytes) -> list[Key]:
     """The primary key and its subkeys of a `--list-keys --with-colons` of one fingerprint."""
+    return _keys(listing, ("pub", "sub"))
+
+
+def secret_keys(listing: bytes) -> list[Key]:
+    """Every primary key and subkey of a `--list-secret-keys --with-colons`, whose secret half may be on a card."""
+    return _keys(listing, ("sec", "ssb"))
+
+
+def _keys(listing: bytes, kinds: tuple[str, str]) -> list[Key]:
     keys: list[Key] = []
     fields: list[str] = []
     for line in listing.decode("utf-8", "replace").splitlines():
         record = line.split(":")
-        if record[0] in ("pub", "sub") and len(record) > 11:
+        if record[0] in kinds and len(record) > 11:
             fields = record
         elif record[0] == "fpr" and fields and len(record) > 9:
             keys.append(Key(fields[0], fields[1], fields[4], fields[6], fields[11], record[9]))
@@ -75,6 +84,16 @@ def owner(listing: bytes) -> str:
         if record[0] == "uid" and len(record) > 9:
             names.append((record[1] in ("r", "e"), "".join(filter(str.isprintable, _plain(record[9])))))
     return min(names, key=lambda name: name[0])[1][:200] if names else ""
+
+
+def owners(listing: bytes) -> dict[str, str]:
+    """The owner of each key of a listing of all, by the fingerprints of primary keys and subkeys."""
+    found: dict[str, str] = {}
+    for block in (b"\n" + listing).split(b"\npub:")[1:]:
+        whole = b"pub:" + block
+        name = owner(whole)
+        found.update((key.fingerprint, name) for key in listed_keys(whole))
+    return found
 
 
 def recipient(ref: KeyRef, keys: list[Key]) -> Recipient:

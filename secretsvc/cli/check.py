@@ -171,7 +171,7 @@ def _also(checked: Checked, source: Source, data: bytes) -> Checked:
 def _source(item: workspace.Item, policies: policy.Policies) -> Source:
     if item.path == "-":
         return Source(STANDARD_INPUT, standard_input, policies)
-    manifest = item.named or is_manifest(item.path)
+    manifest = item.named or workspace.is_manifest(item.path)
     return Source(item.path.removeprefix("./"), lambda: _content(item.path, manifest=manifest), policies, manifest)
 
 
@@ -208,11 +208,6 @@ def _staged(paths: list[str], output: Output) -> None:
         check_all((_in_index(index, staged, policies) for staged in index.changed(paths)), output)
 
 
-def is_manifest(path: str) -> bool:
-    """Whether a file that nobody named is looked at as one, by its name."""
-    return path.endswith(workspace.SUFFIXES)
-
-
 def worth_reading(whole: Callable[[], bytes], up_to: Callable[[int], bytes | None], *, manifest: bool) -> bytes | None:
     """A blob's bytes; None where there can be nothing to find in them. `up_to` gives None for more than so many."""
     data = whole() if manifest else up_to(_OTHERS)
@@ -221,7 +216,7 @@ def worth_reading(whole: Callable[[], bytes], up_to: Callable[[int], bytes | Non
 
 
 def _in_index(index: GitIndex, staged: Staged, policies: policy.Policies) -> Source:
-    manifest = is_manifest(staged.path)
+    manifest = workspace.is_manifest(staged.path)
 
     def read() -> bytes | None:
         return worth_reading(

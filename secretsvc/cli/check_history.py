@@ -9,8 +9,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc import policy
-from secretsvc.cli.check import Source, check_all, is_manifest, worth_reading
+from secretsvc import policy, workspace
+from secretsvc.cli.check import Source, check_all, worth_reading
 from secretsvc.cli.report import progress
 from secretsvc.errors import InputError
 from secretsvc.git_history import MAX_PUSH, History
@@ -72,7 +72,7 @@ def _policies(history: History, commit: str) -> policy.Policies:
 
 def _source(history: History, change: Change, policies: policy.Policies, known: dict[str, list[Sealing]]) -> Source:
     """`known`: sealings by blob, which grows."""
-    manifest = is_manifest(change.path) or change.blob == change.commit
+    manifest = workspace.is_manifest(change.path) or change.blob == change.commit
 
     def read() -> bytes | None:
         return worth_reading(

@@ -28,19 +28,27 @@ class Block(NamedTuple):
 
 
 def blocks(text: bytes) -> Iterator[Block]:
-    """The blocks of a text; a malformed one is passed over, as if it were not there."""
-    at = 0
+    """The blocks of a text; a malformed one is passed over, as if it were not there. No text is walked over twice."""
+    at = headers_end = 0
+    end = -1
     while (at := _after_begin(text, at)) >= 0:
         label, body = _line(text, at)
+        at = body
         if not label.endswith(_DASHES):
-            at = body
             continue
-        found = _block(text, label[: -len(_DASHES)], body)
-        if found is None:
-            at = body
-        else:
-            block, at = found
-            yield block
+        if body >= headers_end:  # else it stands among headers that were walked over already
+            headers_end = _headers_end(text, body)
+        if headers_end >= len(text):
+            return  # so it is for every later one
+        if headers_end == body and text.startswith(_END, body):
+            end = body - 1
+        elif end < headers_end and (end := text.find(b"\n" + _END, headers_end)) < 0:
+            return
+        last, rest = _line(text, end + 1 + len(_END))
+        der = _decoded(text, headers_end, max(headers_end, end)) if last == label[: -len(_DASHES)] + _DASHES else None
+        if der is not None:
+            yield Block(label[: -len(_DASHES)].decode(errors="replace"), der)
+            at = rest
 
 
 def _after_begin(text: bytes, at: int) -> int:
@@ -51,27 +59,20 @@ def _after_begin(text: bytes, at: int) -> int:
     return found + 1 + len(_BEGIN) if found >= 0 else -1
 
 
-def _block(text: bytes, label: bytes, at: int) -> tuple[Block, int] | None:
-    """The block whose lines start at `at`, and where the search goes on."""
-    start = at
+def _headers_end(text: bytes, at: int) -> int:
+    """Where the lines that start at `at` have no colon any more."""
     while True:
         line, following = _line(text, at)
         if b":" not in line:
-            break
+            return at
         at = following
-    if at >= len(text):
+
+
+def _decoded(text: bytes, at: int, end: int) -> bytes | None:
+    if text.find(b"-", at, end) >= 0:  # the next block's beginning, where this one has no end
         return None
-    if at == start and text.startswith(_END, at):
-        end, trailer = at, at + len(_END)
-    else:
-        end = text.find(b"\n" + _END, at)
-        trailer = end + 1 + len(_END)
-    last, rest = _line(text, trailer)
-    if end < 0 or last != label + _DASHES:
-        return None
-    body = text[at:end].translate(None, b" \t\r\n")
     try:
-        return Block(label.decode(errors="replace"), binascii.a2b_base64(body, strict_mode=True)), rest
+        return binascii.a2b_base64(text[at:end].translate(None, b" \t\r\n"), strict_mode=True)
     except binascii.Error:
         return None
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 TYPE = "kubernetes.io/tls"
 CERT_FLAG, KEY_FLAG = "--cert", "--key"
 
+MOST_KEY_BYTES = 64 * 1024
+"""Of a private key. One of 16,384 bits, the most that OpenSSL takes, has 9 KB; a megabyte's numbers take minutes."""
+
 _CURVES = (ec.SECP224R1, ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _EXPLICIT_CURVE = bytes.fromhex("06072a8648ce3d0101")
 """DER of the OID prime-field (RFC 3279, section 2.3.5): a curve by its numbers in place of its name."""
@@ -110,6 +113,8 @@ _USE_CURVES = "use P-256, P-384 or P-521 by its name"
 
 def _private_key(der: bytes, file: str) -> PrivateKey:
     """PKCS#1, PKCS#8 or SEC1, whatever the block's label says."""
+    if len(der) > MOST_KEY_BYTES:
+        raise _unparsed(f"it is longer than {MOST_KEY_BYTES} bytes", file)
     try:
         # The library would also insist on the CRT numbers, which Go works out anew; _check_numbers does the rest.
         key = load_der_private_key(der, None, unsafe_skip_rsa_key_validation=True)

@@ -66,17 +66,17 @@ def drop(text: str, secret: Secret, path: Path) -> Edit | None:
         way.pop()
     holder, last = way[-1]
     at = holder.members.index(last)
-    members = [*holder.members[:at], *(_whole(text, member) for member in holder.members[at : at + 2])]
-    return remove_member(text, holder._replace(members=members), members[at])
+    near = [_whole(text, member) for member in holder.members[max(0, at - 1) : at + 2]]
+    return remove_member(text, holder._replace(members=near), near[min(at, 1)])
 
 
 def _whole(text: str, member: Member) -> Member:
     """The member from its `?` on, where its key is written with one."""
-    at = member.key.start - 1
-    while at >= 0 and text[at] in " \t":
+    at = member.key.start
+    while at and text[at - 1] in " \t":
         at -= 1
-    if at >= 0 and text[at] == "?" and (at == 0 or text[at - 1] in " \t\n\r{,"):
-        return member._replace(key=member.key._replace(start=at))
+    if at and text[at - 1] == "?" and text[max(0, at - 2) : at - 1] in ("", " ", "\t", "\n", "\r", "{", ","):
+        return member._replace(key=member.key._replace(start=at - 1))
     return member
 
 

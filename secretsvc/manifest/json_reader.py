@@ -33,9 +33,11 @@ def read_documents(text: str, most: int = MOST_NODES) -> list[Node] | None:
 
     Raises ManifestError where it is JSON but nested too deep, or has more nodes.
     """
+    most = min(most, most_nodes(len(text)))
+    refuse_many(text, most)
     if not _accepted(text):
         return None
-    reader = _Reader(text, min(most, most_nodes(len(text))))
+    reader = _Reader(text, most)
     documents = []
     at = reader.skip(0)
     while at < len(text):
@@ -43,6 +45,30 @@ def read_documents(text: str, most: int = MOST_NODES) -> list[Node] | None:
         documents.append(node)
         at = reader.skip(node.end)
     return documents
+
+
+def refuse_many(text: str, most: int) -> None:
+    """Raises ManifestError for JSON of more values than that, before the standard library reads it.
+
+    That holds the interpreter's lock to its end, and no other thread goes on meanwhile. Each value here has at most one
+    comma or colon before it, and one bracket of its own.
+    """
+    strings = marks = at = 0
+    while True:
+        quote = text.find('"', at)
+        end = quote if quote >= 0 else len(text)
+        marks += sum(text.count(mark, at, end) for mark in ",:[{")
+        if strings > most or marks > 2 * most:
+            raise too_many(most, text.count("\n", 0, end) + 1)
+        if quote < 0:
+            return
+        strings += 1
+        if not strings % NODES_AT_A_TIME:
+            patience.check()
+        try:
+            _, at = scanstring(text, quote + 1)
+        except JSONDecodeError:
+            return  # not JSON, which is found by whoever reads it
 
 
 def _accepted(text: str) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 64
 """How deep a document may nest. Kubernetes' own objects stay under 20."""
 
-MOST_NODES = 1_000_000
+MOST_NODES = 700_000
 """Of one text: keys, values, lists and mappings. 10,000 sealed Secrets have 370,000."""
 
 _ALWAYS_TAKEN, _CHARACTERS_PER_NODE = 200_000, 12

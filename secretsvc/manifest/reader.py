@@ -23,6 +23,9 @@ MAX_BYTES = 64 * 1024 * 1024
 ENVELOPE = "ksecret"
 """The root member that holds the envelope."""
 
+MOST_SECRETS = 10_000
+"""In one file. To seal so many takes 4 s."""
+
 MOST_ENTRIES = 10_000
 """Values of one Secret. Kubernetes takes 1 MiB of them together."""
 
@@ -46,11 +49,11 @@ def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes
     text = text[1:] if bom else text
     found, is_json = _documents(text, most_nodes)
     merges = nodes.Merges()
-    secrets = tuple(
-        _secret(root, merges, allow_binary_tag=allow_binary_tag)
-        for document in found
-        for root in secret_roots(document, merges)
-    )
+    roots = [root for document in found for root in secret_roots(document, merges)]
+    if len(roots) > MOST_SECRETS:
+        hint = "split it into several files"
+        raise ManifestError(f"more than {MOST_SECRETS} Secrets in one file", hint=hint, line=roots[MOST_SECRETS].line)
+    secrets = tuple(_secret(root, merges, allow_binary_tag=allow_binary_tag) for root in roots)
     return Manifest(text, bom, is_json, _KUBESEC_VERSION in text, tuple(found), secrets)
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from secretsvc.manifest.nodes import Mapping, Member
 
 
+_LONG_LINE = 64 * 1024
+"""Characters."""
+
+
 class Edit(NamedTuple):
     """`text[start:end]` becomes `new`."""
 
@@ -124,14 +128,20 @@ def layout_of(text: str, mapping: Mapping) -> Layout:
 
 
 def line_break(text: str) -> str:
-    """The text's line break: that of its first line."""
-    at = text.find("\n")
+    """The text's line break: that of its first line, unless that is longer than any that people write."""
+    at = text.find("\n", 0, _LONG_LINE)
     return "\r\n" if at > 0 and text[at - 1] == "\r" else "\n"
 
 
 def _line_start(text: str, at: int) -> int:
-    feed = text.rfind("\n", 0, at)
-    return max(feed, text.rfind("\r", feed + 1, at)) + 1
+    """Looks further back step by step: a text may have one kind of line break only, and a million lines."""
+    reach, end = 1024, at
+    while True:
+        start = max(0, at - reach)
+        found = max(text.rfind("\n", start, end), text.rfind("\r", start, end))
+        if found >= 0 or not start:
+            return found + 1
+        reach, end = reach * 4, start
 
 
 def _break_before(text: str, at: int) -> int:
@@ -145,8 +155,14 @@ def _line_end(text: str, at: int) -> int:
     """Just after the line break that ends the line of `at`; `at` itself where a line starts there."""
     if _break_before(text, at):
         return at
-    feed = text.find("\n", at)
-    carriage = text.find("\r", at, feed if feed >= 0 else len(text))
-    if carriage >= 0:
-        return carriage + (2 if feed == carriage + 1 else 1)
-    return feed + 1 if feed >= 0 else len(text)
+    reach, start = 1024, at
+    while start < len(text):
+        end = min(len(text), at + reach)
+        feed = text.find("\n", start, end)
+        carriage = text.find("\r", start, feed if feed >= 0 else end)
+        if carriage >= 0:
+            return carriage + (2 if text.startswith("\n", carriage + 1) else 1)
+        if feed >= 0:
+            return feed + 1
+        reach, start = reach * 4, end
+    return len(text)

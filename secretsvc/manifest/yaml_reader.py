@@ -47,7 +47,7 @@ def read_documents(text: str, most: int = MOST_NODES) -> list[Node]:
     documents: list[Node] = []
     # Kubernetes' parser takes the last line as ended even where it is not; so must this one, or `|` loses a "\n".
     ended = text if text.endswith(("\n", "\r")) else text + "\n"
-    events: Iterator[Any] = yaml.parse(ended, Loader=yaml.CBaseLoader)
+    events: Iterator[Any] = yaml.parse(_Stream(ended), Loader=yaml.CBaseLoader)
     reader = _Reader(events, len(text), min(most, most_nodes(len(text))))
     try:
         for event in events:
@@ -95,6 +95,19 @@ def _line(error: yaml.MarkedYAMLError) -> int:
     unclosed = "quoted" in (error.context or "") or "end" in (error.problem or "")
     mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
     return mark.line + 1 if mark else 0
+
+
+class _Stream:
+    """A text that libyaml asks for in pieces, so that other threads go on while it scans a long scalar."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._at = 0
+
+    def read(self, size: int = 0, /) -> str:
+        piece = self._text[self._at : self._at + size]
+        self._at += size
+        return piece
 
 
 class _Reader:

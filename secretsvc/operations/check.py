@@ -76,11 +76,10 @@ def check_file(data: bytes, file: str, policies: Policies | None, now: float) ->
 
 def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
     groups: list[tuple[tuple[int, ...], list[Hit]]]
-    try:
-        manifest = reader.read(data, allow_binary_tag=True)
-    except ManifestError as error:
+    manifest, refusal = _read(data)
+    if not manifest:
         text, is_json = _text(data), False
-        groups = list(_unreadable(text, error))
+        groups = list(_unreadable(text, refusal))
     else:
         text, is_json = manifest.text, manifest.is_json
         policy = _policy(policies, file, manifest)
@@ -96,6 +95,14 @@ def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float
         else:
             findings += [Finding(file, *hit) for hit in hits]
     return Checked(findings, allowed)
+
+
+def _read(data: bytes) -> tuple[Manifest | None, ManifestError]:
+    """The manifest, or why it is none: without the trace, which would keep what was read of it in memory."""
+    try:
+        return reader.read(data, allow_binary_tag=True), ManifestError("")
+    except ManifestError as error:
+        return None, error.with_traceback(None)
 
 
 def needs_sealing(data: bytes, file: str) -> bool:
@@ -212,7 +219,7 @@ def _text(data: bytes) -> str:
 
 def _unreadable(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:
     """A file that no parser takes, or whose Secret is refused: first lines of its suspicious documents, with hits."""
-    template, refused, found = check_text.is_template(text), _parses(text), False
+    template, found = check_text.is_template(text), False
     for suspect in check_text.suspects(text):
         if template:
             if suspect.literal_line:
@@ -220,7 +227,7 @@ def _unreadable(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ..
                 found = True
                 yield suspect.first_lines, [(suspect.literal_line, "KS011", what)]
         elif suspect.literal_line or not suspect.understood or copies.mentioned(text):
-            what = "its Secret is refused" if refused else "it seems to hold a Secret and can't be read"
+            what = "its Secret is refused" if _parses(text) else "it seems to hold a Secret and can't be read"
             yield suspect.first_lines, [(error.line or suspect.first_lines[0], "KS010", f"{what}: {error.message}")]
             return
     line = 0 if found else check_refused.line_in_the_clear(text)

@@ -69,8 +69,8 @@ def _others(manifest: Manifest) -> Iterator[tuple[str, int]]:
     """Name and line of every object with `data` or `stringData` that is not taken for a Secret."""
     secrets = {secret.root.start for secret in manifest.secrets}
     for root in _objects(manifest.documents):
-        metadata = nodes.value(root, "metadata")
-        name = nodes.value(metadata, "name") if isinstance(metadata, Mapping) else None
+        metadata = nodes.member(root, "metadata")
+        name = nodes.value(metadata.value, "name") if metadata and isinstance(metadata.value, Mapping) else None
         if (
             root.start not in secrets
             and isinstance(name, Scalar)
@@ -80,10 +80,15 @@ def _others(manifest: Manifest) -> Iterator[tuple[str, int]]:
 
 
 def _objects(found: tuple[Node, ...] | list[Node]) -> Iterator[Mapping]:
-    """The documents' roots, and the items of lists."""
-    for node in map(nodes.resolved, found):
-        if isinstance(node, Mapping):
+    """The documents' roots, and the items of lists, each once."""
+    seen: set[int] = set()
+    waiting = list(reversed(found))
+    while waiting:
+        node = nodes.resolved(waiting.pop())
+        if isinstance(node, Mapping) and id(node) not in seen:
+            seen.add(id(node))
             yield node
             items = nodes.value(node, "items")
-            if isinstance(items, Sequence):
-                yield from _objects(items.items)
+            if isinstance(items, Sequence) and id(items) not in seen:
+                seen.add(id(items))
+                waiting += reversed(items.items)

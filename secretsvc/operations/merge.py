@@ -25,11 +25,14 @@ if TYPE_CHECKING:
     from secretsvc.git_run import Merged
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.merge_entries import MergedEntries, Side
+    from secretsvc.operations.merge_envelope import Traits
 
     LineMerge = Callable[[bytes, bytes, bytes], Merged]
     """Base, ours, theirs → Git's own merge of them."""
 
 _SLOT = "#~ksecret-merge-slot-"
+_MOST_OF_ONE_NAME = 100
+"""Secrets of one name on both sides together; each is compared with each that comes out. Kubernetes takes one."""
 
 
 class Outcome(NamedTuple):
@@ -175,25 +178,22 @@ def _plan_entries(
 
 def _filled(text: str, texts: dict[str, str]) -> str:
     """The text with each slot's line replaced. Raises UnmergeableError where lines were moved or lost."""
-    edits = []
-    for slot, block in texts.items():
-        found = [match.span() for match in re.finditer(rf"(?m)^{slot}(?=\r?$)", text)]
-        if len(found) != 1:
-            raise UnmergeableError
-        edits.append(Edit(*found[0], block))
-    return apply(text, edits)
+    found = list(re.finditer(rf"(?m)^{_SLOT}[0-9]+(?=\r?$)", text))
+    if sorted(one[0] for one in found) != sorted(texts):
+        raise UnmergeableError
+    return apply(text, [Edit(*one.span(), texts[one[0]]) for one in found])
 
 
 def _mixes_data_keys(sides: list[Manifest], merged: Manifest) -> bool:
     """Whether a Secret has got a token of another data key than its envelope's."""
+    by_name: dict[tuple[str | None, str | None], list[Traits | None]] = {}
+    for side in sides:
+        for one in side.secrets:
+            by_name.setdefault((one.namespace, one.name), []).append(traits_of(one))
     for secret in merged.secrets:
-        traits = traits_of(secret)
-        origins = [
-            traits_of(one)
-            for side in sides
-            for one in side.secrets
-            if (one.namespace, one.name) == (secret.namespace, secret.name)
-        ]
+        traits, origins = traits_of(secret), by_name.get((secret.namespace, secret.name), [])
+        if len(origins) > _MOST_OF_ONE_NAME:
+            return True
         fitting = [one.tokens for one in origins if one and traits and same_data_key(one, traits)]
         if traits and any(origins) and not traits.tokens <= frozenset().union(*fitting):
             return True

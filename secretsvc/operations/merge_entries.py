@@ -241,14 +241,20 @@ def _order(base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]) -> l
     """Every key of both sides: in the order of the side that changed it, additions after what they stood after."""
     kept = _among(ours, base) == _among(base, ours)
     spine, other = (theirs, ours) if kept and _among(theirs, base) != _among(base, theirs) else (ours, theirs)
-    result, known = list(spine), set(other)
+    known, placed = set(other), set(spine)
+    following: dict[str | None, str | None] = dict(zip((None, *spine), (*spine, None), strict=True))
     for index, key in enumerate(other):
-        if key in spine:
+        if key in placed:
             continue
-        at = result.index(other[index - 1]) + 1 if index else 0
-        while index and at < len(result) and result[at] not in known:
-            at += 1  # ours first, where both added at the same place
-        result.insert(at, key)
+        at = other[index - 1] if index else None
+        while index and (after := following[at]) is not None and after not in known:
+            at = after  # ours first, where both added at the same place
+        following[at], following[key] = key, following[at]
+    result = []
+    key_or_end = following[None]
+    while key_or_end is not None:
+        result.append(key_or_end)
+        key_or_end = following[key_or_end]
     return result
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest.nodes import Mapping, Scalar, Sequence, resolved
+from secretsvc.manifest.nodes import MOST_NODES, Mapping, Scalar, Sequence, resolved
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
 
@@ -24,7 +24,7 @@ def trees(data: bytes, *, decoded: bool) -> list[Value]:
 
 
 def _tree(secret: Secret, *, decoded: bool) -> Value:
-    tree = _plain(secret.root)
+    tree = _Plain().of(secret.root)
     assert isinstance(tree, dict)
     if decoded and "data" in tree:
         tree["data"] = {entry.key: _bytes(entry.path, entry.value) for entry in secret.entries if entry.field == "data"}
@@ -38,11 +38,20 @@ def _bytes(path: str, text: str) -> bytes:
         raise ManifestError(f"{path} is not base64") from None
 
 
-def _plain(node: Node | None) -> Value:
-    """Scalars are the texts that stand there: `true` is "true"."""
-    node = resolved(node)
-    if isinstance(node, Mapping):
-        return {key.value: _plain(value) for key, value in node.members if isinstance(key, Scalar)}
-    if isinstance(node, Sequence):
-        return [_plain(item) for item in node.items]
-    return node.value if isinstance(node, Scalar) else ""
+class _Plain:
+    """Plain data of nodes, until there is too much: a few aliases can stand for any number of nodes."""
+
+    def __init__(self) -> None:
+        self._left = MOST_NODES
+
+    def of(self, node: Node | None) -> Value:
+        """Scalars are the texts that stand there: `true` is "true"."""
+        node = resolved(node)
+        self._left -= 1
+        if node and self._left < 0:
+            raise ManifestError("its aliases stand for too much", hint="write them out", line=node.line)
+        if isinstance(node, Mapping):
+            return {key.value: self.of(value) for key, value in node.members if isinstance(key, Scalar)}
+        if isinstance(node, Sequence):
+            return [self.of(item) for item in node.items]
+        return node.value if isinstance(node, Scalar) else ""

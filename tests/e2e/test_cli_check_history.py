@@ -233,6 +233,30 @@ def test_a_shallow_clone_says_so(repo: Repository, tmp_path: Path) -> None:
     repo.me.ok("check", "--range", f"{first}..HEAD")
 
 
+def test_a_partial_clone_says_so_and_asks_nobody(repo: Repository, tmp_path: Path) -> None:
+    commit(repo, "clear", a_yaml=MANIFEST)
+    commit(repo, "gone", a_yaml=None)
+    repo.ok("config", "uploadpack.allowFilter", "true")
+    repo.ok("clone", "-q", "--filter=blob:none", f"file://{repo.me.work}", str(tmp_path / "clone"))
+    repo.me.work = tmp_path / "clone"
+    program = repo.me.write("program", b"#!/bin/sh\ntouch ran\n")
+    program.chmod(0o755)
+    repo.ok("config", "remote.origin.uploadpack", str(program))
+    said = repo.me.run("check", "--range", "HEAD~2..HEAD")
+    assert (said.code, said.out) == (7, b"")
+    assert "a.yaml: git has not got its content\n  a partial clone lacks it" in said.err
+    assert not (repo.me.work / "ran").exists()
+
+
+def test_paths_count_from_the_current_folder_and_findings_from_the_top(repo: Repository) -> None:
+    repo.me.write("sub/a.yaml")
+    repo.me.write("b.yaml")
+    commit(repo, "clear")
+    repo.me.work /= "sub"
+    assert found(repo, 1, "--range", "HEAD~1..HEAD", "a.yaml") == [("clear", "sub/a.yaml", 9, "KS001")]
+    assert len(found(repo, 1, "--range", "HEAD~1..HEAD")) == 2
+
+
 def test_a_replaced_object_does_not_hide_what_was_committed(repo: Repository) -> None:
     commit(repo, "clear", a_yaml=MANIFEST)
     blob = repo.ok("rev-parse", "HEAD:a.yaml").strip()

@@ -59,6 +59,37 @@ def test_a_secret_that_hides_its_kind_is_not_missed_in_a_walk(me: Person) -> Non
     assert (ran.code, ran.err.count("not UTF-8 text")) == (3, 1)
 
 
+def test_every_command_takes_what_is_tracked_though_it_is_ignored(me: Person) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", *words], cwd=me.work, env=me.environ, check=True)
+
+    git("init", "-q")
+    me.write("d/a.yaml", MANIFEST)
+    me.write("d/local.yaml", MANIFEST.replace(b"name: x", b"name: local"))
+    me.write(".gitignore", b"d/*\n")
+    git("add", "-f", "d/a.yaml", ".gitignore")
+    assert me.run("check").out.startswith(b"d/a.yaml:6: KS001 ")
+    assert me.ok("encrypt", "-i", "-r", ".").err == "ksecret: 1 sealed, 0 unchanged, 0 failed\n"
+    me.ok("check")
+    assert me.ok("verify", "-r", ".").err == "ksecret: 1 verified, 0 unchanged, 0 failed\n"
+    assert me.ok("keys", "list", "-r", ".").out.startswith(b"./d/a.yaml: x  age:")
+    assert me.ok("rotate", "-r", ".").err == "ksecret: 1 rotated, 0 unchanged, 0 failed\n"
+    assert me.ok("inspect", "-r", ".").out.count(b"a.yaml") == 1
+    assert me.ok("decrypt", "-r", ".").out == MANIFEST
+    assert (me.work / "d" / "local.yaml").read_bytes().endswith(b"bjB0LXB1YmxpYw==\n")
+    alone = me.home / "empty"
+    alone.mkdir()
+    ran = me.ok("verify", "-r", ".", PATH=str(alone))
+    assert ran.err == (
+        f"ksecret: warning: {me.work}: git is not on the PATH; "
+        "files that it tracks though .gitignore names them are passed over\n"
+        "ksecret: 0 verified, 0 unchanged, 0 failed\n"
+    )
+    ran = me.run("check", PATH=str(alone))
+    assert ran.out.startswith(b"d/local.yaml:6: KS001 "), "a gate that can't tell takes all"
+    assert "so what .gitignore names is checked too\n" in ran.err
+
+
 def test_what_has_nothing_to_do_with_secrets_is_left_alone(me: Person) -> None:
     me.write("d/template.yaml", b"{{- if .Values.x }}\nkind: ConfigMap\n{{ end }}\n")
     me.write("d/data.json", b'{"not": "a manifest"')

@@ -148,6 +148,26 @@ def test_sealing_that_fails_stops_the_commit(tmp_path: Path, home: Path) -> None
     assert "ksecret: broken.yaml:" in said
 
 
+def test_a_push_is_stopped_by_what_a_later_commit_sealed(tmp_path: Path, home: Path) -> None:
+    me = Committer(tmp_path, home, "ksecret-check-push")
+    me.do(sys.executable, "-m", "pre_commit", "install", "--hook-type", "pre-push")
+    me.do("git", "init", "-q", "--bare", str(tmp_path / "server"))
+    me.do("git", "remote", "add", "origin", str(tmp_path / "server"))
+    me.do("git", "push", "-q", "origin", "HEAD:main")
+    me.write("a.yaml")
+    me.do("git", "add", ".")
+    me.do("git", "commit", "-qm", "clear")
+    me.ok("encrypt", "-i", "a.yaml")
+    me.do("git", "commit", "-qam", "sealed")
+    for branch in ("main", "new"):
+        done = run(me.work, me.git_environ, "git", "push", "-q", "origin", f"HEAD:{branch}")
+        assert done.returncode != 0
+        assert ":a.yaml:9: KS001 prod/db is not sealed" in done.stdout + done.stderr
+    me.do("git", "reset", "-q", "--soft", "HEAD~2")
+    me.do("git", "commit", "-qm", "sealed from the start")
+    me.do("git", "push", "-q", "origin", "HEAD:main")
+
+
 def test_the_documented_local_hook(tmp_path: Path, home: Path) -> None:
     text = (ROOT / "docs" / "policy.md").read_text()
     (example,) = [part for part in text.split("```") if part.startswith("yaml") and "repo: local" in part]

@@ -398,6 +398,8 @@ def test_a_bare_repository_that_was_committed_as_a_folder_is_none(tmp_path: Path
     me.work = bare
     for words in GIT_COMMANDS:
         assert me.run(*words).code in ((0,) if words == ["check"] else (2, 3)), words  # as a folder of files
+    (bare / "config").write_text("[core]\nbare = true\n")
+    assert "needs a Git repository" in me.fails(2, "check", "--range=HEAD..HEAD"), "of commits of its own"
     assert not (tmp_path / "sprung").exists()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.load import prepared
 from tests.e2e.cli import MANIFEST
 from tests.service import Service, token
 
@@ -175,3 +176,26 @@ def test_nobody_fills_the_log_without_being_a_caller(service: Service) -> None:
     for sent in (b"\0\0\0\r\n\r\n", b"GET http://a HTTP/1.1\r\n\r\n", upgrade):
         lasts(connected(service, sent))
     assert service.log.read_text() == before
+
+
+def test_a_body_in_many_small_chunks_arrives_whole(service: Service) -> None:
+    """It is looked at in parts, between which others have their turn."""
+    manifest = MANIFEST + b"# more\n" * 20_000
+    head = prepared("POST", "/v1/encrypt", token("root"), b"").replace(
+        b"Content-Length: 0", b"Transfer-Encoding: chunked"
+    )
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in manifest)
+    with socket.create_connection((service.host, service.port), timeout=30) as connection:
+        connection.sendall(head.replace(b"Host:", b"Connection: close\r\nHost:") + chunks + b"0\r\n\r\n")
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    sealed = answer.partition(b"\r\n\r\n")[2]
+    assert service.post("/v1/decrypt", sealed).body == manifest
+
+
+def test_requests_that_come_all_at_once_are_answered_in_turn(service: Service) -> None:
+    last = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    with socket.create_connection((service.host, service.port), timeout=30) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 1999 + last)
+        answers = connection.makefile("rb").read()
+    assert answers.count(b"HTTP/1.1 200 OK") == 2000

@@ -186,10 +186,11 @@ class TestConfusedDeputies:
 
 
 def test_a_manifest_with_more_keys_than_anybody_has_is_not_looked_through(service: Service) -> None:
-    sealed = service.sealed(MANIFEST).decode()
-    many = "".join(f"    pgp:{number:040X}: AAAA\n" for number in range(100))
+    first, second = service.sealed(DEV + b"---\n" + MANIFEST).decode().split("---\n")
+    many, more = ("".join(f"    pgp:{at + start:040X}: AAAA\n" for at in range(60)) for start in (0, 60))
     for operation in ("decrypt", "inspect", "verify", "rotate", "set"):
-        data = sealed.replace("  keys:\n", f"  keys:\n{many}").encode()
+        both = (first.replace("  keys:\n", f"  keys:\n{many}"), second.replace("  keys:\n", f"  keys:\n{more}"))
+        data = "---\n".join(both).encode()
         answer = ask(service, operation, data, "root")
         assert (answer.status, answer.problem) == (413, "too-large")
 

@@ -55,7 +55,7 @@ class TestRunning:
     def test_one_that_says_nothing(self, world: World, tmp_path: Path) -> None:
         path = recording_gpg(tmp_path, "exit 2")
         with pytest.raises(BackendError, match=r"^gpg could not decrypt$"):
-            world.alice.backend(PATH=path).unwrap(world.ref("alice"), bytes(65536), {})
+            world.alice.backend(PATH=path).unwrap(world.ref("alice"), bytes(16384), {})
 
     def test_no_descriptor_is_left_open(self, world: World) -> None:
         folder = Path("/dev/fd")
