@@ -72,6 +72,7 @@ class SetBody(Masked):
     )
     string_data: bool = Field(default=False, description="Put new entries under stringData")
     secret: str = Field(default="", description="NAME or NAMESPACE/NAME, where the manifest has several Secrets")
+    allow_repeated: bool = Field(default=False, description="Pass new values that the manifest repeats in the clear")
 
 
 class GenerateBody(Masked):
@@ -126,6 +127,7 @@ class BatchLine(Masked):
     base64_values: dict[str, Base64] = Field(default={}, max_length=MOST_CHANGES)
     string_data: bool = False
     secret: str = ""
+    allow_repeated: bool = False
 
     @model_validator(mode="after")
     def _taken(self) -> Self:
@@ -135,10 +137,10 @@ class BatchLine(Masked):
 
 
 _TAKES: dict[str, tuple[str, ...]] = {
-    "encrypt": ("key", "scope", "format"),
+    "encrypt": ("key", "scope", "format", "allow_repeated"),
     "decrypt": (),
     "rotate": ("mode", "add", "remove"),
-    "set": ("values", "base64_values", "string_data", "secret"),
+    "set": ("values", "base64_values", "string_data", "secret", "allow_repeated"),
     "inspect": (),
     "verify": (),
 }

@@ -33,6 +33,9 @@ router = APIRouter(tags=["manifests"])
 KeyRefs = Annotated[list[Annotated[str, Query(max_length=MAX_LENGTH)]], Query(max_length=10)]
 Scope = Literal["strict", "namespace", "any"]
 Format = Literal["ksecret", "kubesec"]
+AllowRepeated = Annotated[
+    bool, Query(alias="allowRepeated", description="Pass values that the manifest repeats in the clear")
+]
 _OPERATION = [400, 401, 403, 408, 409, 413, 415, 422, 429, 502, 503, 504]
 
 
@@ -79,10 +82,12 @@ async def encrypt(
     key: KeyRefs = [],  # noqa: B006
     scope: Scope | None = None,
     format: Format | None = None,
+    allow_repeated: AllowRepeated = False,
 ) -> Response:
     """Seals every Secret of the manifest; without `key`, to the keys that the service's key rules name."""
-    only(request, "key", "scope", "format")
-    return await _perform(request, "encrypt", keys=tuple(key), scope=scope or "", format=format or "")
+    only(request, "key", "scope", "format", "allowRepeated")
+    words = {"keys": tuple(key), "scope": scope or "", "format": format or "", "allow_repeated": allow_repeated}
+    return await _perform(request, "encrypt", **words)
 
 
 @router.post("/v1/decrypt", responses=answers(_OPERATION, MANIFEST_ANSWER), openapi_extra=manifest_body("sealed"))
@@ -114,7 +119,8 @@ async def set_values(request: Request) -> Response:
     else:
         body = await form_of(request, SetBody, parts)
     data = body.manifest.encode()
-    call = Call("set", data, changes=changes_of(body.values, body.base64_values, body.string_data), secret=body.secret)
+    changes = changes_of(body.values, body.base64_values, body.string_data)
+    call = Call("set", data, changes=changes, secret=body.secret, allow_repeated=body.allow_repeated)
     result = await parts.service.perform(request.state.asked, call)
     return answer(result, JSON if data.lstrip()[:1] == b"{" else YAML)
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import KsecretError, ManifestError
 from secretsvc.key_shapes import canonical
-from secretsvc.manifest import nodes, reader, rules, yaml_reader
+from secretsvc.manifest import copies, nodes, reader, rules, yaml_reader
 from secretsvc.manifest.spelling import may_be_hidden
-from secretsvc.operations import check_refused, check_text
+from secretsvc.operations import check_refused, check_repeats, check_text
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
 from secretsvc.operations.findings import Finding
 from secretsvc.tokens import SUFFIX, TOKEN_PREFIX
@@ -84,6 +84,8 @@ def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float
         text, is_json = manifest.text, manifest.is_json
         policy = _policy(policies, file, manifest)
         groups = [((secret.line,), list(_secret(manifest, secret, file, policy, now))) for secret in manifest.secrets]
+        comments = check_repeats.commented_out(manifest)
+        groups = [(first, hits + comments.get(first[0], [])) for first, hits in groups]
     lines = text.splitlines() if any(hits for _, hits in groups) and not is_json else []
     findings: list[Finding] = []
     allowed = 0
@@ -132,9 +134,7 @@ def _is_allowed(lines: list[str], first_line: int) -> bool:
 
 
 def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None, now: float) -> Iterator[Hit]:
-    if rules.leaking_annotation(secret):
-        what = f"the annotation {rules.LAST_APPLIED} of {secret.label} repeats its data in the clear"
-        yield rules.leaking_annotation_line(secret), "KS005", what
+    yield from check_repeats.copied(secret)
     sealed = sealed_by_ksecret(secret) or sealed_by_kubesec(manifest) or sealed_by_sops(secret)
     yield from sealed.hits if sealed else ()
     for slip in rules.misspelled(secret):
@@ -226,7 +226,7 @@ def _unreadable(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ..
                 what = "a template whose Secret has a value in the clear"
                 found = True
                 yield suspect.first_lines, [(suspect.literal_line, "KS011", what)]
-        elif suspect.literal_line or not suspect.understood or rules.LAST_APPLIED in text:
+        elif suspect.literal_line or not suspect.understood or copies.mentioned(text):
             what = "its Secret is refused" if _parses(text) else "it seems to hold a Secret and can't be read"
             yield suspect.first_lines, [(error.line or suspect.first_lines[0], "KS010", f"{what}: {error.message}")]
             return
