@@ -6,6 +6,8 @@ Every family is a manifest to look at, or to fail on. What it costs must grow wi
 from __future__ import annotations
 
 import json
+import zlib
+from base64 import b64encode
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -78,6 +80,17 @@ def _kubesec_lines(size: int) -> bytes:
     values = _repeated("a,", size // 2)
     lines = _counted("# kubesec:aws:{}:AAAA\n", size // 2)
     return f"{SECRET}x: [{values}]\ndata: {{}}\n# kubesec:v:3\n{lines}".encode()
+
+
+def _repeated_heads(size: int) -> bytes:
+    """Values that begin alike, and a comment in which they seem to begin at every character."""
+    values = _counted(f"  k{{}}: {'a' * 100}{{}}\n", size // 2)
+    return f"{SECRET}stringData:\n{values}# {'a' * (size // 2)}\n".encode()
+
+
+def _bomb() -> str:
+    """A few bytes that unpack to a MiB."""
+    return b64encode(zlib.compress(bytes(1 << 20), 9)).decode()
 
 
 def _json_list(size: int) -> bytes:
@@ -159,6 +172,12 @@ FAMILIES: dict[str, Callable[[int], bytes]] = {
     "open-braces": _around(SECRET + "data:\n  a: '", "{{", "'\n"),
     "spaced-words": _around("", "Secret  ", ""),
     "hashes": _around(SECRET + "data: {a: YQ==}\n", "# ", "\n"),
+    "repeats-heads": _repeated_heads,
+    "repeats-words": _around(SECRET + "stringData: {a: postgres}\n# ", "postgresql "),
+    "repeats-lines": _numbered(SECRET + "stringData: {a: hunter2-secret}\n", "# AbCdEfGhIjKlMnOp{}\n"),
+    "repeats-escapes": _around(SECRET + "stringData: {a: hunter2-secret}\n# ", "\\n\\x41"),
+    "repeats-bombs": _around(SECRET + "stringData: {a: hunter2-secret}\n", f"# {_bomb()}\n"),
+    "repeats-values": _numbered(SECRET + "stringData:\n", "  k{}: value-of-{}-x # value-of-{}-\n"),
     "allowed-blanks": _around("#", " ", "\n" + SECRET + "data: {a: YQ==}\n"),
 }
 """By name, what makes a body of about that many bytes."""

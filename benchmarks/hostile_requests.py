@@ -157,6 +157,22 @@ REQUESTS: dict[str, Callable[[int], Made]] = {
     "generate-pem-headers": _pem_lines("-----BEGIN A:-----\n"),
     "generate-pem-pairs": _pem_lines("-----BEGIN A-----\n-----END B-----\n"),
     "generate-key-of-many-bits": _big_key,
+    "query-of-many-names": lambda size: (
+        *("/v1/inspect?" + "&".join(f"{at:x}" for at in range(min(size, 56_000) // 5)), "application/yaml"),
+        SECRET.encode(),
+    ),
+    "query-of-many-keys": lambda size: (
+        *("/v1/encrypt?" + "&".join("key" for _ in range(min(size, 56_000) // 4)), "application/yaml"),
+        SECRET.encode(),
+    ),
+    "content-type-of-many-quotes": lambda size: (
+        *("/v1/set", f'multipart/form-data; boundary="{";" * min(size, 56_000)}'),
+        SECRET.encode(),
+    ),
+    "content-type-of-many-parts": lambda size: (
+        *("/v1/set", f"multipart/form-data{';a=b' * (min(size, 56_000) // 4)}; boundary=XX"),
+        SECRET.encode(),
+    ),
     "batch-empty-lines": _lines("\n"),
     "batch-broken-lines": _lines("{\n"),
     "batch-small-lines": _lines('{"op":"verify","manifest":""}\n'),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import string
+from math import log2
 
 ALPHABETS = {
     "alnum": string.ascii_letters + string.digits,
@@ -24,8 +25,19 @@ def random_text(words: str) -> str:
 
     Letters and digits give 5.95 bits each, so 32 of them are 190 bits. Raises ValueError.
     """
+    length, characters = _parsed(words)
+    return "".join(secrets.choice(characters) for _ in range(length))
+
+
+def random_bits(words: str) -> float:
+    """How many bits nobody can guess of a text that was made so. Raises ValueError."""
+    length, characters = _parsed(words)
+    return length * log2(len(characters))
+
+
+def _parsed(words: str) -> tuple[int, str]:
     length, _, name = words.partition(":")
     characters = ALPHABETS.get(name or "alnum", "")
     if not (characters and length.isascii() and length.isdecimal() and 0 < int(length) <= MAX_LENGTH):
         raise ValueError("neither a length nor an alphabet")
-    return "".join(secrets.choice(characters) for _ in range(int(length)))
+    return int(length), characters

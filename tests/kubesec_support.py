@@ -100,7 +100,9 @@ class Want(NamedTuple):
         change = KeysetChange(keyset(self.exact), keyset(self.add), keyset(self.remove))
         before = ANY_TIME if self.rotate else ""
         return Request(
-            change, lambda *_: keyset(self.keys), self.scope, self.created, self.format, before, trust=self.trust
+            *(change, lambda *_: keyset(self.keys), self.scope, self.created, self.format, before),
+            trust=self.trust,
+            allow_repeated=True,  # made-up manifests repeat what they hold
         )
 
 

@@ -37,6 +37,8 @@ MOST_VALUES = 10_000
 MOST_CHANGES = 100
 """Entries that one `set` may change, and KeyRefs, labels and such in one body that each cost something."""
 _FORM_PIECE = 64 * 1024
+_LONGEST_TYPE = 300
+"""Characters of a Content-Type header: its parser counts quotes anew for each semicolon. A boundary has up to 70."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -70,6 +72,7 @@ class SetBody(Masked):
     )
     string_data: bool = Field(default=False, description="Put new entries under stringData")
     secret: str = Field(default="", description="NAME or NAMESPACE/NAME, where the manifest has several Secrets")
+    allow_repeated: bool = Field(default=False, description="Pass new values that the manifest repeats in the clear")
 
 
 class GenerateBody(Masked):
@@ -124,6 +127,7 @@ class BatchLine(Masked):
     base64_values: dict[str, Base64] = Field(default={}, max_length=MOST_CHANGES)
     string_data: bool = False
     secret: str = ""
+    allow_repeated: bool = False
 
     @model_validator(mode="after")
     def _taken(self) -> Self:
@@ -133,10 +137,10 @@ class BatchLine(Masked):
 
 
 _TAKES: dict[str, tuple[str, ...]] = {
-    "encrypt": ("key", "scope", "format"),
+    "encrypt": ("key", "scope", "format", "allow_repeated"),
     "decrypt": (),
     "rotate": ("mode", "add", "remove"),
-    "set": ("values", "base64_values", "string_data", "secret"),
+    "set": ("values", "base64_values", "string_data", "secret", "allow_repeated"),
     "inspect": (),
     "verify": (),
 }
@@ -145,7 +149,8 @@ _TAKES: dict[str, tuple[str, ...]] = {
 
 def media_type(request: Request, accepted: Collection[str]) -> str:
     """The body's media type, one of those. Raises RefusedError (415)."""
-    media, parameters = parse_options_header(request.headers.get("content-type"))
+    stated = request.headers.get("content-type", "")
+    media, parameters = parse_options_header(stated if len(stated) <= _LONGEST_TYPE else "")
     kind = media.decode("latin-1")
     if kind not in accepted:
         raise RefusedError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import AlreadySealedError
+from secretsvc.errors import AlreadySealedError, RepeatedError
 from secretsvc.keyref import KeysetChange
 from secretsvc.operations.open import open_manifest
 from secretsvc.operations.patch import Changes, patch_manifest
@@ -29,6 +29,10 @@ ROTATE = "POST /v1/rotate changes keysets, by add= and remove="
 """What to do about a Secret that is sealed already."""
 
 
+REPEATED = "take it out; where it is no secret, say allowRepeated"
+"""What to do about a value that stands in the clear elsewhere in the manifest."""
+
+
 class Call(NamedTuple):
     """One operation as a caller asks for it."""
 
@@ -47,6 +51,8 @@ class Call(NamedTuple):
     changes: Changes = Changes()
     secret: str = ""
     """set: which Secret, of several."""
+    allow_repeated: bool = False
+    """encrypt, generate, set: pass values that the manifest repeats in the clear."""
 
     def __repr__(self) -> str:
         return f"Call({self.operation}, masked)"
@@ -72,7 +78,14 @@ def request_for(
 
     rotating = ANY_TIME if call.operation == "rotate" or _proves_values(call, seen) else ""
     return Request(
-        change, default_keys, call.scope, time.strftime(TIME, time.gmtime()), call.format, rotating, blind=True
+        change,
+        default_keys,
+        call.scope,
+        time.strftime(TIME, time.gmtime()),
+        call.format,
+        rotating,
+        blind=True,
+        allow_repeated=call.allow_repeated,
     )
 
 
@@ -93,17 +106,28 @@ def work_of(call: Call, request: Request) -> Callable[[Guard], Result]:
         return lambda guard: (
             rewrap_manifest(call.data, guard) if call.mode == "rewrap" else rotate_manifest(call.data, request, guard)
         )
-    if call.operation == "set":
-        return lambda guard: patch_manifest(call.data, call.changes, request, guard, call.secret)
-    return lambda guard: _sealed(call.data, request, guard)
+    sealed = _with_values if call.operation == "set" else _sealed
+    return lambda guard: _hinted(sealed, call, request, guard)
 
 
-def _sealed(data: bytes, request: Request, guard: Guard) -> Result:
+def _hinted(sealed: Callable[[Call, Request, Guard], Result], call: Call, request: Request, guard: Guard) -> Result:
+    """With hints in place of those that name the command line's options."""
     try:
-        return seal_manifest(data, request, guard)
+        return sealed(call, request, guard)
     except AlreadySealedError as error:
-        error.hint = ROTATE  # in place of the command line's options
+        error.hint = ROTATE
         raise
+    except RepeatedError as error:
+        error.hint = REPEATED
+        raise
+
+
+def _sealed(call: Call, request: Request, guard: Guard) -> Result:
+    return seal_manifest(call.data, request, guard)
+
+
+def _with_values(call: Call, request: Request, guard: Guard) -> Result:
+    return patch_manifest(call.data, call.changes, request, guard, call.secret)
 
 
 def no_change() -> KeysetChange:

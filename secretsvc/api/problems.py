@@ -18,6 +18,7 @@ _TYPES: dict[type[errors.KsecretError], str] = {
     errors.KeyRefError: "key-ref",
     errors.InputError: "input",
     errors.ManifestError: "manifest",
+    errors.RepeatedError: "repeated",
     errors.NotSealedError: "not-sealed",
     errors.AlreadySealedError: "already-sealed",
     errors.NothingToSealError: "nothing-to-seal",

@@ -115,6 +115,7 @@ async def _performed(parts: Parts, asked: Asked, body: BatchLine) -> dict[str, A
         remove=tuple(body.remove),
         changes=changes_of(body.values, body.base64_values, body.string_data) if changing else Changes(),
         secret=body.secret,
+        allow_repeated=body.allow_repeated,
     )
     if body.op == "inspect":
         return {"secrets": [one.as_json() for one in await parts.service.describe(asked, call)]}

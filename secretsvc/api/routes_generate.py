@@ -10,7 +10,7 @@ from secretsvc.api.bodies import FORM, JSON, YAML, GenerateBody, form_of, media_
 from secretsvc.api.calls import Call
 from secretsvc.api.documents import MANIFEST_ANSWER, answers, model_body
 from secretsvc.api.generate import Kind, generated
-from secretsvc.api.routes_manifest import KeyRefs, Scope, answer, only, parts_of
+from secretsvc.api.routes_manifest import AllowRepeated, KeyRefs, Scope, answer, only, parts_of
 from secretsvc.generators.manifest import to_json, to_yaml
 
 router = APIRouter(tags=["manifests"])
@@ -26,15 +26,17 @@ _STATUSES = [400, 401, 403, 404, 408, 413, 415, 429, 502, 503, 504]
 async def generate(
     request: Request,
     kind: Kind,
+    *,
     key: KeyRefs = [],  # noqa: B006
     scope: Scope | None = None,
     output: Literal["yaml", "json"] = "yaml",
+    allow_repeated: AllowRepeated = False,
 ) -> Response:
     """A new Secret of that kind, sealed; values that are `random` nobody ever sees.
 
     What Kubernetes will not like about it stands in `Warning` headers, as Kubernetes' own API has it.
     """
-    only(request, "key", "scope", "output")
+    only(request, "key", "scope", "output", "allowRepeated")
     parts = parts_of(request)
     if media_type(request, (JSON, FORM)) == JSON:
         body = await model_of(request, GenerateBody, parts)
@@ -47,7 +49,7 @@ async def generate(
         return to_json(secret) if output == "json" else to_yaml(secret)
 
     data = await parts.readers.run(body.work, work)
-    call = Call("generate", data, keys=tuple(key), scope=scope or "")
+    call = Call("generate", data, keys=tuple(key), scope=scope or "", allow_repeated=allow_repeated)
     response = answer(await parts.service.perform(request.state.asked, call), JSON if output == "json" else YAML)
     for text in warnings:
         response.headers.append("warning", _warning(text))

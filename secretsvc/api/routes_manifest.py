@@ -33,6 +33,9 @@ router = APIRouter(tags=["manifests"])
 KeyRefs = Annotated[list[Annotated[str, Query(max_length=MAX_LENGTH)]], Query(max_length=10)]
 Scope = Literal["strict", "namespace", "any"]
 Format = Literal["ksecret", "kubesec"]
+AllowRepeated = Annotated[
+    bool, Query(alias="allowRepeated", description="Pass values that the manifest repeats in the clear")
+]
 _OPERATION = [400, 401, 403, 408, 409, 413, 415, 422, 429, 502, 503, 504]
 
 
@@ -51,11 +54,11 @@ def only(request: Request, *known: str) -> None:
     A misspelt `key` must not seal to other keys, and a proxy that looks at `mode` must see the one that counts.
     """
     asked = request.query_params
-    for name in asked:
-        if name not in _LISTS and len(asked.getlist(name)) > 1:
-            raise RefusedError(REQUEST, "a parameter that is there twice", hint="say it once")
     if not set(asked) <= set(known):
         raise RefusedError(REQUEST, "a parameter that is not known", hint=f"known: {', '.join(known) or 'none'}")
+    for name in known:  # not those asked for, of which there may be thousands
+        if name not in _LISTS and len(asked.getlist(name)) > 1:
+            raise RefusedError(REQUEST, "a parameter that is there twice", hint="say it once")
 
 
 def answer(result: Result, kind: str) -> Response:
@@ -79,10 +82,12 @@ async def encrypt(
     key: KeyRefs = [],  # noqa: B006
     scope: Scope | None = None,
     format: Format | None = None,
+    allow_repeated: AllowRepeated = False,
 ) -> Response:
     """Seals every Secret of the manifest; without `key`, to the keys that the service's key rules name."""
-    only(request, "key", "scope", "format")
-    return await _perform(request, "encrypt", keys=tuple(key), scope=scope or "", format=format or "")
+    only(request, "key", "scope", "format", "allowRepeated")
+    words = {"keys": tuple(key), "scope": scope or "", "format": format or "", "allow_repeated": allow_repeated}
+    return await _perform(request, "encrypt", **words)
 
 
 @router.post("/v1/decrypt", responses=answers(_OPERATION, MANIFEST_ANSWER), openapi_extra=manifest_body("sealed"))
@@ -114,7 +119,8 @@ async def set_values(request: Request) -> Response:
     else:
         body = await form_of(request, SetBody, parts)
     data = body.manifest.encode()
-    call = Call("set", data, changes=changes_of(body.values, body.base64_values, body.string_data), secret=body.secret)
+    changes = changes_of(body.values, body.base64_values, body.string_data)
+    call = Call("set", data, changes=changes, secret=body.secret, allow_repeated=body.allow_repeated)
     result = await parts.service.perform(request.state.asked, call)
     return answer(result, JSON if data.lstrip()[:1] == b"{" else YAML)
 

@@ -31,6 +31,7 @@ def add_arguments(parser: Parser) -> None:
     sealing.add_keys(parser)
     sealing.add_scope(parser)
     sealing.add_trust(parser)
+    sealing.add_repeated(parser)
     options.add_jobs(parser)
     options.add_backends(parser)
 

@@ -13,6 +13,7 @@ from secretsvc.cli.entries import pairs
 from secretsvc.cli.report import printable
 from secretsvc.errors import FileError, UsageError
 from secretsvc.generators import manifest
+from secretsvc.random_text import random_bits
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -28,6 +29,9 @@ EXAMPLES = """\
   ksecret create basic-auth git --username me --password-stdin -o git.yaml < password.txt
   ksecret create db -d user=admin -d file:ca.crt -o db.yaml            as kubesec has it
   ksecret create generic db --random password=32 --plaintext | kubectl apply --server-side -f -"""
+
+SAFE_BITS = 128
+"""Random bits in a Secret from which on a hash of its values tells nothing."""
 
 FORMATS = {"yaml": manifest.to_yaml, "json": manifest.to_json}
 
@@ -52,6 +56,8 @@ def run(args: Namespace) -> int:
     )
     manifest.check(secret, warnings.append)
     if flag(args, "append_hash"):
+        if not args.plaintext and (secret.data or secret.string_data):
+            _check_hash(args.random or [])
         secret = manifest.with_hash(secret)
     data = FORMATS[form](secret)
     if not args.plaintext and (secret.data or secret.string_data):
@@ -67,6 +73,18 @@ def run(args: Namespace) -> int:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
     return 0
+
+
+def _check_hash(random: list[str]) -> None:
+    """Raises UsageError where the hash of the values, which stays in the clear, would tell weak ones.
+
+    It is unsalted and fast, so whoever reads it can try values out, unless part of them can't be guessed.
+    """
+    if sum(random_bits(word.partition("=")[2]) for word in random) < SAFE_BITS:
+        raise UsageError(
+            "--append-hash would put a hash of the values into the name, in the clear: weak values are found by it",
+            hint=f"count in NAME by hand (db-2); the hash goes with --plaintext, and with {SAFE_BITS} bits of --random",
+        )
 
 
 def _output(args: Namespace) -> tuple[str, str]:

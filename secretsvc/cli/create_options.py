@@ -60,6 +60,7 @@ def add_arguments(parser: Parser) -> None:
         _add_flag(parser, name, about)
     parser.add_argument("--plaintext", action="store_true", help="print it unsealed, for a pipe to kubectl")
     sealing.add_format(parser)
+    sealing.add_repeated(parser)
     parser.add_argument(
         "-o", "--output", action="append", default=[], metavar="yaml|json|FILE", help="format, or file (./yaml is one)"
     )

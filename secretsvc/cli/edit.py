@@ -64,6 +64,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("-b", "--base64", action="store_true", help="show values under data as base64")
     parser.add_argument("-r", "--rotate", action="store_true", help="a new data key, and new tokens")
     sealing.add_trust(parser)
+    sealing.add_repeated(parser)
     options.add_backends(parser)
 
 

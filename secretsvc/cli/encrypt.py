@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, content, each_file
-from secretsvc.errors import KsecretError
+from secretsvc.errors import AlreadySealedError, KsecretError
 from secretsvc.manifest.spelling import may_be_hidden
 from secretsvc.operations.open import open_parents
 from secretsvc.operations.seal import seal_manifest
@@ -49,8 +49,9 @@ def add_arguments(parser: Parser) -> None:
     )
     sealing.add_format(parser)
     sealing.add_trust(parser)
+    sealing.add_repeated(parser)
     parser.add_argument(
-        "--strip-last-applied", action="store_true", help="remove a last-applied annotation that repeats the data"
+        "--strip-last-applied", action="store_true", help="remove annotations in which tools repeat the data"
     )
     parser.add_argument(
         "--if-needed", action="store_true", help="leave files alone in which `ksecret check` finds nothing to seal"
@@ -71,14 +72,27 @@ def run(args: Namespace) -> int:
             if not needs_sealing(data, name):
                 return data
         if args.cleartext or args.strip_last_applied:
-            from secretsvc.operations.prepare import encode_cleartext, strip_last_applied
-
-            data = encode_cleartext(data) if args.cleartext else data
-            data = strip_last_applied(data) if args.strip_last_applied else data
+            return _prepared(data, name, seal, args)
         return seal(data, name)
 
     job = Job(operation, "sealed", private=False, may_hold=may_hold_secret, jobs=options.jobs(args, known))
     return each_file(job, args)
+
+
+def _prepared(data: bytes, name: str, seal: Callable[[bytes, str], Result], args: Namespace) -> Result | bytes:
+    """Sealed after a change of the clear text; copies of the data are taken out of what is sealed already, too."""
+    from secretsvc.operations.prepare import encode_cleartext, strip_last_applied
+    from secretsvc.operations.repeats import lines_of
+
+    stripped = strip_last_applied(data) if args.strip_last_applied else data
+    clear = encode_cleartext(stripped) if args.cleartext else stripped
+    try:
+        with lines_of(data, clear):
+            return seal(clear, name)
+    except AlreadySealedError:
+        if stripped == data:
+            raise
+        return stripped
 
 
 def _sealer(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str], Result]]:

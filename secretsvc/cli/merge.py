@@ -27,6 +27,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_output(parser)
     sealing.add_keys(parser)
     parser.add_argument("-x", "--cleartext", action="store_true", help="the target's values under data are clear text")
+    sealing.add_repeated(parser)
     options.add_backends(parser)
 
 
@@ -43,8 +44,11 @@ def run(args: Namespace) -> int:
     def operation(data: bytes, name: str) -> Result:
         if args.cleartext:
             from secretsvc.operations.prepare import encode_cleartext
+            from secretsvc.operations.repeats import lines_of
 
-            data = encode_cleartext(data)
+            encoded = encode_cleartext(data)
+            with lines_of(data, encoded):
+                return superimpose(sealed, encoded, requests.of(name, source), requests.keyring(name))
         return superimpose(sealed, data, requests.of(name, source), requests.keyring(name))
 
     return each_file(Job(operation, "sealed", private=False), args)

@@ -34,6 +34,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_secret(parser)
     sealing.add_scope(parser)
     sealing.add_trust(parser)
+    sealing.add_repeated(parser)
     options.add_backends(parser)
 
 

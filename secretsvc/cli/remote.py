@@ -19,12 +19,14 @@ from secretsvc.errors import (
     InputError,
     KeyRefError,
     NothingToSealError,
+    RepeatedError,
     UsageError,
     not_sealed,
 )
 from secretsvc.manifest.reader import read
 from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.open import refuse_lost
+from secretsvc.operations.repeats import HINT
 from secretsvc.operations.result import Result
 from secretsvc.remote import Remote
 
@@ -68,6 +70,7 @@ class Service:
         self._keys: list[str] = getattr(args, "key", [])
         self._scope = getattr(args, "scope", "")
         self._format = getattr(args, "format", "")
+        self._allow_repeated: bool = getattr(args, "allow_repeated", False)
         if any(key.startswith(("+", "-")) for key in self._keys):
             raise UsageError("a service changes no keyset by --key +REF or -REF", hint="name the whole keyset")
 
@@ -86,6 +89,7 @@ class Service:
         # The environment's format is for what is not sealed yet; options that do not fit, the service refuses.
         format_ = self._format if any(one.sealed for one in seen) else sealing.format_of(self._format)
         query = [*(("key", key) for key in self._keys_for(manifest, name)), ("format", format_), ("scope", self._scope)]
+        query += [("allowRepeated", "true")] if self._allow_repeated else []
         result = self._done(manifest, "/v1/encrypt", data, query)
         if not all(map(_is_closed, describe_manifest(result.data, lambda _: ""))):
             raise BackendError("the service's answer is not sealed")
@@ -114,6 +118,7 @@ class Service:
             data = self._done(manifest, "/v1/rotate", data, [("mode", "rotate")]).data
         values = {key: b64encode(value).decode() for key, value in changes.values.items() if value is not None}
         body = {"manifest": data.decode(), "secret": which, "base64Values": values, "stringData": changes.prefer_text}
+        body |= {"allowRepeated": True} if self._allow_repeated else {}
         return self._done(manifest, "/v1/set", json.dumps(body).encode(), media="application/json")
 
     def _read(self, data: bytes, name: str) -> tuple[Manifest, list[Description]]:
@@ -155,6 +160,9 @@ class Service:
         try:
             answer = self._remote.post(path, body, query=[(name, text) for name, text in query if text], media=media)
         except KeyRefError:
+            raise
+        except RepeatedError as error:
+            error.hint = HINT
             raise
         except UsageError as error:  # said of this file and not of the run, which goes on
             raise KeyRefError(error.message, hint=error.hint, line=error.line) from error

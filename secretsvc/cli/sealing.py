@@ -56,6 +56,13 @@ def add_trust(parser: Parser) -> None:
     parser.add_argument("-y", "--yes", action="store_true", help="do not ask")
 
 
+def add_repeated(parser: Parser) -> None:
+    """`--allow-repeated`."""
+    parser.add_argument(
+        "--allow-repeated", action="store_true", help="pass values that the file repeats in the clear elsewhere"
+    )
+
+
 class Requests:
     """The request of this run for each of its files."""
 
@@ -75,6 +82,7 @@ class Requests:
             time.strftime(TIME, time.gmtime()),
             format_of(getattr(args, "format", "")),
             ANY_TIME if getattr(args, "rotate", False) else "",
+            allow_repeated=getattr(args, "allow_repeated", False),
         )
         self._own_keys = cache(partial(own_keys, keyring))
         self._policies = FilePolicies(keyring)

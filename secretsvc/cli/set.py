@@ -49,6 +49,7 @@ def add_changing(parser: Parser) -> None:
     """What `set` and `unset` share."""
     options.add_secret(parser)
     sealing.add_trust(parser)
+    sealing.add_repeated(parser)
     options.add_backends(parser)
 
 

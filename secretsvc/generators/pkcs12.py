@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from cryptography import x509
 
 FLAG = "--pkcs12"
+MOST_CERTIFICATES = 100
+"""Beside the key's own: each is compared with all others."""
 
 
 class Pair(NamedTuple):
@@ -37,6 +39,8 @@ def from_pkcs12(data: bytes, password: bytes | None, file: str = "") -> Pair:
         raise InputError(f"{FLAG}: it holds no private key with its certificate", file=file)
     key = store.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     others = [extra.certificate for extra in store.additional_certs]
+    if len(others) > MOST_CERTIFICATES:
+        raise InputError(f"{FLAG}: it holds more than {MOST_CERTIFICATES} certificates", file=file)
     chain = _ordered(store.cert.certificate, others)
     return Pair(b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain), key)
 

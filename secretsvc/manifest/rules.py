@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import lost, nodes
+from secretsvc.manifest.copies import copies
 from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
@@ -24,8 +25,6 @@ MAX_SECRET_BYTES = 1024 * 1024
 
 KNOWN = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, ENVELOPE, "sops")
 """Members of a Secret that Kubernetes knows, and those that have messages of their own."""
-
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 def decode_base64(text: str) -> bytes:
@@ -71,11 +70,11 @@ def check_secret(secret: Secret, sealed_bytes: int = 0) -> None:
             hint="split it into several Secrets",
             line=secret.line,
         )
-    if leaking_annotation(secret):
+    for copy in copies(secret):
         raise ManifestError(
-            f"the annotation {LAST_APPLIED} repeats the data in the clear",
+            f"the annotation {copy.name} repeats the data in the clear",
             hint="remove it with --strip-last-applied",
-            line=leaking_annotation_line(secret),
+            line=copy.line,
         )
 
 
@@ -161,35 +160,3 @@ def _size(entry: Entry) -> int:
             hint="put clear text under stringData, or say --cleartext",
             line=entry.scalar.line,
         ) from None
-
-
-def leaking_annotation(secret: Secret) -> tuple[Mapping, Member] | None:
-    """The annotations and the one of them that repeats `data` or `stringData`, as `kubectl apply` writes it."""
-    metadata = nodes.value(secret.root, "metadata")
-    member = nodes.member(metadata, "annotations") if isinstance(metadata, Mapping) else None
-    annotations = nodes.resolved(member.value) if member else None
-    if not member or not isinstance(annotations, Mapping):
-        return None
-    for holder in nodes.Merges().with_bases(annotations):  # which the reader has counted
-        found = nodes.member(holder, LAST_APPLIED)
-        text = nodes.resolved(found.value) if found else None
-        # What many Secrets may share is not read for each: kubectl writes no such thing.
-        is_own = found and holder is member.value and text is found.value
-        if found and isinstance(text, Scalar) and (not is_own or _holds_data(text.value)):
-            return holder, found
-    return None
-
-
-def leaking_annotation_line(secret: Secret) -> int:
-    found = leaking_annotation(secret)
-    return found[1].key.line if found else 0
-
-
-def _holds_data(text: str) -> bool:
-    from json import loads  # only where the annotation is met
-
-    try:
-        applied = loads(text)
-    except (ValueError, RecursionError):
-        return True  # what can't be read can't be called harmless
-    return isinstance(applied, dict) and bool(applied.get("data") or applied.get("stringData"))

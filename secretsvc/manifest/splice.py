@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.manifest.nodes import Scalar
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from secretsvc.manifest.nodes import Mapping, Member
 
@@ -96,6 +98,16 @@ def remove_member(text: str, mapping: Mapping, member: Member) -> Edit:
     if not _break_before(text, end):  # the file's last line, and it does not end
         return Edit(start - _break_before(text, start), end, "")
     return Edit(start, end, "")
+
+
+def remove_members(text: str, mapping: Mapping, names: Container[str]) -> Iterator[Edit]:
+    """Every member with one of those names away."""
+    gone = [isinstance(key, Scalar) and key.value in names for key, _ in mapping.members]
+    leading = gone.index(False) if False in gone else len(gone)
+    for index, member in enumerate(mapping.members):
+        if gone[index]:
+            first = index if index < leading else 0  # what goes before it is nothing to it
+            yield remove_member(text, mapping._replace(members=mapping.members[first:]), member)
 
 
 def layout_of(text: str, mapping: Mapping) -> Layout:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import KsecretError, ManifestError
 from secretsvc.key_shapes import canonical
-from secretsvc.manifest import lost, nodes, reader, rules
+from secretsvc.manifest import copies, lost, nodes, reader, rules
 from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.spelling import may_be_hidden
-from secretsvc.operations import check_refused
+from secretsvc.operations import check_refused, check_repeats
 from secretsvc.operations.check_conflict import first_marker, versions
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
 from secretsvc.operations.check_template import without_placeholders
@@ -115,6 +115,8 @@ def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float
         text, is_json = manifest.text, manifest.is_json
         policy = _policy(policies, file, manifest)
         groups = [((secret.line,), list(_secret(manifest, secret, file, policy, now))) for secret in manifest.secrets]
+        comments = check_repeats.commented_out(manifest)
+        groups = [(first, hits + comments.get(first[0], [])) for first, hits in groups]
         groups += _elsewhere(manifest, data)
     lines = text.splitlines() if any(hits for _, hits in groups) and not is_json else []
     findings: list[Finding] = []
@@ -164,9 +166,7 @@ def _is_allowed(lines: list[str], first_line: int) -> bool:
 
 
 def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None, now: float) -> Iterator[Hit]:
-    if rules.leaking_annotation(secret):
-        what = f"the annotation {rules.LAST_APPLIED} of {secret.label} repeats its data in the clear"
-        yield rules.leaking_annotation_line(secret), "KS005", what
+    yield from check_repeats.copied(secret)
     sealed = sealed_by_ksecret(secret) or sealed_by_kubesec(manifest) or sealed_by_sops(secret)
     yield from sealed.hits if sealed else ()
     for slip in rules.misspelled(secret):
@@ -284,7 +284,7 @@ def _refused(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...],
             is_told = True
             line = error.line or clear.first_lines[0]
             yield clear.first_lines, [(line, "KS010", _why(text, error))]
-    if not is_told and rules.LAST_APPLIED in text and seems_to_hold(text):  # it tells values that are sealed below
+    if not is_told and copies.mentioned(text) and seems_to_hold(text):  # it tells values that are sealed below
         yield (), [(error.line or 1, "KS010", _why(text, error))]
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import AlreadySealedError, ManifestError
-from secretsvc.formats.values import value_of
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
-from secretsvc.operations.open import Opened, open_parents, open_secrets, restored
+from secretsvc.operations.open import Opened, open_parents, open_secrets, restored, values_of
+from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
     from secretsvc.operations.keys import Keyring
-    from secretsvc.operations.open import AnyOpened, Place
     from secretsvc.operations.request import Request
     from secretsvc.operations.result import Result
 
@@ -30,7 +29,9 @@ def convert_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
         raise AlreadySealedError(f"it is in {now}'s format already")
     opened = open_secrets(manifest, keyring, request.trust)
     parents = {(manifest.secrets[index].namespace, manifest.secrets[index].name): one for index, one in opened.items()}
-    sealed = seal_manifest(restored(manifest, opened), request, keyring, parents)
+    clear = restored(manifest, opened)
+    with lines_of(data, clear):
+        sealed = seal_manifest(clear, request, keyring, parents)
     return sealed._replace(bound=not manifest.is_kubesec)
 
 
@@ -48,17 +49,13 @@ def superimpose(source: bytes, target: bytes, request: Request, keyring: Keyring
     (secret,) = manifest.secrets
     if manifest.is_kubesec or secret.envelope:
         raise AlreadySealedError("merge takes a target in the clear", hint="ksecret decrypt opens it")
-    values = _values(opened)
+    values = values_of(opened)
     edits = [
         replaced(manifest.text, entry, canonical(values[entry.field, entry.key], flow=entry.flow))
         for entry in secret.entries
         if values.get((entry.field, entry.key), entry.value) != entry.value
     ]
     clear = manifest.encoded(apply(manifest.text, edits))
-    return seal_manifest(clear, request, keyring, parents)._replace(bound=isinstance(opened, Opened))
-
-
-def _values(opened: AnyOpened) -> dict[Place, str]:
-    if isinstance(opened, Opened):
-        return {place: value_of(payload) for place, payload in opened.payloads.items()}
-    return opened.texts
+    with lines_of(target, clear):
+        sealed = seal_manifest(clear, request, keyring, parents)
+    return sealed._replace(bound=isinstance(opened, Opened))

@@ -10,7 +10,7 @@ from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside, replaced
 from secretsvc.manifest.splice import Edit, append_member, apply
-from secretsvc.operations.edit_slips import refuse_slips
+from secretsvc.operations.edit_slips import refuse_commented, refuse_slips
 from secretsvc.operations.open import Opened, open_secrets, restored
 from secretsvc.operations.prepare import decode_data, encode_cleartext
 from secretsvc.operations.seal import seal_manifest
@@ -75,15 +75,23 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
             if secret.entries and not secret.envelope:
                 rules.check_secret(secret)
         refuse_slips(draft.clear, clear)
+        if not request.allow_repeated:
+            refuse_commented(read(draft.shown, allow_binary_tag=True), clear)
         partners = _partners(draft, clear)
         edits = [edit for index, old in partners.items() for edit in _edits(draft, clear, index, old)]
         half_sealed = clear.encoded(apply(clear.text, edits))
         opened = {index: draft.opened[old] for index, old in partners.items()}
-        return seal_manifest(half_sealed, _like_neighbours(request, draft), keyring, opened=opened, others=True)
+        gone = {_who(draft, old): one for old, one in draft.opened.items() if old not in partners.values()}
+        like = _like_neighbours(request, draft)
+        return seal_manifest(half_sealed, like, keyring, opened=opened, others=True, gone=gone)
     except KsecretError as error:
         if not error.file:  # a policy's
             error.line = _typed_line(error.line, half_sealed, clear, typed)
         raise
+
+
+def _who(draft: Draft, old: int) -> tuple[str | None, str | None]:
+    return draft.sealed.secrets[old].namespace, draft.sealed.secrets[old].name
 
 
 def _like_neighbours(request: Request, draft: Draft) -> Request:

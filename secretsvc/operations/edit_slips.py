@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import ManifestError
+from secretsvc.errors import ManifestError, RepeatedError
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
+from secretsvc.operations.clear_rest import ClearRest, comments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from secretsvc.manifest.model import Manifest
+    from secretsvc.manifest.model import Entry, Manifest
     from secretsvc.manifest.nodes import Member, Node
 
 
@@ -31,6 +32,29 @@ def refuse_slips(before: Manifest, now: Manifest) -> None:
             raise ManifestError(
                 "this is no Secret any more, so its values would stay in the clear", hint=hint, line=line
             )
+
+
+def refuse_commented(shown: Manifest, now: Manifest) -> None:
+    """Refuses a comment, as there was none before, of a line that held a value, however short. Raises RepeatedError."""
+    held = {line for secret in shown.secrets for entry in secret.entries for line in _lines(shown, entry)}
+    held -= {text for _, text in comments(ClearRest(shown, ()))}
+    for line, text in comments(ClearRest(now, ())):
+        if text in held:
+            raise RepeatedError(
+                "a line that held a value is a comment now, so the value would stay in the clear",
+                hint="delete it; where it is no secret: --allow-repeated",
+                line=line,
+            )
+
+
+def _lines(manifest: Manifest, entry: Entry) -> Iterator[str]:
+    """The lines of an entry with anything in them that tells of its value; the last one with and without a comment."""
+    text, end = manifest.text, entry.scalar.end
+    start = text.rfind("\n", 0, entry.scalar.start) + 1
+    for line in (*text[start:end].splitlines(), text[start:end].splitlines()[-1] + text[end:].partition("\n")[0]):
+        bare = line.strip().strip("# \t")
+        if any(map(str.isalnum, bare)) and not bare.endswith((":", "|", ">", "|-", ">-")):
+            yield bare
 
 
 def _name(member: Member) -> str:

@@ -59,9 +59,9 @@ RULES = {
         ),
         Rule(
             "KS005",
-            "leaking-annotation",
-            "The last-applied annotation repeats the data in the clear",
-            "Remove it with `ksecret encrypt -i --strip-last-applied FILE`, and deploy with `--server-side`.",
+            "repeated-value",
+            "A value is repeated in the clear beside its token: in an annotation or a comment",
+            "Delete it, annotations with `ksecret encrypt --strip-last-applied`; deploy with `--server-side`.",
         ),
         Rule(
             "KS006",

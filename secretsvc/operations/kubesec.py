@@ -22,7 +22,7 @@ from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
 from secretsvc.operations.open import parent_of
 from secretsvc.operations.request import Unproven
-from secretsvc.operations.result import Result
+from secretsvc.operations.result import Result, Sealing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +126,7 @@ def _values(secret: Secret) -> dict[Place, str]:
 
 def seal_file(
     manifest: Manifest, request: Request, keyring: Keyring, parents: Parents, opened: Mapping[int, AnyOpened]
-) -> Result:
+) -> Sealing:
     """A file in the clear, in part or wholly, sealed; tokens, wrapped DEKs and MAC stay where their input did.
 
     Raises as `seal.seal_manifest`; KeyRefError for keys that the format has no line for; UsageError for a scope.
@@ -156,7 +156,10 @@ def seal_file(
     ]
     sealed = manifest.encoded(apply(manifest.text, [*edits, *kubesec.put(manifest.text, envelope)]))
     _prove(sealed, secret, dek, envelope, texts)
-    return Result(sealed, 1, bound=not manifest.is_kubesec)
+    entries = [(0, entry) for entry in secret.entries]
+    kept = own.tokens if isinstance(own, Opened) else {}
+    given = [(0, entry) for _, entry in entries if kept.get((entry.field, entry.key)) != kubesec.token(entry)]
+    return Sealing(Result(sealed, 1, bound=not manifest.is_kubesec), entries, given, [(0, own)] if own else [])
 
 
 def _own(manifest: Manifest, request: Request, keyring: Keyring) -> Opened:

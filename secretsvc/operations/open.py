@@ -128,6 +128,13 @@ def parent_of(secret: Secret, parents: Parents) -> AnyOpened | None:
     return parents.get((secret.namespace, secret.name), only)
 
 
+def values_of(opened: AnyOpened) -> dict[Place, str]:
+    """The text of every value, as it stood in the manifest."""
+    if isinstance(opened, Opened):
+        return {place: value_of(payload) for place, payload in opened.payloads.items()}
+    return opened.texts
+
+
 def open_secret(secret: Secret, keyring: Keyring, *, allow_clear: bool = False, moved: bool = False) -> Opened:
     """One sealed Secret's DEK and payloads, everything checked before any value is used.
 

@@ -15,6 +15,7 @@ from secretsvc.manifest.rules import decode_base64
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
 from secretsvc.operations.open import Opened, open_secret, open_secrets, restored
+from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
 
@@ -61,7 +62,9 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     manifest = _with_values(manifest, index, values, None if request.blind else opened)
     for path, text in _metadata(changes).items():
         manifest = _with_metadata(manifest, index, path, text)
-    sealed = seal_manifest(manifest.encoded(manifest.text), request, keyring, opened={index: opened})
+    changed = manifest.encoded(manifest.text)
+    with lines_of(data, changed):
+        sealed = seal_manifest(changed, request, keyring, opened={index: opened})
     return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
 
 
@@ -87,6 +90,7 @@ def rename_manifest(
     for path, text in _metadata(Changes(metadata=metadata)).items():
         manifest = _with_metadata(manifest, index, path, text)
     renamed = manifest.encoded(manifest.text)
+    request = request._replace(allow_repeated=True)  # a name is always in the clear
     sealed = seal_manifest(renamed, request, keyring, opened={index: opened})
     if sealed.data == renamed and manifest.text == before:
         raise AlreadySealedError("it is sealed for that name and namespace already")

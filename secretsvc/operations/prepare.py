@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import rules
+from secretsvc.manifest.copies import copies
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, literal_block, replaced
-from secretsvc.manifest.splice import apply, line_break, remove_member
+from secretsvc.manifest.splice import apply, line_break, remove_members
 
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry, Manifest
+    from secretsvc.manifest.nodes import Mapping
 
 
 def encode_cleartext(data: bytes) -> bytes:
@@ -79,8 +81,11 @@ def _decoded(manifest: Manifest, entry: Entry) -> str:
 
 
 def strip_last_applied(data: bytes) -> bytes:
-    """The manifest without annotations in which `kubectl apply` repeated the data."""
+    """The manifest without annotations in which `kubectl apply` and other tools repeated the data."""
     manifest = read(data)
-    found = filter(None, map(rules.leaking_annotation, manifest.secrets))
-    edits = {remove_member(manifest.text, *one) for one in found}  # two Secrets may share annotations
-    return manifest.encoded(apply(manifest.text, list(edits)))
+    found: dict[int, tuple[Mapping, set[str]]] = {}  # by place: two Secrets may share annotations
+    for secret in manifest.secrets:
+        for copy in copies(secret):
+            found.setdefault(copy.holder.start, (copy.holder, set()))[1].add(copy.name)
+    edits = [edit for holder, names in found.values() for edit in remove_members(manifest.text, holder, names)]
+    return manifest.encoded(apply(manifest.text, edits))

@@ -52,6 +52,8 @@ class Request(NamedTuple):
 
     keyset_of: Callable[[Secret], Keyset] | None = None
     """The keyset that a Secret is to have, whatever it has now."""
+    allow_repeated: bool = False
+    """Whether a value may stand in what stays clear, too."""
 
     renews: Callable[[Secret], bool] = lambda _: False
     """Whether every change of that Secret is to make a new DEK, which nobody knows who knew the old one."""

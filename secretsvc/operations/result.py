@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secretsvc.manifest.model import Entry
+    from secretsvc.operations.open import AnyOpened
 
 
 class Result(NamedTuple):
@@ -15,3 +21,18 @@ class Result(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Result({self.secrets} Secrets, masked)"
+
+
+class Sealing(NamedTuple):
+    """What sealing made, and which values it knows of, each Secret by its index."""
+
+    result: Result
+    entries: Sequence[tuple[int, Entry]]
+    """Those that are sealed now."""
+    given: Sequence[tuple[int, Entry]]
+    """Those of them that came in the clear."""
+    held: Sequence[tuple[int, AnyOpened]]
+    """The Secrets that were opened for it."""
+
+    def __repr__(self) -> str:
+        return f"Sealing({self.result!r}, masked)"

@@ -14,12 +14,13 @@ from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import Edit, append_member, apply, replace_member
-from secretsvc.operations.open import Opened, Place, open_secret, opened_with, parent_of, restore
-from secretsvc.operations.result import Result
+from secretsvc.operations.open import Opened, Place, open_secret, opened_with, parent_of, restore, values_of
+from secretsvc.operations.repeats import Known, refuse_repeats
+from secretsvc.operations.result import Result, Sealing
 from secretsvc.tokens import TOKEN_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.keys import Keyring
@@ -46,20 +47,52 @@ def seal_manifest(
     opened: Mapping[int, AnyOpened] | None = None,
     *,
     others: bool = False,
+    gone: Parents | None = None,
 ) -> Result:
     """The manifest with every Secret that has values sealed; a parent lends keyset, DEK and unchanged tokens.
 
     `opened`: Secrets, by index, that the caller opened before changing the text, with entries now in the clear; then
-    the others are left alone, unless `others`.
-    Before it is returned it is opened again in memory, and must give the input byte for byte.
-    Raises NothingToSealError, AlreadySealedError, ManifestError, and what backends and opening raise.
+    the others are left alone, unless `others`. `gone`: those that the caller opened and took out.
+    Before it is returned it is opened again in memory, and must give the input byte for byte; and no value that is
+    known may stand in what stays clear, as the request says.
+    Raises NothingToSealError, AlreadySealedError, ManifestError, RepeatedError, and what backends and opening raise.
     """
     manifest = read(data)
     parents, opened = parents or {}, opened or {}
     if manifest.is_kubesec or _format(manifest, request, parents) == "kubesec":
         from secretsvc.operations import kubesec
 
-        return kubesec.seal_file(manifest, request, keyring, parents, opened)
+        sealing = kubesec.seal_file(manifest, request, keyring, parents, opened)
+    else:
+        sealing = _seal_secrets(manifest, request, keyring, parents, opened, others=others)
+    if not request.allow_repeated:
+        held = [(manifest.secrets[index].label, one) for index, one in (*sealing.held, *opened.items())]
+        held += [("/".join(filter(None, who)), one) for who, one in (*parents.items(), *(gone or {}).items())]
+        known = _known(manifest, sealing.given, [] if request.blind else held)
+        refuse_repeats(manifest, {entry.scalar.start for _, entry in sealing.entries}, known)
+    return sealing.result
+
+
+def _known(
+    manifest: Manifest, given: Iterable[tuple[int, Entry]], held: Iterable[tuple[str, AnyOpened]]
+) -> Iterator[Known]:
+    """The values that came in the clear, and those that were opened (by their Secrets' labels)."""
+    for index, entry in given:
+        yield Known(manifest.secrets[index].label, entry.field, entry.key, entry.value)
+    for label, opened in held:
+        for (field, key), text in values_of(opened).items():
+            yield Known(label, field, key, text)
+
+
+def _seal_secrets(
+    manifest: Manifest,
+    request: Request,
+    keyring: Keyring,
+    parents: Parents,
+    opened: Mapping[int, AnyOpened],
+    *,
+    others: bool,
+) -> Sealing:
     candidates = {
         index: secret
         for index, secret in enumerate(manifest.secrets)
@@ -80,7 +113,14 @@ def seal_manifest(
     edits = [edit for index, plan in plans.items() for edit in _edits(manifest, manifest.secrets[index], plan)]
     sealed = manifest.encoded(apply(manifest.text, edits))
     _prove(manifest, sealed, plans)
-    return Result(sealed, len(plans))
+    entries = [(index, entry) for index in plans for entry in manifest.secrets[index].entries]
+    given = [(index, entry) for index, entry in entries if not _was_sealed(plans[index], entry)]
+    held = [(index, plan.before) for index, plan in plans.items() if plan.before]
+    return Sealing(Result(sealed, len(plans)), entries, given, held)
+
+
+def _was_sealed(plan: _Plan, entry: Entry) -> bool:
+    return plan.before is not None and (entry.field, entry.key) in plan.before.payloads
 
 
 def _format(manifest: Manifest, request: Request, parents: Parents) -> str:

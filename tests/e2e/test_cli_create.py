@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import stat
 import sys
 from typing import TYPE_CHECKING, Any
@@ -167,6 +169,57 @@ def test_random_immutable_hash_and_labels(me: Person) -> None:
     assert made["metadata"]["labels"] == {"a": "b"}
     assert len(made["metadata"]["name"]) == len("db-") + 10
     assert plain(me, "generic", "db", "--append-hash=false", "--immutable=f")["metadata"] == {"name": "db"}
+
+
+def hash_of(name: str, data: dict[str, str]) -> str:
+    """kubectl's, as whoever tries out values would reckon it."""
+    whole = json.dumps({"data": data, "kind": "Secret", "name": name, "type": ""}, separators=(",", ":"))
+    return hashlib.sha256(whole.encode()).hexdigest()[:10].translate(str.maketrans("013ae", "ghkmt"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--random", "pin=6:digits"),
+        ("--random", "pw=21"),
+        ("--random", "pw=31:hex"),
+        ("--random", "a=4", "--random", "b=17"),
+        ("--from-literal", f"password={PASSWORD}"),
+    ],
+    ids=" ".join,
+)
+def test_a_hash_of_values_that_can_be_guessed_is_not_put_into_the_clear(me: Person, words: tuple[str, ...]) -> None:
+    said = me.fails(2, "create", "generic", "card", *words, "--append-hash", "-o", "card.yaml")
+    assert "--append-hash would put a hash of the values into the name" in said
+    assert me.names() == []
+    assert plain(me, "generic", "card", *words, "--append-hash")["metadata"]["name"] != "card"
+
+
+def test_kubectls_hash_stays_for_what_is_in_the_clear(me: Person) -> None:
+    made = plain(me, "generic", "card", "--from-literal=pin=123456", "--append-hash")
+    assert made["metadata"]["name"] == f"card-{hash_of('card', made['data'])}"
+
+
+@pytest.mark.parametrize("words", [("pw=22",), ("pw=32:hex",), ("a=11", "b=11"), ("pw=22", "pin=6:digits")])
+def test_a_hash_of_values_that_nobody_can_guess_tells_nothing(me: Person, words: tuple[str, ...]) -> None:
+    options = [f"--random={word}" for word in words]
+    sealed = me.ok("create", "generic", "db", *options, "--append-hash", "--from-literal=user=me").out
+    assert re.search(rb"(?m)^  name: db-[a-z0-9]{10}$", sealed)
+    assert b"sealedFor: db-" in sealed
+
+
+def test_a_hash_of_no_values_is_taken(me: Person) -> None:
+    (me.work / "empty").mkdir()
+    assert b"name: db-" in me.ok("create", "generic", "db", "--from-file=empty", "--append-hash").out
+
+
+def test_an_annotation_that_repeats_a_value_is_refused(me: Person) -> None:
+    words = ("create", "generic", "db", f"--from-literal=password={PASSWORD}", "-a", f"note=it is {PASSWORD}")
+    said = me.fails(3, *words, "-o", "db.yaml")
+    assert 'the annotation note repeats the value of data["password"] of db in the clear' in said
+    assert me.names() == []
+    me.ok(*words, "--allow-repeated", "-o", "db.yaml")
+    assert me.names() == ["db.yaml"]
 
 
 def test_values_over_the_limit(me: Person) -> None:

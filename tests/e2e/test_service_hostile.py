@@ -27,6 +27,7 @@ DEAREST = [
     ),
     *("form-boundaries", "generate-random", "generate-data", "generate-pem-begins", "generate-pem-headers"),
     *("generate-key-of-many-bits", "generate-long-name", "batch-keys", "batch-wide-lines"),
+    *("query-of-many-names", "content-type-of-many-quotes"),
 ]
 LATE_MS, WORK_SECONDS = 250, 5
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from base64 import b64encode
@@ -11,6 +12,7 @@ import pytest
 
 from secretsvc.operations.check import check_file, needs_sealing
 from secretsvc.policy import Policies
+from tests import kubesec_support
 from tests.integration.check_support import CREATED_SECONDS, MARK, allowed, found
 from tests.support import CREATED, DATA, LOCK, TOKEN, new_lock, open_, seal
 
@@ -465,3 +467,61 @@ def test_a_secret_without_values_and_one_of_placeholders_need_no_rule() -> None:
 
 def test_a_broken_policy_keeps_no_value_in_the_clear_from_being_told() -> None:
     assert found(CLEAR, "version: 1\nruls: []\n") == [(7, "KS001")]
+
+
+COMMENTS = {
+    "  # b: hunter2": True,
+    "  #b: hunter2": True,
+    "  # - b: 'hunter2'": True,
+    "  # b = hunter2": True,
+    "  # a: aHVudGVyMg==": True,
+    "  # b: swordfish": True,
+    "  # b:": False,
+    "  # b: the password of the database": False,
+    "  # b: <password>": False,
+    "  # b: {{ .Values.b }}": False,
+    "  # b: ${B}": False,
+    "  # b: changeme": False,
+    "  # b: xxxxxx": False,
+    "  # b: ...": False,
+    "  # b: see-vault": False,
+    "  # b: https://wiki.example/how": False,
+    "  # b: ksecret.v1.AAAA": False,
+    "  # c: hunter2": False,
+    "  # note that b: hunter2": False,
+}
+
+
+@pytest.mark.parametrize(("comment", "leaks"), COMMENTS.items(), ids=COMMENTS)
+def test_a_comment_that_reads_as_an_entry_with_a_value(comment: str, leaks: bool) -> None:
+    for sealed in (SEALED, kubesec_support.seal(CLEAR)):
+        text = sealed.replace(b"stringData:\n", f"stringData:\n{comment}\n".encode())
+        line = text[: text.index(b"stringData:\n")].count(b"\n") + 2
+        assert found(text) == ([(line, "KS005")] if leaks else [])
+        assert not found(b"# ksecret:allow it is an old one's\n" + text)
+    assert not [
+        one for one in found(CLEAR.replace(b"stringData:", f"stringData:\n{comment}".encode())) if "5" in one[1]
+    ]
+
+
+def test_a_comment_belongs_to_the_secret_above_it() -> None:
+    other = seal(CLEAR.replace(b"name: db", b"name: other").replace(b"  b: ", b"  c: "))
+    both = SEALED + b"---\n" + other.replace(b"stringData:\n", b"stringData:\n  # b: hunter2\n  # c: hunter2\n")
+    assert found(both) == [(SEALED.count(b"\n") + 11, "KS005")]
+
+
+COPY = json.dumps({"kind": "Secret", "data": {"a": b64encode(MARK.encode()).decode()}})
+COPIES = {
+    "kapp.k14s.io/original": COPY,
+    "kapp.k14s.io/original-diff": "- path: /data",
+    "app.oam.dev/last-applied-configuration": f"[{COPY}]",
+    "objectset.rio.cattle.io/applied": b64encode(gzip.compress(COPY.encode())).decode(),
+}
+
+
+@pytest.mark.parametrize(("name", "copy"), COPIES.items(), ids=COPIES)
+def test_copies_of_the_data_that_other_tools_keep(name: str, copy: str) -> None:
+    notes = f"metadata:\n  annotations:\n    {name}: {json.dumps(copy)}\n".encode()
+    assert found(SEALED.replace(b"metadata:\n", notes)) == [(5, "KS005")]
+    as_json = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db", "annotations": {name: copy}}}
+    assert found(json.dumps(as_json | {"data": {}}, indent=1).encode()) == [(7, "KS005")]

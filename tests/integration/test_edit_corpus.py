@@ -34,7 +34,7 @@ def test_what_was_not_touched_is_sealed_as_it_was(lock: Lock, path: Path, *, dec
     if decoded and path.name in NOT_DECODED:
         pytest.skip("refused with a way out: --base64")
     sealed = sealed_as_it_is(lock, path)
-    request = Request(NO_CHANGE, lambda *_: lock.keys, "", CREATED)
+    request = Request(NO_CHANGE, lambda *_: lock.keys, "", CREATED, allow_repeated=True)
     draft = open_draft(sealed, request, lock.keyring, decoded=decoded)
     assert seal_draft(draft, draft.shown, request, lock.keyring, decoded=decoded).data == sealed
 
@@ -44,7 +44,7 @@ def test_the_line_of_a_mistake_is_that_of_the_text_as_typed(lock: Lock, path: Pa
     """A token of another Secret in place of each value in turn, told where it stands."""
     if path.name in NOT_DECODED:
         pytest.skip("refused with a way out: --base64")
-    request = Request(NO_CHANGE, lambda *_: lock.keys, "", CREATED)
+    request = Request(NO_CHANGE, lambda *_: lock.keys, "", CREATED, allow_repeated=True)
     draft = open_draft(sealed_as_it_is(lock, path), request, lock.keyring)
     shown = read(draft.shown, allow_binary_tag=True)
     entries = [entry for secret in shown.secrets for entry in secret.entries if entry.field == "stringData"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import timedelta
 
 import pytest
@@ -101,3 +102,32 @@ def test_pkcs12_without_a_key_is_refused() -> None:
 def test_no_repr_of_a_block_shows_it() -> None:
     (block,) = blocks(LEAF.key)
     assert re.fullmatch(r"Block\('PRIVATE KEY', masked\)", repr(block))
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        (b"-----BEGIN A-----\n-----BEGIN B-----\nYQ==\n-----END B-----\n", ["B"]),
+        (b"-----BEGIN A-----\nYQ==\n-----END B-----\n-----BEGIN C-----\nYQ==\n-----END C-----\n", ["C"]),
+        (b"-----BEGIN A-----\nProc-Type: 4\n\nYQ==\n-----END A-----\n-----BEGIN B-----\n-----END B-----\n", ["A", "B"]),
+        (b"-----BEGIN A: x-----\n-----BEGIN A-----\nYQ==\n-----END A-----\n", ["A"]),
+        (b"-----BEGIN A-----\nYQ==\n", []),
+    ],
+)
+def test_a_block_without_an_end_hides_none_after_it(text: bytes, labels: list[str]) -> None:
+    assert [block.label for block in blocks(text)] == labels
+
+
+@pytest.mark.parametrize("line", ["-----BEGIN A-----\n", "-----BEGIN A:-----\n", "-----BEGIN A-----\nYQ==\n"])
+@pytest.mark.parametrize("end", ["", "x\n-----END B-----\n", "-----END A-----\n"])
+def test_blocks_that_have_no_end_cost_what_their_length_is(line: str, end: str) -> None:
+    """A megabyte took minutes."""
+    began = time.process_time()
+    list(blocks((line * (1_000_000 // len(line)) + end).encode()))
+    assert time.process_time() - began < 5
+
+
+def test_a_key_of_more_than_any_number_of_bits_is_refused_unread() -> None:
+    key = f"-----BEGIN RSA PRIVATE KEY-----\n{'MIIB' * 30_000}\n-----END RSA PRIVATE KEY-----\n"
+    with pytest.raises(InputError, match="longer than 65536 bytes"):
+        tls(LEAF.cert, key.encode())

@@ -1,0 +1,56 @@
+"""What repeats a Secret's values in the clear beside them, as far as that can be told without a key."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from secretsvc.manifest.copies import copies
+from secretsvc.operations.clear_rest import ClearRest, commented_entries
+from secretsvc.operations.sealed_text import is_token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.operations.check_envelope import Hit
+
+_LEAST = 4
+_MARKS = ("[", "<", "(", "{", "$", "%", "*", "|", ">", "&", "!", "#", "ref+", "ksecret.v1.")
+"""What a placeholder, a reference or a token starts with."""
+_WORDS = (
+    *("base64", "bytes", "changeme", "change-me", "example", "false", "file", "hidden", "missing", "none", "null"),
+    *("number", "optional", "passphrase", "passwd", "password", "placeholder", "redacted", "removed", "required"),
+    *("sealed", "secret", "string", "text", "todo", "token", "true", "unused", "value"),
+)
+"""What stands for a value, in lower case."""
+_PROSE = re.compile(r"[\s…]|\.\.\.|^(?:your|my|some|the|see)[-_:]|^https?://[^@]*$", re.IGNORECASE)
+
+
+def copied(secret: Secret) -> Iterator[Hit]:
+    """Annotations in which tools keep a copy of a Secret, sealed or not."""
+    for copy in copies(secret):
+        yield copy.line, "KS005", f"the annotation {copy.name} of {secret.label} repeats its data in the clear"
+
+
+def commented_out(manifest: Manifest) -> dict[int, list[Hit]]:
+    """By the line of a Secret: comments in it that read as a sealed entry with a value, `# password: hunter2`."""
+    found: dict[int, list[Hit]] = {}
+    if "#" not in manifest.text or manifest.is_json:
+        return found
+    for line, secret, key, value in commented_entries(ClearRest(manifest, ()), manifest.secrets):
+        sealed = any(
+            entry.key == key and is_token(entry.value, kubesec=manifest.is_kubesec) for entry in secret.entries
+        )
+        if sealed and _is_value(value, key):
+            what = f"a comment in {secret.label} seems to give a value of {key} in the clear"
+            found.setdefault(secret.line, []).append((line, "KS005", what))
+    return found
+
+
+def _is_value(text: str, key: str) -> bool:
+    """Whether that may be a value, and is neither a placeholder nor prose."""
+    bare = text.lower()
+    if len(text) < _LEAST or len(set(text)) == 1 or text.startswith(_MARKS):
+        return False
+    return bare not in _WORDS and bare != key.lower() and not _PROSE.search(text)

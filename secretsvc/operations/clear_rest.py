@@ -1,0 +1,210 @@
+"""What of a manifest stays in the clear when its Secrets are sealed: comments, annotations, other objects."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.manifest.model import FIELDS
+from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
+from secretsvc.manifest.reader import ENVELOPE
+from secretsvc.operations.sealed_text import is_token
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+    from collections.abc import Sequence as Sequence_
+
+    from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.manifest.nodes import Node
+
+_KUBESEC_LINE = r"(?m)^# kubesec:[^\n]*"
+_COMMENT_OR_BREAK = r"#[^\r\n]*|\n"
+_BETWEEN = " \t\r\n:,-?{}[]"
+_HEADER = ("apiVersion", "kind")
+_NAMES = ("name", "namespace", "generateName")
+
+
+class Piece(NamedTuple):
+    """A text that stays in the clear. `path`: the names down to it from its object; None for what is no member.
+
+    The path of a name itself ends in an empty one.
+    """
+
+    line: int
+    path: tuple[str, ...] | None
+    text: str
+    lined: bool
+    """Whether its line breaks are the file's own."""
+
+    @property
+    def what(self) -> str:
+        """What kind of place it is, as messages name it."""
+        if self.path is None:
+            return "a comment" if "#" in self.text else "a text between the members"
+        if self.path[-1:] == ("",):
+            return f"a name under {'.'.join(self.path[:-1])}" if self.path[:-1] else "a name"
+        if self.path[-3:-1] == ("metadata", "annotations"):
+            return f"the annotation {self.path[-1]}"
+        if self.path[-3:-1] == ("metadata", "labels"):
+            return f"the label {self.path[-1]}"
+        return f"the member {'.'.join(self.path)}" if self.path else "a text"
+
+    def __repr__(self) -> str:
+        return f"Piece({self.line}, masked)"
+
+
+class ClearRest:
+    """The pieces of a manifest, and the texts that say what its objects are, which are none of them."""
+
+    def __init__(self, manifest: Manifest, sealed: Container[int]) -> None:
+        """`sealed`: the places (`Scalar.start`) of the values that are sealed, whatever stands there now."""
+        self.pieces: list[Piece] = []
+        self.identities: set[str] = set()
+        self._text = manifest.text
+        self._kubesec = manifest.is_kubesec
+        self._sealed = sealed
+        self._secrets = {secret.root.start for secret in manifest.secrets}
+        self._at = self._counted = 0
+        self._line = 1
+        for document in manifest.documents:
+            self._object(document)
+        self._between(len(manifest.text))
+
+    def _object(self, node: Node) -> None:
+        """An object with a kind: its names are no pieces, for it can't be without them."""
+        if not isinstance(node, Mapping):
+            self._node(node, ())
+            return
+        is_secret = node.start in self._secrets
+        for key, value in node.members:
+            name = self._identity(key)
+            if name in _HEADER or (is_secret and name == "type"):
+                self._identity(value)
+            elif name == "metadata" and isinstance(value, Mapping):
+                self._metadata(value)
+            elif name == "items" and isinstance(value, Sequence):
+                for item in value.items:
+                    self._object(item)
+            elif is_secret and name in FIELDS and isinstance(value, Mapping):
+                self._entries(value, name)
+            elif is_secret and name == ENVELOPE:
+                self._pass(value)
+            else:
+                self._node(value, (name,))
+
+    def _metadata(self, mapping: Mapping) -> None:
+        for key, value in mapping.members:
+            name = self._identity(key)
+            if name in _NAMES:
+                self._identity(value)
+            else:
+                self._node(value, ("metadata", name))
+
+    def _entries(self, mapping: Mapping, field: str) -> None:
+        for key, value in mapping.members:
+            name = self._identity(key)
+            sealed = isinstance(value, Scalar) and (
+                value.start in self._sealed or is_token(value.value, kubesec=self._kubesec)
+            )
+            if sealed:
+                self._pass(value)
+            else:
+                self._node(value, (field, name))
+
+    def _identity(self, node: Node) -> str:
+        """A text that can't be anything else than it is; what is no scalar is looked into all the same."""
+        if not isinstance(node, Scalar):
+            self._node(node, ())
+            return ""
+        self.identities.add(node.value)
+        self._skip(node)
+        return node.value
+
+    def _pass(self, node: Node) -> None:
+        """A token, or an envelope: only what stands between its texts is in the clear."""
+        if isinstance(node, Scalar):
+            self._skip(node)
+        for child in _children(node):
+            self._pass(child)
+
+    def _node(self, node: Node, path: tuple[str, ...]) -> None:
+        if isinstance(node, Scalar):
+            self._skip(node)
+            self._add(node, path)
+        elif isinstance(node, Sequence):
+            for item in node.items:
+                self._node(item, path)
+        elif isinstance(node, Mapping):
+            for key, value in node.members:
+                self._node(key, (*path, ""))
+                self._node(value, (*path, key.value if isinstance(key, Scalar) else "?"))
+
+    def _add(self, scalar: Scalar, path: tuple[str, ...]) -> None:
+        block = scalar.style in ("|", ">")
+        self.pieces.append(Piece(scalar.line + block, path, scalar.value, scalar.style == "|"))
+
+    def _skip(self, scalar: Scalar) -> None:
+        """Goes on behind a scalar; the first line of a block, where a comment may stand, is none of it."""
+        start = scalar.start
+        if scalar.style in ("|", ">"):
+            end = self._text.find("\n", start, scalar.end)
+            start = end if end >= 0 else scalar.end
+        self._between(start)
+        self._at = max(self._at, scalar.end)
+
+    def _between(self, end: int) -> None:
+        """Notes what stands between the scalar before and that place."""
+        start = self._at
+        gap = self._text[start:end] if end > start else ""
+        self._at = max(start, end)
+        if "#" not in gap and len(gap.strip(_BETWEEN)) < 8:
+            return
+        self._line += self._text.count("\n", self._counted, start)
+        self._counted = start
+        if self._kubesec:
+            gap = re.sub(_KUBESEC_LINE, "", gap)
+        self.pieces.append(Piece(self._line, None, gap, True))
+
+
+def _children(node: Node) -> Iterator[Node]:
+    if isinstance(node, Mapping):
+        for member in node.members:
+            yield from member
+    elif isinstance(node, Sequence):
+        yield from node.items
+
+
+def comments(rest: ClearRest) -> Iterator[tuple[int, str]]:
+    """Line and text, without its `#`, of every comment's every line."""
+    for piece in rest.pieces:
+        if piece.path is None:
+            line = piece.line
+            for found in re.finditer(_COMMENT_OR_BREAK, piece.text):
+                if found[0] == "\n":
+                    line += 1
+                else:
+                    yield line, found[0].strip("# \t")
+
+
+def commented_entries(rest: ClearRest, secrets: Sequence_[Secret]) -> Iterator[tuple[int, Secret, str, str]]:
+    """Line, Secret, key and value of every comment that reads as an entry of the Secret before: `# password: hunter2`.
+
+    A comment belongs to the last Secret that starts above it.
+    """
+    starts = [secret.line for secret in secrets]
+    keys = [{entry.key for entry in secret.entries} for secret in secrets]
+    for line, text in comments(rest):
+        index = bisect_right(starts, line) - 1
+        key, value = _halves(text)
+        if index >= 0 and value and key in keys[index]:
+            yield line, secrets[index], key, value
+
+
+def _halves(text: str) -> tuple[str, str]:
+    key, _, value = text.partition(":" if ":" in text else "=")
+    return key.strip(" \t\"'-"), _unquoted(value.strip(" \t,"))
+
+
+def _unquoted(text: str) -> str:
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text

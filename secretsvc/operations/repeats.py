@@ -1,0 +1,155 @@
+"""Values that stand once more, in the clear, in what stays of a manifest beside its tokens."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from contextlib import contextmanager
+from itertools import accumulate, islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import RepeatedError
+from secretsvc.manifest.rules import decode_base64
+from secretsvc.operations.clear_rest import ClearRest, commented_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Iterator
+
+    from secretsvc.manifest.model import Manifest
+    from secretsvc.operations.clear_rest import Piece
+    from secretsvc.operations.needles import Needles
+    from secretsvc.operations.unpacked import Room
+
+HINT = "take it out, and change the value if it was pushed; where it is no secret: --allow-repeated"
+_APART = b"\xff\0\xff"
+_TOGETHER = 1 << 20
+"""Bytes that are searched at once."""
+_MOST_HITS = 1000
+"""Of which the first in the text is told."""
+
+
+@contextmanager
+def lines_of(file: bytes, sealed: bytes) -> Iterator[None]:
+    """Has a RepeatedError about a text that is not quite the file's own tell the file's line; 0 for a line it lacks."""
+    try:
+        yield
+    except RepeatedError as error:
+        lines = sealed.splitlines()
+        line = lines[error.line - 1] if 0 < error.line <= len(lines) else b""
+        rank = lines[: error.line].count(line)
+        same = (number for number, one in enumerate(file.splitlines(), 1) if line and one == line)
+        error.line = next(islice(same, rank - 1, None), 0) if rank else 0
+        raise
+
+
+class Known(NamedTuple):
+    """A value that an operation knows: the Secret's label, the entry, and its text in the manifest."""
+
+    label: str
+    field: str
+    key: str
+    text: str
+
+    @property
+    def entry(self) -> str:
+        return f'{self.field}["{self.key}"] of {self.label}'
+
+    @property
+    def data(self) -> bytes:
+        """What a container gets; the text as it stands where that is no base64."""
+        raw = self.text.encode("utf-8", "surrogatepass")
+        try:
+            return decode_base64(self.text) if self.field == "data" else raw
+        except ValueError:
+            return raw
+
+    def __repr__(self) -> str:
+        return f"Known({self.entry}, masked)"
+
+
+def refuse_repeats(manifest: Manifest, sealed: Container[int], known: Iterable[Known]) -> None:
+    """Looks for the values in all that stays in the clear once those at the places `sealed` are sealed.
+
+    That is comments, annotations and labels, other objects, in the text's own spelling or another, and one level down.
+    A value that is a name, a type or a key in the manifest is not looked for. Raises RepeatedError, with the line.
+    """
+    rest = ClearRest(manifest, sealed)
+    if not rest.pieces:
+        return
+    values = list(known)
+    found = [*_commented(rest, manifest, values), *_repeated(rest, manifest, values)]
+    if found:
+        line, message = min(found)
+        raise RepeatedError(message, hint=HINT, line=line)
+
+
+def _commented(rest: ClearRest, manifest: Manifest, known: list[Known]) -> Iterator[tuple[int, str]]:
+    """Comments that read as an entry with its value, however short that is."""
+    values = {(one.key, text) for one in known for text in (one.text, one.data.decode("utf-8", "replace"))}
+    for line, secret, key, text in commented_entries(rest, manifest.secrets):
+        if (key, text) in values:
+            yield line, f"a comment repeats the value of {key} of {secret.label} in the clear"
+
+
+def _repeated(rest: ClearRest, manifest: Manifest, known: list[Known]) -> Iterator[tuple[int, str]]:
+    from secretsvc.operations.needles import LEAST, Needles, spellings
+    from secretsvc.operations.unpacked import Room, TooMuchError
+
+    texts = [(piece, piece.text.encode("utf-8", "surrogatepass")) for piece in rest.pieces]
+    texts = [(piece, text) for piece, text in texts if len(text) >= LEAST]
+    owners = {
+        spelling: one.entry
+        for one in reversed(known)  # of several with one value, the first is named
+        if (data := one.data).strip().decode("utf-8", "replace") not in rest.identities
+        for spelling in spellings(data)
+    }
+    if not (texts and owners):
+        return
+    needles = Needles(owners)
+    try:
+        found = _first(needles, texts)
+        if found:
+            piece, at, entry = found
+            before = piece.text.encode("utf-8", "surrogatepass")[:at] if piece.lined else b""
+            yield piece.line + before.count(b"\n"), f"{piece.what} repeats the value of {entry} in the clear"
+            return
+        hits = (_first(needles, some) for some in _unpacked(texts, Room(len(manifest.text))))
+        found = next(filter(None, hits), None)
+        if found:
+            piece, _, entry = found
+            yield piece.line, f"{piece.what} holds the value of {entry} in the clear, in another spelling"
+    except TooMuchError as error:
+        yield error.line, f"{error.what} holds more than can be looked through for values that it repeats"
+
+
+def _unpacked(texts: list[tuple[Piece, bytes]], room: Room) -> Iterator[list[tuple[Piece, bytes]]]:
+    """What the pieces hold in other spellings, some of it at a time. Raises TooMuchError."""
+    from secretsvc.operations.unpacked import TooMuchError, unpacked
+
+    some: list[tuple[Piece, bytes]] = []
+    size = 0
+    for piece, text in texts:
+        try:
+            for inner in unpacked(text, room):
+                some.append((piece, inner))
+                size += len(inner)
+                if size > _TOGETHER:
+                    yield some
+                    some, size = [], 0
+        except TooMuchError as error:
+            error.line, error.what = piece.line, piece.what
+            raise
+    yield some
+
+
+def _first(needles: Needles, texts: list[tuple[Piece, bytes]]) -> tuple[Piece, int, str] | None:
+    """The first text in which a value stands: its piece, the place in it, and the entry."""
+    hits = min(islice(_hits(needles, [text for _, text in texts]), _MOST_HITS), default=None)
+    return (texts[hits[0]][0], *hits[1:]) if hits else None
+
+
+def _hits(needles: Needles, texts: list[bytes]) -> Iterator[tuple[int, int, str]]:
+    starts = list(accumulate((len(text) + len(_APART) for text in texts), initial=0))
+    for start, end, entry in needles.found(_APART.join(texts)):
+        index = bisect_right(starts, start) - 1
+        if end <= starts[index] + len(texts[index]):  # and not across two of them
+            yield index, start - starts[index], entry

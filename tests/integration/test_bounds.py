@@ -1,0 +1,106 @@
+"""Files that were made to cost: refused with the bound's name, or worked on in time that grows with their bytes."""
+
+from __future__ import annotations
+
+import random
+from contextlib import suppress
+from time import process_time
+
+import pytest
+
+from benchmarks.hostile_bodies import ENVELOPE, FAMILIES, LIST, SEALED, SECRET
+from secretsvc.errors import AlteredError, KsecretError, ManifestError
+from secretsvc.operations.check import check_file
+from secretsvc.operations.inspect import describe_manifest
+from secretsvc.operations.merge_entries import _order
+from secretsvc.operations.textconv import structure
+
+TOO_SHORT = 0.05
+"""Seconds, under which a time tells nothing."""
+
+
+def described(text: str) -> int:
+    return len(describe_manifest(text.encode(), lambda _uri: ""))
+
+
+def base(members: int, items: int) -> str:
+    return f"{LIST}x: &b {{{','.join(f'a{at}: 1' for at in range(members))}}}\nitems:\n" + "- {<<: *b}\n" * items
+
+
+def ksecret_keys(number: int) -> str:
+    keys = "".join(f'    "gcp:projects/p/locations/l/keyRings/r/cryptoKeys/{at}": AAAA\n' for at in range(number))
+    return f"{SEALED}{ENVELOPE}{keys}  seal: AAAA\n"
+
+
+def kubesec_lines(number: int) -> str:
+    keys = "".join(f"# kubesec:gcp:projects/p/locations/l/keyRings/r/cryptoKeys/{at}:AAAA\n" for at in range(number))
+    return f"{SECRET}data: {{}}\n# kubesec:v:1\n{keys}"
+
+
+@pytest.mark.parametrize(
+    ("fitting", "too_much", "message"),
+    [
+        (base(1000, 90), base(1000, 110), "bring in more than 100000 members"),
+        (SECRET + f"x: [{'a,' * 190_000}a]\n", SECRET + f"x: [{'a,' * 300_000}a]\n", "more keys, values and lists"),
+        ("---\nkind: Secret\n" * 10_000, "---\nkind: Secret\n" * 10_001, "more than 10000 Secrets"),
+        (
+            SECRET + "stringData: {" + ",".join(f"k{at}: a" for at in range(10_000)) + "}\n",
+            SECRET + "stringData: {" + ",".join(f"k{at}: a" for at in range(10_001)) + "}\n",
+            "more than 10000 values under stringData",
+        ),
+        (ksecret_keys(100), ksecret_keys(101), "more than 100 keys"),
+        (kubesec_lines(100), kubesec_lines(103), "more than 100 keys"),
+        ("%TAG !a! !b\n" + "---\n" + SECRET, "".join(f"\n%TAG !a{at}! !b\n" for at in range(101)), "%TAG"),
+    ],
+    ids=["merges", "nodes", "Secrets", "values", "keys", "kubesec's lines", "directives"],
+)
+def test_a_bound_is_told_by_its_name(fitting: str, too_much: str, message: str) -> None:
+    described(fitting)
+    with pytest.raises((ManifestError, AlteredError), match=message):
+        described(too_much)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_four_times_the_bytes_take_no_sixteen_times_as_long(family: str) -> None:
+    """In process, by processor time, at sizes at which a square shows."""
+    took = [seconds(FAMILIES[family](size)) for size in (25_000, 100_000)]
+    assert took[1] < 9 * max(took[0], TOO_SHORT)
+
+
+def seconds(body: bytes) -> float:
+    before = process_time()
+    with suppress(KsecretError):
+        describe_manifest(body, lambda _uri: "")
+    check_file(body, "a.yaml", None, 0)
+    structure(body)
+    return process_time() - before
+
+
+def test_a_merge_orders_keys_as_before_and_many_in_no_time() -> None:
+    names = "abcdefgh"
+    for seed in range(500):
+        chance = random.Random(seed)
+        base, ours, theirs = (chance.sample(names, chance.randint(0, 8)) for _ in range(3))
+        assert _order(base, ours, theirs) == order_by_insertion(base, ours, theirs)
+    many = [f"k{at}" for at in range(40_000)]
+    before = process_time()
+    assert len(_order([], many, [f"t{at}" for at in range(40_000)])) == 80_000
+    assert process_time() - before < 5
+
+
+def order_by_insertion(base: list[str], ours: list[str], theirs: list[str]) -> list[str]:
+    """What that order is, told simply."""
+
+    def among(keys: list[str], others: list[str]) -> list[str]:
+        return [key for key in keys if key in others]
+
+    kept = among(ours, base) == among(base, ours)
+    spine, other = (theirs, ours) if kept and among(theirs, base) != among(base, theirs) else (ours, theirs)
+    result = list(spine)
+    for index, key in enumerate(other):
+        if key not in spine:
+            at = result.index(other[index - 1]) + 1 if index else 0
+            while index and at < len(result) and result[at] not in other:
+                at += 1
+            result.insert(at, key)
+    return result
