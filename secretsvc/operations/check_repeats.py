@@ -38,7 +38,7 @@ def commented_out(manifest: Manifest) -> dict[int, list[Hit]]:
     found: dict[int, list[Hit]] = {}
     if "#" not in manifest.text or manifest.is_json:
         return found
-    for line, secret, key, value in commented_entries(ClearRest(manifest, ()), manifest.secrets):
+    for line, secret, key, value in commented_entries(ClearRest(manifest, ()).pieces, manifest.secrets):
         sealed = any(
             entry.key == key and is_token(entry.value, kubesec=manifest.is_kubesec) for entry in secret.entries
         )

@@ -12,7 +12,7 @@ from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.operations.sealed_text import is_token
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterable, Iterator
     from collections.abc import Sequence as Sequence_
 
     from secretsvc.manifest.model import Manifest, Secret
@@ -70,6 +70,19 @@ class ClearRest:
         for document in manifest.documents:
             self._object(document)
         self._between(len(manifest.text))
+
+    def since(self, before: ClearRest) -> list[Piece]:
+        """The pieces, without the comments and texts that stood in the clear before, in whatever place."""
+        texts = {(piece.path, piece.text) for piece in before.pieces}
+        lines = {line.strip() for piece in before.pieces if piece.path is None for line in piece.text.split("\n")}
+        found = []
+        for piece in self.pieces:
+            if piece.path is None:
+                fresh = ("" if line.strip() in lines else line for line in piece.text.split("\n"))
+                found.append(piece._replace(text="\n".join(fresh)))
+            elif (piece.path, piece.text) not in texts:
+                found.append(piece)
+        return found
 
     def _object(self, node: Node) -> None:
         """An object with a kind: its names are no pieces, for it can't be without them."""
@@ -175,9 +188,9 @@ def _children(node: Node) -> Iterator[Node]:
         yield from node.items
 
 
-def comments(rest: ClearRest) -> Iterator[tuple[int, str]]:
+def comments(pieces: Iterable[Piece]) -> Iterator[tuple[int, str]]:
     """Line and text, without its `#`, of every comment's every line."""
-    for piece in rest.pieces:
+    for piece in pieces:
         if piece.path is None:
             line = piece.line
             for found in re.finditer(_COMMENT_OR_BREAK, piece.text):
@@ -187,14 +200,14 @@ def comments(rest: ClearRest) -> Iterator[tuple[int, str]]:
                     yield line, found[0].strip("# \t")
 
 
-def commented_entries(rest: ClearRest, secrets: Sequence_[Secret]) -> Iterator[tuple[int, Secret, str, str]]:
+def commented_entries(pieces: Iterable[Piece], secrets: Sequence_[Secret]) -> Iterator[tuple[int, Secret, str, str]]:
     """Line, Secret, key and value of every comment that reads as an entry of the Secret before: `# password: hunter2`.
 
     A comment belongs to the last Secret that starts above it.
     """
     starts = [secret.line for secret in secrets]
     keys = [{entry.key for entry in secret.entries} for secret in secrets]
-    for line, text in comments(rest):
+    for line, text in comments(pieces):
         index = bisect_right(starts, line) - 1
         key, value = _halves(text)
         if index >= 0 and value and key in keys[index]:

@@ -83,7 +83,7 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         opened = {index: draft.opened[old] for index, old in partners.items()}
         gone = {_who(draft, old): one for old, one in draft.opened.items() if old not in partners.values()}
         like = _like_neighbours(request, draft)
-        return seal_manifest(half_sealed, like, keyring, opened=opened, others=True, gone=gone)
+        return seal_manifest(half_sealed, like, keyring, opened=opened, others=True, gone=gone, before=draft.sealed)
     except KsecretError as error:
         if not error.file:  # a policy's
             error.line = _typed_line(error.line, half_sealed, clear, typed)

@@ -37,8 +37,8 @@ def refuse_slips(before: Manifest, now: Manifest) -> None:
 def refuse_commented(shown: Manifest, now: Manifest) -> None:
     """Refuses a comment, as there was none before, of a line that held a value, however short. Raises RepeatedError."""
     held = {line for secret in shown.secrets for entry in secret.entries for line in _lines(shown, entry)}
-    held -= {text for _, text in comments(ClearRest(shown, ()))}
-    for line, text in comments(ClearRest(now, ())):
+    held -= {text for _, text in comments(ClearRest(shown, ()).pieces)}
+    for line, text in comments(ClearRest(now, ()).pieces):
         if text in held:
             raise RepeatedError(
                 "a line that held a value is a comment now, so the value would stay in the clear",

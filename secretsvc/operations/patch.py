@@ -52,7 +52,7 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     `which`: `NAME` or `NAMESPACE/NAME`; may be empty where one Secret is sealed. A value that is there already keeps
     its token, unless the request is blind. Raises NotSealedError, InputError, and what opening and sealing raise.
     """
-    manifest = read(data)
+    before = manifest = read(data)
     index = pick(manifest, which)
     opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
     values = _values(changes, manifest.secrets[index])
@@ -64,7 +64,7 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
         manifest = _with_metadata(manifest, index, path, text)
     changed = manifest.encoded(manifest.text)
     with lines_of(data, changed):
-        sealed = seal_manifest(changed, request, keyring, opened={index: opened})
+        sealed = seal_manifest(changed, request, keyring, opened={index: opened}, before=before)
     return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
 
 

@@ -66,40 +66,52 @@ class Known(NamedTuple):
         return f"Known({self.entry}, masked)"
 
 
-def refuse_repeats(manifest: Manifest, sealed: Container[int], known: Iterable[Known]) -> None:
+def refuse_repeats(
+    manifest: Manifest,
+    sealed: Container[int],
+    given: Iterable[Known],
+    held: Iterable[Known],
+    before: Manifest | None = None,
+) -> None:
     """Looks for the values in all that stays in the clear once those at the places `sealed` are sealed.
 
     That is comments, annotations and labels, other objects, in the text's own spelling or another, and one level down.
-    A value that is a name, a type or a key in the manifest is not looked for. Raises RepeatedError, with the line.
+    A value that is a name, a type or a key in the manifest is not looked for. `held`: values that were sealed in
+    `before` already; what was in the clear beside them then was let pass, and is not looked through for them again.
+    Raises RepeatedError, with the line.
     """
     rest = ClearRest(manifest, sealed)
     if not rest.pieces:
         return
-    values = list(known)
-    found = [*_commented(rest, manifest, values), *_repeated(rest, manifest, values)]
+    fresh = rest.since(ClearRest(before, ())) if before else rest.pieces
+    found = []
+    for pieces, known in ((rest.pieces, list(given)), (fresh, list(held))):
+        found += [*_commented(pieces, manifest, known), *_repeated(pieces, rest.identities, manifest, known)]
     if found:
         line, message = min(found)
         raise RepeatedError(message, hint=HINT, line=line)
 
 
-def _commented(rest: ClearRest, manifest: Manifest, known: list[Known]) -> Iterator[tuple[int, str]]:
+def _commented(pieces: list[Piece], manifest: Manifest, known: list[Known]) -> Iterator[tuple[int, str]]:
     """Comments that read as an entry with its value, however short that is."""
     values = {(one.key, text) for one in known for text in (one.text, one.data.decode("utf-8", "replace"))}
-    for line, secret, key, text in commented_entries(rest, manifest.secrets):
+    for line, secret, key, text in commented_entries(pieces, manifest.secrets) if values else ():
         if (key, text) in values:
             yield line, f"a comment repeats the value of {key} of {secret.label} in the clear"
 
 
-def _repeated(rest: ClearRest, manifest: Manifest, known: list[Known]) -> Iterator[tuple[int, str]]:
+def _repeated(
+    pieces: list[Piece], identities: set[str], manifest: Manifest, known: list[Known]
+) -> Iterator[tuple[int, str]]:
     from secretsvc.operations.needles import LEAST, Needles, spellings
     from secretsvc.operations.unpacked import Room, TooMuchError
 
-    texts = [(piece, piece.text.encode("utf-8", "surrogatepass")) for piece in rest.pieces]
+    texts = [(piece, piece.text.encode("utf-8", "surrogatepass")) for piece in pieces]
     texts = [(piece, text) for piece, text in texts if len(text) >= LEAST]
     owners = {
         spelling: one.entry
         for one in reversed(known)  # of several with one value, the first is named
-        if (data := one.data).strip().decode("utf-8", "replace") not in rest.identities
+        if (data := one.data).strip().decode("utf-8", "replace") not in identities
         for spelling in spellings(data)
     }
     if not (texts and owners):

@@ -48,13 +48,14 @@ def seal_manifest(
     *,
     others: bool = False,
     gone: Parents | None = None,
+    before: Manifest | None = None,
 ) -> Result:
     """The manifest with every Secret that has values sealed; a parent lends keyset, DEK and unchanged tokens.
 
     `opened`: Secrets, by index, that the caller opened before changing the text, with entries now in the clear; then
-    the others are left alone, unless `others`. `gone`: those that the caller opened and took out.
-    Before it is returned it is opened again in memory, and must give the input byte for byte; and no value that is
-    known may stand in what stays clear, as the request says.
+    the others are left alone, unless `others`. `gone`: those that the caller opened and took out. `before`: the
+    manifest that it changed. Before the result is returned it is opened again in memory, and must give the input byte
+    for byte; and no value that is known may stand in what stays clear, as the request says, unless both did `before`.
     Raises NothingToSealError, AlreadySealedError, ManifestError, RepeatedError, and what backends and opening raise.
     """
     manifest = read(data)
@@ -68,17 +69,19 @@ def seal_manifest(
     if not request.allow_repeated:
         held = [(manifest.secrets[index].label, one) for index, one in (*sealing.held, *opened.items())]
         held += [("/".join(filter(None, who)), one) for who, one in (*parents.items(), *(gone or {}).items())]
-        known = _known(manifest, sealing.given, [] if request.blind else held)
-        refuse_repeats(manifest, {entry.scalar.start for _, entry in sealing.entries}, known)
+        places = {entry.scalar.start for _, entry in sealing.entries}
+        refuse_repeats(manifest, places, _given(manifest, sealing), () if request.blind else _held(held), before)
     return sealing.result
 
 
-def _known(
-    manifest: Manifest, given: Iterable[tuple[int, Entry]], held: Iterable[tuple[str, AnyOpened]]
-) -> Iterator[Known]:
-    """The values that came in the clear, and those that were opened (by their Secrets' labels)."""
-    for index, entry in given:
+def _given(manifest: Manifest, sealing: Sealing) -> Iterator[Known]:
+    """The values that came in the clear."""
+    for index, entry in sealing.given:
         yield Known(manifest.secrets[index].label, entry.field, entry.key, entry.value)
+
+
+def _held(held: Iterable[tuple[str, AnyOpened]]) -> Iterator[Known]:
+    """The values that were opened, each Secret by its label."""
     for label, opened in held:
         for (field, key), text in values_of(opened).items():
             yield Known(label, field, key, text)

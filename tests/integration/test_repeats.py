@@ -215,11 +215,51 @@ def test_values_that_are_sealed_already_tell_nothing_to_who_may_only_add_some(bl
     def added(value: str) -> bytes:
         return patch_manifest(guessing, Changes({"new": value.encode()}), request(blind=blind), ALL).data
 
-    if blind:
-        assert added("another-value")
-        refused(lambda: added(SECRET))
-    else:
-        assert refused(lambda: added("another-value")).line == 1
+    assert added("another-value")  # the comment was there before, and was let pass or put there by somebody else
+    refused(lambda: added(SECRET))
+    if not blind:
+        draft = open_draft(sealed.encode(), request(), ALL)
+        refused(lambda: seal_draft(draft, f"# {SECRET}\n".encode() + draft.shown, request(), ALL))
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_repeat_that_was_let_pass_is_refused_again_only_where_it_spreads(format_: str) -> None:
+    block = f"    more: |\n      a first line\n      {SECRET}"
+    noted = CLEAR.replace("app: web", f"app: {SECRET}\n    # it is {SECRET}\n  annotations:\n{block}")
+    sealed = seal(noted, format_, allowed=True)
+
+    def patch(changes: Changes) -> bytes:
+        return patch_manifest(sealed, changes, request(format_), ALL).data
+
+    for harmless in (
+        Changes({"user": b"another-user"}),
+        Changes({"new": b"another-value", "user": None}),
+        Changes({"password": b"another-value"}),
+        Changes({"password": SECRET.encode()}),
+        Changes(labels={"other": "label"}, annotations={"other": "note", "more": "no more"}),
+    ):
+        assert SECRET.encode() in patch(harmless)
+    for spread in (
+        Changes({"new": SECRET.encode()}),
+        Changes(string_data={"new": SECRET}),
+        Changes(labels={"other": SECRET}),
+        Changes(annotations={"note": f"see {B64}"}),
+    ):
+        with pytest.raises(RepeatedError, match="in the clear"):
+            patch(spread)
+    draft = open_draft(sealed, request(format_), ALL)
+
+    def edit(old: str, new: str) -> bytes:
+        assert old.encode() in draft.shown
+        return seal_draft(draft, draft.shown.replace(old.encode(), new.encode(), 1), request(format_), ALL).data
+
+    assert edit("user: somebody", "user: another-user\n  new: another-value")
+    assert edit(f"    # it is {SECRET}\n", "")
+    assert edit("  user: somebody", f"  # it is {SECRET}\n  user: somebody")
+    refused(lambda: edit("  user: somebody", f"  # it was {SECRET}\n  user: somebody"))
+    refused(lambda: edit("user: somebody", f"user: {SECRET}"))
+    refused(lambda: edit("a first line", f"a first line, {SECRET}"))
+    refused(lambda: edit("metadata:\n", f"metadata:\n  generateName: x\n  selfLink: {SECRET}\n"))
 
 
 @pytest.mark.parametrize("format_", FORMATS)
