@@ -23,6 +23,11 @@ _COMMENT_OR_BREAK = r"#[^\r\n]*|\n"
 _BETWEEN = " \t\r\n:,-?{}[]"
 _HEADER = ("apiVersion", "kind")
 _NAMES = ("name", "namespace", "generateName")
+_STANDARD = {
+    "labels": ("app.kubernetes.io/", "helm.sh/", "topology.kubernetes.io/"),
+    "annotations": ("meta.helm.sh/", "kubernetes.io/service-account.name"),
+}
+"""Labels, and a few annotations, that name an application, its chart, its place (Kubernetes' "Well-Known Labels")."""
 
 
 class Piece(NamedTuple):
@@ -111,8 +116,18 @@ class ClearRest:
             name = self._identity(key)
             if name in _NAMES:
                 self._identity(value)
+            elif name in _STANDARD and isinstance(value, Mapping):
+                self._described(value, name)
             else:
                 self._node(value, ("metadata", name))
+
+    def _described(self, mapping: Mapping, field: str) -> None:
+        for key, value in mapping.members:
+            if isinstance(key, Scalar) and key.value.startswith(_STANDARD[field]) and isinstance(value, Scalar):
+                self._identity(key)
+                self._identity(value)
+            else:
+                self._member(key, value, ("metadata", field))
 
     def _entries(self, mapping: Mapping, field: str) -> None:
         for key, value in mapping.members:
@@ -150,8 +165,11 @@ class ClearRest:
                 self._node(item, path)
         elif isinstance(node, Mapping):
             for key, value in node.members:
-                self._node(key, (*path, ""))
-                self._node(value, (*path, key.value if isinstance(key, Scalar) else "?"))
+                self._member(key, value, path)
+
+    def _member(self, key: Node, value: Node, path: tuple[str, ...]) -> None:
+        self._node(key, (*path, ""))
+        self._node(value, (*path, key.value if isinstance(key, Scalar) else "?"))
 
     def _add(self, scalar: Scalar, path: tuple[str, ...]) -> None:
         block = scalar.style in ("|", ">")

@@ -27,6 +27,14 @@ _BOILERPLATE = (
     rb"([^A-Za-z0-9])\1*|#.*|//.*|;.*|-----(?:BEGIN|END) [A-Z0-9 ]+-----|(?:apiVersion|kind):.*|[\w.\"'-]+\s*[:={\[(]+"
 )
 """Lines of files that tell nothing: rulers, comments, headers of PEM and of manifests, keys without a value."""
+_PUBLIC = (
+    rb"(?i:production|development|postgres|postgresql|mariadb|rabbitmq|elasticsearch|administrator|anonymous|kubernetes"
+    rb"|username|password|disabled|required|optional|internal|external|localhost"
+    rb"|(?:localhost|127\.0\.0\.1|[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,4}\.svc(?:\.cluster\.local)?)(?::\d{1,5})?"
+    rb"|[a-z]{2,9}(?:-gov)?-(?:central|(?:north|south)?(?:east|west)|north|south)-?\d{1,2})"
+)
+"""Texts that keep nobody out: what anybody tries first, this machine and a cluster's own addresses, clouds' regions."""
+_CERTIFICATES = rb"(?:-----BEGIN (CERTIFICATE|PUBLIC KEY)-----[A-Za-z0-9+/=\s]++-----END \1-----\s*+)++"
 _SAFE = bytes.maketrans(b"+/", b"-_")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 
@@ -34,10 +42,11 @@ _STANDARD = bytes.maketrans(b"-_", b"+/")
 def spellings(value: bytes) -> set[bytes]:
     """The texts by which a value is found: itself, its lines, its base64 at each of three offsets, in both alphabets.
 
-    And the same of what it is the base64 of. What many files hold alike, such as a PEM header, is left out.
+    And the same of what it is the base64 of. None for what is no secret by itself; what many files hold alike, such as
+    a PEM header, is left out.
     """
     core = value.strip()
-    if len(core) < LEAST or _is_ruler(core):
+    if len(core) < LEAST or _is_ruler(core) or re.fullmatch(_PUBLIC, core) or re.fullmatch(_CERTIFICATES, core):
         return set()
     found = _lines(core) or {core}
     found |= _encoded(core)

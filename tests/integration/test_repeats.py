@@ -192,9 +192,53 @@ def test_short_and_trivial_values_and_names_are_not_looked_for(value: str) -> No
 
 
 def test_a_word_is_found_as_a_word_only() -> None:
-    clear = CLEAR.replace(SECRET, "postgres")
-    assert seal(clear.replace("app: web", "app: postgresql"))
-    refused(lambda: seal(clear.replace("app: web", "app: postgres-db")))
+    clear = CLEAR.replace(SECRET, "swordfish")
+    assert seal(clear.replace("app: web", "app: swordfishes"))
+    refused(lambda: seal(clear.replace("app: web", "app: swordfish-db")))
+
+
+CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIBhTCCASugAwIBAgIQIRi6zePL6mKjOipn\n-----END CERTIFICATE-----\n"
+EVERYDAY = {
+    "a label of Kubernetes' own": ("billing-api", "  app.kubernetes.io/name: billing-api", "see billing-api"),
+    "Helm's": ("chart-1.2.3", "  helm.sh/chart: chart-1.2.3", "# Source: chart-1.2.3"),
+    "a service account's name": ("billing-bot", "  kubernetes.io/service-account.name: billing-bot", ""),
+    "a region": ("eu-central-1", "  topology.kubernetes.io/region: eu-central-1", "eu-central-1"),
+    "one elsewhere": ("us-gov-west-1", "  a: b", "us-gov-west-1"),
+    "Google's": ("europe-west4", "  a: b", "europe-west4"),
+    "a stage": ("production", "  env: production", "in Production"),
+    "a user whom everybody has": ("postgres", "  app: postgres", "image: docker.io/library/postgres:16"),
+    "this machine": ("localhost:5432", "  a: b", "DB_HOST=localhost:5432"),
+    "its address": ("127.0.0.1:5432", "  a: b", "127.0.0.1:5432"),
+    "an address in the cluster": ("db.prod.svc.cluster.local:5432", "  a: b", "db.prod.svc.cluster.local:5432"),
+    "a certificate": (CERTIFICATE, "  a: b", f"caBundle: {base64.b64encode(CERTIFICATE.encode()).decode()}"),
+}
+
+
+@pytest.mark.parametrize(("value", "label", "text"), EVERYDAY.values(), ids=EVERYDAY)
+def test_what_is_no_secret_may_be_repeated(value: str, label: str, text: str) -> None:
+    clear = CLEAR.replace(SECRET, json.dumps(value)).replace("    app: web", f"  {label}")
+    where = "annotations" if "account" in label else "labels"
+    assert seal(clear.replace("labels", where) + MAP.format(text))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("production1", "postgres-main", "localhost:5432/?password=x1", "me@127.0.0.1:5432", "x:y@db.prod.svc"),
+        *("eu-central-1-x", f"{CERTIFICATE}-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw\n-----END PRIVATE KEY-----"),
+        f"{CERTIFICATE}a further line",
+    ],
+)
+def test_but_not_what_is_only_like_it(value: str) -> None:
+    clear = CLEAR.replace(SECRET, json.dumps(value))
+    last = next(line for line in reversed(value.splitlines()) if not line.startswith("-----"))
+    refused(lambda: seal(clear + MAP.format(last)), value)
+
+
+@pytest.mark.parametrize("name", ["kubectl.kubernetes.io/note", "kapp.k14s.io/note", "a.helm.sh/note", "helm.sh/note"])
+def test_annotations_are_looked_through_whoever_they_are_of(name: str) -> None:
+    clear = CLEAR.replace("  labels:\n    app: web", f"  annotations:\n    {name}: {SECRET}")
+    refused(lambda: seal(clear))
 
 
 @pytest.mark.parametrize(
