@@ -217,6 +217,8 @@ def create(path: str, data: bytes, *, private: bool) -> None:
             with open(os.dup(1), "wb") as stream:
                 stream.write(data)
         elif os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe has nothing to be replaced
+            if private and stat.S_ISFIFO(os.stat(path).st_mode):
+                _check_own(path)
             with open(path, "wb") as stream:  # by this name: that of a pipe behind /dev/stdout leads nowhere
                 stream.write(data)
         else:

@@ -183,6 +183,7 @@ class ClearRest:
             start = end if end >= 0 else scalar.end
         self._between(start)
         self._at = max(self._at, scalar.end)
+        self.pieces += [Piece(scalar.line, None, name, False) for name in (scalar.anchor, scalar.tag) if name]
 
     def _between(self, end: int) -> None:
         """Notes what stands between the scalar before and that place."""

@@ -127,6 +127,9 @@ PLACES = {
     "behind a document's end": (f"{CLEAR}...\n# {SECRET}\n", 11, "a comment"),
     "label": (CLEAR.replace("app: web", f"app: {SECRET}"), 6, "the label app"),
     "a label's name": (CLEAR.replace("app: web", f"{SECRET}: web"), 6, "a name under metadata.labels"),
+    "an anchor": (CLEAR.replace("app: web", f"app: &{SECRET} web"), 6, "a text between the members"),
+    "a tag": (CLEAR.replace("app: web", f"app: !{SECRET} web"), 6, "a text between the members"),
+    "an alias": (CLEAR.replace("app: web", f"a: &{SECRET}-1 web\n    b: *{SECRET}-1"), 6, "a text between the members"),
     "block header": (CLEAR.replace(SECRET, f"|  # {SECRET}\n    {SECRET}"), 9, "a comment"),
     "in a flow mapping": (
         f"{{apiVersion: v1, kind: Secret,\n metadata: {{name: db}},\n data:\n {{a: {B64}}}, # {SECRET}\n type: x}}",

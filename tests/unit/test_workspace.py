@@ -249,6 +249,24 @@ def test_another_users_file_gets_nothing_private(open_folder: Path) -> None:
 
 
 @needs_root
+def test_nor_does_another_users_pipe(open_folder: Path) -> None:
+    pipe = open_folder / "out.yaml"
+    os.mkfifo(pipe)
+    os.chown(pipe, 1234, 1234)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(FileError, match="it belongs to another user"):
+            workspace.create(str(pipe), b"new", private=True)
+        assert os.read(reader, 10) == b""
+        os.chown(pipe, 0, 0)
+        workspace.create(str(pipe), b"new", private=True)
+        assert os.read(reader, 10) == b"new"
+    finally:
+        os.close(reader)
+    workspace.create("/dev/null", b"new", private=True)
+
+
+@needs_root
 def test_another_users_link_does_not_choose_where_something_private_goes(open_folder: Path) -> None:
     mine, link = open_folder / "mine", open_folder / "link.yaml"
     for target in (mine, open_folder / "absent"):
