@@ -31,7 +31,7 @@ def problem(answer: Answer) -> KsecretError:
         try:
             found = json.loads(answer.body)
             told = found if isinstance(found, dict) else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             pass
     message, hint = _OWN.get(answer.status, (f"the service answered with HTTP {answer.status}", ""))
     line = told.get("line")

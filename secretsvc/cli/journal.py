@@ -85,7 +85,8 @@ class Journal:
         if {"run": first["run"], "shard": first.get("shard")} != self._run:
             raise UsageError("it is the report of an interrupted run of another kind", file=self._path)
         self.resumed_from = str(first["started"])
-        self._done = {str(entry["file"]) for entry in lines if entry.get("outcome") not in (None, "failed")}
+        done = (entry for entry in lines if entry.get("outcome") not in (None, "failed"))
+        self._done = {str(entry["file"]) for entry in done if "file" in entry}
         began = f"going on with the run that began at {self.resumed_from}"
         print(printable(f"ksecret: {began}: {len(self._done)} files are done"), file=sys.stderr)
 
@@ -93,6 +94,6 @@ class Journal:
 def _parsed(line: str) -> dict[str, object]:
     try:
         entry = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return entry if isinstance(entry, dict) else {}

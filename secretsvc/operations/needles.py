@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
+from secretsvc import patience
 from secretsvc.operations.unpacked import TooMuchError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ _HEAD = 64
 """Bytes by which texts are told apart in that pass."""
 _MOST_COMPARED = 1 << 28
 """Bytes that may be compared behind equal heads: only made-up manifests come near."""
+_STEP = 1 << 16
+"""Bytes after which it is asked anew whether anybody still waits for them."""
 _MOST_ENCODED = 3072
 """Bytes of a value that are looked for in base64."""
 _BOILERPLATE = (
@@ -126,10 +129,12 @@ class _Texts:
                     yield at, at + len(text), owner
                     at = hay.find(text, at + len(text))
             return
-        starts = self._starts
-        for at in range(len(hay) - LEAST + 1):
-            if hay[at : at + LEAST] in starts:
-                yield from self._at(hay, at)
+        starts, last = self._starts, len(hay) - LEAST
+        for begin in range(0, last + 1, _STEP):
+            patience.check()
+            for at in range(begin, min(begin + _STEP, last + 1)):
+                if hay[at : at + LEAST] in starts:
+                    yield from self._at(hay, at)
 
     def _at(self, hay: bytes, at: int) -> Iterator[tuple[int, int, str]]:
         head = self._heads[bisect_right(self._heads, hay[at : at + _HEAD]) - 1]

@@ -6,6 +6,8 @@ import re
 from binascii import Error, a2b_base64
 from typing import TYPE_CHECKING
 
+from secretsvc import patience
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -45,6 +47,7 @@ def unpacked(text: bytes, room: Room) -> Iterator[bytes]:
     """All that the text holds in other spellings than its own. Raises TooMuchError."""
     waiting = [(text, MAX_LEVELS)]
     while waiting:
+        patience.check()
         outer, levels = waiting.pop()
         for inner in _inside(outer, room):
             yield room.take(inner)

@@ -192,6 +192,14 @@ def test_a_report_is_not_written_over_other_files_or_runs(me: Person, tree: Path
     assert "interrupted run of another kind" in me.fails(2, "rotate", "-r", "--report", "r.jsonl", "d")
 
 
+def test_a_report_that_was_tampered_with_is_read_as_far_as_it_makes_sense(me: Person, tree: Path) -> None:
+    first = '{"run": "rotate", "shard": "", "started": "2026-01-01T00:00:00Z"}\n'
+    for odd in ('{"outcome": "rotated"}', "[" * 100_000, '{"file": {}, "outcome": []}'):
+        (me.work / "r.jsonl").write_text(f"{first}{odd}\n")
+        ran = me.run("rotate", "-r", "--report", "r.jsonl", "d")
+        assert (ran.code, "Traceback" in ran.err) == (0, False)
+
+
 def test_rotate_survives_kill_9_and_a_rerun_completes(me: Person) -> None:
     """The long form, 2,000 files and 20 kills: KSECRET_TEST_FILES=2000 KSECRET_TEST_KILLS=20."""
     files, kills = int(os.environ.get("KSECRET_TEST_FILES", "300")), int(os.environ.get("KSECRET_TEST_KILLS", "8"))

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secretsvc import patience
 from secretsvc.errors import KsecretError, ManifestError, RepeatedError
 from secretsvc.operations.convert import convert_manifest
 from secretsvc.operations.edit import open_draft, seal_draft
@@ -448,6 +449,16 @@ def test_a_bomb_costs_no_more_than_its_bound() -> None:
     with pytest.raises(ManifestError, match="the annotation objectset"):
         seal(annotated("objectset.rio.cattle.io/applied", bomb, as_json=False))
     assert time.process_time() - start < 5
+
+
+def test_nobody_is_looked_for_values_for_who_has_gone() -> None:
+    values = {f"k{number}": f"value-number-{number}" for number in range(100)}
+    clear = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData: {json.dumps(values)}\n"
+    few, many = [], []
+    for asked, comment in ((few, "a"), (many, "a" * 1_000_000)):
+        with patience.asking(lambda asked=asked: asked.append(1)):
+            seal(f"{clear}# {comment}\n")
+    assert len(many) > len(few) + 10
 
 
 @given(st.lists(st.text(max_size=40), max_size=4), st.text(max_size=60), st.sampled_from(FORMATS))

@@ -272,7 +272,9 @@ def test_each_problem_becomes_its_error(type_: str, status: int, kind: type[erro
     assert (error.message, error.hint, error.line, error.entry, error.key_ref) == ("what", "do", 3, "data/a", "age:x")
 
 
-@pytest.mark.parametrize("body", [b"<html>pa55</html>", b"[]", b"5", b'{"detail": 5, "line": "x"}', b"\xff", b""])
+@pytest.mark.parametrize(
+    "body", [b"<html>pa55</html>", b"[]", b"5", b'{"detail": 5, "line": "x"}', b"\xff", b"", b"[" * 100_000]
+)
 @pytest.mark.parametrize("media", [PROBLEM, "text/html", ""])
 def test_an_answer_that_is_no_problem_document_tells_its_status_only(body: bytes, media: str) -> None:
     error = problem(Answer(500, media, 1, body))
