@@ -60,12 +60,16 @@ class Piece(NamedTuple):
 
 
 class ClearRest:
-    """The pieces of a manifest, and the texts that say what its objects are, which are none of them."""
+    """The pieces of a manifest, and the texts that say what its objects are.
+
+    `identities` are no pieces; `descriptions`, texts of standard labels, may be guesses or slips, and are.
+    """
 
     def __init__(self, manifest: Manifest, sealed: Container[int]) -> None:
         """`sealed`: the places (`Scalar.start`) of the values that are sealed, whatever stands there now."""
         self.pieces: list[Piece] = []
         self.identities: set[str] = set()
+        self.descriptions: set[str] = set()
         self._text = manifest.text
         self._kubesec = manifest.is_kubesec
         self._sealed = sealed
@@ -124,10 +128,8 @@ class ClearRest:
     def _described(self, mapping: Mapping, field: str) -> None:
         for key, value in mapping.members:
             if isinstance(key, Scalar) and key.value.startswith(_STANDARD[field]) and isinstance(value, Scalar):
-                self._identity(key)
-                self._identity(value)
-            else:
-                self._member(key, value, ("metadata", field))
+                self.descriptions.add(value.value)
+            self._member(key, value, ("metadata", field))
 
     def _entries(self, mapping: Mapping, field: str) -> None:
         for key, value in mapping.members:

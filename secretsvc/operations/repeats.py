@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from contextlib import contextmanager
 from itertools import accumulate, islice
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from secretsvc.operations.unpacked import Room
 
 HINT = "take it out, and change the value if it was pushed; where it is no secret: --allow-repeated"
+_GUARDED = r"(?i)pass|pwd|secret|token|cred|salt|private|(?<![a-z])key(?![a-z])|apikey"
+"""In the key of an entry whose value is nothing that a label describes, as a user's or a database's name may be."""
 _APART = b"\xff\0\xff"
 _TOGETHER = 1 << 20
 """Bytes that are searched at once."""
@@ -86,7 +89,7 @@ def refuse_repeats(
     fresh = rest.since(ClearRest(before, ())) if before else rest.pieces
     found = []
     for pieces, known in ((rest.pieces, list(given)), (fresh, list(held))):
-        found += [*_commented(pieces, manifest, known), *_repeated(pieces, rest.identities, manifest, known)]
+        found += [*_commented(pieces, manifest, known), *_repeated(pieces, rest, manifest, known)]
     if found:
         line, message = min(found)
         raise RepeatedError(message, hint=HINT, line=line)
@@ -100,8 +103,14 @@ def _commented(pieces: list[Piece], manifest: Manifest, known: list[Known]) -> I
             yield line, f"a comment repeats the value of {key} of {secret.label} in the clear"
 
 
+def _is_called(one: Known, rest: ClearRest) -> bool:
+    """Whether the manifest says by that text what an object is, or what it belongs to."""
+    text = one.data.strip().decode("utf-8", "replace")
+    return text in rest.identities or (text in rest.descriptions and not re.search(_GUARDED, one.key))
+
+
 def _repeated(
-    pieces: list[Piece], identities: set[str], manifest: Manifest, known: list[Known]
+    pieces: list[Piece], rest: ClearRest, manifest: Manifest, known: list[Known]
 ) -> Iterator[tuple[int, str]]:
     from secretsvc.operations.needles import LEAST, Needles, spellings
     from secretsvc.operations.unpacked import Room, TooMuchError
@@ -111,8 +120,8 @@ def _repeated(
     owners = {
         spelling: one.entry
         for one in reversed(known)  # of several with one value, the first is named
-        if (data := one.data).strip().decode("utf-8", "replace") not in identities
-        for spelling in spellings(data)
+        if not _is_called(one, rest)
+        for spelling in spellings(one.data)
     }
     if not (texts and owners):
         return

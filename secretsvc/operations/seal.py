@@ -66,7 +66,7 @@ def seal_manifest(
         sealing = kubesec.seal_file(manifest, request, keyring, parents, opened)
     else:
         sealing = _seal_secrets(manifest, request, keyring, parents, opened, others=others)
-    if not request.allow_repeated:
+    if (sealing.given or before) and not request.allow_repeated:  # else neither values nor what is in the clear changed
         held = [(manifest.secrets[index].label, one) for index, one in (*sealing.held, *opened.items())]
         held += [("/".join(filter(None, who)), one) for who, one in (*parents.items(), *(gone or {}).items())]
         places = {entry.scalar.start for _, entry in sealing.entries}

@@ -220,9 +220,17 @@ EVERYDAY = {
 
 @pytest.mark.parametrize(("value", "label", "text"), EVERYDAY.values(), ids=EVERYDAY)
 def test_what_is_no_secret_may_be_repeated(value: str, label: str, text: str) -> None:
-    clear = CLEAR.replace(SECRET, json.dumps(value)).replace("    app: web", f"  {label}")
+    clear = CLEAR.replace("password", "username").replace("  user:", "  other:")
+    clear = clear.replace(SECRET, json.dumps(value)).replace("    app: web", f"  {label}")
     where = "annotations" if "account" in label else "labels"
     assert seal(clear.replace("labels", where) + MAP.format(text))
+
+
+@pytest.mark.parametrize("key", ["password", "DB_PASSWORD", "pwd", "api-token", "client_secret", "apiKey", "key"])
+def test_a_label_describes_no_password(key: str) -> None:
+    clear = CLEAR.replace("app: web", f"app.kubernetes.io/name: {SECRET}").replace("password", key)
+    assert refused(lambda: seal(clear)).line == 6
+    assert seal(clear.replace(f"{key}:", "KEYCLOAK_USER:"))
 
 
 @pytest.mark.parametrize(
@@ -344,6 +352,10 @@ def test_who_changes_neither_values_nor_comments_is_let_pass(format_: str) -> No
     rotated = rotate_manifest(sealed, request(format_)._replace(rotate_before=ANY_TIME), ALL).data
     assert rotated != sealed
     assert open_manifest(rotated, ALL).data
+    again = request(format_)._replace(rotate_before=ANY_TIME)
+    assert seal_manifest(sealed, again, ALL).data != sealed  # encrypt, for other keys or a new DEK
+    more = sealed.replace(b"  user:", b"  new: another-value\n  user:")
+    refused(lambda: seal_manifest(more, again, ALL))
 
 
 @pytest.mark.parametrize("format_", FORMATS)
