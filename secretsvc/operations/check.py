@@ -37,6 +37,8 @@ _ALLOWED_ABOVE = re.compile(r"\s*(?:---\s+)?#\s*ksecret:allow\s+\S")
 _ENCODED_TOKEN = "a3NlY3JldC52MS"  # noqa: S105  # base64 of TOKEN_PREFIX, as far as it does not hang on what follows
 _TO_SEAL = ("KS001", "KS002", "KS010")
 _NO_SECRET = "an object is a Secret but for its kind or apiVersion, and has a value in the clear"  # noqa: S105
+MOST_LOOKED_THROUGH = 1024 * 1024
+"""Characters of a file that can't be read or is refused, each document of which is read several times."""
 _LISTED = 5
 """How many entries or keys a message lists."""
 _DAY = 86400
@@ -286,6 +288,10 @@ def _may_hold_others(manifest: Manifest, data: bytes) -> bool:
 
 def _refused(text: str, error: ManifestError) -> Iterator[Group]:
     """A file that no parser takes, or whose Secret is refused: first lines of what it holds in the clear, with hits."""
+    if len(text) > MOST_LOOKED_THROUGH:
+        what = f"it may hold a Secret, and is too large to be looked through: {error.message}"
+        yield (), [(error.line or 1, "KS010", what)]
+        return
     is_told = False
     for clear in check_refused.in_the_clear(text):
         if clear.where:
