@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from tests.integration.check_support import MARK, allowed, found
-from tests.integration.test_check import CLEAR, KUBESEC, SEALED, SOPS
+from tests.integration.check_support import CLEAR, KUBESEC, MARK, SEALED, SOPS, allowed, found
 from tests.support import TOKEN
 
 CONFIG = b"apiVersion: v1\nkind: ConfigMap\ndata:\n<<<<<<< HEAD\n  a: b\n=======\n  a: c\n>>>>>>> x\n"
