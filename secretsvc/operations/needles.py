@@ -34,9 +34,10 @@ _PUBLIC = (
     rb"(?i:production|development|postgres|postgresql|mariadb|rabbitmq|elasticsearch|administrator|anonymous|kubernetes"
     rb"|username|password|disabled|required|optional|internal|external|localhost"
     rb"|(?:localhost|127\.0\.0\.1|[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){0,4}\.svc(?:\.cluster\.local)?)(?::\d{1,5})?"
+    rb"|https?://[a-z0-9.-]{1,253}(?::\d{1,5})?/?"
     rb"|[a-z]{2,9}(?:-gov)?-(?:central|(?:north|south)?(?:east|west)|north|south)-?\d{1,2})"
 )
-"""Texts that keep nobody out: what anybody tries first, this machine and a cluster's own addresses, clouds' regions."""
+"""Texts that keep nobody out: what anybody tries first, regions, addresses of this machine, a cluster, a site."""
 _CERTIFICATES = rb"(?:-----BEGIN (CERTIFICATE|PUBLIC KEY)-----[A-Za-z0-9+/=\s]++-----END \1-----\s*+)++"
 _SAFE = bytes.maketrans(b"+/", b"-_")
 _STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -49,7 +50,7 @@ def spellings(value: bytes) -> set[bytes]:
     a PEM header, is left out.
     """
     core = value.strip()
-    if len(core) < LEAST or _is_ruler(core) or re.fullmatch(_PUBLIC, core) or re.fullmatch(_CERTIFICATES, core):
+    if len(core) < LEAST or _is_ruler(core) or is_public(core):
         return set()
     found = _lines(core) or {core}
     found |= _encoded(core)
@@ -58,6 +59,11 @@ def spellings(value: bytes) -> set[bytes]:
         found |= _lines(inner) or {inner}
         found |= _encoded(inner)
     return found
+
+
+def is_public(text: bytes) -> bool:
+    """Whether it is no secret by itself, whatever it is for."""
+    return bool(re.fullmatch(_PUBLIC, text) or re.fullmatch(_CERTIFICATES, text))
 
 
 def _is_ruler(text: bytes) -> bool:

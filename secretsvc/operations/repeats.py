@@ -86,9 +86,10 @@ def refuse_repeats(
     rest = ClearRest(manifest, sealed)
     if not rest.pieces:
         return
-    fresh = rest.since(ClearRest(before, ())) if before else rest.pieces
+    old = list(held)
+    fresh = rest.since(ClearRest(before, ())) if before and old else rest.pieces
     found = []
-    for pieces, known in ((rest.pieces, list(given)), (fresh, list(held))):
+    for pieces, known in ((rest.pieces, list(given)), (fresh, old)):
         found += [*_commented(pieces, manifest, known), *_repeated(pieces, rest, manifest, known)]
     if found:
         line, message = min(found)
@@ -97,7 +98,10 @@ def refuse_repeats(
 
 def _commented(pieces: list[Piece], manifest: Manifest, known: list[Known]) -> Iterator[tuple[int, str]]:
     """Comments that read as an entry with its value, however short that is."""
-    values = {(one.key, text) for one in known for text in (one.text, one.data.decode("utf-8", "replace"))}
+    from secretsvc.operations.needles import is_public
+
+    secret_ones = [one for one in known if not is_public(one.data.strip())]
+    values = {(one.key, text) for one in secret_ones for text in (one.text, one.data.decode("utf-8", "replace"))}
     for line, secret, key, text in commented_entries(pieces, manifest.secrets) if values else ():
         if (key, text) in values:
             yield line, f"a comment repeats the value of {key} of {secret.label} in the clear"

@@ -214,6 +214,7 @@ EVERYDAY = {
     "this machine": ("localhost:5432", "  a: b", "DB_HOST=localhost:5432"),
     "its address": ("127.0.0.1:5432", "  a: b", "127.0.0.1:5432"),
     "an address in the cluster": ("db.prod.svc.cluster.local:5432", "  a: b", "db.prod.svc.cluster.local:5432"),
+    "a site": ("https://auth.example.com:8443/", "  a: b", "issuer: https://auth.example.com:8443/"),
     "a certificate": (CERTIFICATE, "  a: b", f"caBundle: {base64.b64encode(CERTIFICATE.encode()).decode()}"),
 }
 
@@ -224,6 +225,8 @@ def test_what_is_no_secret_may_be_repeated(value: str, label: str, text: str) ->
     clear = clear.replace(SECRET, json.dumps(value)).replace("    app: web", f"  {label}")
     where = "annotations" if "account" in label else "labels"
     assert seal(clear.replace("labels", where) + MAP.format(text))
+    if "\n" not in value and text == value:
+        assert seal(f"{clear}  # username: {value}\n")
 
 
 @pytest.mark.parametrize("key", ["password", "DB_PASSWORD", "pwd", "api-token", "client_secret", "apiKey", "key"])
@@ -237,6 +240,7 @@ def test_a_label_describes_no_password(key: str) -> None:
     "value",
     [
         *("production1", "postgres-main", "localhost:5432/?password=x1", "me@127.0.0.1:5432", "x:y@db.prod.svc"),
+        *("https://hooks.example.com/services/T1/B2", "https://me@example.com", "https://example.com?key=1"),
         *("eu-central-1-x", f"{CERTIFICATE}-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw\n-----END PRIVATE KEY-----"),
         f"{CERTIFICATE}a further line",
     ],
