@@ -12,7 +12,7 @@ from secretsvc.manifest import copies, lost, nodes, reader, rules
 from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.spelling import may_be_hidden
 from secretsvc.operations import check_refused, check_repeats
-from secretsvc.operations.check_conflict import first_marker, versions
+from secretsvc.operations.check_conflict import first_marker, versions, with_quoted_markers
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
 from secretsvc.operations.check_template import without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
@@ -89,7 +89,8 @@ def _check_versions(data: bytes, file: str, policies: Policies | None, now: floa
     line = first_marker(data)
     if not line:
         return _check_secrets(data, file, policies, now)
-    checked = [_check_secrets(version, file, policies, now) for version in versions(data)]
+    whole = with_quoted_markers(_text(data)).encode()
+    checked = [_check_secrets(version, file, policies, now) for version in (*versions(data), whole)]
     findings = {(found.line, found.code): found for one in reversed(checked) for found in one.findings}
     lines = _text(data).splitlines()
     allowed = max(one.allowed for one in checked)
