@@ -41,7 +41,7 @@ def in_secret(secret: Secret) -> Iterator[Lost]:
     if nodes.member(secret.root, "sops"):
         yield Lost(secret.line, f"{secret.label} is sealed by SOPS already", "decrypt it with sops first")
     for entry in secret.entries:
-        found = _what(entry, entry.value.rstrip("\n")) or _encoded(entry)
+        found = _what(entry, entry.value.strip()) or _encoded(entry)
         if found:
             yield found
 
@@ -82,7 +82,7 @@ def _encoded(entry: Entry) -> Lost | None:
     from secretsvc.manifest.rules import decode_base64
 
     try:
-        text = decode_base64(entry.value).decode("ascii").rstrip("\n")
+        text = decode_base64(entry.value).decode("ascii").strip()
     except ValueError:
         return None
     if not _what(entry, text):

@@ -28,6 +28,12 @@ def without_envelope(sealed: bytes) -> bytes:
     return re.sub(rb"(?ms)^ksecret:.*?(?=^---|\Z)", b"", sealed)
 
 
+def with_token(sealed: bytes, shown: bytes) -> bytes:
+    """A Secret in the clear with the token of `password` in a value."""
+    (token,) = re.findall(rb"password: (\S+)", sealed)
+    return CLEAR.replace(b"a: x", b"a: " + shown.replace(b"TOKEN", token))
+
+
 def with_encoded_token(sealed: bytes) -> bytes:
     """The token of `password` put under `data` as kubectl wants values there, in a Secret of its own."""
     (token,) = re.findall(rb"password: (\S+)", sealed)
@@ -43,6 +49,14 @@ def in_json(sealed: bytes) -> bytes:
 LOST: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "the envelope is gone": ("is a ksecret token, but its Secret has no envelope", without_envelope),
     "an item of a list in JSON": ("is a ksecret token, but its Secret has no envelope", in_json),
+    "a blank before it": (
+        "is a ksecret token, but its Secret has no envelope",
+        lambda sealed: with_token(sealed, b'" TOKEN "'),
+    ),
+    "blank lines around it": (
+        "is a ksecret token, but its Secret has no envelope",
+        lambda sealed: with_token(sealed, b"|+\n\n    TOKEN\n\n"),
+    ),
     "beside a Secret that is sealed": (
         "is a ksecret token, but its Secret has no envelope",
         lambda sealed: sealed + b"---\n" + without_envelope(sealed).replace(b"name: db", b"name: other"),
