@@ -161,6 +161,18 @@ def test_a_token_in_utf_16_is_met_too(me: Person, tmp_path: Path) -> None:
     assert not kubectl.ran
 
 
+def test_sealed_text_that_is_spelled_in_escapes_is_opened_and_not_taken_for_clear(me: Person, tmp_path: Path) -> None:
+    kubectl, sealed = Kubectl(tmp_path, me), me.ok("encrypt", "-k", me.ref, "-", stdin=CLEAR).out
+    tokens = re.sub(rb": k(secret\.v1\.\S+)", rb': "\\x6b\1"', sealed)
+    for name, member in (("a", rb'"\x6bsecret":'), ("b", b'? "k\\\n    secret"\n:')):
+        me.write(f"deploy/{name}.yaml", tokens.replace(b"\nksecret:", b"\n" + member))
+        assert b"ksecret" not in (me.work / f"deploy/{name}.yaml").read_bytes()
+    assert "2 verified" in me.run("verify", "-r", "deploy").err
+    me.ok("apply", "deploy/a.yaml", "deploy/b.yaml")
+    assert kubectl.ran
+    assert b".v1." not in (tmp_path / "kubectl" / "stdin").read_bytes()
+
+
 def test_what_only_looks_a_little_like_it_is_handed_on(me: Person, tmp_path: Path) -> None:
     kubectl = Kubectl(tmp_path, me)
     me.write("f.yaml", CLEAR.replace(b"a: x", b"a: ENC[no]\n  b: see ksecret.v1\n  c: AAAA.BBBB"))
