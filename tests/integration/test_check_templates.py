@@ -92,6 +92,9 @@ def test_values_with_placeholders_in_them(value: str) -> None:
         '{{ index .Values "default" "password" }}',
         '{{ include "app.password" . | b64enc }}',
         '{{ printf "%s" .x }}',
+        '{{ printf "hunter2-%s" .x }}',
+        "{{ or .x .y }}",
+        "${{ secrets.PASSWORD }}",
         '{{ include "lookup" (dict "key" "tls.crt" "defaultValue" (coalesce .x $ca.Cert) "context" $) }}',
         "{{ lookup('env', 'PASSWORD') }}",
         '{{/* default "hunter2" */}}',
@@ -122,6 +125,9 @@ def test_a_default_that_is_empty_and_a_name_are_no_values(value: str) -> None:
         '{{ coalesce .x .y "hunter2" }}',
         '{{ ternary "hunter2" .x .y }}',
         '{{ quote "hunter2" }}',
+        '{{ or .x "hunter2" }}',
+        '{{ ternary .x "hunter2" .y }}',
+        '{{ printf "hunter2" | b64enc }}',
     ],
 )
 def test_a_default_that_is_not_empty_is_a_value(value: str) -> None:
