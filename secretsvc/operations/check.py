@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from secretsvc.operations.check_envelope import Hit
     from secretsvc.policy import Policies, Policy
 
-_WORD = re.compile(rb"""Secret(?<![A-Za-z0-9]Secret)(?:List)?["'`]?[ \t]*(?:[]:,{}\r\n#\\\xc2\xe2]|\Z)""")
+# In a text in quotes the letter before may be an escape's: `\ndata:`.
+_WORD = re.compile(
+    rb"""Secret(?:(?<![A-Za-z0-9]Secret)|(?<=\\[nrt]Secret))(?:List)?["'`]?[ \t]*(?:[]:,{}\r\n#\\\xc2\xe2]|\Z)"""
+)
 _IN_OTHER_LETTERS = re.compile(rb"""[Kk](?i:ind)["']?[ \t]*:[ \t\r\n]*["']?(?!Secret\b)(?i:secret)\b""")
-_FIELD = re.compile(rb"[DdSs](?:(?<=[Dd])(?<![A-Za-z].)(?i:ata)|(?<=[Ss])(?i:tring)[-_]?(?i:data))")
+_FIELD = re.compile(rb"[DdSs](?:(?<=[Dd])(?:(?<![A-Za-z].)|(?<=\\[nrt].))(?i:ata)|(?<=[Ss])(?i:tring)[-_]?(?i:data))")
 _IDENTITY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}")
 """An age identity whole (Bech32 in capitals: https://age-encryption.org/v1, "The X25519 recipient type")."""
 _ALLOWED = re.compile(r"(?:^|\s)#\s*ksecret:allow\s+\S")
@@ -280,7 +283,8 @@ def _refused(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...],
         if clear.where:
             yield clear.first_lines, [_nested(clear)]
         elif clear.in_template:
-            yield clear.first_lines, [(clear.line, "KS011", "a template whose Secret has a value in the clear")]
+            line = clear.line or clear.first_lines[0]
+            yield clear.first_lines, [(line, "KS011", "a template whose Secret has a value in the clear")]
         elif not is_told:
             is_told = True
             line = error.line or clear.first_lines[0]

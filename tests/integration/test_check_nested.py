@@ -203,6 +203,15 @@ def test_entries_that_lost_their_indentation(field: str) -> None:
     )
 
 
+@pytest.mark.parametrize("field", ["data", "stringData"])
+@pytest.mark.parametrize("blank", [" ", "\t"])
+def test_a_manifest_in_a_quoted_text_whose_lines_are_escapes(field: str, blank: str) -> None:
+    text = SECRET.replace("stringData", field).replace("kind: ", f"kind:{blank}")
+    for line_break in ("\n", "\r\n"):
+        quoted = json.dumps({"manifest": text.replace("\n", line_break)})
+        assert found(quoted.encode()) == [(1, "KS014")]
+
+
 @pytest.mark.parametrize("field", ["data", "stringData", "stringdata"])
 def test_a_field_that_slipped_into_the_metadata(field: str) -> None:
     text = SECRET.replace("metadata: {name: db}\nstringData:\n  ", f"metadata:\n  name: db\n  {field}:\n    ")

@@ -160,6 +160,18 @@ def test_in_a_template_too_a_secret_is_found_however_it_is_spelled(text: str) ->
     assert "hunter2" in text.splitlines()[line - 1]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# why\n{{ if x }}\nfoo: {kind: Secret, data: {a: hunter2\n{{ end }}\n",
+        "\n{{ x }}\nkind: Secret\n\tdata: {a: b\n: [\n",
+        '\n{"kind":"Secret","data":{"a":"{{x}}b"}, {{ y }}',
+    ],
+)
+def test_where_no_value_can_be_pointed_at_the_documents_first_line_is_told(text: str) -> None:
+    assert found(text.encode()) == [(2, "KS011")]
+
+
 def test_a_variable_that_holds_a_literal_is_a_value() -> None:
     text = "{{ $pw := VALUE }}\nkind: Secret\nmetadata: {name: a}\nstringData:\n  a: {{ $pw | quote }}\n"
     for value in ('"hunter2"', 'default "hunter2" .x', '.x | default "hunter2"'):
