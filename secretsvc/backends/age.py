@@ -105,7 +105,7 @@ class Age:
         """Nothing: an age recipient carries no name."""
         return ""
 
-    def default_ref(self) -> KeyRef | None:
+    def own_ref(self) -> KeyRef | None:
         """The recipient of the user's own identity, the first in the file that `ksecret init` makes."""
         path = default_identity_path(self._settings.environ)
         if not os.path.exists(path):

@@ -64,8 +64,8 @@ class Backend(Protocol):
 class HasDefault(Protocol):
     """What a backend may have beside: a key of the caller's own, which a person calls `SCHEME:default`."""
 
-    def default_ref(self) -> KeyRef | None:
-        """The KeyRef of that key; None where there is none. Raises KeyRefError and BackendError."""
+    def default_ref(self) -> KeyRef:
+        """The KeyRef of that key. Raises KeyRefError where there is none, and BackendError."""
         ...
 
 

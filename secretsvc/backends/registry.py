@@ -65,8 +65,9 @@ class Backends:
         """The canonical KeyRef of what a person writes: a URI, or a name that needs no scheme. Raises KeyRefError."""
         ref = split(complete(text))
         backend = self.backend(ref.scheme)
-        own = backend.default_ref() if ref.id.strip() == "default" and isinstance(backend, HasDefault) else None
-        return own or backend.parse(ref.id)
+        if ref.id.strip() == "default" and isinstance(backend, HasDefault):
+            return backend.default_ref()
+        return backend.parse(ref.id)
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """The DEK wrapped under `ref`. Raises KeyRefError or BackendError, which name the key."""

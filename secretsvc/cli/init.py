@@ -32,7 +32,7 @@ def run(_args: Namespace) -> int:
     made = not os.path.exists(path)
     if made:
         make_identity(path)
-    ref = Age(Settings(os.environ, lambda _what: None)).default_ref()
+    ref = Age(Settings(os.environ, lambda _what: None)).own_ref()
     if ref is None:
         hint = "move it away, and run this again"
         raise InputError("it holds no age identity that one could seal to", hint=hint, file=path)

@@ -151,7 +151,7 @@ def own_keys(known: Backends, format_: str) -> Keyset:
     from secretsvc.backends.age import Age
 
     age = known.backend("age")
-    own = age.default_ref() if isinstance(age, Age) else None
+    own = age.own_ref() if isinstance(age, Age) else None
     if own is None:
         raise UsageError(
             "no key to seal to", hint="run `ksecret init` for one of your own, or say --key KEYREF or KSECRET_KEYS"

@@ -126,7 +126,7 @@ def _recipient() -> str:
     if not os.path.exists(path):
         make_identity(path)
         print(printable(f"ksecret: made your age identity: {path}"), file=sys.stderr)
-    ref = Age(Settings(os.environ, lambda _what: None)).default_ref()
+    ref = Age(Settings(os.environ, lambda _what: None)).own_ref()
     if ref is None:
         raise FileError("it holds no age identity that one could seal to", file=path)
     return str(ref)

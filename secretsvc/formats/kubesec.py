@@ -213,10 +213,13 @@ def render(envelope: Envelope) -> str:
 
 
 def put(text: str, envelope: Envelope) -> list[Edit]:
-    """The edits that write the envelope: where it stands if its lines stand together, else at the end."""
+    """The edits that write the envelope: where it stands if its lines stand together, else at the end.
+
+    Nor does it start a file: on the first line the version is not looked for.
+    """
     blocks = _blocks(text)
     rendered = render(envelope)
-    if len(blocks) == 1:
+    if len(blocks) == 1 and blocks[0][0]:
         start, end = blocks[0]
         return [Edit(start, end, rendered if text[end - 1] == "\n" else rendered[:-1])]
     if text.endswith("\n"):

@@ -21,7 +21,7 @@ _UNSEEN = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*+")
 
 
 def documents(text: str) -> Iterator[tuple[int, str]]:
-    """The line, from 1, and the text of each document. JSON objects that lead one are documents of their own.
+    """The line, from 1, and the text of each document. JSON objects that lead one are, together, one of their own.
 
     Whatever line starts with `---` separates; what follows that belongs to the next document.
     """
@@ -48,12 +48,10 @@ def divided_otherwise(text: str) -> int:
 def _json_apart(document: str, line: int) -> Iterator[tuple[int, str]]:
     if _ODD_SEPARATOR.match("\n" + document):
         document, line = document.partition("\n")[2], line + 1
-    at = 0
-    for end in _json_ends(document):
-        yield line, document[at:end]
-        line += document.count("\n", at, end)
-        at = end
-    yield line, document[at:].lstrip("\ufeff")
+    end = max(_json_ends(document), default=0)
+    if end:
+        yield line, document[:end]
+    yield line + document.count("\n", 0, end), document[end:].lstrip("\ufeff")
 
 
 def _json_ends(document: str) -> Iterator[int]:

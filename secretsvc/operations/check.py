@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from secretsvc.errors import KsecretError, ManifestError
 from secretsvc.key_shapes import canonical
@@ -20,7 +20,7 @@ from secretsvc.operations.findings import Finding
 from secretsvc.tokens import KUBESEC_TOKEN, SUFFIX, TOKEN_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from mmap import mmap
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
@@ -40,11 +40,17 @@ _ALLOWED_ABOVE = re.compile(r"\s*(?:---\s+)?#\s*ksecret:allow\s+\S")
 _ENCODED_TOKEN = "a3NlY3JldC52MS"  # noqa: S105  # base64 of TOKEN_PREFIX, as far as it does not hang on what follows
 _TO_SEAL = ("KS001", "KS002", "KS010")
 _NO_SECRET = "an object is a Secret but for its kind or apiVersion, and has a value in the clear"  # noqa: S105
+MOST_LOOKED_THROUGH = 1024 * 1024
+"""Characters of a file that can't be read or is refused, each document of which is read several times."""
 _LISTED = 5
 """How many entries or keys a message lists."""
 _DAY = 86400
 _ENCODINGS = (((BOM_UTF32_LE, BOM_UTF32_BE), "utf-32"), ((BOM_UTF16_LE, BOM_UTF16_BE), "utf-16"))
 """By their BOMs; the longer first, which starts with the shorter."""
+
+
+Group: TypeAlias = "tuple[tuple[int, ...], list[Hit]]"
+"""The lines where a comment may say why something stays as it is, and what was found."""
 
 
 class Checked(NamedTuple):
@@ -92,14 +98,15 @@ def _check_versions(data: bytes, file: str, policies: Policies | None, now: floa
     line = first_marker(data)
     if not line:
         return _check_secrets(data, file, policies, now)
-    whole = with_quoted_markers(_text(data)).encode()
-    checked = [_check_secrets(version, file, policies, now) for version in (*versions(data), whole)]
+    text = _text(data)
+    is_looked_through = len(text) <= MOST_LOOKED_THROUGH
+    whole = [with_quoted_markers(text).encode()] if is_looked_through else []
+    checked = [_check_secrets(version, file, policies, now) for version in (*versions(data), *whole)]
     findings = {(found.line, found.code): found for one in reversed(checked) for found in one.findings}
-    lines = _text(data).splitlines()
     allowed = max(one.allowed for one in checked)
-    if not (findings or allowed or _holds_sealed(data) or seems_to_hold(_text(data))):
+    if is_looked_through and not (findings or allowed or _holds_sealed(data) or seems_to_hold(text)):
         return Checked([], 0)
-    if _is_allowed(lines, line):
+    if _is_allowed(text.splitlines(), line):
         return Checked(list(findings.values()), allowed + 1)
     marker = Finding(file, line, "KS016", "a conflict marker: nobody has chosen between two versions of a Secret yet")
     return Checked([marker, *findings.values()], allowed)
@@ -110,26 +117,34 @@ def _holds_sealed(data: bytes) -> bool:
 
 
 def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
-    groups: list[tuple[tuple[int, ...], list[Hit]]]
     manifest, refusal = _read(data)
     if not manifest:
-        text, is_json = _text(data), False
-        groups = list(_refused(text, refusal))
-    else:
-        text, is_json = manifest.text, manifest.is_json
-        policy = _policy(policies, file, manifest)
-        groups = [((secret.line,), list(_secret(manifest, secret, file, policy, now))) for secret in manifest.secrets]
-        comments = check_repeats.commented_out(manifest)
-        groups = [(first, hits + comments.get(first[0], [])) for first, hits in groups]
-        groups += _elsewhere(manifest, data)
-    lines = text.splitlines() if any(hits for _, hits in groups) and not is_json else []
+        text = _text(data)
+        return _judged(text.splitlines(), file, _refused(text, refusal), first_only=True)
+    policy = _policy(policies, file, manifest)
+    comments = check_repeats.commented_out(manifest)
+    groups: list[Group] = [
+        ((secret.line,), [*_secret(manifest, secret, file, policy, now), *comments.get(secret.line, [])])
+        for secret in manifest.secrets
+    ]
+    groups += _elsewhere(manifest, data)
+    has_comments = any(hits for _, hits in groups) and not manifest.is_json
+    return _judged(manifest.text.splitlines() if has_comments else [], file, groups)
+
+
+def _judged(lines: list[str], file: str, groups: Iterable[Group], *, first_only: bool = False) -> Checked:
+    """What no comment allows. `first_only`: of what a refused file is refused for, the first tells it all."""
     findings: list[Finding] = []
     allowed = 0
     for first_lines, hits in groups:
         if any(_is_allowed(lines, line) for line in first_lines):
             allowed += len(hits)
-        else:
-            findings += [Finding(file, *hit) for hit in hits]
+            continue
+        found = [Finding(file, *hit) for hit in hits]
+        if findings[-1:] != found:
+            findings += found
+        if first_only and any(finding.code == "KS010" for finding in found):
+            break
     return Checked(findings, allowed)
 
 
@@ -255,7 +270,7 @@ def _text(data: bytes) -> str:
     return data.replace(b"\0", b"").decode("utf-8", "replace")
 
 
-def _elsewhere(manifest: Manifest, data: bytes) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:
+def _elsewhere(manifest: Manifest, data: bytes) -> Iterator[Group]:
     """Values in the clear outside of what ksecret takes for Secrets."""
     if _may_hold_others(manifest, data):
         known = {secret.root.start for secret in manifest.secrets}
@@ -276,8 +291,12 @@ def _may_hold_others(manifest: Manifest, data: bytes) -> bool:
     return _FIELD.search(data) is not None and len(_WORD.findall(data)) > known
 
 
-def _refused(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...], list[Hit]]]:
+def _refused(text: str, error: ManifestError) -> Iterator[Group]:
     """A file that no parser takes, or whose Secret is refused: first lines of what it holds in the clear, with hits."""
+    if len(text) > MOST_LOOKED_THROUGH:
+        what = f"it may hold a Secret, and is too large to be looked through: {error.message}"
+        yield (), [(error.line or 1, "KS010", what)]
+        return
     is_told = False
     for clear in check_refused.in_the_clear(text):
         if clear.where:
@@ -285,22 +304,12 @@ def _refused(text: str, error: ManifestError) -> Iterator[tuple[tuple[int, ...],
         elif clear.in_template:
             line = clear.line or clear.first_lines[0]
             yield clear.first_lines, [(line, "KS011", "a template whose Secret has a value in the clear")]
-        elif not is_told:
+        else:
             is_told = True
-            line = error.line or clear.first_lines[0]
-            yield clear.first_lines, [(line, "KS010", _why(text, error))]
+            what = "its Secret is refused" if clear.is_read else "it seems to hold a Secret and can't be read"
+            yield clear.first_lines, [(error.line or clear.first_lines[0], "KS010", f"{what}: {error.message}")]
     if not is_told and copies.mentioned(text) and seems_to_hold(text):  # it tells values that are sealed below
-        yield (), [(error.line or 1, "KS010", _why(text, error))]
-
-
-def _why(text: str, error: ManifestError) -> str:
-    what = "its Secret is refused" if _parses(text) else "it seems to hold a Secret and can't be read"
-    return f"{what}: {error.message}"
-
-
-def _parses(text: str) -> bool:
-    documents, are_all = reader.leading_documents(text)
-    return are_all and any(isinstance(nodes.resolved(node), nodes.Mapping) for node in documents)
+        yield (), [(error.line or 1, "KS010", f"its Secret is refused: {error.message}")]
 
 
 def _nested(clear: check_refused.Clear) -> Hit:

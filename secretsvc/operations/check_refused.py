@@ -36,6 +36,8 @@ class Clear(NamedTuple):
     """The path to a Secret inside another object, as messages name it."""
     in_template: bool = False
     """Whether it was read in what a template may become."""
+    is_read: bool = True
+    """Whether YAML read it; else its lines tell of it."""
 
 
 def in_the_clear(text: str) -> Iterator[Clear]:
@@ -107,9 +109,9 @@ def _by_lines(document: str) -> Iterator[Clear]:
     for suspect in check_text.suspects(document):
         is_found = True
         if suspect.literal_line or not suspect.understood:
-            yield Clear(suspect.first_lines, suspect.literal_line, in_template=template)
+            yield Clear(suspect.first_lines, suspect.literal_line, in_template=template, is_read=False)
     if not is_found and (check_text.seems_to_hold(spelled := _spelled_out(document)) or _may_allude(spelled)):
-        yield Clear((_first_line(document),), 0)
+        yield Clear((_first_line(document),), 0, is_read=False)
 
 
 def _may_allude(document: str) -> bool:

@@ -86,9 +86,12 @@ def _moved(text: str, secret: Secret) -> list[Edit]:
 def dumped(whole: Any, indent: int | None = None) -> bytes:
     """JSON that is YAML too: no surrogate pairs, which YAML's escapes lack, and no control characters as they are.
 
-    Ends in a line break. Raises ValueError for half of a surrogate pair.
+    Ends in a line break. Raises ManifestError for half of a surrogate pair.
     """
     from json import dumps
 
     text = dumps(whole, ensure_ascii=False, indent=indent)
-    return _NOT_PRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
+    try:
+        return _NOT_PRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text).encode() + b"\n"
+    except UnicodeEncodeError:
+        raise ManifestError("it holds half of a surrogate pair", hint="write both escapes") from None

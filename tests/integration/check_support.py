@@ -7,9 +7,54 @@ from base64 import b64encode
 from secretsvc.operations.check import check_file, may_hold_secret
 from secretsvc.operations.findings import RULES
 from secretsvc.policy import Policies
+from tests.support import LOCK, new_lock, seal
 
 MARK = "n0t-public"
 CREATED_SECONDS = 1795403420  # 2026-11-23T03:10:20Z
+CLEAR = f"""\
+apiVersion: v1
+kind: Secret
+metadata:
+  name: db
+  namespace: prod
+data:
+  a: {b64encode(MARK.encode()).decode()}
+stringData:
+  b: {MARK}
+""".encode()
+SEALED = seal(CLEAR)
+KEY = str(LOCK.keys[0])
+OTHER = str(new_lock().keys[0])
+KUBESEC = f"""\
+apiVersion: v1
+kind: Secret
+metadata: {{name: x}}
+data:
+  a: {"QUJD" * 16}.{"QUJD" * 4}.{"QUJD" * 5}QQ==
+  empty: {"QUJD" * 4}.{"QUJD" * 5}QQ==
+# kubesec:v:3
+# kubesec:pgp:0123456789ABCDEF0123456789ABCDEF01234567:LS0tLS1C
+# kubesec:aws:arn:aws:kms:eu-west-1:111122223333:alias/Prod:QUJD
+# kubesec:mac:{"QUJD" * 4}.{"QUJD" * 5}QQ==
+"""
+
+
+def sops_token(value: bytes = b"x") -> str:
+    parts = {"data": value, "iv": bytes(32), "tag": bytes(16)}
+    return f"ENC[AES256_GCM,{','.join(f'{name}:{b64encode(part).decode()}' for name, part in parts.items())},type:str]"
+
+
+SOPS = f"""\
+apiVersion: v1
+kind: Secret
+data:
+  a: {sops_token()}
+  b: ""
+sops:
+  age: [{{recipient: age1x, enc: x}}]
+  lastmodified: "2026-11-28T00:00:00Z"
+  mac: {sops_token()}
+"""
 
 
 def found(data: bytes, policy: str = "", now: float = CREATED_SECONDS) -> list[tuple[int, str]]:

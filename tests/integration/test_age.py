@@ -82,7 +82,7 @@ def test_an_identity_is_found_in_each_of_its_places(tmp_path: Path, name: str) -
     environ = {name: value} | ({"XDG_CONFIG_HOME": ""} if name == "HOME" else {})
     found = age(**environ)
     assert found.unwrap(ref, age().wrap(ref, DEK, {}), {}) == DEK
-    assert found.default_ref() == (ref if name in ("XDG_CONFIG_HOME", "HOME") else None)
+    assert found.own_ref() == (ref if name in ("XDG_CONFIG_HOME", "HOME") else None)
     assert (default_identity_path(environ) == str(path)) is (name in ("XDG_CONFIG_HOME", "HOME"))
 
 
@@ -95,7 +95,7 @@ def test_all_identities_that_there_are_are_used(tmp_path: Path) -> None:
     found = age(KSECRET_AGE_KEY=first, KSECRET_AGE_KEY_FILE=path, XDG_CONFIG_HOME=tmp_path)
     for ref in (one, two, three, four):
         assert found.unwrap(ref, age().wrap(ref, DEK, {}), {}) == DEK
-    assert found.default_ref() == four
+    assert found.own_ref() == four
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "rsa"])
@@ -277,7 +277,7 @@ def test_nothing_is_at_hand_or_nothing_that_fits() -> None:
         with pytest.raises(KeyNotHeldError, match=message) as caught:
             found.unwrap(ref, wrapped, {})
         assert what_to_do in caught.value.hint
-    assert age().default_ref() is None
+    assert age().own_ref() is None
 
 
 def test_a_wrapped_key_that_was_cut_or_changed_does_not_open() -> None:

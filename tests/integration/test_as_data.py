@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from secretsvc.operations.output import as_data
+from secretsvc.errors import ManifestError
+from secretsvc.operations.output import as_data, as_json
 from tests.support import kubernetes_values
 
 CORPUS = Path(__file__).parents[1] / "data" / "manifests"
@@ -66,4 +67,11 @@ def test_all_else_keeps_its_bytes_and_the_rest_of_a_secret_what_it_says() -> Non
     ],
 )
 def test_what_can_not_be_told_as_an_object_is_left_as_it_is(text: bytes) -> None:
+    assert as_data(text) == text
+
+
+def test_half_of_a_surrogate_pair_is_refused_in_words() -> None:
+    text = b'{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a","labels":{"b":"\\udd11"}},"data":{"c":"YQ=="}}'
+    with pytest.raises(ManifestError, match="half of a surrogate pair"):
+        as_json([("f.json", text)])
     assert as_data(text) == text

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from tests.integration.check_support import MARK, allowed, found
-from tests.integration.test_check import CLEAR, KUBESEC, SEALED, SOPS
+from tests.integration.check_support import CLEAR, KUBESEC, MARK, SEALED, SOPS, allowed, found
 from tests.support import TOKEN
 
 CONFIG = b"apiVersion: v1\nkind: ConfigMap\ndata:\n<<<<<<< HEAD\n  a: b\n=======\n  a: c\n>>>>>>> x\n"
@@ -91,3 +90,6 @@ def test_markers_in_quoted_text_hide_no_secret_that_kubectl_reads(before: str, a
     told = found((before + text + after).encode())
     assert (first + 3, "KS016") in told
     assert any(line > first and code == "KS010" for line, code in told)
+    padding = "# x" * 400_000 + "\n"
+    told = found((before + padding + text + after).encode())
+    assert (first + 4, "KS016") in told, "it is too large to be looked through"

@@ -7,8 +7,7 @@ import json
 import pytest
 
 from secretsvc.operations.check import check_file
-from tests.integration.check_support import MARK, allowed, found
-from tests.integration.test_check import SOPS
+from tests.integration.check_support import MARK, SOPS, allowed, found
 from tests.support import seal
 
 SECRET = """\

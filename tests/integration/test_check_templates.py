@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from secretsvc.operations.check import check_file
 from tests.integration.check_support import allowed, found
 
 TEMPLATE = """\
@@ -196,3 +197,9 @@ def test_a_large_file_is_checked_in_time() -> None:
     start = time.monotonic()
     assert found(text) == []
     assert time.monotonic() - start < 10
+
+
+def test_a_file_that_no_parser_takes_and_that_is_too_large_to_be_looked_through_is_a_finding() -> None:
+    fine = TEMPLATE + "# filler\n" * 60_000
+    assert found(fine.encode()) == []
+    assert [finding.code for finding in check_file((fine * 2).encode(), "f.yaml", None, 0).findings] == ["KS010"]

@@ -22,6 +22,7 @@ from secretsvc.errors import (
     KsecretError,
     NoKeyError,
 )
+from secretsvc.operations.rotate import rotate_manifest
 from tests import kubesec_reader
 from tests.integration.gpg_home import GpgHome
 from tests.kubesec_support import (
@@ -379,3 +380,14 @@ def test_what_opens_after_an_edit_opens_for_the_other_reader_and_to_the_same(edi
     event("opened")
     assert texts(opened) == entries(kubesec_reader.read(text.encode(), unwrap))
     assert texts(opened).items() <= texts(PLAIN).items()
+
+
+def test_an_envelope_that_starts_a_file_is_written_to_its_end() -> None:
+    """For neither kubesec nor ksecret finds the version's line where it is the first."""
+    text = sealed()
+    mac = line("mac", text) + "\n"
+    own = "".join(one + "\n" for one in lines(text))
+    first = mac + own.replace(mac, "") + text.replace(own, "")
+    assert texts(open_(first)) == texts(open_(text))
+    after = rotate_manifest(first.encode(), Want((GCP,), rotate=True).request, ALL).data
+    assert texts(open_(after)) == texts(open_(text))
