@@ -125,7 +125,13 @@ def _listed(root: str, real_root: str, inner: str, walk: Walk) -> list[str]:
     if inner and not os.path.lexists(os.path.join(folder, ".git")):  # a submodule that is not there
         return list(_by_hand(named, folder, walk))
     top = git_run.top_above(folder)
-    said = _git(folder, "rev-parse", "--show-toplevel")
+    try:
+        said = _git(folder, "rev-parse", "--show-toplevel")
+    except _NoRepositoryError:
+        if not inner:
+            raise
+        walk.warn(f"{named}: git takes it for no repository, though it has a .git")
+        return list(_by_hand(named, folder, walk, ignoring=walk.ignoring))
     if os.path.realpath(os.fsdecode(said.removesuffix(b"\n"))) != top:
         raise _CantTellError(f"{named}: git takes it for a part of another repository")
     if folder != top and _is_ignored(folder):  # it was named, so what is said above it does not count

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 _MARKERS = (b"ENC[AES256_GCM,", b"a3NlY3JldC52MS", b"RU5DW0FFUzI1Nl9HQ00s")
 """How SOPS's tokens start, and the base64 of ksecret's and SOPS's, as far as it does not hang on what follows."""
+_HIDDEN = re.compile(
+    rb"\\(?:x|u00|U000000)(?:6[bB]|73|65|63|72|74)"  # an escape of a letter of ksecret
+    rb"|[ksecr](?:\\(?:\r\n?|\n|\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*+)++[secrt]"  # a line that goes on after a backslash
+)
+"""How a member's name or a token may be spelled without the word standing there."""
 _KUBESEC_TAIL = rb"\.[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="
 
 
@@ -33,7 +38,9 @@ class Lost(NamedTuple):
 
 def may_stand_in(content: bytes | mmap) -> bool:
     """Whether bytes that have none of the formats' own markers look as if some of it stood there."""
-    return any(content.find(marker) >= 0 for marker in _MARKERS) or re.search(_KUBESEC_TAIL, content) is not None
+    if any(content.find(marker) >= 0 for marker in _MARKERS) or re.search(_KUBESEC_TAIL, content):
+        return True
+    return content.find(b"\\") >= 0 and _HIDDEN.search(content) is not None
 
 
 def in_secret(secret: Secret) -> Iterator[Lost]:
@@ -41,7 +48,7 @@ def in_secret(secret: Secret) -> Iterator[Lost]:
     if nodes.member(secret.root, "sops"):
         yield Lost(secret.line, f"{secret.label} is sealed by SOPS already", "decrypt it with sops first")
     for entry in secret.entries:
-        found = _what(entry, entry.value.rstrip("\n")) or _encoded(entry)
+        found = _what(entry, entry.value.strip()) or _encoded(entry)
         if found:
             yield found
 
@@ -82,7 +89,7 @@ def _encoded(entry: Entry) -> Lost | None:
     from secretsvc.manifest.rules import decode_base64
 
     try:
-        text = decode_base64(entry.value).decode("ascii").rstrip("\n")
+        text = decode_base64(entry.value).decode("ascii").strip()
     except ValueError:
         return None
     if not _what(entry, text):

@@ -105,8 +105,8 @@ def _check_lost(secret: Secret) -> None:
 def misspelled(secret: Secret) -> Iterator[Member]:
     """Members that are no field of a Secret and may hold a value, which nobody would seal where they stand.
 
-    Those that are `data` or `stringData` but for capitals, '-' and '_'; and texts, as under a field whose entries lost
-    their indentation.
+    Those that are `data` or `stringData` but for capitals, '-' and '_'; texts, as under a field whose entries lost
+    their indentation; and a field that slipped into the metadata.
     """
     names = {member.key.value for member in secret.root.members if isinstance(member.key, Scalar)}
     is_written = not names.isdisjoint(("apiVersion", "metadata", *FIELDS))
@@ -114,6 +114,10 @@ def misspelled(secret: Secret) -> Iterator[Member]:
         name = member.key.value if isinstance(member.key, Scalar) else ""
         is_text = isinstance(member.value, Scalar) and member.value.value != ""
         if name not in FIELDS and (is_like_a_field(name) or (is_written and is_stray(name) and is_text)):
+            yield member
+    metadata = nodes.value(secret.root, "metadata")
+    for member in fields(metadata) if isinstance(metadata, Mapping) else ():
+        if isinstance(member.key, Scalar) and is_like_a_field(member.key.value):
             yield member
 
 
@@ -128,7 +132,7 @@ def is_like_a_field(name: str) -> bool:
 
 
 def fields(root: Mapping) -> Iterator[Member]:
-    """A Secret's members that hold something."""
+    """The members that hold something, of a Secret or its metadata."""
     for member in root.members:
         if not (nodes.is_null(member.value) or (isinstance(member.value, Mapping) and not member.value.members)):
             yield member

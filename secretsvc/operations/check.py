@@ -12,7 +12,7 @@ from secretsvc.manifest import copies, lost, nodes, reader, rules
 from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.spelling import may_be_hidden
 from secretsvc.operations import check_refused, check_repeats
-from secretsvc.operations.check_conflict import first_marker, versions
+from secretsvc.operations.check_conflict import first_marker, versions, with_quoted_markers
 from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
 from secretsvc.operations.check_template import without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from secretsvc.operations.check_envelope import Hit
     from secretsvc.policy import Policies, Policy
 
-_WORD = re.compile(rb"""Secret(?<![A-Za-z0-9]Secret)(?:List)?["'`]?[ \t]*(?:[]:,{}\r\n#\\\xc2\xe2]|\Z)""")
+# In a text in quotes the letter before may be an escape's: `\ndata:`.
+_WORD = re.compile(
+    rb"""Secret(?:(?<![A-Za-z0-9]Secret)|(?<=\\[nrt]Secret))(?:List)?["'`]?[ \t]*(?:[]:,{}\r\n#\\\xc2\xe2]|\Z)"""
+)
 _IN_OTHER_LETTERS = re.compile(rb"""[Kk](?i:ind)["']?[ \t]*:[ \t\r\n]*["']?(?!Secret\b)(?i:secret)\b""")
-_FIELD = re.compile(rb"[DdSs](?:(?<=[Dd])(?<![A-Za-z].)(?i:ata)|(?<=[Ss])(?i:tring)[-_]?(?i:data))")
+_FIELD = re.compile(rb"[DdSs](?:(?<=[Dd])(?:(?<![A-Za-z].)|(?<=\\[nrt].))(?i:ata)|(?<=[Ss])(?i:tring)[-_]?(?i:data))")
 _IDENTITY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}")
 """An age identity whole (Bech32 in capitals: https://age-encryption.org/v1, "The X25519 recipient type")."""
 _ALLOWED = re.compile(r"(?:^|\s)#\s*ksecret:allow\s+\S")
@@ -95,13 +98,15 @@ def _check_versions(data: bytes, file: str, policies: Policies | None, now: floa
     line = first_marker(data)
     if not line:
         return _check_secrets(data, file, policies, now)
-    checked = [_check_secrets(version, file, policies, now) for version in versions(data)]
+    text = _text(data)
+    is_looked_through = len(text) <= MOST_LOOKED_THROUGH
+    whole = [with_quoted_markers(text).encode()] if is_looked_through else []
+    checked = [_check_secrets(version, file, policies, now) for version in (*versions(data), *whole)]
     findings = {(found.line, found.code): found for one in reversed(checked) for found in one.findings}
-    lines = _text(data).splitlines()
     allowed = max(one.allowed for one in checked)
-    if not (findings or allowed or _holds_sealed(data) or seems_to_hold(_text(data))):
+    if is_looked_through and not (findings or allowed or _holds_sealed(data) or seems_to_hold(text)):
         return Checked([], 0)
-    if _is_allowed(lines, line):
+    if _is_allowed(text.splitlines(), line):
         return Checked(list(findings.values()), allowed + 1)
     marker = Finding(file, line, "KS016", "a conflict marker: nobody has chosen between two versions of a Secret yet")
     return Checked([marker, *findings.values()], allowed)
@@ -297,7 +302,8 @@ def _refused(text: str, error: ManifestError) -> Iterator[Group]:
         if clear.where:
             yield clear.first_lines, [_nested(clear)]
         elif clear.in_template:
-            yield clear.first_lines, [(clear.line, "KS011", "a template whose Secret has a value in the clear")]
+            line = clear.line or clear.first_lines[0]
+            yield clear.first_lines, [(line, "KS011", "a template whose Secret has a value in the clear")]
         else:
             is_told = True
             what = "its Secret is refused" if clear.is_read else "it seems to hold a Secret and can't be read"

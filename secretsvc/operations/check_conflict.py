@@ -6,6 +6,14 @@ Source: https://git-scm.com/docs/git-merge, "How conflicts are presented"; marke
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+from secretsvc.manifest import reader
+from secretsvc.manifest.kubectl_stream import documents
+from secretsvc.manifest.nodes import Mapping
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MARKER = re.compile(rb"\n(?:<{7,}|\|{7,}|={7,}|>{7,})(?: [^\n]*)?\r?(?=\n|\Z)")
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+")
@@ -33,3 +41,24 @@ def versions(data: bytes) -> list[bytes]:
             is_kept = not marker and side in (None, number)
             lines.append(line if is_kept else b"\n")
     return list(dict.fromkeys(b"".join(lines) for lines in kept))
+
+
+def with_quoted_markers(text: str) -> str:
+    """The documents that can be read in spite of markers, which stand in texts of theirs; blank lines for all others.
+
+    No side need have all of such a document, and kubectl takes it as it is.
+    """
+    return "".join(_readable_by_line(text)).rstrip("\n")
+
+
+def _readable_by_line(text: str) -> Iterator[str]:
+    line = 1
+    for number, document in documents(text):
+        if first_marker(document.encode()) and _is_read(document):
+            yield "\n" * (number - line) + document
+            line = number + document.count("\n")
+
+
+def _is_read(document: str) -> bool:
+    found, are_all = reader.leading_documents(document)
+    return are_all and any(isinstance(node, Mapping) for node in found)

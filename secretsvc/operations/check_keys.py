@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import KsecretError
 from secretsvc.formats import ksecret, kubesec
-from secretsvc.manifest import reader
+from secretsvc.manifest import lost, reader
 from secretsvc.operations.findings import Finding
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Sealing(NamedTuple):
 
 def sealings(data: bytes) -> list[Sealing]:
     """Those of a manifest; none of one that can't be read."""
-    if not any(mark in data for mark in _MARKS):
+    if not any(mark in data for mark in _MARKS) and not lost.may_stand_in(data):
         return []
     try:
         return list(_sealings(reader.read(data, allow_binary_tag=True)))

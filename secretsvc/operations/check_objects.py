@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _VERSION = re.compile(r"(?i)(?:core)?/?v[0-9]\w*")
 """An apiVersion without a group; `core/v1` and `v2` are slips of the pen."""
 _NO_KEY = re.compile(r"[^-._0-9A-Za-z]")
+_ANY = "*?"
+"""Kyverno's wildcards: of them alone, a pattern fits any key or value (its docs, "Validate Rules", "Wildcards")."""
 _SHORTEST = len("kind: Secret\ndata: {a: b}")
 _PATH = 200
 """How many characters of a path a message shows."""
@@ -200,7 +202,8 @@ def _clear_line(node: Node, text: str) -> int:
 def is_clear_text(value: str) -> bool:
     """Whether a text is a value in the clear."""
     bare = without_placeholders(value).strip()
-    return bool(bare) and not bare.startswith(TOKEN_PREFIX) and not is_whole_sops_token(bare)
+    is_pattern = not bare.strip(_ANY)
+    return not is_pattern and not bare.startswith(TOKEN_PREFIX) and not is_whole_sops_token(bare)
 
 
 def place(path: tuple[str | int, ...]) -> str:
@@ -212,7 +215,7 @@ def place(path: tuple[str | int, ...]) -> str:
 
 def _holds_more(name: str) -> bool:
     """Whether a key may hold a value: without the blank in `{password:hunter2}` all of it is a key to YAML."""
-    return _NO_KEY.search(name) is not None and _NO_KEY.search(without_placeholders(name)) is not None
+    return _NO_KEY.search(name) is not None and _NO_KEY.search(without_placeholders(name).strip(_ANY)) is not None
 
 
 def _says_secret(kind: str) -> bool:

@@ -1,24 +1,28 @@
 """Templates before they are rendered: what of a text is put in later, and what is a value of its own.
 
 Of Go templates (Helm, Argo CD; Jinja's `default(…)` too): https://pkg.go.dev/text/template; of the shell's variables
-(envsubst, Flux): POSIX 2.6.2, Parameter Expansion.
+(envsubst, Flux): POSIX 2.6.2, Parameter Expansion; `${{ … }}` of OpenShift's Templates and GitHub's workflows.
 """
 
 from __future__ import annotations
 
 import re
 
-_ACTION = re.compile(r"\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
+_ACTION = re.compile(r"\$?\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
 _STEERING = re.compile(r"-?\s*+(?:(?:if|else|end|range|with|define|template|block|break|continue)\b|/\*|\$\w*+\s*+:?=)")
 _ASSIGNMENT = re.compile(r"-?\s*+\$(\w++)\s*+:?=")
 _VARIABLE_FIRST = re.compile(r"-?\s*+\(*+\s*+\$(\w++)")
 _QUOTED = r"""\\?(?:"([^"\\]+)|`([^`]+)|'([^'\\]+))"""
 _FUNCTION = r"""(?<![\w.$"'`])(?:{})\s{{0,9}}\(?\s{{0,9}}"""
+_AMONG_WORDS = r"""[^()|"'`]{0,200}"""
 _START = re.compile(r"-?\s*+\(*+\s*+" + _QUOTED)
 _FUNCTIONS = (
     re.compile(_FUNCTION.format("default|ternary|print|b64enc|s?quote|toString") + _QUOTED),
     re.compile(_FUNCTION.format("default") + "()()(-?[0-9][0-9.]*)"),
-    re.compile(_FUNCTION.format("coalesce") + r"""[^()|"'`]{0,200}""" + _QUOTED),  # of whose words each may be taken
+    re.compile(_FUNCTION.format("printf") + r"""\\?(?:"([^"\\%]+)\\?"|`([^`%]+)`|'([^'%]+)')"""),
+    # Of whose words each may be taken. `or` stands in sentences, too.
+    re.compile(_FUNCTION.format("coalesce|ternary") + _AMONG_WORDS + _QUOTED),
+    re.compile(r"(?:\A-?|[(|])\s{0,9}or\s" + _AMONG_WORDS + _QUOTED),
 )
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _CAPITALS = r"[A-Z_][A-Z0-9_]*"
@@ -37,7 +41,7 @@ def is_template(text: str) -> bool:
 
 
 def without_placeholders(text: str) -> str:
-    """The text without what is put in later: `{{ … }}`, `$NAME` and `${NAME}`, except for a literal in it."""
+    """The text without what is put in later: `{{ … }}`, `${{ … }}`, `$NAME`, `${NAME}`, except for a literal in it."""
     bare = _ACTION.sub(_literal, text) if "{{" in text else text
     for _ in range(_NESTED if "$" in bare else 0):
         bare = _VARIABLE.sub("", bare)

@@ -186,6 +186,14 @@ def test_one_wrapped_key_that_stays_does_not_hide_that_another_was_exchanged(rep
     assert found(repo, 0, "--range", "HEAD~1..HEAD") == [("exchanged", "a.yaml", 14, "KS017")]
 
 
+def test_an_envelope_that_is_spelled_in_escapes_hides_no_new_data_key(repo: Repository) -> None:
+    simple = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData:\n  a: hidden\n"
+    spelled = re.sub(rb"ksecret(\.v1\.[\w+/=]+)?", rb'"\\x6bsecret\1"', sealed(repo, data=simple))
+    assert b"ksecret" not in spelled
+    commit(repo, "spelled", a_yaml=spelled)
+    assert [code for *_, code in found(repo, 0, "--range", "HEAD~1..HEAD")] == ["KS017"]
+
+
 @pytest.mark.parametrize(
     ("code", "said", "range_"),
     [

@@ -28,6 +28,12 @@ def without_envelope(sealed: bytes) -> bytes:
     return re.sub(rb"(?ms)^ksecret:.*?(?=^---|\Z)", b"", sealed)
 
 
+def with_token(sealed: bytes, shown: bytes) -> bytes:
+    """A Secret in the clear with the token of `password` in a value."""
+    (token,) = re.findall(rb"password: (\S+)", sealed)
+    return CLEAR.replace(b"a: x", b"a: " + shown.replace(b"TOKEN", token))
+
+
 def with_encoded_token(sealed: bytes) -> bytes:
     """The token of `password` put under `data` as kubectl wants values there, in a Secret of its own."""
     (token,) = re.findall(rb"password: (\S+)", sealed)
@@ -43,6 +49,14 @@ def in_json(sealed: bytes) -> bytes:
 LOST: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     "the envelope is gone": ("is a ksecret token, but its Secret has no envelope", without_envelope),
     "an item of a list in JSON": ("is a ksecret token, but its Secret has no envelope", in_json),
+    "a blank before it": (
+        "is a ksecret token, but its Secret has no envelope",
+        lambda sealed: with_token(sealed, b'" TOKEN "'),
+    ),
+    "blank lines around it": (
+        "is a ksecret token, but its Secret has no envelope",
+        lambda sealed: with_token(sealed, b"|+\n\n    TOKEN\n\n"),
+    ),
     "beside a Secret that is sealed": (
         "is a ksecret token, but its Secret has no envelope",
         lambda sealed: sealed + b"---\n" + without_envelope(sealed).replace(b"name: db", b"name: other"),
@@ -145,6 +159,18 @@ def test_a_token_in_utf_16_is_met_too(me: Person, tmp_path: Path) -> None:
     me.write("f.yaml", text.encode("utf-16"))
     assert "not UTF-8" in me.fails(3, "apply", "f.yaml")
     assert not kubectl.ran
+
+
+def test_sealed_text_that_is_spelled_in_escapes_is_opened_and_not_taken_for_clear(me: Person, tmp_path: Path) -> None:
+    kubectl, sealed = Kubectl(tmp_path, me), me.ok("encrypt", "-k", me.ref, "-", stdin=CLEAR).out
+    tokens = re.sub(rb": k(secret\.v1\.\S+)", rb': "\\x6b\1"', sealed)
+    for name, member in (("a", rb'"\x6bsecret":'), ("b", b'? "k\\\n    secret"\n:')):
+        me.write(f"deploy/{name}.yaml", tokens.replace(b"\nksecret:", b"\n" + member))
+        assert b"ksecret" not in (me.work / f"deploy/{name}.yaml").read_bytes()
+    assert "2 verified" in me.run("verify", "-r", "deploy").err
+    me.ok("apply", "deploy/a.yaml", "deploy/b.yaml")
+    assert kubectl.ran
+    assert b".v1." not in (tmp_path / "kubectl" / "stdin").read_bytes()
 
 
 def test_what_only_looks_a_little_like_it_is_handed_on(me: Person, tmp_path: Path) -> None:

@@ -79,3 +79,17 @@ def test_markers_elsewhere_are_nobodys_business_here() -> None:
 def test_a_comment_with_a_reason_allows_the_markers() -> None:
     text = b"# ksecret:allow a fixture for the parser of conflicts\n" + conflict(SEALED.decode(), SEALED.decode())
     assert (found(text), allowed(text)) == ([], 1)
+
+
+@pytest.mark.parametrize("before", ["", "a: b\n---\n"])
+@pytest.mark.parametrize("after", ["", "---\n<<<<<<< HEAD\na: [\n"])
+def test_markers_in_quoted_text_hide_no_secret_that_kubectl_reads(before: str, after: str) -> None:
+    """Neither side has all of it, and to kubectl nothing is a marker: libyaml asks no indentation of quoted lines."""
+    text = f'apiVersion: v1\n? "\n<<<<<<< HEAD\n"\n: b\nkind: Secret\n? "\n=======\n"\n: c\n"d\\x61ta":\n  b: {MARK}\n'
+    first = before.count("\n")
+    told = found((before + text + after).encode())
+    assert (first + 3, "KS016") in told
+    assert any(line > first and code == "KS010" for line, code in told)
+    padding = "# x" * 400_000 + "\n"
+    told = found((before + padding + text + after).encode())
+    assert (first + 4, "KS016") in told, "it is too large to be looked through"

@@ -153,6 +153,8 @@ data: {a: b}
 """,
     "a Kyverno match": "spec:\n  rules:\n  - match: {any: [{resources: {kinds: [Secret]}}]}\n    x: {kind: Secret}\n",
     "a Kyverno clone": "spec:\n  generate:\n    kind: Secret\n    clone: {namespace: a, name: b}\n    data:\n",
+    "a Kyverno pattern": 'rules:\n- validate: {pattern: {kind: Secret, data: {"?*": "?*", a: "*"}}}\n',
+    "a parameter of an OpenShift Template": "objects:\n- kind: Secret\n  apiVersion: v1\n  data: {a: '${{A}}'}\n",
     "a Kyverno generate without values": """\
 spec:
   generate:
@@ -198,6 +200,24 @@ def test_entries_that_lost_their_indentation(field: str) -> None:
     assert (
         found(SECRET.split("stringData", maxsplit=1)[0].replace("metadata: {name: db}", "type: Opaque").encode()) == []
     )
+
+
+@pytest.mark.parametrize("field", ["data", "stringData"])
+@pytest.mark.parametrize("blank", [" ", "\t"])
+def test_a_manifest_in_a_quoted_text_whose_lines_are_escapes(field: str, blank: str) -> None:
+    text = SECRET.replace("stringData", field).replace("kind: ", f"kind:{blank}")
+    for line_break in ("\n", "\r\n"):
+        quoted = json.dumps({"manifest": text.replace("\n", line_break)})
+        assert found(quoted.encode()) == [(1, "KS014")]
+
+
+@pytest.mark.parametrize("field", ["data", "stringData", "stringdata"])
+def test_a_field_that_slipped_into_the_metadata(field: str) -> None:
+    text = SECRET.replace("metadata: {name: db}\nstringData:\n  ", f"metadata:\n  name: db\n  {field}:\n    ")
+    assert f"\n  {field}:\n" in text
+    for one in (text, text + "stringData:\n  b: ''\n"):
+        assert found(one.encode()) == [(5, "KS010")]
+    assert found(text.replace(f"    password: {MARK}\n", "").encode()) == []
 
 
 @pytest.mark.parametrize("data", ["{password:n0t-public}", "{'a=n0t-public'}", "\n  password:n0t-public", "n0t-public"])

@@ -93,6 +93,9 @@ def test_values_with_placeholders_in_them(value: str) -> None:
         '{{ index .Values "default" "password" }}',
         '{{ include "app.password" . | b64enc }}',
         '{{ printf "%s" .x }}',
+        '{{ printf "hunter2-%s" .x }}',
+        "{{ or .x .y }}",
+        "${{ secrets.PASSWORD }}",
         '{{ include "lookup" (dict "key" "tls.crt" "defaultValue" (coalesce .x $ca.Cert) "context" $) }}',
         "{{ lookup('env', 'PASSWORD') }}",
         '{{/* default "hunter2" */}}',
@@ -123,6 +126,9 @@ def test_a_default_that_is_empty_and_a_name_are_no_values(value: str) -> None:
         '{{ coalesce .x .y "hunter2" }}',
         '{{ ternary "hunter2" .x .y }}',
         '{{ quote "hunter2" }}',
+        '{{ or .x "hunter2" }}',
+        '{{ ternary .x "hunter2" .y }}',
+        '{{ printf "hunter2" | b64enc }}',
     ],
 )
 def test_a_default_that_is_not_empty_is_a_value(value: str) -> None:
@@ -153,6 +159,18 @@ def test_in_a_template_too_a_secret_is_found_however_it_is_spelled(text: str) ->
     ((line, code),) = found(text.encode())
     assert code == "KS011"
     assert "hunter2" in text.splitlines()[line - 1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# why\n{{ if x }}\nfoo: {kind: Secret, data: {a: hunter2\n{{ end }}\n",
+        "\n{{ x }}\nkind: Secret\n\tdata: {a: b\n: [\n",
+        '\n{"kind":"Secret","data":{"a":"{{x}}b"}, {{ y }}',
+    ],
+)
+def test_where_no_value_can_be_pointed_at_the_documents_first_line_is_told(text: str) -> None:
+    assert found(text.encode()) == [(2, "KS011")]
 
 
 def test_a_variable_that_holds_a_literal_is_a_value() -> None:

@@ -120,6 +120,22 @@ def test_repositories_inside_are_entered_by_their_own_rules(repository: Path, tm
     assert found(repository) == (["a.yaml", "three/b.yaml", *inside], [])
 
 
+def test_a_submodule_whose_git_folder_is_gone_says_nothing_about_the_rest(repository: Path) -> None:
+    write(repository, "secrets/db.yaml", "two/a.yaml", "two/local.yaml")
+    write(repository, ".gitignore", text="secrets/\n")
+    write(repository, "two/.gitignore", text="local.yaml\n")
+    git(repository / "two", "init", "-q")
+    git(repository / "two", "add", "a.yaml")
+    git(repository / "two", "commit", "-q", "-m", "x")
+    git(repository, "add", "-f", "two", "secrets")
+    (repository / "two/.git").rename(repository.parent / "gone")
+    write(repository, "two/.git", text="gitdir: ../.git/modules/two\n")
+    paths, (warning,) = found(repository)
+    assert paths == ["secrets/db.yaml", "two/a.yaml"]
+    assert "two: git takes it for no repository" in warning
+    assert found(repository, ignoring=False)[0] == ["secrets/db.yaml", "two/a.yaml", "two/local.yaml"]
+
+
 def test_files_behind_a_link_that_took_a_folders_place_are_passed_over(repository: Path, tmp_path: Path) -> None:
     write(repository, "d/a.yaml", "b.yaml")
     write(tmp_path / "out", "a.yaml", "c.yaml")
