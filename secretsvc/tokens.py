@@ -6,6 +6,9 @@ from base64 import b64decode, b64encode
 
 TOKEN_PREFIX = "ksecret.v1."  # noqa: S105
 
+WHOLE_TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]{122,}={0,2}"  # noqa: S105
+"""The shape of a token, wherever it stands: nonce, tag and at least one block are 92 bytes (design FORMAT)."""
+
 KUBESEC_TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
 """The whole shape of kubesec's tokens (design FORMAT): the ciphertext, which an empty value has not, IV and tag."""
 

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.manifest import nodes
-from secretsvc.tokens import KUBESEC_TOKEN, SOPS_TOKEN, TOKEN_PREFIX
+from secretsvc.tokens import KUBESEC_TOKEN, SOPS_TOKEN, TOKEN_PREFIX, WHOLE_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +75,9 @@ def _what(entry: Entry, text: str) -> Lost | None:
     if text.startswith(TOKEN_PREFIX):
         hint = "restore the `ksecret:` member from Git, or put the clear value there"
         return Lost(line, f"{entry.path} is a ksecret token, but its Secret has no envelope", hint)
+    if TOKEN_PREFIX in text and re.search(WHOLE_TOKEN, text):
+        hint = "put the clear value there, and seal the whole"
+        return Lost(line, f"{entry.path} has a ksecret token in it, and nothing opens it there", hint)
     # The dots first: to try the whole pattern on a value of megabytes holds the interpreter's lock for long.
     if text[-25:-24] == "." and text[-42:-41] in ("", ".") and re.fullmatch(KUBESEC_TOKEN, text):
         hint = "restore the file from Git, with its `# kubesec:` lines, or put the clear value there"

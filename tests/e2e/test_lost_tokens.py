@@ -34,15 +34,19 @@ def with_token(sealed: bytes, shown: bytes) -> bytes:
     return CLEAR.replace(b"a: x", b"a: " + shown.replace(b"TOKEN", token))
 
 
+def token(sealed: bytes) -> bytes:
+    (found,) = re.findall(rb"password: (\S+)", sealed)
+    return bytes(found)
+
+
 def with_encoded_token(sealed: bytes) -> bytes:
     """The token of `password` put under `data` as kubectl wants values there, in a Secret of its own."""
-    (token,) = re.findall(rb"password: (\S+)", sealed)
-    return CLEAR.replace(b"stringData:\n  a: x", b"data:\n  password: " + b64encode(token))
+    return CLEAR.replace(b"stringData:\n  a: x", b"data:\n  password: " + b64encode(token(sealed)))
 
 
 def in_json(sealed: bytes) -> bytes:
-    (token,) = re.findall(rb"password: (\S+)", sealed)
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"a": token.decode()}}
+    value = token(sealed).decode()
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"a": value}}
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": [secret]}).encode()
 
 
@@ -62,6 +66,10 @@ LOST: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
         lambda sealed: sealed + b"---\n" + without_envelope(sealed).replace(b"name: db", b"name: other"),
     ),
     "base64 of a token": ("is a token that was base64-encoded", with_encoded_token),
+    "in the middle of a value": (
+        "has a ksecret token in it, and nothing opens it there",
+        lambda sealed: CLEAR.replace(b"a: x", b"a: |\n    USER=me\n    PASSWORD=" + token(sealed)),
+    ),
     "kubesec's lines are gone": (
         "is a token of kubesec's",
         lambda _: CLEAR.replace(b"a: x", b"a: " + KUBESEC_TOKEN.encode()),

@@ -62,9 +62,17 @@ def test_a_bound_is_told_by_its_name(fitting: str, too_much: str, message: str) 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_four_times_the_bytes_take_no_sixteen_times_as_long(family: str) -> None:
-    """In process, by processor time, at sizes at which a square shows."""
-    took = [seconds(FAMILIES[family](size)) for size in (25_000, 100_000)]
-    assert took[1] < 9 * max(took[0], TOO_SHORT)
+    """In process, by processor time, at sizes at which a square shows.
+
+    The least of a few times counts: what shares the processor's caches with this one makes it slower, never faster.
+    """
+    bodies = [FAMILIES[family](size) for size in (25_000, 100_000)]
+    least = [float("inf")] * 2
+    for _ in range(4):
+        least = [min(before, seconds(body)) for before, body in zip(least, bodies, strict=True)]
+        if least[1] < 9 * max(least[0], TOO_SHORT):
+            return
+    assert least[1] < 9 * max(least[0], TOO_SHORT)
 
 
 def seconds(body: bytes) -> float:
