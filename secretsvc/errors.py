@@ -5,6 +5,7 @@ KsecretError                      exit  HTTP
 │   └── KeyRefError                  2   400   a text is not the name of a key
 ├── InputError                       3   400   the input can't be worked on
 │   ├── ManifestError                3   400   malformed, or refused with a way out
+│   │   ├── BoundError               3   400   more nodes or merge keys than is worked on
 │   │   └── RepeatedError            3   400   a value stands in the clear elsewhere in it
 │   ├── NotSealedError               3   400   there is nothing to open
 │   ├── AlreadySealedError           3   400   there is nothing left to seal
@@ -76,6 +77,10 @@ class InputError(KsecretError):
 
 class ManifestError(InputError):
     """Malformed YAML or JSON, or something that can't be kept byte for byte; `line` says where."""
+
+
+class BoundError(ManifestError):
+    """More nodes, or more that merge keys bring in, than is worked on (docs/limits.md)."""
 
 
 class RepeatedError(ManifestError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from secretsvc.errors import ManifestError
+from secretsvc.errors import BoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,7 +124,7 @@ class Merges:
     def with_bases(self, mapping: Mapping, *, shared: bool = False) -> Iterator[Mapping]:
         """A mapping, and all that merge keys bring into it, each once. `shared`: it stands there by an alias itself.
 
-        Raises ManifestError where that is too much.
+        Raises BoundError where that is too much.
         """
         seen: set[int] = set()
         waiting = [mapping]
@@ -146,7 +146,7 @@ class Merges:
         self._left -= more
         if self._left < 0:
             message = f"merge keys (<<) and aliases bring in more than {MOST_MERGED} members"
-            raise ManifestError(message, hint="write out what they bring in", line=line)
+            raise BoundError(message, hint="write out what they bring in", line=line)
 
 
 def _bases(value: Node) -> list[Mapping]:
@@ -161,10 +161,10 @@ def most_nodes(length: int) -> int:
     return min(MOST_NODES, _ALWAYS_TAKEN + length // _CHARACTERS_PER_NODE)
 
 
-def too_many(most: int, line: int) -> ManifestError:
+def too_many(most: int, line: int) -> BoundError:
     """The error for a text that has more nodes than that."""
     message = f"more keys, values and lists than the {most} that are taken in a text of its size"
-    return ManifestError(message, hint="split it into several files", line=line)
+    return BoundError(message, hint="split it into several files", line=line)
 
 
 def is_null(node: Node) -> bool:

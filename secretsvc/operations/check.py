@@ -6,7 +6,7 @@ import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from secretsvc.errors import KsecretError, ManifestError
+from secretsvc.errors import BoundError, KsecretError, ManifestError
 from secretsvc.key_shapes import canonical
 from secretsvc.manifest import copies, lost, nodes, reader, rules
 from secretsvc.manifest.kubectl_stream import divided_otherwise
@@ -293,7 +293,7 @@ def _may_hold_others(manifest: Manifest, data: bytes) -> bool:
 
 def _refused(text: str, error: ManifestError) -> Iterator[Group]:
     """A file that no parser takes, or whose Secret is refused: first lines of what it holds in the clear, with hits."""
-    if len(text) > MOST_LOOKED_THROUGH:
+    if len(text) > MOST_LOOKED_THROUGH or isinstance(error, BoundError):
         what = f"it may hold a Secret, and is too large to be looked through: {error.message}"
         yield (), [(error.line or 1, "KS010", what)]
         return

@@ -102,6 +102,7 @@ class _Walk:
         self._passed_over = passed_over
         self._path: list[str | int] = []
         self._facts: dict[int, _Facts] = {}
+        self._merged: dict[int, _Facts] = {}
         self._clear: dict[int, int] = {}
 
     def below(self, node: Node, *, is_listed: bool = False) -> None:
@@ -143,8 +144,7 @@ class _Walk:
         for name, (key, value) in zip(names, mapping.members, strict=True):
             target = nodes.resolved(value)
             if nodes.is_merge(key):
-                for base in target.items if isinstance(target, Sequence) else [target]:
-                    facts.merge(self._known(nodes.resolved(base)))
+                facts.merge(self._of_bases(target))
             elif target is not None:
                 facts.as_field = facts.as_field or self._line_of(target) or (key.line if _holds_more(name) else 0)
                 self._add(facts, name, target)
@@ -169,6 +169,16 @@ class _Walk:
             facts.in_fields = facts.in_fields or (inside.in_fields if inside.is_object else inside.as_field)
         else:
             facts.odd = facts.odd or self._line_of(target)
+
+    def _of_bases(self, target: Node | None) -> _Facts:
+        """What a merge key brings in; of a list of mappings, which thousands may share, it is put together once."""
+        if not isinstance(target, Sequence):
+            return self._known(target)
+        if target.start not in self._merged:
+            together = self._merged[target.start] = _Facts()
+            for base in target.items:
+                together.merge(self._known(nodes.resolved(base)))
+        return self._merged[target.start]
 
     def _known(self, node: Node | None) -> _Facts:
         return self._facts.get(node.start, _NOTHING) if isinstance(node, Mapping) else _NOTHING

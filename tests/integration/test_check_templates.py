@@ -203,3 +203,8 @@ def test_a_file_that_no_parser_takes_and_that_is_too_large_to_be_looked_through_
     fine = TEMPLATE + "# filler\n" * 60_000
     assert found(fine.encode()) == []
     assert [finding.code for finding in check_file((fine * 2).encode(), "f.yaml", None, 0).findings] == ["KS010"]
+
+
+def test_a_file_of_more_nodes_than_are_taken_is_a_finding_without_a_second_look() -> None:
+    many = b"kind: Secret\nx: [" + b"a," * 300_000 + b"a]\n"
+    assert [finding.code for finding in check_file(many, "f.yaml", None, 0).findings] == ["KS010"]

@@ -17,6 +17,7 @@ TREE = {
     "ManifestError": ("InputError", 3, 400),
     "NotSealedError": ("InputError", 3, 400),
     "AlreadySealedError": ("InputError", 3, 400),
+    "BoundError": ("ManifestError", 3, 400),
     "RepeatedError": ("ManifestError", 3, 400),
     "NothingToSealError": ("InputError", 3, 400),
     "NoKeyError": ("KsecretError", 4, 422),
