@@ -1,9 +1,9 @@
 """What files cost that were made to cost: each family at n, 2n, 4n … bytes, given to the real commands.
 
 `python -m benchmarks.hostile [--small] [FAMILY…]`; exits 1 where a bar is missed. A command is a child process, whose
-processor time and peak memory the kernel counts. Bars (docs/limits.md): twice the bytes take at most 2.5 × the time
-of a command that started already; no file takes more than 5 s, nor more memory than the floor and 20 × its bytes, those that the
-command writes included.
+processor time and peak memory the kernel counts. Bars (docs/limits.md): twice the bytes take at most 2.5 × the time of
+a command that started already; no file takes more than 5 s, nor more memory than the floor and 20 × its bytes, those
+that the command writes included.
 """
 
 from __future__ import annotations
