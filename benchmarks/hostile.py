@@ -26,8 +26,9 @@ __all__ = ["FAMILIES"]
 SIZES = (250_000, 500_000, 1_000_000, 2_000_000, 8_000_000)
 SMALL = (500_000, 1_000_000)
 GROWTH_BAR, SECONDS_BAR, BYTES_BAR = 2.5, 5.0, 20.0
-FLOOR = 128 * 1000**2
-"""Bytes of memory for the interpreter, its libraries, and the 200,000 nodes that any file may have."""
+FLOOR = 300 * 1000**2
+"""Bytes of memory for the interpreter, its libraries, and the nodes that any file may have: three times when sealing,
+which reads again what it wrote. Other commands stay under 128 MB."""
 TOO_LITTLE = 0.15
 """Seconds. Growth is told of times beyond this only: below, the start of a process is all that they tell."""
 PATIENCE = 60.0
