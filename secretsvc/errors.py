@@ -132,8 +132,3 @@ class BackendUnavailableError(BackendError):
 
 class FileError(KsecretError):
     """Reading or writing a file failed; what stood there before still stands."""
-
-
-def not_sealed(hint: str = "ksecret encrypt seals one") -> NotSealedError:
-    """For a manifest without a sealed Secret in it."""
-    return NotSealedError("no Secret in it is sealed", hint=hint)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file
 from secretsvc.cli.report import printable
-from secretsvc.errors import AlreadySealedError, UsageError, not_sealed
+from secretsvc.errors import AlreadySealedError, UsageError
 from secretsvc.operations.inspect import Description, describe_manifest
 from secretsvc.operations.keysets import change_keys, key_changes
+from secretsvc.operations.open import nothing_sealed_in
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -78,7 +79,7 @@ def _list(args: Namespace) -> int:
     def operation(data: bytes, name: str) -> str:
         found = [one for one in describe_manifest(data, known.describe) if one.sealed]
         if not found:
-            raise not_sealed()
+            raise nothing_sealed_in(data)
         return "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
 
     return each_file(Job(operation, "listed", private=True), args)

@@ -11,9 +11,9 @@ from secretsvc.cli import options
 from secretsvc.cli.files import content, may_be_sealed, name_of
 from secretsvc.cli.opening import opener
 from secretsvc.cli.report import report, tell_unbound, warn_of_walk
-from secretsvc.errors import KsecretError, NotSealedError, UsageError, not_sealed
+from secretsvc.errors import KsecretError, NotSealedError, UsageError
 from secretsvc.operations.check import may_hold_secret
-from secretsvc.operations.open import refuse_lost_in
+from secretsvc.operations.open import nothing_sealed_in, refuse_lost_in, refuse_no_manifest
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -62,6 +62,18 @@ def open_all(args: Namespace, *, pass_clear: bool, warn: bool = True) -> tuple[l
     return opened, max((error.exit_code for error in failures), default=0)
 
 
+def _clear(data: bytes, item: workspace.Item, *, pass_clear: bool) -> Clear | None:
+    """A file with nothing sealed in it, passed on or over. Raises InputError for what is no manifest or was named."""
+    if may_hold_secret(data):
+        refuse_lost_in(data)
+    if pass_clear:
+        refuse_no_manifest(data)
+        return Clear(name_of(item.path), data)
+    if item.named:
+        raise nothing_sealed_in(data)
+    return None
+
+
 def _open(open_: Callable[[bytes, str], Result], pass_clear: bool, item: workspace.Item) -> Clear | KsecretError | None:
     """What became of one file; None where it is passed over."""
     name = name_of(item.path)
@@ -69,9 +81,7 @@ def _open(open_: Callable[[bytes, str], Result], pass_clear: bool, item: workspa
         data = content(item.path)
         try:
             if not may_be_sealed(data.replace(b"\0", b"")):  # in UTF-16, too
-                if may_hold_secret(data):
-                    refuse_lost_in(data)
-                raise not_sealed()
+                return _clear(data, item, pass_clear=pass_clear)
             opened = open_(data, item.path)
             return Clear(name, opened.data, opened.bound)
         except NotSealedError:

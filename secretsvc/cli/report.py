@@ -84,5 +84,6 @@ def tell_unbound(count: int) -> None:
 
 
 def summary(counts: dict[str, int]) -> None:
-    """`ksecret: 3 sealed, 1 unchanged, 0 failed`."""
-    print("ksecret: " + ", ".join(f"{count} {word}" for word, count in counts.items()), file=sys.stderr)
+    """`ksecret: 3 sealed, 1 unchanged, 0 failed`; files that were skipped are told of only where there are any."""
+    told = (f"{count} {word}" for word, count in counts.items() if count or word != "skipped")
+    print("ksecret: " + ", ".join(told), file=sys.stderr)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import AlreadySealedError, not_sealed
+from secretsvc.errors import AlreadySealedError
 from secretsvc.formats import ksecret
 from secretsvc.keyref import keyset
 from secretsvc.manifest.reader import read
-from secretsvc.operations.open import open_secrets
+from secretsvc.operations.open import nothing_sealed, open_secrets
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _keysets(manifest: Manifest, request: Request) -> Iterator[tuple[int, Secret
     """Index, Secret, the keyset that it has, and the one that it is to have, of each that is sealed."""
     sealed = [index for index, secret in enumerate(manifest.secrets) if secret.envelope or manifest.is_kubesec]
     if not sealed:
-        raise not_sealed()
+        raise nothing_sealed(manifest)
     for index in sealed:
         secret = manifest.secrets[index]
         if secret.envelope:
