@@ -137,7 +137,7 @@ def format_of(given: str) -> str:
 def own_keys(known: Backends, format_: str) -> Keyset:
     """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own age identity, or PGP key for kubesec.
 
-    Raises UsageError.
+    Raises UsageError, and BackendError where there are identities and none of them can be used.
     """
     listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
     try:
