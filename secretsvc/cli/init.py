@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from secretsvc import policy, workspace
+from secretsvc import policy, policy_search, workspace
 from secretsvc.backends.age import Age
 from secretsvc.backends.age_identities import default_identity_path
 from secretsvc.backends.base import Settings
@@ -64,8 +64,8 @@ def _age() -> Age:
 
 
 def _offer_policy(ref: str) -> None:
-    """A policy with that key in the current folder, where none counts there yet."""
-    if policy.Policies().find(policy.NAME):
+    """A policy with that key in the current folder, where none counts there yet and it is not everybody's folder."""
+    if policy.Policies().find(policy.NAME) or policy_search.is_for_all(os.curdir):
         return
     workspace.create(policy.NAME, policy.starter([ref]).encode(), private=False)
     print(f"ksecret: wrote {policy.NAME}: what is sealed in this folder and below goes to that key", file=sys.stderr)

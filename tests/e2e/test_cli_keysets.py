@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.cli import MANIFEST, Person, key_refs, member
+from tests.e2e.cli import BIN, MANIFEST, Person, key_refs, member
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.gnupg_support import World
+
+GENERATOR = b"apiVersion: ksecret.dev/v1alpha1\nkind: KsecretGenerator\nfiles: [unsigned.yaml]\n"
 
 
 @pytest.fixture
@@ -111,6 +114,10 @@ def test_a_policys_demand_for_signatures_holds_for_sealing_and_opening(me: Perso
         ran = me.run(*words, **alice)
         assert (ran.code, ran.out) == (1 if command == "verify" else 5, b""), command
         assert "a signature is required on its wrapped data key" in ran.err
+    me.write("generator.yaml", GENERATOR)
+    ran = me.run("generator.yaml", program=os.path.join(BIN, "ksecret-krm"), **alice)
+    assert (ran.code, ran.out) == (1, b"")
+    assert "a signature is required on its wrapped data key" in ran.err
     ran = me.run("encrypt", "-k", str(world.ref("alice")), "-", stdin=MANIFEST, **public)
     assert ran.code == 6
     assert "a signature is required" in ran.err
