@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from secretsvc.cli.report import warn
 from secretsvc.errors import InputError, KeyRefError
 from secretsvc.keyref import Keyset, keyset
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from secretsvc.backends.registry import Backends
+    from secretsvc.errors import KsecretError
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
     from secretsvc.policy import Policies, Policy
@@ -27,11 +29,18 @@ class FilePolicies:
         self._policies: Policies | None = None
         self._without: set[str] = set()
         """Folders that are known to have none above them."""
+        self._told: set[str] = set()
 
     def keyring(self, file: str) -> Keyring:
         """The backends, demanding PGP signatures where the file's policy does. Raises InputError, FileError."""
-        policy = self.find(file)
-        return self._known.signed() if policy and policy.require_signature else self._known
+        return self._as_wanted(self.find(file))
+
+    def keyring_for_opening(self, file: str) -> Keyring:
+        """The same for those who only open, who need no policy: one that can't be used is warned of, once.
+
+        Raises InputError where its text says `requireSignature` all the same.
+        """
+        return self._as_wanted(self.find_for_opening(file))
 
     def keys(self, file: str, secret: Secret) -> Keyset | None:
         """The keyset of the first rule for that Secret; None where there is none.
@@ -65,20 +74,39 @@ class FilePolicies:
 
     def find(self, file: str) -> Policy | None:
         """The nearest policy upwards. Raises InputError, FileError."""
+        policies = self._above(file)
+        return policies.find(file) if policies else None
+
+    def find_for_opening(self, file: str) -> Policy | None:
+        """The same for those who only open, as `keyring_for_opening`. Raises InputError."""
+        policies = self._above(file)
+        return policies.find_for_opening(file, self._warn) if policies else None
+
+    def _as_wanted(self, policy: Policy | None) -> Keyring:
+        return self._known.signed() if policy and policy.require_signature else self._known
+
+    def _warn(self, error: KsecretError) -> None:
+        text = f"{error.where}: {error.message}; opening goes on without this policy"
+        if text not in self._told:
+            self._told.add(text)
+            warn(text)
+
+    def _above(self, file: str) -> Policies | None:
+        """What finds policies; None where there is none above the file."""
         if self._policies is None:
             folder = os.path.dirname(file)
             if folder in self._without:
                 return None
-            if not _above(folder):
+            if not _is_above(folder):
                 self._without.add(folder)
                 return None
             from secretsvc.policy import Policies
 
             self._policies = Policies()
-        return self._policies.find(file)
+        return self._policies
 
 
-def _above(folder: str) -> bool:
+def _is_above(folder: str) -> bool:
     """Whether there is a policy there or anywhere upwards, which is all that a start without one pays for."""
     folder = os.path.realpath(folder or os.curdir)
     while not os.path.exists(os.path.join(folder, _NAME)):

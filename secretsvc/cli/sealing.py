@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
+    from secretsvc.keyref import KeyRef
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
 
@@ -75,8 +76,10 @@ class Requests:
         output = getattr(args, "output", "")
         self._output = output if isinstance(output, str) and output != "-" else ""
         self._lock = allocate_lock()
+        self._taken: set[KeyRef] = set()
+        change = parse_change(args.key, keyring.parse)
         self._request = Request(
-            parse_change(args.key, keyring.parse),
+            change._replace(taken=self._taken.add) if getattr(args, "action", "") == "remove" else change,
             partial(self._default_keys, ""),
             getattr(args, "scope", ""),
             time.strftime(TIME, time.gmtime()),
@@ -95,6 +98,10 @@ class Requests:
             keyset_of=partial(self._policies.demanded, name) if self._syncs else None,
             trust=partial(self._trusts, name) if self._asks else None,
         )
+
+    def not_taken(self) -> list[KeyRef]:
+        """The keys to be taken away that no keyset had so far."""
+        return [ref for ref in self._request.change.remove if ref not in self._taken]
 
     def keyring(self, name: str) -> Keyring:
         """The backends, as the policy of the file of that name wants them. Raises InputError, FileError."""
@@ -137,7 +144,7 @@ def format_of(given: str) -> str:
 def own_keys(known: Backends, format_: str) -> Keyset:
     """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own age identity, or PGP key for kubesec.
 
-    Raises UsageError.
+    Raises UsageError, and BackendError where there are identities and none of them can be used.
     """
     listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
     try:
