@@ -26,7 +26,7 @@ from __future__ import annotations
 
 
 class KsecretError(Exception):
-    """The root. `message` is one line, `reasons` are several that follow it; `hint` says what to do, and may be empty."""
+    """The root. `message` is one line, `reasons` are lines that follow it; `hint` says what to do, and may be empty."""
 
     exit_code = 7
     http_status = 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from _thread import allocate_lock
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
@@ -105,6 +106,10 @@ class Identities:
         with self._lock:
             if self._sources is None:
                 self._sources = list(_sources(self._settings.environ))
+                for source in self._sources:
+                    if source.mode & 0o077:
+                        what = f"holds a private key, and its mode {source.mode:04o} lets others at it: chmod 600"
+                        self._settings.warn(f"{source.name} {what}")
             return self._sources
 
 
@@ -121,6 +126,7 @@ def _from_file(path: str, *, may_be_absent: bool = False) -> _Source:
     try:
         with open(path, "rb") as stream:
             data = stream.read(MAX_IDENTITY_BYTES + 1)
+            status = os.fstat(stream.fileno())
     except OSError as error:
         if may_be_absent and isinstance(error, FileNotFoundError | NotADirectoryError):
             return _Source(path, absent="no such file")
@@ -128,13 +134,16 @@ def _from_file(path: str, *, may_be_absent: bool = False) -> _Source:
         return _Source(path, problem=BackendError(message, hint="check its path and permissions"))
     if len(data) > MAX_IDENTITY_BYTES:
         return _Source(path, problem=BackendError(f"{path} is no age identity file: it is too large"))
-    return _Source(path, data)
+    return _Source(path, data, mode=stat.S_IMODE(status.st_mode) if stat.S_ISREG(status.st_mode) else 0)
 
 
 class _Source:
     """A variable or a file, and what it gave: identities, age's own or one SSH key, and what can't be used of it."""
 
-    def __init__(self, name: str, data: bytes = b"", absent: str = "", problem: BackendError | None = None) -> None:
+    def __init__(
+        self, name: str, data: bytes = b"", absent: str = "", problem: BackendError | None = None, mode: int = 0
+    ) -> None:
+        """`mode`: of a file in which identities stand in the clear, its permissions; else 0."""
         self.name = name
         self.identities: list[Identity] = []
         self.problems = [problem] if problem else []
@@ -142,6 +151,7 @@ class _Source:
         self._data = data.removeprefix(_BOM)
         self.was_locked = self._data.startswith(_ENCRYPTED) or (self._is_ssh and _needs_passphrase(self._data))
         self.is_locked = self.was_locked
+        self.mode = 0 if self.is_locked else mode
         if not self.is_locked:
             self._take()
 

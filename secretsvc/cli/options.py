@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
+from secretsvc.cli.report import warn
 from secretsvc.errors import FileError
 
 if TYPE_CHECKING:
@@ -93,7 +95,8 @@ def backends(args: Namespace) -> Backends:
             "  --passphrase-file FILE, KSECRET_AGE_PASSPHRASE or KSECRET_GPG_PASSPHRASE keep it private",
             file=sys.stderr,
         )
-    return Backends(Settings(os.environ, Passphrases(args.passphrase, args.passphrase_file).ask, args.keyring))
+    ask = Passphrases(args.passphrase, args.passphrase_file).ask
+    return Backends(Settings(os.environ, ask, args.keyring, warn=cache(warn)))
 
 
 class Passphrases:

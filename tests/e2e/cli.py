@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BIN = os.path.dirname(sys.executable)
 KSECRET = os.path.join(BIN, "ksecret")
 MARK = "n0t-public"
-ERROR = re.compile(r"ksecret: [^\n]+\n(  [^\n]+\n)?")
+ERROR = re.compile(r"ksecret: [^\n]+\n(    [^\n]+\n)*(  [^\n]+\n)?")
 SUMMARY = re.compile(r"ksecret: (\d+ [a-z]+, )+\d+ failed\n")
 
 
@@ -90,6 +90,7 @@ class Person:
         if identity:
             self.key_file.parent.mkdir()
             self.key_file.write_text(f"{self.identity}\n")
+            self.key_file.chmod(0o600)
         kept = {name: text for name, text in os.environ.items() if name.startswith("PYTHON")}
         self.environ = kept | {
             "PATH": os.pathsep.join((BIN, os.environ.get("PATH", os.defpath))),

@@ -136,11 +136,35 @@ def test_a_stranger_opens_nothing(me: Person, tmp_path: Path) -> None:
     me.write_sealed("a.yaml")
     err = Person(tmp_path, "stranger").fails(4, "decrypt", "-o", "clear.yaml", "a.yaml")
     assert err.startswith(f"ksecret: a.yaml: {me.ref}: none of the age identities at hand opens it\n")
+    key_file = tmp_path / "home-stranger" / "ksecret" / "age.key"
+    assert f"  looked in KSECRET_AGE_KEY (not set), KSECRET_AGE_KEY_FILE (not set), {key_file} (1 identity); set" in err
     nobody = Person(tmp_path, "nobody", identity=False)
     err = nobody.fails(4, "decrypt", "-i", "a.yaml")
     assert "no age identity is at hand" in err
     assert "KSECRET_AGE_KEY_FILE" in err
     assert me.names() == ["a.yaml"]
+
+
+def test_of_several_keys_each_that_does_not_fit_is_told_in_a_line_of_its_own(me: Person, tmp_path: Path) -> None:
+    bob = Person(tmp_path, "bob")
+    me.write_sealed("a.yaml", MANIFEST, "-k", me.ref, "-k", bob.ref)
+    first, *reasons, hint = Person(tmp_path, "stranger").fails(4, "decrypt", "a.yaml").splitlines()
+    assert first == "ksecret: a.yaml: none of its keys could be used here"
+    assert reasons == [f"    {ref}: none of the age identities at hand opens it" for ref in sorted((me.ref, bob.ref))]
+    assert hint.startswith("  looked in KSECRET_AGE_KEY (not set)")
+
+
+def test_an_identity_that_others_can_read_is_warned_of(me: Person) -> None:
+    me.write_sealed("d/a.yaml")
+    me.write_sealed("d/b.yaml")
+    me.key_file.chmod(0o644)
+    ran = me.ok("decrypt", "-r", "d")
+    assert ran.err.splitlines() == [
+        f"ksecret: warning: {me.key_file} holds a private key, and its mode 0644 lets others at it: chmod 600",
+        "ksecret: 2 opened, 0 unchanged, 0 failed",
+    ]
+    me.key_file.chmod(0o400)
+    assert me.ok("decrypt", "d/a.yaml").err == ""
 
 
 def test_the_identity_comes_from_the_environment(me: Person, tmp_path: Path) -> None:
