@@ -9,7 +9,7 @@ from secretsvc import programs
 from secretsvc.cli import options
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import own_keys
-from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError
+from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError, install_hint
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -94,7 +94,7 @@ def _installed(scheme: str) -> _Finding:
         found = None
     if found:
         return _Finding("ok", scheme, "installed")
-    return _Finding("no", scheme, "its library is not installed", f"pip install 'ksecret[{scheme}]'")
+    return _Finding("no", scheme, "its library is not installed", install_hint(scheme))
 
 
 def _try(known: Backends, text: str) -> _Finding:

@@ -313,7 +313,7 @@ def test_the_identity_of_a_job_of_github_actions(job: Person, service: FakeServi
 def dev(tmp_path: Path) -> Iterator[Person]:
     """Somebody who talks to a real `ksecret serve --dev` that has an identity of its own."""
     if not (find_spec("secretsvc.api.app") and find_spec("uvicorn")):
-        pytest.skip("the service is not in this tree, or its extra (ksecret[server]) is not installed")
+        pytest.skip("the service is not in this tree, or its extra (secretsvc[server]) is not installed")
     host = Person(tmp_path, "host")
     running = subprocess.Popen(
         [KSECRET, "serve", "--dev", "--port", "0"],

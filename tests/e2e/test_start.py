@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import email
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +87,7 @@ def test_the_distributions_hold_every_module(tmp_path: Path) -> None:
     target = tmp_path / "site"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
+    check_metadata(target / f"secretsvc-{secretsvc.__version__}.dist-info" / "METADATA")
     names = [module.name for module in pkgutil.walk_packages([str(ROOT / "secretsvc")], "secretsvc.")]
     assert len(names) > 30
     code = f"import importlib, secretsvc\nassert secretsvc.__file__.startswith({str(target)!r})\n"
@@ -94,6 +97,19 @@ def test_the_distributions_hold_every_module(tmp_path: Path) -> None:
     )
     assert (target / "bin" / "ksecret").exists()
     assert (target / "bin" / "kubectl-ksecret").exists()
+
+
+def check_metadata(path: Path) -> None:
+    """The name is ours, and the README's links, which a package index shows, lead to files of the release's tag."""
+    message = email.message_from_bytes(path.read_bytes())
+    assert message["Name"] == "secretsvc"
+    assert {"aws", "gcp", "server", "all"} <= set(message.get_all("Provides-Extra"))
+    home = dict(url.split(", ") for url in message.get_all("Project-URL"))["Repository"]
+    links = re.findall(r"\]\(([^)#]*)", message.get_payload())
+    ours = [link.removeprefix(f"{home}/blob/v{secretsvc.__version__}/") for link in links if link.startswith(home)]
+    assert len(ours) > 20
+    assert [link for link in ours if not (ROOT / link).exists()] == []
+    assert [link for link in links if link and not link.startswith("https://")] == []
 
 
 def test_the_top_level_links_lead_to_the_rooms() -> None:
