@@ -22,7 +22,6 @@ from tests.support import Lock
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.documents import Ran
     from tests.e2e.kubesec_people import Homes
 
 NOT_RUN = {
@@ -49,10 +48,11 @@ EXITS: dict[str, int] = {}
 GCP_KEY = "projects/p/locations/global/keyRings/r/cryptoKeys/k"
 
 
-def run(world: World, typed: list[list[str]]) -> list[Ran]:
-    """Runs what can be run, and gives what did not end as it should."""
+def run(world: World, typed: list[list[str]]) -> str:
+    """Runs what can be run, and tells of what did not end as it should."""
     done = world.run([[line for line in block if not why_not(world.filled(line))] for block in typed])
-    return [ran for ran in done if ran.code != next((EXITS[one] for one in EXITS if ran.line.startswith(one)), 0)]
+    failed = [ran for ran in done if ran.code != next((EXITS[one] for one in EXITS if ran.line.startswith(one)), 0)]
+    return "".join(f"$ {ran.line}\nended with {ran.code}: {ran.err}\n" for ran in failed)
 
 
 def why_not(line: str) -> str:
@@ -69,14 +69,16 @@ def test_the_commands_of_a_page_run_in_order_and_end_well(tmp_path: Path, homes:
         for address in ("http://127.0.0.1:8200", "https://ksecret.example.com", "https://ksecret.example"):
             world.placeholders[address] = service.url
         world.placeholders["http://127.0.0.1:8085"] = kms.endpoint
-        assert run(world, command_blocks(page)) == []
+        failed = run(world, command_blocks(page))
+    assert not failed, failed
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if help_lines(command)])
 def test_the_examples_in_a_commands_help_end_well(tmp_path: Path, homes: Homes, command: str) -> None:
     """Each begins with the files as they were."""
     world = World(tmp_path, homes, command)
-    assert [failed for line in help_lines(command) for failed in run(world, [[line]])] == []
+    failed = "".join(run(world, [[line]]) for line in help_lines(command))
+    assert not failed, failed
 
 
 @pytest.fixture
@@ -114,7 +116,7 @@ def test_no_command_line_stands_outside_of_the_blocks_that_are_run() -> None:
         indented = re.findall(r"(?m)^ {4}(?:\$|ksecret|kubectl|git|curl|pipx?) .*$", FENCE.sub("", text))
         others = [block for language, block in blocks(page) if language not in SHELL]
         fenced = [line for block in others for line in re.findall(r"(?m)^(?:\$|ksecret|kubectl|git|curl) .*$", block)]
-        assert indented + fenced == [], page
+        assert indented + fenced == [], f"{page}: a block of its own, ```console with `$ ` before each command"
 
 
 @pytest.mark.parametrize("pattern", [*NOT_RUN, *EXITS])
