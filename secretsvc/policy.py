@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 NAME = ".ksecret.yaml"
 
+NOWHERE = "-"
+"""In place of a manifest's path: standard input, of which nobody said where it belongs, but for the current folder."""
+
 
 class Policy(NamedTuple):
     """One policy file, as the manifests below its folder see it."""
@@ -43,14 +46,32 @@ class Policy(NamedTuple):
 
     def rule_for(self, path: str, namespace: str | None, name: str | None) -> Rule | None:
         """The first rule that fits a Secret in that file; a text that its manifest does not state is empty."""
-        relative = os.path.relpath(self.locate(path), self.folder)
-        fitting = (rule for rule in self.content.rules if rule.fits(relative, namespace or "", name or ""))
-        return next(fitting, None)
+        return self._rules(path, namespace, name)[0]
+
+    def is_certain(self, path: str, namespace: str | None, name: str | None) -> bool:
+        """Whether the keys are known: of NOWHERE they are where every place would give the same."""
+        if path != NOWHERE:
+            return True
+        return len({rule and frozenset(rule.keys) for rule in self._rules(path, namespace, name)}) == 1
 
     def is_fresh(self, path: str, namespace: str | None, name: str | None) -> bool:
-        """Whether every change of a Secret in that file is to make a new DEK: as its rule says, else as the policy."""
-        rule = self.rule_for(path, namespace, name)
-        return self.content.fresh if rule is None or rule.fresh is None else rule.fresh
+        """Whether every change of a Secret in that file is to make a new DEK: as its rule says, else as the policy.
+
+        Of NOWHERE: whether any place would want it.
+        """
+        said = [rule and rule.fresh for rule in self._rules(path, namespace, name)]
+        return any(self.content.fresh if fresh is None else fresh for fresh in said)
+
+    def _rules(self, path: str, namespace: str | None, name: str | None) -> list[Rule | None]:
+        """The rule for a Secret in that file, None where none fits; of NOWHERE, each that it is in some place."""
+        relative = None if path == NOWHERE else os.path.relpath(self.locate(path), self.folder)
+        found: list[Rule | None] = []
+        for rule in self.content.rules:
+            if rule.fits(relative, namespace or "", name or ""):
+                found.append(rule)
+                if relative is not None or rule.path is None:
+                    return found
+        return [*found, None]
 
     def keys_for(self, path: str, namespace: str | None, name: str | None) -> tuple[str, ...] | None:
         """The KeyRefs, as written, of the first rule that fits; None where none does."""

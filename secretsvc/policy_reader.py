@@ -44,12 +44,12 @@ class Rule(NamedTuple):
     fresh: bool | None = None
     """As the policy's own; None: that counts."""
 
-    def fits(self, path: str, namespace: str, name: str) -> bool:
-        """Whether it is the rule for that Secret, in the file of that relative path."""
+    def fits(self, path: str | None, namespace: str, name: str) -> bool:
+        """Whether it is a rule for that Secret, in the file of that relative path; None for some path or other."""
         return (
             _fits(namespace, self.namespace)
             and _fits(name, self.name)
-            and (not self.path or self.path.fits(path, inside=True))
+            and (self.path is None or path is None or self.path.fits(path, inside=True))
         )
 
 

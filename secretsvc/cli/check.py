@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import policy, workspace
-from secretsvc.cli.files import STANDARD_INPUT, standard_input
+from secretsvc.cli.files import name_of, standard_input
 from secretsvc.cli.report import printable, progress, report, summary, warn
 from secretsvc.errors import FileError, KsecretError, UsageError
 from secretsvc.operations.check import check_file, check_other, holds_identity, may_hold_secret
@@ -56,6 +56,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "files", nargs="*", metavar="PATH", help="a manifest or a folder (default: .); - is standard input"
     )
+    parser.add_argument("--path", metavar="FILE", default="", help="where - will stand, for the rules of .ksecret.yaml")
     parser.add_argument("--staged", action="store_true", help="check what Git's index holds that HEAD does not")
     parser.add_argument(
         "--range", metavar="A..B", default=None, help="check what each commit changed that B has and A has not"
@@ -76,6 +77,8 @@ def run(args: Namespace) -> int:
         raise UsageError("--json and --sarif are two forms of one output: choose one")
     if sum((args.staged, args.pre_receive, args.range is not None)) > 1:
         raise UsageError("--staged, --range and --pre-receive name different things to check: choose one")
+    if args.path and args.files != ["-"]:
+        raise UsageError("--path goes with standard input", hint="ksecret check --path FILE -")
     output = Output(args)
     if args.staged:
         _staged(args.files, output)
@@ -89,7 +92,7 @@ def run(args: Namespace) -> int:
         )
         items = list(found)
         policies = policy.Policies()
-        sources = (_source(item, policies) for item in items)
+        sources = (_source(item, policies, args.path) for item in items)
         check_all(progress(sources, len(items)), output)
     return output.finish()
 
@@ -159,18 +162,19 @@ def check_all(sources: Iterable[Source], output: Output) -> None:
             else:
                 output.add(_also(check_other(data, source.name), source, data))
         except KsecretError as error:
-            error.file = error.file or source.name
+            error.file = error.file or name_of(source.name)
             output.failed(error, source.commit)
 
 
 def _also(checked: Checked, source: Source, data: bytes) -> Checked:
     found = [*checked.findings, *source.also(data)]
-    return checked._replace(findings=[finding._replace(commit=source.commit) for finding in found])
+    name = name_of(source.name)
+    return checked._replace(findings=[finding._replace(file=name, commit=source.commit) for finding in found])
 
 
-def _source(item: workspace.Item, policies: policy.Policies) -> Source:
+def _source(item: workspace.Item, policies: policy.Policies, place: str) -> Source:
     if item.path == "-":
-        return Source(STANDARD_INPUT, standard_input, policies)
+        return Source(place or policy.NOWHERE, standard_input, policies)
     manifest = item.named or workspace.is_manifest(item.path)
     return Source(item.path.removeprefix("./"), lambda: _content(item.path, manifest=manifest), policies, manifest)
 

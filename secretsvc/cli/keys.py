@@ -31,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument("action", choices=_ACTIONS, help="what to do")
     options.add_files(parser)
-    options.add_output(parser)
+    sealing.add_output(parser)
     parser.add_argument(
         "-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)"
     )
@@ -50,6 +50,10 @@ def run(args: Namespace) -> int:
         return _list(args)
     sign = {"add": "+", "remove": "-", "sync": ""}[args.action]
     args.key = [sign + key.removeprefix("+") for key in args.key]
+    if args.dry_run:
+        args.in_place = False
+    else:
+        options.change_in_place(args)
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
 
@@ -65,9 +69,8 @@ def run(args: Namespace) -> int:
             return data
 
     if args.dry_run:
-        args.in_place, args.output = False, ""
+        args.output = ""
         return each_file(Job(plan, "to change", private=True), args)
-    options.change_in_place(args)
     return each_file(Job(operation, "changed", private=False, jobs=options.jobs(args, keyring)), args)
 
 

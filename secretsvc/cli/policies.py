@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import InputError, KeyRefError
+from secretsvc.errors import InputError, KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from argparse import Namespace
+    from collections.abc import Iterable, Iterator
 
     from secretsvc.backends.registry import Backends
     from secretsvc.manifest.model import Secret
@@ -19,29 +20,56 @@ if TYPE_CHECKING:
 _NAME = ".ksecret.yaml"
 
 
-class FilePolicies:
-    """The policies of a run."""
+def place_of(args: Namespace) -> str:
+    """The path by which the policy's rule is chosen for all that a command makes; empty for that of each input.
 
-    def __init__(self, known: Backends) -> None:
+    It is that of `--path`, else of `-o`: what is printed, or goes to a pipe or a device, stands nowhere yet. A command
+    that has no `--path` makes nothing that is sealed. Raises UsageError.
+    """
+    path = getattr(args, "path", None)
+    if path is None:
+        return ""
+    if path == "-" or path.endswith(os.sep) or os.path.isdir(path):
+        raise UsageError("--path takes the path of a file", hint="the one that the sealed manifest will have")
+    if path and args.in_place:
+        hint = "it says where standard input belongs, or what is printed"
+        raise UsageError("--path does not go with a file that is changed in place", hint=hint)
+    output: str = args.output
+    stands = output not in ("", "-") and (os.path.isfile(output) or not os.path.exists(output))
+    return path or (output if stands else "")
+
+
+class FilePolicies:
+    """The policies of a run, each file's by its path; by `place`, where that is known, for what is made of it."""
+
+    def __init__(self, known: Backends, place: str = "") -> None:
         self._known = known
+        self._place = place
         self._policies: Policies | None = None
         self._without: set[str] = set()
         """Folders that are known to have none above them."""
 
-    def keyring(self, file: str) -> Keyring:
-        """The backends, demanding PGP signatures where the file's policy does. Raises InputError, FileError."""
-        policy = self.find(file)
-        return self._known.signed() if policy and policy.require_signature else self._known
+    def keyring(self, *files: str) -> Keyring:
+        """The backends, demanding PGP signatures where a policy does. Raises InputError, FileError."""
+        return self._known.signed() if self.wants_signatures(*files) else self._known
+
+    def wants_signatures(self, *files: str) -> bool:
+        """Whether the policy of any of the files, or of the place, demands them. Raises InputError, FileError."""
+        return any(policy.require_signature for _, policy in self._of(files))
 
     def keys(self, file: str, secret: Secret) -> Keyset | None:
         """The keyset of the first rule for that Secret; None where there is none.
 
         Raises InputError, FileError and KeyRefError, which name the policy's file.
         """
-        policy = self.find(file)
-        rule = policy.rule_for(file, secret.namespace, secret.name) if policy else None
+        place = self._place or file
+        policy = self.find(place)
+        rule = policy.rule_for(place, secret.namespace, secret.name) if policy else None
         if not policy or not rule:
             return None
+        if not policy.is_certain(place, secret.namespace, secret.name):
+            hint = "say with --path FILE which path it will have, or name keys with --key"
+            raise KeyRefError(f"which rule of {policy.source} fits {secret.label} hangs on where it belongs", hint=hint)
         try:
             return keyset(self._known.parse(key) for key in rule.keys)
         except KeyRefError as error:
@@ -60,8 +88,18 @@ class FilePolicies:
         """Whether a change of that Secret is to make a new DEK, by the policy of any of the files that it comes from
         or goes to. Raises InputError, FileError.
         """
-        found = ((file, self.find(file)) for file in files)
-        return any(policy.is_fresh(file, secret.namespace, secret.name) for file, policy in found if policy)
+        return any(policy.is_fresh(file, secret.namespace, secret.name) for file, policy in self._of(files))
+
+    def _of(self, files: Iterable[str]) -> Iterator[tuple[str, Policy]]:
+        """Each of the files, and the place, with its policy; what is piped in has a place only where none is said.
+
+        Raises InputError, FileError.
+        """
+        standing = (file for file in files if file not in ("", "-" if self._place else ""))
+        for file in dict.fromkeys((*standing, *filter(None, (self._place,)))):
+            policy = self.find(file)
+            if policy:
+                yield file, policy
 
     def find(self, file: str) -> Policy | None:
         """The nearest policy upwards. Raises InputError, FileError."""

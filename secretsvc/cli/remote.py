@@ -12,7 +12,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.policies import FilePolicies
+from secretsvc.cli.policies import FilePolicies, place_of
 from secretsvc.errors import (
     AlreadySealedError,
     BackendError,
@@ -66,7 +66,7 @@ class Service:
         """Raises UsageError."""
         self._remote = remote
         self._known = options.backends(args)
-        self._policies = FilePolicies(self._known)
+        self._policies = FilePolicies(self._known, place_of(args))
         self._keys: list[str] = getattr(args, "key", [])
         self._scope = getattr(args, "scope", "")
         self._format = getattr(args, "format", "")
@@ -123,8 +123,7 @@ class Service:
 
     def _read(self, data: bytes, name: str) -> tuple[Manifest, list[Description]]:
         """Raises InputError where the file's policy demands what only keys at hand can show."""
-        policy = self._policies.find(name)
-        if policy and policy.require_signature:
+        if self._policies.wants_signatures(name):
             raise InputError("its policy demands signatures, which a service is not told of", hint="say --server ''")
         return read(data), describe_manifest(data, lambda _: "")
 

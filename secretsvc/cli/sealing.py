@@ -9,7 +9,8 @@ from _thread import allocate_lock
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from secretsvc.cli.policies import FilePolicies
+from secretsvc.cli import options
+from secretsvc.cli.policies import FilePolicies, place_of
 from secretsvc.cli.report import printable
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
@@ -33,6 +34,18 @@ def add_keys(parser: Parser) -> None:
     parser.add_argument(
         "-k", "--key", action="append", default=[], metavar="KEYREF", help="seal to it (repeat); +REF adds, -REF takes"
     )
+
+
+def add_output(parser: Parser) -> None:
+    """`-i`, `-o` and `--path`."""
+    options.add_output(parser)
+    add_path(parser)
+
+
+def add_path(parser: Parser) -> None:
+    """`--path`."""
+    about = "where it will stand, for the rules of .ksecret.yaml (default: -o FILE, else FILE)"
+    parser.add_argument("--path", metavar="FILE", default="", help=about)
 
 
 def add_format(parser: Parser) -> None:
@@ -72,8 +85,6 @@ class Requests:
         self._yes = getattr(args, "yes", False)
         self._syncs = getattr(args, "action", "") == "sync"
         self._keyring = keyring
-        output = getattr(args, "output", "")
-        self._output = output if isinstance(output, str) and output != "-" else ""
         self._lock = allocate_lock()
         self._request = Request(
             parse_change(args.key, keyring.parse),
@@ -85,20 +96,23 @@ class Requests:
             allow_repeated=getattr(args, "allow_repeated", False),
         )
         self._own_keys = cache(partial(own_keys, keyring))
-        self._policies = FilePolicies(keyring)
+        self._policies = FilePolicies(keyring, place_of(args))
 
     def of(self, name: str, source: str = "") -> Request:
         """The request for the file of that name, whose DEK may come from the file `source`."""
         return self._request._replace(
-            renews=partial(self._policies.renews, [file for file in (name, source, self._output) if file]),
+            renews=partial(self._policies.renews, (name, source)),
             default_keys=partial(self._default_keys, name),
             keyset_of=partial(self._policies.demanded, name) if self._syncs else None,
             trust=partial(self._trusts, name) if self._asks else None,
         )
 
-    def keyring(self, name: str) -> Keyring:
-        """The backends, as the policy of the file of that name wants them. Raises InputError, FileError."""
-        return self._policies.keyring(name)
+    def keyring(self, name: str, source: str = "") -> Keyring:
+        """The backends, as the policies of these files, and of what is made of them, want them.
+
+        Raises InputError, FileError.
+        """
+        return self._policies.keyring(name, source)
 
     def _default_keys(self, name: str, secret: Secret, format_: str) -> Keyset:
         keys = self._policies.keys(name, secret)

@@ -83,7 +83,7 @@ def check_other(data: bytes, file: str) -> Checked:
 def check_file(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
     """The findings in a manifest, by line. `file` is its path; `now`, the time, is in seconds since 1970.
 
-    Without `policies` nothing is compared with a policy.
+    The path may be the policy's NOWHERE. Without `policies` nothing is compared with a policy.
 
     Raises InputError and FileError for its policy, and for nothing that stands in the file itself.
     """
@@ -204,8 +204,9 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
 
 def _held_against(policy: Policy, secret: Secret, sealed: Sealed | None, file: str, now: float) -> Iterator[Hit]:
     """What differs from the policy. Keys and age of what SOPS sealed are not known."""
-    rule = policy.rule_for(file, secret.namespace, secret.name)
-    if rule and sealed and sealed.keys:
+    who = file, secret.namespace, secret.name
+    rule = policy.rule_for(*who)
+    if rule and sealed and sealed.keys and policy.is_certain(*who):
         yield from _keyset(secret, sealed, rule.keys, policy.source)
     if not rule and policy.content.rules:
         clear = [entry.scalar.line for entry in secret.entries if not sealed and _code_for(entry, None) == "KS001"]

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.cli import CONFIG_MAP, MANIFEST, Person, is_sealed, key_refs
+from tests.e2e.cli import CONFIG_MAP, MANIFEST, Person, is_sealed, key_refs, member
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.integration.gnupg_support import World
 
 
 @pytest.fixture
@@ -52,6 +54,117 @@ def test_the_rules_choose_the_keys_of_each_secret_in_a_file(me: Person, ann: Per
     assert sealed_to(me, "a.yaml") == [ann.ref, bob.ref]
     out = me.ok("encrypt", "-", stdin=MANIFEST).out
     assert key_refs(out) == [ann.ref], "standard input is as a file in the current folder"
+
+
+@pytest.fixture
+def divided(me: Person, ann: Person, bob: Person) -> Person:
+    """At work in a repository whose prod/ is sealed to Ann's key, and all else to Bob's."""
+    me.write("repo/.ksecret.yaml", policy(f"path: prod/**, keys: ['{ann.ref}']", f"keys: ['{bob.ref}']"))
+    (me.work / "repo" / "prod").mkdir()
+    me.write("repo/dev.yaml")
+    me.write("outside/clear.yaml")
+    return me
+
+
+SEAL = [
+    ("encrypt", "-o", "repo/prod/a.yaml", "repo/dev.yaml"),
+    ("encrypt", "-o", "repo/prod/a.yaml", "outside/clear.yaml"),
+    ("encrypt", "-o", "repo/prod/a.yaml", "-"),
+    ("encrypt", "--path", "repo/prod/a.yaml", "-"),
+    ("encrypt", "--path", "repo/prod/a.yaml", "-o", "outside/a.yaml", "-"),
+    ("encrypt", "--path", "repo/prod/a.yaml", "outside/clear.yaml"),
+    ("encrypt", "--path", "repo/prod/not/yet/there.yaml", "-o", "-", "repo/dev.yaml"),
+    ("create", "generic", "db", "-n", "prod", "--from-literal", "a=n0t-public", "-o", "repo/prod/a.yaml"),
+    ("create", "generic", "db", "-n", "prod", "--from-literal", "a=n0t-public", "--path", "repo/prod/a.yaml"),
+]
+
+
+@pytest.mark.parametrize("words", SEAL, ids=" ".join)
+def test_the_rule_is_that_of_the_file_that_is_made(divided: Person, ann: Person, words: tuple[str, ...]) -> None:
+    out = divided.ok(*words, stdin=MANIFEST).out
+    assert key_refs(out or (divided.work / words[words.index("-o") + 1]).read_bytes()) == [ann.ref]
+
+
+def test_the_file_that_is_made_says_whether_its_data_key_is_new(divided: Person, ann: Person) -> None:
+    divided.write("repo/prod/.ksecret.yaml", policy(f"keys: ['{ann.ref}']") + b"dataKey: fresh\n")
+    divided.write_sealed("outside/a.yaml", MANIFEST, "-k", divided.ref)
+    before = (divided.work / "outside/a.yaml").read_bytes()
+    for words in (("--path", "repo/prod/a.yaml", "-"), ("-o", "repo/prod/a.yaml", "outside/a.yaml")):
+        out = divided.ok("set", *words, "url=other", stdin=before).out or (divided.work / words[1]).read_bytes()
+        assert member(out, "password") != member(before, "password")
+
+
+def test_the_file_that_is_made_says_whether_its_data_key_is_signed(divided: Person, world: World) -> None:
+    divided.write("repo/prod/.ksecret.yaml", b"version: 1\nrequireSignature: true\n")
+    words = ("encrypt", "-k", str(world.ref("alice")))
+    for more in (("--path", "repo/prod/a.yaml", "-"), ("-o", "repo/prod/a.yaml", "repo/dev.yaml")):
+        ran = divided.run(*words, *more, stdin=MANIFEST, GNUPGHOME=world.public.path)  # without a key to sign with
+        assert ran.code == 6
+        assert "a signature is required" in ran.err
+
+
+def test_keys_are_synchronised_with_the_rule_of_the_file_that_is_made(divided: Person, ann: Person) -> None:
+    divided.write_sealed("repo/dev.yaml", MANIFEST, "-k", divided.ref)
+    divided.ok("keys", "sync", "-o", "repo/prod/a.yaml", "repo/dev.yaml")
+    assert sealed_to(divided, "repo/prod/a.yaml") == [ann.ref]
+    sealed = (divided.work / "repo/dev.yaml").read_bytes()
+    assert key_refs(divided.ok("keys", "sync", "--path", "repo/prod/a.yaml", "-", stdin=sealed).out) == [ann.ref]
+
+
+def test_standard_input_is_not_sealed_by_a_guess(divided: Person, ann: Person, bob: Person) -> None:
+    divided.work = divided.work / "repo"
+    for words in (("encrypt", "-"), ("create", "generic", "db", "--from-literal", "a=n0t-public")):
+        err = divided.fails(2, *words, stdin=MANIFEST)
+        assert "which rule of .ksecret.yaml fits" in err
+        assert "say with --path FILE which path it will have" in err
+    assert key_refs(divided.ok("encrypt", "-k", divided.ref, "-", stdin=MANIFEST).out) == [divided.ref]
+    divided.write(".ksecret.yaml", policy(f"path: prod/**, keys: ['{ann.ref}']"))
+    assert "which rule of .ksecret.yaml fits" in divided.fails(2, "encrypt", "-", stdin=MANIFEST)
+    divided.write(".ksecret.yaml", policy(f"path: prod/**, name: x, keys: ['{ann.ref}']", f"keys: ['{bob.ref}']"))
+    assert key_refs(divided.ok("encrypt", "-", stdin=MANIFEST).out) == [bob.ref], "its name decides"
+    divided.write(".ksecret.yaml", policy(f"path: a/**, keys: ['{ann.ref}']", f"keys: ['{ann.ref}']"))
+    assert key_refs(divided.ok("encrypt", "-", stdin=MANIFEST).out) == [ann.ref], "all give the same"
+
+
+def test_standard_input_gets_a_new_data_key_where_any_rule_for_it_wants_one(divided: Person, bob: Person) -> None:
+    sealed = divided.ok("encrypt", "-k", divided.ref, "-", stdin=MANIFEST).out
+    divided.work = divided.work / "repo"
+    for rule, is_new in (("path: prod/**, dataKey: fresh", True), ("name: other, dataKey: fresh", False)):
+        divided.write(".ksecret.yaml", policy(f"{rule}, keys: ['{bob.ref}']", f"keys: ['{bob.ref}']"))
+        after = divided.ok("set", "-", "url=other", stdin=sealed).out
+        assert (member(after, "password") != member(sealed, "password")) is is_new
+
+
+def test_a_device_is_no_place(divided: Person, bob: Person) -> None:
+    assert key_refs(divided.ok("encrypt", "-o", "/dev/stdout", "repo/dev.yaml").out) == [bob.ref]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("encrypt", "-i", "--path", "repo/prod/a.yaml", "repo/dev.yaml"), "a file that is changed in place"),
+        (("set", "--path", "repo/prod/a.yaml", "repo/dev.yaml", "a=b"), "a file that is changed in place"),
+        (("edit", "--path", "repo/prod/a.yaml", "repo/dev.yaml"), "a file that is changed in place"),
+        (("encrypt", "--path", "repo/prod", "-"), "takes the path of a file"),
+        (("encrypt", "--path", "repo/prod/", "-"), "takes the path of a file"),
+        (("check", "--path", "a.yaml", "repo"), "--path goes with standard input"),
+        (("decrypt", "--path", "a.yaml", "-"), "unknown option --path"),
+    ],
+    ids=lambda part: " ".join(part) if isinstance(part, tuple) else "",
+)
+def test_a_place_that_means_nothing_is_refused(divided: Person, words: tuple[str, ...], message: str) -> None:
+    assert message in divided.fails(2, *words, stdin=MANIFEST, EDITOR="true")
+
+
+def test_check_holds_standard_input_against_the_rule_of_its_place(divided: Person, ann: Person, bob: Person) -> None:
+    divided.work = divided.work / "repo"
+    sealed = divided.ok("encrypt", "-k", bob.ref, "-", stdin=MANIFEST).out
+    assert divided.ok("check", "--path", "dev.yaml", "-", stdin=sealed).out == b""
+    ran = divided.run("check", "--path", "prod/a.yaml", "-", stdin=sealed)
+    assert ran.code == 1
+    assert ran.out.startswith(b"prod/a.yaml:")
+    assert f"KS008 prod/db differs from .ksecret.yaml: not sealed to {ann.ref}".encode() in ran.out
+    assert divided.ok("check", "-", stdin=sealed).out == b"", "nobody knows where it belongs"
 
 
 def test_the_nearest_policy_counts_from_wherever_it_is_called(me: Person, ann: Person, bob: Person) -> None:
