@@ -6,6 +6,7 @@ Knows nothing of backends: KeyRefs are given as they are written. Needs no key a
 from __future__ import annotations
 
 import os
+import re
 import stat
 from _thread import allocate_lock
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 NAME = ".ksecret.yaml"
 
+MISNAMED = ".ksecret.yml"
+"""What people name a policy, too. It is not read, and nothing is sealed where it would count."""
+
 NOWHERE = "-"
 """In place of a manifest's path: standard input, of which nobody said where it belongs, but for the current folder."""
 
@@ -33,6 +37,17 @@ class Policy(NamedTuple):
     content: Content
     locate: Callable[[str], str]
     """A manifest's path → its absolute path."""
+    is_misnamed: bool = False
+    """Whether it was not read, for its name is MISNAMED."""
+
+    @property
+    def has_say(self) -> bool:
+        """Whether it is to say which keys a Secret is sealed to, so that none is where it does not."""
+        return bool(self.content.rules) or self.is_misnamed
+
+    def relative(self, path: str) -> str:
+        """A manifest's path from the policy's folder."""
+        return os.path.relpath(self.locate(path), self.folder)
 
     @property
     def max_age(self) -> int | None:
@@ -43,6 +58,10 @@ class Policy(NamedTuple):
     def require_signature(self) -> bool:
         """Whether a PGP-wrapped DEK without a good signature is to be refused."""
         return self.content.require_signature
+
+    def pattern(self, path: str) -> str:
+        """What a rule's `path` says for that manifest alone."""
+        return "/" + re.sub(r"([*?\[\\])", r"\\\1", self.relative(path))
 
     def rule_for(self, path: str, namespace: str | None, name: str | None) -> Rule | None:
         """The first rule that fits a Secret in that file; a text that its manifest does not state is empty."""
@@ -64,7 +83,7 @@ class Policy(NamedTuple):
 
     def _rules(self, path: str, namespace: str | None, name: str | None) -> list[Rule | None]:
         """The rule for a Secret in that file, None where none fits; of NOWHERE, each that it is in some place."""
-        relative = None if path == NOWHERE else os.path.relpath(self.locate(path), self.folder)
+        relative = None if path == NOWHERE else self.relative(path)
         found: list[Rule | None] = []
         for rule in self.content.rules:
             if rule.fits(relative, namespace or "", name or ""):
@@ -132,7 +151,16 @@ class Policies:
         except (FileError, InputError) as error:
             error.file = source
             return error
-        return Policy(source, folder, content, self._locate) if content else None
+        return Policy(source, folder, content, self._locate) if content else self._misnamed_in(folder)
+
+    def _misnamed_in(self, folder: str) -> Policy | None:
+        path = os.path.join(folder, MISNAMED)
+        try:
+            is_there = self._read(path) is not None
+        except FileError:
+            return None
+        nothing = policy_reader.Content((), None, False)
+        return Policy(os.path.relpath(path), folder, nothing, self._locate, True) if is_there else None
 
     def _is_top(self, folder: str) -> bool:
         if os.path.dirname(folder) == folder:

@@ -11,7 +11,7 @@ from secretsvc.cli.files import name_of, standard_input
 from secretsvc.cli.report import printable, progress, report, summary, warn
 from secretsvc.errors import FileError, KsecretError, UsageError
 from secretsvc.operations.check import check_file, check_other, holds_identity, may_hold_secret
-from secretsvc.operations.findings import RULES, SHORT
+from secretsvc.operations.findings import RULES, SHORT, Finding
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import Parser
     from secretsvc.git_index import GitIndex, Staged
     from secretsvc.operations.check import Checked
-    from secretsvc.operations.findings import Finding
 
 
 EXAMPLES = """\
@@ -155,10 +154,10 @@ def check_all(sources: Iterable[Source], output: Output) -> None:
             if os.path.basename(source.name) == policy.NAME:
                 source.policies.find(source.name)
             data = source.read()
-            if data is None:
+            if data is None and not _is_misnamed(source):
                 output.passed_over(source)
-            elif source.manifest:
-                output.add(_also(check_file(data, source.name, source.policies, now), source, data))
+            elif data is None or source.manifest:
+                output.add(_also(check_file(data or b"", source.name, source.policies, now), source, data or b""))
             else:
                 output.add(_also(check_other(data, source.name), source, data))
         except KsecretError as error:
@@ -168,8 +167,15 @@ def check_all(sources: Iterable[Source], output: Output) -> None:
 
 def _also(checked: Checked, source: Source, data: bytes) -> Checked:
     found = [*checked.findings, *source.also(data)]
+    if _is_misnamed(source):
+        said = f"this file is not read: a policy's name is {policy.NAME}, so no rule covers what it was made for"
+        found.append(Finding(source.name, 1, "KS015", said))
     name = name_of(source.name)
     return checked._replace(findings=[finding._replace(file=name, commit=source.commit) for finding in found])
+
+
+def _is_misnamed(source: Source) -> bool:
+    return os.path.basename(source.name) == policy.MISNAMED
 
 
 def _source(item: workspace.Item, policies: policy.Policies, place: str) -> Source:
@@ -206,7 +212,8 @@ def _staged(paths: list[str], output: Output) -> None:
     from secretsvc.git_index import GitIndex
 
     with GitIndex() as index:
-        blobs = {os.path.join(index.top, staged.path): staged for staged in index.named(policy.NAME)}
+        named = (*index.named(policy.NAME), *index.named(policy.MISNAMED))
+        blobs = {os.path.join(index.top, staged.path): staged for staged in named}
         policies = policy.Policies(lambda path: index.content(blobs[path]) if path in blobs else None, index.top)
 
         check_all((_in_index(index, staged, policies) for staged in index.changed(paths)), output)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from secretsvc.policy import Policies, Policy
 
 _NAME = ".ksecret.yaml"
+_NAMES = (_NAME, ".ksecret.yml")
 
 
 def place_of(args: Namespace) -> str:
@@ -58,18 +59,20 @@ class FilePolicies:
         return any(policy.require_signature for _, policy in self._of(files))
 
     def keys(self, file: str, secret: Secret) -> Keyset | None:
-        """The keyset of the first rule for that Secret; None where there is none.
+        """The keyset of the first rule for that Secret; None where there is no policy, or one without rules.
 
-        Raises InputError, FileError and KeyRefError, which name the policy's file.
+        Raises InputError, FileError and KeyRefError, which name the policy's file; also where none of its rules fits.
         """
         place = self._place or file
         policy = self.find(place)
-        rule = policy.rule_for(place, secret.namespace, secret.name) if policy else None
-        if not policy or not rule:
+        if not policy or not policy.has_say:
             return None
         if not policy.is_certain(place, secret.namespace, secret.name):
             hint = "say with --path FILE which path it will have, or name keys with --key"
             raise KeyRefError(f"which rule of {policy.source} fits {secret.label} hangs on where it belongs", hint=hint)
+        rule = policy.rule_for(place, secret.namespace, secret.name)
+        if not rule:
+            raise _no_rule(policy, place, secret)
         try:
             return keyset(self._known.parse(key) for key in rule.keys)
         except KeyRefError as error:
@@ -116,10 +119,22 @@ class FilePolicies:
         return self._policies.find(file)
 
 
+def _no_rule(policy: Policy, place: str, secret: Secret) -> KeyRefError:
+    from secretsvc.manifest.scalars import canonical
+    from secretsvc.policy import NOWHERE
+
+    if policy.is_misnamed:
+        hint = f"rename it to {_NAME}, or name keys with --key"
+        return KeyRefError(f"{policy.source} is not read: a policy's name is {_NAME}", hint=hint)
+    path = "" if place == NOWHERE else f"path: {canonical(policy.pattern(place), flow=True)}, "
+    hint = f"add `- {{{path}keys: [KEYREF]}}` to its rules, `- keys: [KEYREF]` for all others, or name keys with --key"
+    return KeyRefError(f"no rule of {policy.source} fits {secret.label}", hint=hint)
+
+
 def _above(folder: str) -> bool:
     """Whether there is a policy there or anywhere upwards, which is all that a start without one pays for."""
     folder = os.path.realpath(folder or os.curdir)
-    while not os.path.exists(os.path.join(folder, _NAME)):
+    while not any(os.path.exists(os.path.join(folder, name)) for name in _NAMES):
         above = os.path.dirname(folder)
         if above == folder:
             return False

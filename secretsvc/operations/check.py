@@ -208,10 +208,12 @@ def _held_against(policy: Policy, secret: Secret, sealed: Sealed | None, file: s
     rule = policy.rule_for(*who)
     if rule and sealed and sealed.keys and policy.is_certain(*who):
         yield from _keyset(secret, sealed, rule.keys, policy.source)
-    if not rule and policy.content.rules:
+    if not rule and policy.has_say:
         clear = [entry.scalar.line for entry in secret.entries if not sealed and _code_for(entry, None) == "KS001"]
         lines = [sealed.line] if sealed and sealed.keys else clear
-        what = f"no rule of {policy.source} fits {secret.label}, so nothing says who may open it"
+        misnamed = f"{policy.source} is not read, for a policy's name is .ksecret.yaml"
+        why = misnamed if policy.is_misnamed else f"no rule of {policy.source} fits {secret.label}"
+        what = f"{why}, so nothing says who may open it"
         yield from ((line, "KS015", what) for line in lines[:1])
     if sealed and policy.max_age and sealed.created and now - sealed.created > policy.max_age:
         days, limit = int(now - sealed.created) // _DAY, policy.max_age / _DAY

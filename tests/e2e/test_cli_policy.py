@@ -183,13 +183,68 @@ def test_options_come_before_the_policy_and_the_environment_after_it(me: Person,
     me.write_sealed("prod/a.yaml", MANIFEST, "-k", bob.ref)
     assert sealed_to(me, "prod/a.yaml") == [bob.ref]
     me.write("prod/b.yaml")
-    me.write("c.yaml")
-    me.ok("encrypt", "-i", "prod/b.yaml", "c.yaml", KSECRET_KEYS=bob.ref)
-    assert (sealed_to(me, "prod/b.yaml"), sealed_to(me, "c.yaml")) == ([ann.ref], [bob.ref])
-    me.write_sealed("d.yaml")
-    assert sealed_to(me, "d.yaml") == [me.ref], "no rule fits"
+    me.ok("encrypt", "-i", "prod/b.yaml", KSECRET_KEYS=bob.ref)
+    assert sealed_to(me, "prod/b.yaml") == [ann.ref]
     me.write_sealed("prod/e.yaml", MANIFEST, "-k", f"+{bob.ref}")
     assert sealed_to(me, "prod/e.yaml") == sorted([ann.ref, bob.ref]), "added to the policy's"
+    me.write(".ksecret.yaml", b"version: 1\nrotation: {maxAge: 90d}\n")
+    me.write("c.yaml")
+    me.ok("encrypt", "-i", "c.yaml", KSECRET_KEYS=bob.ref)
+    assert sealed_to(me, "c.yaml") == [bob.ref], "a policy without rules leaves that to others"
+
+
+def test_what_no_rule_fits_is_sealed_to_nobody_by_chance(me: Person, ann: Person, bob: Person) -> None:
+    me.write(".ksecret.yaml", policy(f"path: prod/, keys: ['{ann.ref}']"))
+    path = me.write("de v/[c].yaml")
+    for environ in ({}, {"KSECRET_KEYS": bob.ref}):
+        assert me.fails(2, "encrypt", "-i", "de v/[c].yaml", **environ) == (
+            "ksecret: de v/[c].yaml: no rule of .ksecret.yaml fits prod/db\n"
+            '  add `- {path: "/de v/\\\\[c].yaml", keys: [KEYREF]}` to its rules, `- keys: [KEYREF]` for all others, '
+            "or name keys with --key\n"
+        )
+    assert path.read_bytes() == MANIFEST
+    create = ("create", "generic", "db", "--from-literal", "a=n0t-public", "-o", "new.yaml")
+    assert "no rule of .ksecret.yaml fits db" in me.fails(2, *create)
+    assert "no rule of .ksecret.yaml fits prod/db" in me.fails(2, "encrypt", "-k", f"+{bob.ref}", "de v/[c].yaml")
+    assert not (me.work / "new.yaml").exists()
+    me.ok("encrypt", "-i", "-k", bob.ref, "de v/[c].yaml")
+    assert sealed_to(me, "de v/[c].yaml") == [bob.ref], "--key is the writer's own choice"
+    bob.ok("set", "de v/[c].yaml", "a=b")
+    assert sealed_to(me, "de v/[c].yaml") == [bob.ref], "what is sealed keeps its keys"
+    assert "de v/[c].yaml:15: KS015 no rule of .ksecret.yaml fits prod/db" in me.run("check").out.decode()
+
+
+def test_the_rule_that_is_offered_fits(me: Person, ann: Person) -> None:
+    me.write(".ksecret.yaml", policy(f"path: prod/, keys: ['{ann.ref}']"))
+    me.write("de v/[c].yaml")
+    offered = me.fails(2, "encrypt", "-i", "de v/[c].yaml").split("`")[1].replace("KEYREF", ann.ref)
+    with (me.work / ".ksecret.yaml").open("a") as file:
+        file.write(offered + "\n")
+    me.ok("encrypt", "-i", "de v/[c].yaml")
+    assert sealed_to(me, "de v/[c].yaml") == [ann.ref]
+
+
+def test_a_policy_of_a_name_that_is_not_read_is_told(me: Person, ann: Person) -> None:
+    me.write(".ksecret.yaml", policy(f"keys: ['{ann.ref}']"))
+    me.write("apps/.ksecret.yml", policy(f"keys: ['{me.ref}']"))
+    path = me.write("apps/deep/a.yaml")
+    said = "apps/.ksecret.yml is not read: a policy's name is .ksecret.yaml\n  rename it to .ksecret.yaml"
+    assert said in me.fails(2, "encrypt", "-i", "apps/deep/a.yaml", KSECRET_KEYS=me.ref)
+    assert path.read_bytes() == MANIFEST
+    me.ok("encrypt", "-i", "-k", me.ref, "apps/deep/a.yaml")
+    assert me.ok("decrypt", "apps/deep/a.yaml").out == MANIFEST, "opening needs no rule"
+    assert said in me.fails(2, "keys", "sync", "apps/deep/a.yaml")
+    found = me.run("check").out.decode().splitlines()
+    assert [line.partition(" ")[2][:42] for line in found] == [
+        "KS015 this file is not read: a policy's na",
+        "KS015 apps/.ksecret.yml is not read, for a",
+    ]
+    (me.work / "apps/.ksecret.yml").rename(me.work / "apps/.ksecret.yaml")
+    assert me.ok("check").out == b""
+    me.write("apps/.ksecret.yml")
+    me.write("apps/b.yaml")
+    me.ok("encrypt", "-i", "apps/b.yaml")
+    assert sealed_to(me, "apps/b.yaml") == [me.ref], "one of the right name is beside it"
 
 
 def test_a_sealed_file_keeps_its_keys_whatever_the_policy_says(me: Person, ann: Person) -> None:
@@ -274,7 +329,7 @@ def test_a_file_that_no_rule_fits_and_no_key_is_for_does_not_stop_the_others(tmp
         nobody.write(name)
     ran = nobody.run("encrypt", "-i", "-r", ".")
     assert ran.code == 2
-    assert "ksecret: ./a/a.yaml: no key to seal to\n  run `ksecret init`" in ran.err
+    assert "ksecret: ./a/a.yaml: no rule of .ksecret.yaml fits prod/db\n  add `- {path: " in ran.err
     assert "1 sealed, 1 unchanged, 1 failed" in ran.err
     assert sealed_to(nobody, "b/b.yaml") == [ann.ref]
     assert not is_sealed((nobody.work / "a/a.yaml").read_bytes())
