@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import programs
 from secretsvc.cli import options
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import own_keys
 from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError
@@ -68,7 +69,7 @@ def _keys(args: Namespace, known: Backends) -> list[str]:
     from secretsvc import workspace
     from secretsvc.operations.inspect import describe_manifest
 
-    texts = list(args.key)
+    texts = FilePolicies(known).spelled("-", args.key)
     for path in args.files:
         try:
             described = describe_manifest(workspace.read(path).data, lambda _ref: "")

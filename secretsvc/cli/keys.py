@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.inspect import describer, said_of
 from secretsvc.cli.report import printable
 from secretsvc.errors import AlreadySealedError, UsageError, not_sealed
-from secretsvc.operations.inspect import Description, describe_manifest
 from secretsvc.operations.keysets import change_keys, key_changes
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.operations.inspect import Description
     from secretsvc.operations.result import Result
 
 EXAMPLES = """\
@@ -59,7 +60,8 @@ def run(args: Namespace) -> int:
 
     def plan(data: bytes, name: str) -> str | None:
         changes = key_changes(data, requests.of(name))
-        lines = [f"{name}: {label}: {'+' if added else '-'}{ref}" for label, ref, added in changes]
+        named = requests.people(name).named
+        lines = [f"{name}: {label}: {'+' if added else '-'}{named(ref)}" for label, ref, added in changes]
         return "\n".join(map(printable, lines)) or None
 
     def operation(data: bytes, name: str) -> Result | bytes:
@@ -76,10 +78,10 @@ def run(args: Namespace) -> int:
 
 def _list(args: Namespace) -> int:
     args.in_place = False
-    known = options.backends(args)
+    describe = describer(args)
 
     def operation(data: bytes, name: str) -> str:
-        found = [one for one in describe_manifest(data, known.describe) if one.sealed]
+        found = [one for one in describe(data, name) if one.sealed]
         if not found:
             raise not_sealed()
         return "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
@@ -89,7 +91,7 @@ def _list(args: Namespace) -> int:
 
 def _as_text(one: Description, name: str) -> str:
     title = f"{name}: {one.label}"
-    return "\n".join(printable(f"{title}  {key['ref']}  {key['owner']}".rstrip()) for key in one.keys)
+    return "\n".join(printable(f"{title}  {said_of(key)}") for key in one.keys)
 
 
 def _as_json(one: Description, name: str) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import InputError, KeyRefError, UsageError
+from secretsvc.cli.named_keys import NamedKeys
+from secretsvc.errors import InputError, KeyRefError, KsecretError, UsageError
 from secretsvc.keyref import Keyset, keyset
+from secretsvc.people import NOBODY, is_name
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
+    from secretsvc.people import People
     from secretsvc.policy import Policies, Policy
 
 _NAME = ".ksecret.yaml"
@@ -51,8 +54,39 @@ class FilePolicies:
         """Folders that are known to have none above them."""
 
     def keyring(self, *files: str) -> Keyring:
-        """The backends, demanding PGP signatures where a policy does. Raises InputError, FileError."""
-        return self._known.signed() if self.wants_signatures(*files) else self._known
+        """The backends, demanding PGP signatures where a policy does; their errors call keys by the names that the
+        first file's has for them. Raises InputError, FileError.
+        """
+        keyring = self._known.signed() if self.wants_signatures(*files) else self._known
+        people = self.people(files[0])
+        return NamedKeys(keyring, people) if people else keyring
+
+    def people(self, file: str) -> People:
+        """The names that its policy has for keys; none where it has no policy, or one that can't be used."""
+        try:
+            policy = self.find(self._place or file)
+        except KsecretError:
+            return NOBODY
+        return policy.content.people if policy else NOBODY
+
+    def spelled(self, file: str, words: Iterable[str]) -> list[str]:
+        """`--key` words, which may begin with + or -, with the KeyRefs of people in place of their names.
+
+        Raises KeyRefError for a name that the file's policy lacks, InputError and FileError for its policy.
+        """
+        policy = self.find(self._place or file)
+        found: list[str] = []
+        for word in words:
+            sign, name = (word[:1], word[1:]) if word[:1] in ("+", "-") else ("", word)
+            people = policy.content.people if policy else NOBODY
+            if name in people:
+                found += [sign + ref for ref in people.keys(name)]
+            elif policy and people and is_name(name):
+                what = f"people of {policy.source} has no such name{people.nearest(name)}"
+                raise KeyRefError(what, hint="add it there, or write a key: SCHEME:NAME, such as age:age1…")
+            else:
+                found.append(word)
+        return found
 
     def wants_signatures(self, *files: str) -> bool:
         """Whether the policy of any of the files, or of the place, demands them. Raises InputError, FileError."""

@@ -143,7 +143,7 @@ class Service:
         """By `--key`, the file's policy or KSECRET_KEYS; none where they say nothing, or all Secrets keep their own."""
         fresh = [secret for secret in manifest.secrets if secret.entries and not secret.envelope]
         if self._keys or not fresh:
-            return self._keys
+            return self._policies.spelled(name, self._keys)
         first, *others = [self._policies.keys(name, secret) for secret in fresh]
         if any(other != first for other in others):
             raise InputError(

@@ -15,14 +15,17 @@ from secretsvc.cli.report import printable
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
 from secretsvc.operations.request import ANY_TIME, FORMATS, Request, Unproven
+from secretsvc.people import is_name
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
+    from secretsvc.keyref import KeysetChange
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
+    from secretsvc.people import People
 
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -86,8 +89,10 @@ class Requests:
         self._syncs = getattr(args, "action", "") == "sync"
         self._keyring = keyring
         self._lock = allocate_lock()
+        self._words: list[str] = args.key
+        self._has_names = any(is_name(word.lstrip("+-")) for word in args.key)
         self._request = Request(
-            parse_change(args.key, keyring.parse),
+            parse_change(() if self._has_names else args.key, keyring.parse),
             partial(self._default_keys, ""),
             getattr(args, "scope", ""),
             time.strftime(TIME, time.gmtime()),
@@ -99,13 +104,26 @@ class Requests:
         self._policies = FilePolicies(keyring, place_of(args))
 
     def of(self, name: str, source: str = "") -> Request:
-        """The request for the file of that name, whose DEK may come from the file `source`."""
+        """The request for the file of that name, whose DEK may come from the file `source`.
+
+        Raises KeyRefError for a name in `--key` that its policy does not know, InputError and FileError for the policy.
+        """
         return self._request._replace(
+            change=self._change(name),
             renews=partial(self._policies.renews, (name, source)),
             default_keys=partial(self._default_keys, name),
             keyset_of=partial(self._policies.demanded, name) if self._syncs else None,
             trust=partial(self._trusts, name) if self._asks else None,
         )
+
+    def people(self, name: str) -> People:
+        """The names that the policy of the file of that name has for keys."""
+        return self._policies.people(name)
+
+    def _change(self, name: str) -> KeysetChange:
+        if not self._has_names:
+            return self._request.change
+        return parse_change(self._policies.spelled(name, self._words), self._keyring.parse)
 
     def keyring(self, name: str, source: str = "") -> Keyring:
         """The backends, as the policies of these files, and of what is made of them, want them.
@@ -125,10 +143,11 @@ class Requests:
 
     def _trusts(self, name: str, unproven: Unproven) -> bool:
         """Shows what somebody would vouch for, and asks. Raises UsageError where nobody can be asked."""
+        people = self.people(name)
         with self._lock:
             lines = [
                 f"{name}: {unproven.label}: {unproven.why}; with a new one you vouch for what it holds now:",
-                *(f"  key    {ref}  {self._keyring.describe(ref)}".rstrip() for ref in unproven.keys),
+                *(f"  key    {people.named(ref)}  {self._keyring.describe(ref)}".rstrip() for ref in unproven.keys),
                 *(f"  entry  {entry}" for entry in unproven.entries),
             ]
             print("\n".join(map(printable, lines)), file=sys.stderr)

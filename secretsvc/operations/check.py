@@ -207,7 +207,7 @@ def _held_against(policy: Policy, secret: Secret, sealed: Sealed | None, file: s
     who = file, secret.namespace, secret.name
     rule = policy.rule_for(*who)
     if rule and sealed and sealed.keys and policy.is_certain(*who):
-        yield from _keyset(secret, sealed, rule.keys, policy.source)
+        yield from _keyset(secret, sealed, rule.keys, policy)
     if not rule and policy.has_say:
         clear = [entry.scalar.line for entry in secret.entries if not sealed and _code_for(entry, None) == "KS001"]
         lines = [sealed.line] if sealed and sealed.keys else clear
@@ -254,13 +254,14 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_LISTED]) + more
 
 
-def _keyset(secret: Secret, sealed: Sealed, wanted: tuple[str, ...], source: str) -> Iterator[Hit]:
-    held, named = set(sealed.keys), {str(canonical(key)) for key in wanted}
-    lacking, extra = sorted(named - held), sorted(held - named)
+def _keyset(secret: Secret, sealed: Sealed, wanted: tuple[str, ...], policy: Policy) -> Iterator[Hit]:
+    held, ruled = set(sealed.keys), {str(canonical(key)) for key in wanted}
+    named = policy.content.people.named
+    lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (ruled - held, held - ruled))
     parts = [f"not sealed to {_listed(lacking)}"] if lacking else []
     parts += [f"sealed to {_listed(extra)} as well"] if extra else []
     if parts:
-        yield sealed.line, "KS008", f"{secret.label} differs from {source}: {'; '.join(parts)}"
+        yield sealed.line, "KS008", f"{secret.label} differs from {policy.source}: {'; '.join(parts)}"
 
 
 def _text(data: bytes) -> str:
