@@ -103,6 +103,29 @@ def test_the_file_that_is_made_says_whether_its_data_key_is_signed(divided: Pers
         assert "a signature is required" in ran.err
 
 
+def test_of_what_is_piped_only_its_place_has_a_policy(divided: Person, bob: Person) -> None:
+    sealed = divided.ok("encrypt", "-k", divided.ref, "-", stdin=MANIFEST).out
+    divided.write(".ksecret.yaml", policy(f"keys: ['{bob.ref}']") + b"dataKey: fresh\n")
+    kept = divided.ok("set", "--path", "repo/dev.yaml", "-", "url=other", stdin=sealed).out
+    assert member(kept, "password") == member(sealed, "password")
+    fresh = divided.ok("set", "-", "url=other", stdin=sealed).out
+    assert member(fresh, "password") != member(sealed, "password")
+
+
+def test_a_parents_policy_says_whether_its_data_key_must_be_signed(divided: Person, world: World) -> None:
+    divided.write("old/a.yaml")
+    alice, public = {"GNUPGHOME": world.alice.path}, {"GNUPGHOME": world.public.path}  # public has no key to sign with
+    divided.ok("encrypt", "-i", "-k", str(world.ref("alice")), "old/a.yaml", **public)
+    words = (("encrypt", "-p", "old/a.yaml", "repo/dev.yaml"), ("merge", "old/a.yaml", "repo/dev.yaml"))
+    for command in words:
+        divided.ok(*command, **alice)
+    divided.write("old/.ksecret.yaml", b"version: 1\nrequireSignature: true\n")
+    for command in words:
+        ran = divided.run(*command, **alice)
+        assert (ran.code, ran.out) == (5, b"")
+        assert "a signature is required" in ran.err
+
+
 def test_keys_are_synchronised_with_the_rule_of_the_file_that_is_made(divided: Person, ann: Person) -> None:
     divided.write_sealed("repo/dev.yaml", MANIFEST, "-k", divided.ref)
     divided.ok("keys", "sync", "-o", "repo/prod/a.yaml", "repo/dev.yaml")
@@ -144,6 +167,8 @@ def test_a_device_is_no_place(divided: Person, bob: Person) -> None:
     [
         (("encrypt", "-i", "--path", "repo/prod/a.yaml", "repo/dev.yaml"), "a file that is changed in place"),
         (("set", "--path", "repo/prod/a.yaml", "repo/dev.yaml", "a=b"), "a file that is changed in place"),
+        (("unset", "--path", "repo/prod/a.yaml", "repo/dev.yaml", "a"), "a file that is changed in place"),
+        (("keys", "sync", "--path", "repo/prod/a.yaml", "repo/dev.yaml"), "a file that is changed in place"),
         (("edit", "--path", "repo/prod/a.yaml", "repo/dev.yaml"), "a file that is changed in place"),
         (("encrypt", "--path", "repo/prod", "-"), "takes the path of a file"),
         (("encrypt", "--path", "repo/prod/", "-"), "takes the path of a file"),
@@ -239,6 +264,10 @@ def test_a_policy_of_a_name_that_is_not_read_is_told(me: Person, ann: Person) ->
         "KS015 this file is not read: a policy's na",
         "KS015 apps/.ksecret.yml is not read, for a",
     ]
+    (me.work / ".ksecret.yaml").unlink()
+    me.write("apps/c.yaml")
+    assert said in me.fails(2, "encrypt", "-i", "apps/c.yaml"), "with no other policy above it"
+    (me.work / "apps/c.yaml").unlink()
     (me.work / "apps/.ksecret.yml").rename(me.work / "apps/.ksecret.yaml")
     assert me.ok("check").out == b""
     me.write("apps/.ksecret.yml")

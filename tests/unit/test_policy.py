@@ -179,6 +179,17 @@ def test_a_policy_that_cant_be_read(tmp_path: Path) -> None:
         Policies().find(str(tmp_path / "a.yaml"))
 
 
+def test_a_folder_of_a_name_that_is_not_read_is_no_policy(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / MISNAMED).mkdir()
+    assert Policies().find(str(tmp_path / "a.yaml")) is None
+    (tmp_path / MISNAMED).rmdir()
+    (tmp_path / MISNAMED).write_text(FULL)
+    found = Policies().find(str(tmp_path / "a.yaml"))
+    assert found
+    assert (found.is_misnamed, found.content.rules, found.source) == (True, (), os.path.relpath(tmp_path / MISNAMED))
+
+
 MISTAKES = {
     "nothing": ("", 1, "one YAML document"),
     "a list": ("- version: 1\n", 1, "not a mapping"),
