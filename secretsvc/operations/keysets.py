@@ -45,6 +45,7 @@ def change_keys(data: bytes, request: Request, keyring: Keyring) -> Result:
         raise AlreadySealedError("its keysets are as they should be")
     opened = {index: open_secrets(manifest, keyring, request.trust, only=index)[index] for index in due}
     request = request._replace(allow_repeated=True)  # it changes neither values nor what is in the clear
+    manifest = manifest.outline()  # sealing reads it again
     return seal_manifest(data, request, keyring, opened=opened)._replace(bound=not manifest.is_kubesec)
 
 
