@@ -102,6 +102,12 @@ class Age:
         recipient = self._identities.recipient()
         return KeyRef(SCHEME, recipient) if recipient else None
 
+    def holds(self, ref: KeyRef) -> bool | None:
+        """Whether an identity at hand opens what is wrapped to it; None where a passphrase hides that."""
+        if _opened(self.wrap(ref, bytes(32), {}), self._identities.in_clear()) is not None:
+            return True
+        return None if self._identities.has_locked() else False
+
     def places(self) -> list[Place]:
         """Where identities are looked for, in the order in which they count, and what was found there."""
         return self._identities.places()

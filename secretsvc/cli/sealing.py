@@ -10,7 +10,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from secretsvc.cli.policies import FilePolicies
-from secretsvc.cli.report import printable
+from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
 from secretsvc.operations.request import ANY_TIME, FORMATS, Request, Unproven
@@ -77,6 +77,7 @@ class Requests:
         self._output = output if isinstance(output, str) and output != "-" else ""
         self._lock = allocate_lock()
         self._taken: set[KeyRef] = set()
+        self._keysets: set[Keyset] = set()
         change = parse_change(args.key, keyring.parse)
         self._request = Request(
             change._replace(taken=self._taken.add) if getattr(args, "action", "") == "remove" else change,
@@ -97,6 +98,7 @@ class Requests:
             default_keys=partial(self._default_keys, name),
             keyset_of=partial(self._policies.demanded, name) if self._syncs else None,
             trust=partial(self._trusts, name) if self._asks else None,
+            tell_keyset=partial(self._warn_unless_opened, name),
         )
 
     def not_taken(self) -> list[KeyRef]:
@@ -106,6 +108,15 @@ class Requests:
     def keyring(self, name: str) -> Keyring:
         """The backends, as the policy of the file of that name wants them. Raises InputError, FileError."""
         return self._policies.keyring(name)
+
+    def _warn_unless_opened(self, name: str, secret: Secret, refs: Keyset) -> None:
+        """Of a keyset none of whose keys is here, once a run. What only a KMS could tell is not asked."""
+        with self._lock:
+            is_new = refs not in self._keysets
+            self._keysets.add(refs)
+        if is_new and self._keyring.opens(refs) is False:
+            where = "standard input" if name == "-" else name
+            warn(f"{where}: {secret.label} is sealed to no key of yours on this machine, so you can't open it here")
 
     def _default_keys(self, name: str, secret: Secret, format_: str) -> Keyset:
         keys = self._policies.keys(name, secret)

@@ -344,6 +344,19 @@ def test_of_two_locked_sources_the_second_is_asked_for_where_the_first_does_not_
     assert len(asked.questions) == 2
 
 
+def test_whether_an_identity_at_hand_opens_is_told_without_asking_anybody(tmp_path: Path) -> None:
+    identity, ref = x25519()
+    ssh = age().parse(ssh_key(tmp_path / "id", "ed25519").strip())
+    assert age(KSECRET_AGE_KEY=identity).holds(ref) is True
+    assert age(KSECRET_AGE_KEY=identity, KSECRET_AGE_KEY_FILE=tmp_path / "id").holds(ssh) is True
+    assert age(KSECRET_AGE_KEY=identity).holds(x25519()[1]) is False
+    assert age().holds(ref) is False
+    locked_identity(tmp_path / "ksecret" / "age.key")
+    asked = Asked(PASSPHRASE)
+    assert age(asked, XDG_CONFIG_HOME=tmp_path).holds(ref) is None
+    assert asked.questions == []
+
+
 def test_the_places_tell_what_was_found_in_each(tmp_path: Path) -> None:
     path = tmp_path / "ksecret" / "age.key"
     found = [(one.name, one.found, one.usable) for one in age(XDG_CONFIG_HOME=tmp_path).places()]
