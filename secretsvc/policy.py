@@ -11,7 +11,7 @@ import stat
 from _thread import allocate_lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc import policy_reader
+from secretsvc import policy_reader, policy_search
 from secretsvc.errors import FileError, InputError, KsecretError
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ MISNAMED = ".ksecret.yml"
 
 NOWHERE = "-"
 """In place of a manifest's path: standard input, of which nobody said where it belongs, but for the current folder."""
+_DEMANDS_SIGNATURES = re.compile(rb"(?i)require[-_ ]?signature(?![\"']?[ \t]*:[ \t]*false\b)")
+"""What a policy says that is not to be opened without a look at signatures, be it broken in other places or there."""
 
 
 class Policy(NamedTuple):
@@ -98,30 +100,60 @@ class Policy(NamedTuple):
         return rule.keys if rule else None
 
 
+class _Broken(NamedTuple):
+    """A policy that can't be used."""
+
+    error: KsecretError
+    demands_signatures: bool
+    """Whether its text says so, as far as that was read."""
+
+
 class Policies:
     """Finds policies, reads each once, and serves several threads."""
 
     def __init__(self, read: Callable[[str], bytes | None] | None = None, top: str = "") -> None:
         """From disk; or else by `read` (absolute path → content, None for no file), and not above the folder `top`.
 
-        With `top`, which is absolute, links on the disk play no part.
+        With `top`, which is absolute, links on the disk and the owners of its folders play no part.
         """
         self._read = read or _from_disk
         self._top = top
-        self._found: dict[str, Policy | KsecretError | None] = {}
+        self._found: dict[str, Policy | _Broken | None] = {}
+        """By the folder of the manifest."""
+        self._in_folder: dict[str, Policy | _Broken | None] = {}
         self._lock = allocate_lock()
 
     def find(self, path: str) -> Policy | None:
         """The policy for the manifest at that path; None where there is none.
 
-        The search ends at the top of the repository. Raises InputError for a policy with a mistake in it (file and
-        line are the policy's), FileError for one that can't be read.
+        The search ends at the top of the repository; outside of one, where the folders are not one's own any more.
+        Raises InputError for a policy with a mistake in it (file and line are the policy's), FileError for one that
+        can't be read, or that is another user's.
         """
-        with self._lock:
-            found = self._of(os.path.dirname(self._locate(path)))
-        if isinstance(found, KsecretError):  # a new one each time: callers add to what they catch
-            raise type(found)(found.message, hint=found.hint, file=found.file, line=found.line) from found
+        found = self._for(path)
+        if isinstance(found, _Broken):
+            raise _again(found.error) from found.error
         return found
+
+    def find_for_opening(self, path: str, warn: Callable[[KsecretError], None]) -> Policy | None:
+        """The same for those who only open, and can do without: of one that can't be used `warn` is told.
+
+        Raises InputError where its text says `requireSignature` all the same.
+        """
+        found = self._for(path)
+        if not isinstance(found, _Broken):
+            return found
+        if found.demands_signatures:
+            raise _again(found.error) from found.error
+        warn(_again(found.error))
+        return None
+
+    def _for(self, path: str) -> Policy | _Broken | None:
+        with self._lock:
+            folder = os.path.dirname(self._locate(path))
+            if folder not in self._found:
+                self._found[folder] = self._search(folder)
+            return self._found[folder]
 
     def _locate(self, path: str) -> str:
         if self._top:
@@ -129,28 +161,38 @@ class Policies:
         folder, name = os.path.split(path)
         return os.path.join(os.path.realpath(folder), name)
 
-    def _of(self, folder: str) -> Policy | KsecretError | None:
-        passed = []
-        while folder not in self._found:
-            passed.append(folder)
-            self._found[folder] = found = self._in(folder)
-            if found or self._is_top(folder):
-                break
-            del self._found[folder]
-            folder = os.path.dirname(folder)
-        found = self._found[folder]
-        self._found.update(dict.fromkeys(passed, found))
-        return found
+    def _search(self, folder: str) -> Policy | _Broken | None:
+        if self._top:
+            return self._nearest(policy_search.upwards(folder, self._top))
+        own, foreign = policy_search.reach(folder)
+        found = self._nearest(own)
+        paths = [os.path.join(above, name) for above in foreign for name in (NAME, MISNAMED)]
+        there = next((path for path in paths if os.path.lexists(path) and not policy_search.is_planted(path)), "")
+        if found or not there:
+            return found
+        if policy_search.is_safe_to_git(foreign[-1]):
+            return self._nearest(foreign)
+        return _Broken(_not_taken(there, foreign[-1]), demands_signatures=False)
 
-    def _in(self, folder: str) -> Policy | KsecretError | None:
+    def _nearest(self, folders: Iterable[str]) -> Policy | _Broken | None:
+        return next((found for found in map(self._in, folders) if found), None)
+
+    def _in(self, folder: str) -> Policy | _Broken | None:
+        if folder not in self._in_folder:
+            self._in_folder[folder] = self._read_in(folder)
+        return self._in_folder[folder]
+
+    def _read_in(self, folder: str) -> Policy | _Broken | None:
         path = os.path.join(folder, NAME)
         source = os.path.relpath(path)
+        data: bytes | None = None
         try:
             data = self._read(path)
             content = None if data is None else policy_reader.read(data, source)
         except (FileError, InputError) as error:
             error.file = source
-            return error
+            text = (data or b"").replace(b"\0", b"")  # in UTF-16, too
+            return _Broken(error, _DEMANDS_SIGNATURES.search(text) is not None)
         return Policy(source, folder, content, self._locate) if content else self._misnamed_in(folder)
 
     def _misnamed_in(self, folder: str) -> Policy | None:
@@ -162,22 +204,30 @@ class Policies:
         nothing = policy_reader.Content((), None, False)
         return Policy(os.path.relpath(path), folder, nothing, self._locate, True) if is_there else None
 
-    def _is_top(self, folder: str) -> bool:
-        if os.path.dirname(folder) == folder:
-            return True
-        return folder == self._top if self._top else os.path.exists(os.path.join(folder, ".git"))
+
+def _again(error: KsecretError) -> KsecretError:
+    """A new one each time: callers add to what they catch."""
+    return type(error)(error.message, hint=error.hint, file=error.file, line=error.line)
+
+
+def _not_taken(path: str, top: str) -> InputError:
+    from shlex import quote
+
+    return InputError(
+        "this policy is not taken: its repository belongs to another user",
+        hint=f"if you trust it: git config --global --add safe.directory {quote(top)}",
+        file=os.path.relpath(path),
+    )
 
 
 def _from_disk(path: str) -> bytes | None:
-    """Raises FileError; also where somebody else put a policy into a folder that is open to all, such as /tmp."""
+    """None also where a stranger put a policy into a folder that is open to all, such as /tmp. Raises FileError."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
-            status, folder = os.fstat(stream.fileno()), os.stat(os.path.dirname(path))
-            if not stat.S_ISREG(status.st_mode):  # a pipe or a device has no end, or never begins
+            if policy_search.is_planted(path):
+                return None
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # a pipe or a device has no end, or never begins
                 raise FileError("is no file", hint="a policy is a text file of its own", file=path)
-            if folder.st_mode & stat.S_IWOTH and status.st_uid not in (os.geteuid(), 0):
-                hint = "work in a folder of your own"
-                raise FileError("another user's policy, in a folder that everybody can write to", hint=hint, file=path)
             return stream.read(policy_reader.MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -49,7 +49,7 @@ class _Finding(NamedTuple):
 def run(args: Namespace) -> int:
     """Prints what works and what does not; the exit code of the worst failure among the keys that were tried."""
     known = options.backends(args)
-    findings = [_installed(scheme) for scheme in ("age", "pgp", *_EXTRAS)]
+    findings = [*map(_installed, ("age", "pgp", *_EXTRAS)), *_identities(known)]
     try:
         findings += [_try(known, text) for text in _keys(args, known)]
     except UsageError as error:
@@ -96,6 +96,15 @@ def _installed(scheme: str) -> _Finding:
     if found:
         return _Finding("ok", scheme, "installed")
     return _Finding("no", scheme, "its library is not installed", f"pip install 'ksecret[{scheme}]'")
+
+
+def _identities(known: Backends) -> list[_Finding]:
+    """Where age identities are, in the order in which they count; what can't be used is no failure beside what can."""
+    from secretsvc.backends.age import Age
+
+    age = known.backend("age")
+    places = [place for place in age.places() if not place.is_absent] if isinstance(age, Age) else []
+    return [_Finding("no" if one.is_bad else "ok", f"age: {one.name}", one.found, one.hint) for one in places]
 
 
 def _try(known: Backends, text: str) -> _Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
@@ -72,8 +73,13 @@ def run(args: Namespace) -> int:
 
     if args.dry_run:
         args.output = ""
-        return each_file(Job(plan, "to change", private=True), args)
-    return each_file(Job(operation, "changed", private=False, jobs=options.jobs(args, keyring)), args)
+        job = Job(plan, "to change", private=True)
+    else:
+        job = Job(operation, "changed", private=False, jobs=options.jobs(args, keyring))
+    code = each_file(job, args)
+    for ref in requests.not_taken():
+        print(printable(f"ksecret: nothing here was sealed to {ref}, so it was taken away nowhere"), file=sys.stderr)
+    return code
 
 
 def _list(args: Namespace) -> int:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from secretsvc.cli.named_keys import NamedKeys
+from secretsvc.cli.report import warn
 from secretsvc.errors import InputError, KeyRefError, KsecretError, UsageError
 from secretsvc.keyref import Keyset, keyset
-from secretsvc.people import NOBODY, is_name
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from secretsvc.backends.registry import Backends
     from secretsvc.manifest.model import Secret
@@ -52,40 +51,50 @@ class FilePolicies:
         self._policies: Policies | None = None
         self._without: set[str] = set()
         """Folders that are known to have none above them."""
+        self._told: set[str] = set()
 
     def keyring(self, *files: str) -> Keyring:
-        """The backends, demanding PGP signatures where a policy does; their errors call keys by the names that the
-        first file's has for them. Raises InputError, FileError.
+        """The backends, demanding PGP signatures where a policy of the files, or of what is made of them, does.
+
+        Their errors call keys by the names that a policy has for them. Raises InputError, FileError.
         """
-        keyring = self._known.signed() if self.wants_signatures(*files) else self._known
-        people = self.people(files[0])
-        return NamedKeys(keyring, people) if people else keyring
+        return self._as_wanted(policy for _, policy in self._of(files))
+
+    def keyring_for_opening(self, file: str) -> Keyring:
+        """The same for those who only open, who need no policy: one that can't be used is warned of, once.
+
+        Raises InputError where its text says `requireSignature` all the same.
+        """
+        policy = self.find_for_opening(file)
+        return self._as_wanted([policy] if policy else [])
 
     def people(self, file: str) -> People:
         """The names that its policy has for keys; none where it has no policy, or one that can't be used."""
+        from secretsvc.people import NOBODY
+
         try:
             policy = self.find(self._place or file)
         except KsecretError:
             return NOBODY
         return policy.content.people if policy else NOBODY
 
-    def spelled(self, file: str, words: Iterable[str]) -> list[str]:
+    def spelled(self, file: str, words: Sequence[str]) -> list[str]:
         """`--key` words, which may begin with + or -, with the KeyRefs of people in place of their names.
 
         Raises KeyRefError for a name that the file's policy lacks, InputError and FileError for its policy.
         """
-        policy = self.find(self._place or file)
-        found: list[str] = []
+        from secretsvc.people import has_name, is_name
+
+        policy = self.find(self._place or file) if has_name(words) else None
+        if not policy or not policy.content.people:
+            return list(words)
+        people, found = policy.content.people, []
         for word in words:
             sign, name = (word[:1], word[1:]) if word[:1] in ("+", "-") else ("", word)
-            people = policy.content.people if policy else NOBODY
-            if name in people:
-                found += [sign + ref for ref in people.keys(name)]
-            elif policy and people and is_name(name):
+            if is_name(name) and name not in people:
                 what = f"people of {policy.source} has no such name{people.nearest(name)}"
                 raise KeyRefError(what, hint="add it there, or write a key: SCHEME:NAME, such as age:age1…")
-            else:
-                found.append(word)
+            found += [sign + ref for ref in people.keys(name)] if name in people else [word]
         return found
 
     def wants_signatures(self, *files: str) -> bool:
@@ -140,17 +149,43 @@ class FilePolicies:
 
     def find(self, file: str) -> Policy | None:
         """The nearest policy upwards. Raises InputError, FileError."""
+        policies = self._above(file)
+        return policies.find(file) if policies else None
+
+    def find_for_opening(self, file: str) -> Policy | None:
+        """The same for those who only open, as `keyring_for_opening`. Raises InputError."""
+        policies = self._above(file)
+        return policies.find_for_opening(file, self._warn) if policies else None
+
+    def _as_wanted(self, policies: Iterable[Policy]) -> Keyring:
+        found = list(policies)
+        keyring = self._known.signed() if any(policy.require_signature for policy in found) else self._known
+        people = next((policy.content.people for policy in found if policy.content.people), None)
+        if people is None:
+            return keyring
+        from secretsvc.cli.named_keys import NamedKeys
+
+        return NamedKeys(keyring, people)
+
+    def _warn(self, error: KsecretError) -> None:
+        text = f"{error.where}: {error.message}; opening goes on without this policy"
+        if text not in self._told:
+            self._told.add(text)
+            warn(text)
+
+    def _above(self, file: str) -> Policies | None:
+        """What finds policies; None where there is none above the file."""
         if self._policies is None:
             folder = os.path.dirname(file)
             if folder in self._without:
                 return None
-            if not _above(folder):
+            if not _is_above(folder):
                 self._without.add(folder)
                 return None
             from secretsvc.policy import Policies
 
             self._policies = Policies()
-        return self._policies.find(file)
+        return self._policies
 
 
 def _no_rule(policy: Policy, place: str, secret: Secret) -> KeyRefError:
@@ -165,7 +200,7 @@ def _no_rule(policy: Policy, place: str, secret: Secret) -> KeyRefError:
     return KeyRefError(f"no rule of {policy.source} fits {secret.label}", hint=hint)
 
 
-def _above(folder: str) -> bool:
+def _is_above(folder: str) -> bool:
     """Whether there is a policy there or anywhere upwards, which is all that a start without one pays for."""
     folder = os.path.realpath(folder or os.curdir)
     while not any(os.path.exists(os.path.join(folder, name)) for name in _NAMES):

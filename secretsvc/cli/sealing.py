@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.policies import FilePolicies, place_of
-from secretsvc.cli.report import printable
+from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
 from secretsvc.operations.request import ANY_TIME, FORMATS, Request, Unproven
-from secretsvc.people import is_name
+from secretsvc.people import has_name
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterable
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
-    from secretsvc.keyref import KeysetChange
+    from secretsvc.keyref import KeyRef, KeysetChange
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
     from secretsvc.people import People
@@ -89,10 +90,14 @@ class Requests:
         self._syncs = getattr(args, "action", "") == "sync"
         self._keyring = keyring
         self._lock = allocate_lock()
+        self._taken: set[KeyRef] = set()
+        self._to_take: set[KeyRef] = set()
+        self._keysets: set[Keyset] = set()
+        self._takes = getattr(args, "action", "") == "remove"
         self._words: list[str] = args.key
-        self._has_names = any(is_name(word.lstrip("+-")) for word in args.key)
+        self._has_names = has_name(args.key)
         self._request = Request(
-            parse_change(() if self._has_names else args.key, keyring.parse),
+            self._parsed(() if self._has_names else args.key),
             partial(self._default_keys, ""),
             getattr(args, "scope", ""),
             time.strftime(TIME, time.gmtime()),
@@ -114,16 +119,24 @@ class Requests:
             default_keys=partial(self._default_keys, name),
             keyset_of=partial(self._policies.demanded, name) if self._syncs else None,
             trust=partial(self._trusts, name) if self._asks else None,
+            tell_keyset=partial(self._warn_unless_opened, name),
         )
 
     def people(self, name: str) -> People:
         """The names that the policy of the file of that name has for keys."""
         return self._policies.people(name)
 
+    def not_taken(self) -> Keyset:
+        """The keys to be taken away that no keyset had so far."""
+        return keyset(self._to_take - self._taken)
+
     def _change(self, name: str) -> KeysetChange:
-        if not self._has_names:
-            return self._request.change
-        return parse_change(self._policies.spelled(name, self._words), self._keyring.parse)
+        return self._parsed(self._policies.spelled(name, self._words)) if self._has_names else self._request.change
+
+    def _parsed(self, words: Iterable[str]) -> KeysetChange:
+        change = parse_change(words, self._keyring.parse)
+        self._to_take.update(change.remove)
+        return change._replace(taken=self._taken.add) if self._takes else change
 
     def keyring(self, name: str, source: str = "") -> Keyring:
         """The backends, as the policies of these files, and of what is made of them, want them.
@@ -131,6 +144,15 @@ class Requests:
         Raises InputError, FileError.
         """
         return self._policies.keyring(name, source)
+
+    def _warn_unless_opened(self, name: str, secret: Secret, refs: Keyset) -> None:
+        """Of a keyset none of whose keys is here, once a run. What only a KMS could tell is not asked."""
+        with self._lock:
+            is_new = refs not in self._keysets
+            self._keysets.add(refs)
+        if is_new and self._keyring.opens(refs) is False:
+            where = "standard input" if name == "-" else name
+            warn(f"{where}: {secret.label} is sealed to no key of yours on this machine, so you can't open it here")
 
     def _default_keys(self, name: str, secret: Secret, format_: str) -> Keyset:
         keys = self._policies.keys(name, secret)
@@ -170,7 +192,7 @@ def format_of(given: str) -> str:
 def own_keys(known: Backends, format_: str) -> Keyset:
     """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own age identity, or PGP key for kubesec.
 
-    Raises UsageError.
+    Raises UsageError, and BackendError where there are identities and none of them can be used.
     """
     listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
     try:

@@ -362,3 +362,57 @@ def test_a_file_that_no_rule_fits_and_no_key_is_for_does_not_stop_the_others(tmp
     assert "1 sealed, 1 unchanged, 1 failed" in ran.err
     assert sealed_to(nobody, "b/b.yaml") == [ann.ref]
     assert not is_sealed((nobody.work / "a/a.yaml").read_bytes())
+
+
+OPENING = {
+    "decrypt": ["decrypt", "a.yaml"],
+    "decrypt -": ["decrypt", "-"],
+    "get": ["get", "a.yaml", "username"],
+    "verify": ["verify", "a.yaml"],
+    "exec": ["exec", "a.yaml", "--", "true"],
+    "textconv": ["git", "textconv", "--show", "a.yaml"],
+}
+
+
+@pytest.mark.parametrize("name", OPENING)
+def test_opening_needs_no_policy_and_warns_of_a_broken_one(me: Person, name: str) -> None:
+    sealed = me.write_sealed("a.yaml").read_bytes()
+    stdin = sealed if "-" in OPENING[name] else b""
+    expected = me.ok(*OPENING[name], stdin=stdin)
+    me.write(".ksecret.yaml", b"version: 1\nrules:\n- kees: []\n")
+    ran = me.ok(*OPENING[name], stdin=stdin)
+    assert ran.out == expected.out
+    told = "ksecret: warning: .ksecret.yaml:3: a rule has an unknown key here; opening goes on without this policy\n"
+    assert ran.err == expected.err + ("" if name == "textconv" else told)
+
+
+def test_a_broken_policy_is_warned_of_once_a_run(me: Person) -> None:
+    for name in ("a.yaml", "b/b.yaml", "c.yaml"):
+        me.write_sealed(name)
+    me.write(".ksecret.yaml", b"version: 2\n")
+    assert me.ok("decrypt", "-r", ".").err.count("version is not 1") == 1
+
+
+def test_a_broken_policy_that_speaks_of_signatures_stops_opening(me: Person) -> None:
+    me.write_sealed("a.yaml")
+    me.write(".ksecret.yaml", b"version: 1\nrequireSignature: yes\n")
+    for words in (["decrypt", "a.yaml"], ["get", "a.yaml", "username"], ["verify", "a.yaml"]):
+        err = me.fails(3, *words)
+        assert err.startswith("ksecret: .ksecret.yaml:2: requireSignature is neither true nor false\n")
+
+
+def test_init_leaves_no_policy_in_a_folder_for_everybodys_files(tmp_path: Path) -> None:
+    me = Person(tmp_path, "new", identity=False)
+    me.work.chmod(0o1777)
+    assert me.ok("init").err == ""
+    assert me.names() == []
+
+
+def test_a_policy_in_tmp_stops_nobody(me: Person) -> None:
+    me.work.chmod(0o1777)
+    me.write(".ksecret.yaml", b"no policy\n")
+    me.write("mine/a.yaml")
+    me.work = me.work / "mine"
+    me.write_sealed("a.yaml")
+    assert sealed_to(me, "a.yaml") == [me.ref]
+    assert me.ok("decrypt", "a.yaml") == (0, MANIFEST, "")

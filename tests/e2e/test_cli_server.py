@@ -228,6 +228,15 @@ def test_a_policy_that_a_service_can_not_keep_is_said(job: Person, service: Fake
     assert not service.seen
 
 
+def test_opening_by_a_service_needs_no_policy_either(job: Person, service: FakeService) -> None:
+    job.write("a.yaml", service.lock.seal(MANIFEST))
+    job.write(".ksecret.yaml", b"version: 2\n")
+    ran = job.ok("decrypt", "a.yaml")
+    assert ran.out == MANIFEST
+    assert ran.err.startswith("ksecret: warning: .ksecret.yaml:1: version is not 1")
+    assert "version is not 1" in job.fails(3, "rotate", "a.yaml")
+
+
 def test_scope_and_format_go_along(job: Person, service: FakeService) -> None:
     job.write("a.yaml")
     sealed = job.ok("encrypt", "--scope", "namespace", "--format", "ksecret", "a.yaml").out

@@ -19,7 +19,7 @@ import yaml
 from secretsvc import policy_reader
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
-from secretsvc.errors import FileError, InputError
+from secretsvc.errors import FileError, InputError, KsecretError
 from secretsvc.key_shapes import canonical
 from secretsvc.policy import MISNAMED, NAME, Policies, starter
 from tests.support import new_lock
@@ -159,18 +159,118 @@ def test_a_policy_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
         Policies().find(str(tmp_path / "a.yaml"))
 
 
-def test_another_users_policy_does_not_count_in_a_folder_that_is_open_to_all(tmp_path: Path) -> None:
-    (tmp_path / NAME).write_text(FULL)
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away takes root")
+ANN, BOB = 12345, 12346
+
+
+def test_a_policy_in_a_folder_for_everybodys_files_counts_there_only(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text("no policy at all")
     (tmp_path / "mine").mkdir()
     tmp_path.chmod(0o1777)
-    assert Policies().find(str(tmp_path / "mine" / "a.yaml")), "one's own"
-    if os.geteuid():
-        pytest.skip("giving a file away takes root")
-    os.chown(tmp_path / NAME, 12345, -1)
-    with pytest.raises(FileError, match="another user's policy, in a folder that everybody can write to"):
-        Policies().find(str(tmp_path / "mine" / "a.yaml"))
-    tmp_path.chmod(0o755)
+    assert Policies().find(str(tmp_path / "mine" / "a.yaml")) is None
+    with pytest.raises(InputError, match="a policy is not a mapping"):
+        Policies().find(str(tmp_path / "a.yaml"))
+
+
+@ROOT_ONLY
+def test_what_others_put_into_a_folder_that_is_open_to_all_does_not_count(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / NAME).write_text(FULL)
     assert Policies().find(str(tmp_path / "mine" / "a.yaml"))
+    os.chown(tmp_path / NAME, ANN, -1)
+    assert Policies().find(str(tmp_path / "mine" / "a.yaml")) is None
+    assert Policies().find(str(tmp_path / "a.yaml")) is None
+    (tmp_path / "target").write_text(FULL)
+    (tmp_path / NAME).unlink()
+    (tmp_path / NAME).symlink_to("target")
+    os.chown(tmp_path / NAME, ANN, -1, follow_symlinks=False)
+    assert Policies().find(str(tmp_path / "a.yaml")) is None, "nor where they have a link lead"
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("name", [".git", ""])
+def test_a_repository_that_others_put_above_ones_own_folders_is_none(tmp_path: Path, name: str) -> None:
+    tmp_path.chmod(0o1777)
+    (tmp_path / "mine").mkdir()
+    for made in filter(None, (name, NAME)):
+        (tmp_path / made).write_text(FULL)
+        os.chown(tmp_path / made, ANN, -1)
+    assert Policies().find(str(tmp_path / "mine" / "a.yaml")) is None
+
+
+@ROOT_ONLY
+def test_outside_of_git_the_search_ends_where_folders_are_not_ones_own(tmp_path: Path) -> None:
+    deep = tmp_path / "theirs" / "mine" / "deep"
+    deep.mkdir(parents=True)
+    (tmp_path / "theirs" / NAME).write_text(FULL)
+    assert Policies().find(str(deep / "a.yaml"))
+    os.chown(tmp_path / "theirs", ANN, -1)
+    assert Policies().find(str(deep / "a.yaml")) is None
+    assert Policies().find(str(tmp_path / "theirs" / "a.yaml")), "who works in a folder of theirs works with theirs"
+    assert Policies().find(str(deep / "not" / "there" / "yet" / "a.yaml")) is None
+    (deep / NAME).write_text(FULL)
+    assert Policies().find(str(deep / "not" / "there" / "yet" / "a.yaml"))
+
+
+@ROOT_ONLY
+def test_a_checkout_that_belongs_to_somebody_else_as_a_whole_has_its_policy(repository: Path) -> None:
+    """As in a container whose user is not the one who checked out."""
+    (repository / "deep" / "er").mkdir(parents=True)
+    for folder in (repository, repository / ".git", repository / "deep", repository / "deep" / "er"):
+        os.chown(folder, ANN, -1)
+    assert Policies().find(str(repository / "deep" / "er" / "a.yaml"))
+    os.chown(repository / "deep", BOB, -1)
+    assert Policies().find(str(repository / "deep" / "er" / "a.yaml")), "who owns folders on the way plays no part"
+
+
+@ROOT_ONLY
+def test_the_policy_of_another_users_repository_is_not_taken_unless_git_is_told_to_trust_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    top = tmp_path / "it's theirs"
+    (top / "mine" / "deep").mkdir(parents=True)
+    subprocess.run(["git", "init", "-q", str(top)], check=True)
+    manifest = str(top / "mine" / "deep" / "a.yaml")
+    os.chown(top, ANN, -1)
+    assert Policies().find(manifest) is None
+    (top / NAME).write_text(FULL)
+    with pytest.raises(InputError, match="this policy is not taken: its repository belongs to another user") as caught:
+        Policies().find(manifest)
+    assert caught.value.file == os.path.relpath(top / NAME)
+    monkeypatch.setenv("SUDO_UID", str(ANN))
+    assert Policies().find(manifest), "by sudo in a repository of one's own, as Git has it"
+    monkeypatch.setenv("SUDO_UID", "")
+    subprocess.run(["sh", "-c", caught.value.hint.partition(": ")[2]], check=True)
+    assert Policies().find(manifest)
+
+
+BROKEN = {
+    "a slip": ("version: 1\nrule: []\n", False),
+    "no text": (b"\xff\xfe\x00", False),
+    "a signature": ("version: 1\nrule: []\nrequireSignature: true\n", True),
+    "in other letters": ("version: 1\nrequire-signature: true\n", True),
+    "in UTF-16": ("version: 1\nrequireSignature: true\n".encode("utf-16"), True),
+    "no signature": ("version: 1\nrule: []\nrequireSignature: false\n", False),
+    "too large": (b"#" * 2_000_000, False),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_opening_goes_on_without_a_broken_policy_unless_it_speaks_of_signatures(tmp_path: Path, name: str) -> None:
+    text, is_refused = BROKEN[name]
+    (tmp_path / NAME).write_bytes(text.encode() if isinstance(text, str) else text)
+    told: list[KsecretError] = []
+    policies = Policies()
+    for _ in range(2):
+        if is_refused:
+            with pytest.raises(InputError, match=r"unknown key|not UTF-8"):
+                policies.find_for_opening(str(tmp_path / "a.yaml"), told.append)
+        else:
+            assert policies.find_for_opening(str(tmp_path / "a.yaml"), told.append) is None
+    assert [error.file for error in told] == ([] if is_refused else [os.path.relpath(tmp_path / NAME)] * 2)
 
 
 def test_a_policy_that_cant_be_read(tmp_path: Path) -> None:
