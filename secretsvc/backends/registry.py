@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from secretsvc import patience
-from secretsvc.backends.base import HasDefault, Rewraps
+from secretsvc.backends.base import HasDefault, KnowsHeld, Rewraps
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, KsecretError, NoKeyError
 from secretsvc.keyref import KeyRef, complete, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from secretsvc.backends.base import Backend, Settings
 
@@ -118,6 +118,16 @@ class Backends:
             return backend.describe(ref)
         except KsecretError:
             return ""
+
+    def opens(self, refs: Iterable[KeyRef]) -> bool | None:
+        """Whether a key of that keyset is on this machine, told without the network; None where nobody can tell."""
+        members = sorted(((self.backend(ref.scheme), ref) for ref in refs), key=lambda member: _order(str(member[1])))
+        answers = []
+        for backend, ref in members:
+            answers.append(backend.holds(ref) if isinstance(backend, KnowsHeld) else None)
+            if answers[-1]:
+                return True
+        return None if None in answers else False
 
     def _member(self, uri: str) -> tuple[Backend, KeyRef]:
         """The one way from a text to a backend: the KeyRef, as that backend's own `parse` gives it back unchanged.

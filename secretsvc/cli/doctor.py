@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import programs
 from secretsvc.cli import options
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import own_keys
 from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError, install_hint
@@ -48,7 +49,7 @@ class _Finding(NamedTuple):
 def run(args: Namespace) -> int:
     """Prints what works and what does not; the exit code of the worst failure among the keys that were tried."""
     known = options.backends(args)
-    findings = [_installed(scheme) for scheme in ("age", "pgp", *_EXTRAS)]
+    findings = [*map(_installed, ("age", "pgp", *_EXTRAS)), *_identities(known)]
     try:
         findings += [_try(known, text) for text in _keys(args, known)]
     except UsageError as error:
@@ -68,7 +69,7 @@ def _keys(args: Namespace, known: Backends) -> list[str]:
     from secretsvc import workspace
     from secretsvc.operations.inspect import describe_manifest
 
-    texts = list(args.key)
+    texts = FilePolicies(known).spelled("-", args.key)
     for path in args.files:
         try:
             described = describe_manifest(workspace.read(path).data, lambda _ref: "")
@@ -95,6 +96,15 @@ def _installed(scheme: str) -> _Finding:
     if found:
         return _Finding("ok", scheme, "installed")
     return _Finding("no", scheme, "its library is not installed", install_hint(scheme))
+
+
+def _identities(known: Backends) -> list[_Finding]:
+    """Where age identities are, in the order in which they count; what can't be used is no failure beside what can."""
+    from secretsvc.backends.age import Age
+
+    age = known.backend("age")
+    places = [place for place in age.places() if not place.is_absent] if isinstance(age, Age) else []
+    return [_Finding("no" if one.is_bad else "ok", f"age: {one.name}", one.found, one.hint) for one in places]
 
 
 def _try(known: Backends, text: str) -> _Finding:

@@ -42,6 +42,18 @@ def test_a_file_is_printed_sealed_and_left_as_it_was(me: Person) -> None:
         assert line in ran.out
 
 
+def test_the_identity_that_the_environment_names_is_ones_own_key(me: Person, tmp_path: Path) -> None:
+    other = Person(tmp_path, "other")
+    for environ in ({"KSECRET_AGE_KEY": other.identity}, {"KSECRET_AGE_KEY_FILE": str(other.key_file)}):
+        assert key_refs(me.ok("encrypt", "-", stdin=MANIFEST, **environ).out) == [other.ref]
+    sealed = me.ok("encrypt", "-", stdin=MANIFEST, KSECRET_AGE_KEY_FILE="absent").out
+    assert key_refs(sealed) == [me.ref], "a source that can't be used spoils no other"
+    me.key_file.unlink()
+    assert "the age identity file absent can't be read" in me.fails(
+        6, "encrypt", "-", stdin=MANIFEST, KSECRET_AGE_KEY_FILE="absent"
+    )
+
+
 def test_standard_input_is_sealed(me: Person) -> None:
     sealed = me.ok("encrypt", "-", stdin=MANIFEST).out
     assert is_sealed(sealed)

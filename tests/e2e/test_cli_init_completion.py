@@ -57,6 +57,24 @@ def test_init_tells_the_users_own_key_whatever_keys_the_environment_lists(me: Pe
         assert me.ok("init", KSECRET_KEYS=listed).out == made.replace(b"made your", b"found your")
 
 
+def test_init_finds_the_identity_that_the_environment_names_and_makes_no_second_one(me: Person) -> None:
+    path = me.write("keys.txt", f"# mine\n{me.identity}\n".encode())
+    for environ, where in (
+        ({"KSECRET_AGE_KEY": me.identity}, "KSECRET_AGE_KEY"),
+        ({"KSECRET_AGE_KEY_FILE": str(path)}, str(path)),
+    ):
+        out = me.ok("init", **environ).out.decode()
+        assert out.startswith(f"found your age identity: {where}\nyour key, for others to seal to:  {me.ref}\n")
+        assert not me.key_file.exists()
+        assert f'"{me.ref}"' in (me.work / ".ksecret.yaml").read_text()
+
+
+def test_init_says_what_is_wrong_with_the_identity_that_the_environment_names(me: Person) -> None:
+    err = me.fails(6, "init", KSECRET_AGE_KEY_FILE="absent.key")
+    assert err.startswith("ksecret: the age identity file absent.key can't be read: No such file or directory\n")
+    assert not me.key_file.exists()
+
+
 def test_init_without_xdg_config_home_uses_the_home_folder(me: Person) -> None:
     me.ok("init", XDG_CONFIG_HOME="")
     assert (me.home / ".config" / "ksecret" / "age.key").is_file()

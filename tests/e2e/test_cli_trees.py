@@ -131,6 +131,16 @@ def test_the_doctor_names_what_works_and_what_does_not(me: Person) -> None:
     assert f"ok    {me.ref}: seals and opens\n" in me.ok("doctor", "a.yaml").out.decode()
 
 
+def test_the_doctor_names_each_place_of_identities_and_what_can_not_be_used(me: Person, tmp_path: Path) -> None:
+    other = Person(tmp_path, "other", identity=False)
+    out = me.ok("doctor", KSECRET_AGE_KEY=other.identity, KSECRET_AGE_KEY_FILE="absent").out.decode()
+    assert f"ok    {other.ref}: seals and opens\n" in out, "the first of one's own is the one that is sealed to"
+    assert "ok    age: KSECRET_AGE_KEY: 1 identity\n" in out
+    assert "no    age: absent: the age identity file absent can't be read: No such file or directory\n" in out
+    assert f"ok    age: {me.key_file}: 1 identity\n" in out
+    assert "age: KSECRET_AGE_KEY_FILE" not in me.ok("doctor").out.decode()
+
+
 def test_the_doctor_never_repeats_what_is_no_key(me: Person) -> None:
     for wrong in (f"age:{me.identity}", me.identity, f"age:{me.identity.lower()}"):
         ran = me.run("doctor", "-k", wrong)
