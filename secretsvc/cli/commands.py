@@ -40,6 +40,7 @@ COMMANDS = {
     "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
     "exec": Command("secretsvc.cli.exec", "run a command with the values in its environment, or in files in memory"),
     "apply": Command("secretsvc.cli.apply", "open in memory and hand on to kubectl apply --server-side"),
+    "render": Command("secretsvc.cli.render", "print what apply would hand on: opened manifests, and the others too"),
     "kustomize": Command("secretsvc.cli.kustomize", "make kustomize find ksecret's generator"),
     "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
     "git": Command("secretsvc.cli.git", "readable diffs and merges of sealed files in Git"),
