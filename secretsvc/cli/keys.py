@@ -24,21 +24,31 @@ EXAMPLES = """\
   ksecret keys sync --dry-run -r .                     what differs from .ksecret.yaml
   ksecret keys sync -r ."""
 
-_ACTIONS = ("list", "add", "remove", "sync")
+ACTIONS = {
+    "list": "tell whom files are sealed to",
+    "add": "one more key may open them, with the same data key",
+    "remove": "a key opens them no more; the others get a new data key",
+    "sync": "give every file the keys that its .ksecret.yaml says",
+}
 
 
-def add_arguments(parser: Parser) -> None:
-    """The options."""
-    parser.add_argument("action", choices=_ACTIONS, help="what to do")
+def add_arguments(parser: Parser, action: str = "") -> None:
+    """The options of that action; of all of them for none."""
+    parser.set_defaults(action=action, key=[], dry_run=False, json=False, in_place=False, output="")
+    if not action:
+        parser.add_argument("action", choices=ACTIONS, help="what to do")
     options.add_files(parser)
-    options.add_output(parser)
-    parser.add_argument(
-        "-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)"
-    )
-    parser.add_argument("-n", "--dry-run", action="store_true", help="print what would change; needs no key")
-    parser.add_argument("--json", action="store_true", help="list: one JSON object per Secret, a line each")
-    sealing.add_trust(parser)
-    options.add_jobs(parser)
+    if action in ("", "list"):
+        parser.add_argument("--json", action="store_true", help="list: one JSON object per Secret, a line each")
+    if action in ("", "add", "remove"):
+        parser.add_argument(
+            "-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)"
+        )
+    if action != "list":
+        options.add_output(parser)
+        parser.add_argument("-n", "--dry-run", action="store_true", help="print what would change; needs no key")
+        sealing.add_trust(parser)
+        options.add_jobs(parser)
     options.add_backends(parser)
 
 

@@ -94,6 +94,7 @@ def test_the_distributions_hold_every_module(tmp_path: Path) -> None:
     )
     assert (target / "bin" / "ksecret").exists()
     assert (target / "bin" / "kubectl-ksecret").exists()
+    assert (target / "bin" / "kubectl_complete-ksecret").exists()
 
 
 def test_the_top_level_links_lead_to_the_rooms() -> None:
