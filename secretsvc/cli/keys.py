@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
 from secretsvc.errors import AlreadySealedError, UsageError, not_sealed
 from secretsvc.operations.inspect import Description, describe_manifest
@@ -44,6 +45,7 @@ def add_arguments(parser: Parser, action: str = "") -> None:
         parser.add_argument(
             "-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)"
         )
+        add_recipients(parser)
     if action != "list":
         options.add_output(parser)
         parser.add_argument("-n", "--dry-run", action="store_true", help="print what would change; needs no key")

@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from secretsvc.cli.policies import FilePolicies
+from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
@@ -29,10 +30,11 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def add_keys(parser: Parser) -> None:
-    """`-k`."""
+    """`-k` and `-R`."""
     parser.add_argument(
         "-k", "--key", action="append", default=[], metavar="KEYREF", help="seal to it (repeat); +REF adds, -REF takes"
     )
+    add_recipients(parser)
 
 
 def add_format(parser: Parser) -> None:
