@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import programs
 from secretsvc.cli import options
+from secretsvc.cli.colour import BAD, GOOD, WARNING, painted
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import own_keys
@@ -26,6 +27,8 @@ EXAMPLES = """\
 _EXTRAS = {"aws": "botocore", "gcp": "google.cloud.kms"}
 """Schemes of optional backends, and the libraries that they need."""
 
+_COLOURS = {"ok": GOOD, "part": WARNING, "no": WARNING, "FAIL": BAD}
+
 _SHOWN = ("age:", "pgp:", "aws:", "gcp:")
 
 
@@ -37,7 +40,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 class _Finding(NamedTuple):
-    """One line, `ok`, `part` (seals, but does not open here) or `FAIL`, and what to do about it."""
+    """One line, `ok`, `part` (seals, but does not open here), `no` or `FAIL`, and what to do about it."""
 
     grade: str
     about: str
@@ -58,7 +61,7 @@ def run(args: Namespace) -> int:
     except BackendError as error:
         findings.append(_Finding("FAIL", "your own keys", error.message, error.hint, error.exit_code))
     for one in findings:
-        print(printable(f"{one.grade:5} {one.about}: {one.said}"))
+        print(painted(f"{one.grade:5}", _COLOURS[one.grade]), printable(f"{one.about}: {one.said}"))
         if one.hint:
             print(printable(f"        {one.hint}"))
     return max((one.exit_code for one in findings), default=0)

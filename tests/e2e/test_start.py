@@ -116,6 +116,7 @@ def test_the_distributions_hold_every_module(tmp_path: Path) -> None:
     )
     assert (target / "bin" / "ksecret").exists()
     assert (target / "bin" / "kubectl-ksecret").exists()
+    assert (target / "bin" / "kubectl_complete-ksecret").exists()
 
 
 def check_metadata(path: Path) -> None:
