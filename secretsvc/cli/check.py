@@ -10,7 +10,8 @@ from secretsvc import policy, workspace
 from secretsvc.cli.files import STANDARD_INPUT, standard_input
 from secretsvc.cli.report import printable, progress, report, summary, warn
 from secretsvc.errors import FileError, KsecretError, UsageError
-from secretsvc.operations.check import check_file, check_other, holds_identity, may_hold_secret
+from secretsvc.operations.check import Checked, check_file, check_other, holds_identity, may_hold_secret
+from secretsvc.operations.check_policy import check_policy
 from secretsvc.operations.findings import RULES, SHORT
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from secretsvc.cli.parser import Parser
     from secretsvc.git_index import GitIndex, Staged
-    from secretsvc.operations.check import Checked
     from secretsvc.operations.findings import Finding
 
 
@@ -149,18 +149,26 @@ def check_all(sources: Iterable[Source], output: Output) -> None:
     now = time.time()
     for source in sources:
         try:
-            if os.path.basename(source.name) == policy.NAME:
-                source.policies.find(source.name)
+            of_policy = _of_policy(source)
             data = source.read()
-            if data is None:
+            if data is None and not of_policy:
                 output.passed_over(source)
-            elif source.manifest:
-                output.add(_also(check_file(data, source.name, source.policies, now), source, data))
             else:
-                output.add(_also(check_other(data, source.name), source, data))
+                checked = _checked(data or b"", source, now)
+                output.add(_also(checked._replace(findings=[*of_policy, *checked.findings]), source, data or b""))
         except KsecretError as error:
             error.file = error.file or source.name
             output.failed(error, source.commit)
+
+
+def _of_policy(source: Source) -> list[Finding]:
+    """What is wrong with a policy, where it is one. Raises InputError, FileError."""
+    found = source.policies.find(source.name) if os.path.basename(source.name) == policy.NAME else None
+    return list(check_policy(found, source.name)) if found else []
+
+
+def _checked(data: bytes, source: Source, now: float) -> Checked:
+    return check_file(data, source.name, source.policies, now) if source.manifest else check_other(data, source.name)
 
 
 def _also(checked: Checked, source: Source, data: bytes) -> Checked:
