@@ -27,7 +27,7 @@ def add_arguments(parser: Parser) -> None:
     """The options."""
     options.add_files(parser)
     parser.add_argument("--to", choices=FORMATS, default="", dest="format", help="the format to write")
-    options.add_output(parser)
+    sealing.add_output(parser)
     sealing.add_keys(parser)
     sealing.add_scope(parser)
     sealing.add_trust(parser)

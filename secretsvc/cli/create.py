@@ -105,10 +105,9 @@ def _sealed(data: bytes, keys: list[str], output: str, args: Namespace) -> bytes
     """The manifest sealed, as `ksecret encrypt` would seal that file."""
     from secretsvc.operations.seal import seal_manifest
 
-    args.key = keys
-    name = output or "-"
+    args.key, args.output, args.in_place = keys, output, False
     service = options.service(args)
     if service:
-        return service.seal_manifest(data, name).data
+        return service.seal_manifest(data, "-").data
     requests = sealing.Requests(args, options.backends(args))
-    return seal_manifest(data, requests.of(name), requests.keyring(name)).data
+    return seal_manifest(data, requests.of("-"), requests.keyring("-")).data

@@ -64,6 +64,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "-o", "--output", action="append", default=[], metavar="yaml|json|FILE", help="format, or file (./yaml is one)"
     )
+    sealing.add_path(parser)
     parser.add_argument("-f", "--force", action="store_true", help="overwrite the output file")
     _add_kubectl(parser)
     options.add_server(parser, "--ksecret-server")

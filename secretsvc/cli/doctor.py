@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import programs
 from secretsvc.cli import options
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import own_keys
 from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError
@@ -50,7 +51,7 @@ def run(args: Namespace) -> int:
     known = options.backends(args)
     findings = [*map(_installed, ("age", "pgp", *_EXTRAS)), *_identities(known)]
     if args.key or args.files:
-        findings += [_try(known, text) for text in _named(args)]
+        findings += [_try(known, text) for text in _named(args, known)]
     else:
         findings += [*_own(known), *_policys(known)]
     for one in findings:
@@ -60,12 +61,12 @@ def run(args: Namespace) -> int:
     return max((one.exit_code for one in findings), default=0)
 
 
-def _named(args: Namespace) -> list[str]:
+def _named(args: Namespace, known: Backends) -> list[str]:
     """The keys of the command line, and of its files."""
     from secretsvc import workspace
     from secretsvc.operations.inspect import describe_manifest
 
-    texts = list(args.key)
+    texts = FilePolicies(known).spelled("-", args.key)
     for path in args.files:
         try:
             described = describe_manifest(workspace.read(path).data, lambda _ref: "")
@@ -95,11 +96,14 @@ def _policys(known: Backends) -> list[_Finding]:
         found = policy.Policies().find(policy.NAME)
     except KsecretError as error:
         return [_Finding("FAIL", error.where, error.message, error.hint, error.exit_code)]
+    if found and found.is_misnamed:
+        return [_Finding("no", found.source, "it is not read", f"a policy's name is {policy.NAME}: rename it")]
     if not found or not found.content.rules:
         return []
     texts = dict.fromkeys(key for rule in found.content.rules for key in rule.keys)
     tried = [_try(known, text) for text in texts]
-    findings = [one._replace(exit_code=0) if one.grade == "part" else one for one in tried]
+    named = [one._replace(about=found.content.people.named(one.about)) for one in tried]
+    findings = [one._replace(exit_code=0) if one.grade == "part" else one for one in named]
     count = sum(one.grade == "ok" for one in findings)
     said = f"{count} of its {len(findings)} keys {'opens' if count == 1 else 'open'} here"
     if count:

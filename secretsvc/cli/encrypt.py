@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.remote import Service
-    from secretsvc.operations.keys import Keyring
     from secretsvc.operations.open import Parents
     from secretsvc.operations.result import Result
 
@@ -29,6 +28,7 @@ EXAMPLES = """\
   ksecret encrypt -i -r deploy/                     every manifest under deploy/
   ksecret encrypt -i -k +pgp:6206… secret.yaml      one more key may open it
   ksecret encrypt -x -o sealed.yaml clear.yaml      values under data are clear text, not base64
+  ksecret encrypt --path prod/db.yaml - < clear.yaml > prod/db.yaml       to the keys of the file that it becomes
   ksecret encrypt --parent old.yaml new.yaml        keep old.yaml's keys and unchanged tokens
   ksecret encrypt --format kubesec secret.yaml      in kubesec's format, to your own PGP key"""
 
@@ -41,7 +41,7 @@ def may_hold_secret(content: bytes | mmap) -> bool:
 def add_arguments(parser: Parser) -> None:
     """The options."""
     options.add_files(parser)
-    options.add_output(parser)
+    sealing.add_output(parser)
     sealing.add_keys(parser)
     parser.add_argument("-x", "--cleartext", action="store_true", help="values under data are clear text")
     parser.add_argument(
@@ -101,17 +101,17 @@ def _sealer(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str],
         return service, service.seal_manifest
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
-    parents = _parents(args.parent, keyring)
+    parents = _parents(args.parent, requests)
     return keyring, lambda data, name: seal_manifest(
         data, requests.of(name, args.parent), requests.keyring(name), parents
     )
 
 
-def _parents(path: str, keyring: Keyring) -> Parents:
+def _parents(path: str, requests: sealing.Requests) -> Parents:
     if not path:
         return {}
     try:
-        return open_parents(content(path), keyring)
+        return open_parents(content(path), requests.keyring(path))
     except KsecretError as error:
         error.file = path
         raise

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from secretsvc import workspace
-from secretsvc.errors import FileError, UsageError
+from secretsvc.errors import FileError, KsecretError, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
     from secretsvc.git_config import Report
+    from secretsvc.people import People
 
 EXAMPLES = """\
   ksecret git setup                        in a clone: readable diffs, merges key by key; commit .gitattributes
@@ -91,13 +92,25 @@ def _shown(data: bytes, *, show: bool) -> bytes:
     note = b""
     if show:
         try:
-            return with_values(data, _keyring)
+            return with_values(data, _keyring, _people().name)
         except Exception as error:  # whatever it is, the rest of the log matters more
             note = f"# ksecret: values can't be shown ({type(error).__name__})\n".encode()
     try:
         return note + structure(data)
     except Exception:
         return note + data
+
+
+def _people() -> People:
+    """The names that the policy at the top has for keys: Git calls textconv there, and tells it no path."""
+    from secretsvc.people import NOBODY
+    from secretsvc.policy import NAME, Policies
+
+    try:
+        policy = Policies().find(NAME)
+    except KsecretError:
+        return NOBODY
+    return policy.content.people if policy else NOBODY
 
 
 def _keyring() -> Backends:

@@ -36,7 +36,9 @@ def run(_args: Namespace) -> int:
     print(printable(f"{'made' if made else 'found'} your age identity: {where}"))
     print(f"your key, for others to seal to:  {ref}")
     found = _policy(str(ref))
-    if found and not _is_named(ref, found):
+    if found and found.is_misnamed:
+        print(printable(f"next: rename {found.source}, which is not read: a policy's name is {policy.NAME}"))
+    elif found and not _is_named(ref, found):
         _tell_line(str(ref), found)
     else:
         print("next: ksecret encrypt -i secret.yaml")

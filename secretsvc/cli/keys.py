@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.inspect import describer, said_of
 from secretsvc.cli.report import printable
 from secretsvc.errors import AlreadySealedError, UsageError, not_sealed
-from secretsvc.operations.inspect import Description, describe_manifest
 from secretsvc.operations.keysets import change_keys, key_changes
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.operations.inspect import Description
     from secretsvc.operations.result import Result
 
 EXAMPLES = """\
@@ -32,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument("action", choices=_ACTIONS, help="what to do")
     options.add_files(parser)
-    options.add_output(parser)
+    sealing.add_output(parser)
     parser.add_argument(
         "-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)"
     )
@@ -51,12 +52,17 @@ def run(args: Namespace) -> int:
         return _list(args)
     sign = {"add": "+", "remove": "-", "sync": ""}[args.action]
     args.key = [sign + key.removeprefix("+") for key in args.key]
+    if args.dry_run:
+        args.in_place = False
+    else:
+        options.change_in_place(args)
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
 
     def plan(data: bytes, name: str) -> str | None:
         changes = key_changes(data, requests.of(name))
-        lines = [f"{name}: {label}: {'+' if added else '-'}{ref}" for label, ref, added in changes]
+        named = requests.people(name).named
+        lines = [f"{name}: {label}: {'+' if added else '-'}{named(ref)}" for label, ref, added in changes]
         return "\n".join(map(printable, lines)) or None
 
     def operation(data: bytes, name: str) -> Result | bytes:
@@ -66,10 +72,9 @@ def run(args: Namespace) -> int:
             return data
 
     if args.dry_run:
-        args.in_place, args.output = False, ""
+        args.output = ""
         job = Job(plan, "to change", private=True)
     else:
-        options.change_in_place(args)
         job = Job(operation, "changed", private=False, jobs=options.jobs(args, keyring))
     code = each_file(job, args)
     for ref in requests.not_taken():
@@ -79,10 +84,10 @@ def run(args: Namespace) -> int:
 
 def _list(args: Namespace) -> int:
     args.in_place = False
-    known = options.backends(args)
+    describe = describer(args)
 
     def operation(data: bytes, name: str) -> str:
-        found = [one for one in describe_manifest(data, known.describe) if one.sealed]
+        found = [one for one in describe(data, name) if one.sealed]
         if not found:
             raise not_sealed()
         return "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
@@ -92,7 +97,7 @@ def _list(args: Namespace) -> int:
 
 def _as_text(one: Description, name: str) -> str:
     title = f"{name}: {one.label}"
-    return "\n".join(printable(f"{title}  {key['ref']}  {key['owner']}".rstrip()) for key in one.keys)
+    return "\n".join(printable(f"{title}  {said_of(key)}") for key in one.keys)
 
 
 def _as_json(one: Description, name: str) -> str:

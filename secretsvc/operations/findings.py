@@ -121,7 +121,8 @@ RULES = {
             "KS015",
             "no-rule",
             "A Secret stands in a file that no rule of .ksecret.yaml covers",
-            "Add a rule that fits it (one without path, namespace and name fits all), then `ksecret keys sync FILE`.",
+            "Add a rule that fits it (one without path, namespace and name fits all), then `ksecret keys sync FILE`. "
+            "A policy of another name, such as .ksecret.yml, is not read.",
         ),
         Rule(
             "KS016",

@@ -42,26 +42,29 @@ def structure(data: bytes) -> bytes:
         return _swept(data.decode("latin-1")).encode("latin-1")
 
 
-def with_values(data: bytes, keyring: Callable[[], Keyring]) -> bytes:
+def with_values(data: bytes, keyring: Callable[[], Keyring], name: Callable[[str], str] = lambda _: "") -> bytes:
     """The same with the values of each Secret that opens, as text where they are text.
 
-    `keyring` is asked for once something is to be opened. Never fails.
+    `keyring` is asked for once something is to be opened. `name`: KeyRef → what it is called; may be empty.
+    Never fails.
     """
     try:
         manifest = read(data)
         if manifest.is_kubesec:
             return _opened_whole(data, keyring())
-        return manifest.encoded(_shortened(manifest, lambda secret: _values(secret, keyring)))
+        return manifest.encoded(_shortened(manifest, lambda secret: _values(secret, keyring), name))
     except (KsecretError, ValueError):
         return structure(data)
 
 
-def _shortened(manifest: Manifest, values: Callable[[Secret], Values]) -> str:
-    edits = [edit for secret in manifest.secrets for edit in _edits(manifest, secret, values(secret))]
+def _shortened(
+    manifest: Manifest, values: Callable[[Secret], Values], name: Callable[[str], str] = lambda _: ""
+) -> str:
+    edits = [edit for secret in manifest.secrets for edit in _edits(manifest, secret, values(secret), name)]
     return _swept(apply(manifest.text, edits))
 
 
-def _edits(manifest: Manifest, secret: Secret, values: Values) -> Iterator[Edit]:
+def _edits(manifest: Manifest, secret: Secret, values: Values, name: Callable[[str], str]) -> Iterator[Edit]:
     for entry in secret.entries:
         at = (entry.field, entry.key)
         if at in values:
@@ -73,8 +76,8 @@ def _edits(manifest: Manifest, secret: Secret, values: Values) -> Iterator[Edit]
             yield _replaced(manifest, entry, f'"{IN_THE_CLEAR}"' if manifest.is_json else IN_THE_CLEAR)
     envelope = envelope_of(secret)
     if envelope:
-        for wrapped in envelope.keys.values():
-            yield _in_quotes("wrapped", wrapped)
+        for ref, wrapped in envelope.keys.items():
+            yield _in_quotes(f"wrapped for {name(ref)}" if name(ref) else "wrapped", wrapped)
         yield _in_quotes("seal", envelope.seal)
 
 

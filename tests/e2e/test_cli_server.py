@@ -206,6 +206,20 @@ def test_the_keys_are_the_options_then_the_policys_then_the_environments(job: Pe
     assert key_refs(job.ok("encrypt", "-k", three, "a.yaml", KSECRET_KEYS=one).out) == [three]
 
 
+def test_the_rule_is_that_of_the_file_that_is_made(job: Person, service: FakeService) -> None:
+    prod, dev = (str(new_lock().keys[0]) for _ in range(2))
+    job.write("r/.ksecret.yaml", f"version: 1\nrules:\n- {{path: prod/, keys: [{prod}]}}\n- keys: [{dev}]\n".encode())
+    (job.work / "r/prod").mkdir()
+    job.write("clear.yaml")
+    assert key_refs(job.ok("encrypt", "--path", "r/prod/a.yaml", "-", stdin=MANIFEST).out) == [prod]
+    job.ok("encrypt", "-o", "r/prod/a.yaml", "clear.yaml")
+    assert key_refs((job.work / "r/prod/a.yaml").read_bytes()) == [prod]
+    generic = ("create", "generic", "db", "--from-literal", "a=n0t-public")
+    assert key_refs(job.ok(*generic, "--path", "r/prod/b.yaml").out) == [prod]
+    job.work = job.work / "r"
+    assert "which rule of .ksecret.yaml fits" in job.fails(2, "encrypt", "-", stdin=MANIFEST)
+
+
 def test_a_policy_that_a_service_can_not_keep_is_said(job: Person, service: FakeService) -> None:
     job.write("a.yaml", service.lock.seal(MANIFEST))
     job.write(".ksecret.yaml", b"version: 1\nrequireSignature: true\nrules:\n  - keys: [pgp:" + b"A" * 40 + b"]\n")
