@@ -28,6 +28,11 @@ def is_name(text: str) -> bool:
     )
 
 
+def has_name(words: Iterable[str]) -> bool:
+    """Whether one of some `--key` words, which may begin with + or -, may be a name."""
+    return any(is_name(word.lstrip("+-")) for word in words)
+
+
 def nearest(word: str, names: Iterable[str]) -> str:
     """What may have been meant, for the end of a message; the word itself is not repeated, for it may be a secret."""
     from difflib import get_close_matches

@@ -167,7 +167,7 @@ class Policies:
             return self._nearest(policy_search.upwards(folder, self._top))
         own, foreign = policy_search.reach(folder)
         found = self._nearest(own)
-        paths = [os.path.join(above, NAME) for above in foreign]
+        paths = [os.path.join(above, name) for above in foreign for name in (NAME, MISNAMED)]
         there = next((path for path in paths if os.path.lexists(path) and not policy_search.is_planted(path)), "")
         if found or not there:
             return found

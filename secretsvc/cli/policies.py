@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from secretsvc.cli.named_keys import NamedKeys
 from secretsvc.cli.report import warn
 from secretsvc.errors import InputError, KeyRefError, KsecretError, UsageError
 from secretsvc.keyref import Keyset, keyset
-from secretsvc.people import NOBODY, is_name
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from secretsvc.backends.registry import Backends
     from secretsvc.manifest.model import Secret
@@ -56,59 +54,52 @@ class FilePolicies:
         self._told: set[str] = set()
 
     def keyring(self, *files: str) -> Keyring:
-        """The backends, demanding PGP signatures where a policy does; their errors call keys by the names that the
-        first file's has for them. Raises InputError, FileError.
+        """The backends, demanding PGP signatures where a policy of the files, or of what is made of them, does.
+
+        Their errors call keys by the names that a policy has for them. Raises InputError, FileError.
         """
-        return self._keyring(files[0], demands_signatures=self.wants_signatures(*files))
+        return self._as_wanted(policy for _, policy in self._of(files))
 
     def keyring_for_opening(self, file: str) -> Keyring:
         """The same for those who only open, who need no policy: one that can't be used is warned of, once.
 
         Raises InputError where its text says `requireSignature` all the same.
         """
-        return self._keyring(file, demands_signatures=self.wants_signatures_for_opening(file))
-
-    def _keyring(self, file: str, *, demands_signatures: bool) -> Keyring:
-        keyring = self._known.signed() if demands_signatures else self._known
-        people = self.people(file)
-        return NamedKeys(keyring, people) if people else keyring
+        policy = self.find_for_opening(file)
+        return self._as_wanted([policy] if policy else [])
 
     def people(self, file: str) -> People:
         """The names that its policy has for keys; none where it has no policy, or one that can't be used."""
+        from secretsvc.people import NOBODY
+
         try:
             policy = self.find(self._place or file)
         except KsecretError:
             return NOBODY
         return policy.content.people if policy else NOBODY
 
-    def spelled(self, file: str, words: Iterable[str]) -> list[str]:
+    def spelled(self, file: str, words: Sequence[str]) -> list[str]:
         """`--key` words, which may begin with + or -, with the KeyRefs of people in place of their names.
 
         Raises KeyRefError for a name that the file's policy lacks, InputError and FileError for its policy.
         """
-        policy = self.find(self._place or file)
-        found: list[str] = []
+        from secretsvc.people import has_name, is_name
+
+        policy = self.find(self._place or file) if has_name(words) else None
+        if not policy or not policy.content.people:
+            return list(words)
+        people, found = policy.content.people, []
         for word in words:
             sign, name = (word[:1], word[1:]) if word[:1] in ("+", "-") else ("", word)
-            people = policy.content.people if policy else NOBODY
-            if name in people:
-                found += [sign + ref for ref in people.keys(name)]
-            elif policy and people and is_name(name):
+            if is_name(name) and name not in people:
                 what = f"people of {policy.source} has no such name{people.nearest(name)}"
                 raise KeyRefError(what, hint="add it there, or write a key: SCHEME:NAME, such as age:age1…")
-            else:
-                found.append(word)
+            found += [sign + ref for ref in people.keys(name)] if name in people else [word]
         return found
 
     def wants_signatures(self, *files: str) -> bool:
         """Whether the policy of any of the files, or of the place, demands them. Raises InputError, FileError."""
         return any(policy.require_signature for _, policy in self._of(files))
-
-    def wants_signatures_for_opening(self, file: str) -> bool:
-        """The same for those who only open, as `keyring_for_opening`. Raises InputError."""
-        policies = self._above(file)
-        policy = policies.find_for_opening(file, self._warn) if policies else None
-        return policy is not None and policy.require_signature
 
     def keys(self, file: str, secret: Secret) -> Keyset | None:
         """The keyset of the first rule for that Secret; None where there is no policy, or one without rules.
@@ -160,6 +151,21 @@ class FilePolicies:
         """The nearest policy upwards. Raises InputError, FileError."""
         policies = self._above(file)
         return policies.find(file) if policies else None
+
+    def find_for_opening(self, file: str) -> Policy | None:
+        """The same for those who only open, as `keyring_for_opening`. Raises InputError."""
+        policies = self._above(file)
+        return policies.find_for_opening(file, self._warn) if policies else None
+
+    def _as_wanted(self, policies: Iterable[Policy]) -> Keyring:
+        found = list(policies)
+        keyring = self._known.signed() if any(policy.require_signature for policy in found) else self._known
+        people = next((policy.content.people for policy in found if policy.content.people), None)
+        if people is None:
+            return keyring
+        from secretsvc.cli.named_keys import NamedKeys
+
+        return NamedKeys(keyring, people)
 
     def _warn(self, error: KsecretError) -> None:
         text = f"{error.where}: {error.message}; opening goes on without this policy"

@@ -76,12 +76,13 @@ class Service:
 
     def open_manifest(self, data: bytes, name: str) -> Result:
         """The manifest in the clear."""
-        manifest, _ = self._sealed(data, self._policies.wants_signatures_for_opening(name))
+        policy = self._policies.find_for_opening(name)
+        manifest, _ = self._sealed(data, is_signed=policy is not None and policy.require_signature)
         return self._done(manifest, "/v1/decrypt", data)
 
     def seal_manifest(self, data: bytes, name: str) -> Result:
         """The manifest sealed, to the keys that it would be sealed to here, else to those of the service's rules."""
-        manifest, seen = self._read(data, self._policies.wants_signatures(name))
+        manifest, seen = self._read(data, is_signed=self._policies.wants_signatures(name))
         if not any(secret.entries for secret in manifest.secrets):
             raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
         if all(map(_is_closed, seen)):
@@ -99,7 +100,7 @@ class Service:
 
     def rotate_manifest(self, data: bytes, name: str, before: str) -> Result:
         """The manifest with new DEKs in all its Secrets, where one was made before that time (as envelopes say it)."""
-        manifest, seen = self._sealed(data, self._policies.wants_signatures(name))
+        manifest, seen = self._sealed(data, is_signed=self._policies.wants_signatures(name))
         if self._scope or self._format:
             raise UsageError("a service rotates in the format and scope that a file has", hint="see ksecret convert")
         if all(one.created >= before for one in seen if one.sealed):
@@ -108,12 +109,12 @@ class Service:
 
     def rewrap_manifest(self, data: bytes, name: str, _before: str) -> Result:
         """The manifest with its DEKs wrapped anew."""
-        manifest, _ = self._sealed(data, self._policies.wants_signatures(name))
+        manifest, _ = self._sealed(data, is_signed=self._policies.wants_signatures(name))
         return self._done(manifest, "/v1/rotate", data, [("mode", "rewrap")])
 
     def patch_manifest(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
         """The manifest with `changes.values`, none of them None, sealed in."""
-        manifest, _ = self._sealed(data, self._policies.wants_signatures(name))
+        manifest, _ = self._sealed(data, is_signed=self._policies.wants_signatures(name))
         if self._renews(manifest, name):
             data = self._done(manifest, "/v1/rotate", data, [("mode", "rotate")]).data
         values = {key: b64encode(value).decode() for key, value in changes.values.items() if value is not None}
@@ -121,15 +122,15 @@ class Service:
         body |= {"allowRepeated": True} if self._allow_repeated else {}
         return self._done(manifest, "/v1/set", json.dumps(body).encode(), media="application/json")
 
-    def _read(self, data: bytes, demands_signatures: bool) -> tuple[Manifest, list[Description]]:
-        """Raises InputError where the file's policy demands what only keys at hand can show."""
-        if demands_signatures:
+    def _read(self, data: bytes, *, is_signed: bool) -> tuple[Manifest, list[Description]]:
+        """`is_signed`: its policy demands what only keys at hand can show. Raises InputError."""
+        if is_signed:
             raise InputError("its policy demands signatures, which a service is not told of", hint="say --server ''")
         return read(data), describe_manifest(data, lambda _: "")
 
-    def _sealed(self, data: bytes, demands_signatures: bool) -> tuple[Manifest, list[Description]]:
+    def _sealed(self, data: bytes, *, is_signed: bool) -> tuple[Manifest, list[Description]]:
         """Raises NotSealedError."""
-        manifest, seen = self._read(data, demands_signatures)
+        manifest, seen = self._read(data, is_signed=is_signed)
         refuse_lost(manifest)
         if not any(one.sealed for one in seen):
             raise not_sealed()

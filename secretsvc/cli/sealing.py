@@ -15,7 +15,7 @@ from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
 from secretsvc.operations.request import ANY_TIME, FORMATS, Request, Unproven
-from secretsvc.people import is_name
+from secretsvc.people import has_name
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -90,12 +90,12 @@ class Requests:
         self._syncs = getattr(args, "action", "") == "sync"
         self._keyring = keyring
         self._lock = allocate_lock()
-        self._words: list[str] = args.key
-        self._has_names = any(is_name(word.lstrip("+-")) for word in args.key)
-        self._removes = getattr(args, "action", "") == "remove"
-        self._asked: set[KeyRef] = set()
         self._taken: set[KeyRef] = set()
+        self._to_take: set[KeyRef] = set()
         self._keysets: set[Keyset] = set()
+        self._takes = getattr(args, "action", "") == "remove"
+        self._words: list[str] = args.key
+        self._has_names = has_name(args.key)
         self._request = Request(
             self._parsed(() if self._has_names else args.key),
             partial(self._default_keys, ""),
@@ -126,19 +126,17 @@ class Requests:
         """The names that the policy of the file of that name has for keys."""
         return self._policies.people(name)
 
+    def not_taken(self) -> Keyset:
+        """The keys to be taken away that no keyset had so far."""
+        return keyset(self._to_take - self._taken)
+
     def _change(self, name: str) -> KeysetChange:
-        if not self._has_names:
-            return self._request.change
-        return self._parsed(self._policies.spelled(name, self._words))
+        return self._parsed(self._policies.spelled(name, self._words)) if self._has_names else self._request.change
 
     def _parsed(self, words: Iterable[str]) -> KeysetChange:
         change = parse_change(words, self._keyring.parse)
-        self._asked.update(change.remove)
-        return change._replace(taken=self._taken.add) if self._removes else change
-
-    def not_taken(self) -> Keyset:
-        """The keys to be taken away that no keyset had so far."""
-        return keyset(self._asked - self._taken)
+        self._to_take.update(change.remove)
+        return change._replace(taken=self._taken.add) if self._takes else change
 
     def keyring(self, name: str, source: str = "") -> Keyring:
         """The backends, as the policies of these files, and of what is made of them, want them.

@@ -78,6 +78,8 @@ def test_an_unknown_name_says_which_may_have_been_meant(me: Person) -> None:
     assert "hunter2" not in err
     me.write(".ksecret.yaml", policy({"me": me.ref, "ann": me.ref}).replace(b"ann]", b"an]"))
     assert "ksecret: .ksecret.yaml:6: people has no such name: did you mean ann?" in me.fails(3, "encrypt", "a.yaml")
+    me.ok("doctor", "-k", me.ref)
+    assert ".ksecret.yaml:6: people has no such name" in me.fails(3, "doctor", "-k", "ann")
     (me.work / ".ksecret.yaml").unlink()
     assert "a key is written SCHEME:NAME" in me.fails(2, "encrypt", "-k", "ann", "a.yaml")
 
