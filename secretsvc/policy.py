@@ -26,6 +26,7 @@ MISNAMED = ".ksecret.yml"
 
 NOWHERE = "-"
 """In place of a manifest's path: standard input, of which nobody said where it belongs, but for the current folder."""
+
 _DEMANDS_SIGNATURES = re.compile(rb"(?i)require[-_ ]?signature(?![\"']?[ \t]*:[ \t]*false\b)")
 """What a policy says that is not to be opened without a look at signatures, be it broken in other places or there."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from secretsvc import patience
 from secretsvc.backends.base import HasDefault, KnowsHeld, Rewraps
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, KsecretError, NoKeyError
+from secretsvc.key_shapes import PLUGINS
 from secretsvc.keyref import KeyRef, complete, split
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ _OURS = {
 
 A table and not our own entry points, because reading those costs a cold start more than everything else together.
 """
-
-_GROUP = "ksecret.backends"
 
 
 class Backends:
@@ -168,7 +167,7 @@ def _factory(scheme: str) -> Callable[[Settings], Backend]:
         return ours
     from importlib.metadata import entry_points
 
-    for point in entry_points(group=_GROUP, name=scheme):
+    for point in entry_points(group=PLUGINS, name=scheme):
         theirs: Callable[[Settings], Backend] = point.load()
         return theirs
     known = ", ".join(_OURS)

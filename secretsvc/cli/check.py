@@ -11,7 +11,8 @@ from secretsvc.cli.colour import BAD, WARNING, painted
 from secretsvc.cli.files import name_of, standard_input
 from secretsvc.cli.report import printable, progress, report, summary, warn
 from secretsvc.errors import FileError, KsecretError, UsageError
-from secretsvc.operations.check import check_file, check_other, holds_identity, may_hold_secret
+from secretsvc.operations.check import Checked, check_file, check_other, holds_identity, may_hold_secret
+from secretsvc.operations.check_policy import check_policy
 from secretsvc.operations.findings import RULES, SHORT, Finding
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from secretsvc.cli.parser import Parser
     from secretsvc.git_index import GitIndex, Staged
-    from secretsvc.operations.check import Checked
 
 
 EXAMPLES = """\
@@ -152,31 +152,36 @@ def check_all(sources: Iterable[Source], output: Output) -> None:
     now = time.time()
     for source in sources:
         try:
-            if os.path.basename(source.name) == policy.NAME:
-                source.policies.find(source.name)
+            of_policy = _of_policy(source)
             data = source.read()
-            if data is None and not _is_misnamed(source):
+            if data is None and not of_policy:
                 output.passed_over(source)
-            elif data is None or source.manifest:
-                output.add(_also(check_file(data or b"", source.name, source.policies, now), source, data or b""))
             else:
-                output.add(_also(check_other(data, source.name), source, data))
+                checked = _checked(data or b"", source, now)
+                output.add(_also(checked._replace(findings=[*of_policy, *checked.findings]), source, data or b""))
         except KsecretError as error:
             error.file = error.file or name_of(source.name)
             output.failed(error, source.commit)
 
 
+def _of_policy(source: Source) -> list[Finding]:
+    """What is wrong with a policy, or with its name, where the file is one. Raises InputError, FileError."""
+    name = os.path.basename(source.name)
+    if name == policy.MISNAMED:
+        said = f"this file is not read: a policy's name is {policy.NAME}, so no rule covers what it was made for"
+        return [Finding(source.name, 1, "KS015", said)]
+    found = source.policies.find(source.name) if name == policy.NAME else None
+    return list(check_policy(found, source.name)) if found else []
+
+
+def _checked(data: bytes, source: Source, now: float) -> Checked:
+    return check_file(data, source.name, source.policies, now) if source.manifest else check_other(data, source.name)
+
+
 def _also(checked: Checked, source: Source, data: bytes) -> Checked:
     found = [*checked.findings, *source.also(data)]
-    if _is_misnamed(source):
-        said = f"this file is not read: a policy's name is {policy.NAME}, so no rule covers what it was made for"
-        found.append(Finding(source.name, 1, "KS015", said))
     name = name_of(source.name)
     return checked._replace(findings=[finding._replace(file=name, commit=source.commit) for finding in found])
-
-
-def _is_misnamed(source: Source) -> bool:
-    return os.path.basename(source.name) == policy.MISNAMED
 
 
 def _source(item: workspace.Item, policies: policy.Policies, place: str) -> Source:

@@ -138,5 +138,11 @@ RULES = {
             "is added that they may not read. `dataKey: fresh` in .ksecret.yaml has every change do that.",
             level="note",
         ),
+        Rule(
+            "KS018",
+            "unusable-recipient",
+            "A rule of .ksecret.yaml names a recipient that no backend takes, so nothing can be sealed by it",
+            "Copy the recipient again whole; for a kind of keys of another package, install that package here.",
+        ),
     )
 }

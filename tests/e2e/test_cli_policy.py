@@ -344,6 +344,81 @@ def test_init_leaves_a_policy_further_up_alone(me: Person, ann: Person) -> None:
     assert "wrote .ksecret.yaml" in me.ok("init").err, "that policy is outside of this repository"
 
 
+def test_init_of_a_second_teammate_tells_the_line_to_add_and_who_goes_on(me: Person, ann: Person) -> None:
+    me.write(".ksecret.yaml", policy(f"path: prod/**, keys: ['{ann.ref}']", f"keys: ['{ann.ref}']"))
+    me.write("deep/a.yaml")
+    top, me.work = me.work, me.work / "deep"
+    ran = me.ok("init")
+    assert ran.err == ""
+    assert ran.out.decode().splitlines()[2:] == [
+        "next: no rule of ../.ksecret.yaml names that key yet; add it to the keys of those that should:",
+        f'      - "{me.ref}"',
+        "then somebody who can open the files already runs: ksecret keys sync -r ..",
+    ]
+    (top / ".ksecret.yaml").write_bytes(policy(f"path: x, keys: ['{ann.ref}']", f"keys: ['age:{me.ref[4:].upper()}']"))
+    assert b"next: ksecret encrypt -i secret.yaml\n" in me.ok("init").out
+    (top / ".ksecret.yaml").write_bytes(b"version: 1\n")
+    assert b"next: ksecret encrypt -i secret.yaml\n" in me.ok("init").out, "one's own key is sealed to"
+
+
+def test_a_misnamed_policy_is_told_of_by_init_and_the_doctor(me: Person) -> None:
+    me.write(".ksecret.yml", policy(f"keys: ['{me.ref}']"))
+    assert "next: rename .ksecret.yml, which is not read" in me.ok("init").out.decode()
+    assert "no    .ksecret.yml: it is not read" in me.ok("doctor").out.decode()
+
+
+def test_names_stand_for_keys_where_recipients_are_tried_taken_away_and_warned_of(me: Person, ann: Person) -> None:
+    me.write(".ksecret.yaml", f"version: 1\npeople: {{ann: {ann.ref}}}\nrules: [{{keys: [ann]}}]\n".encode())
+    assert f"part  ann ({ann.ref}): seals, but does not open here" in me.ok("doctor").out.decode()
+    me.write_sealed("a.yaml", MANIFEST, "-k", me.ref)
+    assert me.ok("keys", "remove", "-k", "ann", "a.yaml").err.startswith(
+        f"ksecret: nothing here was sealed to {ann.ref}"
+    )
+    assert "no rule of .ksecret.yaml names that key yet" in me.ok("init").out.decode()
+
+
+def test_the_doctor_tries_the_policys_recipients(me: Person, ann: Person, bob: Person) -> None:
+    me.write(".ksecret.yaml", policy(f"path: prod/**, keys: ['{ann.ref}', '{me.ref}']", f"keys: ['{ann.ref}']"))
+    out = me.ok("doctor").out.decode()
+    assert out.count(f"part  {ann.ref}: seals, but does not open here") == 1
+    assert out.endswith("ok    .ksecret.yaml: 1 of its 2 keys opens here\n")
+    assert f"{ann.ref}: seals" not in me.ok("doctor", "-k", me.ref).out.decode()
+    assert (
+        bob.ok("doctor")
+        .out.decode()
+        .endswith(
+            "no    .ksecret.yaml: 0 of its 2 keys open here\n        ksecret init tells which line to add to it\n"
+        )
+    )
+    me.write(".ksecret.yaml", policy(f"keys: ['age:age1{'q' * 58}']"))
+    ran = me.run("doctor")
+    assert (ran.code, "FAIL  age:…: can't seal to it: that is not an age recipient" in ran.out.decode()) == (2, True)
+    me.write(".ksecret.yaml", b"version: 2\n")
+    ran = me.run("doctor")
+    assert (ran.code, "FAIL  .ksecret.yaml:1: version is not 1" in ran.out.decode()) == (3, True)
+
+
+def test_check_finds_a_recipient_that_no_backend_takes(me: Person, ann: Person) -> None:
+    ssh = "AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN"
+    typo = ann.ref[:20] + ("q" if ann.ref[20] != "q" else "p") + ann.ref[21:]
+    bad = [typo, f"age:ssh-ed25519 {ssh[:-8]}", "vault:transit/keys/x"]
+    rules = [f"path: p{number}, keys: ['{ann.ref}', '{key}']" for number, key in enumerate(bad)]
+    me.write(".ksecret.yaml", policy(*rules, f"keys: ['{me.ref}', 'age:ssh-ed25519 {ssh}']"))
+    me.write_sealed("a.yaml", MANIFEST, "-k", me.ref, "-k", f"age:ssh-ed25519 {ssh}")
+    ran = me.run("check")
+    cut = "that is not an age recipient: it was cut, or a letter of it changed"
+    assert (ran.code, ran.out.decode().splitlines()) == (
+        1,
+        [
+            f".ksecret.yaml:3: KS018 key 2 of this rule: {cut}",
+            f".ksecret.yaml:4: KS018 key 2 of this rule: {cut}",
+            ".ksecret.yaml:5: KS018 key 2 of this rule: no backend for keys that start with vault:",
+        ],
+    )
+    me.write(".ksecret.yaml", policy(f"keys: ['{me.ref}', 'age:ssh-ed25519 {ssh}']"))
+    assert me.ok("check").out == b""
+
+
 def test_init_where_no_policy_can_be_written_still_tells_the_key(me: Person) -> None:
     me.write(".ksecret.yaml", b"version: 2\n")
     ran = me.run("init")
