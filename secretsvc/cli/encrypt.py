@@ -29,7 +29,7 @@ EXAMPLES = """\
   ksecret encrypt -i -r deploy/                     every manifest under deploy/
   ksecret encrypt -i -k +pgp:6206… secret.yaml      one more key may open it
   ksecret encrypt -x -o sealed.yaml clear.yaml      values under data are clear text, not base64
-  ksecret encrypt --path prod/db.yaml - < clear.yaml > prod/db.yaml       to the keys of the file that it becomes
+  ksecret encrypt --path prod/db.yaml - < new.yaml > prod/db.yaml         to the keys of the file that it becomes
   kubectl get secret db -o yaml | ksecret encrypt --from-cluster -o db.yaml -
   ksecret encrypt --parent old.yaml new.yaml        keep old.yaml's keys and unchanged tokens
   ksecret encrypt --format kubesec secret.yaml      in kubesec's format, to your own PGP key"""

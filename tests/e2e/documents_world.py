@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEPLOYED = ("deploy/a.yaml", "deploy/prod/b.yaml")
 CLEAR = {
-    "README.md": ("secret.yaml",),
+    "README.md": ("secret.yaml", "new.yaml"),
     "docs/remote.md": ("secret.yaml",),
     "docs/api.md": ("secret.yaml",),
     "docs/backends/gcp-kms.md": ("secret.yaml",),
@@ -34,7 +34,10 @@ CLEAR = {
 """What is not sealed yet where a page, or a command's examples, begin."""
 ABSENT = {"create": ("db.yaml", "app.yaml"), "docs/create.md": ("db.yaml", "app.yaml")}
 """What is to be made."""
-SEALED = ("secret.yaml", "db.yaml", "tls.yaml", "all.yaml", "old.yaml", "old.sealed.yaml", *DEPLOYED)
+RECIPIENTS = ("team.txt", "alice.keys")
+"""Files for `-R`."""
+OLD = ("old.yaml", "old.sealed.yaml")
+SEALED = ("secret.yaml", "maybe-sealed.yaml", "db.yaml", "tls.yaml", "all.yaml", *DEPLOYED, *OLD)
 ENTRIES = {"get": ("tls.crt",), "unset": ("old-password", "older-password"), "patch": ("old-key",)}
 """What the Secrets have beside a username, a password and an URL."""
 
@@ -113,6 +116,9 @@ class World:
             self.me.write(name, certificate)
         for name in ("web.key", "new.key", "tls/ca.key"):
             self.me.write(name, key)
+        for name in RECIPIENTS:
+            self.me.write(name, f"{self.me.ref}\n".encode())
+        (self.me.work / "prod").mkdir()
         for name in ("app.env", "app.conf", "password.txt"):
             self.me.write(name, f"a={MARK}\n".encode())
         self.me.write("migrate", b"#!/bin/sh\n").chmod(0o755)

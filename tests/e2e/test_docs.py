@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pyrage
 import pytest
 
 from secretsvc.backends.base import Settings
@@ -14,7 +15,7 @@ from secretsvc.cli.commands import COMMANDS, load
 from secretsvc.cli.main import main
 from secretsvc.keyref import KeyRef
 from tests.e2e.documents import FENCE, PAGES, ROOT, SHELL, all_lines, blocks, calls, command_blocks, help_lines, inline
-from tests.e2e.documents_world import World
+from tests.e2e.documents_world import RECIPIENTS, World
 from tests.emulators import gcp
 from tests.emulators.service import FakeService
 from tests.support import Lock
@@ -82,8 +83,11 @@ def test_the_examples_in_a_commands_help_end_well(tmp_path: Path, homes: Homes, 
 
 
 @pytest.fixture
-def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands are parsed, and end there."""
+def no_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Commands are parsed, and end there; what -R names is read by then."""
+    monkeypatch.chdir(tmp_path)
+    for name in RECIPIENTS:
+        (tmp_path / name).write_text(f"{pyrage.x25519.Identity.generate().to_public()}\n")
     for command in COMMANDS:
         monkeypatch.setattr(load(command), "run", lambda args: 0)
 
@@ -126,12 +130,10 @@ def test_what_is_not_run_is_still_there(pattern: str) -> None:
 
 def test_every_key_in_an_example_is_one_that_its_backend_takes() -> None:
     backends = Backends(Settings({}, lambda _: None))
-    example = r"\b(?:age:age1[a-z0-9]+|pgp:[0-9A-F]{9,}|aws:arn:aws:kms:[\w:/-]+|gcp:projects/[\w/-]+)(?!…)"
+    example = r"\b(?:age1[a-z0-9]+|pgp:[0-9A-F]{9,}|aws:arn:aws:kms:[\w:/-]+|gcp:projects/[\w/-]+)(?!…)"
     texts = [text for page in PAGES for _, text in blocks(page)]
     keys = [key for text in texts for key in re.findall(example, text)]
-    assert {key.partition(":")[0] for key in keys} == {"age", "pgp", "aws", "gcp"}
-    for key in keys:
-        backends.parse(key)
+    assert {backends.parse(key).scheme for key in keys} == {"age", "pgp", "aws", "gcp"}
 
 
 @pytest.mark.parametrize("page", PAGES)
