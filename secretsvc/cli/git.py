@@ -20,7 +20,10 @@ EXAMPLES = """\
   ksecret git setup 'deploy/**/*.yaml'     for these files
   ksecret git setup --global               the programs for all clones; the files stay each repository's matter
   ksecret git unsetup                      takes it back
-  git -c diff.ksecret.textconv='ksecret git textconv --show --' diff       values where a key is at hand"""
+  git -c diff.ksecret.cachetextconv=false -c diff.ksecret.textconv='ksecret git textconv --show --' diff
+                                           values where a key is at hand; Git is not to keep them"""
+
+_KEPT = b"# ksecret: no values are shown, as Git would keep them: add -c diff.ksecret.cachetextconv=false\n"
 
 
 def add_arguments(parser: Parser) -> None:
@@ -50,7 +53,7 @@ def _setup(args: Namespace) -> int:
 
     report = setup(args.words, everywhere=args.everywhere)
     if not which("ksecret"):
-        report.warnings.append("ksecret is not on PATH: Git would not find it, and git log -p and merges would fail")
+        report.warnings.append("ksecret is not on PATH: Git would not find it, and diff and merge as it does without")
     return _tell(report)
 
 
@@ -91,6 +94,8 @@ def _shown(data: bytes, *, show: bool) -> bytes:
     note = b""
     if show:
         try:
+            if _is_kept():
+                return _KEPT + structure(data)
             return with_values(data, _keyring)
         except Exception as error:  # whatever it is, the rest of the log matters more
             note = f"# ksecret: values can't be shown ({type(error).__name__})\n".encode()
@@ -98,6 +103,12 @@ def _shown(data: bytes, *, show: bool) -> bytes:
         return note + structure(data)
     except Exception:
         return note + data
+
+
+def _is_kept() -> bool:
+    from secretsvc.git_config import keeps_shown_values
+
+    return keeps_shown_values()
 
 
 def _keyring() -> Backends:

@@ -444,5 +444,11 @@ def test_kubesec_s_format_with_one_value_changed_twice(kubesec: Repository) -> N
     kubesec.path.write_text(re.sub(r".*one\.CONFLICT.*\n", "", re.sub(r"(?m)^# (ksecret|Settle).*\n", "", text)))
     me.ok("decrypt", FILE)  # for it is what ours was, and so is the MAC
     assert "+  one: <sealed" in kubesec.ok("show", "theirs")
-    show = ("-c", "diff.ksecret.textconv=ksecret git textconv --show --", "show")
+    show = (
+        "-c",
+        "diff.ksecret.textconv=ksecret git textconv --show --",
+        "-c",
+        "diff.ksecret.cachetextconv=false",
+        "show",
+    )
     assert f'+  one: "2 {MARK}"' in kubesec.ok(*show, "theirs")

@@ -13,7 +13,8 @@ from tests.e2e.git_repository import CLEAR, FILE, Repository
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHOW = ("-c", "diff.ksecret.textconv=ksecret git textconv --show --")
+CACHED_SHOW = ("-c", "diff.ksecret.textconv=ksecret git textconv --show --")
+SHOW = ("-c", "diff.ksecret.cachetextconv=false", *CACHED_SHOW)
 COMMITS = 200
 SECONDS = 60
 """Of processor time for all of them, two files each: 150 ms a file, where 40 are usual."""
@@ -70,6 +71,45 @@ def test_added_keys_and_removed_entries_show(repo: Repository, tmp_path: Path) -
     repo.me.ok("encrypt", "-i", "-k", "+" + ann.ref, FILE)
     lines = [line.partition("<")[0] for line in changed_lines(repo.ok("diff"))]
     assert sorted(lines) == sorted(["-  one: ", f"+    {ann.ref}: ", "-  seal: ", "+  seal: "])
+
+
+def kept(repo: Repository) -> str:
+    """All that Git kept of what textconv printed."""
+    ref = "refs/notes/textconv/ksecret"
+    if not repo.ok("for-each-ref", ref):
+        return ""
+    names = repo.ok("ls-tree", "-r", "--name-only", ref).split()
+    return "".join(repo.ok("cat-file", "blob", f"{ref}:{name}") for name in names)
+
+
+def test_git_keeps_what_is_shown_without_values_and_never_values(repo: Repository) -> None:
+    repo.set("two", "2")
+    repo.commit()
+    shown = repo.ok("log", "-p")
+    texts = kept(repo)
+    assert texts.count("<sealed ") == 10, "two versions of five values"
+    assert nothing_secret(texts)
+    assert repo.ok("log", "-p", PATH=repo.me.environ["PATH"].split(":", 1)[1]) == shown, "from what is kept"
+    assert f'+  two: "2 {MARK}"' in repo.ok(*SHOW, "log", "-p")
+    assert kept(repo) == texts
+
+
+@pytest.mark.parametrize("value", ["true", "1", "yes", ""])
+def test_values_are_not_shown_where_git_would_keep_them(repo: Repository, value: str) -> None:
+    """As the alias in an older manual has it, in a clone whose setup switched the keeping on."""
+    repo.ok("config", "diff.ksecret.cachetextconv", value)
+    repo.set("two", "2")
+    repo.commit()
+    log = repo.ok(*CACHED_SHOW, "log", "-p")
+    if value:
+        assert "# ksecret: no values are shown, as Git would keep them" in log
+        assert nothing_secret(log)
+    assert nothing_secret(kept(repo))
+    repo.me.write(".gitattributes", b"*.yaml diff=mine\n")
+    repo.commit()
+    mine = ("-c", "diff.Mi.ne.textconv=ksecret git textconv --show --", "-c", "diff.Mi.ne.cachetextconv=true")
+    repo.me.write(".gitattributes", b"*.yaml diff=Mi.ne\n")
+    assert nothing_secret(repo.ok(*mine, "log", "-p"))
 
 
 @pytest.mark.parametrize("show", [(), SHOW])
