@@ -20,6 +20,8 @@ EXAMPLES = """\
   ksecret git setup 'deploy/**/*.yaml'     for these files
   ksecret git setup --global               the programs for all clones; the files stay each repository's matter
   ksecret git unsetup                      takes it back
+  ksecret git resolve --theirs secret.yaml           after a merge: their values where both sides changed one
+  ksecret git resolve --both-keys -r deploy/         the keys of both sides, where both added some
   git -c diff.ksecret.cachetextconv=false -c diff.ksecret.textconv='ksecret git textconv --show --' diff
                                            values where a key is at hand; Git is not to keep them"""
 
@@ -29,21 +31,40 @@ _KEPT = b"# ksecret: no values are shown, as Git would keep them: add -c diff.ks
 def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument(
-        "action", choices=("setup", "unsetup", "textconv", "merge"), help="Git itself calls the last two"
+        "action", choices=("setup", "unsetup", "resolve", "textconv", "merge"), help="Git itself calls the last two"
     )
     parser.add_argument(
-        "words", nargs="*", metavar="WORD", help="setup: patterns; textconv: a file; merge: %%O %%A %%B %%P"
+        "words",
+        nargs="*",
+        metavar="WORD",
+        help="setup: patterns; resolve: files; textconv: a file; merge: %%O %%A %%B %%P",
     )
     parser.add_argument("--global", dest="everywhere", action="store_true", help="in your configuration of all clones")
     parser.add_argument("--show", action="store_true", help="textconv: values where a key is at hand")
+    parser.add_argument("--ours", action="store_true", help="resolve: take our values, and our list of keys")
+    parser.add_argument("--theirs", action="store_true", help="resolve: take theirs")
+    parser.add_argument("--both-keys", action="store_true", help="resolve: take the keys of both lists; needs a key")
+    parser.add_argument("-r", "--recursive", action="store_true", help="resolve: take folders")
+    parser.add_argument("-y", "--yes", action="store_true", help="resolve: vouch for values in kubesec's format")
 
 
 def run(args: Namespace) -> int:
     """Does it; the exit code."""
-    if (args.show and args.action != "textconv") or (args.everywhere and args.action not in ("setup", "unsetup")):
+    of_resolve = args.ours or args.theirs or args.both_keys or args.recursive or args.yes
+    if (
+        (args.show and args.action != "textconv")
+        or (args.everywhere and args.action not in ("setup", "unsetup"))
+        or (of_resolve and args.action != "resolve")
+    ):
         raise UsageError(f"git {args.action} does not take that option", hint="ksecret git --help tells more")
-    actions = {"setup": _setup, "unsetup": _unsetup, "textconv": _textconv, "merge": _merge}
+    actions = {"setup": _setup, "unsetup": _unsetup, "resolve": _resolve, "textconv": _textconv, "merge": _merge}
     return actions[args.action](args)
+
+
+def _resolve(args: Namespace) -> int:
+    from secretsvc.cli.git_resolve import resolve
+
+    return resolve(args, _keyring())
 
 
 def _setup(args: Namespace) -> int:

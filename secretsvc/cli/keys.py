@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.git_resolve import trusting_sides
 from secretsvc.cli.report import printable
 from secretsvc.errors import AlreadySealedError, UsageError, not_sealed
 from secretsvc.operations.inspect import Description, describe_manifest
 from secretsvc.operations.keysets import change_keys, key_changes
+from secretsvc.operations.settle import may_be_settled
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -59,8 +61,11 @@ def run(args: Namespace) -> int:
         return "\n".join(map(printable, lines)) or None
 
     def operation(data: bytes, name: str) -> Result | bytes:
+        request, keys = requests.of(name), requests.keyring(name)
+        if args.action == "sync" and may_be_settled(data):
+            request = trusting_sides(request, data, name, keys)
         try:
-            return change_keys(data, requests.of(name), requests.keyring(name))
+            return change_keys(data, request, keys)
         except AlreadySealedError:  # as it should be
             return data
 
