@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.cli import MARK, MARKS, Person, b64
 from tests.e2e.git_repository import CLEAR, FILE, Repository
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CACHED_SHOW = ("-c", "diff.ksecret.textconv=ksecret git textconv --show --")
 SHOW = ("-c", "diff.ksecret.cachetextconv=false", *CACHED_SHOW)
@@ -164,3 +163,35 @@ def test_the_file_s_own_text_is_kept_around_the_values(repo: Repository) -> None
 
 def test_a_file_that_can_t_be_read_is_told_of_and_no_failure(repo: Repository) -> None:
     assert repo.me.ok("git", "textconv", "nowhere").out == b"# ksecret: can't be read: No such file or directory\n"
+
+
+def recipes() -> tuple[str, list[str]]:
+    """The alias that docs/git.md defines, and the commands of its recipes."""
+    text = (Path(__file__).parents[2] / "docs" / "git.md").read_text()
+    (alias,) = re.findall(r"(?m)^git config --global alias\.s .*$", text)
+    section = text[text.index("**Recipes**") : text.index("## Merges")]
+    return alias, [line for block in re.findall(r"(?s)```\n(.*?)```", section) for line in block.splitlines()]
+
+
+def test_the_manual_s_recipes_find_a_value_in_the_history(tmp_path: Path) -> None:
+    repo = Repository(Person(tmp_path), name="deploy/secret.yaml")
+    repo.set("one", "hunter2")
+    repo.commit("it came")
+    repo.set("one", "other")
+    repo.commit("it went")
+    alias, (log, grep, who, blame, _, piped) = recipes()
+
+    def run(command: str) -> str:
+        return subprocess.run(
+            ["bash", "-c", command], cwd=repo.me.work, env=repo.me.environ, capture_output=True, text=True, check=True
+        ).stdout
+
+    run(alias)
+    assert [line.split(" ", 1)[1] for line in run(log).splitlines()] == ["it went", "it came"]
+    assert run(grep) == f'HEAD~1:deploy/secret.yaml:10:  one: "hunter2 {MARK}"\n'
+    (line,) = [line for line in run(who).splitlines() if "  one: " in line]
+    assert line.endswith(f'10)   one: "other {MARK}"')
+    raw = run(blame)
+    assert [line.split(") ", 1)[1] for line in raw.splitlines()] == repo.text.splitlines()
+    found = run(f"value=hunter2\n{piped}")
+    assert [line.split(" ")[0] for line in found.splitlines()] == ["commit", "-", "commit", "+", "commit"]
