@@ -32,10 +32,11 @@ def check_history(args: Namespace, output: Output) -> None:
     """Checks what each commit changed, each version of a file once. Raises UsageError, InputError, FileError."""
     with History("--pre-receive" if args.pre_receive else "--range") as history:
         if args.pre_receive:
-            commits, tagged = history.pushed(_lines())
+            commits, tips, tagged = history.pushed(_lines())
         else:
-            commits, tagged = history.range(args.range), []
-        changes = list(_once([*history.changes(commits, args.files), *tagged]))
+            commits = history.range(args.range)
+            tips, tagged = commits[-1:], []
+        changes = list(_once(history.behind_links([*history.changes(commits, args.files), *tagged], tips)))
         check_all(progress(_sources(history, changes), len(changes)), output)
 
 

@@ -12,7 +12,7 @@ from secretsvc.manifest.reader import read
 from secretsvc.operations.open import Opened, open_secrets
 from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
-from secretsvc.operations.settle import Settled, settle_keys
+from secretsvc.operations.settle import Settled, may_be_settled, settle_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,14 +50,16 @@ def change_keys(data: bytes, request: Request, keyring: Keyring) -> Result:
         with suppress(AlteredError):  # of another data key: its keys get this one where they are wanted
             joined = join_keysets(Settled(joined, {index: other}, False), request, keyring).data
     manifest = read(joined)
-    keysets = list(_keysets(manifest, request))
-    due = [index for index, _, held, wanted in keysets if set(held) != set(wanted) or settled.unproven]
+    due = [
+        index for index, _, held, wanted in _keysets(manifest, request) if set(held) != set(wanted) or settled.unproven
+    ]
     if not due and joined == data:
         raise AlreadySealedError("its keysets are as they should be")
     if not due:
         return Result(joined, len(settled.others))
     opened = {index: open_secrets(manifest, keyring, request.trust, only=index)[index] for index in due}
     request = request._replace(allow_repeated=True)  # it changes neither values nor what is in the clear
+    manifest = manifest.outline()  # sealing reads it again
     return seal_manifest(joined, request, keyring, opened=opened)._replace(bound=not manifest.is_kubesec)
 
 
@@ -72,12 +74,14 @@ def join_keysets(settled: Settled, request: Request, keyring: Keyring) -> Result
         for index, other in settled.others.items()
     }
     wanted = {manifest.secrets[index].root.start: one.refs for index, one in opened.items()}
+    manifest = manifest.outline()
     request = request._replace(allow_repeated=True, keyset_of=lambda secret: wanted[secret.root.start])
     return seal_manifest(settled.data, request, keyring, opened=opened)
 
 
 def _without_second_lists(data: bytes, request: Request) -> Settled:
-    return settle_keys(data) if request.keyset_of else Settled(data, {}, False)
+    due = request.keyset_of and may_be_settled(data)
+    return settle_keys(data) if due else Settled(data, {}, False)
 
 
 def _joined(opened: AnyOpened, other: ksecret.Envelope, secret: Secret) -> AnyOpened:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import patience
@@ -155,11 +156,12 @@ def seal_file(
         if kubesec.token(entry) != tokens[entry.field, entry.key]
     ]
     sealed = manifest.encoded(apply(manifest.text, [*edits, *kubesec.put(manifest.text, envelope)]))
-    _prove(sealed, secret, dek, envelope, texts)
+    prove = partial(_prove, sealed, manifest.outline().secrets[0], dek, envelope, texts)
     entries = [(0, entry) for entry in secret.entries]
     kept = own.tokens if isinstance(own, Opened) else {}
     given = [(0, entry) for _, entry in entries if kept.get((entry.field, entry.key)) != kubesec.token(entry)]
-    return Sealing(Result(sealed, 1, bound=not manifest.is_kubesec), entries, given, [(0, own)] if own else [])
+    result = Result(sealed, 1, bound=not manifest.is_kubesec)
+    return Sealing(result, entries, given, [(0, own)] if own else [], prove)
 
 
 def _own(manifest: Manifest, request: Request, keyring: Keyring) -> Opened:
@@ -236,8 +238,7 @@ def _wrapped(ref: KeyRef, dek: Dek, keyring: Keyring) -> str:
 
 def _prove(sealed: bytes, secret: Secret, dek: Dek, envelope: kubesec.Envelope, texts: Mapping[Place, str]) -> None:
     """Opens what is about to be written and compares it with what came in. Raises ManifestError."""
-    manifest = read(sealed)
-    now, read_envelope = kubesec.read(manifest)
+    now, read_envelope = kubesec.read(read(sealed))
     tokens = {(entry.field, entry.key): kubesec.token(entry) for entry in now.entries}
     same = (now.namespace, now.name, now.type) == (secret.namespace, secret.name, secret.type)
     if not same or read_envelope != envelope or _texts(now, dek, tokens) != texts:

@@ -64,6 +64,7 @@ def open_manifest(data: bytes, keyring: Keyring) -> Result:
     """
     manifest = read(data)
     opened = open_secrets(manifest, keyring)
+    manifest = manifest.outline()  # what is restored is read again
     return Result(restored(manifest, opened), len(opened), bound=not manifest.is_kubesec)
 
 
@@ -193,7 +194,7 @@ def restore(manifest: Manifest, payloads: Mapping[int, Mapping[Place, Payload]])
         try:
             edits = [edit for index, own in payloads.items() for edit in _edits(manifest, index, own, attempt)]
             data = manifest.encoded(apply(manifest.text, edits))
-            if _holds(data, manifest, payloads):
+            if _holds(read(data), manifest, payloads):
                 return data
         except (ManifestError, ValueError):
             continue
@@ -228,9 +229,8 @@ def _canonical(text: str, entry: Entry, payload: Payload) -> Edit:
     return Edit(entry.scalar.start, end, canonical(value_of(payload), flow=entry.flow))
 
 
-def _holds(data: bytes, sealed: Manifest, payloads: Mapping[int, Mapping[Place, Payload]]) -> bool:
-    """Whether the bytes hold the same Secrets with the sealed values and nothing else changed."""
-    restored = read(data)
+def _holds(restored: Manifest, sealed: Manifest, payloads: Mapping[int, Mapping[Place, Payload]]) -> bool:
+    """Whether it holds the same Secrets with the sealed values and nothing else changed."""
     if len(restored.secrets) != len(sealed.secrets):
         return False
     for index, (now, before) in enumerate(zip(restored.secrets, sealed.secrets, strict=True)):

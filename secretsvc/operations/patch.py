@@ -14,6 +14,7 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
+from secretsvc.operations.clear_rest import ClearRest
 from secretsvc.operations.open import Opened, open_secret, open_secrets, restored
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.result import Result
@@ -52,7 +53,8 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     `which`: `NAME` or `NAMESPACE/NAME`; may be empty where one Secret is sealed. A value that is there already keeps
     its token, unless the request is blind. Raises NotSealedError, InputError, and what opening and sealing raise.
     """
-    before = manifest = read(data)
+    manifest = read(data)
+    before = ClearRest(manifest, ())
     index = pick(manifest, which)
     opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
     values = _values(changes, manifest.secrets[index])
@@ -63,6 +65,7 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     for path, text in _metadata(changes).items():
         manifest = _with_metadata(manifest, index, path, text)
     changed = manifest.encoded(manifest.text)
+    manifest = manifest.outline()  # sealing reads it again
     with lines_of(data, changed):
         sealed = seal_manifest(changed, request, keyring, opened={index: opened}, before=before)
     return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
@@ -90,6 +93,7 @@ def rename_manifest(
     for path, text in _metadata(Changes(metadata=metadata)).items():
         manifest = _with_metadata(manifest, index, path, text)
     renamed = manifest.encoded(manifest.text)
+    manifest = manifest.outline()  # sealing reads it again
     request = request._replace(allow_repeated=True)  # a name is always in the clear
     sealed = seal_manifest(renamed, request, keyring, opened={index: opened})
     if sealed.data == renamed and manifest.text == before:
@@ -105,6 +109,7 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
     manifest = read(data)
     index = pick(manifest, which)
     opened = open_secrets(manifest, keyring, only=index)
+    manifest = manifest.outline()  # what is restored is read again
     clear = read(restored(manifest, opened)).secrets[index]
     found = [entry for entry in clear.entries if entry.key == key]
     if not found:

@@ -43,6 +43,7 @@ def rotate_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
             raise AlreadySealedError("no data key in it is that old")
         raise not_sealed()
     opened = {index: open_secrets(manifest, keyring, request.trust, only=index)[index] for index in due}
+    manifest = manifest.outline()  # sealing reads it again
     return seal_manifest(data, request, keyring, opened=opened)._replace(bound=not manifest.is_kubesec)
 
 

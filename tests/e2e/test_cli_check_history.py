@@ -283,6 +283,39 @@ def test_links_and_submodules_are_no_files_and_identities_are_found_in_every_fil
     assert found(repo, 1, "--range", "HEAD~1..HEAD") == [("x", "notes.txt", 14, "KS013")]
 
 
+def test_a_file_that_a_link_calls_a_manifest_is_checked_as_one(repo: Repository) -> None:
+    """`kubectl -f FOLDER` reads what `s.yaml` leads to, whatever that is called."""
+    (repo.me.work / "s.yaml").symlink_to("hop/../t.json")
+    (repo.me.work / "t.json").symlink_to("hop/s.txt")
+    (repo.me.work / "hop").symlink_to("deep")
+    (repo.me.work / "out.yaml").symlink_to("../../s.txt")
+    (repo.me.work / "round.yaml").symlink_to("round.yaml")
+    commit(repo, "links")
+    assert found(repo, 0, "--range", "HEAD~1..HEAD") == []
+    path = repo.me.write("deep/s.txt", MANIFEST)
+    repo.commit("clear")
+    assert found(repo, 1, "--range", "HEAD~1..HEAD") == [("clear", name, 9, "KS001") for name in ("s.yaml", "t.json")]
+    path.write_bytes(sealed(repo))
+    repo.commit("sealed")
+    assert {one[:2] + one[3:] for one in found(repo, 1, "--range", "HEAD~2..HEAD")} == {
+        *(("clear", name, "KS001") for name in ("s.yaml", "t.json")),
+        *(("sealed", name, "KS017") for name in ("s.yaml", "t.json")),
+    }
+
+
+def test_a_link_that_is_turned_to_a_clear_file_is_found(repo: Repository) -> None:
+    repo.me.write("s.txt", MANIFEST)
+    (repo.me.work / "a.yaml").symlink_to("gone.txt")
+    commit(repo, "file")
+    (repo.me.work / "a.yaml").unlink()
+    (repo.me.work / "a.yaml").symlink_to("s.txt")
+    commit(repo, "turned")
+    assert found(repo, 1, "--range", "HEAD~1..HEAD") == [("turned", "a.yaml", 9, "KS001")]
+    (repo.me.work / "a.yaml").unlink()
+    commit(repo, "away")
+    assert found(repo, 1, "--range", "HEAD~2..HEAD") == [("turned", "a.yaml", 9, "KS001")]
+
+
 class Server:
     """A bare repository whose pre-receive hook is ksecret, and a clone that pushes to it."""
 
