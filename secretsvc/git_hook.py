@@ -28,7 +28,9 @@ def install() -> Installed:
     path = _path()
     advice = f"let your hook {_NAME} run: ksecret check --staged"
     if not path:
-        return Installed([], [f"core.hooksPath is set, so no hook was written; {advice}"])
+        return Installed(
+            [], [f"this clone's hooks are elsewhere (core.hooksPath, or a link), so none was written; {advice}"]
+        )
     if os.path.lexists(path):
         present = _content(path)
         ours = any(word in present for word in _RUNS_OURS)

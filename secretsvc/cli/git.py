@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from secretsvc.git_config import Report
 
 EXAMPLES = """\
-  ksecret git setup                        in a clone: readable diffs, merges key by key; commit .gitattributes
-  ksecret git setup 'deploy/**/*.yaml'     for these files
-  ksecret git setup --global               the programs for all clones; the files stay each repository's matter
-  ksecret git unsetup                      takes it back
-  ksecret git resolve --theirs secret.yaml           after a merge: their values where both sides changed one
-  ksecret git resolve --both-keys -r deploy/         the keys of both sides, where both added some
-  git -c diff.ksecret.cachetextconv=false -c diff.ksecret.textconv='ksecret git textconv --show --' diff
-                                           values where a key is at hand; Git is not to keep them"""
+  ksecret git setup                                in a clone: readable diffs, merges key by key; commit .gitattributes
+  ksecret git setup 'deploy/**/*.yaml'             for these files
+  ksecret git setup --global                       the programs for all clones; the files stay each repository's matter
+  ksecret git unsetup                              takes it back
+  ksecret git resolve --theirs secret.yaml         after a merge: their values where both sides changed one
+  ksecret git resolve --both-keys -r deploy/       every key of both sides, where both added some
+values where a key is at hand, which Git is not to keep:
+  git -c diff.ksecret.cachetextconv=false -c diff.ksecret.textconv='ksecret git textconv --show --' diff"""
 
 _KEPT = b"# ksecret: no values are shown, as Git would keep them: add -c diff.ksecret.cachetextconv=false\n"
 

@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import sealing
-from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.files import Job, each_file, may_be_sealed
 from secretsvc.errors import AlreadySealedError, UsageError
 from secretsvc.operations.settle import Choice, may_be_settled, settle
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from mmap import mmap
 
     from secretsvc.backends.registry import Backends
     from secretsvc.operations.keys import Keyring
@@ -40,7 +41,12 @@ def resolve(args: Namespace, keyring: Backends) -> int:
             return join_keysets(settled, request, keys)
         return _proven(settled.data, name, request, keys) if settled.unproven else settled.data
 
-    return each_file(Job(operation, "settled", private=False, may_hold=may_be_settled), args)
+    job = Job(operation, "settled", private=False, may_hold=_may_be_ours, jobs=lambda: keyring.jobs)
+    return each_file(job, args)
+
+
+def _may_be_ours(content: bytes | mmap) -> bool:
+    return may_be_settled(content) and may_be_sealed(content)
 
 
 def _proven(data: bytes, name: str, request: Request, keyring: Keyring) -> Result | bytes:

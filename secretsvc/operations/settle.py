@@ -15,6 +15,7 @@ from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import leading_documents, read
 from secretsvc.manifest.splice import Edit, apply, line_break
+from secretsvc.operations.check_conflict import first_marker
 from secretsvc.operations.merge_entries import UnmergeableError, line_end, line_start, region_of, without_break
 from secretsvc.tokens import SUFFIX
 
@@ -54,8 +55,9 @@ class Settled(NamedTuple):
 
 
 def may_be_settled(content: bytes | mmap) -> bool:
-    """Whether there is anything of ours to settle in it, as far as a look tells."""
-    return any(content.find(mark) >= 0 for mark in (b"# ksecret: CONFLICT", SUFFIX.encode(), b"conflict:"))
+    """Whether there is anything to settle in it, as far as a look tells, be it Git's own markers."""
+    marks = (b"# ksecret: CONFLICT", SUFFIX.encode(), b"conflict:", b"<<<<<<<")
+    return any(content.find(mark) >= 0 for mark in marks)
 
 
 def settle(data: bytes, choice: Choice) -> Settled:
@@ -63,6 +65,10 @@ def settle(data: bytes, choice: Choice) -> Settled:
 
     Raises ManifestError, InputError for what only a person, or Git, can settle, and AlteredError.
     """
+    line = first_marker(data)
+    if line:
+        hint = "settle those by hand, then run this again; or git checkout --ours or --theirs takes a side whole"
+        raise InputError("Git's conflict markers stand in it", hint=hint, line=line)
     manifest = read(data)
     edits = [edit for secret in manifest.secrets for edit in _entry_edits(manifest, secret, choice.side)]
     others = {}

@@ -335,6 +335,20 @@ def test_kubesec_s_two_lists_are_one_after_sync(kubesec: Repository, world: Worl
     me.ok("decrypt", FILE)
 
 
+def test_git_s_own_markers_are_told_of_and_left_to_a_person(repo: Repository) -> None:
+    def change(value: str) -> None:
+        repo.set("one", value)
+        repo.replace("app: shop", f"app: {value}")
+
+    text = in_conflict(repo, lambda: change("ours"), lambda: change("theirs"))
+    line = text.splitlines().index("<<<<<<< ours") + 1
+    for words in ((FILE,), ("-r", ".")):
+        ran = repo.me.run("git", "resolve", "--ours", *words)
+        assert ran.code == 3
+        assert f"{FILE}:{line}: Git's conflict markers stand in it" in ran.err
+    assert repo.text == text
+
+
 @pytest.mark.parametrize(
     "words",
     [
