@@ -181,7 +181,7 @@ def _key_edit(
     manifest: Manifest, secret: Secret, conflict: Member, choice: Choice
 ) -> tuple[Edit, ksecret.Envelope | None]:
     edit = _without(manifest, conflict)
-    note = re.match(_NOTE, manifest.text[edit.start : line_start(manifest.text, conflict.key.start)])
+    note = _note_above(manifest.text, conflict)
     if not note:
         raise InputError(f"{secret.label}: no comment tells any more whose key list is whose", hint=_BY_HAND)
     if note[1] == "both sides changed the keys":
@@ -203,10 +203,14 @@ def _without(manifest: Manifest, conflict: Member) -> Edit:
     """The member away, and the comment above it."""
     text = manifest.text
     start, end = line_start(text, conflict.key.start), _end(text, conflict)
-    notes = list(re.finditer(_NOTE, text[:start]))
-    if notes and notes[-1].end() == start:
-        start = notes[-1].start()
+    note = _note_above(text, conflict)
+    start = note.start() if note else start
     return Edit(start if text.endswith("\n", 0, end) else without_break(text, start), end, "")
+
+
+def _note_above(text: str, conflict: Member) -> re.Match[str] | None:
+    start = line_start(text, conflict.key.start)
+    return next((note for note in re.finditer(_NOTE, text[:start]) if note.end() == start), None)
 
 
 def _end(text: str, member: Member) -> int:

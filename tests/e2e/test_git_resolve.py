@@ -136,6 +136,21 @@ def test_one_of_two_key_lists_needs_no_key(repo: Repository, ann: Person, bob: P
     assert repo.text == repo.ok("show", f"{side}:{FILE}")
 
 
+@pytest.mark.parametrize("end", ["", "\n", "\n\n", "\r\n"])
+def test_key_lists_at_the_end_of_a_file_leave_it_as_it_ends(tmp_path: Path, ann: Person, bob: Person, end: str) -> None:
+    newline = "\r\n" if "\r" in end else "\n"
+    clear = changed().partition("stringData:")[0].rstrip().replace("\n", newline) + end
+    repo = Repository(Person(tmp_path), clear)
+    text = add_keys(repo, ann, bob)
+    for side in ("ours", "theirs"):
+        repo.path.write_bytes(text.encode())
+        assert settled(repo, f"--{side}") == clear
+        assert repo.path.read_bytes().decode() == repo.ok("show", f"{side}:{FILE}")
+    repo.path.write_bytes(text.encode())
+    repo.me.ok("git", "resolve", "--both-keys", FILE)
+    assert repo.clear() == clear
+
+
 def test_both_key_lists_keep_all_that_is_wrapped_and_every_token(repo: Repository, ann: Person, bob: Person) -> None:
     add_keys(repo, ann, bob)
     repo.me.ok("git", "resolve", "--both-keys", FILE)
@@ -314,6 +329,32 @@ def test_a_value_of_neither_side_is_not_vouched_for(kubesec: Repository) -> None
     ran = me.run("git", "resolve", "--ours", FILE)
     assert ran.code == 2
     assert "you vouch for what it holds now" in ran.err
+
+
+@pytest.mark.parametrize("whose", ["nobody's", "another data key's"])
+def test_a_key_that_no_side_has_for_this_data_key_is_not_vouched_for(
+    kubesec: Repository, world: World, whose: str
+) -> None:
+    me, two = kubesec.me, str(world.ref("two"))
+
+    def theirs() -> None:
+        if whose != "nobody's":
+            me.ok("rotate", FILE)
+            me.ok("keys", "add", "-k", two, FILE)
+        me.ok("set", FILE, f"one=2 {MARK}")
+
+    kubesec.merged(lambda: me.ok("set", FILE, f"one=1 {MARK}"), theirs)
+    note = "# ksecret: CONFLICT: the MAC below\n# x\n# x\n"
+    ours, other = (kubesec.ok("show", f"{side}:{FILE}") for side in ("ours", "theirs"))
+    wrapped = re.findall(r"(?m)^# kubesec:(pgp:.*)$", other)
+    line = next((one for one in wrapped if one.startswith(two)), f"{two}:{wrapped[0].rpartition(':')[2]}")
+    text = ours.replace("# kubesec:v:", f"{note}# kubesec:v:").replace(
+        "# kubesec:mac:", f"# kubesec:{line}\n# kubesec:mac:"
+    )
+    kubesec.path.write_text(text)
+    ran = me.run("git", "resolve", "--ours", FILE)
+    assert (ran.code, "you vouch for what it holds now" in ran.err) == (2, True)
+    assert kubesec.text == text
 
 
 def test_kubesec_s_two_lists_are_one_after_sync(kubesec: Repository, world: World) -> None:
