@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.git_resolve import trusting_sides
 from secretsvc.cli.inspect import describer, said_of
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
 from secretsvc.errors import AlreadySealedError, UsageError, not_sealed
 from secretsvc.operations.keysets import change_keys, key_changes
+from secretsvc.operations.settle import may_be_settled
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -78,8 +80,11 @@ def run(args: Namespace) -> int:
         return "\n".join(map(printable, lines)) or None
 
     def operation(data: bytes, name: str) -> Result | bytes:
+        request, keys = requests.of(name), requests.keyring(name)
+        if args.action == "sync" and may_be_settled(data):
+            request = trusting_sides(request, data, name, keys)
         try:
-            return change_keys(data, requests.of(name), requests.keyring(name))
+            return change_keys(data, request, keys)
         except AlreadySealedError:  # as it should be
             return data
 

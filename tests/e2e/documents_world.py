@@ -64,8 +64,9 @@ class World:
         if source == "README.md":
             self.placeholders["age:age1…"] = self.me.ref
             shutil.copytree(ROOT / "examples", self.me.work / "examples")
-        if source == "keys":
+        if source in ("keys", "docs/git.md"):
             self.me.write(".ksecret.yaml", f"version: 1\nrules: [{{keys: ['{self.me.ref}']}}]\n".encode())
+        if source == "keys":
             self.me.ok("encrypt", "-i", "-r", "-k", f"+{friend}", "deploy")
         if source == "convert":
             self.me.ok("encrypt", "-i", "-k", f"pgp:{homes.me}", "secret.yaml")

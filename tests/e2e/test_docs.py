@@ -35,6 +35,7 @@ NOT_RUN = {
     r"^gcloud ": "needs Google Cloud",
     r"^python -m tests\.emulators": "runs until it is ended",
     r"^ksecret serve --(dev|config)": "runs until it is ended, or needs a configuration; test_service_start.py",
+    r"^git s (grep|blame) |^git blame ": "needs a history; test_git_textconv.py runs them",
     r"^git show :[23]:": "needs a merge that stopped; test_git_merge.py",
     r"^ksecret audit ": "needs a service's audit log; test_api_audit.py",
     r"^ksecret check --pre-receive": "a hook that Git calls; test_cli_check_history.py",
