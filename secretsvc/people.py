@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from secretsvc.keyref import complete
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 MOST_PEOPLE = 1000
 """Names in one policy."""
@@ -54,6 +54,9 @@ class People:
 
     def __bool__(self) -> bool:
         return bool(self._keys)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
 
     def keys(self, name: str) -> tuple[str, ...]:
         """The KeyRefs of a name. Raises KeyError; `nearest` says what may have been meant."""

@@ -127,12 +127,14 @@ def _content(path: str) -> bytes:
 
 
 def _key_refs(so_far: SoFar) -> dict[str, str]:
-    """The KeyRefs of the policy for the first file that is named, else for this folder, and those of KSECRET_KEYS."""
+    """The names and KeyRefs of the policy for the first file that is named, else for this folder, and KSECRET_KEYS."""
     from secretsvc.policy import Policies
 
     listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
     found = {ref.strip(): "KSECRET_KEYS" for ref in listed if ref.strip()}
     policy = Policies().find(next((word for word in so_far.plain if os.path.exists(word)), "any"))
     if policy:
-        found.update({key: policy.source for rule in policy.content.rules for key in rule.keys})
+        people = policy.content.people
+        found.update({name: f"people of {policy.source}" for name in people})
+        found.update({key: people.name(key) or policy.source for rule in policy.content.rules for key in rule.keys})
     return found

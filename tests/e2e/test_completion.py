@@ -120,6 +120,15 @@ def test_the_keys_of_the_policy(me: Person, tmp_path: Path) -> None:
     assert asked(me, "ksecret keys add -k ") == {}
 
 
+def test_the_names_that_the_policy_gives_keys(me: Person, tmp_path: Path) -> None:
+    bob = Person(tmp_path, "bob")
+    people = f"people: {{alice: {me.ref}, bob: {bob.ref}}}\nrules: [{{keys: [alice]}}]\n"
+    me.write(".ksecret.yaml", f"version: 1\n{people}".encode())
+    told = "people of .ksecret.yaml"
+    assert asked(me, "ksecret keys add -k ") == {"alice": told, "bob": told, me.ref: "alice"}
+    assert set(asked(me, "ksecret encrypt -k +b")) == {"+bob"}
+
+
 def test_what_follows_two_dashes_is_another_programs(me: Person) -> None:
     me.write("a.yaml")
     assert set(asked(me, "ksecret exec a.yaml -- a")) == {"a.yaml"}
