@@ -137,3 +137,8 @@ class FileError(KsecretError):
 def not_sealed(hint: str = "ksecret encrypt seals one") -> NotSealedError:
     """For a manifest without a sealed Secret in it."""
     return NotSealedError("no Secret in it is sealed", hint=hint)
+
+
+def install_hint(extra: str) -> str:
+    """What to do where the libraries of an extra (`aws`, `gcp`, `server`) are not installed."""
+    return f"pip install 'secretsvc[{extra}]', or from a clone pip install '.[{extra}]'"

@@ -27,9 +27,7 @@ def age(text: str) -> str:
         )
     canonical = " ".join(text.split()[:2]) if text.lstrip().startswith("ssh-") else text.strip().lower()
     if not re.fullmatch(r"age1[02-9ac-hj-np-z]{58}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/]+={0,2}", canonical):
-        raise KeyRefError(
-            "that is not an age recipient", hint="give age:age1…, or age: and an ssh-ed25519 or ssh-rsa public key"
-        )
+        raise KeyRefError("that is not an age recipient", hint="give age1…, or an ssh-ed25519 or ssh-rsa public key")
     return canonical
 
 

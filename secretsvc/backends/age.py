@@ -132,5 +132,5 @@ def _recipient(text: str) -> pyrage.x25519.Recipient | pyrage.ssh.Recipient:
         return pyrage.x25519.Recipient.from_str(text)
     except pyrage.RecipientError:
         raise KeyRefError(
-            "that is not an age recipient", hint="give age:age1…, or age: and an ssh-ed25519 or ssh-rsa public key"
+            "that is not an age recipient", hint="give age1…, or an ssh-ed25519 or ssh-rsa public key"
         ) from None

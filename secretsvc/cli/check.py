@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import policy, workspace
+from secretsvc.cli.colour import BAD, WARNING, painted
 from secretsvc.cli.files import name_of, standard_input
 from secretsvc.cli.report import printable, progress, report, summary, warn
 from secretsvc.errors import FileError, KsecretError, UsageError
@@ -247,8 +248,9 @@ def _in_commit(commit: str, file: str) -> str:
 
 
 def _as_text(finding: Finding) -> str:
-    where = _in_commit(finding.commit, finding.file)
-    return printable(f"{where}:{finding.line}: {finding.code} {finding.message}")
+    where = printable(f"{_in_commit(finding.commit, finding.file)}:{finding.line}:")
+    code = painted(finding.code, BAD if RULES[finding.code].level == "error" else WARNING)
+    return f"{where} {code} {printable(finding.message)}"
 
 
 def _as_json(finding: Finding) -> str:

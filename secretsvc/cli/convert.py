@@ -20,7 +20,7 @@ EXAMPLES = """\
   ksecret convert --to ksecret -r deploy/           every file of kubesec's under deploy/ becomes ksecret's
   ksecret convert --to kubesec secret.yaml          the other way, to share it with people who run kubesec
   ksecret convert --to kubesec -k pgp:6206… secret.yaml
-  ksecret convert --to ksecret -o - secret.yaml     print it"""
+  ksecret convert --to kubesec -o - secret.yaml     print it"""
 
 
 def add_arguments(parser: Parser) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   ksecret create generic db --from-literal=user=admin --random password=32 -o db.yaml
-  ksecret create generic app -n prod --from-env-file=app.env --from-file=tls/ca.crt -k age:age1… -o app.yaml
+  ksecret create generic app -n prod --from-env-file=app.env -k age:age1… -o app.yaml
+  ksecret create generic ca --from-file=tls/ca.crt --from-file=key.pem=tls/ca.key -o ca.yaml
   ksecret create tls web --cert=web.crt --key=web.key -o web.yaml
   ksecret create tls web --pkcs12 web.p12 --pkcs12-password-file - -o web.yaml
   ksecret create docker-registry pull --from-docker-config --server ghcr.io -o pull.yaml

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.entries import metadata
+from secretsvc.cli.recipients import add_recipients
 from secretsvc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def add_arguments(parser: Parser) -> None:
         ("-k", "--key-ref", "KEYREF", "seal to it (repeat); --key too, but for tls"),
     ):
         parser.add_argument(short, name, action="append", metavar=value, help=about)
+    add_recipients(parser, "key_ref")
     parser.add_argument("-n", "--namespace", metavar="NS", help="its namespace")
     for name, about in (
         ("--immutable", "Kubernetes will not let it be changed"),

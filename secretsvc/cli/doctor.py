@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import programs
 from secretsvc.cli import options
+from secretsvc.cli.colour import BAD, GOOD, WARNING, painted
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import own_keys
-from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError
+from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError, install_hint
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -26,6 +27,8 @@ EXAMPLES = """\
 _EXTRAS = {"aws": "botocore", "gcp": "google.cloud.kms"}
 """Schemes of optional backends, and the libraries that they need."""
 
+_COLOURS = {"ok": GOOD, "part": WARNING, "no": WARNING, "FAIL": BAD}
+
 _SHOWN = ("age:", "pgp:", "aws:", "gcp:")
 
 
@@ -37,7 +40,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 class _Finding(NamedTuple):
-    """One line, `ok`, `part` (seals, but does not open here) or `FAIL`, and what to do about it."""
+    """One line, `ok`, `part` (seals, but does not open here), `no` or `FAIL`, and what to do about it."""
 
     grade: str
     about: str
@@ -55,7 +58,7 @@ def run(args: Namespace) -> int:
     else:
         findings += [*_own(known), *_policys(known)]
     for one in findings:
-        print(printable(f"{one.grade:5} {one.about}: {one.said}"))
+        print(painted(f"{one.grade:5}", _COLOURS[one.grade]), printable(f"{one.about}: {one.said}"))
         if one.hint:
             print(printable(f"        {one.hint}"))
     return max((one.exit_code for one in findings), default=0)
@@ -126,7 +129,7 @@ def _installed(scheme: str) -> _Finding:
         found = None
     if found:
         return _Finding("ok", scheme, "installed")
-    return _Finding("no", scheme, "its library is not installed", f"pip install 'ksecret[{scheme}]'")
+    return _Finding("no", scheme, "its library is not installed", install_hint(scheme))
 
 
 def _identities(known: Backends) -> list[_Finding]:

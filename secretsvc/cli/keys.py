@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file
 from secretsvc.cli.inspect import describer, said_of
+from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
 from secretsvc.errors import AlreadySealedError, UsageError, not_sealed
 from secretsvc.operations.keysets import change_keys, key_changes
@@ -26,21 +27,32 @@ EXAMPLES = """\
   ksecret keys sync --dry-run -r .                     what differs from .ksecret.yaml
   ksecret keys sync -r ."""
 
-_ACTIONS = ("list", "add", "remove", "sync")
+ACTIONS = {
+    "list": "tell whom files are sealed to",
+    "add": "one more key may open them, with the same data key",
+    "remove": "a key opens them no more; the others get a new data key",
+    "sync": "give every file the keys that its .ksecret.yaml says",
+}
 
 
-def add_arguments(parser: Parser) -> None:
-    """The options."""
-    parser.add_argument("action", choices=_ACTIONS, help="what to do")
+def add_arguments(parser: Parser, action: str = "") -> None:
+    """The options of that action; of all of them for none."""
+    parser.set_defaults(action=action, key=[], dry_run=False, json=False, in_place=False, output="")
+    if not action:
+        parser.add_argument("action", choices=ACTIONS, help="what to do")
     options.add_files(parser)
-    sealing.add_output(parser)
-    parser.add_argument(
-        "-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)"
-    )
-    parser.add_argument("-n", "--dry-run", action="store_true", help="print what would change; needs no key")
-    parser.add_argument("--json", action="store_true", help="list: one JSON object per Secret, a line each")
-    sealing.add_trust(parser)
-    options.add_jobs(parser)
+    if action in ("", "list"):
+        parser.add_argument("--json", action="store_true", help="list: one JSON object per Secret, a line each")
+    if action in ("", "add", "remove"):
+        parser.add_argument(
+            "-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)"
+        )
+        add_recipients(parser)
+    if action != "list":
+        sealing.add_output(parser)
+        parser.add_argument("-n", "--dry-run", action="store_true", help="print what would change; needs no key")
+        sealing.add_trust(parser)
+        options.add_jobs(parser)
     options.add_backends(parser)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.policies import FilePolicies, place_of
+from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
@@ -34,10 +35,11 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def add_keys(parser: Parser) -> None:
-    """`-k`."""
+    """`-k` and `-R`."""
     parser.add_argument(
         "-k", "--key", action="append", default=[], metavar="KEYREF", help="seal to it (repeat); +REF adds, -REF takes"
     )
+    add_recipients(parser)
 
 
 def add_output(parser: Parser) -> None:

@@ -61,7 +61,7 @@ RULES = {
             "KS005",
             "repeated-value",
             "A value is repeated in the clear beside its token: in an annotation or a comment",
-            "Delete it, annotations with `ksecret encrypt --strip-last-applied`; deploy with `--server-side`.",
+            "Delete it, annotations with `ksecret encrypt --from-cluster`; deploy with `--server-side`.",
         ),
         Rule(
             "KS006",

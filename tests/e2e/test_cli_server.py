@@ -119,6 +119,9 @@ def test_output_is_what_it_is_with_keys_at_hand(
         here, there = me.run(*words, **identity), job.run(*words)
         assert (here.code, here.out, here.err) == (there.code, there.out, there.err)
     clear = me.ok("decrypt", "-x", "t/a.yaml", **identity).out
+    from_cluster = MANIFEST.replace(b"  name: db\n", b"  name: db\n  uid: '1'\n")
+    sealed = job.ok("encrypt", "--from-cluster", "-", stdin=from_cluster).out
+    assert me.ok("decrypt", "-", stdin=sealed, **identity).out == MANIFEST
     sealed = job.ok("encrypt", "-x", "-", stdin=clear).out
     assert me.ok("decrypt", "-x", "-", stdin=sealed, **identity).out == clear
 
@@ -336,7 +339,7 @@ def test_the_identity_of_a_job_of_github_actions(job: Person, service: FakeServi
 def dev(tmp_path: Path) -> Iterator[Person]:
     """Somebody who talks to a real `ksecret serve --dev` that has an identity of its own."""
     if not (find_spec("secretsvc.api.app") and find_spec("uvicorn")):
-        pytest.skip("the service is not in this tree, or its extra (ksecret[server]) is not installed")
+        pytest.skip("the service is not in this tree, or its extra (secretsvc[server]) is not installed")
     host = Person(tmp_path, "host")
     running = subprocess.Popen(
         [KSECRET, "serve", "--dev", "--port", "0"],
