@@ -189,18 +189,23 @@ def test_what_others_put_into_a_folder_that_is_open_to_all_does_not_count(tmp_pa
 
 
 @ROOT_ONLY
-@pytest.mark.parametrize("name", [".git", ""])
-def test_a_repository_that_others_put_above_ones_own_folders_is_none(tmp_path: Path, name: str) -> None:
-    tmp_path.chmod(0o1777)
+@pytest.mark.parametrize("names", [{NAME}, {".git"}, {".git", NAME}])
+def test_a_repository_that_others_put_above_ones_own_folders_is_none(tmp_path: Path, names: set[str]) -> None:
     (tmp_path / "mine").mkdir()
-    for made in filter(None, (name, NAME)):
-        (tmp_path / made).write_text(FULL)
-        os.chown(tmp_path / made, ANN, -1)
+    for name in (".git", NAME):
+        (tmp_path / name).write_text(FULL)
+    assert Policies().find(str(tmp_path / "mine" / "a.yaml"))
+    tmp_path.chmod(0o1777)
+    for name in names:
+        os.chown(tmp_path / name, ANN, -1)
     assert Policies().find(str(tmp_path / "mine" / "a.yaml")) is None
 
 
 @ROOT_ONLY
-def test_outside_of_git_the_search_ends_where_folders_are_not_ones_own(tmp_path: Path) -> None:
+def test_outside_of_git_the_search_ends_where_folders_are_not_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SUDO_UID", raising=False)
     deep = tmp_path / "theirs" / "mine" / "deep"
     deep.mkdir(parents=True)
     (tmp_path / "theirs" / NAME).write_text(FULL)
@@ -209,6 +214,10 @@ def test_outside_of_git_the_search_ends_where_folders_are_not_ones_own(tmp_path:
     assert Policies().find(str(deep / "a.yaml")) is None
     assert Policies().find(str(tmp_path / "theirs" / "a.yaml")), "who works in a folder of theirs works with theirs"
     assert Policies().find(str(deep / "not" / "there" / "yet" / "a.yaml")) is None
+    for caller, is_own in ((str(ANN), True), (str(BOB), False), ("x", False)):
+        monkeypatch.setenv("SUDO_UID", caller)
+        assert bool(Policies().find(str(deep / "a.yaml"))) is is_own
+    monkeypatch.delenv("SUDO_UID")
     (deep / NAME).write_text(FULL)
     assert Policies().find(str(deep / "not" / "there" / "yet" / "a.yaml"))
 
