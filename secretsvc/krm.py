@@ -92,7 +92,7 @@ def _tell(failures: list[KsecretError]) -> int:
 
 def _result(error: KsecretError) -> dict[str, Any]:
     """As the functions specification has it (`results`)."""
-    told: dict[str, Any] = {"message": printable(error.message), "severity": "error"}
+    told: dict[str, Any] = {"message": printable(error.told), "severity": "error"}
     return told | ({"file": {"path": error.file}} if error.file else {})
 
 

@@ -85,10 +85,14 @@ class Age:
         problem = self._identities.problem()
         if self._identities.in_clear():
             more = f"; {problem.message}" if problem else ""
-            return KeyNotHeldError(
-                f"none of the age identities at hand opens it{more}", hint=problem.hint if problem else _ADD_HINT
-            )
-        return problem or KeyNotHeldError("no age identity is at hand", hint=_FIND_HINT)
+            hint = self._looked(problem.hint if problem else _ADD_HINT)
+            return KeyNotHeldError(f"none of the age identities at hand opens it{more}", hint=hint)
+        return problem or KeyNotHeldError("no age identity is at hand", hint=self._looked(_FIND_HINT))
+
+    def _looked(self, hint: str) -> str:
+        """The hint after where identities were looked for."""
+        places = ", ".join(f"{place.name} ({place.found})" for place in self._identities.places())
+        return f"looked in {places}; {hint}" if hint else f"looked in {places}"
 
     def describe(self, ref: KeyRef) -> str:
         """Nothing: an age recipient carries no name."""

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 from secretsvc import key_shapes, programs
 from secretsvc.backends import gnupg_run, gnupg_status
-from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, UsageError
+from secretsvc.errors import (
+    AlteredError,
+    BackendError,
+    BackendUnavailableError,
+    KeyNotHeldError,
+    KeyRefError,
+    UsageError,
+)
 from secretsvc.keyref import KeyRef
 
 if TYPE_CHECKING:
@@ -211,9 +218,10 @@ class GnuPG:
 
     def _not_held(self, ref: KeyRef) -> KeyNotHeldError | BackendError:
         """The error for a message that gpg found no secret key for: it says the same where its agent is broken."""
-        code = self._listing("--list-secret-keys", ref).error_code("keylist.getkey")
+        answer = self._listing("--list-secret-keys", ref)
+        code = answer.error_code("keylist.getkey")
         if code not in (0, 9, 17):  # neither held, nor unknown, nor without its secret half
-            return gnupg_status.failure(code, "decrypt")
+            return gnupg_status.failure(code, "decrypt", answer.home)
         return self._no_secret_key()
 
     def _no_secret_key(self) -> KeyNotHeldError:
@@ -261,7 +269,7 @@ class GnuPG:
         limit: float = 0,
         most: int = gnupg_run.MAX_ANSWER,
     ) -> Answer:
-        self._program = self._program or gnupg_run.find(self._environ)
+        self._program = self._program or self._found()
         asker = self._passphrase_once if ask else None
         return gnupg_run.run(
             self._program,
@@ -272,6 +280,14 @@ class GnuPG:
             passphrase=asker,
             most=most,
         )
+
+    def _found(self) -> str:
+        """The path of gpg. Raises BackendUnavailableError also where GNUPGHOME is no folder: gpg would find no keys."""
+        home = self._environ.get("GNUPGHOME", "")
+        if home and not os.path.isdir(home):
+            hint = "make it by `mkdir -m 700`, set GNUPGHOME to the folder of your keys, or unset it for ~/.gnupg"
+            raise BackendUnavailableError(f"GNUPGHOME names no folder: {home}", hint=hint)
+        return gnupg_run.find(self._environ)
 
     def _passphrase_once(self) -> bytes | None:
         """The passphrase by the settings' callable, which is called once in a run, whatever it gives."""

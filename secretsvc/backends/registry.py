@@ -156,7 +156,7 @@ def _naming(ref: KeyRef | str) -> Iterator[None]:
     try:
         yield
     except KsecretError as error:
-        raise type(error)(error.message, hint=error.hint, key_ref=str(ref)) from error
+        raise type(error)(error.message, reasons=error.reasons, hint=error.hint, key_ref=str(ref)) from error
 
 
 def _factory(scheme: str) -> Callable[[Settings], Backend]:
@@ -194,6 +194,6 @@ def _summary(failures: list[tuple[str, KsecretError]]) -> KsecretError:
         uri, error = failures[0]
         kind = type(error) if gravest is not NoKeyError else KeyNotHeldError
         return kind(f"{uri}: {error.message}", hint=error.hint, key_ref=uri)
-    reasons = "; ".join(f"{uri}: {error.message}" for uri, error in failures)
+    reasons = tuple(f"{uri}: {error.message}" for uri, error in failures)
     hint = next((error.hint for _, error in failures if error.hint), "")
-    return gravest(f"none of its keys could be used here: {reasons}", hint=hint)
+    return gravest("none of its keys could be used here", reasons=reasons, hint=hint)

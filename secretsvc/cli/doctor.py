@@ -159,7 +159,7 @@ def _try(known: Backends, text: str) -> _Finding:
     try:
         opened = known.backend(ref.scheme).unwrap(ref, wrapped, context)
     except KsecretError as error:
-        said = f"seals, but does not open here: {error.message}"
+        said = f"seals, but does not open here: {error.told}"
         return _Finding("part", str(ref), said, error.hint, error.exit_code)
     if opened != dek:
         return _Finding("FAIL", str(ref), "gives back something else than was wrapped", "", 6)

@@ -95,7 +95,7 @@ class Job(NamedTuple):
     join: Callable[[list[bytes]], bytes] = stream
     """How the files' outputs become one."""
     record: Callable[[str, str, KsecretError | None], None] = lambda *_: None
-    """Told of each file's path, what became of it (`done`'s word, `unchanged`, `failed`), and why."""
+    """Told of each file's path, what became of it (`done`'s word, `unchanged`, `skipped`, `failed`), and why."""
 
 
 class _Outcome(NamedTuple):
@@ -106,6 +106,8 @@ class _Outcome(NamedTuple):
     error: KsecretError | None = None
     bound: bool = True
     """False where a file was opened whose format does not bind it to its identity."""
+    skipped: bool = False
+    """Whether it was found in a folder and nothing in it concerns the command."""
 
 
 def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
@@ -113,7 +115,7 @@ def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
     try:
         snapshot = _snapshot(job, item)
         if not snapshot and item.path != "-":
-            return _Outcome()
+            return _Outcome(skipped=True)
         data = snapshot.data if snapshot else standard_input()
         result = job.operation(data, item.path)
         bound = True
@@ -126,13 +128,14 @@ def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
             result = None
         return _Outcome(changed, result, bound=bound)
     except _NOTHING_TO_DO as error:
-        failure: KsecretError | None = error if item.named else None
+        if not item.named:
+            return _Outcome(skipped=not isinstance(error, AlreadySealedError))
+        failure: KsecretError = error
     except KsecretError as error:
         if isinstance(error, UsageError) and not isinstance(error, KeyRefError):
             raise
         failure = error
-    if failure:
-        failure.file = failure.file or name_of(item.path)
+    failure.file = failure.file or name_of(item.path)
     return _Outcome(error=failure)
 
 
@@ -152,7 +155,7 @@ class _Tally:
         self.outputs: list[bytes] = []
         self.worst = 0
         self.unbound = 0
-        self.counts = {done: 0, "unchanged": 0, "failed": 0}
+        self.counts = {done: 0, "unchanged": 0, "skipped": 0, "failed": 0}
         self._done = done
         self._debug = debug
 
@@ -162,7 +165,7 @@ class _Tally:
             self.failed(outcome.error)
             return "failed"
         self.unbound += not outcome.bound
-        word = self._done if outcome.done else "unchanged"
+        word = "skipped" if outcome.skipped else self._done if outcome.done else "unchanged"
         self.counts[word] += 1
         if isinstance(outcome.result, str):
             print(outcome.result)

@@ -104,7 +104,7 @@ def _textconv(args: Namespace) -> int:
     try:
         text = _shown(workspace.content(args.words[0]), show=args.show)
     except FileError as error:
-        text = f"# ksecret: {error.message}\n".encode()
+        text = f"# ksecret: {error.told}\n".encode()
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
     return 0

@@ -8,8 +8,8 @@ from secretsvc.cli import options
 from secretsvc.cli.files import Job, each_file
 from secretsvc.cli.policies import FilePolicies, place_of
 from secretsvc.cli.report import printable
-from secretsvc.errors import not_sealed
 from secretsvc.operations.inspect import Description, describe_manifest
+from secretsvc.operations.open import nothing_sealed_in
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -38,7 +38,7 @@ def run(args: Namespace) -> int:
     def operation(data: bytes, name: str) -> bytes | str:
         found = describe(data, name)
         if not any(one.sealed for one in found):
-            raise not_sealed()
+            raise nothing_sealed_in(data)
         told = "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
         return f"{told}\n".encode() if args.output else told
 

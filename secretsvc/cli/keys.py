@@ -11,8 +11,9 @@ from secretsvc.cli.git_resolve import trusting_sides
 from secretsvc.cli.inspect import describer, said_of
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
-from secretsvc.errors import AlreadySealedError, UsageError, not_sealed
+from secretsvc.errors import AlreadySealedError, UsageError
 from secretsvc.operations.keysets import change_keys, key_changes
+from secretsvc.operations.open import nothing_sealed_in
 from secretsvc.operations.settle import may_be_settled
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _list(args: Namespace) -> int:
     def operation(data: bytes, name: str) -> str:
         found = [one for one in describe(data, name) if one.sealed]
         if not found:
-            raise not_sealed()
+            raise nothing_sealed_in(data)
         return "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
 
     return each_file(Job(operation, "listed", private=True), args)

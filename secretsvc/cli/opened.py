@@ -12,10 +12,10 @@ from secretsvc.cli import options
 from secretsvc.cli.files import content, may_be_sealed, name_of, stream
 from secretsvc.cli.opening import opener
 from secretsvc.cli.report import report, tell_unbound, warn_of_walk
-from secretsvc.errors import InputError, KsecretError, ManifestError, NotSealedError, UsageError, not_sealed
+from secretsvc.errors import InputError, KsecretError, ManifestError, NotSealedError, UsageError
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations.check import may_hold_secret
-from secretsvc.operations.open import refuse_lost_in
+from secretsvc.operations.open import nothing_sealed_in, refuse_lost_in, refuse_no_manifest
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -106,7 +106,7 @@ def open_sealed(open_: Callable[[bytes, str], Result], data: bytes, name: str) -
         return open_(data, name)
     if may_hold_secret(data):
         refuse_lost_in(data)
-    raise not_sealed()
+    raise NotSealedError("nothing in it is sealed")
 
 
 def _open(open_: Callable[[bytes, str], Result], pass_clear: bool, item: workspace.Item) -> Clear | KsecretError | None:
@@ -119,9 +119,10 @@ def _open(open_: Callable[[bytes, str], Result], pass_clear: bool, item: workspa
             return Clear(name, opened.data, opened.bound)
         except NotSealedError:
             if pass_clear:
+                refuse_no_manifest(data)
                 return Clear(name, data)
             if item.named:
-                raise
+                raise nothing_sealed_in(data) from None
             return None
     except KsecretError as error:
         error.file = error.file or name

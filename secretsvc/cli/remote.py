@@ -18,14 +18,13 @@ from secretsvc.errors import (
     BackendError,
     InputError,
     KeyRefError,
-    NothingToSealError,
     RepeatedError,
     UsageError,
-    not_sealed,
 )
+from secretsvc.manifest import foreign
 from secretsvc.manifest.reader import read
 from secretsvc.operations.inspect import describe_manifest
-from secretsvc.operations.open import refuse_lost
+from secretsvc.operations.open import nothing_sealed, refuse_lost
 from secretsvc.operations.repeats import HINT
 from secretsvc.operations.result import Result
 from secretsvc.remote import Remote
@@ -84,7 +83,7 @@ class Service:
         """The manifest sealed, to the keys that it would be sealed to here, else to those of the service's rules."""
         manifest, seen = self._read(data, is_signed=self._policies.wants_signatures(name))
         if not any(secret.entries for secret in manifest.secrets):
-            raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
+            raise foreign.nothing_to_seal(manifest)
         if all(map(_is_closed, seen)):
             raise AlreadySealedError("it is sealed already", hint="a service changes no keyset by encrypt")
         # The environment's format is for what is not sealed yet; options that do not fit, the service refuses.
@@ -133,7 +132,7 @@ class Service:
         manifest, seen = self._read(data, is_signed=is_signed)
         refuse_lost(manifest)
         if not any(one.sealed for one in seen):
-            raise not_sealed()
+            raise nothing_sealed(manifest)
         return manifest, seen
 
     def _renews(self, manifest: Manifest, name: str) -> bool:

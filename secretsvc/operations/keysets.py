@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import AlreadySealedError, AlteredError, not_sealed
+from secretsvc.errors import AlreadySealedError, AlteredError
 from secretsvc.formats import ksecret
 from secretsvc.keyref import keyset
 from secretsvc.manifest.reader import read
-from secretsvc.operations.open import Opened, open_secrets
+from secretsvc.operations.open import Opened, nothing_sealed, open_secrets
 from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
 from secretsvc.operations.settle import Settled, may_be_settled, settle_keys
@@ -98,7 +98,7 @@ def _keysets(manifest: Manifest, request: Request) -> Iterator[tuple[int, Secret
     """Index, Secret, the keyset that it has, and the one that it is to have, of each that is sealed."""
     sealed = [index for index, secret in enumerate(manifest.secrets) if secret.envelope or manifest.is_kubesec]
     if not sealed:
-        raise not_sealed()
+        raise nothing_sealed(manifest)
     for index in sealed:
         secret = manifest.secrets[index]
         if secret.envelope:

@@ -11,7 +11,6 @@ from secretsvc.errors import (
     AlreadySealedError,
     AlteredError,
     ManifestError,
-    NothingToSealError,
     UsageError,
 )
 from secretsvc.formats import kubesec
@@ -144,7 +143,9 @@ def seal_file(
         own = own or _own(manifest, request, keyring)
     else:
         if not any(secret.entries or any(rules.misspelled(secret)) for secret in manifest.secrets):
-            raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
+            from secretsvc.manifest import foreign  # only to tell what is wrong
+
+            raise foreign.nothing_to_seal(manifest)
         kubesec.check_shape(manifest)
     secret = manifest.secrets[0]
     parent = own or parent_of(secret, parents)

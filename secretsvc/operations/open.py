@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import patience
 from secretsvc.envelope import Dek, Payload
-from secretsvc.errors import AlteredError, ManifestError, NotSealedError, not_sealed
+from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NotSealedError
 from secretsvc.formats import ksecret
 from secretsvc.formats.values import value_of, written
 from secretsvc.manifest import lost
@@ -85,8 +85,20 @@ def open_secrets(
     if not opened and only is not None and any(secret.envelope for secret in manifest.secrets):
         raise NotSealedError(f"{manifest.secrets[only].label} is not sealed", hint="ksecret encrypt seals it")
     if not opened:
-        raise not_sealed()
+        raise nothing_sealed(manifest)
     return opened
+
+
+def nothing_sealed(manifest: Manifest) -> KsecretError:
+    """For a manifest without a sealed Secret in it: what it is instead, and the way out."""
+    from secretsvc.manifest import foreign  # only to tell what is wrong
+
+    return foreign.nothing_sealed(manifest)
+
+
+def nothing_sealed_in(data: bytes) -> KsecretError:
+    """The same of bytes. Raises ManifestError where they can't be read."""
+    return nothing_sealed(read(data, allow_binary_tag=True))
 
 
 def refuse_lost(manifest: Manifest) -> None:
@@ -105,6 +117,15 @@ def refuse_lost_in(data: bytes) -> None:
     except ManifestError:
         return
     refuse_lost(manifest)
+
+
+def refuse_no_manifest(data: bytes) -> None:
+    """Raises InputError for bytes that are no manifest, and so nothing to hand to kubectl."""
+    from secretsvc.manifest import foreign
+
+    found = foreign.no_manifest(data) or foreign.conflict(data)
+    if found:
+        raise InputError(found.message, hint=found.hint, line=found.line)
 
 
 def restored(manifest: Manifest, opened: Mapping[int, AnyOpened]) -> bytes:

@@ -15,7 +15,7 @@ from secretsvc.manifest.rules import decode_base64
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
 from secretsvc.operations.clear_rest import ClearRest
-from secretsvc.operations.open import Opened, open_secret, open_secrets, restored
+from secretsvc.operations.open import Opened, open_secret, open_secrets, refuse_lost, restored
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
@@ -82,6 +82,7 @@ def rename_manifest(
     manifest = read(data)
     index = pick(manifest, which)
     secret = manifest.secrets[index]
+    refuse_lost(manifest)
     if not (secret.envelope or manifest.is_kubesec):
         raise NotSealedError("this Secret is not sealed", hint="rename it in an editor")
     opened = (
@@ -130,7 +131,9 @@ def pick(manifest: Manifest, which: str = "") -> int:
     if len(named) == 1:
         return next(iter(named))
     if not named:
-        raise InputError("there is no such Secret in it", hint="ksecret inspect lists them")
+        from secretsvc.manifest import foreign  # only to tell what is wrong
+
+        raise foreign.no_such_secret(manifest) if which else foreign.nothing_sealed(manifest)
     raise InputError(
         f"it holds {len(named)} Secrets that could be meant: {', '.join(named.values())}",
         hint="name one with --secret NAMESPACE/NAME",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from secretsvc import patience
 from secretsvc.envelope import BLOCK, NONCE_BYTES, TAG_BYTES, Dek, Payload
-from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError, NothingToSealError
+from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError
 from secretsvc.formats import ksecret
 from secretsvc.formats.values import payload_of, value_of
 from secretsvc.manifest import rules
@@ -108,7 +108,9 @@ def _seal_secrets(
         and (index in opened or others or not opened)
     }
     if not candidates and not opened:
-        raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
+        from secretsvc.manifest import foreign  # only to tell what is wrong
+
+        raise foreign.nothing_to_seal(manifest)
     rules.check_text(manifest)
     plans = {}
     for index, secret in candidates.items():

@@ -369,7 +369,7 @@ def test_snippets_need_no_key(me: Person, tmp_path: Path) -> None:
     )
     assert set(both) == {"envFrom", "volumeMounts", "volumes"}
     me.write("map.yaml", b"apiVersion: v1\nkind: ConfigMap\n")
-    assert "map.yaml: there is no Secret in it" in me.fails(3, "snippet", "map.yaml")
+    assert "map.yaml: it is a ConfigMap" in me.fails(3, "snippet", "map.yaml")
 
 
 def test_a_decrypt_pays_nothing_for_the_generators(me: Person) -> None:

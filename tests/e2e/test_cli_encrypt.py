@@ -94,11 +94,11 @@ def test_a_folder_needs_r_and_then_all_manifests_in_it_are_sealed(me: Person) ->
     err = me.fails(2, "encrypt", "-i", "d")
     assert err == "ksecret: d: it is a folder\n  add -r for all manifests in it\n"
     ran = me.ok("encrypt", "-i", "-r", "d")
-    assert (ran.out, ran.err) == (b"", "ksecret: 3 sealed, 1 unchanged, 0 failed\n")
+    assert (ran.out, ran.err) == (b"", "ksecret: 3 sealed, 0 unchanged, 1 skipped, 0 failed\n")
     assert MARK not in in_json.read_text()
     assert (me.work / "d/readme.md").read_bytes() == MANIFEST
     assert (me.work / "d/map.yaml").read_bytes() == CONFIG_MAP
-    assert me.ok("encrypt", "-i", "-r", "d").err == "ksecret: 0 sealed, 4 unchanged, 0 failed\n"
+    assert me.ok("encrypt", "-i", "-r", "d").err == "ksecret: 0 sealed, 3 unchanged, 1 skipped, 0 failed\n"
 
 
 def test_a_folder_is_printed_as_one_stream_in_the_order_of_names(me: Person) -> None:

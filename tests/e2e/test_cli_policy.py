@@ -433,8 +433,8 @@ def test_a_file_that_no_rule_fits_and_no_key_is_for_does_not_stop_the_others(tmp
         nobody.write(name)
     ran = nobody.run("encrypt", "-i", "-r", ".")
     assert ran.code == 2
-    assert "ksecret: ./a/a.yaml: no rule of .ksecret.yaml fits prod/db\n  add `- {path: " in ran.err
-    assert "1 sealed, 1 unchanged, 1 failed" in ran.err
+    assert "ksecret: a/a.yaml: no rule of .ksecret.yaml fits prod/db\n  add `- {path: " in ran.err
+    assert "1 sealed, 0 unchanged, 1 skipped, 1 failed" in ran.err
     assert sealed_to(nobody, "b/b.yaml") == [ann.ref]
     assert not is_sealed((nobody.work / "a/a.yaml").read_bytes())
 

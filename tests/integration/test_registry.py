@@ -55,7 +55,7 @@ def test_every_member_that_is_not_held_is_listed_with_its_reason() -> None:
         holding(MINE).unwrap(wrapped(ANN, BOB) | {"vault:x": "AAAA"}, {})
     assert type(caught.value) is NoKeyError
     first, second = sorted([str(ANN), str(BOB)])
-    message = caught.value.message.removeprefix("none of its keys could be used here: ")
+    message = str(caught.value).removeprefix("none of its keys could be used here: ")
     assert message.split("; ") == [
         f"{first}: none of the age identities at hand opens it",
         f"{second}: none of the age identities at hand opens it",
