@@ -26,7 +26,7 @@ from __future__ import annotations
 
 
 class KsecretError(Exception):
-    """The root. `message` is one line, `reasons` are lines that follow it; `hint` says what to do, and may be empty."""
+    """The root. `message` is one line, `reasons` are several that follow it; `hint` says what to do, or is empty."""
 
     exit_code = 7
     http_status = 500
@@ -139,3 +139,8 @@ class BackendUnavailableError(BackendError):
 
 class FileError(KsecretError):
     """Reading or writing a file failed; what stood there before still stands."""
+
+
+def install_hint(extra: str) -> str:
+    """What to do where the libraries of an extra (`aws`, `gcp`, `server`) are not installed."""
+    return f"pip install 'secretsvc[{extra}]', or from a clone pip install '.[{extra}]'"

@@ -29,12 +29,12 @@ class KeyRef(NamedTuple):
         return f"{self.scheme}:{self.id}"
 
 
-_BARE = (("arn:", "aws:"), ("projects/", "gcp:"), ("age1", "age:"))
+_BARE = (("arn:", "aws:"), ("projects/", "gcp:"), ("age1", "age:"), ("ssh-", "age:"))
 """How names start that say by themselves whose they are, and the scheme that they may come without."""
 
 
 def complete(text: str) -> str:
-    """The URI for what a person may write in its place: an ARN, a Cloud KMS name, a recipient, a fingerprint."""
+    """The URI for what a person may write in its place: an ARN, a Cloud KMS name, age's recipient, a fingerprint."""
     bare = text.strip()
     for start, scheme in _BARE:
         if bare.startswith(start):

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 NAME = ".ksecret.yaml"
 
+MISNAMED = ".ksecret.yml"
+"""What people name a policy, too. It is not read, and nothing is sealed where it would count."""
+
+NOWHERE = "-"
+"""In place of a manifest's path: standard input, of which nobody said where it belongs, but for the current folder."""
+
 _DEMANDS_SIGNATURES = re.compile(rb"(?i)require[-_ ]?signature(?![\"']?[ \t]*:[ \t]*false\b)")
 """What a policy says that is not to be opened without a look at signatures, be it broken in other places or there."""
 
@@ -34,6 +40,17 @@ class Policy(NamedTuple):
     content: Content
     locate: Callable[[str], str]
     """A manifest's path → its absolute path."""
+    is_misnamed: bool = False
+    """Whether it was not read, for its name is MISNAMED."""
+
+    @property
+    def has_say(self) -> bool:
+        """Whether it is to say which keys a Secret is sealed to, so that none is where it does not."""
+        return bool(self.content.rules) or self.is_misnamed
+
+    def relative(self, path: str) -> str:
+        """A manifest's path from the policy's folder."""
+        return os.path.relpath(self.locate(path), self.folder)
 
     @property
     def max_age(self) -> int | None:
@@ -45,16 +62,38 @@ class Policy(NamedTuple):
         """Whether a PGP-wrapped DEK without a good signature is to be refused."""
         return self.content.require_signature
 
+    def pattern(self, path: str) -> str:
+        """What a rule's `path` says for that manifest alone."""
+        return "/" + re.sub(r"([*?\[\\])", r"\\\1", self.relative(path))
+
     def rule_for(self, path: str, namespace: str | None, name: str | None) -> Rule | None:
         """The first rule that fits a Secret in that file; a text that its manifest does not state is empty."""
-        relative = os.path.relpath(self.locate(path), self.folder)
-        fitting = (rule for rule in self.content.rules if rule.fits(relative, namespace or "", name or ""))
-        return next(fitting, None)
+        return self._rules(path, namespace, name)[0]
+
+    def is_certain(self, path: str, namespace: str | None, name: str | None) -> bool:
+        """Whether the keys are known: of NOWHERE they are where every place would give the same."""
+        if path != NOWHERE:
+            return True
+        return len({rule and frozenset(rule.keys) for rule in self._rules(path, namespace, name)}) == 1
 
     def is_fresh(self, path: str, namespace: str | None, name: str | None) -> bool:
-        """Whether every change of a Secret in that file is to make a new DEK: as its rule says, else as the policy."""
-        rule = self.rule_for(path, namespace, name)
-        return self.content.fresh if rule is None or rule.fresh is None else rule.fresh
+        """Whether every change of a Secret in that file is to make a new DEK: as its rule says, else as the policy.
+
+        Of NOWHERE: whether any place would want it.
+        """
+        said = [rule and rule.fresh for rule in self._rules(path, namespace, name)]
+        return any(self.content.fresh if fresh is None else fresh for fresh in said)
+
+    def _rules(self, path: str, namespace: str | None, name: str | None) -> list[Rule | None]:
+        """The rule for a Secret in that file, None where none fits; of NOWHERE, each that it is in some place."""
+        relative = None if path == NOWHERE else self.relative(path)
+        found: list[Rule | None] = []
+        for rule in self.content.rules:
+            if rule.fits(relative, namespace or "", name or ""):
+                found.append(rule)
+                if relative is not None or rule.path is None:
+                    return found
+        return [*found, None]
 
     def keys_for(self, path: str, namespace: str | None, name: str | None) -> tuple[str, ...] | None:
         """The KeyRefs, as written, of the first rule that fits; None where none does."""
@@ -128,7 +167,7 @@ class Policies:
             return self._nearest(policy_search.upwards(folder, self._top))
         own, foreign = policy_search.reach(folder)
         found = self._nearest(own)
-        paths = [os.path.join(above, NAME) for above in foreign]
+        paths = [os.path.join(above, name) for above in foreign for name in (NAME, MISNAMED)]
         there = next((path for path in paths if os.path.lexists(path) and not policy_search.is_planted(path)), "")
         if found or not there:
             return found
@@ -155,7 +194,16 @@ class Policies:
             error.file = source
             text = (data or b"").replace(b"\0", b"")  # in UTF-16, too
             return _Broken(error, _DEMANDS_SIGNATURES.search(text) is not None)
-        return Policy(source, folder, content, self._locate) if content else None
+        return Policy(source, folder, content, self._locate) if content else self._misnamed_in(folder)
+
+    def _misnamed_in(self, folder: str) -> Policy | None:
+        path = os.path.join(folder, MISNAMED)
+        try:
+            is_there = self._read(path) is not None
+        except FileError:
+            return None
+        nothing = policy_reader.Content((), None, False)
+        return Policy(os.path.relpath(path), folder, nothing, self._locate, True) if is_there else None
 
 
 def _again(error: KsecretError) -> KsecretError:

@@ -106,6 +106,12 @@ class Age:
         recipient = self._identities.recipient()
         return KeyRef(SCHEME, recipient) if recipient else None
 
+    def holds(self, ref: KeyRef) -> bool | None:
+        """Whether an identity at hand opens what is wrapped to it; None where a passphrase hides that."""
+        if _opened(self.wrap(ref, bytes(32), {}), self._identities.in_clear()) is not None:
+            return True
+        return None if self._identities.has_locked() else False
+
     def places(self) -> list[Place]:
         """Where identities are looked for, in the order in which they count, and what was found there."""
         return self._identities.places()
@@ -130,5 +136,5 @@ def _recipient(text: str) -> pyrage.x25519.Recipient | pyrage.ssh.Recipient:
         return pyrage.x25519.Recipient.from_str(text)
     except pyrage.RecipientError:
         raise KeyRefError(
-            "that is not an age recipient", hint="give age:age1…, or age: and an ssh-ed25519 or ssh-rsa public key"
+            "that is not an age recipient", hint="give age1…, or an ssh-ed25519 or ssh-rsa public key"
         ) from None

@@ -10,7 +10,14 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError, KeyRefError, KsecretError
+from secretsvc.errors import (
+    AlteredError,
+    BackendError,
+    BackendUnavailableError,
+    KeyRefError,
+    KsecretError,
+    install_hint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,9 +95,7 @@ def again(error: KsecretError) -> KsecretError:
 
 def not_installed() -> BackendUnavailableError:
     """google-cloud-kms, or something that it needs, can't be imported."""
-    return BackendUnavailableError(
-        "the library for Google Cloud KMS is not installed", hint="pip install 'ksecret[gcp]'"
-    )
+    return BackendUnavailableError("the library for Google Cloud KMS is not installed", hint=install_hint("gcp"))
 
 
 def is_token(error: Exception) -> bool:

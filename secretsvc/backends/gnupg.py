@@ -91,6 +91,7 @@ class GnuPG:
         self._signs = True
         self._program = ""
         self._recipients: dict[KeyRef, gnupg_status.Recipient] = {}
+        self._own: set[KeyRef] = set()
         self._owners: dict[KeyRef, str] = {}
         self._names: dict[str, str] | None = None
         self._in_vain = 0
@@ -109,15 +110,17 @@ class GnuPG:
         Raises KeyRefError where there is none, and as `wrap`.
         """
         # No listing tells gpg's choice; encrypting nothing to oneself does, by the last key that it considered.
-        own = ("--default-recipient-self", "--no-encrypt-to", "--no-groups", "--output", "-", "--encrypt")
-        answer = self._run([*self._common(), *own])
+        options = ("--default-recipient-self", "--no-encrypt-to", "--no-groups", "--output", "-", "--encrypt")
+        answer = self._run([*self._common(), *options])
         considered = answer.words("KEY_CONSIDERED")
         if not (answer.has("END_ENCRYPTION") and considered):
             raise KeyRefError(
                 "no secret PGP key here can be the default",
                 hint="make one with `gpg --quick-gen-key`, or name a key: pgp:FINGERPRINT",
             )
-        return KeyRef(SCHEME, considered[-1][0])
+        own = KeyRef(SCHEME, considered[-1][0])
+        self._own.add(own)
+        return own
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """A binary OpenPGP message to that key and no other, signed with the caller's key where there is one.
@@ -179,6 +182,15 @@ class GnuPG:
             except (BackendError, UsageError):
                 self._owners[ref] = ""
         return self._owners[ref]
+
+    def holds(self, ref: KeyRef) -> bool | None:
+        """Whether its secret half is here; None where gpg can't tell."""
+        if ref in self._own:
+            return True
+        try:
+            return ref.id in self._held_keys()
+        except (BackendError, UsageError):
+            return None
 
     def _owner(self, ref: KeyRef) -> str:
         """A few keys are looked up one by one, in however large a keyring; more by one list of all that are in it."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import workspace
-from secretsvc.cli.report import progress, report, summary, tell_unbound, warn_of_walk
+from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn_of_walk
 from secretsvc.errors import (
     AlreadySealedError,
     FileError,
@@ -196,17 +196,15 @@ def each_file(job: Job, args: Namespace) -> int:
     outcomes = workspace.in_order(items, partial(_work, job, args), job.jobs)
     for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):
         job.record(item.path, tally.add(outcome), outcome.error)
-    if tally.outputs:
-        _put_out(job, args.output, tally)
+    keep_going = getattr(args, "keep_going", False)
+    if tally.outputs and (keep_going or not tally.worst):  # a part of the files would pass for the whole
+        put_out(job.join(tally.outputs), args.output, private=job.private)
     if args.recursive or len(items) > 1:
         summary(tally.counts)
+    if tally.outputs and tally.worst and not keep_going:
+        tell_withheld(may_keep_going=hasattr(args, "keep_going"))
     tell_unbound(tally.unbound)
     return tally.worst
-
-
-def _put_out(job: Job, output: str, tally: _Tally) -> None:
-    if output in ("", "-") or not tally.worst:  # a failing command leaves no output file
-        put_out(job.join(tally.outputs), output, private=job.private)
 
 
 def put_out(data: bytes, output: str, *, private: bool) -> None:

@@ -88,6 +88,12 @@ def tell_unbound(count: int) -> None:
         )
 
 
+def tell_withheld(*, may_keep_going: bool) -> None:
+    """One line on files that were done and not put out, because others failed."""
+    way = ": --keep-going puts out the others" if may_keep_going else ""
+    print(f"ksecret: nothing is put out where a file fails{way}", file=sys.stderr)
+
+
 def summary(counts: dict[str, int]) -> None:
     """`ksecret: 3 sealed, 1 unchanged, 0 failed`; files that were skipped are told of only where there are any."""
     told = (f"{count} {word}" for word, count in counts.items() if count or word != "skipped")

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from secretsvc.cli.report import printable
-from secretsvc.errors import BackendUnavailableError, UsageError
+from secretsvc.errors import BackendUnavailableError, UsageError, install_hint
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -45,8 +45,9 @@ def run(args: Namespace) -> int:
     except ModuleNotFoundError as error:
         if str(error.name).startswith("secretsvc"):
             raise
-        hint = "pip install 'ksecret[server]'"
-        raise BackendUnavailableError(f"the service needs {error.name}, which is not installed", hint=hint) from error
+        raise BackendUnavailableError(
+            f"the service needs {error.name}, which is not installed", hint=install_hint("server")
+        ) from error
     if args.new_token:
         from secretsvc.api.auth import new_token
 

@@ -207,7 +207,8 @@ def _sealed(
     secret: Secret, texts: Mapping[Place, str], request: Request, keyring: Keyring, parent: AnyOpened | None
 ) -> tuple[Dek, kubesec.Envelope, dict[Place, str]]:
     """DEK, envelope and tokens for these texts; with a parent's of the same format where nobody lost a key."""
-    wanted = request.wanted(parent.refs if parent else (), secret, "kubesec")
+    held = parent.refs if parent else ()
+    wanted = request.wanted(held, secret, "kubesec")
     kubesec.check_keys(wanted)
     known = parent if isinstance(parent, Opened) else None
     listed = [ref for ref in known.envelope.refs if ref in wanted] if known else []
@@ -228,6 +229,8 @@ def _sealed(
     ids = [ref.id for ref, _ in keys]
     mac = known.envelope.mac if known and dek.mac_fits(known.envelope.mac, texts, ids) else dek.mac(texts, ids)
     version = "4" if any(field == "stringData" for field, _ in texts) else "3"
+    if set(wanted) != set(held):
+        request.tell_keyset(secret, wanted)
     return dek, kubesec.Envelope(version, keys, mac), tokens
 
 

@@ -197,7 +197,9 @@ def opened_with(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> Opened:
     except AlteredError as error:
         error.line = line
         if error.entry.endswith(SUFFIX):
-            error.hint = f"{UNMERGED}: keep one of the two under the key's own name, and delete the other's line"
+            error.hint = (
+                f"{UNMERGED}: ksecret git resolve --ours or --theirs; or keep one of the two, under its own name"
+            )
         raise
     return Opened(dek, envelope, payloads, tokens)
 

@@ -224,6 +224,8 @@ def _planned(
         str(ref): kept.get(str(ref)) or b64encode(keyring.wrap(ref, dek.secret, context)).decode() for ref in wanted
     }
     seal = dek.seal(sealed_for, secret.type, created, list(keys))
+    if set(wanted) != set(held):
+        request.tell_keyset(secret, wanted)
     return _Plan(dek, ksecret.Envelope(sealed_for, created, keys, seal), before, known)
 
 

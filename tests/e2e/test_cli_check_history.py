@@ -139,6 +139,23 @@ def test_each_commit_is_judged_by_its_own_policy(repo: Repository) -> None:
     ]
 
 
+def test_a_policy_of_a_name_that_is_not_read_is_found_in_the_index_and_in_history(repo: Repository) -> None:
+    start = commit(repo, "start", a_yaml=b"a: 1\n")
+    repo.me.write("prod/.ksecret.yml", f"version: 1\nrules: [{{keys: ['{repo.me.ref}']}}]\n".encode())
+    repo.git("add", "-A")
+    assert repo.me.run("check", "--staged").out.startswith(b"prod/.ksecret.yml:1: KS015 this file is not read")
+    commit(repo, "policy")
+    repo.me.write("prod/a.yaml", sealed(repo, "-k", repo.me.ref))
+    repo.git("add", "-A")
+    assert b"KS015 prod/.ksecret.yml is not read" in repo.me.run("check", "--staged").out
+    commit(repo, "Secret")
+    told = [one for one in found(repo, 1, "--range", f"{start}..HEAD") if one[3] != "KS017"]
+    assert [(subject, file, code) for subject, file, _, code in told] == [
+        ("policy", "prod/.ksecret.yml", "KS015"),
+        ("Secret", "prod/a.yaml", "KS015"),
+    ]
+
+
 def test_new_data_keys_and_recipients_are_told_of(repo: Repository) -> None:
     """The attack: a Secret sealed anew in a pull request, under a data key that its author knows."""
     other = f"age:{pyrage.x25519.Identity.generate().to_public()}"

@@ -213,7 +213,7 @@ def test_a_last_applied_annotation_is_refused_and_removed_on_demand(me: Person) 
         leaking.replace(b"annotations:\n", b"annotations:\n    <<: &a\n").replace(b"    kube", b"      kube"),
     )
     assert me.fails(3, "encrypt", "merged.yaml").startswith("ksecret: merged.yaml:9: the annotation")
-    assert "--strip-last-applied" in err
+    assert "--from-cluster" in err
     sealed = me.ok("encrypt", "--strip-last-applied", "a.yaml").out
     assert LAST_APPLIED.encode() not in sealed
     assert is_sealed(sealed)

@@ -236,7 +236,7 @@ def test_without_the_libraries_it_says_what_to_install(tmp_path: Path) -> None:
     person.write("uvicorn.py", b"raise ModuleNotFoundError('x', name='uvicorn')")
     ran = person.run("serve", "--dev", PYTHONPATH=str(person.work))
     assert ran.code == 6
-    assert "pip install 'ksecret[server]'" in ran.err
+    assert "pip install 'secretsvc[server]', or from a clone pip install '.[server]'" in ran.err
 
 
 def test_a_caller_over_its_rate_waits(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from secretsvc.backends.age import Age
 from secretsvc.backends.age_identities import default_identity_path
 from secretsvc.backends.base import Settings
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError
+from secretsvc.key_shapes import verify
 from secretsvc.keyref import KeyRef
 from tests.e2e.cli import KSECRET, MANIFEST, Person, member
 
@@ -344,6 +345,19 @@ def test_of_two_locked_sources_the_second_is_asked_for_where_the_first_does_not_
     assert len(asked.questions) == 2
 
 
+def test_whether_an_identity_at_hand_opens_is_told_without_asking_anybody(tmp_path: Path) -> None:
+    identity, ref = x25519()
+    ssh = age().parse(ssh_key(tmp_path / "id", "ed25519").strip())
+    assert age(KSECRET_AGE_KEY=identity).holds(ref) is True
+    assert age(KSECRET_AGE_KEY=identity, KSECRET_AGE_KEY_FILE=tmp_path / "id").holds(ssh) is True
+    assert age(KSECRET_AGE_KEY=identity).holds(x25519()[1]) is False
+    assert age().holds(ref) is False
+    locked_identity(tmp_path / "ksecret" / "age.key")
+    asked = Asked(PASSPHRASE)
+    assert age(asked, XDG_CONFIG_HOME=tmp_path).holds(ref) is None
+    assert asked.questions == []
+
+
 def test_the_places_tell_what_was_found_in_each(tmp_path: Path) -> None:
     path = tmp_path / "ksecret" / "age.key"
     found = [(one.name, one.found, one.usable) for one in age(XDG_CONFIG_HOME=tmp_path).places()]
@@ -494,6 +508,34 @@ def test_a_recipient_with_a_wrong_letter_is_refused() -> None:
     letter = "q" if ref.id[10] != "q" else "p"
     with pytest.raises(KeyRefError, match="that is not an age recipient"):
         age().parse(ref.id[:10] + letter + ref.id[11:])
+
+
+def agree(text: str) -> bool:
+    """Whether the backend takes it; without a backend the same must be told."""
+    try:
+        age().parse(text)
+    except KeyRefError:
+        with pytest.raises(KeyRefError, match="that is not an age recipient"):
+            verify(f"age:{text}")
+        return False
+    verify(f"age:{text}")
+    return True
+
+
+def test_a_recipient_with_a_slip_is_told_from_a_whole_one_without_the_backend(tmp_path: Path) -> None:
+    _, ref = x25519()
+    assert agree(ref.id)
+    for at in range(4, len(ref.id)):
+        assert not agree(ref.id[:at] + ("q" if ref.id[at] != "q" else "p") + ref.id[at + 1 :])
+    for kind in ("ed25519", "rsa"):
+        public = age().parse(ssh_key(tmp_path / kind, kind).strip()).id
+        assert agree(public)
+        for wrong in (
+            public[:-8],
+            f"ssh-{kind} AAAA",
+            public.replace(f"ssh-{kind}", "ssh-rsa" if kind == "ed25519" else "ssh-ed25519"),
+        ):
+            assert not agree(wrong)
 
 
 def test_a_private_identity_is_refused_and_not_shown() -> None:

@@ -193,3 +193,10 @@ def test_a_word_default_in_a_file_does_not_stand_for_ones_own_key() -> None:
     ring = holding(MINE)
     with pytest.raises(AlteredError, match="full fingerprint"):
         ring.unwrap({"pgp:default": "AAAA"}, {})
+
+
+def test_whether_a_keyset_opens_here_is_unknown_where_a_kms_may_open_it() -> None:
+    kms = KeyRef("aws", "arn:aws:kms:eu-west-1:111122223333:alias/prod")
+    other = KeyRef("age", str(pyrage.x25519.Identity.generate().to_public()))
+    for refs, opens in (([MY_REF, other, kms], True), ([other, kms], None), ([other], False), ([other, MY_REF], True)):
+        assert holding(MINE).opens(refs) is opens
