@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import KeyRefError
-from secretsvc.keyref import KeyRef, split
+from secretsvc.keyref import KeyRef, refuse_identity, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,11 +20,7 @@ def age(text: str) -> str:
     """`age1…` in lower case (https://age-encryption.org/v1, "The X25519 recipient type"), or an SSH public key
     without its comment. Whether its checksum or its point is right, only the backend tells.
     """
-    if text.strip().upper().startswith("AGE-SECRET-KEY-"):
-        raise KeyRefError(
-            "that is a private age identity, not a recipient",
-            hint="give the public key, age1…; count it as leaked if it stands in a file or a shell history",
-        )
+    refuse_identity(text)
     canonical = " ".join(text.split()[:2]) if text.lstrip().startswith("ssh-") else text.strip().lower()
     if not re.fullmatch(r"age1[02-9ac-hj-np-z]{58}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/]+={0,2}", canonical):
         raise KeyRefError("that is not an age recipient", hint="give age1…, or an ssh-ed25519 or ssh-rsa public key")

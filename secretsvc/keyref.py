@@ -48,11 +48,21 @@ Keyset = tuple[KeyRef, ...]
 """Sorted by the bytes of the URI, without repetition."""
 
 
+def refuse_identity(text: str) -> None:
+    """Raises KeyRefError, which does not show it, for a private age identity where a public key is wanted."""
+    if "AGE-SECRET-KEY-" in text.upper():
+        raise KeyRefError(
+            "that is a private age identity, not a recipient",
+            hint="give the public key, age1…; count it as leaked if it stands in a file or a shell history",
+        )
+
+
 def split(text: str) -> KeyRef:
     """`scheme:id` as it stands, not made canonical (a backend's `parse` does that).
 
     Raises KeyRefError where there is no scheme, no id, a control character, or too much of it.
     """
+    refuse_identity(text)
     scheme, colon, rest = text.strip().partition(":")
     if not (colon and rest and scheme.isascii() and scheme.isalnum() and scheme == scheme.lower()):
         raise KeyRefError(

@@ -25,6 +25,8 @@ MAX_BYTES = 1024 * 1024
 MOST_RULES = 1000
 """In one policy: each is tried on each Secret."""
 
+_WORD = r"[A-Za-z][A-Za-z_-]{0,29}"
+
 MAX_PATTERN = 500
 """Characters in a pattern."""
 
@@ -258,12 +260,13 @@ def _mapping(node: Node, what: str) -> Mapping:
 
 
 def _members(mapping: Mapping, what: str, names: tuple[str, ...]) -> Iterator[tuple[str, Node]]:
-    """The members, each with a known name and there once. The text of another name is not repeated: it may be a key."""
+    """The members, each with a known name and there once. Another name is told only where it is a word, and no key."""
     seen = set()
     for key, value in mapping.members:
         name = key.value if isinstance(key, Scalar) else ""
         if name not in names:
-            raise InputError(f"{what} has an unknown key here", hint=f"known: {', '.join(names)}", line=key.line)
+            which = f"an unknown key `{name}`" if re.fullmatch(_WORD, name) else "an unknown key here"
+            raise InputError(f"{what} has {which}", hint=f"known: {', '.join(names)}", line=key.line)
         if name in seen:
             raise InputError(f"{name} is there twice", hint="keep one of the two", line=key.line)
         seen.add(name)

@@ -104,7 +104,7 @@ class Remote:
                 broken = isinstance(error, (ConnectionError, ssl.SSLEOFError))
                 if broken and tries and not isinstance(error, ConnectionRefusedError):
                     continue  # it was idle, or its replica stops; to say it again changes nothing in the service
-                raise _unreachable(error) from error
+                raise _unreachable(error, self._base.netloc) from error
             self._idle.append(connection)
             return answer
 
@@ -186,19 +186,20 @@ def _answer(connection: HTTPConnection, method: str, target: str, body: bytes, h
     return Answer(response.status, media, int(wait) if wait.isdecimal() and len(wait) < 6 else 0, data)
 
 
-def _unreachable(error: HTTPException | OSError) -> BackendUnavailableError:
+def _unreachable(error: HTTPException | OSError, where: str) -> BackendUnavailableError:
     """Without the text of an HTTPException, which quotes the answer."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return BackendUnavailableError(
-            f"the service's certificate is not trusted: {error.verify_message}",
+            f"the certificate of the service at {where} is not trusted: {error.verify_message}",
             hint="--server-ca FILE, or KSECRET_SERVER_CA, names the authority that signed it",
         )
     if isinstance(error, TimeoutError):
-        return BackendUnavailableError("the service gave no answer in time", hint="try again later")
+        return BackendUnavailableError(f"the service at {where} gave no answer in time", hint="try again later")
     if isinstance(error, HTTPException) and not isinstance(error, ConnectionError):
-        return BackendUnavailableError("the service's answer is not HTTP", hint="is the address right, and https?")
+        hint = "is the address right, and https?"
+        return BackendUnavailableError(f"the answer of the service at {where} is not HTTP", hint=hint)
     reason = "TLS failed" if isinstance(error, ssl.SSLError) else error.strerror or "the connection broke off"
-    return BackendUnavailableError(f"the service can't be reached: {reason}", hint="is the address right?")
+    return BackendUnavailableError(f"the service at {where} can't be reached: {reason}", hint="is the address right?")
 
 
 def token_source(environ: Mapping[str, str]) -> Callable[[], str]:

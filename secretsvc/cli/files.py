@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import workspace
-from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn_of_walk
+from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn, warn_of_walk
 from secretsvc.errors import (
     AlreadySealedError,
     FileError,
@@ -106,6 +106,8 @@ class _Outcome(NamedTuple):
     error: KsecretError | None = None
     bound: bool = True
     """False where a file was opened whose format does not bind it to its identity."""
+    notes: tuple[tuple[int, str], ...] = ()
+    """A line's number, and what to warn of there."""
     skipped: bool = False
     """Whether it was found in a folder and nothing in it concerns the command."""
 
@@ -118,15 +120,15 @@ def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
             return _Outcome(skipped=True)
         data = snapshot.data if snapshot else standard_input()
         result = job.operation(data, item.path)
-        bound = True
+        bound, notes = True, Result(b"", 0).notes
         if isinstance(result, Result):
-            bound, result = result.bound, job.shown(result, item.path)
+            bound, notes, result = result.bound, result.notes, job.shown(result, item.path)
         changed = result is not None and result != data
         if snapshot and args.in_place and isinstance(result, bytes):
             if changed:
                 workspace.replace(snapshot, result, private=job.private)
             result = None
-        return _Outcome(changed, result, bound=bound)
+        return _Outcome(changed, result, bound=bound, notes=notes)
     except _NOTHING_TO_DO as error:
         if not item.named:
             return _Outcome(skipped=not isinstance(error, AlreadySealedError))
@@ -159,8 +161,10 @@ class _Tally:
         self._done = done
         self._debug = debug
 
-    def add(self, outcome: _Outcome) -> str:
+    def add(self, outcome: _Outcome, path: str) -> str:
         """Counts one file under the word that it gives, prints a line of the file's, keeps its bytes for the end."""
+        for line, what in outcome.notes:
+            warn(f"{name_of(path)}:{line}: {what}")
         if outcome.error:
             self.failed(outcome.error)
             return "failed"
@@ -195,7 +199,7 @@ def each_file(job: Job, args: Namespace) -> int:
     items = [item for item in found if job.chosen(item)]
     outcomes = workspace.in_order(items, partial(_work, job, args), job.jobs)
     for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):
-        job.record(item.path, tally.add(outcome), outcome.error)
+        job.record(item.path, tally.add(outcome, item.path), outcome.error)
     keep_going = getattr(args, "keep_going", False)
     if tally.outputs and (keep_going or not tally.worst):  # a part of the files would pass for the whole
         put_out(job.join(tally.outputs), args.output, private=job.private)

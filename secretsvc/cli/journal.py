@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, TextIO
 
 from secretsvc import workspace
-from secretsvc.cli.report import printable, said
+from secretsvc.cli.report import counted, printable, said
 from secretsvc.cli.sealing import TIME
 from secretsvc.errors import FileError, KsecretError, UsageError
 
@@ -88,7 +88,7 @@ class Journal:
         done = (entry for entry in lines if entry.get("outcome") not in (None, "failed"))
         self._done = {str(entry["file"]) for entry in done if "file" in entry}
         began = f"going on with the run that began at {self.resumed_from}"
-        print(printable(f"ksecret: {began}: {len(self._done)} files are done"), file=sys.stderr)
+        print(printable(f"ksecret: {began}: {counted(len(self._done), 'file')} done"), file=sys.stderr)
 
 
 def _parsed(line: str) -> dict[str, object]:

@@ -95,7 +95,7 @@ def run(args: Namespace) -> int:
     else:
         job = Job(operation, "changed", private=False, jobs=options.jobs(args, keyring))
     code = each_file(job, args)
-    for ref in requests.not_taken():
+    for ref in requests.not_taken() if not code else ():
         print(printable(f"ksecret: nothing here was sealed to {ref}, so it was taken away nowhere"), file=sys.stderr)
     return code
 

@@ -72,6 +72,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, prog: str, summary: str, examples: str = "", actions: Mapping[str, str] | None = None) -> None:
         self._by_word: dict[str, argparse.Action] = {}
         self._takes_command = False
+        self._metavar = ""
         self._width = _WIDTH
         listed = "".join(f"  {prog} {action:10}{about}\n" for action, about in (actions or {}).items())
         super().__init__(
@@ -101,6 +102,7 @@ class Parser(argparse.ArgumentParser):
     def add_command(self, metavar: str) -> None:
         """Keeps the words behind `--` apart as `args.command`: they are another program's."""
         self._takes_command = True
+        self._metavar = metavar
         self.usage = f"%(prog)s [OPTIONS] FILE... -- {metavar}"
 
     @property
@@ -184,6 +186,9 @@ class Parser(argparse.ArgumentParser):
         action = self._by_word.get(name)
         if action is None and name == "--ksecret-server":  # what `ksecret --server URL COMMAND` becomes
             self.error("--server does not go with this command: nothing of it is done by a service")
+        if action is None and self._takes_command:
+            hint = f"if it is for the program that is run, put it after --: {self.prog} FILE -- {self._metavar}"
+            raise UsageError(f"unknown option {name}{nearest(name, self._by_word)}", hint=hint)
         if action is None:
             self.error(f"unknown option {name}{nearest(name, self._by_word)}")
         if action.nargs == 0:

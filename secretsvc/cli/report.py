@@ -80,10 +80,9 @@ def progress(results: Iterator[R], total: int) -> Iterator[R]:
 def tell_unbound(count: int) -> None:
     """One line on how many files were opened whose format does not bind them to their identity, if any were."""
     if count:
-        files = "1 file" if count == 1 else f"{count} files"
         print(
-            f"ksecret: {files} opened in kubesec's format, which binds no Secret to its name and namespace: "
-            "ksecret convert --to ksecret does",
+            f"ksecret: {counted(count, 'file')} opened in kubesec's format, which binds no Secret to its name and "
+            "namespace: ksecret convert --to ksecret does",
             file=sys.stderr,
         )
 
@@ -94,7 +93,17 @@ def tell_withheld(*, may_keep_going: bool) -> None:
     print(f"ksecret: nothing is put out where a file fails{way}", file=sys.stderr)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{number} {noun if number == 1 else noun + 's'}"
+
+
 def summary(counts: dict[str, int]) -> None:
     """`ksecret: 3 sealed, 1 unchanged, 0 failed`; files that were skipped are told of only where there are any."""
-    told = (f"{count} {word}" for word, count in counts.items() if count or word != "skipped")
+    nouns = {"findings": "finding", "notices": "notice"}
+    told = (
+        counted(count, nouns[word]) if word in nouns else f"{count} {word}"
+        for word, count in counts.items()
+        if count or word != "skipped"
+    )
     print("ksecret: " + ", ".join(told), file=sys.stderr)

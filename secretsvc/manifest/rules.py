@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_SECRET_BYTES = 1024 * 1024
 """Kubernetes' limit for the values of one Secret together, decoded (`MaxSecretSize`)."""
 
+_LONGEST_TYPED = 128
+"""Characters; a token in hex of 64 bytes has as many."""
+
 KNOWN = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, ENVELOPE, "sops")
 """Members of a Secret that Kubernetes knows, and those that have messages of their own."""
 
@@ -161,6 +164,41 @@ def _size(entry: Entry) -> int:
     except ValueError:
         raise ManifestError(
             f"{entry.path} is not base64",
-            hint="put clear text under stringData, or say --cleartext",
+            hint=_base64_hint(entry),
             line=entry.scalar.line,
         ) from None
+
+
+def _base64_hint(entry: Entry) -> str:
+    if " " in entry.value.strip() and _is_base64(entry.value.replace(" ", "")):
+        if entry.scalar.style == ">":
+            return "write `|` in place of `>`, which joins lines by blanks, and base64 holds none"
+        return "write it in one line, or under `|`: its lines are joined by blanks, and base64 holds none"
+    return "put clear text under stringData, or say --cleartext"
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        decode_base64(text)
+    except ValueError:
+        return False
+    return True
+
+
+def seems_typed(entry: Entry) -> bool:
+    """Whether a value under `data` is likely clear text that decodes as base64 by chance: `hunter22` does.
+
+    It does not decode to text, has no padding, and letters of one case alone, after the first, as no key made at random
+    has them. Only a guess, for a warning.
+    """
+    text = entry.value
+    if entry.field != "data" or not (text.isascii() and text.isalnum()) or len(text) > _LONGEST_TYPED:
+        return False
+    if text[1:] not in (text[1:].lower(), text[1:].upper()):
+        return False
+    try:
+        return not all(letter.isprintable() or letter.isspace() for letter in decode_base64(text).decode())
+    except UnicodeDecodeError:
+        return True
+    except ValueError:
+        return False

@@ -217,7 +217,8 @@ def _held_against(policy: Policy, secret: Secret, sealed: Sealed | None, file: s
         yield from ((line, "KS015", what) for line in lines[:1])
     if sealed and policy.max_age and sealed.created and now - sealed.created > policy.max_age:
         days, limit = int(now - sealed.created) // _DAY, policy.max_age / _DAY
-        what = f"the data key of {secret.label} is {days} days old, and {policy.source} allows {limit:g}"
+        age = f"{days} day{'' if days == 1 else 's'}"
+        what = f"the data key of {secret.label} is {age} old, and {policy.source} allows {limit:g}"
         yield sealed.line, "KS009", what
 
 

@@ -19,6 +19,9 @@ class Result(NamedTuple):
     bound: bool = True
     """Whether what was opened is bound to its name and namespace; files in kubesec's format are not."""
 
+    notes: tuple[tuple[int, str], ...] = ()
+    """What is likely a mistake, and no reason to stop: line and words, without any value."""
+
     def __repr__(self) -> str:
         return f"Result({self.secrets} Secrets, masked)"
 

@@ -74,9 +74,18 @@ def seal_manifest(
         held += [("/".join(filter(None, who)), one) for who, one in (*parents.items(), *(gone or {}).items())]
         places = {entry.scalar.start for _, entry in sealing.entries}
         refuse_repeats(manifest, places, _given(manifest, sealing), () if request.blind else _held(held), before)
+    notes = () if before else tuple(_notes(sealing))
     del manifest  # else two trees were in memory at once
     sealing.prove()
-    return sealing.result
+    return sealing.result._replace(notes=notes)
+
+
+def _notes(sealing: Sealing) -> Iterator[tuple[int, str]]:
+    """Warnings of values that are likely clear text where base64 is wanted."""
+    for _, entry in sealing.given:
+        if rules.seems_typed(entry):
+            what = "decodes as base64, but to no text: clear text goes under stringData, or say --cleartext"
+            yield entry.scalar.line, f"{entry.path} {what}"
 
 
 def _given(manifest: Manifest, sealing: Sealing) -> Iterator[Known]:
