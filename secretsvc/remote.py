@@ -190,7 +190,7 @@ def _unreachable(error: HTTPException | OSError, where: str) -> BackendUnavailab
     """Without the text of an HTTPException, which quotes the answer."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return BackendUnavailableError(
-            f"the certificate of the service at {where} is not trusted: {error.verify_message}",
+            f"the service at {where}: its certificate is not trusted: {error.verify_message}",
             hint="--server-ca FILE, or KSECRET_SERVER_CA, names the authority that signed it",
         )
     if isinstance(error, TimeoutError):

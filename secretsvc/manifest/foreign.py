@@ -108,7 +108,7 @@ def no_manifest(data: bytes) -> Found | None:
         return found
     if _UTF_16.match(data):
         hint = "in PowerShell: `… | Out-File -Encoding utf8 FILE`; elsewhere `iconv -f UTF-16 -t UTF-8` converts it"
-        return Found("it is UTF-16, as PowerShell's `>` writes it, and not UTF-8", hint)
+        return Found("it is UTF-16, as PowerShell's `>` writes it, and not UTF-8", hint, 1)
     first = next((line for line in start.splitlines() if line.strip() and not line.startswith(b"#")), b"").lstrip()
     if _IDENTITY.match(first):
         hint = "keep it where only you can read it, and out of Git; KSECRET_AGE_KEY_FILE names it"

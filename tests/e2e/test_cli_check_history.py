@@ -69,7 +69,7 @@ def test_clear_text_that_a_later_commit_seals_is_found(repo: Repository) -> None
     assert re.fullmatch(
         r"[0-9a-f]{12}:a\.yaml:14: KS017 prod/db is newly sealed, to age1\w+; .*", lines[1].replace("age:", "")
     )
-    assert ran.err == "ksecret: 2 checked, 1 findings, 0 allowed, 0 failed, 1 notices\n"
+    assert ran.err == "ksecret: 2 checked, 1 finding, 0 allowed, 0 failed, 1 notice\n"
     assert MANIFEST.decode() == repo.ok("show", ":".join(lines[0].split(":")[:2])), "as Git names it"
     assert found(repo, 0, "--range", "HEAD~1..HEAD") == [("sealed", "a.yaml", 14, "KS017")]
     assert found(repo, 1, "--range", "HEAD~1..HEAD", "--fail-on-new-keys") == [("sealed", "a.yaml", 14, "KS017")]
@@ -86,7 +86,7 @@ def test_a_version_of_a_file_is_told_of_once_and_a_comment_allows_it(repo: Repos
         commit(repo, f"{subject} gone", a_yaml=None, c_yaml=None)
     assert found(repo, 1, "--range", f"{start}..HEAD") == [("one", "a.yaml", 9, "KS001")]
     assert (
-        repo.me.run("check", "--range", f"{start}..HEAD").err == "ksecret: 2 checked, 1 findings, 1 allowed, 0 failed\n"
+        repo.me.run("check", "--range", f"{start}..HEAD").err == "ksecret: 2 checked, 1 finding, 1 allowed, 0 failed\n"
     )
 
 
@@ -129,7 +129,7 @@ def test_each_commit_is_judged_by_its_own_policy(repo: Repository) -> None:
         (repo.me.work / path).unlink()
     ran = repo.me.run("check", "--json", "--range", f"{start}..HEAD")
     assert ran.code == 3
-    assert f"ksecret: {broken[:12]}:.ksecret.yaml:2: a policy has an unknown key here\n" in ran.err
+    assert f"ksecret: {broken[:12]}:.ksecret.yaml:2: a policy has an unknown key `ruls`\n" in ran.err
     told = [one for one in found(repo, 3, "--range", f"{start}..HEAD") if one[3] != "KS017"]
     assert [(subject, file, code) for subject, file, _, code in told] == [
         ("policy", "b.yaml", "KS015"),
@@ -447,4 +447,4 @@ def test_a_thousand_commits_take_seconds(repo: Repository) -> None:
         timeout=20,
     )
     assert (done.returncode, done.stdout.count(b"KS001")) == (1, 1)
-    assert done.stderr == b"ksecret: 1000 checked, 1 findings, 0 allowed, 0 failed\n"
+    assert done.stderr == b"ksecret: 1000 checked, 1 finding, 0 allowed, 0 failed\n"

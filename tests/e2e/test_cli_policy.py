@@ -295,7 +295,7 @@ def test_mistakes_in_a_policy_leave_the_file_as_it_was(me: Person) -> None:
     path = me.write("a.yaml")
     me.write(".ksecret.yaml", b"version: 1\nrules:\n- kees: []\n")
     assert me.fails(3, "encrypt", "-i", "a.yaml").startswith(
-        "ksecret: .ksecret.yaml:3: a rule has an unknown key here\n"
+        "ksecret: .ksecret.yaml:3: a rule has an unknown key `kees`\n"
     )
     me.write(".ksecret.yaml", policy("keys: ['age:age1aaaa']"))
     assert "ksecret: .ksecret.yaml:3: " in me.fails(3, "encrypt", "-i", "a.yaml")
@@ -457,7 +457,7 @@ def test_opening_needs_no_policy_and_warns_of_a_broken_one(me: Person, name: str
     me.write(".ksecret.yaml", b"version: 1\nrules:\n- kees: []\n")
     ran = me.ok(*OPENING[name], stdin=stdin)
     assert ran.out == expected.out
-    told = "ksecret: warning: .ksecret.yaml:3: a rule has an unknown key here; opening goes on without this policy\n"
+    told = "ksecret: warning: .ksecret.yaml:3: a rule has an unknown key `kees`; opening goes on without this policy\n"
     assert ran.err == expected.err + ("" if name == "textconv" else told)
 
 

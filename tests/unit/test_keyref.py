@@ -28,11 +28,20 @@ def test_a_uri_is_split_at_its_first_colon(text: str, expected: KeyRef) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":", "age", "age:", ":x", "Age:x", "AGE:x", "a-b:x", "a b:x", "ä:x", " : ", "AGE-SECRET-KEY-1QQ", "a.b:x"],
+    ["", ":", "age", "age:", ":x", "Age:x", "AGE:x", "a-b:x", "a b:x", "ä:x", " : ", "a.b:x"],
 )
 def test_what_has_no_scheme_or_no_name_is_refused(text: str) -> None:
     with pytest.raises(KeyRefError, match=r"^a key is written SCHEME:NAME$"):
         split(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["AGE-SECRET-KEY-1QQ", "age:AGE-SECRET-KEY-1QQ", "age-secret-key-1qq", "x: AGE-SECRET-KEY-1"]
+)
+def test_a_private_identity_is_no_name_and_is_not_shown(text: str) -> None:
+    with pytest.raises(KeyRefError, match=r"^that is a private age identity, not a recipient$") as caught:
+        split(text)
+    assert "leaked" in caught.value.hint
 
 
 @pytest.mark.parametrize("name", ["a\nb", "a\x00b", "a\x1b[0m", "a\u2028b", "\ud800", "a\u200bb", "x" * MAX_LENGTH])
