@@ -168,7 +168,8 @@ def test_what_the_service_finds_is_said_alike(
     me.write("theirs.yaml", new_lock().seal(MANIFEST))
     for name, code in (("moved", 5), ("altered", 5), ("theirs", 4)):
         here = me.fails(code, "decrypt", f"{name}.yaml", **identity)
-        assert job.fails(code, "decrypt", f"{name}.yaml") == here
+        there = job.fails(code, "decrypt", f"{name}.yaml")
+        assert there.partition("looked in")[0] == here.partition("looked in")[0]  # each in places of its own
     me.write("sealed.yaml", sealed)
     assert job.fails(3, "encrypt", "sealed.yaml").startswith("ksecret: sealed.yaml: it is sealed already\n")
 
