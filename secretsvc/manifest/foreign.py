@@ -54,7 +54,7 @@ _BY_START = {
 _BY_KIND = {
     "SealedSecret": Found(
         "it is a SealedSecret, which only its controller in the cluster opens",
-        "`kubectl get secret NAME -o yaml | ksecret encrypt --strip-last-applied -` seals what that made of it",
+        "`kubectl get secret NAME -o yaml | ksecret encrypt --from-cluster -` seals what that made of it",
     ),
     "ExternalSecret": Found("it is an ExternalSecret, which holds no value", "nothing in it needs to be sealed"),
     "ConfigMap": Found(

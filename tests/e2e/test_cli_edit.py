@@ -349,7 +349,7 @@ def test_a_new_file_that_is_not_filled_in_is_not_made(me: Writer) -> None:
     me.editor("true")
     assert me.ok("edit", "-f", "new.yaml").err == "ksecret: new.yaml: nothing changed\n"
     me.editor('echo "# c" >> $1')
-    assert "no Secret with values" in me.fails(3, "edit", "-f", "new.yaml")
+    assert "its Secret has no values" in me.fails(3, "edit", "-f", "new.yaml")
     assert "No such file" in me.fails(7, "edit", "new.yaml")
     assert "no such folder" in me.fails(7, "edit", "-f", "no/new.yaml")
     assert me.names() == []

@@ -87,8 +87,9 @@ def test_a_tree_of_all_kinds_of_files_loses_and_gets_a_key(me: Person, ann: Pers
     assert changed == [True, False, True, False, False]
     assert b"\n" + two in paths[2].read_bytes(), "the Secret that had not the key is left as it was"
     assert ann.ref.encode() not in paths[0].read_bytes() + paths[2].read_bytes()
-    assert me.ok("keys", "add", "-k", ann.ref, "-r", "t").err == "ksecret: 3 changed, 0 unchanged, 2 skipped, 0 failed\n"
-    assert me.ok("keys", "add", "-k", ann.ref, "-r", "t").err == "ksecret: 0 changed, 5 unchanged, 0 failed\n"
+    add = ("keys", "add", "-k", ann.ref, "-r", "t")
+    assert me.ok(*add).err == "ksecret: 3 changed, 0 unchanged, 2 skipped, 0 failed\n"
+    assert me.ok(*add).err == "ksecret: 0 changed, 3 unchanged, 2 skipped, 0 failed\n"
 
 
 @pytest.mark.parametrize(
