@@ -128,11 +128,9 @@ class History:
         if kind == b"blob":
             yield Change(target, ref, target, (), ())
             return
-        for record in self._objects.git("ls-tree", "-r", "-z", "--full-tree", target).split(b"\0")[:-1]:
-            said, _, path = record.partition(b"\t")  # `MODE TYPE ID<tab>path`
-            mode, _, blob = said.split()
+        for mode, blob, path in self._tree(target):
             if mode in FILE_MODES or mode == LINK_MODE:
-                yield Change(target, os.fsdecode(path), blob.decode(), (), (), mode == LINK_MODE)
+                yield Change(target, path, blob, (), (), mode == LINK_MODE)
 
     def _commits(self, tips: bytes, *others: str) -> list[str]:
         """The commits that Git lists for these, the oldest first. Raises InputError where some of them are missing."""
@@ -165,17 +163,33 @@ class History:
                 yield from (change._replace(path=name) for name in links.names_of(change.path))
                 continue
             for name, target in links.changed(change.path, texts[change.blob]):
-                blob, kind, _ = self._objects.find(os.fsencode(f"{change.commit}:{target}"))
-                if kind == b"blob" and "\n" not in target:
-                    yield Change(change.commit, name, blob.decode(), (), ())
+                blob = self._blob_at(change.commit, target)
+                if blob:
+                    yield Change(change.commit, name, blob, (), ())
 
     def _links(self, tips: Iterable[str]) -> Iterator[tuple[str, str]]:
         for tip in tips:
-            for record in self._objects.git("ls-tree", "-r", "-z", "--full-tree", tip).split(b"\0")[:-1]:
-                said, _, path = record.partition(b"\t")  # `MODE TYPE ID<tab>path`
-                mode, _, blob = said.split()
+            for mode, blob, path in self._tree(tip):
                 if mode == LINK_MODE:
-                    yield os.fsdecode(path), self._text(blob.decode())
+                    yield path, self._text(blob)
+
+    def _tree(self, tree: str) -> Iterator[tuple[bytes, str, str]]:
+        """Mode, object id and path of all that a commit or tree holds."""
+        for record in self._objects.git("ls-tree", "-r", "-z", "--full-tree", tree).split(b"\0")[:-1]:
+            said, _, path = record.partition(b"\t")  # `MODE TYPE ID<tab>path`
+            mode, _, blob = said.split()
+            yield mode, blob.decode(), os.fsdecode(path)
+
+    def _blob_at(self, commit: str, path: str) -> str:
+        """The id of the blob that a commit's (or tree's) file is; empty where there is none."""
+        if path.startswith(("./", "../")):
+            return ""
+        if "\n" in path:  # which no line of a batch can hold
+            words = ("ls-tree", "-z", "--full-tree", commit, "--", path)
+            found = self._objects.git("--literal-pathspecs", *words).partition(b"\t")[0].split()
+            return found[2].decode() if found and found[1] == b"blob" else ""
+        blob, kind, _ = self._objects.find(os.fsencode(f"{commit}:{path}"))
+        return blob.decode() if kind == b"blob" else ""
 
     def _text(self, blob: str) -> str:
         return os.fsdecode(self._objects.read(blob.encode(), MOST_BYTES)[1] or b"")
@@ -205,14 +219,8 @@ class History:
 
     def file(self, commit: str, path: str, most: int) -> bytes | None:
         """The content of a commit's (or tree's) file; None where there is none. Raises FileError for one too large."""
-        if path.startswith(("./", "../")):
-            return None
-        if "\n" in path:  # which no line of a batch can hold
-            words = ("ls-tree", "-z", "--full-tree", commit, "--", path)
-            found = self._objects.git("--literal-pathspecs", *words).partition(b"\t")[0].split()
-            kind, data = self._objects.read(found[2], most) if found else (b"", None)
-        else:
-            kind, data = self._objects.read(os.fsencode(f"{commit}:{path}"), most)
+        blob = self._blob_at(commit, path)
+        kind, data = self._objects.read(blob.encode(), most) if blob else (b"", None)
         if kind == b"blob" and data is None:
             raise FileError(f"larger than {most // 1024} KiB", file=path)
         return data if kind == b"blob" else None

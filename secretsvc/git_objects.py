@@ -71,6 +71,8 @@ class Objects:
 
     def find(self, name: bytes, most: int = 0) -> tuple[bytes, bytes, bytes | None]:
         """The same after the object's id, as hex digits."""
+        if b"\n" in name:
+            return b"", b"", None  # Git would take it for two names, and each answer after it would be another one's
         stdin, stdout = (self._reader.stdin, self._reader.stdout) if self._reader else (None, None)
         if not (stdin and stdout):
             raise FileError("git was not started")

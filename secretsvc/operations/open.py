@@ -251,9 +251,10 @@ def _canonical(text: str, entry: Entry, payload: Payload) -> Edit:
 
 
 def _holds(restored: Manifest, sealed: Manifest, payloads: Mapping[int, Mapping[Place, Payload]]) -> bool:
-    """Whether it holds the same Secrets with the sealed values and nothing else changed."""
-    if len(restored.secrets) != len(sealed.secrets):
-        return False
+    """Whether it holds the same Secrets with the sealed values and nothing else changed.
+
+    Raises ValueError where they are more or fewer.
+    """
     for index, (now, before) in enumerate(zip(restored.secrets, sealed.secrets, strict=True)):
         own = payloads.get(index, {})
         expected = {

@@ -320,6 +320,17 @@ def test_a_file_that_a_link_calls_a_manifest_is_checked_as_one(repo: Repository)
     }
 
 
+def test_a_link_whose_text_has_a_line_break_hides_neither_its_file_nor_the_next(repo: Repository) -> None:
+    """Git answers a name a line: a second line in one would have each later answer belong to another file."""
+    (repo.me.work / "two\nlines").write_bytes(MANIFEST)
+    (repo.me.work / "a.yaml").symlink_to("two\nlines")
+    (repo.me.work / "b.yaml").symlink_to("gone\nHEAD:README")
+    repo.me.write("c.yaml", MANIFEST)
+    repo.commit("clear")
+    told = found(repo, 1, "--range", "HEAD~1..HEAD")
+    assert told == [("clear", name, 9, "KS001") for name in ("a.yaml", "c.yaml")]
+
+
 def test_a_link_that_is_turned_to_a_clear_file_is_found(repo: Repository) -> None:
     repo.me.write("s.txt", MANIFEST)
     (repo.me.work / "a.yaml").symlink_to("gone.txt")
