@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import time
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.cli import CONFIG_MAP, KSECRET, MANIFEST, Person, key_refs, member
+from tests.support import spoilt
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,7 +139,8 @@ def test_shards_cover_every_file_once_wherever_the_tree_lies(me: Person, tree: P
 
 def test_a_report_tells_of_every_file(me: Person, tree: Path) -> None:
     broken = tree / "0" / "3.yaml"
-    broken.write_bytes(re.sub(rb"seal: .", b"seal: 0", broken.read_bytes()))
+    text = broken.read_text()
+    broken.write_text(spoilt(text, text.index("seal: ") + len("seal: ")))
     ran = me.run("rotate", "-r", "--report", "r.jsonl", "d")
     assert ran.code == 5
     first, *files, last = report(me.work / "r.jsonl")
@@ -221,7 +222,7 @@ def test_rotate_survives_kill_9_and_a_rerun_completes(me: Person) -> None:
         if kill % 2:  # half of them go on, half of them begin anew
             (me.work / "r.jsonl").unlink(missing_ok=True)
     me.ok("rotate", "-r", "--report", "r.jsonl", "d")
-    assert report(me.work / "r.jsonl")[-1].get("counts", {}) is not None
+    assert "counts" in report(me.work / "r.jsonl")[-1]
     left = [path for path in (me.work / "d").rglob("*") if path.name.startswith(".ksecret-")]
     assert len(left) <= kills
     for name, data in list(clear.items())[:: max(1, files // 60)]:

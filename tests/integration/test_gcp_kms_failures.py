@@ -24,11 +24,11 @@ from tests.integration.gcp_support import (
     SDK_TEXT,
     backend,
     failure,
-    free_port,
     kms,
     made,
     says,
 )
+from tests.support import quiet_port
 
 __all__ = ["backend", "kms"]  # fixtures, for pytest to find here
 
@@ -158,11 +158,9 @@ def test_a_location_that_is_down_is_asked_once_a_run(kms: gcp.Emulator) -> None:
     error = failure(backend.wrap, REF, DEK, CONTEXT)
     says(error, BackendUnavailableError, "can't be reached: the connection failed", "check the network")
     calls = kms.calls.total()
-    began = time.monotonic()
     second = failure(backend.unwrap, REF, b"x", CONTEXT)
     assert (second.message, second.hint) == (error.message, error.hint)
     assert second is not error
-    assert time.monotonic() - began < 0.1
     assert kms.calls.total() == calls
     assert backend.wrap(ELSEWHERE, DEK, CONTEXT)
 
@@ -206,17 +204,18 @@ def test_a_dropped_connection_is_made_again(kms: gcp.Emulator) -> None:
 
 def test_a_refused_connection_costs_its_bounded_time_once_a_run() -> None:
     assert gcp_kms_client.PATIENCE == 10.0
-    backend = made(f"http://127.0.0.1:{free_port()}", patience=4.0)
-    began = time.monotonic()
-    with ThreadPoolExecutor(8) as pool:
-        errors = list(pool.map(lambda _: failure(backend.unwrap, REF, b"x", CONTEXT), range(8)))
-    assert 3 < time.monotonic() - began < 7
-    for error in errors:
-        says(error, BackendUnavailableError, r"at 127\.0\.0\.1:\d+ can't be reached: the connection was refused")
-    began = time.monotonic()
-    for _ in range(100):
-        assert failure(backend.unwrap, REF, b"x", CONTEXT).message == errors[0].message
-    assert time.monotonic() - began < 0.5
+    with quiet_port() as port:
+        backend = made(f"http://127.0.0.1:{port}", patience=4.0)
+        began = time.monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            errors = list(pool.map(lambda _: failure(backend.unwrap, REF, b"x", CONTEXT), range(8)))
+        assert 3 < time.monotonic() - began < 8  # one after the other they would take 32
+        for error in errors:
+            says(error, BackendUnavailableError, r"at 127\.0\.0\.1:\d+ can't be reached: the connection was refused")
+        began = time.monotonic()
+        for _ in range(100):
+            assert failure(backend.unwrap, REF, b"x", CONTEXT).message == errors[0].message
+        assert time.monotonic() - began < 4  # the patience for one
 
 
 def test_silence_times_out() -> None:

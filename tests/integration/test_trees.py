@@ -126,6 +126,7 @@ def test_results_come_in_the_order_of_the_files(
     assert [line.split(":")[0] for line in capfd.readouterr().out.splitlines()] == [str(p) for p in reversed(paths)]
 
 
+@pytest.mark.alone
 def test_threads_come_with_the_backend_that_needs_them(
     gcp: Emulator, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
