@@ -210,5 +210,5 @@ class Service:
         return answer.body
 
     def audited(self) -> list[dict[str, Any]]:
-        """The audit log's lines."""
-        return [json.loads(line) for line in self.audit.read_bytes().splitlines()]
+        """The audit log's lines; none before the first call."""
+        return [json.loads(line) for line in self.audit.read_bytes().splitlines()] if self.audit.exists() else []

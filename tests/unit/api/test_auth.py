@@ -1,0 +1,53 @@
+"""Static tokens: who holds one, and until when."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from hashlib import sha256
+
+import pytest
+
+from secretsvc.api.auth import Authenticator, UnauthenticatedError
+from secretsvc.api.jwt import Issuers
+from secretsvc.api.settings import Token
+
+TEXT = "kst_ci-0123456789"
+HASH = sha256(TEXT.encode()).hexdigest()
+
+
+def caller(header: str, *, expires: str = "") -> str:
+    token = Token(name="ci", sha256=HASH, expires=expires)
+    return asyncio.run(Authenticator([token], Issuers([])).caller(header)).token
+
+
+def in_seconds(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
+
+
+def test_a_token_serves_until_it_expires() -> None:
+    for expires in ("", in_seconds(86400)):
+        assert caller(f"Bearer {TEXT}", expires=expires) == "ci"
+    for expires in (in_seconds(-1), in_seconds(0)):
+        with pytest.raises(UnauthenticatedError, match="the token has expired") as caught:
+            caller(f"Bearer {TEXT}", expires=expires)
+        assert caught.value.reason == "expired"
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("", "missing"),
+        ("Bearer", "malformed"),
+        (f"Basic {TEXT}", "malformed"),
+        (f"Bearer {'x' * 16384}", "malformed"),
+        ("Bearer kst_other", "unknown"),
+        (f"Bearer {TEXT}x", "unknown"),
+        (f"Bearer {HASH}", "unknown"),
+    ],
+)
+def test_what_is_no_token_is_told_apart_in_a_word(header: str, reason: str) -> None:
+    with pytest.raises(UnauthenticatedError, match="token") as caught:
+        caller(header)
+    assert caught.value.reason == reason
+    assert TEXT not in f"{caught.value} {caught.value.hint}"
