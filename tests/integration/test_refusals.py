@@ -85,3 +85,15 @@ def test_opening_it_is_refused_too(case: Case, lock: Lock) -> None:
         lock.open_(case.path.read_bytes())
     said = f"{caught.value.message}\n{caught.value.hint}"
     assert not [value for value in values_in(case.path.read_bytes()) if value in said]
+
+
+@pytest.mark.parametrize("odd", ["a\x1bb", "a\nb", "a\x7f", "a\u202eb", "a\u200bb", "a\xa0b"])
+@pytest.mark.parametrize("what", ["name", "namespace", "type"])
+def test_a_name_that_shows_as_another_is_not_bound(lock: Lock, what: str, odd: str) -> None:
+    metadata = {"name": "db", "namespace": "prod"} | ({what: odd} if what != "type" else {})
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": {"a": "YQ=="}}
+    assert lock.seal(json.dumps(secret | {"metadata": {"name": "db"}}).encode())
+    data = json.dumps(secret | ({"type": odd} if what == "type" else {}))
+    with pytest.raises(ManifestError, match=f"the Secret's {what} can't be bound") as caught:
+        lock.seal(data.encode())
+    assert odd not in caught.value.message + caught.value.hint

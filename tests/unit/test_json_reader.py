@@ -21,6 +21,13 @@ def test_more_values_than_are_taken_are_refused(part: str) -> None:
         read_documents(text, MOST)
 
 
+def test_a_few_more_than_are_taken_are_counted_one_by_one() -> None:
+    read_documents(f"[{','.join(['1'] * (MOST - 1))}]", MOST)
+    for number in (MOST, MOST + MOST // 2):
+        with pytest.raises(ManifestError, match="than the 1000 that are taken"):
+            read_documents(f"[{','.join(['1'] * number)}]", MOST)
+
+
 @pytest.mark.parametrize(
     "value",
     [
