@@ -61,6 +61,7 @@ class Lock(NamedTuple):
 
     keyring: Backends
     keys: Keyset
+    identity: str = ""
 
     def seal(self, data: bytes, *, parent: bytes = b"", scope: str = "", created: str = CREATED) -> bytes:
         request = Request(NO_CHANGE, lambda *_: self.keys, scope, created, allow_repeated=True)  # as made-up ones do
@@ -76,7 +77,7 @@ def new_lock() -> Lock:
     identity = pyrage.x25519.Identity.generate()
     environ = {"KSECRET_AGE_KEY": str(identity), "XDG_CONFIG_HOME": os.devnull, "HOME": os.devnull}
     keyring = Backends(Settings(environ, lambda what: None))
-    return Lock(keyring, (KeyRef("age", str(identity.to_public())),))
+    return Lock(keyring, (KeyRef("age", str(identity.to_public())),), str(identity))
 
 
 LOCK = new_lock()

@@ -227,11 +227,11 @@ def _canonical(text: str, entry: Entry, payload: Payload) -> Edit:
 
 
 def _holds(data: bytes, sealed: Manifest, payloads: Mapping[int, Mapping[Place, Payload]]) -> bool:
-    """Whether the bytes hold the same Secrets with the sealed values and nothing else changed."""
-    restored = read(data)
-    if len(restored.secrets) != len(sealed.secrets):
-        return False
-    for index, (now, before) in enumerate(zip(restored.secrets, sealed.secrets, strict=True)):
+    """Whether the bytes hold the same Secrets with the sealed values and nothing else changed.
+
+    Raises ValueError where they are more or fewer, and ManifestError where they can't be read.
+    """
+    for index, (now, before) in enumerate(zip(read(data).secrets, sealed.secrets, strict=True)):
         own = payloads.get(index, {})
         expected = {
             (entry.field, entry.key): value_of(own[place])

@@ -249,6 +249,8 @@ def _known_token(plan: _Plan, at: Place, payload: Payload) -> str:
 def _prove(manifest: Manifest, sealed: bytes, plans: dict[int, _Plan]) -> None:
     """Opens what is about to be written and compares it with what came in. Raises ManifestError."""
     result = read(sealed)
+    if len(result.secrets) != len(manifest.secrets):
+        raise _not_restored()
     opened = {index: _reopened(result.secrets[index], plan) for index, plan in plans.items()}
     before = {index: plan.before.payloads for index, plan in plans.items() if plan.before}
     try:
@@ -258,13 +260,17 @@ def _prove(manifest: Manifest, sealed: bytes, plans: dict[int, _Plan]) -> None:
         pass
     for index in plans:
         for entry in manifest.secrets[index].entries:
-            if not ksecret.is_token(entry) and not _restorable(entry, opened[index][entry.field, entry.key]):
+            if not ksecret.is_token(entry) and not _restorable(entry, opened[index].get((entry.field, entry.key))):
                 raise ManifestError(
                     f"{entry.path} is written in a style that can't be restored exactly",
                     hint="write it as a double-quoted value or a simple block",
                     line=entry.scalar.line,
                 )
-    raise ManifestError(
+    raise _not_restored()
+
+
+def _not_restored() -> ManifestError:
+    return ManifestError(
         "the manifest could not be restored byte for byte once sealed", hint="simplify the layout around its Secrets"
     )
 
@@ -275,8 +281,8 @@ def _reopened(secret: Secret, plan: _Plan) -> dict[Place, Payload]:
     return opened_with(plan.dek, secret, plan.envelope).payloads
 
 
-def _restorable(entry: Entry, payload: Payload) -> bool:
+def _restorable(entry: Entry, payload: Payload | None) -> bool:
     try:
-        return value_of(payload) == entry.value
+        return payload is not None and value_of(payload) == entry.value
     except ValueError:
         return False

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 from typing import TYPE_CHECKING
 
 import pytest
 
 from secretsvc.backends import aws_kms_client
+from secretsvc.backends.base import Settings
+from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError, KeyRefError
 from secretsvc.keyref import KeyRef
+from secretsvc.operations.rotate import rewrap_manifest
 from tests.emulators.aws import KEY
 from tests.integration.aws_support import (
     CONTEXT,
@@ -28,6 +32,7 @@ from tests.integration.aws_support import (
     stub,
     there_and_back,
 )
+from tests.support import Lock
 
 if TYPE_CHECKING:
     from tests.emulators.aws import Moto, StubKms
@@ -205,6 +210,16 @@ class TestStub:
         assert stub.seen[-1][1]["SourceKeyId"] == KEY
         assert "DestinationEncryptionContext" not in stub.seen[-1][1]
         assert backend.unwrap(REF, wrapped, {}) == DEK
+
+    def test_a_secret_that_was_moved_is_not_wrapped_anew(self, stub: StubKms) -> None:
+        """KMS wraps anew by itself, so that nothing else looks at the name."""
+        keyring = Backends(Settings(os.environ, lambda what: None))
+        lock = Lock(keyring, (REF,))
+        sealed = lock.seal(b"apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n  namespace: b\ndata:\n  a: YQ==\n")
+        assert rewrap_manifest(sealed, keyring).data != sealed
+        for old, new in ((b"  name: a", b"  name: x"), (b"namespace: b", b"namespace: x")):
+            with pytest.raises(AlteredError, match="was sealed for b/a: it was moved or renamed"):
+                rewrap_manifest(sealed.replace(old, new), keyring)
 
     @pytest.mark.parametrize("wrapped", [b"", b"x" * 6145])
     def test_what_can_be_no_wrapped_dek_is_not_sent(self, stub: StubKms, wrapped: bytes) -> None:

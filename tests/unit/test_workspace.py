@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
@@ -491,3 +492,80 @@ def test_a_thread_that_starts_as_a_signal_arrives_is_waited_for() -> None:
     """It may be about to replace a file, and its temporary one would stay."""
     done = subprocess.run([sys.executable, "-c", SIGNALLED], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["0", "1", "143"]
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int, bytes | None]]:
+    """What was handed to the disk, in order: a path, how many files were beside it, and its content."""
+    found: list[tuple[str, int, bytes | None]] = []
+
+    def fsync(descriptor: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        found.append((str(path), len(os.listdir(path.parent)), path.read_bytes() if path.is_file() else None))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return found
+
+
+def test_a_file_reaches_the_disk_before_it_has_its_name_and_then_its_name_does(
+    tmp_path: Path, synced: list[tuple[str, int, bytes | None]]
+) -> None:
+    """Else a machine that stops may come back with an empty file under the name."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    path = folder / "a.yaml"
+    path.write_bytes(b"old")
+    workspace.replace(workspace.read(str(path)), b"new")
+    (temporary, beside, content), (then, _, _) = synced
+    assert os.path.basename(temporary).startswith(".ksecret-")
+    assert (beside, content) == (2, b"new"), "whole, and the old one still there"
+    assert then == str(folder)
+    synced.clear()
+    workspace.create(str(folder / "b.yaml"), b"new", private=True)
+    assert [content for _, _, content in synced] == [b"new", None]
+
+
+def test_what_has_not_begun_is_not_begun_where_the_consumer_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[str] = []
+    stopped = threading.Event()
+    shutdown = ThreadPoolExecutor.shutdown
+
+    def stop(pool: ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        shutdown(pool, wait=False, cancel_futures=cancel_futures)
+        stopped.set()
+        shutdown(pool, wait=wait)
+
+    def work(item: Item) -> str:
+        begun.append(item.path)
+        assert item.path in ("0", "1") or stopped.wait(30)
+        return item.path
+
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", stop)
+    results = workspace.in_order([Item(str(number), True) for number in range(100)], work, lambda: 2)
+    assert [next(results), next(results)] == ["0", "1"]
+    results.close()  # type: ignore[attr-defined]
+    assert len(begun) <= 4, "those two, and what the two threads were at"
+
+
+def test_a_file_that_can_not_be_looked_at_is_told(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(FileError, match=r"can't be read: Too many levels of symbolic links"):
+        workspace.read_if(str(tmp_path / "loop"), lambda data: True)
+
+
+def test_a_large_file_that_was_emptied_meanwhile_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"x" * (workspace._WHOLE + 1))
+    before = os.stat(path)
+    path.write_bytes(b"")
+    monkeypatch.setattr(os, "stat", lambda _: before)
+    assert workspace.read_if(str(path), lambda data: True) is None
+
+
+@needs_root
+def test_a_large_file_of_somebody_elses_is_told(open_folder: Path) -> None:
+    path = open_folder / "a.yaml"
+    path.write_bytes(b"x" * (workspace._WHOLE + 1))
+    path.chmod(0o600)
+    with as_nobody(), pytest.raises(FileError, match="can't be read: Permission denied"):
+        workspace.read_if(str(path), lambda data: True)
