@@ -567,5 +567,6 @@ def test_a_large_file_of_somebody_elses_is_told(open_folder: Path) -> None:
     path = open_folder / "a.yaml"
     path.write_bytes(b"x" * (workspace._WHOLE + 1))
     path.chmod(0o600)
+    assert workspace.read_if(str(path), lambda data: False) is None  # and mmap is imported, which nobody else may
     with as_nobody(), pytest.raises(FileError, match="can't be read: Permission denied"):
         workspace.read_if(str(path), lambda data: True)
