@@ -40,6 +40,6 @@ def run(args: Namespace) -> int:
     policies = FilePolicies(keyring)
 
     def operation(data: bytes, name: str) -> Result:
-        return get_value(data, key, policies.keyring(name), args.secret)
+        return get_value(data, key, policies.keyring_for_opening(name), args.secret)
 
     return each_file(Job(operation, "printed", private=True), args)

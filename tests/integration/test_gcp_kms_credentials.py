@@ -78,7 +78,7 @@ print([name for name in sys.modules if name.split(".")[0] in ("google", "grpc", 
 @pytest.mark.parametrize("missing", ["google.cloud.kms_v1", "google.cloud", "grpc", "google_crc32c"])
 def test_without_the_library(kms: gcp.Emulator, missing: str) -> None:
     result = call(kms.endpoint, missing)
-    fails(result, "BackendUnavailableError", "the library for Google Cloud KMS is not installed", "'ksecret[gcp]'")
+    fails(result, "BackendUnavailableError", "the library for Google Cloud KMS is not installed", "'secretsvc[gcp]'")
 
 
 @pytest.fixture

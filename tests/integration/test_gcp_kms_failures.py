@@ -8,9 +8,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from google.api_core import exceptions
+from google.rpc import error_details_pb2
 from grpc import StatusCode
 
-from secretsvc.backends import gcp_kms, gcp_kms_client
+from secretsvc.backends import gcp_kms, gcp_kms_client, gcp_kms_errors
 from secretsvc.errors import BackendError, BackendUnavailableError, KeyRefError
 from secretsvc.keyref import KeyRef
 from tests.emulators import gcp
@@ -109,6 +111,34 @@ def test_other_refusals(
     says(failure(backend.wrap, REF, DEK, CONTEXT), BackendError, message, hint)
     assert kms.calls.total() == 1
     assert backend.wrap(REF, DEK, CONTEXT)
+
+
+PROJECT_TEXT = "Caller does not have required permission to use project acme. Grant the caller a role."
+
+
+@pytest.mark.parametrize("reason", ["USER_PROJECT_DENIED", ""])
+def test_a_quota_project_that_is_denied_is_told_apart_from_a_role_that_is_missing_on_the_key(
+    kms: gcp.Emulator, backend: gcp_kms.GcpKms, reason: str
+) -> None:
+    kms.fail(StatusCode.PERMISSION_DENIED, PROJECT_TEXT, reason=reason)
+    error = failure(backend.wrap, REF, DEK, CONTEXT)
+    says(error, BackendError, "may not use their quota project", "roles/serviceusage.serviceUsageConsumer")
+    assert "GOOGLE_CLOUD_QUOTA_PROJECT" in error.hint
+    assert "acme" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("consumer", "said"),
+    [("projects/acme-1", "projects/acme-1"), ("projects/a b", "a project that"), ("hunter2", "a project that")],
+)
+@pytest.mark.parametrize("reason", ["USER_PROJECT_DENIED", "SERVICE_DISABLED"])
+def test_the_project_that_a_call_counts_for_is_named(reason: str, consumer: str, said: str) -> None:
+    info = error_details_pb2.ErrorInfo(reason=reason, domain="googleapis.com", metadata={"consumer": consumer})
+    denied = exceptions.PermissionDenied(SDK_TEXT, details=[info], error_info=info)
+    error = gcp_kms_errors.failed(denied, "decrypt", "kms")
+    assert isinstance(error, BackendError)
+    assert said in error.message
+    assert "GOOGLE_CLOUD_QUOTA_PROJECT" in error.hint
 
 
 # Retries
