@@ -45,6 +45,11 @@ def test_as_many_as_are_taken_are_read_whatever_stands_in_strings(value: object)
         assert read_documents(text, MOST) is not None
 
 
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_of_javascripts_are_no_json(word: str) -> None:
+    assert read_documents(f'{{"a": {word}}}') is None
+
+
 @pytest.mark.parametrize("text", ['"', '"\\x"', "{'a': 1}", "", '{"a": "b'])
 def test_what_is_no_json_is_not_its_matter(text: str) -> None:
     refuse_many(text, MOST)

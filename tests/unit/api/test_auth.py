@@ -8,7 +8,7 @@ from hashlib import sha256
 
 import pytest
 
-from secretsvc.api.auth import Authenticator, UnauthenticatedError
+from secretsvc.api.auth import MAX_TOKEN, Authenticator, Caller, UnauthenticatedError
 from secretsvc.api.jwt import Issuers
 from secretsvc.api.settings import Token
 
@@ -40,14 +40,24 @@ def test_a_token_serves_until_it_expires() -> None:
         ("", "missing"),
         ("Bearer", "malformed"),
         (f"Basic {TEXT}", "malformed"),
-        (f"Bearer {'x' * 16384}", "malformed"),
+        ("Bearer ".ljust(MAX_TOKEN, "x"), "unknown"),
+        ("Bearer ".ljust(MAX_TOKEN + 1, "x"), "malformed"),
+        ("Bearer a.b.c", "malformed"),
+        ("Bearer a.b", "unknown"),
+        ("Bearer a.b.c.d", "unknown"),
         ("Bearer kst_other", "unknown"),
         (f"Bearer {TEXT}x", "unknown"),
         (f"Bearer {HASH}", "unknown"),
     ],
+    ids=range(11),
 )
 def test_what_is_no_token_is_told_apart_in_a_word(header: str, reason: str) -> None:
-    with pytest.raises(UnauthenticatedError, match="token") as caught:
+    with pytest.raises(UnauthenticatedError, match=r"token|JWT") as caught:
         caller(header)
     assert caught.value.reason == reason
     assert TEXT not in f"{caught.value} {caught.value.hint}"
+
+
+def test_the_audit_log_names_a_token_or_an_issuers_subject() -> None:
+    assert Caller(token="ci").as_json() == {"token": "ci"}
+    assert Caller(issuer="gitlab", subject="job").as_json() == {"issuer": "gitlab", "subject": "job"}
