@@ -63,8 +63,8 @@ def split(text: str) -> KeyRef:
     Raises KeyRefError where there is no scheme, no id, a control character, or too much of it.
     """
     refuse_identity(text)
-    scheme, colon, rest = text.strip().partition(":")
-    if not (colon and rest and scheme.isascii() and scheme.isalnum() and scheme == scheme.lower()):
+    scheme, _, rest = text.strip().partition(":")
+    if not (rest and scheme.isascii() and scheme.isalnum() and scheme == scheme.lower()):
         raise KeyRefError(
             "a key is written SCHEME:NAME", hint="such as age:age1…, pgp:FINGERPRINT, aws:ARN or gcp:projects/…"
         )

@@ -34,6 +34,8 @@ class Issuer:
         self.fetched = 0
         self.says: str | None = None
         """What discovery names as the issuer; None: itself."""
+        self.keys_at = ""
+        """Where discovery says that its keys are; empty: at `url`/keys."""
         self.redirects = False
         self.drips = 0.0
         """Seconds between one byte of an answer and the next."""
@@ -77,7 +79,10 @@ def _handler(issuer: Issuer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/.well-known/openid-configuration":
-                told: dict[str, Any] = {"issuer": issuer.says or issuer.url, "jwks_uri": f"{issuer.url}/keys"}
+                told: dict[str, Any] = {
+                    "issuer": issuer.says or issuer.url,
+                    "jwks_uri": issuer.keys_at or f"{issuer.url}/keys",
+                }
             else:
                 issuer.fetched += 1
                 told = issuer.jwks()

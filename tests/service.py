@@ -114,8 +114,9 @@ class Service:
         return path
 
     def start(self, file_bytes: int = 0) -> Self:
-        """`file_bytes`: no file that it writes may become larger, as on a disk that is full."""
+        """`file_bytes`: no file that it writes may become larger, as on a full disk: coverage's would be cut off."""
         limited = [sys.executable, "-c", _LIMITED, str(file_bytes)] if file_bytes else []
+        unmeasured = {name: text for name, text in self.environ.items() if not name.startswith("COVERAGE_")}
         with self.log.open("wb") as log, self.out.open("wb") as out:
             words = ["--config", str(self.write()), *self.words] if "--dev" not in self.words else list(self.words)
             self.process = subprocess.Popen(
@@ -123,7 +124,7 @@ class Service:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,
-                env=self.environ,
+                env=unmeasured if file_bytes else self.environ,
                 cwd=self.folder,
             )
         try:

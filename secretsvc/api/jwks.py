@@ -92,8 +92,7 @@ def parsed(data: bytes) -> dict[str, Key]:
         raise ValueError("not a JWKS")
     found: dict[str, Key] = {}
     for member in document["keys"]:
-        usable = isinstance(member, dict) and member.get("use", "sig") == "sig" and member.get("kty") != "oct"
-        if not usable:
+        if not isinstance(member, dict) or member.get("use", "sig") != "sig":
             continue
         known = _ALGORITHMS.get(str(member.get("crv" if member.get("kty") == "EC" else "kty")), ())
         allowed = tuple(name for name in known if member.get("alg", name) == name)

@@ -207,7 +207,7 @@ def test_sarif_holds_what_the_standard_requires(nobody: Person) -> None:
     assert places == [
         ("a.yaml", 9),
         (os.fsdecode(ODD), 9),
-        ("utf16.yaml", 1),
+        ("utf16.yaml", 2),
         (f"file://{nobody.work / 'a.yaml'}", 9),
     ]
 
@@ -230,7 +230,7 @@ def test_what_cant_be_checked_is_an_error_beside_the_findings(me: Person) -> Non
     me.write(".ksecret.yaml", b"version: 1\nruls: []\n")
     ran = checks(me, 3)
     assert ran.err.count("ksecret: .ksecret.yaml:2: a policy has an unknown key `ruls`\n") == 1
-    assert ran.err.endswith("ksecret: 2 checked, 1 finding, 0 allowed, 3 failed\n") or "failed" in ran.err
+    assert ran.err.endswith("ksecret: 1 checked, 1 finding, 0 allowed, 3 failed\n")
     assert CLEAR.search(ran.out.decode())
     assert json.loads(checks(me, 3, "--sarif").out)["runs"][0]["invocations"] == [{"executionSuccessful": False}]
     assert "gone.yaml: can't be read" in checks(me, 7, "gone.yaml", "clear.yaml").err

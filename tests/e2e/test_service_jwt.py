@@ -174,6 +174,25 @@ def test_an_issuer_over_https_is_checked(tmp_path: Path) -> None:
             assert told in service.log.read_text()
 
 
+def test_keys_are_never_fetched_in_the_clear_for_an_issuer_over_https(tmp_path: Path) -> None:
+    pem = certificate(tmp_path / "issuer.pem")
+    with Issuer(pem) as issuer, Issuer() as plain, configured(Service(tmp_path), issuer, caFile=str(pem)) as service:
+        plain.keys, issuer.keys_at = issuer.keys, f"{plain.url}/keys"
+        answer = service.post("/v1/encrypt", MANIFEST, issuer.token(**GOOD))
+        assert (answer.status, answer.problem) == (503, "issuer")
+        assert (plain.fetched, issuer.fetched) == (0, 0)
+
+
+def test_a_key_is_used_with_the_algorithm_that_it_names_alone(tmp_path: Path, issuer: Issuer) -> None:
+    named = [{**key, "alg": "RS512"} if key["kid"] == "rsa" else key for key in issuer.jwks()["keys"]]
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": named}))
+    algorithms = ["RS256", "RS512"]
+    with configured(Service(tmp_path), issuer, jwksFile="keys.json", algorithms=algorithms) as service:
+        assert service.post("/v1/encrypt", MANIFEST, issuer.token(algorithm="RS512", **GOOD)).status == 200
+        assert service.post("/v1/encrypt", MANIFEST, issuer.token(algorithm="RS256", **GOOD)).status == 401
+        assert 'reason="algorithm"} 1.0' in service.get("/metrics").body.decode()
+
+
 @pytest.mark.parametrize("fault", ["another issuer's document", "a redirect", "an answer that is no JWKS"])
 def test_keys_that_are_not_surely_the_issuers_are_not_taken(tmp_path: Path, fault: str) -> None:
     with Issuer() as issuer, configured(Service(tmp_path), issuer) as service:

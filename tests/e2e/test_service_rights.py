@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pyrage
 import pytest
 
-from tests.e2e.cli import MANIFEST, MARK, MARKS
+from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARK, MARKS
 from tests.service import EVERY, Answer, Service, entry, rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DEV = MANIFEST.replace(b"namespace: prod", b"namespace: dev")
 PATHS = [
@@ -97,6 +98,45 @@ def test_one_secret_too_many_and_the_whole_manifest_is_denied(service: Service) 
         b"- " + b"\n  ".join(one.strip().splitlines()[1:]) + b"\n" for one in (DEV, MANIFEST)
     )
     assert service.post("/v1/encrypt", listed, "dev").problem == "forbidden"
+
+
+def test_a_body_without_any_secret_is_no_way_around_the_rules(service: Service) -> None:
+    for body in (CONFIG_MAP, b"apiVersion: v1\nkind: List\nitems: []\n", b""):
+        for path in ("/v1/encrypt", "/v1/decrypt", "/v1/verify", "/v1/rotate", "/v1/inspect"):
+            answer = service.post(path, body, "none")
+            assert (answer.status, answer.problem) == (403, "forbidden")
+
+
+def test_a_value_in_the_clear_is_sealed_to_keys_that_the_caller_may_use_alone(service: Service) -> None:
+    sealed = service.sealed(MANIFEST, key=[service.ref, new_ref()]).decode()
+    line = next(line for line in sealed.splitlines() if line.startswith("  password: "))
+    mixed = sealed.replace(line.partition(" #")[0], "  password: eHg=").encode()
+    answer = service.post("/v1/encrypt", mixed, "prod-writer")
+    assert (answer.status, answer.problem) == (403, "forbidden")
+    assert answer.json()["detail"].endswith("with these keys")
+    assert service.post("/v1/encrypt", mixed).status == 200, "root may use any"
+
+
+def test_changes_of_a_keyset_that_contradict_themselves(service: Service) -> None:
+    sealed, other = service.sealed(MANIFEST), new_ref()
+    for query in (
+        {"add": other, "remove": other},
+        {"mode": "rewrap", "add": other},
+        {"mode": "rewrap", "remove": other},
+    ):
+        answer = service.post("/v1/rotate", sealed, **query)
+        assert (answer.status, answer.problem) == (400, "usage")
+
+
+def test_a_secret_that_no_key_rule_fits_needs_keys_that_are_named(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.key_rules = [{"namespace": "prod", "keys": [service.ref]}]
+    with service:
+        assert service.post("/v1/encrypt", MANIFEST).status == 200
+        answer = service.post("/v1/encrypt", DEV)
+        assert (answer.status, answer.problem) == (400, "usage")
+        assert answer.json()["detail"] == "no key rule of the service fits dev/db"
+        assert service.post("/v1/encrypt", DEV, key=service.ref).status == 200
 
 
 def test_only_keys_that_a_caller_may_use_open_anything_for_them(service: Service) -> None:
@@ -223,9 +263,9 @@ def test_the_policy_sees_the_name_that_is_bound(service: Service) -> None:
 
 
 def test_denials_are_written_down_too(service: Service) -> None:
-    before = len(service.audited())
     assert service.post("/v1/decrypt", service.sealed(MANIFEST), "dev").status == 403
-    intent, outcome = service.audited()[before + 2 :]
+    *_, before, intent, outcome = service.audited()
+    assert before["outcome"] == "done"
     assert (intent["event"], outcome["event"], outcome["outcome"]) == ("intent", "outcome", "denied")
     assert (intent["caller"], intent["operation"], intent["secrets"]) == ({"token": "dev"}, "decrypt", ["prod/db"])
     assert outcome["status"] == 403

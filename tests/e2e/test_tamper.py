@@ -198,6 +198,10 @@ def test_members_of_the_envelope_can_not_come_or_go() -> None:
         re.sub(r"(?s)ksecret:\n.*", "ksecret: {}\n", sealed()): InputError,
         re.sub(r"(?s)ksecret:\n.*", "ksecret: text\n", sealed()): AlteredError,
         re.sub(r"(?s)  keys:\n.*?  seal", "  keys: {}\n  seal", sealed()): AlteredError,
+        re.sub(r"(?m)^  keys:$", "  rest:", sealed()): ManifestError,
+        re.sub(r"(?m)^  seal: ", "  seal: !!str ", sealed()): ManifestError,
+        re.sub(r"(?m)^  sealedFor: ", "  sealedFor: !x ", sealed()): ManifestError,
+        sealed().replace(f"    {ref}: ", f"    {ref}: &a "): ManifestError,
         sealed() + "ksecret: {}\n": ManifestError,
         sealed().replace("type: Opaque\n", "type: Opaque\ntype: other\n"): ManifestError,
     }
@@ -292,6 +296,14 @@ def test_how_far_a_sealed_secret_may_move(scope: str, namespace: str, name: str,
     else:
         with pytest.raises(AlteredError, match="it was moved or renamed"):
             opened(text)
+
+
+def test_what_states_no_namespace_is_bound_to_none() -> None:
+    """It would be sealed for `None/*`, and never open."""
+    nowhere = MANIFEST.replace(b"  namespace: prod\n", b"")
+    with pytest.raises(ManifestError, match="states no namespace to be bound to"):
+        LOCK.seal(nowhere, scope="namespace")
+    assert LOCK.open_(LOCK.seal(nowhere, scope="any")) == nowhere
 
 
 @pytest.mark.parametrize("scope", ["strict", "namespace", "any"])

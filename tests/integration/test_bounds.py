@@ -10,6 +10,8 @@ import pytest
 
 from benchmarks.hostile_bodies import ENVELOPE, FAMILIES, LIST, SEALED, SECRET
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
+from secretsvc.manifest.nodes import MAX_DEPTH
+from secretsvc.manifest.reader import read
 from secretsvc.operations.check import check_file
 from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.merge_entries import _order
@@ -58,6 +60,27 @@ def test_a_bound_is_told_by_its_name(fitting: str, too_much: str, message: str) 
     described(fitting)
     with pytest.raises((ManifestError, AlteredError), match=message):
         described(too_much)
+
+
+NESTED = {
+    "flow lists": lambda deepest: f"x: {'[' * deepest}{']' * deepest}\n",
+    "flow mappings": lambda deepest: f"x: {'{a: ' * (deepest - 1)}1{'}' * (deepest - 1)}\n",
+    "keys of flow mappings": lambda deepest: f"x: {'{' * (deepest - 1)}1{': 1}' * (deepest - 1)}\n",
+    "block lists": lambda deepest: f"x:\n{'- ' * (deepest - 1)}1\n",
+    "block mappings": lambda deepest: "".join(f"{' ' * at}x:\n" for at in range(deepest)) + " " * deepest + "1\n",
+    "JSON lists": lambda deepest: f'{{"x": {"[" * deepest}{"]" * deepest}}}',
+    "JSON objects": lambda deepest: '{"x": ' * deepest + "1" + "}" * deepest,
+}
+"""A text whose deepest node has that many levels above it."""
+
+
+@pytest.mark.parametrize("levels", [MAX_DEPTH + 1, MAX_DEPTH + 6, 500])
+@pytest.mark.parametrize("form", NESTED)
+def test_what_is_nested_too_deep_is_refused_with_its_line(form: str, levels: int) -> None:
+    read(NESTED[form](MAX_DEPTH).encode())
+    with pytest.raises(ManifestError, match=f"nested deeper than {MAX_DEPTH} levels") as caught:
+        read(NESTED[form](levels).encode())
+    assert caught.value.line == {"block lists": 2, "block mappings": MAX_DEPTH + 1}.get(form, 1)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

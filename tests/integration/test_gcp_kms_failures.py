@@ -264,5 +264,6 @@ def test_a_slow_answer_times_out(kms: gcp.Emulator) -> None:
 
 
 def test_a_name_that_does_not_exist() -> None:
+    """By RFC 2606 there is no such name; which of the two is told hangs on how long this machine's resolver takes."""
     error = failure(made("http://kms.invalid:80", patience=0.5).unwrap, REF, b"x", CONTEXT)
     says(error, BackendUnavailableError, "at kms.invalid:80 (can't be reached: its name|did not answer in time)")

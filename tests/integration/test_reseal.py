@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from secretsvc.errors import AlreadySealedError, AlteredError, KeyRefError, ManifestError
+from secretsvc.errors import AlreadySealedError, AlteredError, KeyNotHeldError, KeyRefError, ManifestError
 from secretsvc.formats import ksecret
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.manifest.reader import read
@@ -248,7 +248,7 @@ def test_a_changed_type_is_sealed_anew_only_from_clear_text(lock: Lock) -> None:
 
 def test_who_holds_no_key_adds_none(lock: Lock) -> None:
     sealed = lock.seal(ONE)
-    with pytest.raises(Exception, match="none of the age identities at hand opens it"):
+    with pytest.raises(KeyNotHeldError, match="none of the age identities at hand opens it"):
         change(OTHER, sealed, add=OTHER.keys)
 
 

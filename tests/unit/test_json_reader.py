@@ -21,6 +21,13 @@ def test_more_values_than_are_taken_are_refused(part: str) -> None:
         read_documents(text, MOST)
 
 
+def test_a_few_more_than_are_taken_are_counted_one_by_one() -> None:
+    read_documents(f"[{','.join(['1'] * (MOST - 1))}]", MOST)
+    for number in (MOST, MOST + MOST // 2):
+        with pytest.raises(ManifestError, match="than the 1000 that are taken"):
+            read_documents(f"[{','.join(['1'] * number)}]", MOST)
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -36,6 +43,11 @@ def test_as_many_as_are_taken_are_read_whatever_stands_in_strings(value: object)
         text = json.dumps(value, indent=indent)
         refuse_many(text, MOST)
         assert read_documents(text, MOST) is not None
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_of_javascripts_are_no_json(word: str) -> None:
+    assert read_documents(f'{{"a": {word}}}') is None
 
 
 @pytest.mark.parametrize("text", ['"', '"\\x"', "{'a': 1}", "", '{"a": "b'])

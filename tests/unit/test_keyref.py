@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from secretsvc.errors import KeyRefError
-from secretsvc.keyref import MAX_LENGTH, KeyRef, Keyset, KeysetChange, keyset, parse_change, split
+from secretsvc.keyref import MAX_LENGTH, KeyRef, Keyset, KeysetChange, complete, keyset, parse_change, split
 
 A, B, C = (KeyRef("age", name) for name in "abc")
 
@@ -28,7 +28,7 @@ def test_a_uri_is_split_at_its_first_colon(text: str, expected: KeyRef) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":", "age", "age:", ":x", "Age:x", "AGE:x", "a-b:x", "a b:x", "ä:x", " : ", "a.b:x"],
+    ["", ":", "age", "x9", "age:", ":x", "Age:x", "AGE:x", "a-b:x", "a b:x", "ä:x", " : ", "a.b:x"],
 )
 def test_what_has_no_scheme_or_no_name_is_refused(text: str) -> None:
     with pytest.raises(KeyRefError, match=r"^a key is written SCHEME:NAME$"):
@@ -52,6 +52,33 @@ def test_a_name_that_does_not_print_or_is_too_long_is_refused_and_not_shown(name
 
 def test_the_longest_name_that_is_taken() -> None:
     assert split("age:" + "x" * (MAX_LENGTH - 4)).id == "x" * (MAX_LENGTH - 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("arn:aws:kms:eu-west-1:1:key/2", "aws:arn:aws:kms:eu-west-1:1:key/2"),
+        (" projects/p/locations/l\n", "gcp:projects/p/locations/l"),
+        ("age1x", "age:age1x"),
+        ("ssh-ed25519 AAAA", "age:ssh-ed25519 AAAA"),
+        ("0123456789abcdef", "pgp:0123456789abcdef"),
+        ("0x0123456789ABCDEF", "pgp:0x0123456789ABCDEF"),
+        ("0123456789ABCDEF0", "pgp:0123456789ABCDEF0"),
+        ("0123 4567 89AB CDEF", "pgp:0123 4567 89AB CDEF"),
+        ("AAAAAAAAAAAAAAAA", "pgp:AAAAAAAAAAAAAAAA"),
+        ("0123456789abcdefABCDEF", "pgp:0123456789abcdefABCDEF"),
+        ("0123456789abcde", "0123456789abcde"),
+        ("0x123456789abcde", "0x123456789abcde"),
+        ("DEADBEEF", "DEADBEEF"),
+        ("0123456789abcdeg", "0123456789abcdeg"),
+        ("age:age1x", "age:age1x"),
+        ("alice", "alice"),
+        ("", ""),
+    ],
+)
+def test_a_name_that_says_whose_it_is_needs_no_scheme(text: str, expected: str) -> None:
+    """Of a fingerprint's last digits, 16 at least: fewer name a key that anybody can make."""
+    assert complete(text) == expected
 
 
 def test_a_keyset_is_sorted_by_bytes_without_repetition() -> None:
@@ -112,6 +139,13 @@ def test_a_key_that_is_not_there_can_not_be_removed() -> None:
     with pytest.raises(KeyRefError, match="age:c can't be removed: it is not in the keyset") as caught:
         KeysetChange((), (), (A, C)).applied((A, B))
     assert caught.value.key_ref == "age:c"
+
+
+def test_who_asks_is_told_of_keys_that_go_and_then_one_that_is_not_there_is_no_error() -> None:
+    gone: list[KeyRef] = []
+    change = KeysetChange((), (), (A, C), gone.append)
+    assert (change.applied((A, B)), gone) == ((B,), [A])
+    assert (change.applied((B,)), gone) == ((B,), [A])
 
 
 def test_the_last_key_can_not_be_removed() -> None:

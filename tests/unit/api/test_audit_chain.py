@@ -70,6 +70,17 @@ def test_a_torn_line_is_sound_only_where_the_next_start_says_so() -> None:
     assert findings([*lines[:4], b"something else", start]) != []
 
 
+def test_each_line_that_is_none_of_the_logs_is_told() -> None:
+    lines = log(5)
+    assert findings([*lines[:4], b"junk", b"more junk", lines[4]]) == [5, 6]
+    assert findings([*lines[:4], b"junk", b"more junk"]) == [5, 6]
+
+
+def test_a_line_put_between_two_sound_ones_is_one_finding() -> None:
+    lines = log(5)
+    assert findings([*lines[:3], b"junk", *lines[3:]]) == [4]
+
+
 def test_several_processes_on_one_standard_output_are_told_apart() -> None:
     one, two = log(3, chain="a"), log(3, chain="b")
     assert findings([one[0], two[0], two[1], one[1], one[2], two[2]]) == []

@@ -71,6 +71,11 @@ def test_patterns(patterns: list[str], text: str, fits: bool) -> None:
         ({"groups": "r"}, False),
         ({"path": "a/b", "groups": "r"}, False),
         ({"missing": "*"}, False),
+        ({"missing.way": "*"}, False),
+        ({"k.io_ns": "*"}, False),
+        ({"k_io.ns": "*"}, False),
+        ({"path.a": "*"}, False),
+        ({"groups.0": "*"}, False),
     ],
 )
 def test_claims(claims: dict[str, str], fits: bool) -> None:

@@ -40,9 +40,16 @@ def test_a_key_that_names_its_algorithm_serves_that_one() -> None:
 
 
 def test_what_is_no_signing_key_is_passed_over_and_private_parts_are_dropped() -> None:
-    kept = jwks.parsed(json.dumps({"keys": [SHARED, {**P256, "use": "enc"}, {"kty": "new"}, 7, RSA]}).encode())
-    assert list(kept) == [""]
-    assert not hasattr(kept[""].key, "private_numbers")
+    keys = [
+        SHARED | {"kid": "a"},
+        {**P256, "use": "enc", "kid": "b"},
+        {"kty": "new", "kid": "c"},
+        7,
+        {**RSA, "kid": "d"},
+    ]
+    kept = jwks.parsed(json.dumps({"keys": keys}).encode())
+    assert list(kept) == ["d"]
+    assert not hasattr(kept["d"].key, "private_numbers")
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", '{"keys": {}}', '{"keys": []}', "x", json.dumps({"keys": [SHARED]})])
