@@ -120,9 +120,10 @@ def test_the_policy_of_the_files_folder_says_to_whom(me: Person, tmp_path: Path)
     rules = f'- path: "prod/**"\n  keys: ["{other.ref}"]\n- keys: ["{me.ref}"]\n'
     me.write(".ksecret.yaml", f"version: 1\nrules:\n{rules}".encode())
     (me.work / "prod").mkdir()
-    for name, keys in (("prod/db.yaml", [other.ref]), ("db.yaml", [me.ref])):
-        me.ok("create", "generic", "db", f"--from-literal=a={MARK}", "-o", name)
-        assert key_refs((me.work / name).read_bytes()) == keys
+    create = ("create", "generic", "db", f"--from-literal=a={MARK}", "-o")
+    me.ok(*create, "prod/db.yaml")
+    assert key_refs((me.work / "prod/db.yaml").read_bytes()) == [other.ref]
+    assert "no rule of .ksecret.yaml fits db" in me.fails(2, *create, "db.yaml")
 
 
 def test_kubesecs_format_too(me: Person, world: World) -> None:
