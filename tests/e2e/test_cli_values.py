@@ -96,6 +96,18 @@ def test_set_changes_one_line(me: Person, file: Path, how: str) -> None:
     assert me.ok("get", "s.yaml", "username").out == USER.encode()
 
 
+@pytest.mark.parametrize(
+    ("piped", "value"),
+    [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a\r", "a\r"), ("a\nb\n", "a\nb"), ("\n", ""), (" a ", " a ")],
+)
+def test_what_is_piped_into_set_loses_one_line_break_at_its_end(me: Person, piped: str, value: str) -> None:
+    me.write_sealed("s.yaml")
+    me.ok("set", "s.yaml", "password=-", stdin=piped.encode())
+    assert me.ok("get", "s.yaml", "password").out == value.encode()
+    me.ok("set", "s.yaml", "password=@/dev/stdin", stdin=piped.encode())
+    assert me.ok("get", "s.yaml", "password").out == piped.encode()
+
+
 def test_set_of_the_same_value_writes_nothing(me: Person, file: Path) -> None:
     before = file.stat().st_mtime_ns
     me.ok("set", "s.yaml", f"password={PASSWORD}")
@@ -146,7 +158,8 @@ def test_set_random(me: Person, file: Path, word: str, length: int, alphabet: st
         (("s.yaml", "a=1", "a=2"), "a is set twice"),
         (("s.yaml", "--random", "a=0"), "--random takes"),
         (("s.yaml", "--random", "a=5:emoji"), "--random takes"),
-        (("-", "a=-"), "standard input can't be both"),
+        (("-", "a=-"), "standard input can't be both the manifest and a value"),
+        (("s.yaml", "a=-", "b=-"), "standard input can't be both two values"),
     ],
 )
 def test_set_used_wrongly(me: Person, file: Path, words: tuple[str, ...], message: str) -> None:
