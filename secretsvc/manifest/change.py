@@ -10,6 +10,7 @@ from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.scalars import canonical, quoted
 from secretsvc.manifest.splice import Edit, append_member, insert_member, remove_member, replace_member
+from secretsvc.manifest.styles import styled
 
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
@@ -34,7 +35,8 @@ def put(text: str, secret: Secret, path: Path, value: str) -> Edit:
         if not rest[1:] and isinstance(found.value, Scalar) and found.value.style not in ("|", ">"):
             at = found.value
             if at.end > at.start:
-                return Edit(at.start, at.end, canonical(value, flow=holder.flow))
+                style = at.style or ('"' if holder.flow else "")  # in JSON, a text is nothing without quotes
+                return Edit(at.start, at.end, styled(value, style, flow=holder.flow))
         if nodes.is_null(found.value) or not rest[1:]:
             return replace_member(text, holder, _whole(text, found), partial(_member, rest, value))
         if not isinstance(found.value, Mapping):

@@ -12,8 +12,8 @@ from secretsvc.manifest import change
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
-from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
+from secretsvc.manifest.styles import rewritten
 from secretsvc.operations.open import Opened, open_secret, open_secrets, restored
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.result import Result
@@ -184,10 +184,7 @@ def _with_values(
         for place, value in values.items()
         if value is not None and place in entries and not (opened and _same(entries[place], opened, value))
     }
-    edits = [
-        replaced(manifest.text, entries[place], canonical(value, flow=entries[place].flow))
-        for place, value in changed.items()
-    ]
+    edits = [rewritten(manifest.text, entries[place], value) for place, value in changed.items()]
     manifest = _edited(manifest, index, edits, changed)
     for field in FIELDS:
         manifest = _with_added(manifest, index, {place: value for place, value in added.items() if place[0] == field})
