@@ -41,7 +41,9 @@ def add_arguments(parser: Parser) -> None:
         metavar="KEY=LENGTH",
         help=f"a random text; LENGTH:ALPHABET with {', '.join(ALPHABETS)}",
     )
-    parser.add_argument("--string-data", action="store_true", help="new keys go under stringData, not data")
+    parser.add_argument(
+        "--string-data", action="store_true", help="new keys go under stringData, even where data is there"
+    )
     add_changing(parser)
     options.add_server(parser)
 

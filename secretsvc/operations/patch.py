@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc import patience
 from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError
 from secretsvc.formats.values import value_of
-from secretsvc.manifest import change
+from secretsvc.manifest import change, nodes
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
@@ -33,8 +33,9 @@ class Changes(NamedTuple):
     """What is to be different. Values that are None are to go."""
 
     values: Mapping[str, bytes | None] = {}
-    """Wherever the key is now; new ones under `data`, or under `stringData` if `prefer_text`."""
+    """Wherever the key is now; new ones where `prefer_text` says, else in the field that is there (`_field_of_new`)."""
     prefer_text: bool = False
+    """Whether new ones go under `stringData`."""
     data: Mapping[str, bytes | None] = {}
     string_data: Mapping[str, str | None] = {}
     metadata: Mapping[str, str] = {}
@@ -54,8 +55,8 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     """
     before = manifest = read(data)
     index = pick(manifest, which)
+    values = _values(changes, manifest.secrets[index])  # names are in the clear: a slip costs nobody a key's use
     opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
-    values = _values(changes, manifest.secrets[index])
     for place, value in values.items():
         if value and (value.startswith("ksecret.v1.") or value.rstrip("\n") == opened.tokens.get(place)):
             raise ManifestError(f'{place[0]}["{place[1]}"] would be a token, not a value', hint="give the clear value")
@@ -144,13 +145,33 @@ def _values(changes: Changes, secret: Secret) -> dict[Place, str | None]:
             raise InputError(f"it has no key {key}", hint="ksecret inspect lists them", entry=key)
         if value is None:
             found |= {(field, key): None for field in fields}
-        elif fields[-1:] == ["stringData"] or (changes.prefer_text and not fields):  # the one that Kubernetes takes
+        elif (fields or [_field_of_new(secret, changes, value)])[-1] == "stringData":  # the one that Kubernetes takes
             found["stringData", key] = _text(key, value)
         else:
             found["data", key] = b64encode(value).decode()
     for key, value in changes.data.items():
         found["data", key] = None if value is None else b64encode(value).decode()
     return found | {("stringData", key): value for key, value in changes.string_data.items()}
+
+
+def _field_of_new(secret: Secret, changes: Changes, value: bytes) -> str:
+    """`stringData` where that is asked for, or alone there and the value a text; else `data`, which holds any bytes.
+
+    So two people who add an entry to the same file add it to the same mapping, and merge.
+    """
+    filled = {entry.field for entry in secret.entries} or {
+        field for field in FIELDS if nodes.member(secret.root, field)
+    }
+    alone = filled == {"stringData"} and b"\0" not in value and _is_text(value)  # kubesec's format takes no NUL there
+    return "stringData" if changes.prefer_text or alone else "data"
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _text(key: str, value: bytes) -> str:
