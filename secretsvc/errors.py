@@ -24,6 +24,14 @@ Exit codes: design CLI; HTTP statuses: design API.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MOST_NAMES, _LONGEST_NAME = 200, 64
+"""That a word is compared with: the time for each pair grows with the square of their length."""
+
 
 class KsecretError(Exception):
     """The root. `message` is one line; `hint` says what to do, and may be empty."""
@@ -137,3 +145,13 @@ class FileError(KsecretError):
 def not_sealed(hint: str = "ksecret encrypt seals one") -> NotSealedError:
     """For a manifest without a sealed Secret in it."""
     return NotSealedError("no Secret in it is sealed", hint=hint)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What may have been meant, for the end of a message; the word itself is not repeated, for it may be a secret."""
+    from difflib import get_close_matches
+    from itertools import islice
+
+    short = (name for name in islice(known, _MOST_NAMES) if len(name) <= _LONGEST_NAME)
+    found = get_close_matches(word, short, n=1, cutoff=0.7) if len(word) <= _LONGEST_NAME else []
+    return f": did you mean {found[0]}?" if found else ""

@@ -9,8 +9,7 @@ import argparse
 from functools import partial
 from typing import Any, NoReturn
 
-from secretsvc.cli.commands import nearest
-from secretsvc.errors import UsageError
+from secretsvc.errors import UsageError, nearest
 
 
 class Parser(argparse.ArgumentParser):

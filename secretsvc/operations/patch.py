@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import patience
-from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError
+from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError, nearest
 from secretsvc.formats.values import value_of
 from secretsvc.manifest import change, nodes
 from secretsvc.manifest.model import FIELDS
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.open import AnyOpened, Place
     from secretsvc.operations.request import Request
+
+
+_LISTS = "ksecret get FILE lists them"
 
 
 class Changes(NamedTuple):
@@ -105,17 +108,33 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
     """
     manifest = read(data)
     index = pick(manifest, which)
+    names = _names(manifest.secrets[index])
+    if key not in names:  # names are in the clear: a slip costs nobody a key's use
+        raise InputError(f"it has no such key{nearest(key, names)}", hint=_LISTS)
     opened = open_secrets(manifest, keyring, only=index)
     clear = read(restored(manifest, opened)).secrets[index]
-    found = [entry for entry in clear.entries if entry.key == key]
-    if not found:
-        raise InputError("it has no such key", hint="ksecret inspect lists them")
-    entry = found[-1]
+    entry = [entry for entry in clear.entries if entry.key == key][-1]
     try:
         value = decode_base64(entry.value) if entry.field == "data" else entry.value.encode()
     except ValueError:  # kubesec seals under data what is no base64
         raise ManifestError(f"{entry.path} is not base64", line=entry.scalar.line) from None
     return Result(value, 1, bound=not manifest.is_kubesec)
+
+
+def entry_names(data: bytes, which: str = "") -> list[tuple[str, list[str]]]:
+    """The label of each Secret, and the names of its entries, sealed or not. Needs no key; raises InputError.
+
+    `which`: as `patch_manifest`; empty for all of them.
+    """
+    manifest = read(data)
+    if not manifest.secrets:
+        raise InputError("there is no Secret in it", hint="name a manifest that has one")
+    meant = [manifest.secrets[pick(manifest, which)]] if which else manifest.secrets
+    return [(secret.label, _names(secret)) for secret in meant]
+
+
+def _names(secret: Secret) -> list[str]:
+    return list(dict.fromkeys(entry.key for entry in secret.entries))
 
 
 def pick(manifest: Manifest, which: str = "") -> int:
@@ -126,7 +145,8 @@ def pick(manifest: Manifest, which: str = "") -> int:
     if len(named) == 1:
         return next(iter(named))
     if not named:
-        raise InputError("there is no such Secret in it", hint="ksecret inspect lists them")
+        held = [name for secret in manifest.secrets for name in (secret.name or "", secret.label)]
+        raise InputError(f"there is no such Secret in it{nearest(which, held)}", hint="ksecret inspect lists them")
     raise InputError(
         f"it holds {len(named)} Secrets that could be meant: {', '.join(named.values())}",
         hint="name one with --secret NAMESPACE/NAME",
@@ -142,7 +162,7 @@ def _values(changes: Changes, secret: Secret) -> dict[Place, str | None]:
     for key, value in changes.values.items():
         fields = held.get(key, [])
         if value is None and not fields:
-            raise InputError(f"it has no key {key}", hint="ksecret inspect lists them", entry=key)
+            raise InputError(f"it has no key {key}{nearest(key, held)}", hint=_LISTS, entry=key)
         if value is None:
             found |= {(field, key): None for field in fields}
         elif (fields or [_field_of_new(secret, changes, value)])[-1] == "stringData":  # the one that Kubernetes takes

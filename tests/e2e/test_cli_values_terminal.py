@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.cli import KSECRET, MARK, Person
+from tests.e2e.cli import KSECRET, MARK, PASSWORD, Person
 from tests.e2e.editing import Running
 
 if TYPE_CHECKING:
@@ -93,3 +93,14 @@ def test_a_password_of_create_is_typed_the_same_way(me: Person) -> None:
     code, screen = running.end()
     assert (code, NEW in screen) == (0, False)
     assert me.ok("get", "git.yaml", "password").out.decode() == NEW
+
+
+def test_on_a_terminal_a_value_ends_its_line(me: Person, file: Path) -> None:
+    ended = me.write("value", f"{PASSWORD}\n".encode())
+    for key, value in (("password", PASSWORD), ("ended", PASSWORD)):
+        if key == "ended":
+            me.ok("set", "s.yaml", f"ended=@{ended.name}")
+        running = start(me, "get", "s.yaml", key)
+        assert running.end() == (0, f"{value}\r\n")
+    assert me.ok("get", "s.yaml", "password").out == PASSWORD.encode()
+    assert me.ok("get", "s.yaml", "ended").out == ended.read_bytes()
