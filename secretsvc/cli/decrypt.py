@@ -52,8 +52,14 @@ def run(args: Namespace) -> int:
     def shown(opened: Result, _name: str) -> bytes:
         return finish(opened.data)
 
-    join = b"".join if args.template else stream
+    join = _rendered if args.template and args.output in ("", "-") else b"".join if args.template else stream
     return each_file(Job(open_, "opened", private=True, jobs=options.jobs(args, known), shown=shown, join=join), args)
+
+
+def _rendered(texts: list[bytes]) -> bytes:
+    """What templates made, printed: as kubesec's, it ends with a line break."""
+    text = b"".join(texts)
+    return text if text.endswith(b"\n") else text + b"\n"
 
 
 def _finisher(args: Namespace) -> Callable[[bytes], bytes]:
