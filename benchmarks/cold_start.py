@@ -1,7 +1,8 @@
 """How long one `ksecret decrypt` of a small Secret takes as a whole process, against Python itself, sops and gpg.
 
-`python -m benchmarks.cold_start [RUNS]`; exits 1 where a bar is missed. Needs the `dev` extra (sops) and gpg.
-Bars: age, at most 6 × `python -I -c pass` and at most 3.5 × `sops decrypt` of the same Secret;
+`python -m benchmarks.cold_start [RUNS]`; exits 1 where a bar is missed. Needs the `dev` extra (sops) and gpg. sops is
+the executable inside its wheel: the wheel's console script is a Python that starts it, which doubles what sops takes.
+Bars: age, at most 6 × `python -I -c pass` and at most 4.5 × `sops decrypt` of the same Secret;
 PGP, at most 2.5 × `gpg -d` of the wrapped DEK plus the cold start with age.
 Figures are medians of RUNS runs, all commands in turn; what PGP takes over age is the median of each turn's difference,
 which cancels what slows a whole turn.
@@ -20,7 +21,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.bulk import ARN, RESOURCE, server
-from benchmarks.common import KSECRET, PYTHON, SOPS, Bench, verdict
+from benchmarks.common import KSECRET, PYTHON, Bench, verdict
 
 PGP_KEYS = {"rsa3072": ("rsa3072", "rsa3072"), "cv25519": ("ed25519", "cv25519")}
 """Algorithms of the primary key and of its encryption subkey."""
@@ -39,7 +40,7 @@ def main(runs: int) -> int:
         commands = {
             "python": [PYTHON, "-I", "-c", "pass"],
             "age": [KSECRET, "decrypt", str(ours)],
-            "sops": [SOPS, "decrypt", str(theirs)],
+            "sops": [bench.sops, "decrypt", str(theirs)],
         }
         bench.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
         (bench.folder / "gnupg").mkdir(mode=0o700)
@@ -87,7 +88,7 @@ def _report(times: dict[str, list[float]]) -> bool:
     age = medians["age"]
     held = [
         verdict("age decrypt / python -I -c pass", age / medians["python"], 6),
-        verdict("age decrypt / sops decrypt", age / medians["sops"], 3.5),
+        verdict("age decrypt / sops decrypt", age / medians["sops"], 4.5),
     ]
     for algorithm in PGP_KEYS:
         over = statistics.median(ours - base for ours, base in zip(times[algorithm], times["age"], strict=True))

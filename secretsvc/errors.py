@@ -34,7 +34,7 @@ _MOST_NAMES, _LONGEST_NAME = 200, 64
 
 
 class KsecretError(Exception):
-    """The root. `message` is one line; `hint` says what to do, and may be empty."""
+    """The root. `message` is one line, `reasons` are several that follow it; `hint` says what to do, or is empty."""
 
     exit_code = 7
     http_status = 500
@@ -43,19 +43,26 @@ class KsecretError(Exception):
         self,
         message: str,
         *,
+        reasons: tuple[str, ...] = (),
         hint: str = "",
         file: str = "",
         line: int = 0,
         entry: str = "",
         key_ref: str = "",
     ) -> None:
-        super().__init__(message)
         self.message = message
+        self.reasons = reasons
+        super().__init__(self.told)
         self.hint = hint
         self.file = file
         self.line = line
         self.entry = entry
         self.key_ref = key_ref
+
+    @property
+    def told(self) -> str:
+        """Message and reasons in one line."""
+        return f"{self.message}: {'; '.join(self.reasons)}" if self.reasons else self.message
 
     @property
     def where(self) -> str:
@@ -142,11 +149,6 @@ class FileError(KsecretError):
     """Reading or writing a file failed; what stood there before still stands."""
 
 
-def not_sealed(hint: str = "ksecret encrypt seals one") -> NotSealedError:
-    """For a manifest without a sealed Secret in it."""
-    return NotSealedError("no Secret in it is sealed", hint=hint)
-
-
 def nearest(word: str, known: Iterable[str]) -> str:
     """What may have been meant, for the end of a message; the word itself is not repeated, for it may be a secret."""
     from difflib import get_close_matches
@@ -155,3 +157,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
     short = (name for name in islice(known, _MOST_NAMES) if len(name) <= _LONGEST_NAME)
     found = get_close_matches(word, short, n=1, cutoff=0.7) if len(word) <= _LONGEST_NAME else []
     return f": did you mean {found[0]}?" if found else ""
+
+
+def install_hint(extra: str) -> str:
+    """What to do where the libraries of an extra (`aws`, `gcp`, `server`) are not installed."""
+    return f"pip install 'secretsvc[{extra}]', or from a clone pip install '.[{extra}]'"

@@ -1,32 +1,21 @@
-"""`git setup` and what undoes it: which programs Git calls for sealed files, and for which files.
+"""`git setup` and what undoes it: which programs Git calls for sealed files, for which files, and after a merge.
 
-Git takes the programs from its configuration, which every clone has of its own, and the files from
-`.gitattributes`, which is committed (gitattributes(5), "Defining a custom merge driver").
+Git takes the programs from its configuration and its hooks' folder, which every clone has of its own, and the files
+from `.gitattributes`, which is committed (gitattributes(5), "Defining a custom merge driver").
 """
 
 from __future__ import annotations
 
 import os
-import re
 from typing import NamedTuple
 
-from secretsvc import workspace
+from secretsvc import git_attributes, git_hook
 from secretsvc.errors import FileError, UsageError
+from secretsvc.git_drivers import CONFIG
 from secretsvc.git_run import git, work_tree
 
-# `--`: Git gives names as they are, and one may begin with a dash.
-CONFIG = {
-    "diff.ksecret.textconv": "ksecret git textconv --",
-    # It would store what was shown in refs/notes/textconv, and with `--show` that is values.
-    "diff.ksecret.cachetextconv": "false",
-    "merge.ksecret.name": "sealed Secrets, key by key",
-    "merge.ksecret.driver": "ksecret git merge -- %O %A %B %P",
-}
-PATTERNS = ("*secret*.yaml", "*secret*.yml", "*secret*.json")
-"""The files that are meant where nothing is said."""
-
-_ATTRIBUTES = b" diff=ksecret merge=ksecret"
-_OUR_LINE = rb'("(\\.|[^"\\])*"|[^\s"#]\S*)' + _ATTRIBUTES + rb"[\r\n]*"
+_KEPT = "refs/notes/textconv/ksecret"
+"""Where Git keeps what the textconv printed; the commit there says by which command (Git's notes-cache.c)."""
 
 
 class Report(NamedTuple):
@@ -39,7 +28,7 @@ class Report(NamedTuple):
 def setup(patterns: list[str], *, everywhere: bool) -> Report:
     """Registers the drivers in this clone and names the files in `.gitattributes`; twice is as good as once.
 
-    `everywhere`: in the user's own configuration, for all clones; `.gitattributes` is left alone then.
+    `everywhere`: in the user's own configuration, for all clones; `.gitattributes` and hooks are left alone then.
     Raises UsageError, InputError outside a work tree, FileError; also for a `.gitattributes` that leads out of it.
     """
     if everywhere and patterns:
@@ -47,15 +36,18 @@ def setup(patterns: list[str], *, everywhere: bool) -> Report:
     top = "" if everywhere else work_tree()
     scope = "--global" if everywhere else "--local"
     if top:
-        workspace.destination(_attributes_of(top), top)  # before anything is changed
-    warnings = _cache_warnings()
+        git_attributes.path_in(top)  # before anything is changed
+    warnings = _forget()
     for name, value in CONFIG.items():
         _checked("config", scope, "--replace-all", name, value)
     done = [f"git config {scope}: diff.ksecret and merge.ksecret are set"]
-    if not everywhere:
-        added = _add_attributes(top, [_pattern(word) for word in patterns or PATTERNS])
-        done.append(f".gitattributes: {added} line{'' if added == 1 else 's'} added" + ("; commit it" if added else ""))
+    if top:
+        added = git_attributes.add(top, patterns)
+        done.append(f".gitattributes: {_lines(added)} added" + ("; commit it" if added else ""))
         warnings += _uncovered(top)
+        installed = git_hook.install()
+        done += installed.done
+        warnings += installed.warnings
     return Report(done, warnings)
 
 
@@ -63,19 +55,40 @@ def unsetup(*, everywhere: bool) -> Report:
     """Takes out what `setup` put in, and nothing else. Raises InputError outside a work tree, FileError."""
     top = "" if everywhere else work_tree()
     if top:
-        workspace.destination(_attributes_of(top), top)
+        git_attributes.path_in(top)
     scope = "--global" if everywhere else "--local"
     for name in CONFIG:
         git("config", scope, "--unset-all", name)  # fails where it is not set, which is as good
     done = [f"git config {scope}: diff.ksecret and merge.ksecret are unset"]
-    if not everywhere:
-        removed = _remove_attributes(top)
-        done.append(f".gitattributes: {removed} line{'' if removed == 1 else 's'} removed")
-    return Report(done, [])
+    warnings = _forget()
+    if top:
+        done.append(f".gitattributes: {_lines(git_attributes.remove(top))} removed")
+        done += git_hook.remove()
+    return Report(done, warnings)
 
 
-def _attributes_of(top: str) -> str:
-    return os.path.join(top, ".gitattributes")
+def keeps_shown_values() -> bool:
+    """Whether Git would keep what a textconv with `--show` prints: values, in a ref that can be pushed.
+
+    As the configuration is for this process, which has `git -c …` in its environment where Git started it. True, too,
+    where Git can't say. Raises BackendUnavailableError.
+    """
+    listed = git("config", "-z", "--get-regexp", r"^diff\..*\.textconv$")
+    if listed.returncode > 1:
+        return True
+    commands = dict(record.split(b"\n", 1) for record in listed.stdout.split(b"\0") if b"\n" in record)
+    showing = [name.removesuffix(b"textconv") for name, command in commands.items() if b"--show" in command]
+    return any(_is_on(os.fsdecode(driver + b"cachetextconv")) for driver in showing)
+
+
+def _is_on(name: str) -> bool:
+    """A value that is neither true nor false counts as true."""
+    done = git("config", "--type=bool", "--get", name)
+    return done.returncode > 1 or done.stdout == b"true\n"
+
+
+def _lines(count: int) -> str:
+    return f"{count} line{'' if count == 1 else 's'}"
 
 
 def _checked(*words: str) -> None:
@@ -84,75 +97,19 @@ def _checked(*words: str) -> None:
         raise FileError("git could not write its configuration", hint=f"see why: git {' '.join(words[:2])} --list")
 
 
-def _cache_warnings() -> list[str]:
-    found = []
-    if git("config", "--type=bool", "--get", "diff.ksecret.cachetextconv").stdout == b"true\n":
-        found.append("diff.ksecret.cachetextconv was on: Git kept what textconv printed; it is off now")
-    if git("rev-parse", "-q", "--verify", "refs/notes/textconv/ksecret").returncode == 0:
-        found.append("what it kept is still there; remove it: git update-ref -d refs/notes/textconv/ksecret")
-    return found
-
-
-def _pattern(word: str) -> bytes:
-    """A pattern as `.gitattributes` takes it: in C quotes where it holds blanks, quotes or a leading `#` or `!`."""
-    if not word or "\n" in word or word.startswith("!"):
-        raise UsageError("a pattern of .gitattributes is one line, not empty, and does not begin with '!'")
-    if word.startswith(("#", "[attr]")) or any(letter in word for letter in ' \t"'):
-        return b'"' + os.fsencode(word.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")) + b'"'
-    return os.fsencode(word)
-
-
-def _add_attributes(top: str, patterns: list[bytes]) -> int:
-    path = _attributes_of(top)
-    before = workspace.read(path) if os.path.exists(path) else None
-    text = before.data if before else b""
-    present = set(text.splitlines())
-    new = [line for pattern in patterns if (line := pattern + _ATTRIBUTES) not in present]
-    if not new:
-        return 0
-    lines = b"\n".join(new)
-    if not text or text.endswith(b"\n"):
-        text += lines + b"\n"
-    else:  # a last line that does not end: the new one does not either, so that `unsetup` gives the old bytes back
-        text += b"\n" + lines
-    if before:
-        workspace.replace(before, text)
-    else:
-        workspace.create(path, text, private=False)
-    return len(new)
-
-
-def _remove_attributes(top: str) -> int:
-    path = _attributes_of(top)
-    if not os.path.exists(path):
-        return 0
-    before = workspace.read(path)
-    lines = before.data.splitlines(keepends=True)
-    kept = [line for line in lines if not re.fullmatch(_OUR_LINE, line)]
-    if len(kept) == len(lines):
-        return 0
-    if not kept:
-        try:
-            os.unlink(path)
-        except OSError as error:
-            raise FileError(f"can't be removed: {error.strerror}", file=path) from error
-        return len(lines)
-    if not lines[-1].endswith(b"\n"):
-        kept[-1] = kept[-1].rstrip(b"\r\n")
-    workspace.replace(before, b"".join(kept))
-    return len(lines) - len(kept)
+def _forget() -> list[str]:
+    """Removes what Git kept of diffs, so that none is shown that another command made, and tells of values in it."""
+    command = git("cat-file", "commit", _KEPT).stdout
+    git("update-ref", "-d", _KEPT)
+    if b"--show" not in command:
+        return []
+    return [f"values shown by --show had been kept in {_KEPT}, which is removed; if it was pushed, they are known"]
 
 
 def _uncovered(top: str) -> list[str]:
-    """A word about sealed files in the index that no line of `.gitattributes` means."""
-    marks = ("-e", r"ksecret\.v1\.", "-e", "^# kubesec:v:")
-    sealed = git("-C", top, "grep", "--cached", "-lzI", *marks, "--", "*.yaml", "*.yml", "*.json").stdout
-    answer = git("-C", top, "check-attr", "--stdin", "-z", "merge", stdin=sealed).stdout.split(b"\0")
-    missed = [path for path, value in zip(answer[::3], answer[2::3], strict=False) if value != b"ksecret"]
+    """A word about sealed files that no line could be made to mean."""
+    missed = git_attributes.uncovered(top)
     if not missed:
         return []
-    first = os.fsdecode(missed[0])
-    return [
-        f"{len(missed)} sealed file{'' if len(missed) == 1 else 's'} not covered, {first} first: "
-        "name them by a pattern, such as ksecret git setup 'deploy/**/*.yaml'"
-    ]
+    files = f"{len(missed)} sealed file{'' if len(missed) == 1 else 's'}"
+    return [f"{files} not covered, {os.fsdecode(missed[0])} first: another line of .gitattributes says otherwise"]

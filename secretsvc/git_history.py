@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import git_run
 from secretsvc.errors import FileError, InputError, ManifestError, UsageError
+from secretsvc.git_links import LINK_MODE, MOST_BYTES, Links
 from secretsvc.git_objects import FILE_MODES, Objects
 from secretsvc.manifest.reader import MAX_BYTES
 
@@ -24,7 +25,7 @@ _DEEPEN = "fetch the whole history: git fetch --unshallow (fetch-depth: 0 on Git
 
 
 class Change(NamedTuple):
-    """A file that a commit added or changed. A merge's is one that differs from every parent's."""
+    """A file, or a link, that a commit added or changed. A merge's is one that differs from every parent's."""
 
     commit: str
     """Its object id, as hex digits; that of a tree or blob where a tag names one."""
@@ -35,12 +36,16 @@ class Change(NamedTuple):
     """The blobs that stood there in its parents."""
     gone: tuple[str, ...]
     """The blobs of all files that the commit removed, since a renamed file is one of them."""
+    is_link: bool = False
+    """Then the blob is the path that it leads to."""
 
 
 class Pushed(NamedTuple):
     """What a push brings: commits, the oldest first, and files of tags that name no commit."""
 
     commits: list[str]
+    tips: list[str]
+    """Those of them that refs are to name."""
     tagged: list[Change]
 
 
@@ -108,14 +113,15 @@ class History:
             _, new, ref = found.groups()
             if not new.strip(b"0"):
                 continue  # a ref goes, nothing comes
-            kind, _ = self._objects.read(new + b"^{}", 0)  # what it is in the end, where it is a tag
+            end, kind, _ = self._objects.find(new + b"^{}")  # what it is in the end, where it is a tag
             if not kind:
                 raise FileError("git has not got what the push brings", hint="try `git fsck`", file=os.fsdecode(ref))
             if kind == b"commit":
-                tips.append(new)
+                tips.append(end)
             else:
                 tagged += self._tagged(kind, new.decode(), os.fsdecode(ref))
-        return Pushed(self._commits(b"\n".join([*tips, b""]), "--not", "--all") if tips else [], tagged)
+        commits = self._commits(b"\n".join([*tips, b""]), "--not", "--all") if tips else []
+        return Pushed(commits, sorted({tip.decode() for tip in tips}.intersection(commits)), tagged)
 
     def _tagged(self, kind: bytes, new: str, ref: str) -> Iterator[Change]:
         target = self._objects.git("rev-parse", "--verify", "--quiet", f"{new}^{{}}").strip().decode()
@@ -125,8 +131,8 @@ class History:
         for record in self._objects.git("ls-tree", "-r", "-z", "--full-tree", target).split(b"\0")[:-1]:
             said, _, path = record.partition(b"\t")  # `MODE TYPE ID<tab>path`
             mode, _, blob = said.split()
-            if mode in FILE_MODES:
-                yield Change(target, os.fsdecode(path), blob.decode(), (), ())
+            if mode in FILE_MODES or mode == LINK_MODE:
+                yield Change(target, os.fsdecode(path), blob.decode(), (), (), mode == LINK_MODE)
 
     def _commits(self, tips: bytes, *others: str) -> list[str]:
         """The commits that Git lists for these, the oldest first. Raises InputError where some of them are missing."""
@@ -144,6 +150,35 @@ class History:
 
     def _is_shallow(self) -> bool:
         return self._objects.git("rev-parse", "--is-shallow-repository").strip() == b"true"
+
+    def behind_links(self, changes: Iterable[Change], tips: Iterable[str]) -> Iterator[Change]:
+        """The changes of files; and again, by the name of a link to it, of one without a manifest's name.
+
+        Links are those that the changes bring, and those in the trees of `tips`.
+        """
+        changes = list(changes)
+        texts = {change.blob: self._text(change.blob) for change in changes if change.is_link}
+        links = Links([*self._links(tips), *((one.path, texts[one.blob]) for one in changes if one.is_link)])
+        for change in changes:
+            if not change.is_link:
+                yield change
+                yield from (change._replace(path=name) for name in links.names_of(change.path))
+                continue
+            for name, target in links.changed(change.path, texts[change.blob]):
+                blob, kind, _ = self._objects.find(os.fsencode(f"{change.commit}:{target}"))
+                if kind == b"blob" and "\n" not in target:
+                    yield Change(change.commit, name, blob.decode(), (), ())
+
+    def _links(self, tips: Iterable[str]) -> Iterator[tuple[str, str]]:
+        for tip in tips:
+            for record in self._objects.git("ls-tree", "-r", "-z", "--full-tree", tip).split(b"\0")[:-1]:
+                said, _, path = record.partition(b"\t")  # `MODE TYPE ID<tab>path`
+                mode, _, blob = said.split()
+                if mode == LINK_MODE:
+                    yield os.fsdecode(path), self._text(blob.decode())
+
+    def _text(self, blob: str) -> str:
+        return os.fsdecode(self._objects.read(blob.encode(), MOST_BYTES)[1] or b"")
 
     def changes(self, commits: list[str], paths: Iterable[str]) -> Iterator[Change]:
         """What each of the commits added or changed, under those paths (everywhere where there are none)."""
@@ -190,12 +225,13 @@ def _changes(listed: bytes) -> Iterator[Change]:
     """
     words = iter(listed.split(b"\0")[:-1])
     commit = ""
-    found: list[tuple[bytes, bytes, list[bytes]]] = []
+    found: list[tuple[bytes, bytes, list[bytes], bool]] = []
     gone: list[str] = []
 
     def told() -> Iterator[Change]:
-        for path, blob, before in found:
-            yield Change(commit, os.fsdecode(path), blob.decode(), tuple(map(bytes.decode, before)), tuple(gone))
+        for path, blob, before, is_link in found:
+            held = tuple(map(bytes.decode, before))
+            yield Change(commit, os.fsdecode(path), blob.decode(), held, tuple(gone), is_link)
 
     for word in words:
         if not word.startswith(b":"):
@@ -209,7 +245,9 @@ def _changes(listed: bytes) -> Iterator[Change]:
         *ids, blob = said[parents + 1 : 2 * parents + 2]
         before = [one for one, its in zip(ids, modes, strict=True) if its in FILE_MODES]
         if mode in FILE_MODES and blob not in before:
-            found.append((path, blob, before))
+            found.append((path, blob, before, False))
         elif mode not in FILE_MODES:
             gone += map(bytes.decode, before)
+            if mode == LINK_MODE:
+                found.append((path, blob, [], True))
     yield from told()

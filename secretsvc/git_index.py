@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import FileError, ManifestError, UsageError
+from secretsvc.git_links import LINK_MODE, MOST_BYTES, Links
 from secretsvc.git_objects import FILE_MODES, Objects
 from secretsvc.manifest.reader import MAX_BYTES
 
@@ -18,7 +19,7 @@ class Staged(NamedTuple):
     """A file in the index."""
 
     path: str
-    """Relative to the top of the work tree."""
+    """Relative to the top of the work tree; that of a link to it, maybe."""
     blob: bytes
     """Its content's object id, as hex digits."""
 
@@ -41,18 +42,41 @@ class GitIndex:
         self._objects.__exit__(kind, error, at)
 
     def changed(self, paths: Iterable[str]) -> list[Staged]:
-        """The files that a commit would add or change, under those paths (all where there are none)."""
+        """The files that a commit would add or change, under those paths (all where there are none).
+
+        One without a manifest's name has that of each link to it, too; and a link the name of that which it leads to.
+        """
         listed = self._objects.git(
             *("--literal-pathspecs", "diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames"),
             *("--no-relative", "--no-ext-diff", "--no-textconv", "--diff-filter=ACMT", "--", *paths),
         )
         words = listed.split(b"\0")[:-1]  # `:MODE MODE ID ID STATUS`, path, and so on (git-diff(1), "Raw output")
-        found = []
-        for said, path in zip(words[::2], words[1::2], strict=True):
+        found: dict[Staged, None] = {}
+        entries, links = self._entries()
+        for said, name in zip(words[::2], words[1::2], strict=True):
             _, mode, _, blob, _ = said.split()
+            path = os.fsdecode(name)
             if mode in FILE_MODES:
-                found.append(Staged(os.fsdecode(path), blob))
-        return found
+                found |= dict.fromkeys(Staged(one, blob) for one in (path, *links.names_of(path)))
+            elif mode == LINK_MODE:
+                behind = links.changed(path, self._link(blob))
+                found |= dict.fromkeys(Staged(one, entries[to]) for one, to in behind if to in entries)
+        return list(found)
+
+    def _entries(self) -> tuple[dict[str, bytes], Links]:
+        """Every file of the index by its path, as its content's id, and the links."""
+        files, links = {}, []
+        for record in self._objects.git("ls-files", "--stage", "-z", "--full-name", "--", ":/").split(b"\0")[:-1]:
+            said, _, name = record.partition(b"\t")  # `MODE ID STAGE<tab>path`
+            mode, blob, _ = said.split()
+            if mode in FILE_MODES:
+                files[os.fsdecode(name)] = blob
+            elif mode == LINK_MODE:
+                links.append((os.fsdecode(name), self._link(blob)))
+        return files, Links(links)
+
+    def _link(self, blob: bytes) -> str:
+        return os.fsdecode(self._objects.read(blob, MOST_BYTES)[1] or b"")
 
     def named(self, name: str) -> list[Staged]:
         """Every file of that name in the index, changed or not; unmerged ones are left out."""

@@ -66,6 +66,11 @@ class Objects:
 
         The content is None where it is more than `most` bytes. Raises FileError.
         """
+        _, kind, data = self.find(name, most)
+        return kind, data
+
+    def find(self, name: bytes, most: int = 0) -> tuple[bytes, bytes, bytes | None]:
+        """The same after the object's id, as hex digits."""
         stdin, stdout = (self._reader.stdin, self._reader.stdout) if self._reader else (None, None)
         if not (stdin and stdout):
             raise FileError("git was not started")
@@ -76,8 +81,8 @@ class Objects:
             raise FileError("git has ended", hint="try `git fsck`") from error
         said = stdout.readline().split()  # `ID TYPE SIZE`, or `NAME missing` (git-cat-file(1), "Batch output")
         if len(said) != 3 or not said[2].isdigit():
-            return b"", None
-        return said[1], _sized(stdout, int(said[2]), most)
+            return b"", b"", None
+        return said[0], said[1], _sized(stdout, int(said[2]), most)
 
     def _not_started(self, error: Exception) -> FileError:
         why = error.strerror if isinstance(error, OSError) else "it is not on the PATH"

@@ -27,9 +27,7 @@ def age(text: str) -> str:
         )
     canonical = " ".join(text.split()[:2]) if text.lstrip().startswith("ssh-") else text.strip().lower()
     if not re.fullmatch(r"age1[02-9ac-hj-np-z]{58}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/]+={0,2}", canonical):
-        raise KeyRefError(
-            "that is not an age recipient", hint="give age:age1…, or age: and an ssh-ed25519 or ssh-rsa public key"
-        )
+        raise KeyRefError("that is not an age recipient", hint="give age1…, or an ssh-ed25519 or ssh-rsa public key")
     return canonical
 
 
@@ -137,3 +135,58 @@ def stated(text: str) -> KeyRef:
     if str(ref) != text:
         raise KeyRefError(f"a key of the kind {ref.scheme}: that is not spelled as ksecret writes it")
     return ref
+
+
+PLUGINS = "ksecret.backends"
+"""The entry-point group in which other kinds of keys are found."""
+
+
+def verify(text: str) -> None:
+    """Raises KeyRefError for what no backend would take: a slip in a recipient, or a kind of keys that none is for.
+
+    Whether a key that is named well is there, and can be used, only its home tells.
+    """
+    ref = canonical(text)
+    if ref.scheme == "age":
+        if not (_is_ssh_key(ref.id) if ref.id.startswith("ssh-") else _is_bech32(ref.id)):
+            raise KeyRefError("that is not an age recipient: it was cut, or a letter of it changed")
+    elif ref.scheme not in _SHAPES:
+        from importlib.metadata import entry_points  # takes longer than all else here
+
+        if not entry_points(group=PLUGINS, name=ref.scheme):
+            raise KeyRefError(f"no backend for keys that start with {ref.scheme}:")
+
+
+_LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def _is_bech32(text: str) -> bool:
+    """Whether the checksum fits (BIP 173, "Checksum"), for a text of the letters that it may have."""
+    prefix, _, data = text.rpartition("1")
+    values = [*(ord(letter) >> 5 for letter in prefix), 0, *(ord(letter) & 31 for letter in prefix)]
+    checksum = 1
+    for value in (*values, *map(_LETTERS.index, data)):
+        top = checksum >> 25
+        checksum = (checksum & 0x1FFFFFF) << 5 ^ value
+        for bit, generator in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            checksum ^= generator if top >> bit & 1 else 0
+    return checksum == 1
+
+
+def _is_ssh_key(text: str) -> bool:
+    """Whether the blob after the kind is whole, and of that kind (RFC 4253, section 6.6; RFC 8709, section 4)."""
+    from base64 import b64decode
+
+    kind, _, encoded = text.partition(" ")
+    try:
+        rest, fields = b64decode(encoded, validate=True), []
+    except ValueError:
+        return False
+    while rest:
+        length = int.from_bytes(rest[:4], "big")
+        fields.append(rest[4 : 4 + length])
+        if len(rest) < 4 + length:
+            return False
+        rest = rest[4 + length :]
+    lengths = [len(field) for field in fields[1:]]
+    return fields[:1] == [kind.encode()] and (lengths == [32] if kind == "ssh-ed25519" else len(lengths) == 2)

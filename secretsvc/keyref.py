@@ -29,12 +29,12 @@ class KeyRef(NamedTuple):
         return f"{self.scheme}:{self.id}"
 
 
-_BARE = (("arn:", "aws:"), ("projects/", "gcp:"), ("age1", "age:"))
+_BARE = (("arn:", "aws:"), ("projects/", "gcp:"), ("age1", "age:"), ("ssh-", "age:"))
 """How names start that say by themselves whose they are, and the scheme that they may come without."""
 
 
 def complete(text: str) -> str:
-    """The URI for what a person may write in its place: an ARN, a Cloud KMS name, a recipient, a fingerprint."""
+    """The URI for what a person may write in its place: an ARN, a Cloud KMS name, age's recipient, a fingerprint."""
     bare = text.strip()
     for start, scheme in _BARE:
         if bare.startswith(start):
@@ -74,13 +74,17 @@ class KeysetChange(NamedTuple):
     exact: Keyset
     add: Keyset
     remove: Keyset
+    taken: Callable[[KeyRef], None] | None = None
+    """Told of each key that a keyset has and loses; one that it has not is no error then."""
 
     def applied(self, current: Keyset) -> Keyset:
         """The keyset after the change; KeyRefError where a key to be removed is not in it or none is left."""
         if self.exact:
             return self.exact
         for ref in self.remove:
-            if ref not in current:
+            if ref in current and self.taken:
+                self.taken(ref)
+            elif ref not in current and not self.taken:
                 raise KeyRefError(f"{ref} can't be removed: it is not in the keyset", key_ref=str(ref))
         left = keyset((set(current) | set(self.add)) - set(self.remove))
         if not left:

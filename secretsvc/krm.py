@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, NoReturn
 from secretsvc import workspace
 from secretsvc.cli import options
 from secretsvc.cli.files import standard_input
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.errors import InputError, KsecretError, UsageError
 from secretsvc.manifest.objects import documents, with_data
@@ -91,7 +92,7 @@ def _tell(failures: list[KsecretError]) -> int:
 
 def _result(error: KsecretError) -> dict[str, Any]:
     """As the functions specification has it (`results`)."""
-    told: dict[str, Any] = {"message": printable(error.message), "severity": "error"}
+    told: dict[str, Any] = {"message": printable(error.told), "severity": "error"}
     return told | ({"file": {"path": error.file}} if error.file else {})
 
 
@@ -117,13 +118,13 @@ def _config(config: Any) -> _Config:
 
 def _generate(config: _Config) -> tuple[list[dict[str, Any]], list[KsecretError]]:
     """Every object in the listed files, opened, and what failed."""
-    keyring = options.backends(Namespace(keyring="", passphrase="", passphrase_file=""))
+    policies = FilePolicies(options.backends(Namespace(keyring="", passphrase="", passphrase_file="")))
     unbound = 0
     generated: list[dict[str, Any]] = []
     failures: list[KsecretError] = []
     for file in config.files:
         try:
-            opened = open_manifest(workspace.read(file).data, keyring)
+            opened = open_manifest(workspace.read(file).data, policies.keyring_for_opening(file))
             unbound += not opened.bound
             generated += _objects(opened.data, config.annotations)
         except KsecretError as error:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import InputError, KeyRefError
 from secretsvc.key_shapes import canonical
-from secretsvc.keyref import MOST_KEYS
+from secretsvc.keyref import MOST_KEYS, complete
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
 from secretsvc.manifest.plain import is_string
 from secretsvc.manifest.yaml_reader import read_documents
+from secretsvc.people import MOST_PEOPLE, NOBODY, People, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +28,8 @@ MOST_RULES = 1000
 MAX_PATTERN = 500
 """Characters in a pattern."""
 
+_KEYS = ("version", "people", "rules", "rotation", "requireSignature", "dataKey")
+
 SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 """The units of an age, in seconds."""
 
@@ -41,15 +44,16 @@ class Rule(NamedTuple):
     """As `name`, a pattern with `*`, `?` and `[…]`; empty fits all."""
     name: str
     keys: tuple[str, ...]
+    """KeyRefs as written, in place of names those of `people`."""
     fresh: bool | None = None
     """As the policy's own; None: that counts."""
 
-    def fits(self, path: str, namespace: str, name: str) -> bool:
-        """Whether it is the rule for that Secret, in the file of that relative path."""
+    def fits(self, path: str | None, namespace: str, name: str) -> bool:
+        """Whether it is a rule for that Secret, in the file of that relative path; None for some path or other."""
         return (
             _fits(namespace, self.namespace)
             and _fits(name, self.name)
-            and (not self.path or self.path.fits(path, inside=True))
+            and (self.path is None or path is None or self.path.fits(path, inside=True))
         )
 
 
@@ -69,6 +73,8 @@ class Content(NamedTuple):
     require_signature: bool
     fresh: bool = False
     """Whether every change is to make a new DEK."""
+    people: People = NOBODY
+    """The names that it has for keys."""
 
 
 def seconds(text: str) -> int:
@@ -103,38 +109,60 @@ def _root(data: bytes) -> Mapping:
 
 
 def _content(root: Mapping) -> Content:
-    rules: tuple[Rule, ...] = ()
-    max_age, signature, fresh, version = None, False, False, ""
-    for name, node in _members(root, "a policy", ("version", "rules", "rotation", "requireSignature", "dataKey")):
+    said: dict[str, Node] = {}
+    for name, node in _members(root, "a policy", _KEYS):
+        said[name] = node
         if name == "version":
-            version = _version(node)
-        elif name == "rules":
-            rules = tuple(_rule(_mapping(item, "a rule")) for item in _items(node, name, MOST_RULES))
-        elif name == "rotation":
-            max_age = _max_age(_mapping(node, name))
-        elif name == "dataKey":
-            fresh = _is_fresh(node)
-        else:
-            signature = _flag(node, name)
-    if not version:
+            _check_version(node)
+    if "version" not in said:
         raise InputError("the policy states no version", hint="start with `version: 1`", line=root.line)
-    return Content(rules, max_age, signature, fresh)
+    people = _people(_mapping(said["people"], "people")) if "people" in said else NOBODY
+    rules = _items(said["rules"], "rules", MOST_RULES) if "rules" in said else []
+    return Content(
+        tuple(_rule(_mapping(item, "a rule"), people) for item in rules),
+        _max_age(_mapping(said["rotation"], "rotation")) if "rotation" in said else None,
+        "requireSignature" in said and _flag(said["requireSignature"], "requireSignature"),
+        "dataKey" in said and _is_fresh(said["dataKey"]),
+        people,
+    )
 
 
-def _version(node: Node) -> str:
-    if isinstance(node, Scalar) and node.value == "1" and not node.style:
-        return node.value
-    raise InputError("version is not 1, the only one that this ksecret knows", hint="upgrade ksecret", line=node.line)
+def _check_version(node: Node) -> None:
+    if not (isinstance(node, Scalar) and node.value == "1" and not node.style):
+        what = "version is not 1, the only one that this ksecret knows"
+        raise InputError(what, hint="upgrade ksecret", line=node.line)
 
 
-def _rule(mapping: Mapping) -> Rule:
+def _people(mapping: Mapping) -> People:
+    if len(mapping.members) > MOST_PEOPLE:
+        raise InputError(f"people has more than {MOST_PEOPLE} names", line=mapping.line)
+    found: dict[str, tuple[str, ...]] = {}
+    seen = set()
+    for key, value in mapping.members:
+        name = _text(key, "a name")
+        if not is_name(name):
+            hint = "up to 64 letters, digits, '.', '_', '-' and '@', a letter first; not what a key itself is called"
+            raise InputError("that is not a name for a key", hint=hint, line=key.line)
+        if name.lower() in seen:
+            hint = "keep one of the two, or list the keys of both under it"
+            raise InputError(f"the name {name} is there twice, be it in other letters", hint=hint, line=key.line)
+        seen.add(name.lower())
+        node = _at(value)
+        items = _items(node, "the keys of a name", MOST_KEYS) if isinstance(node, Sequence) else [node]
+        if not items:
+            raise InputError(f"{name} has no key", hint="list one, or take the name away", line=key.line)
+        found[name] = tuple(str(canonical(_key(item))) for item in items)
+    return People(found)
+
+
+def _rule(mapping: Mapping, people: People) -> Rule:
     path: Glob | None = None
     texts = {"namespace": "", "name": ""}
     keys: tuple[str, ...] = ()
     fresh = None
     for name, node in _members(mapping, "a rule", ("path", *texts, "keys", "dataKey")):
         if name == "keys":
-            keys = tuple(_key(item) for item in _items(node, name, MOST_KEYS))
+            keys = _keys(node, people)
         elif name == "path":
             path = _pattern(node)
         elif name == "dataKey":
@@ -161,8 +189,25 @@ def _pattern(node: Node) -> Glob:
     return glob
 
 
+def _keys(node: Node, people: People) -> tuple[str, ...]:
+    """What a rule lists, with the KeyRefs of people in place of their names."""
+    found: list[str] = []
+    for item in _items(node, "keys", MOST_KEYS):
+        text = _text(item, "a key")
+        if text in people:
+            found += people.keys(text)
+        elif is_name(text) and people:
+            what = f"people has no such name{people.nearest(text)}"
+            raise InputError(what, hint="add it there, or write a key: SCHEME:NAME", line=item.line)
+        else:
+            found.append(_key(item))
+    if len(found) > MOST_KEYS:
+        raise InputError(f"the names in keys stand for more than {MOST_KEYS} keys", line=node.line)
+    return tuple(dict.fromkeys(found))
+
+
 def _key(node: Node) -> str:
-    text = _text(node, "a key")
+    text = complete(_text(node, "a key"))
     try:
         canonical(text)
     except KeyRefError as error:

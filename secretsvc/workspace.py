@@ -87,8 +87,9 @@ def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[Item]:
     from secretsvc.walk import names_in
 
     real_root = os.path.realpath(root)
+    folder = "" if os.path.normpath(root) == os.curdir else root
     for name in names_in(root, walk):
-        path = os.path.join(root, name)
+        path = os.path.join(folder, name)
         if is_manifest(name, suffixes) and _inside(path, real_root) and os.path.isfile(path):
             yield Item(path, False, root)
 

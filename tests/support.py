@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import time
 from base64 import b64decode
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,7 +23,7 @@ from secretsvc.operations.request import Request
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 DATA = Path(__file__).parent / "data"
 CREATED = "2026-11-23T03:10:20Z"
@@ -29,12 +31,29 @@ TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]+={0,2}"
 NO_CHANGE = KeysetChange((), (), ())
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 15.0) -> None:
-    """Asks until it is true; AssertionError if that takes longer."""
+def wait_until(true: Callable[[], bool], seconds: float = 15.0, *, every: float = 0.05) -> None:
+    """Asks `every` so many seconds until it is true; AssertionError if that takes longer."""
     last = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < last
-        time.sleep(0.05)
+        time.sleep(every)
+
+
+def spoilt(text: str, at: int) -> str:
+    """Another letter of base64 at that place, whatever stands there: a fixed one would be the same at times."""
+    return text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]
+
+
+@contextmanager
+def quiet_port() -> Iterator[int]:
+    """A port of 127.0.0.1 that refuses connections; nobody else is given it, but a server that asks for it may have it.
+
+    It is bound and not listened at: a port that was merely free a moment ago may be another test's by now.
+    """
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
 
 
 class Lock(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from secretsvc.api.authorisation import EVERY, Target, fits
 from secretsvc.api.calls import ROTATE, Plan, no_change, request_for, work_of
 from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
-from secretsvc.errors import UsageError, not_sealed
+from secretsvc.errors import NotSealedError, UsageError
 from secretsvc.keyref import KeysetChange, keyset
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ class Planner:
                 raise _denied(call.operation, one, "with these keys")
             uris |= usable | wanted
         if call.operation in _NEEDS_SEALED and not any(one.sealed for one in seen):
-            raise not_sealed("POST /v1/encrypt seals one")
+            raise NotSealedError("no Secret in it is sealed", hint="POST /v1/encrypt seals one")
         request = request_for(change, self.keyset_of, call, seen)
         return Plan(frozenset(uris), work_of(call, request), permitted)
 

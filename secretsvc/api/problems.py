@@ -124,8 +124,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, errors.KsecretError):
         name = next(_TYPES[known] for known in type(error).__mro__ if known in _TYPES)
         headers = {"retry-after": "5"} if error.http_status == 503 else {}
-        detail, hint = error.message, error.hint
-        if isinstance(error, errors.BackendError):
+        detail, hint = error.told, error.hint
+        if isinstance(error, errors.BackendError | errors.NoKeyError):
             detail, hint = _PATH.sub("…", detail), _PATH.sub("…", hint)
         return Problem(
             *(name, error.http_status, TITLES[error.http_status], detail, hint),

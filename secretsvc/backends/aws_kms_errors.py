@@ -10,7 +10,14 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError, KeyRefError, KsecretError
+from secretsvc.errors import (
+    AlteredError,
+    BackendError,
+    BackendUnavailableError,
+    KeyRefError,
+    KsecretError,
+    install_hint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,7 +144,7 @@ _SILENCE: Mapping[str, str] = {
 
 def not_installed() -> BackendUnavailableError:
     """botocore, which boto3 brings along, can't be imported."""
-    return BackendUnavailableError("the library for AWS KMS is not installed", hint="pip install 'ksecret[aws]'")
+    return BackendUnavailableError("the library for AWS KMS is not installed", hint=install_hint("aws"))
 
 
 def again(error: KsecretError) -> KsecretError:

@@ -76,3 +76,12 @@ class Rewraps(Protocol):
     def rewrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
         """The same DEK under the newest version of the same KEK. Raises what `unwrap` and `wrap` raise."""
         ...
+
+
+@runtime_checkable
+class KnowsHeld(Protocol):
+    """What a backend may have beside: a way to tell, without the network, whose key is on this machine."""
+
+    def holds(self, ref: KeyRef) -> bool | None:
+        """Whether this machine has what opens that KEK's wrapped DEKs; None where it takes a passphrase to tell."""
+        ...

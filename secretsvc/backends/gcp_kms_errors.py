@@ -10,7 +10,14 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError, KeyRefError, KsecretError
+from secretsvc.errors import (
+    AlteredError,
+    BackendError,
+    BackendUnavailableError,
+    KeyRefError,
+    KsecretError,
+    install_hint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,11 +29,20 @@ _ROLES = {
     "decrypt": ("cloudkms.cryptoKeyVersions.useToDecrypt", "roles/cloudkms.cryptoKeyDecrypter"),
 }
 
-# ErrorInfo.reason of google.rpc, "googleapis.com" domain.
+# ErrorInfo.reason of google.rpc, "googleapis.com" domain. {consumer} is its metadata's, the project that the call
+# counts for: the credentials' quota project, else the key's own.
+_QUOTA_PROJECT = (
+    "name another with GOOGLE_CLOUD_QUOTA_PROJECT or `gcloud auth application-default set-quota-project PROJECT`"
+)
 _REASONS: Mapping[str, tuple[str, str]] = {
     "SERVICE_DISABLED": (
-        "the Cloud KMS API is disabled in that project",
-        "`gcloud services enable cloudkms.googleapis.com --project PROJECT`, and wait some minutes",
+        "the Cloud KMS API is disabled in {consumer}",
+        "`gcloud services enable cloudkms.googleapis.com --project PROJECT`, and wait some minutes; where that is not "
+        f"the key's project, it is the quota project of the credentials: {_QUOTA_PROJECT}",
+    ),
+    "USER_PROJECT_DENIED": (
+        "the credentials may not use their quota project, {consumer}; it is not about the key",
+        f"grant roles/serviceusage.serviceUsageConsumer on that project, or {_QUOTA_PROJECT}",
     ),
     "BILLING_DISABLED": ("billing is disabled in the key's project", "enable it, and wait some minutes"),
     "ACCESS_TOKEN_SCOPE_INSUFFICIENT": (
@@ -57,6 +73,13 @@ _UNREACHABLE: Mapping[str, str] = {
     "onnection refused": "the connection was refused",
 }
 
+_SIGNS: Mapping[str, str] = {
+    "has not been used in": "SERVICE_DISABLED",
+    "required permission to use project": "USER_PROJECT_DENIED",
+}
+"""Of answers that come without an ErrorInfo."""
+
+_PROJECT = re.compile(r"projects/[a-z0-9][a-z0-9.:-]{0,99}")
 _NAMES = re.compile(r"projects/\S+")
 """Resource names in a text, which hold words that somebody chose."""
 
@@ -72,9 +95,7 @@ def again(error: KsecretError) -> KsecretError:
 
 def not_installed() -> BackendUnavailableError:
     """google-cloud-kms, or something that it needs, can't be imported."""
-    return BackendUnavailableError(
-        "the library for Google Cloud KMS is not installed", hint="pip install 'ksecret[gcp]'"
-    )
+    return BackendUnavailableError("the library for Google Cloud KMS is not installed", hint=install_hint("gcp"))
 
 
 def is_token(error: Exception) -> bool:
@@ -119,11 +140,10 @@ def failed(error: Exception | None, operation: str, host: str) -> KsecretError |
     from google.api_core import exceptions
 
     text, reason = _NAMES.sub("", str(error)), getattr(error, "reason", None) or ""
-    if "has not been used in" in text:
-        reason = "SERVICE_DISABLED"
+    reason = next((told for sign, told in _SIGNS.items() if sign in text), reason)
     if reason in _REASONS:
         words, hint = _REASONS[reason]
-        return BackendError(words, hint=hint)
+        return BackendError(words.format(consumer=_consumer(error)), hint=hint)
     if isinstance(error, exceptions.PermissionDenied):
         return _denied(operation)
     if isinstance(error, exceptions.Unauthenticated) or (error and is_token(error)):
@@ -136,6 +156,12 @@ def failed(error: Exception | None, operation: str, host: str) -> KsecretError |
     if isinstance(error, exceptions.FailedPrecondition | exceptions.InvalidArgument):
         return _refused(text, operation, host)
     return _failure(error, text, host)
+
+
+def _consumer(error: Exception | None) -> str:
+    """The project that the call counts for, `projects/ID` or by its number, as far as the answer says."""
+    consumer = str((getattr(error, "metadata", None) or {}).get("consumer", ""))
+    return consumer if _PROJECT.fullmatch(consumer) else "a project that the call counts for"
 
 
 def _denied(operation: str) -> BackendError:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING
 
 from secretsvc import key_shapes, programs
 from secretsvc.backends import gnupg_run, gnupg_status
-from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, UsageError
+from secretsvc.errors import (
+    AlteredError,
+    BackendError,
+    BackendUnavailableError,
+    KeyNotHeldError,
+    KeyRefError,
+    UsageError,
+)
 from secretsvc.keyref import KeyRef
 
 if TYPE_CHECKING:
@@ -84,6 +91,7 @@ class GnuPG:
         self._signs = True
         self._program = ""
         self._recipients: dict[KeyRef, gnupg_status.Recipient] = {}
+        self._own: set[KeyRef] = set()
         self._owners: dict[KeyRef, str] = {}
         self._names: dict[str, str] | None = None
         self._in_vain = 0
@@ -102,15 +110,17 @@ class GnuPG:
         Raises KeyRefError where there is none, and as `wrap`.
         """
         # No listing tells gpg's choice; encrypting nothing to oneself does, by the last key that it considered.
-        own = ("--default-recipient-self", "--no-encrypt-to", "--no-groups", "--output", "-", "--encrypt")
-        answer = self._run([*self._common(), *own])
+        options = ("--default-recipient-self", "--no-encrypt-to", "--no-groups", "--output", "-", "--encrypt")
+        answer = self._run([*self._common(), *options])
         considered = answer.words("KEY_CONSIDERED")
         if not (answer.has("END_ENCRYPTION") and considered):
             raise KeyRefError(
                 "no secret PGP key here can be the default",
                 hint="make one with `gpg --quick-gen-key`, or name a key: pgp:FINGERPRINT",
             )
-        return KeyRef(SCHEME, considered[-1][0])
+        own = KeyRef(SCHEME, considered[-1][0])
+        self._own.add(own)
+        return own
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """A binary OpenPGP message to that key and no other, signed with the caller's key where there is one.
@@ -173,6 +183,15 @@ class GnuPG:
                 self._owners[ref] = ""
         return self._owners[ref]
 
+    def holds(self, ref: KeyRef) -> bool | None:
+        """Whether its secret half is here; None where gpg can't tell."""
+        if ref in self._own:
+            return True
+        try:
+            return ref.id in self._held_keys()
+        except (BackendError, UsageError):
+            return None
+
     def _owner(self, ref: KeyRef) -> str:
         """A few keys are looked up one by one, in however large a keyring; more by one list of all that are in it."""
         if len(self._owners) < _ALONE:
@@ -199,9 +218,10 @@ class GnuPG:
 
     def _not_held(self, ref: KeyRef) -> KeyNotHeldError | BackendError:
         """The error for a message that gpg found no secret key for: it says the same where its agent is broken."""
-        code = self._listing("--list-secret-keys", ref).error_code("keylist.getkey")
+        answer = self._listing("--list-secret-keys", ref)
+        code = answer.error_code("keylist.getkey")
         if code not in (0, 9, 17):  # neither held, nor unknown, nor without its secret half
-            return gnupg_status.failure(code, "decrypt")
+            return gnupg_status.failure(code, "decrypt", answer.home)
         return self._no_secret_key()
 
     def _no_secret_key(self) -> KeyNotHeldError:
@@ -249,7 +269,7 @@ class GnuPG:
         limit: float = 0,
         most: int = gnupg_run.MAX_ANSWER,
     ) -> Answer:
-        self._program = self._program or gnupg_run.find(self._environ)
+        self._program = self._program or self._found()
         asker = self._passphrase_once if ask else None
         return gnupg_run.run(
             self._program,
@@ -260,6 +280,14 @@ class GnuPG:
             passphrase=asker,
             most=most,
         )
+
+    def _found(self) -> str:
+        """The path of gpg. Raises BackendUnavailableError also where GNUPGHOME is no folder: gpg would find no keys."""
+        home = self._environ.get("GNUPGHOME", "")
+        if home and not os.path.isdir(home):
+            hint = "make it by `mkdir -m 700`, set GNUPGHOME to the folder of your keys, or unset it for ~/.gnupg"
+            raise BackendUnavailableError(f"GNUPGHOME names no folder: {home}", hint=hint)
+        return gnupg_run.find(self._environ)
 
     def _passphrase_once(self) -> bytes | None:
         """The passphrase by the settings' callable, which is called once in a run, whatever it gives."""

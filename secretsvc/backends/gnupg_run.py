@@ -40,14 +40,16 @@ class NoPassphraseError(Exception):
 
 
 class Answer:
-    """What gpg said: `output`, the bytes of its standard output, and its status lines in their order.
+    """What gpg said: `output`, the bytes of its standard output, and its status lines in their order; `home`: in
+    which GNUPGHOME, "" for the default one.
 
     A status line is a keyword and its arguments, still percent-escaped (GnuPG, doc/DETAILS, "Format of
     the --status-fd output").
     """
 
-    def __init__(self, output: bytes, lines: Sequence[Sequence[str]]) -> None:
+    def __init__(self, output: bytes, lines: Sequence[Sequence[str]], home: str = "") -> None:
         self.output = output
+        self.home = home
         self._lines = lines
 
     def has(self, keyword: str) -> bool:
@@ -104,7 +106,7 @@ def run(
         call.converse(limit)
     finally:
         call.end()
-    return Answer(bytes(call.output), call.lines)
+    return Answer(bytes(call.output), call.lines, environ.get("GNUPGHOME", ""))
 
 
 def _pipe() -> tuple[int, int]:

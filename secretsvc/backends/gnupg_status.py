@@ -7,6 +7,7 @@ user's language, and may quote what a stranger wrote into a message.
 
 from __future__ import annotations
 
+import os
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,6 +34,10 @@ _CANNOT_ASK = (62, 85, 86, 177, 178, 32849, 32870)  # timeout, no pinentry, …,
 _NO_AGENT = (77, 78, 115, 259)
 _CARD = (91, 108, 109, 110, 111, 112, 119)
 _DAMAGED = (2, 3, 4, 8, 10, 12, 14, 18, 19, 30, 58, 64, 65, 66, 79, 82, 83, 84, 89)
+
+
+MOST_HOME = 103 - len("/S.gpg-agent.browser")
+"""Bytes of GNUPGHOME: the path of a socket has 103 on macOS, 107 on Linux (`sun_path` in unix(7), less its NUL)."""
 
 
 class Key(NamedTuple):
@@ -108,34 +113,35 @@ def recipient(ref: KeyRef, keys: list[Key]) -> Recipient:
             hint=f"import it: `gpg --import FILE` or `gpg --recv-keys {ref.id}`",
         )
     main = keys[0]
-    _check_life("the key", main)
+    _check_life("the key", main, main)
     if "D" in main.can:
         raise KeyRefError(
             "the key is disabled in your keyring",
             hint=f"enable it if that is meant: `gpg --edit-key {main.fingerprint}`",
         )
     if named is not main:
-        _check_life("the subkey", named)
+        _check_life("the subkey", named, main)
     able = [key for key in (keys if named is main else [named]) if "e" in key.can]
     if not able:
         raise KeyRefError(
             "the key can't encrypt: it is for signing only", hint="its owner adds a subkey: `gpg --quick-add-key`"
         )
     if all(key.validity in ("i", "r", "e") for key in able):
-        _check_life("the key's encryption subkey", able[-1])
+        _check_life("the key's encryption subkey", able[-1], main)
     # The mark makes gpg use that very subkey rather than the newest one beside it.
     return Recipient(ref.id if named is main else f"{ref.id}!", frozenset(key.key_id for key in able))
 
 
-def _check_life(what: str, key: Key) -> None:
-    """Raises KeyRefError for a key that has been revoked, has expired, or isn't bound to its owner."""
+def _check_life(what: str, key: Key, main: Key) -> None:
+    """Raises KeyRefError for a key of `main`'s that has been revoked, has expired, or isn't bound to its owner."""
     if key.validity == "r":
         raise KeyRefError(f"{what} was revoked", hint="ask its owner for the new key, and remove this one: --key -REF")
     if key.validity == "e":
         when = strftime(" on %Y-%m-%d", gmtime(int(key.expires))) if key.expires.isdigit() else ""
+        which = f"{main.fingerprint} 1y" + (f" {key.fingerprint}" if key is not main else "")
         raise KeyRefError(
             f"{what} expired{when}",
-            hint="its owner extends it with `gpg --quick-set-expire`; then import the public key again",
+            hint=f"its owner extends it: `gpg --quick-set-expire {which}`; then import the public key again",
         )
     if key.validity == "i":
         raise KeyRefError(f"{what} is not valid: its self-signature is missing or broken")
@@ -176,13 +182,13 @@ def check_opened(answer: Answer) -> None:
         raise AlteredError("its wrapped data key is locked with a passphrase, not to a key", hint=RESTORE_HINT)
     code = answer.error_code("pkdecrypt_failed")
     if code and code not in _DAMAGED:
-        raise failure(code, "decrypt")
+        raise failure(code, "decrypt", answer.home)
     if answer.has("NEED_PASSPHRASE") and not came:
         raise failure(_CANNOT_ASK[0], "decrypt")
     if code or foreign or came or answer.has("NODATA") or answer.has("DECRYPTION_KEY"):
         what = "has no integrity protection" if "GOODMDC" not in came and _unprotected(answer) else "was altered"
         raise AlteredError(f"its wrapped data key {what}", hint=RESTORE_HINT)
-    raise failure(answer.error_code("decrypt", "gpg-exit"), "decrypt")
+    raise failure(answer.error_code("decrypt", "gpg-exit"), "decrypt", answer.home)
 
 
 def unsigned_because(answer: Answer) -> str:
@@ -206,7 +212,9 @@ def not_encrypted(answer: Answer) -> BackendError | KeyRefError:
             "gpg does not encrypt to the key", hint="it may be dated in the future, or not allowed by gpg.conf"
         )
     code = answer.error_code("sign-encrypt", "encrypt")
-    return failure(_CANNOT_ASK[0] if answer.has("NEED_PASSPHRASE") and not code else code, "sign and encrypt")
+    return failure(
+        _CANNOT_ASK[0] if answer.has("NEED_PASSPHRASE") and not code else code, "sign and encrypt", answer.home
+    )
 
 
 def has_no_signer(answer: Answer) -> bool:
@@ -214,8 +222,11 @@ def has_no_signer(answer: Answer) -> bool:
     return any(list(words) == ["9"] for words in answer.words("INV_SGNR"))
 
 
-def failure(code: int, doing: str) -> BackendError:
-    """The error for a code of libgpg-error (without its source); `doing` is "decrypt" or "sign and encrypt"."""
+def failure(code: int, doing: str, home: str = "") -> BackendError:
+    """The error for a code of libgpg-error (without its source); `doing` is "decrypt" or "sign and encrypt".
+
+    `home`: GNUPGHOME.
+    """
     if code in _WRONG_PASSPHRASE:
         return BackendError("the passphrase for the PGP key is wrong", hint="check the passphrase or its file")
     if code in _CANCELLED:
@@ -223,11 +234,21 @@ def failure(code: int, doing: str) -> BackendError:
     if code in _CANNOT_ASK:
         return BackendError("the PGP key is locked, and its passphrase could not be asked for", hint=UNLOCK_HINT)
     if code in _NO_AGENT:
-        return BackendUnavailableError("gpg-agent can't be reached", hint="`gpg-connect-agent /bye` shows why")
+        return _no_agent(home)
     if code in _CARD:
         return BackendUnavailableError("the smart card could not be used", hint="`gpg --card-status` shows why")
     told = f" (libgpg-error code {code})" if code else ""
     return BackendError(f"gpg could not {doing}{told}", hint="GnuPG 2.2 or later is needed; check gpg.conf")
+
+
+def _no_agent(home: str) -> BackendUnavailableError:
+    size = len(os.fsencode(home))
+    if size > MOST_HOME:
+        return BackendUnavailableError(
+            f"gpg-agent can't be reached: GNUPGHOME is too long for the path of its socket, {size} bytes",
+            hint=f"use a folder, or a link to it, of {MOST_HOME} bytes or less",
+        )
+    return BackendUnavailableError("gpg-agent can't be reached", hint="`gpg-connect-agent /bye` shows why")
 
 
 def _unprotected(answer: Answer) -> bool:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from secretsvc import patience
-from secretsvc.backends.base import HasDefault, Rewraps
+from secretsvc.backends.base import HasDefault, KnowsHeld, Rewraps
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, KsecretError, NoKeyError
+from secretsvc.key_shapes import PLUGINS
 from secretsvc.keyref import KeyRef, complete, split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from secretsvc.backends.base import Backend, Settings
 
@@ -27,8 +28,6 @@ _OURS = {
 
 A table and not our own entry points, because reading those costs a cold start more than everything else together.
 """
-
-_GROUP = "ksecret.backends"
 
 
 class Backends:
@@ -119,6 +118,16 @@ class Backends:
         except KsecretError:
             return ""
 
+    def opens(self, refs: Iterable[KeyRef]) -> bool | None:
+        """Whether a key of that keyset is on this machine, told without the network; None where nobody can tell."""
+        members = sorted(((self.backend(ref.scheme), ref) for ref in refs), key=lambda member: _order(str(member[1])))
+        answers = []
+        for backend, ref in members:
+            answers.append(backend.holds(ref) if isinstance(backend, KnowsHeld) else None)
+            if answers[-1]:
+                return True
+        return None if None in answers else False
+
     def _member(self, uri: str) -> tuple[Backend, KeyRef]:
         """The one way from a text to a backend: the KeyRef, as that backend's own `parse` gives it back unchanged.
 
@@ -147,7 +156,7 @@ def _naming(ref: KeyRef | str) -> Iterator[None]:
     try:
         yield
     except KsecretError as error:
-        raise type(error)(error.message, hint=error.hint, key_ref=str(ref)) from error
+        raise type(error)(error.message, reasons=error.reasons, hint=error.hint, key_ref=str(ref)) from error
 
 
 def _factory(scheme: str) -> Callable[[Settings], Backend]:
@@ -158,7 +167,7 @@ def _factory(scheme: str) -> Callable[[Settings], Backend]:
         return ours
     from importlib.metadata import entry_points
 
-    for point in entry_points(group=_GROUP, name=scheme):
+    for point in entry_points(group=PLUGINS, name=scheme):
         theirs: Callable[[Settings], Backend] = point.load()
         return theirs
     known = ", ".join(_OURS)
@@ -185,6 +194,6 @@ def _summary(failures: list[tuple[str, KsecretError]]) -> KsecretError:
         uri, error = failures[0]
         kind = type(error) if gravest is not NoKeyError else KeyNotHeldError
         return kind(f"{uri}: {error.message}", hint=error.hint, key_ref=uri)
-    reasons = "; ".join(f"{uri}: {error.message}" for uri, error in failures)
+    reasons = tuple(f"{uri}: {error.message}" for uri, error in failures)
     hint = next((error.hint for _, error in failures if error.hint), "")
-    return gravest(f"none of its keys could be used here: {reasons}", hint=hint)
+    return gravest("none of its keys could be used here", reasons=reasons, hint=hint)

@@ -6,9 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import child, options
-from secretsvc.cli.files import stream
-from secretsvc.cli.opened import open_all
-from secretsvc.errors import FileError, InputError, UsageError
+from secretsvc.cli.opened import handed_on
+from secretsvc.errors import FileError, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -35,16 +34,12 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Opens everything, then becomes kubectl; so the exit code is kubectl's."""
-    from secretsvc.operations.output import as_data
-
     _check(args.command)
     kubectl = child.find("kubectl")
-    opened, failed = open_all(args, pass_clear=True)
+    data, failed = handed_on(args)
     if failed:
         return failed
-    if not opened:
-        raise InputError("no manifest is there to apply")
-    _give(stream([as_data(one.data) for one in opened]))
+    _give(data)
     return child.become([kubectl, "apply", "--server-side", "-f", "-", *args.command], child.environment({}))
 
 

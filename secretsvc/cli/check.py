@@ -7,11 +7,13 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import policy, workspace
-from secretsvc.cli.files import STANDARD_INPUT, standard_input
+from secretsvc.cli.colour import BAD, WARNING, painted
+from secretsvc.cli.files import name_of, standard_input
 from secretsvc.cli.report import printable, progress, report, summary, warn
 from secretsvc.errors import FileError, KsecretError, UsageError
-from secretsvc.operations.check import check_file, check_other, holds_identity, may_hold_secret
-from secretsvc.operations.findings import RULES, SHORT
+from secretsvc.operations.check import Checked, check_file, check_other, holds_identity, may_hold_secret
+from secretsvc.operations.check_policy import check_policy
+from secretsvc.operations.findings import RULES, SHORT, Finding
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
     from secretsvc.cli.parser import Parser
     from secretsvc.git_index import GitIndex, Staged
-    from secretsvc.operations.check import Checked
-    from secretsvc.operations.findings import Finding
 
 
 EXAMPLES = """\
@@ -56,6 +56,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "files", nargs="*", metavar="PATH", help="a manifest or a folder (default: .); - is standard input"
     )
+    parser.add_argument("--path", metavar="FILE", default="", help="where - will stand, for the rules of .ksecret.yaml")
     parser.add_argument("--staged", action="store_true", help="check what Git's index holds that HEAD does not")
     parser.add_argument(
         "--range", metavar="A..B", default=None, help="check what each commit changed that B has and A has not"
@@ -76,6 +77,8 @@ def run(args: Namespace) -> int:
         raise UsageError("--json and --sarif are two forms of one output: choose one")
     if sum((args.staged, args.pre_receive, args.range is not None)) > 1:
         raise UsageError("--staged, --range and --pre-receive name different things to check: choose one")
+    if args.path and args.files != ["-"]:
+        raise UsageError("--path goes with standard input", hint="ksecret check --path FILE -")
     output = Output(args)
     if args.staged:
         _staged(args.files, output)
@@ -89,7 +92,7 @@ def run(args: Namespace) -> int:
         )
         items = list(found)
         policies = policy.Policies()
-        sources = (_source(item, policies) for item in items)
+        sources = (_source(item, policies, args.path) for item in items)
         check_all(progress(sources, len(items)), output)
     return output.finish()
 
@@ -149,28 +152,41 @@ def check_all(sources: Iterable[Source], output: Output) -> None:
     now = time.time()
     for source in sources:
         try:
-            if os.path.basename(source.name) == policy.NAME:
-                source.policies.find(source.name)
+            of_policy = _of_policy(source)
             data = source.read()
-            if data is None:
+            if data is None and not of_policy:
                 output.passed_over(source)
-            elif source.manifest:
-                output.add(_also(check_file(data, source.name, source.policies, now), source, data))
             else:
-                output.add(_also(check_other(data, source.name), source, data))
+                checked = _checked(data or b"", source, now)
+                output.add(_also(checked._replace(findings=[*of_policy, *checked.findings]), source, data or b""))
         except KsecretError as error:
-            error.file = error.file or source.name
+            error.file = error.file or name_of(source.name)
             output.failed(error, source.commit)
+
+
+def _of_policy(source: Source) -> list[Finding]:
+    """What is wrong with a policy, or with its name, where the file is one. Raises InputError, FileError."""
+    name = os.path.basename(source.name)
+    if name == policy.MISNAMED:
+        said = f"this file is not read: a policy's name is {policy.NAME}, so no rule covers what it was made for"
+        return [Finding(source.name, 1, "KS015", said)]
+    found = source.policies.find(source.name) if name == policy.NAME else None
+    return list(check_policy(found, source.name)) if found else []
+
+
+def _checked(data: bytes, source: Source, now: float) -> Checked:
+    return check_file(data, source.name, source.policies, now) if source.manifest else check_other(data, source.name)
 
 
 def _also(checked: Checked, source: Source, data: bytes) -> Checked:
     found = [*checked.findings, *source.also(data)]
-    return checked._replace(findings=[finding._replace(commit=source.commit) for finding in found])
+    name = name_of(source.name)
+    return checked._replace(findings=[finding._replace(file=name, commit=source.commit) for finding in found])
 
 
-def _source(item: workspace.Item, policies: policy.Policies) -> Source:
+def _source(item: workspace.Item, policies: policy.Policies, place: str) -> Source:
     if item.path == "-":
-        return Source(STANDARD_INPUT, standard_input, policies)
+        return Source(place or policy.NOWHERE, standard_input, policies)
     manifest = item.named or workspace.is_manifest(item.path)
     return Source(item.path.removeprefix("./"), lambda: _content(item.path, manifest=manifest), policies, manifest)
 
@@ -202,7 +218,8 @@ def _staged(paths: list[str], output: Output) -> None:
     from secretsvc.git_index import GitIndex
 
     with GitIndex() as index:
-        blobs = {os.path.join(index.top, staged.path): staged for staged in index.named(policy.NAME)}
+        named = (*index.named(policy.NAME), *index.named(policy.MISNAMED))
+        blobs = {os.path.join(index.top, staged.path): staged for staged in named}
         policies = policy.Policies(lambda path: index.content(blobs[path]) if path in blobs else None, index.top)
 
         check_all((_in_index(index, staged, policies) for staged in index.changed(paths)), output)
@@ -231,8 +248,9 @@ def _in_commit(commit: str, file: str) -> str:
 
 
 def _as_text(finding: Finding) -> str:
-    where = _in_commit(finding.commit, finding.file)
-    return printable(f"{where}:{finding.line}: {finding.code} {finding.message}")
+    where = printable(f"{_in_commit(finding.commit, finding.file)}:{finding.line}:")
+    code = painted(finding.code, BAD if RULES[finding.code].level == "error" else WARNING)
+    return f"{where} {code} {printable(finding.message)}"
 
 
 def _as_json(finding: Finding) -> str:

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from secretsvc import policy, workspace
 from secretsvc.cli.check import Source, check_all, worth_reading
 from secretsvc.cli.report import progress
-from secretsvc.errors import InputError
+from secretsvc.errors import InputError, KsecretError
 from secretsvc.git_history import MAX_PUSH, History
 from secretsvc.manifest.reader import MAX_BYTES as MAX_MANIFEST
 from secretsvc.operations.check_keys import new_keys, sealings
+from secretsvc.people import NOBODY
 from secretsvc.policy_reader import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -26,16 +27,18 @@ if TYPE_CHECKING:
     from secretsvc.git_history import Change
     from secretsvc.operations.check_keys import Sealing
     from secretsvc.operations.findings import Finding
+    from secretsvc.people import People
 
 
 def check_history(args: Namespace, output: Output) -> None:
     """Checks what each commit changed, each version of a file once. Raises UsageError, InputError, FileError."""
     with History("--pre-receive" if args.pre_receive else "--range") as history:
         if args.pre_receive:
-            commits, tagged = history.pushed(_lines())
+            commits, tips, tagged = history.pushed(_lines())
         else:
-            commits, tagged = history.range(args.range), []
-        changes = list(_once([*history.changes(commits, args.files), *tagged]))
+            commits = history.range(args.range)
+            tips, tagged = commits[-1:], []
+        changes = list(_once(history.behind_links([*history.changes(commits, args.files), *tagged], tips)))
         check_all(progress(_sources(history, changes), len(changes)), output)
 
 
@@ -70,6 +73,15 @@ def _policies(history: History, commit: str) -> policy.Policies:
     return policy.Policies(lambda path: history.file(commit, os.path.relpath(path, top), MAX_BYTES), top)
 
 
+def _people(policies: policy.Policies, path: str) -> People:
+    """The names of a file's policy; none where that can't be used, which is told elsewhere."""
+    try:
+        found = policies.find(path)
+    except KsecretError:
+        return NOBODY
+    return found.content.people if found else NOBODY
+
+
 def _source(history: History, change: Change, policies: policy.Policies, known: dict[str, list[Sealing]]) -> Source:
     """`known`: sealings by blob, which grows."""
     manifest = workspace.is_manifest(change.path) or change.blob == change.commit
@@ -92,6 +104,6 @@ def _source(history: History, change: Change, policies: policy.Policies, known: 
         now = known[change.blob] = sealings(data)
         before = [one for blob in change.before for one in of(blob)] if now else []
         elsewhere = [one for blob in change.gone for one in of(blob)] if now and not before else []
-        return new_keys(now, before, elsewhere, change.path)
+        return new_keys(now, before, elsewhere, change.path, _people(policies, change.path))
 
     return Source(change.path, read, policies, manifest, change.commit, also)

@@ -18,34 +18,58 @@ class Command(NamedTuple):
     aliases: tuple[str, ...] = ()
 
 
-COMMANDS = {
-    "init": Command("secretsvc.cli.init", "make an age identity of your own, and a first .ksecret.yaml"),
-    "encrypt": Command("secretsvc.cli.encrypt", "seal the values of Secret manifests", ("e",)),
-    "decrypt": Command("secretsvc.cli.decrypt", "open sealed manifests", ("d",)),
-    "edit": Command("secretsvc.cli.edit", "edit a sealed manifest in your editor", ("ee",)),
-    "create": Command("secretsvc.cli.create", "make a Secret as kubectl does, sealed at once", ("c",)),
-    "snippet": Command("secretsvc.cli.snippet", "print the part of a Pod's spec that uses a Secret"),
-    "get": Command("secretsvc.cli.get", "print one value, decoded"),
-    "set": Command("secretsvc.cli.set", "set values of a sealed manifest"),
-    "unset": Command("secretsvc.cli.unset", "take values away from a sealed manifest"),
-    "rotate": Command("secretsvc.cli.rotate", "new data keys, or the same ones wrapped anew"),
-    "keys": Command("secretsvc.cli.keys", "list and change whom files are sealed to"),
-    "rename": Command("secretsvc.cli.rename", "seal for another name or namespace"),
-    "patch": Command("secretsvc.cli.patch", "change single values, labels and annotations", ("p",)),
-    "merge": Command("secretsvc.cli.merge", "seal a manifest with the values of another", ("m",)),
-    "convert": Command("secretsvc.cli.convert", "from kubesec's format into ours, and back"),
-    "inspect": Command("secretsvc.cli.inspect", "tell what can be told without a key", ("introspect", "i")),
-    "check": Command("secretsvc.cli.check", "find Secrets in the clear and other mistakes; needs no key"),
-    "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
-    "exec": Command("secretsvc.cli.exec", "run a command with the values in its environment, or in files in memory"),
-    "apply": Command("secretsvc.cli.apply", "open in memory and hand on to kubectl apply --server-side"),
-    "kustomize": Command("secretsvc.cli.kustomize", "make kustomize find ksecret's generator"),
-    "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
-    "git": Command("secretsvc.cli.git", "readable diffs and merges of sealed files in Git"),
-    "serve": Command("secretsvc.cli.serve", "the REST service"),
-    "audit": Command("secretsvc.cli.audit", "verify the service's audit log"),
-    "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
+GROUPS = {
+    "to begin with": {
+        "init": Command("secretsvc.cli.init", "make an age identity of your own, and a first .ksecret.yaml"),
+        "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
+        "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
+    },
+    "seal and open": {
+        "encrypt": Command("secretsvc.cli.encrypt", "seal the values of Secret manifests", ("e",)),
+        "decrypt": Command("secretsvc.cli.decrypt", "open sealed manifests", ("d",)),
+        "create": Command("secretsvc.cli.create", "make a Secret as kubectl does, sealed at once", ("c",)),
+        "convert": Command("secretsvc.cli.convert", "from kubesec's format into ours, and back"),
+    },
+    "change what is sealed": {
+        "edit": Command("secretsvc.cli.edit", "edit a sealed manifest in your editor", ("ee",)),
+        "get": Command("secretsvc.cli.get", "print one value, decoded"),
+        "set": Command("secretsvc.cli.set", "set values of a sealed manifest"),
+        "unset": Command("secretsvc.cli.unset", "take values away from a sealed manifest"),
+        "patch": Command("secretsvc.cli.patch", "change single values, labels and annotations", ("p",)),
+        "merge": Command("secretsvc.cli.merge", "seal a manifest with the values of another", ("m",)),
+        "rename": Command("secretsvc.cli.rename", "seal for another name or namespace"),
+    },
+    "keys": {
+        "keys": Command("secretsvc.cli.keys", "list and change whom files are sealed to"),
+        "rotate": Command("secretsvc.cli.rotate", "new data keys, or the same ones wrapped anew"),
+    },
+    "look and check": {
+        "inspect": Command("secretsvc.cli.inspect", "tell what can be told without a key", ("introspect", "i")),
+        "check": Command("secretsvc.cli.check", "find Secrets in the clear and other mistakes; needs no key"),
+        "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
+    },
+    "use": {
+        "apply": Command("secretsvc.cli.apply", "open in memory and hand on to kubectl apply --server-side"),
+        "render": Command(
+            "secretsvc.cli.render", "print what apply would hand on: opened manifests, and the others too"
+        ),
+        "exec": Command(
+            "secretsvc.cli.exec", "run a command with the values in its environment, or in files in memory"
+        ),
+        "kustomize": Command("secretsvc.cli.kustomize", "make kustomize find ksecret's generator"),
+        "snippet": Command("secretsvc.cli.snippet", "print the part of a Pod's spec that uses a Secret"),
+    },
+    "Git": {
+        "git": Command("secretsvc.cli.git", "readable diffs and merges of sealed files in Git"),
+    },
+    "service": {
+        "serve": Command("secretsvc.cli.serve", "the REST service"),
+        "audit": Command("secretsvc.cli.audit", "verify the service's audit log"),
+    },
 }
+"""By what one wants to do."""
+
+COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
 
 
 def find(name: str) -> str:

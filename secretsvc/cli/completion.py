@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     import argparse
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 SHELLS = ("bash", "zsh", "fish")
 
 EXAMPLES = """\
-  source <(ksecret completion bash)       in ~/.bashrc
+  source <(ksecret completion bash)       in ~/.bashrc; `kubectl ksecret` is completed by kubectl's own script
   ksecret completion zsh > "${fpath[1]}/_ksecret"
   ksecret completion fish > ~/.config/fish/completions/ksecret.fish"""
 
@@ -36,17 +36,45 @@ def complete() -> None:
 
     import argcomplete
 
-    from secretsvc.cli.commands import COMMANDS, load
-    from secretsvc.cli.parser import Parser
-
-    root = argparse.ArgumentParser(prog="ksecret")
-    commands = root.add_subparsers(parser_class=Parser)
-    for name, about in COMMANDS.items():
-        load(name).add_arguments(commands.add_parser(name, aliases=about.aliases, summary=about.summary))
-    argcomplete.autocomplete(root, default_completer=_files)  # type: ignore[arg-type]  # a function will do, its docs say
+    root = argparse.ArgumentParser(prog="ksecret", add_help=False)
+    words = root.add_argument("words", nargs=argparse.REMAINDER)
+    words.completer = _answer  # type: ignore[attr-defined]  # argcomplete's way to be told
+    argcomplete.autocomplete(root, always_complete_options=False)
 
 
-def _files(prefix: str, **_: object) -> list[str]:
+def _answer(prefix: str, parsed_args: argparse.Namespace, **_: object) -> dict[str, str]:
+    from secretsvc.cli.candidates import candidates
+
+    words = list(getattr(parsed_args, "words", None) or [])
+    name, equals, typed = prefix.partition("=")
+    if equals and words[-1:] == [name]:  # argcomplete hands on the option of `--option=va` as a word of its own
+        words.pop()
+    found = candidates(words, prefix)
+    option = f"{name}=" if equals and name.startswith("--") else ""
+    files = _files(typed if option else prefix) if found.files else []
+    return found.words | {option + path: "" for path in files}
+
+
+def kubectl_entry_point() -> NoReturn:
+    """`kubectl_complete-ksecret WORD… PREFIX`: a candidate a line, behind a tab what it is, then `:DIRECTIVE`.
+
+    So kubectl asks its plugins (KEP 2379, "Shell Completion Support"); the directive is cobra's ShellCompDirective,
+    a sum of 2 for no space behind the word and 4 for no names of files.
+    """
+    import sys
+
+    from secretsvc.cli.candidates import candidates
+
+    *words, prefix = sys.argv[1:] or [""]
+    found = candidates(words, prefix)
+    for word, about in found.words.items():
+        print(f"{word}\t{about}" if about else word)
+    unended = any(word.endswith("=") for word in found.words)
+    print(f":{2 * unended + 4 * (not found.files)}")
+    sys.exit(0)
+
+
+def _files(prefix: str) -> list[str]:
     """The files whose names begin so. Argcomplete's own way would be a bash, with the word in its script."""
     import os
     from glob import escape, glob

@@ -20,14 +20,14 @@ EXAMPLES = """\
   ksecret convert --to ksecret -r deploy/           every file of kubesec's under deploy/ becomes ksecret's
   ksecret convert --to kubesec secret.yaml          the other way, to share it with people who run kubesec
   ksecret convert --to kubesec -k pgp:6206… secret.yaml
-  ksecret convert --to ksecret -o - secret.yaml     print it"""
+  ksecret convert --to kubesec -o - secret.yaml     print it"""
 
 
 def add_arguments(parser: Parser) -> None:
     """The options."""
     options.add_files(parser)
     parser.add_argument("--to", choices=FORMATS, default="", dest="format", help="the format to write")
-    options.add_output(parser)
+    sealing.add_output(parser)
     sealing.add_keys(parser)
     sealing.add_scope(parser)
     sealing.add_trust(parser)

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   ksecret create generic db --from-literal=user=admin --random password=32 -o db.yaml
-  ksecret create generic app -n prod --from-env-file=app.env --from-file=tls/ca.crt -k age:age1… -o app.yaml
+  ksecret create generic app -n prod --from-env-file=app.env -k age:age1… -o app.yaml
+  ksecret create generic ca --from-file=tls/ca.crt --from-file=key.pem=tls/ca.key -o ca.yaml
   ksecret create tls web --cert=web.crt --key=web.key -o web.yaml
   ksecret create tls web --pkcs12 web.p12 --pkcs12-password-file - -o web.yaml
   ksecret create docker-registry pull --from-docker-config --server ghcr.io -o pull.yaml
@@ -105,10 +106,9 @@ def _sealed(data: bytes, keys: list[str], output: str, args: Namespace) -> bytes
     """The manifest sealed, as `ksecret encrypt` would seal that file."""
     from secretsvc.operations.seal import seal_manifest
 
-    args.key = keys
-    name = output or "-"
+    args.key, args.output, args.in_place = keys, output, False
     service = options.service(args)
     if service:
-        return service.seal_manifest(data, name).data
+        return service.seal_manifest(data, "-").data
     requests = sealing.Requests(args, options.backends(args))
-    return seal_manifest(data, requests.of(name), requests.keyring(name)).data
+    return seal_manifest(data, requests.of("-"), requests.keyring("-")).data

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.entries import metadata
+from secretsvc.cli.recipients import add_recipients
 from secretsvc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def add_arguments(parser: Parser) -> None:
         ("-k", "--key-ref", "KEYREF", "seal to it (repeat); --key too, but for tls"),
     ):
         parser.add_argument(short, name, action="append", metavar=value, help=about)
+    add_recipients(parser, "key_ref")
     parser.add_argument("-n", "--namespace", metavar="NS", help="its namespace")
     for name, about in (
         ("--immutable", "Kubernetes will not let it be changed"),
@@ -64,6 +66,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "-o", "--output", action="append", default=[], metavar="yaml|json|FILE", help="format, or file (./yaml is one)"
     )
+    sealing.add_path(parser)
     parser.add_argument("-f", "--force", action="store_true", help="overwrite the output file")
     _add_kubectl(parser)
     options.add_server(parser, "--ksecret-server")

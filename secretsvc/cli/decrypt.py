@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from secretsvc.cli import options
 from secretsvc.cli.files import Job, each_file, put_out, stream
 from secretsvc.cli.opening import opener
-from secretsvc.errors import UsageError
+from secretsvc.errors import NotSealedError, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
 
     from secretsvc.cli.parser import Parser
     from secretsvc.operations.result import Result
+    from secretsvc.workspace import Item
 
 EXAMPLES = """\
   ksecret decrypt secret.yaml                        print it in the clear
-  ksecret decrypt secret.yaml | kubectl apply --server-side -f -
-  ksecret decrypt -r deploy/                         every sealed manifest under deploy/, as one stream
+  ksecret decrypt -r deploy/                         every sealed manifest under deploy/, as one stream, or nothing
+  ksecret decrypt --if-needed maybe-sealed.yaml      or as it is, where nothing in it is sealed
   ksecret decrypt -x secret.yaml                     values under data decoded, for people to read
   ksecret decrypt -x secret.yaml --template '{{ range $k, $v := .data }}{{ $k }}={{ $v }},{{ end }}'
   ksecret decrypt --output-format env secret.yaml    KEY='value' lines, which `set -a; . FILE` reads in a shell"""
@@ -37,6 +38,8 @@ def add_arguments(parser: Parser) -> None:
         default="yaml",
         help="yaml: each file in its own shape; json: the Secrets as Kubernetes' JSON; env: KEY=value for a shell",
     )
+    parser.add_argument("--if-needed", action="store_true", help="pass on as it is what is not sealed, in folders too")
+    parser.add_argument("--keep-going", action="store_true", help="print what opens, even where other files do not")
     options.add_jobs(parser)
     options.add_server(parser)
     options.add_backends(parser)
@@ -53,7 +56,25 @@ def run(args: Namespace) -> int:
         return finish(opened.data)
 
     join = _rendered if args.template and args.output in ("", "-") else b"".join if args.template else stream
-    return each_file(Job(open_, "opened", private=True, jobs=options.jobs(args, known), shown=shown, join=join), args)
+    job = Job(open_, "opened", private=True, jobs=options.jobs(args, known), shown=shown, join=join)
+    return each_file(_passing_clear(job, open_, args) if args.if_needed else job, args)
+
+
+def _passing_clear(job: Job, open_: Callable[[bytes, str], Result], args: Namespace) -> Job:
+    """The same for what is not sealed too, which stays as it is; printed from folders is what `ksecret apply` takes."""
+    from secretsvc.cli.opened import is_hidden, open_sealed
+    from secretsvc.operations.result import Result
+
+    def operation(data: bytes, name: str) -> Result:
+        try:
+            return open_sealed(open_, data, name)
+        except NotSealedError:
+            return Result(data, 0)
+
+    def chosen(item: Item) -> bool:
+        return args.in_place or not is_hidden(item)
+
+    return job._replace(operation=operation, may_hold=lambda _: True, chosen=chosen)
 
 
 def _rendered(texts: list[bytes]) -> bytes:
@@ -80,15 +101,15 @@ def _finisher(args: Namespace) -> Callable[[bytes], bytes]:
 
 
 def _shaped(args: Namespace) -> int:
-    """Opens everything and puts it out as JSON or as variables; nothing where a file fails. Raises UsageError."""
+    """Opens everything and puts it out as JSON or as variables; the exit code. Raises UsageError."""
     from secretsvc.cli.opened import open_all
     from secretsvc.operations.output import as_env, as_json
 
     if args.in_place or args.cleartext or args.template:
         raise UsageError("--output-format goes neither with --in-place nor with --cleartext or --template")
-    opened, failed = open_all(args, pass_clear=False)
-    if failed:
+    opened, failed = open_all(args, pass_clear=args.if_needed)
+    if failed and not (opened and args.keep_going):
         return failed
     shape = as_json if args.output_format == "json" else as_env
     put_out(shape((one.name, one.data) for one in opened), args.output, private=True)
-    return 0
+    return failed

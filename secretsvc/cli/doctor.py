@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import programs
 from secretsvc.cli import options
+from secretsvc.cli.colour import BAD, GOOD, WARNING, painted
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import own_keys
-from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError
+from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError, install_hint
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -18,12 +20,14 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
-  ksecret doctor                             what is installed here, and whether your own keys work
+  ksecret doctor                             what is installed, and whether your own keys and .ksecret.yaml's work
   ksecret doctor -k gcp:projects/… -k age:…  these keys
   ksecret doctor secret.yaml                 the keys that it is sealed to"""
 
 _EXTRAS = {"aws": "botocore", "gcp": "google.cloud.kms"}
 """Schemes of optional backends, and the libraries that they need."""
+
+_COLOURS = {"ok": GOOD, "part": WARNING, "no": WARNING, "FAIL": BAD}
 
 _SHOWN = ("age:", "pgp:", "aws:", "gcp:")
 
@@ -36,7 +40,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 class _Finding(NamedTuple):
-    """One line, `ok`, `part` (seals, but does not open here) or `FAIL`, and what to do about it."""
+    """One line, `ok`, `part` (seals, but does not open here), `no` or `FAIL`, and what to do about it."""
 
     grade: str
     about: str
@@ -48,27 +52,24 @@ class _Finding(NamedTuple):
 def run(args: Namespace) -> int:
     """Prints what works and what does not; the exit code of the worst failure among the keys that were tried."""
     known = options.backends(args)
-    findings = [_installed(scheme) for scheme in ("age", "pgp", *_EXTRAS)]
-    try:
-        findings += [_try(known, text) for text in _keys(args, known)]
-    except UsageError as error:
-        code = error.exit_code if isinstance(error, KeyRefError) else 0  # to have no key yet is no failure
-        findings.append(_Finding("FAIL" if code else "no", "your own keys", error.message, error.hint, code))
-    except BackendError as error:
-        findings.append(_Finding("FAIL", "your own keys", error.message, error.hint, error.exit_code))
+    findings = [*map(_installed, ("age", "pgp", *_EXTRAS)), *_identities(known)]
+    if args.key or args.files:
+        findings += [_try(known, text) for text in _named(args, known)]
+    else:
+        findings += [*_own(known), *_policys(known)]
     for one in findings:
-        print(printable(f"{one.grade:5} {one.about}: {one.said}"))
+        print(painted(f"{one.grade:5}", _COLOURS[one.grade]), printable(f"{one.about}: {one.said}"))
         if one.hint:
             print(printable(f"        {one.hint}"))
     return max((one.exit_code for one in findings), default=0)
 
 
-def _keys(args: Namespace, known: Backends) -> list[str]:
-    """The keys to try: those named, those of the files, else the ones that sealing would take."""
+def _named(args: Namespace, known: Backends) -> list[str]:
+    """The keys of the command line, and of its files."""
     from secretsvc import workspace
     from secretsvc.operations.inspect import describe_manifest
 
-    texts = list(args.key)
+    texts = FilePolicies(known).spelled("-", args.key)
     for path in args.files:
         try:
             described = describe_manifest(workspace.read(path).data, lambda _ref: "")
@@ -76,7 +77,41 @@ def _keys(args: Namespace, known: Backends) -> list[str]:
             error.file = path
             raise
         texts += [key["ref"] for one in described for key in one.keys if key["ref"] not in texts]
-    return texts if texts or args.files else [str(ref) for ref in own_keys(known, "ksecret")]
+    return texts
+
+
+def _own(known: Backends) -> list[_Finding]:
+    """The keys that sealing would take where no policy says anything."""
+    try:
+        return [_try(known, str(ref)) for ref in own_keys(known, "ksecret")]
+    except UsageError as error:
+        code = error.exit_code if isinstance(error, KeyRefError) else 0  # to have no key yet is no failure
+        return [_Finding("FAIL" if code else "no", "your own keys", error.message, error.hint, code)]
+    except BackendError as error:
+        return [_Finding("FAIL", "your own keys", error.message, error.hint, error.exit_code)]
+
+
+def _policys(known: Backends) -> list[_Finding]:
+    """The recipients of the policy for the current folder; that others' keys do not open here is no failure."""
+    from secretsvc import policy
+
+    try:
+        found = policy.Policies().find(policy.NAME)
+    except KsecretError as error:
+        return [_Finding("FAIL", error.where, error.message, error.hint, error.exit_code)]
+    if found and found.is_misnamed:
+        return [_Finding("no", found.source, "it is not read", f"a policy's name is {policy.NAME}: rename it")]
+    if not found or not found.content.rules:
+        return []
+    texts = dict.fromkeys(key for rule in found.content.rules for key in rule.keys)
+    tried = [_try(known, text) for text in texts]
+    named = [one._replace(about=found.content.people.named(one.about)) for one in tried]
+    findings = [one._replace(exit_code=0) if one.grade == "part" else one for one in named]
+    count = sum(one.grade == "ok" for one in findings)
+    said = f"{count} of its {len(findings)} keys {'opens' if count == 1 else 'open'} here"
+    if count:
+        return [*findings, _Finding("ok", found.source, said)]
+    return [*findings, _Finding("no", found.source, said, "ksecret init tells which line to add to it")]
 
 
 def _installed(scheme: str) -> _Finding:
@@ -94,12 +129,23 @@ def _installed(scheme: str) -> _Finding:
         found = None
     if found:
         return _Finding("ok", scheme, "installed")
-    return _Finding("no", scheme, "its library is not installed", f"pip install 'ksecret[{scheme}]'")
+    return _Finding("no", scheme, "its library is not installed", install_hint(scheme))
+
+
+def _identities(known: Backends) -> list[_Finding]:
+    """Where age identities are, in the order in which they count; what can't be used is no failure beside what can."""
+    from secretsvc.backends.age import Age
+
+    age = known.backend("age")
+    places = [place for place in age.places() if not place.is_absent] if isinstance(age, Age) else []
+    return [_Finding("no" if one.is_bad else "ok", f"age: {one.name}", one.found, one.hint) for one in places]
 
 
 def _try(known: Backends, text: str) -> _Finding:
     """The round trip of a throw-away DEK."""
-    context = {"ksecret-name": "doctor"}
+    context = {
+        "ksecret-doctor": "1"
+    }  # which no Secret has: docs/backends/aws-kms.md lets a key's policy tell them apart
     dek = os.urandom(32)
     try:
         ref = known.parse(text)
@@ -113,7 +159,7 @@ def _try(known: Backends, text: str) -> _Finding:
     try:
         opened = known.backend(ref.scheme).unwrap(ref, wrapped, context)
     except KsecretError as error:
-        said = f"seals, but does not open here: {error.message}"
+        said = f"seals, but does not open here: {error.told}"
         return _Finding("part", str(ref), said, error.hint, error.exit_code)
     if opened != dek:
         return _Finding("FAIL", str(ref), "gives back something else than was wrapped", "", 6)

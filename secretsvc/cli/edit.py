@@ -58,7 +58,7 @@ class _Work(NamedTuple):
 def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument("files", nargs="*", metavar="FILE", help="a sealed manifest; - is standard input")
-    options.add_output(parser)
+    sealing.add_output(parser)
     sealing.add_keys(parser)
     parser.add_argument("-f", "--force", action="store_true", help="make the file where there is none")
     parser.add_argument("-b", "--base64", action="store_true", help="show values under data as base64")
@@ -75,6 +75,7 @@ def run(args: Namespace) -> int:
     (path,) = args.files
     if args.in_place and (args.output or path == "-"):
         raise UsageError("-i changes the file in place; it goes neither with -o nor with standard input")
+    options.change_in_place(args)
     end_tidily()
     with ExitStack() as stack:
         try:

@@ -66,7 +66,7 @@ class Sheet:
             error.line += len(self._about) if self._header else 0
             error.file = f"{self._name} (as edited)"
             where = f"{error.line}: "
-        return f"{where}{error.message}" + (f" ({error.hint})" if error.hint else "")
+        return f"{where}{error.told}" + (f" ({error.hint})" if error.hint else "")
 
 
 def _file_name(name: str, *, is_json: bool) -> str:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import workspace
-from secretsvc.cli.report import progress, report, summary, tell_unbound, warn_of_walk
+from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn_of_walk
 from secretsvc.errors import (
     AlreadySealedError,
     FileError,
@@ -95,7 +95,7 @@ class Job(NamedTuple):
     join: Callable[[list[bytes]], bytes] = stream
     """How the files' outputs become one."""
     record: Callable[[str, str, KsecretError | None], None] = lambda *_: None
-    """Told of each file's path, what became of it (`done`'s word, `unchanged`, `failed`), and why."""
+    """Told of each file's path, what became of it (`done`'s word, `unchanged`, `skipped`, `failed`), and why."""
 
 
 class _Outcome(NamedTuple):
@@ -106,6 +106,8 @@ class _Outcome(NamedTuple):
     error: KsecretError | None = None
     bound: bool = True
     """False where a file was opened whose format does not bind it to its identity."""
+    skipped: bool = False
+    """Whether it was found in a folder and nothing in it concerns the command."""
 
 
 def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
@@ -113,7 +115,7 @@ def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
     try:
         snapshot = _snapshot(job, item)
         if not snapshot and item.path != "-":
-            return _Outcome()
+            return _Outcome(skipped=True)
         data = snapshot.data if snapshot else standard_input()
         result = job.operation(data, item.path)
         bound = True
@@ -126,13 +128,14 @@ def _work(job: Job, args: Namespace, item: workspace.Item) -> _Outcome:
             result = None
         return _Outcome(changed, result, bound=bound)
     except _NOTHING_TO_DO as error:
-        failure: KsecretError | None = error if item.named else None
+        if not item.named:
+            return _Outcome(skipped=not isinstance(error, AlreadySealedError))
+        failure: KsecretError = error
     except KsecretError as error:
         if isinstance(error, UsageError) and not isinstance(error, KeyRefError):
             raise
         failure = error
-    if failure:
-        failure.file = failure.file or name_of(item.path)
+    failure.file = failure.file or name_of(item.path)
     return _Outcome(error=failure)
 
 
@@ -152,7 +155,7 @@ class _Tally:
         self.outputs: list[bytes] = []
         self.worst = 0
         self.unbound = 0
-        self.counts = {done: 0, "unchanged": 0, "failed": 0}
+        self.counts = {done: 0, "unchanged": 0, "skipped": 0, "failed": 0}
         self._done = done
         self._debug = debug
 
@@ -162,7 +165,7 @@ class _Tally:
             self.failed(outcome.error)
             return "failed"
         self.unbound += not outcome.bound
-        word = self._done if outcome.done else "unchanged"
+        word = "skipped" if outcome.skipped else self._done if outcome.done else "unchanged"
         self.counts[word] += 1
         if isinstance(outcome.result, str):
             print(outcome.result)
@@ -193,17 +196,15 @@ def each_file(job: Job, args: Namespace) -> int:
     outcomes = workspace.in_order(items, partial(_work, job, args), job.jobs)
     for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):
         job.record(item.path, tally.add(outcome), outcome.error)
-    if tally.outputs:
-        _put_out(job, args.output, tally)
+    keep_going = getattr(args, "keep_going", False)
+    if tally.outputs and (keep_going or not tally.worst):  # a part of the files would pass for the whole
+        put_out(job.join(tally.outputs), args.output, private=job.private)
     if args.recursive or len(items) > 1:
         summary(tally.counts)
+    if tally.outputs and tally.worst and not keep_going:
+        tell_withheld(may_keep_going=hasattr(args, "keep_going"))
     tell_unbound(tally.unbound)
     return tally.worst
-
-
-def _put_out(job: Job, output: str, tally: _Tally) -> None:
-    if output in ("", "-") or not tally.worst:  # a failing command leaves no output file
-        put_out(job.join(tally.outputs), output, private=job.private)
 
 
 def put_out(data: bytes, output: str, *, private: bool) -> None:

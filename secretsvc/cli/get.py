@@ -45,7 +45,7 @@ def run(args: Namespace) -> int:
     policies = FilePolicies(options.backends(args))
 
     def operation(data: bytes, name: str) -> Result:
-        return get_value(data, keys[0], policies.keyring(name), args.secret)
+        return get_value(data, keys[0], policies.keyring_for_opening(name), args.secret)
 
     shown = _ended if args.output in ("", "-") and sys.stdout.isatty() else _exact
     return each_file(Job(operation, "printed", private=True, shown=shown), args)

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from secretsvc import workspace
-from secretsvc.errors import FileError, UsageError
+from secretsvc.errors import FileError, KsecretError, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -14,33 +14,58 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
     from secretsvc.git_config import Report
+    from secretsvc.people import People
 
 EXAMPLES = """\
-  ksecret git setup                        in a clone: readable diffs, merges key by key; commit .gitattributes
-  ksecret git setup 'deploy/**/*.yaml'     for these files
-  ksecret git setup --global               the programs for all clones; the files stay each repository's matter
-  ksecret git unsetup                      takes it back
-  git -c diff.ksecret.textconv='ksecret git textconv --show --' diff       values where a key is at hand"""
+  ksecret git setup                                in a clone: readable diffs, merges key by key; commit .gitattributes
+  ksecret git setup 'deploy/**/*.yaml'             for these files
+  ksecret git setup --global                       the programs for all clones; the files stay each repository's matter
+  ksecret git unsetup                              takes it back
+  ksecret git resolve --theirs secret.yaml         after a merge: their values where both sides changed one
+  ksecret git resolve --both-keys -r deploy/       every key of both sides, where both added some
+values where a key is at hand, which Git is not to keep:
+  git -c diff.ksecret.cachetextconv=false -c diff.ksecret.textconv='ksecret git textconv --show --' diff"""
+
+_KEPT = b"# ksecret: no values are shown, as Git would keep them: add -c diff.ksecret.cachetextconv=false\n"
 
 
 def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument(
-        "action", choices=("setup", "unsetup", "textconv", "merge"), help="Git itself calls the last two"
+        "action", choices=("setup", "unsetup", "resolve", "textconv", "merge"), help="Git itself calls the last two"
     )
     parser.add_argument(
-        "words", nargs="*", metavar="WORD", help="setup: patterns; textconv: a file; merge: %%O %%A %%B %%P"
+        "words",
+        nargs="*",
+        metavar="WORD",
+        help="setup: patterns; resolve: files; textconv: a file; merge: %%O %%A %%B %%P",
     )
     parser.add_argument("--global", dest="everywhere", action="store_true", help="in your configuration of all clones")
     parser.add_argument("--show", action="store_true", help="textconv: values where a key is at hand")
+    parser.add_argument("--ours", action="store_true", help="resolve: take our values, and our list of keys")
+    parser.add_argument("--theirs", action="store_true", help="resolve: take theirs")
+    parser.add_argument("--both-keys", action="store_true", help="resolve: take the keys of both lists; needs a key")
+    parser.add_argument("-r", "--recursive", action="store_true", help="resolve: take folders")
+    parser.add_argument("-y", "--yes", action="store_true", help="resolve: vouch for values in kubesec's format")
 
 
 def run(args: Namespace) -> int:
     """Does it; the exit code."""
-    if (args.show and args.action != "textconv") or (args.everywhere and args.action not in ("setup", "unsetup")):
+    of_resolve = args.ours or args.theirs or args.both_keys or args.recursive or args.yes
+    if (
+        (args.show and args.action != "textconv")
+        or (args.everywhere and args.action not in ("setup", "unsetup"))
+        or (of_resolve and args.action != "resolve")
+    ):
         raise UsageError(f"git {args.action} does not take that option", hint="ksecret git --help tells more")
-    actions = {"setup": _setup, "unsetup": _unsetup, "textconv": _textconv, "merge": _merge}
+    actions = {"setup": _setup, "unsetup": _unsetup, "resolve": _resolve, "textconv": _textconv, "merge": _merge}
     return actions[args.action](args)
+
+
+def _resolve(args: Namespace) -> int:
+    from secretsvc.cli.git_resolve import resolve
+
+    return resolve(args, _keyring())
 
 
 def _setup(args: Namespace) -> int:
@@ -50,7 +75,7 @@ def _setup(args: Namespace) -> int:
 
     report = setup(args.words, everywhere=args.everywhere)
     if not which("ksecret"):
-        report.warnings.append("ksecret is not on PATH: Git would not find it, and git log -p and merges would fail")
+        report.warnings.append("ksecret is not on PATH: Git would not find it, and diff and merge as it does without")
     return _tell(report)
 
 
@@ -79,7 +104,7 @@ def _textconv(args: Namespace) -> int:
     try:
         text = _shown(workspace.content(args.words[0]), show=args.show)
     except FileError as error:
-        text = f"# ksecret: {error.message}\n".encode()
+        text = f"# ksecret: {error.told}\n".encode()
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
     return 0
@@ -91,13 +116,33 @@ def _shown(data: bytes, *, show: bool) -> bytes:
     note = b""
     if show:
         try:
-            return with_values(data, _keyring)
+            if _is_kept():
+                return _KEPT + structure(data)
+            return with_values(data, _keyring, _people().name)
         except Exception as error:  # whatever it is, the rest of the log matters more
             note = f"# ksecret: values can't be shown ({type(error).__name__})\n".encode()
     try:
         return note + structure(data)
     except Exception:
         return note + data
+
+
+def _people() -> People:
+    """The names that the policy at the top has for keys: Git calls textconv there, and tells it no path."""
+    from secretsvc.people import NOBODY
+    from secretsvc.policy import NAME, Policies
+
+    try:
+        policy = Policies().find(NAME)
+    except KsecretError:
+        return NOBODY
+    return policy.content.people if policy else NOBODY
+
+
+def _is_kept() -> bool:
+    from secretsvc.git_config import keeps_shown_values
+
+    return keeps_shown_values()
 
 
 def _keyring() -> Backends:

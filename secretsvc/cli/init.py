@@ -7,16 +7,20 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from secretsvc import policy, workspace
-from secretsvc.backends.age import Age, default_identity_path
+from secretsvc import policy, policy_search, workspace
+from secretsvc.backends.age import Age
+from secretsvc.backends.age_identities import default_identity_path
 from secretsvc.backends.base import Settings
+from secretsvc.cli import options
 from secretsvc.cli.report import printable
 from secretsvc.errors import FileError, InputError
+from secretsvc.key_shapes import canonical
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.keyref import KeyRef
 
 EXAMPLES = """\
   ksecret init          once per person and repository: makes what is missing, your identity and .ksecret.yaml"""
@@ -28,27 +32,72 @@ def add_arguments(parser: Parser) -> None:
 
 def run(_args: Namespace) -> int:
     """Makes the identity where there is none, and tells the recipient and the next step; the exit code."""
-    path = default_identity_path(os.environ)
-    made = not os.path.exists(path)
-    if made:
-        make_identity(path)
-    ref = Age(Settings(os.environ, lambda _what: None)).own_ref()
-    if ref is None:
-        hint = "move it away, and run this again"
-        raise InputError("it holds no age identity that one could seal to", hint=hint, file=path)
-    print(printable(f"{'made' if made else 'found'} your age identity: {path}"))
+    where, ref, made = own_identity()
+    print(printable(f"{'made' if made else 'found'} your age identity: {where}"))
     print(f"your key, for others to seal to:  {ref}")
-    print("next: ksecret encrypt -i secret.yaml")
-    _offer_policy(str(ref))
+    found = _policy(str(ref))
+    if found and found.is_misnamed:
+        print(printable(f"next: rename {found.source}, which is not read: a policy's name is {policy.NAME}"))
+    elif found and not _is_named(ref, found):
+        _tell_line(str(ref), found)
+    else:
+        print("next: ksecret encrypt -i secret.yaml")
     return 0
 
 
-def _offer_policy(ref: str) -> None:
-    """A policy with that key in the current folder, where none counts there yet."""
-    if policy.Policies().find(policy.NAME):
-        return
-    workspace.create(policy.NAME, policy.starter([ref]).encode(), private=False)
-    print(f"ksecret: wrote {policy.NAME}: what is sealed in this folder and below goes to that key", file=sys.stderr)
+def own_identity() -> tuple[str, KeyRef, bool]:
+    """Where the user's own age identity is, its recipient, and whether it was made just now, as none was at hand.
+
+    Raises BackendError and InputError where there are sources of identities that give none, and FileError.
+    """
+    path = default_identity_path(os.environ)
+    age = _age()
+    ref = age.own_ref()
+    if ref:
+        return next(place.name for place in age.places() if place.usable), ref, False
+    if os.path.lexists(path):
+        hint = "move it away, and run this again"
+        raise InputError("it holds no age identity that one could seal to", hint=hint, file=path)
+    make_identity(path)
+    ref = _age().own_ref()
+    if ref is None:
+        raise InputError("it can't be read again", file=path)
+    return path, ref, True
+
+
+def _age() -> Age:
+    return Age(Settings(os.environ, options.Passphrases().ask))
+
+
+def _policy(ref: str) -> policy.Policy | None:
+    """The policy for the current folder; where there is none, one is made that names that key, and None given.
+
+    None is made in a folder for everybody's files. Raises InputError and FileError.
+    """
+    found = policy.Policies().find(policy.NAME)
+    if not found and not policy_search.is_for_all(os.curdir):
+        workspace.create(policy.NAME, policy.starter([ref]).encode(), private=False)
+        print(
+            f"ksecret: wrote {policy.NAME}: what is sealed in this folder and below goes to that key", file=sys.stderr
+        )
+    return found
+
+
+def _is_named(ref: KeyRef, found: policy.Policy) -> bool:
+    """Whether a rule seals to that key, or none says anything: then one's own key is sealed to."""
+    rules = found.content.rules
+    return not rules or any(canonical(key) == ref for rule in rules for key in rule.keys)
+
+
+def _tell_line(ref: str, found: policy.Policy) -> None:
+    """What to add to the policy, and who can seal again what is sealed already."""
+    from secretsvc.manifest.scalars import canonical as quoted
+
+    folder = os.path.dirname(found.source) or "."
+    said = f"next: no rule of {found.source} names that key yet; add it to the keys of those that should:"
+    print(printable(said))
+    print(f"      - {quoted(ref, flow=False)}")
+    print(printable(f"then somebody who can open the files already runs: ksecret keys sync -r {folder}"))
 
 
 def make_identity(path: str) -> None:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.policies import FilePolicies, place_of
 from secretsvc.cli.report import printable
-from secretsvc.errors import not_sealed
 from secretsvc.operations.inspect import Description, describe_manifest
+from secretsvc.operations.open import nothing_sealed_in
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable, Mapping
 
     from secretsvc.cli.parser import Parser
 
@@ -30,17 +32,39 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Describes; the exit code."""
-    known = options.backends(args)
     args.in_place = False
+    describe = describer(args)
 
     def operation(data: bytes, name: str) -> bytes | str:
-        found = describe_manifest(data, known.describe)
+        found = describe(data, name)
         if not any(one.sealed for one in found):
-            raise not_sealed()
+            raise nothing_sealed_in(data)
         told = "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
         return f"{told}\n".encode() if args.output else told
 
     return each_file(Job(operation, "inspected", private=True), args)
+
+
+def describer(args: Namespace) -> Callable[[bytes, str], list[Description]]:
+    """What describes a file's bytes, given its name: with a key's `name` where the file's policy has one for it."""
+    known = options.backends(args)
+    policies = FilePolicies(known, place_of(args))
+
+    def describe(data: bytes, file: str) -> list[Description]:
+        people = policies.people(file)
+        found = describe_manifest(data, known.describe)
+        return [
+            one._replace(keys=[{**key, "name": people.name(key["ref"])} for key in one.keys] if people else one.keys)
+            for one in found
+        ]
+
+    return describe
+
+
+def said_of(key: Mapping[str, str]) -> str:
+    """One line about a key: `alice (age:age1…)`, and whom this machine knows to have it."""
+    name = key.get("name")
+    return f"{name} ({key['ref']})  {key['owner']}".rstrip() if name else f"{key['ref']}  {key['owner']}".rstrip()
 
 
 def _as_json(one: Description, name: str) -> str:
@@ -58,7 +82,7 @@ def _as_text(one: Description, name: str) -> str:
         f"  format       {one.format}",
         f"  sealed for   {one.sealed_for or 'nothing: this format binds no Secret to its name and namespace'}",
         *([f"  data key     made {one.created}{_age(one.age_days)}"] if one.created else []),
-        *(f"  key          {key['ref']}{'  ' + key['owner'] if key['owner'] else ''}" for key in one.keys),
+        *(f"  key          {said_of(key)}" for key in one.keys),
         *(f"  {field:12} {', '.join(names)}" for field, names in one.entries.items() if names),
         *(f"  IN THE CLEAR {name}" for name in one.in_the_clear),
     ]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.git_resolve import trusting_sides
+from secretsvc.cli.inspect import describer, said_of
+from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
-from secretsvc.errors import AlreadySealedError, UsageError, not_sealed
-from secretsvc.operations.inspect import Description, describe_manifest
+from secretsvc.errors import AlreadySealedError, UsageError
 from secretsvc.operations.keysets import change_keys, key_changes
+from secretsvc.operations.open import nothing_sealed_in
+from secretsvc.operations.settle import may_be_settled
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.operations.inspect import Description
     from secretsvc.operations.result import Result
 
 EXAMPLES = """\
@@ -24,21 +30,32 @@ EXAMPLES = """\
   ksecret keys sync --dry-run -r .                     what differs from .ksecret.yaml
   ksecret keys sync -r ."""
 
-_ACTIONS = ("list", "add", "remove", "sync")
+ACTIONS = {
+    "list": "tell whom files are sealed to",
+    "add": "one more key may open them, with the same data key",
+    "remove": "a key opens them no more; the others get a new data key",
+    "sync": "give every file the keys that its .ksecret.yaml says",
+}
 
 
-def add_arguments(parser: Parser) -> None:
-    """The options."""
-    parser.add_argument("action", choices=_ACTIONS, help="what to do")
+def add_arguments(parser: Parser, action: str = "") -> None:
+    """The options of that action; of all of them for none."""
+    parser.set_defaults(action=action, key=[], dry_run=False, json=False, in_place=False, output="")
+    if not action:
+        parser.add_argument("action", choices=ACTIONS, help="what to do")
     options.add_files(parser)
-    options.add_output(parser)
-    parser.add_argument(
-        "-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)"
-    )
-    parser.add_argument("-n", "--dry-run", action="store_true", help="print what would change; needs no key")
-    parser.add_argument("--json", action="store_true", help="list: one JSON object per Secret, a line each")
-    sealing.add_trust(parser)
-    options.add_jobs(parser)
+    if action in ("", "list"):
+        parser.add_argument("--json", action="store_true", help="list: one JSON object per Secret, a line each")
+    if action in ("", "add", "remove"):
+        parser.add_argument(
+            "-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)"
+        )
+        add_recipients(parser)
+    if action != "list":
+        sealing.add_output(parser)
+        parser.add_argument("-n", "--dry-run", action="store_true", help="print what would change; needs no key")
+        sealing.add_trust(parser)
+        options.add_jobs(parser)
     options.add_backends(parser)
 
 
@@ -50,35 +67,47 @@ def run(args: Namespace) -> int:
         return _list(args)
     sign = {"add": "+", "remove": "-", "sync": ""}[args.action]
     args.key = [sign + key.removeprefix("+") for key in args.key]
+    if args.dry_run:
+        args.in_place = False
+    else:
+        options.change_in_place(args)
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
 
     def plan(data: bytes, name: str) -> str | None:
         changes = key_changes(data, requests.of(name))
-        lines = [f"{name}: {label}: {'+' if added else '-'}{ref}" for label, ref, added in changes]
+        named = requests.people(name).named
+        lines = [f"{name}: {label}: {'+' if added else '-'}{named(ref)}" for label, ref, added in changes]
         return "\n".join(map(printable, lines)) or None
 
     def operation(data: bytes, name: str) -> Result | bytes:
+        request, keys = requests.of(name), requests.keyring(name)
+        if args.action == "sync" and may_be_settled(data):
+            request = trusting_sides(request, data, name, keys)
         try:
-            return change_keys(data, requests.of(name), requests.keyring(name))
+            return change_keys(data, request, keys)
         except AlreadySealedError:  # as it should be
             return data
 
     if args.dry_run:
-        args.in_place, args.output = False, ""
-        return each_file(Job(plan, "to change", private=True), args)
-    options.change_in_place(args)
-    return each_file(Job(operation, "changed", private=False, jobs=options.jobs(args, keyring)), args)
+        args.output = ""
+        job = Job(plan, "to change", private=True)
+    else:
+        job = Job(operation, "changed", private=False, jobs=options.jobs(args, keyring))
+    code = each_file(job, args)
+    for ref in requests.not_taken():
+        print(printable(f"ksecret: nothing here was sealed to {ref}, so it was taken away nowhere"), file=sys.stderr)
+    return code
 
 
 def _list(args: Namespace) -> int:
     args.in_place = False
-    known = options.backends(args)
+    describe = describer(args)
 
     def operation(data: bytes, name: str) -> str:
-        found = [one for one in describe_manifest(data, known.describe) if one.sealed]
+        found = [one for one in describe(data, name) if one.sealed]
         if not found:
-            raise not_sealed()
+            raise nothing_sealed_in(data)
         return "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
 
     return each_file(Job(operation, "listed", private=True), args)
@@ -86,7 +115,7 @@ def _list(args: Namespace) -> int:
 
 def _as_text(one: Description, name: str) -> str:
     title = f"{name}: {one.label}"
-    return "\n".join(printable(f"{title}  {key['ref']}  {key['owner']}".rstrip()) for key in one.keys)
+    return "\n".join(printable(f"{title}  {said_of(key)}") for key in one.keys)
 
 
 def _as_json(one: Description, name: str) -> str:

@@ -52,7 +52,7 @@ def _program() -> str:
 
     found = which(PROGRAM, path=os.path.dirname(os.path.abspath(sys.argv[0]))) or which(PROGRAM)
     if not found:
-        raise FileError(f"{PROGRAM} is not installed beside ksecret", hint="install ksecret again with pip or pipx")
+        raise FileError(f"{PROGRAM} is not installed beside ksecret", hint="install secretsvc again with pip or pipx")
     return os.path.abspath(found)
 
 

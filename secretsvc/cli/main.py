@@ -9,7 +9,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
-from secretsvc.cli.commands import COMMANDS, find, load
+from secretsvc.cli.commands import find
 from secretsvc.errors import KsecretError
 
 INTERRUPTED = 130
@@ -84,25 +84,18 @@ def _dispatch(words: list[str]) -> int:
         taken = 2 - ("=" in name)  # words; the option's long name is nothing else in any command
         return _dispatch([words[taken], f"--ksecret-{name[2:]}", *words[1:taken], *words[taken + 1 :]])
     command = find(name)
-    module = load(command)
-    from secretsvc.cli.parser import Parser
+    from secretsvc.cli.parser import parsing
 
-    parser = Parser(f"ksecret {command}", COMMANDS[command].summary, module.EXAMPLES)
-    parser.add_argument("--debug", action="store_true", help="show tracebacks (never values)")
-    module.add_arguments(parser)
-    code: int = module.run(parser.parse(words[1:]))
-    return code
+    parser, rest, run = parsing(command, words[1:])
+    return run(parser.parse(rest))
 
 
 def _help(words: list[str]) -> int:
     if words:
-        return _dispatch([find(words[0]), "--help"])
-    width = max(map(len, COMMANDS)) + 2
-    print("usage: ksecret COMMAND [OPTIONS] [FILE...]\n\nencrypts only the values of Kubernetes Secret manifests\n")
-    for name, about in COMMANDS.items():
-        short = f" (also {', '.join(about.aliases)})" if about.aliases else ""
-        print(f"  {name:{width}}{about.summary}{short}")
-    print("\nksecret COMMAND --help tells more; ksecret --version; --debug shows tracebacks (never values)")
+        return _dispatch([find(words[0]), *words[1:], "--help"])
+    from secretsvc.cli.overview import overview
+
+    print(overview())
     return 0
 
 

@@ -24,7 +24,7 @@ EXAMPLES = """\
 def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument("files", nargs="*", metavar="FILE", help="SOURCE, which is sealed, and TARGET, which is not")
-    options.add_output(parser)
+    sealing.add_output(parser)
     sealing.add_keys(parser)
     parser.add_argument("-x", "--cleartext", action="store_true", help="the target's values under data are clear text")
     sealing.add_repeated(parser)
@@ -48,7 +48,7 @@ def run(args: Namespace) -> int:
 
             encoded = encode_cleartext(data)
             with lines_of(data, encoded):
-                return superimpose(sealed, encoded, requests.of(name, source), requests.keyring(name))
-        return superimpose(sealed, data, requests.of(name, source), requests.keyring(name))
+                return superimpose(sealed, encoded, requests.of(name, source), requests.keyring(name, source))
+        return superimpose(sealed, data, requests.of(name, source), requests.keyring(name, source))
 
     return each_file(Job(operation, "sealed", private=False), args)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import workspace
 from secretsvc.cli import options
-from secretsvc.cli.files import content, may_be_sealed, name_of
+from secretsvc.cli.files import content, may_be_sealed, name_of, stream
 from secretsvc.cli.opening import opener
 from secretsvc.cli.report import report, tell_unbound, warn_of_walk
-from secretsvc.errors import KsecretError, NotSealedError, UsageError, not_sealed
+from secretsvc.errors import InputError, KsecretError, ManifestError, NotSealedError, UsageError
+from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations.check import may_hold_secret
-from secretsvc.operations.open import refuse_lost_in
+from secretsvc.operations.open import nothing_sealed_in, refuse_lost_in, refuse_no_manifest
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from secretsvc.operations.result import Result
 
@@ -33,12 +35,25 @@ class Clear(NamedTuple):
         return f"Clear({self.name!r}, masked)"
 
 
+def handed_on(args: Namespace) -> tuple[bytes, int]:
+    """One stream of every file that `args` mean, as `kubectl apply` is to get it, sealed or not, and the exit code.
+
+    Where that is not 0 there is no stream: a part of the files would pass for the whole. Raises UsageError, InputError.
+    """
+    from secretsvc.operations.output import as_data
+
+    opened, failed = open_all(args, pass_clear=True)
+    if not (opened or failed):
+        raise InputError("no manifest is there to hand on")
+    return b"" if failed else stream([as_data(one.data) for one in opened]), failed
+
+
 def open_all(args: Namespace, *, pass_clear: bool, warn: bool = True) -> tuple[list[Clear], int]:
     """Every file that `args.files` and `args.recursive` mean, opened, and the exit code: 0, or the worst of failures.
 
     With `pass_clear` a manifest in which nothing is sealed is passed on as it is; without, it is passed over in a
-    folder and a failure where it was named. Hidden files in folders are passed over. Each failure has been told of.
-    `warn`: tell of files in a format that does not bind. Raises UsageError.
+    folder and a failure where it was named. A folder's files come in kubectl's order, without hidden ones. Each failure
+    has been told of. `warn`: tell of files in a format that does not bind. Raises UsageError.
     """
     if not args.files:
         raise UsageError("no file named", hint="name a sealed manifest, or - for standard input")
@@ -46,7 +61,7 @@ def open_all(args: Namespace, *, pass_clear: bool, warn: bool = True) -> tuple[l
         raise UsageError("standard input can be read once only")
     failures: list[KsecretError] = []
     found = workspace.discover(args.files, recursive=args.recursive, failed=failures.append, warn=warn_of_walk)
-    items = [item for item in found if item.named or not os.path.basename(item.path).startswith(".")]
+    items = _as_kubectl(item for item in found if not is_hidden(item))
     known, open_ = opener(args)
     work = partial(_open, open_, pass_clear)
     opened: list[Clear] = []
@@ -62,23 +77,52 @@ def open_all(args: Namespace, *, pass_clear: bool, warn: bool = True) -> tuple[l
     return opened, max((error.exit_code for error in failures), default=0)
 
 
+def is_hidden(item: workspace.Item) -> bool:
+    """Whether a file is hidden that was found in a folder: such as `.ksecret.yaml`, which is none of kubectl's."""
+    return not item.named and os.path.basename(item.path).startswith(".")
+
+
+def _as_kubectl(items: Iterable[workspace.Item]) -> list[workspace.Item]:
+    """Each folder's files by name, a subfolder's where its name comes: what is applied first is there first.
+
+    As kubectl walks (Go's filepath.Walk).
+    """
+    return [
+        item
+        for root, found in groupby(items, lambda item: item.root)
+        for item in (sorted(found, key=lambda item: os.fsencode(item.path).split(b"/")) if root else found)
+    ]
+
+
+def open_sealed(open_: Callable[[bytes, str], Result], data: bytes, name: str) -> Result:
+    """A file's bytes opened by `open_`; where they have no mark of being sealed, not even read by it.
+
+    Raises NotSealedError, AlteredError for sealed text without a mark too, ManifestError for more than was read of a
+    pipe, and what `open_` raises.
+    """
+    if len(data) > MAX_BYTES:
+        raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB")
+    if may_be_sealed(data.replace(b"\0", b"")):  # in UTF-16, too
+        return open_(data, name)
+    if may_hold_secret(data):
+        refuse_lost_in(data)
+    raise NotSealedError("nothing in it is sealed")
+
+
 def _open(open_: Callable[[bytes, str], Result], pass_clear: bool, item: workspace.Item) -> Clear | KsecretError | None:
     """What became of one file; None where it is passed over."""
     name = name_of(item.path)
     try:
         data = content(item.path)
         try:
-            if not may_be_sealed(data.replace(b"\0", b"")):  # in UTF-16, too
-                if may_hold_secret(data):
-                    refuse_lost_in(data)
-                raise not_sealed()
-            opened = open_(data, item.path)
+            opened = open_sealed(open_, data, item.path)
             return Clear(name, opened.data, opened.bound)
         except NotSealedError:
             if pass_clear:
+                refuse_no_manifest(data)
                 return Clear(name, data)
             if item.named:
-                raise
+                raise nothing_sealed_in(data) from None
             return None
     except KsecretError as error:
         error.file = error.file or name

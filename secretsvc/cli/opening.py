@@ -24,4 +24,4 @@ def opener(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str], 
         return service, service.open_manifest
     keyring = options.backends(args)
     policies = FilePolicies(keyring)
-    return keyring, lambda data, name: open_manifest(data, policies.keyring(name))
+    return keyring, lambda data, name: open_manifest(data, policies.keyring_for_opening(name))

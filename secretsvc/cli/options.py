@@ -93,13 +93,13 @@ def backends(args: Namespace) -> Backends:
             "  --passphrase-file FILE, KSECRET_AGE_PASSPHRASE or KSECRET_GPG_PASSPHRASE keep it private",
             file=sys.stderr,
         )
-    return Backends(Settings(os.environ, _Passphrases(args.passphrase, args.passphrase_file).ask, args.keyring))
+    return Backends(Settings(os.environ, Passphrases(args.passphrase, args.passphrase_file).ask, args.keyring))
 
 
-class _Passphrases:
+class Passphrases:
     """Where passphrases come from: the options, the environment, the terminal; each is asked once."""
 
-    def __init__(self, given: str, path: str) -> None:
+    def __init__(self, given: str = "", path: str = "") -> None:
         self._given = given
         self._path = path
         self._answers: dict[str, bytes | None] = {}

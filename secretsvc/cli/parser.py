@@ -6,10 +6,61 @@ argparse and not click: click's import alone costs a cold decrypt a quarter more
 from __future__ import annotations
 
 import argparse
-from functools import partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
+from secretsvc.cli.commands import COMMANDS, load
 from secretsvc.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_WIDTH = 100
+"""Columns of help that goes to no terminal."""
+_NARROWEST, _WIDEST = 40, 120
+"""Columns: longer lines are hard to read."""
+
+
+def help_width() -> int:
+    """How wide help is: as the terminal, or as `COLUMNS` says, up to 120 columns."""
+    from shutil import get_terminal_size  # asked for help only: its import takes longer than a start's bar bears
+
+    return min(max(get_terminal_size((_WIDTH, 24)).columns, _NARROWEST), _WIDEST)
+
+
+class Parsing(NamedTuple):
+    """A command line's parser, its words, and what runs it."""
+
+    parser: Parser
+    words: list[str]
+    run: Callable[[argparse.Namespace], int]
+
+
+def parsing(command: str, words: list[str]) -> Parsing:
+    """What takes the words behind a command: where its first one is an action of it, with that one's options only."""
+    module = load(command)
+    actions: Mapping[str, str] = getattr(module, "ACTIONS", {})
+    action = words[0] if words and words[0] in actions else ""
+    name = f"ksecret {command} {action}".rstrip()
+    examples = "\n".join(line for line in module.EXAMPLES.splitlines() if not action or name in line)
+    summary = actions[action] if action else COMMANDS[command].summary
+    parser = Parser(name, summary, examples, {} if action else actions)
+    parser.add_argument("--debug", action="store_true", help="show tracebacks (never values)")
+    if actions:
+        module.add_arguments(parser, action)
+    else:
+        module.add_arguments(parser)
+    return Parsing(parser, words[1:] if action else words, module.run)
+
+
+class SoFar(NamedTuple):
+    """A command line that is not whole yet."""
+
+    plain: list[str]
+    """The words that are neither options nor their values."""
+    values: dict[str, str]
+    """By option, as its name in the namespace."""
+    waiting: argparse.Action | None
+    """The option whose value comes next."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,17 +69,28 @@ class Parser(argparse.ArgumentParser):
     takes_dashes = True
     """Whether words behind `--` count; to kubectl's generators they do not."""
 
-    def __init__(self, prog: str, summary: str, examples: str = "") -> None:
+    def __init__(self, prog: str, summary: str, examples: str = "", actions: Mapping[str, str] | None = None) -> None:
         self._by_word: dict[str, argparse.Action] = {}
         self._takes_command = False
+        self._width = _WIDTH
+        listed = "".join(f"  {prog} {action:10}{about}\n" for action, about in (actions or {}).items())
         super().__init__(
             prog=prog,
             description=summary,
-            epilog=f"examples:\n{examples}" if examples else None,
-            # A fixed width, because argparse imports shutil to ask the terminal for its own, help or no help.
-            formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=110),
+            epilog=(f"actions, each with a --help of its own:\n{listed}\n" if listed else "")
+            + (f"examples:\n{examples}" if examples else ""),
+            formatter_class=self._formatter,
             allow_abbrev=False,
         )
+
+    def _formatter(self, prog: str) -> argparse.HelpFormatter:
+        # With a width, because argparse imports shutil to ask the terminal for its own, help or no help.
+        return argparse.RawDescriptionHelpFormatter(prog, width=self._width)
+
+    def format_help(self) -> str:
+        """As argparse's, at the terminal's width."""
+        self._width = help_width()
+        return super().format_help()
 
     def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
         """As argparse's; remembers the option's words."""
@@ -40,6 +102,46 @@ class Parser(argparse.ArgumentParser):
         """Keeps the words behind `--` apart as `args.command`: they are another program's."""
         self._takes_command = True
         self.usage = f"%(prog)s [OPTIONS] FILE... -- {metavar}"
+
+    @property
+    def options(self) -> Mapping[str, argparse.Action]:
+        """Every option, by each of its words."""
+        return self._by_word
+
+    @property
+    def plain(self) -> list[argparse.Action]:
+        """What takes words that are no options, in their order."""
+        return [action for action in self._actions if not action.option_strings]
+
+    def so_far(self, words: list[str]) -> SoFar | None:
+        """How `parse` would read these words where more are to come; None behind `--`. Wrong ones are passed over."""
+        so_far = SoFar([], {}, None)
+        left = list(reversed(words))
+        while left:
+            word = left.pop()
+            if word == "--":
+                return None
+            if not word.startswith("-") or len(word) == 1:
+                so_far.plain.append(word)
+                continue
+            action, value = self._last_option(word)
+            if not action or action.nargs is not None:
+                continue
+            if not (value or left):
+                return so_far._replace(waiting=action)
+            so_far.values[action.dest] = value or left.pop()
+        return so_far
+
+    def _last_option(self, word: str) -> tuple[argparse.Action | None, str]:
+        """The option in a word that may take a value, and the value that it has there."""
+        if word.startswith("--"):
+            name, _, value = word.partition("=")
+            return self._by_word.get(name), value
+        for index, letter in enumerate(word[1:], 2):
+            action = self._by_word.get(f"-{letter}")
+            if action and action.nargs != 0:
+                return action, word[index:].removeprefix("=")
+        return None, ""
 
     def parse(self, words: list[str]) -> argparse.Namespace:
         """The options' values. Raises UsageError, which never shows a value."""

@@ -27,7 +27,7 @@ EXAMPLES = """\
 def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument("files", nargs="*", metavar="FILE", help="a sealed manifest; - is standard input")
-    options.add_output(parser)
+    sealing.add_output(parser)
     add_entries(parser)
     sealing.add_keys(parser)
     parser.add_argument("-r", "--rotate", action="store_true", help="a new data key, and new tokens")
@@ -60,16 +60,12 @@ def run(args: Namespace) -> int:
         labels=entries.pairs(args.label, "--label"),
         annotations=entries.pairs(args.annotation, "--annotation"),
     )
-    return change_each(args, changes, "patched", in_place=False)
+    return change_each(args, changes, "patched")
 
 
-def change_each(
-    args: Namespace, changes: Changes, done: str, service: Service | None = None, *, in_place: bool = True
-) -> int:
-    """Makes the same changes to each file, in place by default or not, by a service or here; the exit code."""
+def change_each(args: Namespace, changes: Changes, done: str, service: Service | None = None) -> int:
+    """Makes the same changes to each file, by a service or here; the exit code."""
     args.recursive = None
-    if in_place:
-        options.change_in_place(args)
     args.key = getattr(args, "key", [])
     change = service.patch_manifest if service else _changer(args)
 

@@ -5,43 +5,117 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import InputError, KeyRefError
+from secretsvc.cli.report import warn
+from secretsvc.errors import InputError, KeyRefError, KsecretError, UsageError
 from secretsvc.keyref import Keyset, keyset
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from argparse import Namespace
+    from collections.abc import Iterable, Iterator, Sequence
 
     from secretsvc.backends.registry import Backends
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
+    from secretsvc.people import People
     from secretsvc.policy import Policies, Policy
 
 _NAME = ".ksecret.yaml"
+_NAMES = (_NAME, ".ksecret.yml")
+
+
+def place_of(args: Namespace) -> str:
+    """The path by which the policy's rule is chosen for all that a command makes; empty for that of each input.
+
+    It is that of `--path`, else of `-o`: what is printed, or goes to a pipe or a device, stands nowhere yet. A command
+    that has no `--path` makes nothing that is sealed. Raises UsageError.
+    """
+    path = getattr(args, "path", None)
+    if path is None:
+        return ""
+    if path == "-" or path.endswith(os.sep) or os.path.isdir(path):
+        raise UsageError("--path takes the path of a file", hint="the one that the sealed manifest will have")
+    if path and args.in_place:
+        hint = "it says where standard input belongs, or what is printed"
+        raise UsageError("--path does not go with a file that is changed in place", hint=hint)
+    output: str = args.output
+    stands = output not in ("", "-") and (os.path.isfile(output) or not os.path.exists(output))
+    return path or (output if stands else "")
 
 
 class FilePolicies:
-    """The policies of a run."""
+    """The policies of a run, each file's by its path; by `place`, where that is known, for what is made of it."""
 
-    def __init__(self, known: Backends) -> None:
+    def __init__(self, known: Backends, place: str = "") -> None:
         self._known = known
+        self._place = place
         self._policies: Policies | None = None
         self._without: set[str] = set()
         """Folders that are known to have none above them."""
+        self._told: set[str] = set()
 
-    def keyring(self, file: str) -> Keyring:
-        """The backends, demanding PGP signatures where the file's policy does. Raises InputError, FileError."""
-        policy = self.find(file)
-        return self._known.signed() if policy and policy.require_signature else self._known
+    def keyring(self, *files: str) -> Keyring:
+        """The backends, demanding PGP signatures where a policy of the files, or of what is made of them, does.
+
+        Their errors call keys by the names that a policy has for them. Raises InputError, FileError.
+        """
+        return self._as_wanted(policy for _, policy in self._of(files))
+
+    def keyring_for_opening(self, file: str) -> Keyring:
+        """The same for those who only open, who need no policy: one that can't be used is warned of, once.
+
+        Raises InputError where its text says `requireSignature` all the same.
+        """
+        policy = self.find_for_opening(file)
+        return self._as_wanted([policy] if policy else [])
+
+    def people(self, file: str) -> People:
+        """The names that its policy has for keys; none where it has no policy, or one that can't be used."""
+        from secretsvc.people import NOBODY
+
+        try:
+            policy = self.find(self._place or file)
+        except KsecretError:
+            return NOBODY
+        return policy.content.people if policy else NOBODY
+
+    def spelled(self, file: str, words: Sequence[str]) -> list[str]:
+        """`--key` words, which may begin with + or -, with the KeyRefs of people in place of their names.
+
+        Raises KeyRefError for a name that the file's policy lacks, InputError and FileError for its policy.
+        """
+        from secretsvc.people import has_name, is_name
+
+        policy = self.find(self._place or file) if has_name(words) else None
+        if not policy or not policy.content.people:
+            return list(words)
+        people, found = policy.content.people, []
+        for word in words:
+            sign, name = (word[:1], word[1:]) if word[:1] in ("+", "-") else ("", word)
+            if is_name(name) and name not in people:
+                what = f"people of {policy.source} has no such name{people.nearest(name)}"
+                raise KeyRefError(what, hint="add it there, or write a key: SCHEME:NAME, such as age:age1…")
+            found += [sign + ref for ref in people.keys(name)] if name in people else [word]
+        return found
+
+    def wants_signatures(self, *files: str) -> bool:
+        """Whether the policy of any of the files, or of the place, demands them. Raises InputError, FileError."""
+        return any(policy.require_signature for _, policy in self._of(files))
 
     def keys(self, file: str, secret: Secret) -> Keyset | None:
-        """The keyset of the first rule for that Secret; None where there is none.
+        """The keyset of the first rule for that Secret; None where there is no policy, or one without rules.
 
-        Raises InputError, FileError and KeyRefError, which name the policy's file.
+        Raises InputError, FileError and KeyRefError, which name the policy's file; also where none of its rules fits.
         """
-        policy = self.find(file)
-        rule = policy.rule_for(file, secret.namespace, secret.name) if policy else None
-        if not policy or not rule:
+        place = self._place or file
+        policy = self.find(place)
+        if not policy or not policy.has_say:
             return None
+        if not policy.is_certain(place, secret.namespace, secret.name):
+            hint = "say with --path FILE which path it will have, or name keys with --key"
+            raise KeyRefError(f"which rule of {policy.source} fits {secret.label} hangs on where it belongs", hint=hint)
+        rule = policy.rule_for(place, secret.namespace, secret.name)
+        if not rule:
+            raise _no_rule(policy, place, secret)
         try:
             return keyset(self._known.parse(key) for key in rule.keys)
         except KeyRefError as error:
@@ -60,28 +134,76 @@ class FilePolicies:
         """Whether a change of that Secret is to make a new DEK, by the policy of any of the files that it comes from
         or goes to. Raises InputError, FileError.
         """
-        found = ((file, self.find(file)) for file in files)
-        return any(policy.is_fresh(file, secret.namespace, secret.name) for file, policy in found if policy)
+        return any(policy.is_fresh(file, secret.namespace, secret.name) for file, policy in self._of(files))
+
+    def _of(self, files: Iterable[str]) -> Iterator[tuple[str, Policy]]:
+        """Each of the files, and the place, with its policy; what is piped in has a place only where none is said.
+
+        Raises InputError, FileError.
+        """
+        standing = (file for file in files if file not in ("", "-" if self._place else ""))
+        for file in dict.fromkeys((*standing, *filter(None, (self._place,)))):
+            policy = self.find(file)
+            if policy:
+                yield file, policy
 
     def find(self, file: str) -> Policy | None:
         """The nearest policy upwards. Raises InputError, FileError."""
+        policies = self._above(file)
+        return policies.find(file) if policies else None
+
+    def find_for_opening(self, file: str) -> Policy | None:
+        """The same for those who only open, as `keyring_for_opening`. Raises InputError."""
+        policies = self._above(file)
+        return policies.find_for_opening(file, self._warn) if policies else None
+
+    def _as_wanted(self, policies: Iterable[Policy]) -> Keyring:
+        found = list(policies)
+        keyring = self._known.signed() if any(policy.require_signature for policy in found) else self._known
+        people = next((policy.content.people for policy in found if policy.content.people), None)
+        if people is None:
+            return keyring
+        from secretsvc.cli.named_keys import NamedKeys
+
+        return NamedKeys(keyring, people)
+
+    def _warn(self, error: KsecretError) -> None:
+        text = f"{error.where}: {error.message}; opening goes on without this policy"
+        if text not in self._told:
+            self._told.add(text)
+            warn(text)
+
+    def _above(self, file: str) -> Policies | None:
+        """What finds policies; None where there is none above the file."""
         if self._policies is None:
             folder = os.path.dirname(file)
             if folder in self._without:
                 return None
-            if not _above(folder):
+            if not _is_above(folder):
                 self._without.add(folder)
                 return None
             from secretsvc.policy import Policies
 
             self._policies = Policies()
-        return self._policies.find(file)
+        return self._policies
 
 
-def _above(folder: str) -> bool:
+def _no_rule(policy: Policy, place: str, secret: Secret) -> KeyRefError:
+    from secretsvc.manifest.scalars import canonical
+    from secretsvc.policy import NOWHERE
+
+    if policy.is_misnamed:
+        hint = f"rename it to {_NAME}, or name keys with --key"
+        return KeyRefError(f"{policy.source} is not read: a policy's name is {_NAME}", hint=hint)
+    path = "" if place == NOWHERE else f"path: {canonical(policy.pattern(place), flow=True)}, "
+    hint = f"add `- {{{path}keys: [KEYREF]}}` to its rules, `- keys: [KEYREF]` for all others, or name keys with --key"
+    return KeyRefError(f"no rule of {policy.source} fits {secret.label}", hint=hint)
+
+
+def _is_above(folder: str) -> bool:
     """Whether there is a policy there or anywhere upwards, which is all that a start without one pays for."""
     folder = os.path.realpath(folder or os.curdir)
-    while not os.path.exists(os.path.join(folder, _NAME)):
+    while not any(os.path.exists(os.path.join(folder, name)) for name in _NAMES):
         above = os.path.dirname(folder)
         if above == folder:
             return False

@@ -12,20 +12,19 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.policies import FilePolicies
+from secretsvc.cli.policies import FilePolicies, place_of
 from secretsvc.errors import (
     AlreadySealedError,
     BackendError,
     InputError,
     KeyRefError,
-    NothingToSealError,
     RepeatedError,
     UsageError,
-    not_sealed,
 )
+from secretsvc.manifest import foreign
 from secretsvc.manifest.reader import read
 from secretsvc.operations.inspect import describe_manifest
-from secretsvc.operations.open import refuse_lost
+from secretsvc.operations.open import nothing_sealed, refuse_lost
 from secretsvc.operations.repeats import HINT
 from secretsvc.operations.result import Result
 from secretsvc.remote import Remote
@@ -66,7 +65,7 @@ class Service:
         """Raises UsageError."""
         self._remote = remote
         self._known = options.backends(args)
-        self._policies = FilePolicies(self._known)
+        self._policies = FilePolicies(self._known, place_of(args))
         self._keys: list[str] = getattr(args, "key", [])
         self._scope = getattr(args, "scope", "")
         self._format = getattr(args, "format", "")
@@ -76,14 +75,15 @@ class Service:
 
     def open_manifest(self, data: bytes, name: str) -> Result:
         """The manifest in the clear."""
-        manifest, _ = self._sealed(data, name)
+        policy = self._policies.find_for_opening(name)
+        manifest, _ = self._sealed(data, is_signed=policy is not None and policy.require_signature)
         return self._done(manifest, "/v1/decrypt", data)
 
     def seal_manifest(self, data: bytes, name: str) -> Result:
         """The manifest sealed, to the keys that it would be sealed to here, else to those of the service's rules."""
-        manifest, seen = self._read(data, name)
+        manifest, seen = self._read(data, is_signed=self._policies.wants_signatures(name))
         if not any(secret.entries for secret in manifest.secrets):
-            raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
+            raise foreign.nothing_to_seal(manifest)
         if all(map(_is_closed, seen)):
             raise AlreadySealedError("it is sealed already", hint="a service changes no keyset by encrypt")
         # The environment's format is for what is not sealed yet; options that do not fit, the service refuses.
@@ -99,7 +99,7 @@ class Service:
 
     def rotate_manifest(self, data: bytes, name: str, before: str) -> Result:
         """The manifest with new DEKs in all its Secrets, where one was made before that time (as envelopes say it)."""
-        manifest, seen = self._sealed(data, name)
+        manifest, seen = self._sealed(data, is_signed=self._policies.wants_signatures(name))
         if self._scope or self._format:
             raise UsageError("a service rotates in the format and scope that a file has", hint="see ksecret convert")
         if all(one.created >= before for one in seen if one.sealed):
@@ -108,12 +108,12 @@ class Service:
 
     def rewrap_manifest(self, data: bytes, name: str, _before: str) -> Result:
         """The manifest with its DEKs wrapped anew."""
-        manifest, _ = self._sealed(data, name)
+        manifest, _ = self._sealed(data, is_signed=self._policies.wants_signatures(name))
         return self._done(manifest, "/v1/rotate", data, [("mode", "rewrap")])
 
     def patch_manifest(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
         """The manifest with `changes.values`, none of them None, sealed in."""
-        manifest, _ = self._sealed(data, name)
+        manifest, _ = self._sealed(data, is_signed=self._policies.wants_signatures(name))
         if self._renews(manifest, name):
             data = self._done(manifest, "/v1/rotate", data, [("mode", "rotate")]).data
         values = {key: b64encode(value).decode() for key, value in changes.values.items() if value is not None}
@@ -121,19 +121,18 @@ class Service:
         body |= {"allowRepeated": True} if self._allow_repeated else {}
         return self._done(manifest, "/v1/set", json.dumps(body).encode(), media="application/json")
 
-    def _read(self, data: bytes, name: str) -> tuple[Manifest, list[Description]]:
-        """Raises InputError where the file's policy demands what only keys at hand can show."""
-        policy = self._policies.find(name)
-        if policy and policy.require_signature:
+    def _read(self, data: bytes, *, is_signed: bool) -> tuple[Manifest, list[Description]]:
+        """`is_signed`: its policy demands what only keys at hand can show. Raises InputError."""
+        if is_signed:
             raise InputError("its policy demands signatures, which a service is not told of", hint="say --server ''")
         return read(data), describe_manifest(data, lambda _: "")
 
-    def _sealed(self, data: bytes, name: str) -> tuple[Manifest, list[Description]]:
+    def _sealed(self, data: bytes, *, is_signed: bool) -> tuple[Manifest, list[Description]]:
         """Raises NotSealedError."""
-        manifest, seen = self._read(data, name)
+        manifest, seen = self._read(data, is_signed=is_signed)
         refuse_lost(manifest)
         if not any(one.sealed for one in seen):
-            raise not_sealed()
+            raise nothing_sealed(manifest)
         return manifest, seen
 
     def _renews(self, manifest: Manifest, name: str) -> bool:
@@ -144,7 +143,7 @@ class Service:
         """By `--key`, the file's policy or KSECRET_KEYS; none where they say nothing, or all Secrets keep their own."""
         fresh = [secret for secret in manifest.secrets if secret.entries and not secret.envelope]
         if self._keys or not fresh:
-            return self._keys
+            return self._policies.spelled(name, self._keys)
         first, *others = [self._policies.keys(name, secret) for secret in fresh]
         if any(other != first for other in others):
             raise InputError(

@@ -22,7 +22,7 @@ EXAMPLES = """\
 def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument("files", nargs="*", metavar="FILE", help="a sealed manifest; - is standard input")
-    options.add_output(parser)
+    sealing.add_output(parser)
     parser.add_argument("--name", default="", help="the new metadata.name")
     parser.add_argument("-n", "--namespace", default="", help="the new metadata.namespace")
     options.add_secret(parser)

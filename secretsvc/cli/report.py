@@ -17,9 +17,11 @@ MANY = 50
 
 
 def report(error: KsecretError, *, debug: bool = False) -> None:
-    """`ksecret: FILE[:LINE]: [KEYREF:] what is wrong`, then what to do on a line of its own."""
+    """`ksecret: FILE[:LINE]: [KEYREF:] what is wrong`, a line for each reason, then what to do on one of its own."""
     where = f"{error.where}: " if error.where else ""
-    print(printable(f"ksecret: {where}{said(error)}"), file=sys.stderr)
+    print(printable(f"ksecret: {where}{_keyed(error, error.message)}"), file=sys.stderr)
+    for reason in error.reasons:
+        print(printable(f"    {reason}"), file=sys.stderr)
     if error.hint:
         print(printable(f"  {error.hint}"), file=sys.stderr)
     if debug:
@@ -37,9 +39,12 @@ def warn_of_walk(why: str) -> None:
 
 
 def said(error: KsecretError) -> str:
-    """`[KEYREF:] what is wrong`."""
-    key = f"{error.key_ref}: " if error.key_ref and error.key_ref not in error.message else ""
-    return key + error.message
+    """`[KEYREF:] what is wrong`, its reasons included."""
+    return _keyed(error, error.told)
+
+
+def _keyed(error: KsecretError, text: str) -> str:
+    return f"{error.key_ref}: {text}" if error.key_ref and error.key_ref not in text else text
 
 
 def printable(text: str) -> str:
@@ -83,6 +88,13 @@ def tell_unbound(count: int) -> None:
         )
 
 
+def tell_withheld(*, may_keep_going: bool) -> None:
+    """One line on files that were done and not put out, because others failed."""
+    way = ": --keep-going puts out the others" if may_keep_going else ""
+    print(f"ksecret: nothing is put out where a file fails{way}", file=sys.stderr)
+
+
 def summary(counts: dict[str, int]) -> None:
-    """`ksecret: 3 sealed, 1 unchanged, 0 failed`."""
-    print("ksecret: " + ", ".join(f"{count} {word}" for word, count in counts.items()), file=sys.stderr)
+    """`ksecret: 3 sealed, 1 unchanged, 0 failed`; files that were skipped are told of only where there are any."""
+    told = (f"{count} {word}" for word, count in counts.items() if count or word != "skipped")
+    print("ksecret: " + ", ".join(told), file=sys.stderr)

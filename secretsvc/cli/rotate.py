@@ -38,7 +38,7 @@ EXAMPLES = """\
 def add_arguments(parser: Parser) -> None:
     """The options."""
     options.add_files(parser)
-    options.add_output(parser)
+    sealing.add_output(parser)
     parser.add_argument("--rewrap", action="store_true", help="keep the data key; wrap it anew under each KEK")
     parser.add_argument("--older-than", metavar="AGE", default="", help="only data keys older than 12h, 90d, 8w")
     parser.add_argument("-n", "--dry-run", action="store_true", help="print what would be rotated; needs no key")

@@ -9,19 +9,25 @@ from _thread import allocate_lock
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from secretsvc.cli.policies import FilePolicies
-from secretsvc.cli.report import printable
+from secretsvc.cli import options
+from secretsvc.cli.policies import FilePolicies, place_of
+from secretsvc.cli.recipients import add_recipients
+from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
 from secretsvc.operations.request import ANY_TIME, FORMATS, Request, Unproven
+from secretsvc.people import has_name
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterable
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
+    from secretsvc.keyref import KeyRef, KeysetChange
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
+    from secretsvc.people import People
 
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -29,10 +35,23 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 def add_keys(parser: Parser) -> None:
-    """`-k`."""
+    """`-k` and `-R`."""
     parser.add_argument(
         "-k", "--key", action="append", default=[], metavar="KEYREF", help="seal to it (repeat); +REF adds, -REF takes"
     )
+    add_recipients(parser)
+
+
+def add_output(parser: Parser) -> None:
+    """`-i`, `-o` and `--path`."""
+    options.add_output(parser)
+    add_path(parser)
+
+
+def add_path(parser: Parser) -> None:
+    """`--path`."""
+    about = "where it will stand, for the rules of .ksecret.yaml (default: -o FILE, else FILE)"
+    parser.add_argument("--path", metavar="FILE", default="", help=about)
 
 
 def add_format(parser: Parser) -> None:
@@ -72,11 +91,15 @@ class Requests:
         self._yes = getattr(args, "yes", False)
         self._syncs = getattr(args, "action", "") == "sync"
         self._keyring = keyring
-        output = getattr(args, "output", "")
-        self._output = output if isinstance(output, str) and output != "-" else ""
         self._lock = allocate_lock()
+        self._taken: set[KeyRef] = set()
+        self._to_take: set[KeyRef] = set()
+        self._keysets: set[Keyset] = set()
+        self._takes = getattr(args, "action", "") == "remove"
+        self._words: list[str] = args.key
+        self._has_names = has_name(args.key)
         self._request = Request(
-            parse_change(args.key, keyring.parse),
+            self._parsed(() if self._has_names else args.key),
             partial(self._default_keys, ""),
             getattr(args, "scope", ""),
             time.strftime(TIME, time.gmtime()),
@@ -85,20 +108,53 @@ class Requests:
             allow_repeated=getattr(args, "allow_repeated", False),
         )
         self._own_keys = cache(partial(own_keys, keyring))
-        self._policies = FilePolicies(keyring)
+        self._policies = FilePolicies(keyring, place_of(args))
 
     def of(self, name: str, source: str = "") -> Request:
-        """The request for the file of that name, whose DEK may come from the file `source`."""
+        """The request for the file of that name, whose DEK may come from the file `source`.
+
+        Raises KeyRefError for a name in `--key` that its policy does not know, InputError and FileError for the policy.
+        """
         return self._request._replace(
-            renews=partial(self._policies.renews, [file for file in (name, source, self._output) if file]),
+            change=self._change(name),
+            renews=partial(self._policies.renews, (name, source)),
             default_keys=partial(self._default_keys, name),
             keyset_of=partial(self._policies.demanded, name) if self._syncs else None,
             trust=partial(self._trusts, name) if self._asks else None,
+            tell_keyset=partial(self._warn_unless_opened, name),
         )
 
-    def keyring(self, name: str) -> Keyring:
-        """The backends, as the policy of the file of that name wants them. Raises InputError, FileError."""
-        return self._policies.keyring(name)
+    def people(self, name: str) -> People:
+        """The names that the policy of the file of that name has for keys."""
+        return self._policies.people(name)
+
+    def not_taken(self) -> Keyset:
+        """The keys to be taken away that no keyset had so far."""
+        return keyset(self._to_take - self._taken)
+
+    def _change(self, name: str) -> KeysetChange:
+        return self._parsed(self._policies.spelled(name, self._words)) if self._has_names else self._request.change
+
+    def _parsed(self, words: Iterable[str]) -> KeysetChange:
+        change = parse_change(words, self._keyring.parse)
+        self._to_take.update(change.remove)
+        return change._replace(taken=self._taken.add) if self._takes else change
+
+    def keyring(self, name: str, source: str = "") -> Keyring:
+        """The backends, as the policies of these files, and of what is made of them, want them.
+
+        Raises InputError, FileError.
+        """
+        return self._policies.keyring(name, source)
+
+    def _warn_unless_opened(self, name: str, secret: Secret, refs: Keyset) -> None:
+        """Of a keyset none of whose keys is here, once a run. What only a KMS could tell is not asked."""
+        with self._lock:
+            is_new = refs not in self._keysets
+            self._keysets.add(refs)
+        if is_new and self._keyring.opens(refs) is False:
+            where = "standard input" if name == "-" else name
+            warn(f"{where}: {secret.label} is sealed to no key of yours on this machine, so you can't open it here")
 
     def _default_keys(self, name: str, secret: Secret, format_: str) -> Keyset:
         keys = self._policies.keys(name, secret)
@@ -111,10 +167,11 @@ class Requests:
 
     def _trusts(self, name: str, unproven: Unproven) -> bool:
         """Shows what somebody would vouch for, and asks. Raises UsageError where nobody can be asked."""
+        people = self.people(name)
         with self._lock:
             lines = [
                 f"{name}: {unproven.label}: {unproven.why}; with a new one you vouch for what it holds now:",
-                *(f"  key    {ref}  {self._keyring.describe(ref)}".rstrip() for ref in unproven.keys),
+                *(f"  key    {people.named(ref)}  {self._keyring.describe(ref)}".rstrip() for ref in unproven.keys),
                 *(f"  entry  {entry}" for entry in unproven.entries),
             ]
             print("\n".join(map(printable, lines)), file=sys.stderr)
@@ -137,7 +194,7 @@ def format_of(given: str) -> str:
 def own_keys(known: Backends, format_: str) -> Keyset:
     """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own age identity, or PGP key for kubesec.
 
-    Raises UsageError.
+    Raises UsageError, and BackendError where there are identities and none of them can be used.
     """
     listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
     try:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from secretsvc.cli.report import printable
-from secretsvc.errors import BackendUnavailableError, FileError, UsageError
+from secretsvc.errors import BackendUnavailableError, UsageError, install_hint
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -45,8 +45,9 @@ def run(args: Namespace) -> int:
     except ModuleNotFoundError as error:
         if str(error.name).startswith("secretsvc"):
             raise
-        hint = "pip install 'ksecret[server]'"
-        raise BackendUnavailableError(f"the service needs {error.name}, which is not installed", hint=hint) from error
+        raise BackendUnavailableError(
+            f"the service needs {error.name}, which is not installed", hint=install_hint("server")
+        ) from error
     if args.new_token:
         from secretsvc.api.auth import new_token
 
@@ -117,16 +118,10 @@ def _dev(args: Namespace) -> int:
 
 
 def _recipient() -> str:
-    """The user's own age recipient; an identity is made where there is none. Raises FileError and InputError."""
-    from secretsvc.backends.age import Age, default_identity_path
-    from secretsvc.backends.base import Settings
-    from secretsvc.cli.init import make_identity
+    """The user's own age recipient; an identity is made where there is none. Raises what `own_identity` raises."""
+    from secretsvc.cli.init import own_identity
 
-    path = default_identity_path(os.environ)
-    if not os.path.exists(path):
-        make_identity(path)
-        print(printable(f"ksecret: made your age identity: {path}"), file=sys.stderr)
-    ref = Age(Settings(os.environ, lambda _what: None)).own_ref()
-    if ref is None:
-        raise FileError("it holds no age identity that one could seal to", file=path)
+    where, ref, made = own_identity()
+    if made:
+        print(printable(f"ksecret: made your age identity: {where}"), file=sys.stderr)
     return str(ref)

@@ -33,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "files", nargs="*", metavar="FILE KEY=VALUE", help="a sealed manifest, and KEY=TEXT, KEY=@FILE, KEY=-"
     )
-    options.add_output(parser)
+    sealing.add_output(parser)
     parser.add_argument(
         "--random",
         action="append",
@@ -74,6 +74,7 @@ def run(args: Namespace) -> int:
             raise UsageError(f"{key} is set twice")
         values[key] = read(key, text)
     args.files = file
+    options.change_in_place(args)
     return change_each(args, Changes(values, args.string_data), "set", options.service(args))
 
 

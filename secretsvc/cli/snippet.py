@@ -9,6 +9,7 @@ from secretsvc.cli.files import content, name_of
 from secretsvc.errors import InputError
 from secretsvc.generators import snippet
 from secretsvc.manifest.reader import read
+from secretsvc.operations.open import nothing_sealed_in
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -39,7 +40,7 @@ def run(args: Namespace) -> int:
     try:
         secrets = read(data).secrets
         if not secrets:
-            raise InputError("there is no Secret in it", hint="name a manifest that has one")
+            raise nothing_sealed_in(data)
         text = "".join(snippet.snippet(secret, forms) for secret in secrets)
     except InputError as error:
         error.file = error.file or name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secretsvc.cli import options
+from secretsvc.cli import options, sealing
 from secretsvc.cli.patch import change_each
 from secretsvc.cli.set import add_changing
 from secretsvc.errors import UsageError
@@ -22,7 +22,7 @@ EXAMPLES = """\
 def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument("files", nargs="*", metavar="FILE KEY", help="a sealed manifest, and the keys to take away")
-    options.add_output(parser)
+    sealing.add_output(parser)
     add_changing(parser)
 
 
@@ -31,4 +31,5 @@ def run(args: Namespace) -> int:
     args.files, keys = args.files[:1], args.files[1:]
     if not keys:
         raise UsageError("unset takes a file and keys", hint="ksecret unset --help shows how")
+    options.change_in_place(args)
     return change_each(args, Changes(values=dict.fromkeys(keys)), "changed")

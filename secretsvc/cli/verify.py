@@ -37,7 +37,7 @@ def run(args: Namespace) -> int:
 
     def operation(data: bytes, name: str) -> Result:
         try:
-            return open_manifest(data, policies.keyring(name))
+            return open_manifest(data, policies.keyring_for_opening(name))
         except AlteredError as error:
             error.exit_code = 1
             raise

@@ -58,7 +58,7 @@ def read(member: Member) -> Envelope:
     keys = texts.pop("keys", None)
     sealed_for, created, seal = texts.pop("sealedFor", None), texts.pop("created", None), texts.pop("seal", None)
     if "conflict" in texts:
-        hint = "the comment above `conflict:` says how; docs/git.md says more"
+        hint = "ksecret keys sync, or ksecret git resolve --both-keys; or as the comment above `conflict:` says"
         raise AlteredError(f"{UNMERGED}: the envelope has two versions", hint=hint, line=line)
     if texts or not (
         isinstance(keys, dict)

@@ -34,6 +34,12 @@ class Lost(NamedTuple):
     line: int
     message: str
     hint: str
+    foreign: bool = False
+    """Whether another tool sealed it, and opens it."""
+
+
+BY_SOPS = "`sops decrypt` opens it; what comes out, ksecret encrypt seals"
+"""What to do about a file that SOPS sealed."""
 
 
 def may_stand_in(content: bytes | mmap) -> bool:
@@ -46,7 +52,7 @@ def may_stand_in(content: bytes | mmap) -> bool:
 def in_secret(secret: Secret) -> Iterator[Lost]:
     """What of it stands in a Secret that is taken for one in the clear."""
     if nodes.member(secret.root, "sops"):
-        yield Lost(secret.line, f"{secret.label} is sealed by SOPS already", "decrypt it with sops first")
+        yield Lost(secret.line, f"{secret.label} is sealed by SOPS", BY_SOPS, foreign=True)
     for entry in secret.entries:
         found = _what(entry, entry.value.strip()) or _encoded(entry)
         if found:
@@ -62,7 +68,7 @@ def in_manifest(manifest: Manifest) -> Iterator[Lost]:
             yield from in_secret(secret)
     for document in manifest.documents:
         if isinstance(document, nodes.Mapping) and _has_sops_metadata(document):
-            yield Lost(document.line, "it is sealed by SOPS", "decrypt it with sops first")
+            yield Lost(document.line, "it is sealed by SOPS", BY_SOPS, foreign=True)
 
 
 def is_encoded(entry: Entry) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import ManifestError
+from secretsvc.errors import BoundError, ManifestError
 from secretsvc.manifest import nodes, yaml_reader
 from secretsvc.manifest.model import FIELDS, Entry, Manifest, Secret
 from secretsvc.manifest.nodes import Alias, Mapping, Member, Node, Scalar, Sequence
@@ -44,10 +44,15 @@ def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes
         text = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ManifestError("not UTF-8 text", hint="convert the file to UTF-8", line=line) from None
+        raise _unreadable(data, ManifestError("not UTF-8 text", hint="convert the file to UTF-8", line=line)) from None
     bom = text.startswith("\ufeff")
     text = text[1:] if bom else text
-    found, is_json = _documents(text, most_nodes)
+    try:
+        found, is_json = _documents(text, most_nodes)
+    except BoundError:
+        raise
+    except ManifestError as error:
+        raise _unreadable(data, error) from None
     merges = nodes.Merges()
     roots = [root for document in found for root in secret_roots(document, merges)]
     if len(roots) > MOST_SECRETS:
@@ -55,6 +60,12 @@ def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes
         raise ManifestError(f"more than {MOST_SECRETS} Secrets in one file", hint=hint, line=roots[MOST_SECRETS].line)
     secrets = tuple(_secret(root, merges, allow_binary_tag=allow_binary_tag) for root in roots)
     return Manifest(text, bom, is_json, _KUBESEC_VERSION in text, tuple(found), secrets)
+
+
+def _unreadable(data: bytes, error: ManifestError) -> ManifestError:
+    from secretsvc.manifest import foreign  # only to tell what is wrong
+
+    return foreign.unreadable(data, error)
 
 
 def leading_documents(text: str) -> tuple[list[Node], bool]:

@@ -73,7 +73,7 @@ def check_secret(secret: Secret, sealed_bytes: int = 0) -> None:
     for copy in copies(secret):
         raise ManifestError(
             f"the annotation {copy.name} repeats the data in the clear",
-            hint="remove it with --strip-last-applied",
+            hint="ksecret encrypt --from-cluster removes it",
             line=copy.line,
         )
 

@@ -83,7 +83,7 @@ def check_other(data: bytes, file: str) -> Checked:
 def check_file(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
     """The findings in a manifest, by line. `file` is its path; `now`, the time, is in seconds since 1970.
 
-    Without `policies` nothing is compared with a policy.
+    The path may be the policy's NOWHERE. Without `policies` nothing is compared with a policy.
 
     Raises InputError and FileError for its policy, and for nothing that stands in the file itself.
     """
@@ -204,13 +204,16 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
 
 def _held_against(policy: Policy, secret: Secret, sealed: Sealed | None, file: str, now: float) -> Iterator[Hit]:
     """What differs from the policy. Keys and age of what SOPS sealed are not known."""
-    rule = policy.rule_for(file, secret.namespace, secret.name)
-    if rule and sealed and sealed.keys:
-        yield from _keyset(secret, sealed, rule.keys, policy.source)
-    if not rule and policy.content.rules:
+    who = file, secret.namespace, secret.name
+    rule = policy.rule_for(*who)
+    if rule and sealed and sealed.keys and policy.is_certain(*who):
+        yield from _keyset(secret, sealed, rule.keys, policy)
+    if not rule and policy.has_say:
         clear = [entry.scalar.line for entry in secret.entries if not sealed and _code_for(entry, None) == "KS001"]
         lines = [sealed.line] if sealed and sealed.keys else clear
-        what = f"no rule of {policy.source} fits {secret.label}, so nothing says who may open it"
+        misnamed = f"{policy.source} is not read, for a policy's name is .ksecret.yaml"
+        why = misnamed if policy.is_misnamed else f"no rule of {policy.source} fits {secret.label}"
+        what = f"{why}, so nothing says who may open it"
         yield from ((line, "KS015", what) for line in lines[:1])
     if sealed and policy.max_age and sealed.created and now - sealed.created > policy.max_age:
         days, limit = int(now - sealed.created) // _DAY, policy.max_age / _DAY
@@ -251,13 +254,14 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_LISTED]) + more
 
 
-def _keyset(secret: Secret, sealed: Sealed, wanted: tuple[str, ...], source: str) -> Iterator[Hit]:
-    held, named = set(sealed.keys), {str(canonical(key)) for key in wanted}
-    lacking, extra = sorted(named - held), sorted(held - named)
+def _keyset(secret: Secret, sealed: Sealed, wanted: tuple[str, ...], policy: Policy) -> Iterator[Hit]:
+    held, ruled = set(sealed.keys), {str(canonical(key)) for key in wanted}
+    named = policy.content.people.named
+    lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (ruled - held, held - ruled))
     parts = [f"not sealed to {_listed(lacking)}"] if lacking else []
     parts += [f"sealed to {_listed(extra)} as well"] if extra else []
     if parts:
-        yield sealed.line, "KS008", f"{secret.label} differs from {source}: {'; '.join(parts)}"
+        yield sealed.line, "KS008", f"{secret.label} differs from {policy.source}: {'; '.join(parts)}"
 
 
 def _text(data: bytes) -> str:

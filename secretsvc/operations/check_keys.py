@@ -8,11 +8,13 @@ from secretsvc.errors import KsecretError
 from secretsvc.formats import ksecret, kubesec
 from secretsvc.manifest import lost, reader
 from secretsvc.operations.findings import Finding
+from secretsvc.people import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from secretsvc.manifest.model import Manifest
+    from secretsvc.people import People
 
 _LISTED = 5
 _MARKS = (b"ksecret", b"# kubesec:v:")
@@ -52,16 +54,20 @@ def _sealings(manifest: Manifest) -> Iterator[Sealing]:
 
 
 def new_keys(
-    now: Iterable[Sealing], before: Iterable[Sealing], elsewhere: Iterable[Sealing], file: str
+    now: Iterable[Sealing],
+    before: Iterable[Sealing],
+    elsewhere: Iterable[Sealing],
+    file: str,
+    people: People = NOBODY,
 ) -> list[Finding]:
     """KS017 for each Secret whose data key can't be told to be one of those that were there before.
 
-    `elsewhere`: sealings in files that went away as this one came.
+    `elsewhere`: sealings in files that went away as this one came. `people`: the names that the file's policy has.
     """
     former = {one.label: one for one in before}
     known = {one.proof for one in (*former.values(), *elsewhere)}
     return [
-        Finding(file, one.line, "KS017", f"{_said(one, former.get(one.label))}; {_ADVICE}")
+        Finding(file, one.line, "KS017", f"{_said(one, former.get(one.label), people)}; {_ADVICE}")
         for one in now
         if one.proof not in known
     ]
@@ -70,16 +76,17 @@ def new_keys(
 _ADVICE = "who made the commit may know its data key: `ksecret rotate` before a value is added"
 
 
-def _said(one: Sealing, former: Sealing | None) -> str:
+def _said(one: Sealing, former: Sealing | None, people: People) -> str:
     if not former:
-        return f"{one.label} is newly sealed, to {_listed(one.refs)}"
+        return f"{one.label} is newly sealed, to {_listed(one.refs, people)}"
+    come, gone = one.refs - former.refs, former.refs - one.refs
     parts = [f"{one.label} was sealed anew"]
-    parts += [f"to {_listed(one.refs - former.refs)} as well"] if one.refs - former.refs else []
-    parts += [f"no longer to {_listed(former.refs - one.refs)}"] if former.refs - one.refs else []
+    parts += [f"to {_listed(come, people)} as well"] if come else []
+    parts += [f"no longer to {_listed(gone, people)}"] if gone else []
     return ", ".join(parts)
 
 
-def _listed(refs: frozenset[str]) -> str:
-    names = sorted(refs)
+def _listed(refs: frozenset[str], people: People) -> str:
+    names = [people.named(ref) for ref in sorted(refs)]
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _KUBESEC_LINE = r"(?m)^# kubesec:[^\n]*"
 _COMMENT_OR_BREAK = r"#[^\r\n]*|\n"
 _BETWEEN = " \t\r\n:,-?{}[]"
+_SHORT = 8
+"""Bytes. In less no value is looked for, but in comments."""
 _HEADER = ("apiVersion", "kind")
 _NAMES = ("name", "namespace", "generateName")
 _STANDARD = {
@@ -174,6 +176,8 @@ class ClearRest:
         self._node(value, (*path, key.value if isinstance(key, Scalar) else "?"))
 
     def _add(self, scalar: Scalar, path: tuple[str, ...]) -> None:
+        if len(scalar.value) < _SHORT and len(scalar.value.encode("utf-8", "surrogatepass")) < _SHORT:
+            return  # a text may have a hundred thousand of them
         block = scalar.style in ("|", ">")
         self.pieces.append(Piece(scalar.line + block, path, scalar.value, scalar.style == "|"))
 
@@ -192,7 +196,7 @@ class ClearRest:
         start = self._at
         gap = self._text[start:end] if end > start else ""
         self._at = max(start, end)
-        if "#" not in gap and len(gap.strip(_BETWEEN)) < 8:
+        if "#" not in gap and len(gap.strip(_BETWEEN)) < _SHORT:
             return
         self._line += self._text.count("\n", self._counted, start)
         self._counted = start

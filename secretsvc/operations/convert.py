@@ -29,6 +29,7 @@ def convert_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
         raise AlreadySealedError(f"it is in {now}'s format already")
     opened = open_secrets(manifest, keyring, request.trust)
     parents = {(manifest.secrets[index].namespace, manifest.secrets[index].name): one for index, one in opened.items()}
+    manifest = manifest.outline()  # what is restored, and sealed, is read again
     clear = restored(manifest, opened)
     with lines_of(data, clear):
         sealed = seal_manifest(clear, request, keyring, parents)

@@ -10,6 +10,7 @@ from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside, replaced
 from secretsvc.manifest.splice import Edit, append_member, apply
+from secretsvc.operations.clear_rest import ClearRest
 from secretsvc.operations.edit_slips import refuse_commented, refuse_slips
 from secretsvc.operations.open import Opened, open_secrets, restored
 from secretsvc.operations.prepare import decode_data, encode_cleartext
@@ -82,8 +83,8 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         half_sealed = clear.encoded(apply(clear.text, edits))
         opened = {index: draft.opened[old] for index, old in partners.items()}
         gone = {_who(draft, old): one for old, one in draft.opened.items() if old not in partners.values()}
-        like = _like_neighbours(request, draft)
-        return seal_manifest(half_sealed, like, keyring, opened=opened, others=True, gone=gone, before=draft.sealed)
+        like, before = _like_neighbours(request, draft), ClearRest(draft.sealed, ())
+        return seal_manifest(half_sealed, like, keyring, opened=opened, others=True, gone=gone, before=before)
     except KsecretError as error:
         if not error.file:  # a policy's
             error.line = _typed_line(error.line, half_sealed, clear, typed)

@@ -61,7 +61,7 @@ RULES = {
             "KS005",
             "repeated-value",
             "A value is repeated in the clear beside its token: in an annotation or a comment",
-            "Delete it, annotations with `ksecret encrypt --strip-last-applied`; deploy with `--server-side`.",
+            "Delete it, annotations with `ksecret encrypt --from-cluster`; deploy with `--server-side`.",
         ),
         Rule(
             "KS006",
@@ -121,7 +121,8 @@ RULES = {
             "KS015",
             "no-rule",
             "A Secret stands in a file that no rule of .ksecret.yaml covers",
-            "Add a rule that fits it (one without path, namespace and name fits all), then `ksecret keys sync FILE`.",
+            "Add a rule that fits it (one without path, namespace and name fits all), then `ksecret keys sync FILE`. "
+            "A policy of another name, such as .ksecret.yml, is not read.",
         ),
         Rule(
             "KS016",
@@ -136,6 +137,12 @@ RULES = {
             "Whoever made the commit may know that data key: see who that is, and `ksecret rotate FILE` before a value "
             "is added that they may not read. `dataKey: fresh` in .ksecret.yaml has every change do that.",
             level="note",
+        ),
+        Rule(
+            "KS018",
+            "unusable-recipient",
+            "A rule of .ksecret.yaml names a recipient that no backend takes, so nothing can be sealed by it",
+            "Copy the recipient again whole; for a kind of keys of another package, install that package here.",
         ),
     )
 }

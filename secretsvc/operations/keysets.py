@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import AlreadySealedError, not_sealed
+from secretsvc.errors import AlreadySealedError, AlteredError
 from secretsvc.formats import ksecret
 from secretsvc.keyref import keyset
 from secretsvc.manifest.reader import read
-from secretsvc.operations.open import open_secrets
+from secretsvc.operations.open import Opened, nothing_sealed, open_secrets
+from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
+from secretsvc.operations.settle import Settled, may_be_settled, settle_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +20,8 @@ if TYPE_CHECKING:
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.open import AnyOpened
     from secretsvc.operations.request import Request
-    from secretsvc.operations.result import Result
 
 
 def key_changes(data: bytes, request: Request) -> list[tuple[str, str, bool]]:
@@ -26,33 +29,76 @@ def key_changes(data: bytes, request: Request) -> list[tuple[str, str, bool]]:
 
     Needs no key. Raises NotSealedError, KeyRefError, InputError.
     """
-    manifest = read(data)
-    return [
-        (secret.label, str(ref), ref in wanted)
-        for _, secret, held, wanted in _keysets(manifest, request)
-        for ref in keyset(set(held) ^ set(wanted))
-    ]
+    settled = _without_second_lists(data, request)
+    found = []
+    for index, secret, held, wanted in _keysets(read(settled.data), request):
+        second = set(settled.others[index].refs) if index in settled.others else set()
+        changed = set(held) ^ set(wanted) | second - set(wanted)
+        found += [(secret.label, str(ref), ref in wanted) for ref in keyset(changed)]
+    return found
 
 
 def change_keys(data: bytes, request: Request, keyring: Keyring) -> Result:
     """The manifest with the keysets that the request means; a Secret that loses a key gets a new DEK.
 
-    Secrets in the clear stay so. Raises AlreadySealedError where nothing is to change, and as `seal_manifest`.
+    Secrets in the clear stay so. Where the request says which keysets are wanted, two key lists that a merge left
+    become one. Raises AlreadySealedError where nothing is to change, and as `seal_manifest`.
     """
-    manifest = read(data)
-    due = [index for index, _, held, wanted in _keysets(manifest, request) if set(held) != set(wanted)]
-    if not due:
+    settled = _without_second_lists(data, request)
+    joined = settled.data
+    for index, other in settled.others.items():
+        with suppress(AlteredError):  # of another data key: its keys get this one where they are wanted
+            joined = join_keysets(Settled(joined, {index: other}, False), request, keyring).data
+    manifest = read(joined)
+    due = [
+        index for index, _, held, wanted in _keysets(manifest, request) if set(held) != set(wanted) or settled.unproven
+    ]
+    if not due and joined == data:
         raise AlreadySealedError("its keysets are as they should be")
+    if not due:
+        return Result(joined, len(settled.others))
     opened = {index: open_secrets(manifest, keyring, request.trust, only=index)[index] for index in due}
     request = request._replace(allow_repeated=True)  # it changes neither values nor what is in the clear
-    return seal_manifest(data, request, keyring, opened=opened)._replace(bound=not manifest.is_kubesec)
+    manifest = manifest.outline()  # sealing reads it again
+    return seal_manifest(joined, request, keyring, opened=opened)._replace(bound=not manifest.is_kubesec)
+
+
+def join_keysets(settled: Settled, request: Request, keyring: Keyring) -> Result:
+    """Every key of both lists that a merge left, as each side's seal vouches for its own.
+
+    Raises AlteredError where the other list is not of the same data key, and as `seal_manifest`.
+    """
+    manifest = read(settled.data)
+    opened = {
+        index: _joined(open_secrets(manifest, keyring, only=index)[index], other, manifest.secrets[index])
+        for index, other in settled.others.items()
+    }
+    wanted = {manifest.secrets[index].root.start: one.refs for index, one in opened.items()}
+    manifest = manifest.outline()
+    request = request._replace(allow_repeated=True, keyset_of=lambda secret: wanted[secret.root.start])
+    return seal_manifest(settled.data, request, keyring, opened=opened)
+
+
+def _without_second_lists(data: bytes, request: Request) -> Settled:
+    due = request.keyset_of and may_be_settled(data)
+    return settle_keys(data) if due else Settled(data, {}, False)
+
+
+def _joined(opened: AnyOpened, other: ksecret.Envelope, secret: Secret) -> AnyOpened:
+    """What was opened, with the other envelope's keys too, under which its DEK is wrapped already.
+
+    Raises AlteredError unless the DEK itself sealed that list: nobody else's may get into the keyset.
+    """
+    assert isinstance(opened, Opened)
+    opened.dek.check_seal(other.seal, other.sealed_for, secret.type, other.created, list(other.keys))
+    return opened._replace(envelope=opened.envelope._replace(keys={**other.keys, **opened.envelope.keys}))
 
 
 def _keysets(manifest: Manifest, request: Request) -> Iterator[tuple[int, Secret, Keyset, Keyset]]:
     """Index, Secret, the keyset that it has, and the one that it is to have, of each that is sealed."""
     sealed = [index for index, secret in enumerate(manifest.secrets) if secret.envelope or manifest.is_kubesec]
     if not sealed:
-        raise not_sealed()
+        raise nothing_sealed(manifest)
     for index in sealed:
         secret = manifest.secrets[index]
         if secret.envelope:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import patience
@@ -10,7 +11,6 @@ from secretsvc.errors import (
     AlreadySealedError,
     AlteredError,
     ManifestError,
-    NothingToSealError,
     UsageError,
 )
 from secretsvc.formats import kubesec
@@ -143,7 +143,9 @@ def seal_file(
         own = own or _own(manifest, request, keyring)
     else:
         if not any(secret.entries or any(rules.misspelled(secret)) for secret in manifest.secrets):
-            raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
+            from secretsvc.manifest import foreign  # only to tell what is wrong
+
+            raise foreign.nothing_to_seal(manifest)
         kubesec.check_shape(manifest)
     secret = manifest.secrets[0]
     parent = own or parent_of(secret, parents)
@@ -155,11 +157,12 @@ def seal_file(
         if kubesec.token(entry) != tokens[entry.field, entry.key]
     ]
     sealed = manifest.encoded(apply(manifest.text, [*edits, *kubesec.put(manifest.text, envelope)]))
-    _prove(sealed, secret, dek, envelope, texts)
+    prove = partial(_prove, sealed, manifest.outline().secrets[0], dek, envelope, texts)
     entries = [(0, entry) for entry in secret.entries]
     kept = own.tokens if isinstance(own, Opened) else {}
     given = [(0, entry) for _, entry in entries if kept.get((entry.field, entry.key)) != kubesec.token(entry)]
-    return Sealing(Result(sealed, 1, bound=not manifest.is_kubesec), entries, given, [(0, own)] if own else [])
+    result = Result(sealed, 1, bound=not manifest.is_kubesec)
+    return Sealing(result, entries, given, [(0, own)] if own else [], prove)
 
 
 def _own(manifest: Manifest, request: Request, keyring: Keyring) -> Opened:
@@ -204,7 +207,8 @@ def _sealed(
     secret: Secret, texts: Mapping[Place, str], request: Request, keyring: Keyring, parent: AnyOpened | None
 ) -> tuple[Dek, kubesec.Envelope, dict[Place, str]]:
     """DEK, envelope and tokens for these texts; with a parent's of the same format where nobody lost a key."""
-    wanted = request.wanted(parent.refs if parent else (), secret, "kubesec")
+    held = parent.refs if parent else ()
+    wanted = request.wanted(held, secret, "kubesec")
     kubesec.check_keys(wanted)
     known = parent if isinstance(parent, Opened) else None
     listed = [ref for ref in known.envelope.refs if ref in wanted] if known else []
@@ -225,6 +229,8 @@ def _sealed(
     ids = [ref.id for ref, _ in keys]
     mac = known.envelope.mac if known and dek.mac_fits(known.envelope.mac, texts, ids) else dek.mac(texts, ids)
     version = "4" if any(field == "stringData" for field, _ in texts) else "3"
+    if set(wanted) != set(held):
+        request.tell_keyset(secret, wanted)
     return dek, kubesec.Envelope(version, keys, mac), tokens
 
 
@@ -236,8 +242,7 @@ def _wrapped(ref: KeyRef, dek: Dek, keyring: Keyring) -> str:
 
 def _prove(sealed: bytes, secret: Secret, dek: Dek, envelope: kubesec.Envelope, texts: Mapping[Place, str]) -> None:
     """Opens what is about to be written and compares it with what came in. Raises ManifestError."""
-    manifest = read(sealed)
-    now, read_envelope = kubesec.read(manifest)
+    now, read_envelope = kubesec.read(read(sealed))
     tokens = {(entry.field, entry.key): kubesec.token(entry) for entry in now.entries}
     same = (now.namespace, now.name, now.type) == (secret.namespace, secret.name, secret.type)
     if not same or read_envelope != envelope or _texts(now, dek, tokens) != texts:

@@ -144,7 +144,8 @@ def merge_envelopes(base: Sealing, ours: Sealing, theirs: Sealing, name: str) ->
     if left == right:
         what, how = "both sides have a new data key (rotate)", f"Take one side whole: git checkout --ours {name}"
     else:
-        lost = " ".join(f"-k +{ref}" for ref in sorted(set(loser.keys) - set(winner.keys)))
+        # What the winner removed is in the other list, too, and stays removed.
+        lost = " ".join(f"-k +{ref}" for ref in sorted(set(loser.keys) - set(winner.keys) - set(base.keys)))
         what = f"{home} has a new data key (rotate), the other side changed the keys"
         how = f'Delete "conflict:" with its lines; then: ksecret encrypt -i {lost} {name}'
     return MergedEnvelope(_both(winner, loser, what, how), home, what)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import patience
 from secretsvc.envelope import Dek, Payload
-from secretsvc.errors import AlteredError, ManifestError, NotSealedError, not_sealed
+from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NotSealedError
 from secretsvc.formats import ksecret
 from secretsvc.formats.values import value_of, written
 from secretsvc.manifest import lost
@@ -64,6 +64,7 @@ def open_manifest(data: bytes, keyring: Keyring) -> Result:
     """
     manifest = read(data)
     opened = open_secrets(manifest, keyring)
+    manifest = manifest.outline()  # what is restored is read again
     return Result(restored(manifest, opened), len(opened), bound=not manifest.is_kubesec)
 
 
@@ -84,8 +85,20 @@ def open_secrets(
     if not opened and only is not None and any(secret.envelope for secret in manifest.secrets):
         raise NotSealedError(f"{manifest.secrets[only].label} is not sealed", hint="ksecret encrypt seals it")
     if not opened:
-        raise not_sealed()
+        raise nothing_sealed(manifest)
     return opened
+
+
+def nothing_sealed(manifest: Manifest) -> KsecretError:
+    """For a manifest without a sealed Secret in it: what it is instead, and the way out."""
+    from secretsvc.manifest import foreign  # only to tell what is wrong
+
+    return foreign.nothing_sealed(manifest)
+
+
+def nothing_sealed_in(data: bytes) -> KsecretError:
+    """The same of bytes. Raises ManifestError where they can't be read."""
+    return nothing_sealed(read(data, allow_binary_tag=True))
 
 
 def refuse_lost(manifest: Manifest) -> None:
@@ -104,6 +117,15 @@ def refuse_lost_in(data: bytes) -> None:
     except ManifestError:
         return
     refuse_lost(manifest)
+
+
+def refuse_no_manifest(data: bytes) -> None:
+    """Raises InputError for bytes that are no manifest, and so nothing to hand to kubectl."""
+    from secretsvc.manifest import foreign
+
+    found = foreign.no_manifest(data) or foreign.conflict(data)
+    if found:
+        raise InputError(found.message, hint=found.hint, line=found.line)
 
 
 def restored(manifest: Manifest, opened: Mapping[int, AnyOpened]) -> bytes:
@@ -175,7 +197,9 @@ def opened_with(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> Opened:
     except AlteredError as error:
         error.line = line
         if error.entry.endswith(SUFFIX):
-            error.hint = f"{UNMERGED}: keep one of the two under the key's own name, and delete the other's line"
+            error.hint = (
+                f"{UNMERGED}: ksecret git resolve --ours or --theirs; or keep one of the two, under its own name"
+            )
         raise
     return Opened(dek, envelope, payloads, tokens)
 
@@ -191,7 +215,7 @@ def restore(manifest: Manifest, payloads: Mapping[int, Mapping[Place, Payload]])
         try:
             edits = [edit for index, own in payloads.items() for edit in _edits(manifest, index, own, attempt)]
             data = manifest.encoded(apply(manifest.text, edits))
-            if _holds(data, manifest, payloads):
+            if _holds(read(data), manifest, payloads):
                 return data
         except (ManifestError, ValueError):
             continue
@@ -226,9 +250,8 @@ def _canonical(text: str, entry: Entry, payload: Payload) -> Edit:
     return Edit(entry.scalar.start, end, canonical(value_of(payload), flow=entry.flow))
 
 
-def _holds(data: bytes, sealed: Manifest, payloads: Mapping[int, Mapping[Place, Payload]]) -> bool:
-    """Whether the bytes hold the same Secrets with the sealed values and nothing else changed."""
-    restored = read(data)
+def _holds(restored: Manifest, sealed: Manifest, payloads: Mapping[int, Mapping[Place, Payload]]) -> bool:
+    """Whether it holds the same Secrets with the sealed values and nothing else changed."""
     if len(restored.secrets) != len(sealed.secrets):
         return False
     for index, (now, before) in enumerate(zip(restored.secrets, sealed.secrets, strict=True)):

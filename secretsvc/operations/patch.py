@@ -14,7 +14,8 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
 from secretsvc.manifest.splice import apply
 from secretsvc.manifest.styles import rewritten
-from secretsvc.operations.open import Opened, open_secret, open_secrets, restored
+from secretsvc.operations.clear_rest import ClearRest
+from secretsvc.operations.open import Opened, open_secret, open_secrets, refuse_lost, restored
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
@@ -56,7 +57,8 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     `which`: `NAME` or `NAMESPACE/NAME`; may be empty where one Secret is sealed. A value that is there already keeps
     its token, unless the request is blind. Raises NotSealedError, InputError, and what opening and sealing raise.
     """
-    before = manifest = read(data)
+    manifest = read(data)
+    before = ClearRest(manifest, ())
     index = pick(manifest, which)
     values = _values(changes, manifest.secrets[index])  # names are in the clear: a slip costs nobody a key's use
     opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
@@ -67,6 +69,7 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     for path, text in _metadata(changes).items():
         manifest = _with_metadata(manifest, index, path, text)
     changed = manifest.encoded(manifest.text)
+    manifest = manifest.outline()  # sealing reads it again
     with lines_of(data, changed):
         sealed = seal_manifest(changed, request, keyring, opened={index: opened}, before=before)
     return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
@@ -83,6 +86,7 @@ def rename_manifest(
     manifest = read(data)
     index = pick(manifest, which)
     secret = manifest.secrets[index]
+    refuse_lost(manifest)
     if not (secret.envelope or manifest.is_kubesec):
         raise NotSealedError("this Secret is not sealed", hint="rename it in an editor")
     opened = (
@@ -94,6 +98,7 @@ def rename_manifest(
     for path, text in _metadata(Changes(metadata=metadata)).items():
         manifest = _with_metadata(manifest, index, path, text)
     renamed = manifest.encoded(manifest.text)
+    manifest = manifest.outline()  # sealing reads it again
     request = request._replace(allow_repeated=True)  # a name is always in the clear
     sealed = seal_manifest(renamed, request, keyring, opened={index: opened})
     if sealed.data == renamed and manifest.text == before:
@@ -112,6 +117,7 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
     if key not in names:  # names are in the clear: a slip costs nobody a key's use
         raise InputError(f"it has no such key{nearest(key, names)}", hint=_LISTS)
     opened = open_secrets(manifest, keyring, only=index)
+    manifest = manifest.outline()  # what is restored is read again
     clear = read(restored(manifest, opened)).secrets[index]
     entry = [entry for entry in clear.entries if entry.key == key][-1]
     try:
@@ -128,7 +134,9 @@ def entry_names(data: bytes, which: str = "") -> list[tuple[str, list[str]]]:
     """
     manifest = read(data)
     if not manifest.secrets:
-        raise InputError("there is no Secret in it", hint="name a manifest that has one")
+        from secretsvc.manifest import foreign  # only to tell what is wrong
+
+        raise foreign.no_such_secret(manifest)
     meant = [manifest.secrets[pick(manifest, which)]] if which else manifest.secrets
     return [(secret.label, _names(secret)) for secret in meant]
 
@@ -145,8 +153,9 @@ def pick(manifest: Manifest, which: str = "") -> int:
     if len(named) == 1:
         return next(iter(named))
     if not named:
-        held = [name for secret in manifest.secrets for name in (secret.name or "", secret.label)]
-        raise InputError(f"there is no such Secret in it{nearest(which, held)}", hint="ksecret inspect lists them")
+        from secretsvc.manifest import foreign  # only to tell what is wrong
+
+        raise foreign.no_such_secret(manifest) if which else foreign.nothing_sealed(manifest)
     raise InputError(
         f"it holds {len(named)} Secrets that could be meant: {', '.join(named.values())}",
         hint="name one with --secret NAMESPACE/NAME",

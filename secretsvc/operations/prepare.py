@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import rules
-from secretsvc.manifest.copies import copies
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, literal_block, replaced
-from secretsvc.manifest.splice import apply, line_break, remove_members
+from secretsvc.manifest.splice import apply, line_break
 
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry, Manifest
-    from secretsvc.manifest.nodes import Mapping
 
 
 def encode_cleartext(data: bytes) -> bytes:
@@ -78,14 +76,3 @@ def _decoded(manifest: Manifest, entry: Entry) -> str:
     ends = not manifest.text[entry.scalar.end :].partition("\n")[0].strip()  # no comment that would become text
     block = literal_block(text, entry.column + 2, line_break(manifest.text)) if ends and not entry.flow else None
     return block or canonical(text, flow=entry.flow)
-
-
-def strip_last_applied(data: bytes) -> bytes:
-    """The manifest without annotations in which `kubectl apply` and other tools repeated the data."""
-    manifest = read(data)
-    found: dict[int, tuple[Mapping, set[str]]] = {}  # by place: two Secrets may share annotations
-    for secret in manifest.secrets:
-        for copy in copies(secret):
-            found.setdefault(copy.holder.start, (copy.holder, set()))[1].add(copy.name)
-    edits = [edit for holder, names in found.values() for edit in remove_members(manifest.text, holder, names)]
-    return manifest.encoded(apply(manifest.text, edits))

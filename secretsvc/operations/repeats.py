@@ -74,20 +74,20 @@ def refuse_repeats(
     sealed: Container[int],
     given: Iterable[Known],
     held: Iterable[Known],
-    before: Manifest | None = None,
+    before: ClearRest | None = None,
 ) -> None:
     """Looks for the values in all that stays in the clear once those at the places `sealed` are sealed.
 
     That is comments, annotations and labels, other objects, in the text's own spelling or another, and one level down.
-    A value that is a name, a type or a key in the manifest is not looked for. `held`: values that were sealed in
-    `before` already; what was in the clear beside them then was let pass, and is not looked through for them again.
+    A value that is a name, a type or a key in the manifest is not looked for. `held`: values that were sealed
+    already when `before` was what is in the clear; that was let pass then, and is not looked through for them again.
     Raises RepeatedError, with the line.
     """
     rest = ClearRest(manifest, sealed)
     if not rest.pieces:
         return
     old = list(held)
-    fresh = rest.since(ClearRest(before, ())) if before and old else rest.pieces
+    fresh = rest.since(before) if before and old else rest.pieces
     found = []
     for pieces, known in ((rest.pieces, list(given)), (fresh, old)):
         found += [*_commented(pieces, manifest, known), *_repeated(pieces, rest, manifest, known)]

@@ -55,6 +55,9 @@ class Request(NamedTuple):
     allow_repeated: bool = False
     """Whether a value may stand in what stays clear, too."""
 
+    tell_keyset: Callable[[Secret, Keyset], None] = lambda *_: None
+    """Told of each keyset that a Secret is sealed to and was not before."""
+
     renews: Callable[[Secret], bool] = lambda _: False
     """Whether every change of that Secret is to make a new DEK, which nobody knows who knew the old one."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from secretsvc.manifest.model import Entry
     from secretsvc.operations.open import AnyOpened
@@ -33,6 +33,8 @@ class Sealing(NamedTuple):
     """Those of them that came in the clear."""
     held: Sequence[tuple[int, AnyOpened]]
     """The Secrets that were opened for it."""
+    prove: Callable[[], None]
+    """Opens the result and compares it with what came in; raises ManifestError. It reads the result: a second tree."""
 
     def __repr__(self) -> str:
         return f"Sealing({self.result!r}, masked)"

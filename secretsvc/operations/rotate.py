@@ -6,13 +6,13 @@ from base64 import b64decode, b64encode
 from functools import cache
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import AlreadySealedError, not_sealed
+from secretsvc.errors import AlreadySealedError
 from secretsvc.formats import ksecret
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply, replace_member
 from secretsvc.operations.convert import convert_manifest
 from secretsvc.operations.inspect import describe_manifest
-from secretsvc.operations.open import open_secret, open_secrets
+from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets
 from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
 
@@ -41,8 +41,9 @@ def rotate_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
     if not due:
         if manifest.is_kubesec or any(secret.envelope for secret in manifest.secrets):
             raise AlreadySealedError("no data key in it is that old")
-        raise not_sealed()
+        raise nothing_sealed(manifest)
     opened = {index: open_secrets(manifest, keyring, request.trust, only=index)[index] for index in due}
+    manifest = manifest.outline()  # sealing reads it again
     return seal_manifest(data, request, keyring, opened=opened)._replace(bound=not manifest.is_kubesec)
 
 
@@ -64,7 +65,7 @@ def rewrap_manifest(data: bytes, keyring: Keyring) -> Result:
         return Result(manifest.encoded(apply(manifest.text, _kubesec_edits(manifest, keyring))), 1, bound=False)
     edits = [_edit(manifest, secret, keyring) for secret in manifest.secrets if secret.envelope]
     if not edits:
-        raise not_sealed()
+        raise nothing_sealed(manifest)
     return Result(manifest.encoded(apply(manifest.text, edits)), len(edits))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from secretsvc import patience
 from secretsvc.envelope import BLOCK, NONCE_BYTES, TAG_BYTES, Dek, Payload
-from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError, NothingToSealError
+from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError
 from secretsvc.formats import ksecret
 from secretsvc.formats.values import payload_of, value_of
 from secretsvc.manifest import rules
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.operations.clear_rest import ClearRest
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.open import AnyOpened, Parents
     from secretsvc.operations.request import Request
@@ -48,14 +50,15 @@ def seal_manifest(
     *,
     others: bool = False,
     gone: Parents | None = None,
-    before: Manifest | None = None,
+    before: ClearRest | None = None,
 ) -> Result:
     """The manifest with every Secret that has values sealed; a parent lends keyset, DEK and unchanged tokens.
 
     `opened`: Secrets, by index, that the caller opened before changing the text, with entries now in the clear; then
-    the others are left alone, unless `others`. `gone`: those that the caller opened and took out. `before`: the
-    manifest that it changed. Before the result is returned it is opened again in memory, and must give the input byte
-    for byte; and no value that is known may stand in what stays clear, as the request says, unless both did `before`.
+    the others are left alone, unless `others`. `gone`: those that the caller opened and took out. `before`: what
+    was in the clear of the manifest that it changed. No value that is known may stand in what stays clear, as the
+    request says, unless both did `before`; and the result is opened again in memory, and must give the input byte for
+    byte.
     Raises NothingToSealError, AlreadySealedError, ManifestError, RepeatedError, and what backends and opening raise.
     """
     manifest = read(data)
@@ -71,6 +74,8 @@ def seal_manifest(
         held += [("/".join(filter(None, who)), one) for who, one in (*parents.items(), *(gone or {}).items())]
         places = {entry.scalar.start for _, entry in sealing.entries}
         refuse_repeats(manifest, places, _given(manifest, sealing), () if request.blind else _held(held), before)
+    del manifest  # else two trees were in memory at once
+    sealing.prove()
     return sealing.result
 
 
@@ -103,7 +108,9 @@ def _seal_secrets(
         and (index in opened or others or not opened)
     }
     if not candidates and not opened:
-        raise NothingToSealError("there is no Secret with values in it", hint="name a manifest that has one")
+        from secretsvc.manifest import foreign  # only to tell what is wrong
+
+        raise foreign.nothing_to_seal(manifest)
     rules.check_text(manifest)
     plans = {}
     for index, secret in candidates.items():
@@ -115,11 +122,11 @@ def _seal_secrets(
         raise AlreadySealedError("it is sealed already", hint="--key +REF or -REF changes its keyset")
     edits = [edit for index, plan in plans.items() for edit in _edits(manifest, manifest.secrets[index], plan)]
     sealed = manifest.encoded(apply(manifest.text, edits))
-    _prove(manifest, sealed, plans)
+    prove = partial(_prove, manifest.outline(), sealed, plans)
     entries = [(index, entry) for index in plans for entry in manifest.secrets[index].entries]
     given = [(index, entry) for index, entry in entries if not _was_sealed(plans[index], entry)]
     held = [(index, plan.before) for index, plan in plans.items() if plan.before]
-    return Sealing(Result(sealed, len(plans)), entries, given, held)
+    return Sealing(Result(sealed, len(plans)), entries, given, held, prove)
 
 
 def _was_sealed(plan: _Plan, entry: Entry) -> bool:
@@ -217,6 +224,8 @@ def _planned(
         str(ref): kept.get(str(ref)) or b64encode(keyring.wrap(ref, dek.secret, context)).decode() for ref in wanted
     }
     seal = dek.seal(sealed_for, secret.type, created, list(keys))
+    if set(wanted) != set(held):
+        request.tell_keyset(secret, wanted)
     return _Plan(dek, ksecret.Envelope(sealed_for, created, keys, seal), before, known)
 
 
@@ -248,11 +257,11 @@ def _known_token(plan: _Plan, at: Place, payload: Payload) -> str:
 
 def _prove(manifest: Manifest, sealed: bytes, plans: dict[int, _Plan]) -> None:
     """Opens what is about to be written and compares it with what came in. Raises ManifestError."""
-    result = read(sealed)
-    opened = {index: _reopened(result.secrets[index], plan) for index, plan in plans.items()}
     before = {index: plan.before.payloads for index, plan in plans.items() if plan.before}
+    result = read(sealed).outline()
+    opened = {index: _reopened(result.secrets[index], plan) for index, plan in plans.items()}
     try:
-        if restore(result, opened) == restore(manifest, before):
+        if restore(result, opened) == (restore(manifest, before) if before else manifest.encoded(manifest.text)):
             return
     except AlteredError:
         pass

@@ -7,6 +7,7 @@ Nothing here imports cryptography, unless values are to be shown.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import KsecretError
@@ -42,26 +43,30 @@ def structure(data: bytes) -> bytes:
         return _swept(data.decode("latin-1")).encode("latin-1")
 
 
-def with_values(data: bytes, keyring: Callable[[], Keyring]) -> bytes:
+def with_values(data: bytes, keyring: Callable[[], Keyring], name: Callable[[str], str] = lambda _: "") -> bytes:
     """The same with the values of each Secret that opens, as text where they are text.
 
-    `keyring` is asked for once something is to be opened. Never fails.
+    `keyring` is asked for once something is to be opened. `name`: KeyRef → what it is called; may be empty.
+    Never fails.
     """
     try:
         manifest = read(data)
-        if manifest.is_kubesec:
-            return _opened_whole(data, keyring())
-        return manifest.encoded(_shortened(manifest, lambda secret: _values(secret, keyring)))
+        values = _kubesec_values(manifest, keyring()) if manifest.is_kubesec else None
+        return manifest.encoded(
+            _shortened(manifest, lambda secret: values or _values(manifest.text, secret, keyring), name)
+        )
     except (KsecretError, ValueError):
         return structure(data)
 
 
-def _shortened(manifest: Manifest, values: Callable[[Secret], Values]) -> str:
-    edits = [edit for secret in manifest.secrets for edit in _edits(manifest, secret, values(secret))]
+def _shortened(
+    manifest: Manifest, values: Callable[[Secret], Values], name: Callable[[str], str] = lambda _: ""
+) -> str:
+    edits = [edit for secret in manifest.secrets for edit in _edits(manifest, secret, values(secret), name)]
     return _swept(apply(manifest.text, edits))
 
 
-def _edits(manifest: Manifest, secret: Secret, values: Values) -> Iterator[Edit]:
+def _edits(manifest: Manifest, secret: Secret, values: Values, name: Callable[[str], str]) -> Iterator[Edit]:
     for entry in secret.entries:
         at = (entry.field, entry.key)
         if at in values:
@@ -73,8 +78,8 @@ def _edits(manifest: Manifest, secret: Secret, values: Values) -> Iterator[Edit]
             yield _replaced(manifest, entry, f'"{IN_THE_CLEAR}"' if manifest.is_json else IN_THE_CLEAR)
     envelope = envelope_of(secret)
     if envelope:
-        for wrapped in envelope.keys.values():
-            yield _in_quotes("wrapped", wrapped)
+        for ref, wrapped in envelope.keys.items():
+            yield _in_quotes(f"wrapped for {name(ref)}" if name(ref) else "wrapped", wrapped)
         yield _in_quotes("seal", envelope.seal)
 
 
@@ -111,39 +116,56 @@ def _kubesec_line(found: re.Match[str]) -> str:
     return found[1] + _mark("mac" if found[1] == "# kubesec:mac:" else "wrapped", found[2])
 
 
-def _values(secret: Secret, keyring: Callable[[], Keyring]) -> Values:
+def _values(text: str, secret: Secret, keyring: Callable[[], Keyring]) -> Values:
     """What the Secret's entries hold, as YAML and JSON both take it; nothing where it does not open."""
     if not secret.envelope:
-        return {(entry.field, entry.key): _shown(entry, entry.value) for entry in secret.entries}
+        return {(entry.field, entry.key): _shown(text, entry, entry.value) for entry in secret.entries}
     from secretsvc.formats.values import value_of
     from secretsvc.operations.open import open_secret
 
     try:
         payloads = open_secret(secret, keyring()).payloads
         return {
-            (entry.field, entry.key): _shown(entry, value_of(payloads[entry.field, entry.key]))
+            (entry.field, entry.key): _shown(text, entry, value_of(payloads[entry.field, entry.key]))
             for entry in secret.entries
         }
     except (KsecretError, ValueError):
         return {}
 
 
-def _shown(entry: Entry, value: str) -> str:
-    """`data` decoded where that is text, a text of several lines as a block, so that a diff tells the line."""
+def _kubesec_values(manifest: Manifest, keyring: Keyring) -> Values:
+    """The same of kubesec's format, whose envelope is not in the Secret. Raises as `open_file`."""
+    from secretsvc.operations.kubesec import open_file
+
+    texts = open_file(manifest, keyring, None).texts
+    entries = {(entry.field, entry.key): entry for entry in manifest.secrets[0].entries}
+    return {place: _shown(manifest.text, entries[place], value) for place, value in texts.items()}
+
+
+def _shown(text: str, entry: Entry, value: str) -> str:
+    """`data` decoded where that is text; a text of several lines line by line, so that a diff tells the line."""
     from secretsvc.manifest.rules import decode_base64
     from secretsvc.manifest.scalars import canonical, literal_block
 
-    try:
-        text = decode_base64(value).decode() if entry.field == "data" else value
-    except ValueError:
-        text = value  # bytes that are no text stay base64
-    block = None if entry.flow else literal_block(text, entry.column + 2, "\n")
-    return block or canonical(text, flow=entry.flow or entry.scalar.style in ("'", '"'))
+    with suppress(ValueError):  # bytes that are no text stay base64
+        value = decode_base64(value).decode() if entry.field == "data" else value
+    if "\n" not in value[:-1]:
+        return canonical(value, flow=entry.flow or entry.scalar.style in ("'", '"'))
+    block = None if entry.flow or _is_followed(text, entry) else literal_block(value, entry.column + 2, "\n")
+    return block or _quoted_lines(value, 2 if entry.flow else entry.column + 2)
 
 
-def _opened_whole(data: bytes, keyring: Keyring) -> bytes:
-    """For formats whose envelope is not in the Secret: what `ksecret decrypt --cleartext` prints."""
-    from secretsvc.operations.open import open_manifest
-    from secretsvc.operations.prepare import decode_data
+def _is_followed(text: str, entry: Entry) -> bool:
+    """Whether a comment stands behind the value, which a block would take in."""
+    from secretsvc.operations.merge_entries import line_end
 
-    return decode_data(open_manifest(data, keyring).data)
+    rest = text[entry.scalar.end : line_end(text, entry.scalar.end)]
+    return entry.scalar.style not in ("|", ">") and bool(rest.strip())
+
+
+def _quoted_lines(text: str, indent: int) -> str:
+    """In double quotes, with a line break after each line's end: for people, where no block can hold it, as in JSON."""
+    from secretsvc.manifest.scalars import quoted
+
+    pieces = [quoted(line)[1:-1] for line in text.splitlines(keepends=True)]
+    return '"' + f"\n{' ' * indent}".join(pieces) + '"'

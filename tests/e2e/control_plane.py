@@ -9,7 +9,6 @@ import contextlib
 import json
 import secrets
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from urllib.error import URLError
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+
+from tests.support import quiet_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,11 +38,6 @@ class ControlPlane(NamedTuple):
     token: str
     authority: Path
     kubeconfig: Path
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 def _signing_key(folder: Path) -> Path:
@@ -82,7 +78,17 @@ def _wait(made: ControlPlane, running: list[subprocess.Popen[bytes]], log: Path)
 @contextlib.contextmanager
 def started(programs: Path, folder: Path) -> Iterator[ControlPlane]:
     """RBAC and the default admission plugins, PodSecurity among them; gone, with all that it held, after the block."""
-    etcd, peer, port = (_free_port() for _ in range(3))
+    with (
+        quiet_port() as etcd,
+        quiet_port() as peer,
+        quiet_port() as port,
+        _running(programs, folder, etcd, peer, port) as made,
+    ):
+        yield made
+
+
+@contextlib.contextmanager
+def _running(programs: Path, folder: Path, etcd: int, peer: int, port: int) -> Iterator[ControlPlane]:
     url = f"https://127.0.0.1:{port}"
     made = ControlPlane(url, secrets.token_hex(), folder / "certs" / "apiserver.crt", folder / "kubeconfig")
     (folder / "tokens.csv").write_text(f"{made.token},admin,admin,system:masters\n")

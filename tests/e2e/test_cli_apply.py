@@ -142,7 +142,7 @@ def test_one_file_that_does_not_open_and_nothing_is_applied(me: Person, kubectl:
     assert "gone.yaml" in me.fails(7, "apply", "d/a.yaml", "gone.yaml")
     assert "no file named" in me.fails(2, "apply", "--", "-n", "x")
     (me.work / "empty").mkdir()
-    assert "no manifest is there to apply" in me.fails(3, "apply", "-r", "empty")
+    assert "no manifest is there to hand on" in me.fails(3, "apply", "-r", "empty")
     assert not kubectl.ran
 
 

@@ -350,6 +350,35 @@ def test_deleted_renamed_and_changed_files_in_the_index(nobody: Person) -> None:
     assert [name for name, _, _ in found] == ["changed.yaml", "new.yaml"]
 
 
+def test_what_a_link_in_the_index_leads_to_is_checked_by_its_name(nobody: Person) -> None:
+    """`kubectl -f FOLDER` reads it, whatever it is called; the work tree has nothing to say about it."""
+    git(nobody, "init", "-q")
+    (nobody.work / "a.yaml").symlink_to("b")
+    (nobody.work / "b").symlink_to("s.txt")
+    nobody.write("s.txt", CONFIG_MAP)
+    git(nobody, "add", ".")
+    git(nobody, "commit", "-qm", "x")
+    nobody.write("s.txt", MANIFEST)
+    git(nobody, "add", ".")
+    nobody.write("s.txt", CONFIG_MAP)
+    (nobody.work / "a.yaml").unlink()
+    assert [name for name, _, _ in CLEAR.findall(checks(nobody, 1, "--staged").out.decode())] == ["a.yaml"]
+    git(nobody, "commit", "-qm", "x")
+    (nobody.work / "b").unlink()
+    (nobody.work / "b").symlink_to("/s.txt")
+    git(nobody, "add", "b")
+    assert checks(nobody, 0, "--staged").out == b""
+    (nobody.work / "b").unlink()
+    (nobody.work / "b").symlink_to("s.txt")
+    git(nobody, "add", "b", "s.txt")
+    git(nobody, "commit", "-qm", "x")
+    nobody.write("t.txt", MANIFEST)
+    (nobody.work / "b").unlink()
+    (nobody.work / "b").symlink_to("t.txt")
+    git(nobody, "add", "b", "t.txt")
+    assert [name for name, _, _ in CLEAR.findall(checks(nobody, 1, "--staged").out.decode())] == ["a.yaml"]
+
+
 def test_submodules_in_the_index_are_passed_over(nobody: Person) -> None:
     git(nobody, "init", "-q", "inner.yaml")
     nobody.write("inner.yaml/a.yaml")

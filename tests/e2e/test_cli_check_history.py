@@ -139,6 +139,23 @@ def test_each_commit_is_judged_by_its_own_policy(repo: Repository) -> None:
     ]
 
 
+def test_a_policy_of_a_name_that_is_not_read_is_found_in_the_index_and_in_history(repo: Repository) -> None:
+    start = commit(repo, "start", a_yaml=b"a: 1\n")
+    repo.me.write("prod/.ksecret.yml", f"version: 1\nrules: [{{keys: ['{repo.me.ref}']}}]\n".encode())
+    repo.git("add", "-A")
+    assert repo.me.run("check", "--staged").out.startswith(b"prod/.ksecret.yml:1: KS015 this file is not read")
+    commit(repo, "policy")
+    repo.me.write("prod/a.yaml", sealed(repo, "-k", repo.me.ref))
+    repo.git("add", "-A")
+    assert b"KS015 prod/.ksecret.yml is not read" in repo.me.run("check", "--staged").out
+    commit(repo, "Secret")
+    told = [one for one in found(repo, 1, "--range", f"{start}..HEAD") if one[3] != "KS017"]
+    assert [(subject, file, code) for subject, file, _, code in told] == [
+        ("policy", "prod/.ksecret.yml", "KS015"),
+        ("Secret", "prod/a.yaml", "KS015"),
+    ]
+
+
 def test_new_data_keys_and_recipients_are_told_of(repo: Repository) -> None:
     """The attack: a Secret sealed anew in a pull request, under a data key that its author knows."""
     other = f"age:{pyrage.x25519.Identity.generate().to_public()}"
@@ -281,6 +298,39 @@ def test_links_and_submodules_are_no_files_and_identities_are_found_in_every_fil
     repo.ok("add", "link.yaml", "notes.txt")
     repo.ok("commit", "-qm", "x")
     assert found(repo, 1, "--range", "HEAD~1..HEAD") == [("x", "notes.txt", 14, "KS013")]
+
+
+def test_a_file_that_a_link_calls_a_manifest_is_checked_as_one(repo: Repository) -> None:
+    """`kubectl -f FOLDER` reads what `s.yaml` leads to, whatever that is called."""
+    (repo.me.work / "s.yaml").symlink_to("hop/../t.json")
+    (repo.me.work / "t.json").symlink_to("hop/s.txt")
+    (repo.me.work / "hop").symlink_to("deep")
+    (repo.me.work / "out.yaml").symlink_to("../../s.txt")
+    (repo.me.work / "round.yaml").symlink_to("round.yaml")
+    commit(repo, "links")
+    assert found(repo, 0, "--range", "HEAD~1..HEAD") == []
+    path = repo.me.write("deep/s.txt", MANIFEST)
+    repo.commit("clear")
+    assert found(repo, 1, "--range", "HEAD~1..HEAD") == [("clear", name, 9, "KS001") for name in ("s.yaml", "t.json")]
+    path.write_bytes(sealed(repo))
+    repo.commit("sealed")
+    assert {one[:2] + one[3:] for one in found(repo, 1, "--range", "HEAD~2..HEAD")} == {
+        *(("clear", name, "KS001") for name in ("s.yaml", "t.json")),
+        *(("sealed", name, "KS017") for name in ("s.yaml", "t.json")),
+    }
+
+
+def test_a_link_that_is_turned_to_a_clear_file_is_found(repo: Repository) -> None:
+    repo.me.write("s.txt", MANIFEST)
+    (repo.me.work / "a.yaml").symlink_to("gone.txt")
+    commit(repo, "file")
+    (repo.me.work / "a.yaml").unlink()
+    (repo.me.work / "a.yaml").symlink_to("s.txt")
+    commit(repo, "turned")
+    assert found(repo, 1, "--range", "HEAD~1..HEAD") == [("turned", "a.yaml", 9, "KS001")]
+    (repo.me.work / "a.yaml").unlink()
+    commit(repo, "away")
+    assert found(repo, 1, "--range", "HEAD~2..HEAD") == [("turned", "a.yaml", 9, "KS001")]
 
 
 class Server:

@@ -117,7 +117,8 @@ def test_keys_and_scope(me: Person, tmp_path: Path) -> None:
 
 def test_the_policy_of_the_files_folder_says_to_whom(me: Person, tmp_path: Path) -> None:
     other = Person(tmp_path, "other")
-    me.write(".ksecret.yaml", f'version: 1\nrules:\n  - path: "prod/**"\n    keys: ["{other.ref}"]\n'.encode())
+    rules = f'- path: "prod/**"\n  keys: ["{other.ref}"]\n- keys: ["{me.ref}"]\n'
+    me.write(".ksecret.yaml", f"version: 1\nrules:\n{rules}".encode())
     (me.work / "prod").mkdir()
     for name, keys in (("prod/db.yaml", [other.ref]), ("db.yaml", [me.ref])):
         me.ok("create", "generic", "db", f"--from-literal=a={MARK}", "-o", name)
@@ -368,7 +369,7 @@ def test_snippets_need_no_key(me: Person, tmp_path: Path) -> None:
     )
     assert set(both) == {"envFrom", "volumeMounts", "volumes"}
     me.write("map.yaml", b"apiVersion: v1\nkind: ConfigMap\n")
-    assert "map.yaml: there is no Secret in it" in me.fails(3, "snippet", "map.yaml")
+    assert "map.yaml: it is a ConfigMap" in me.fails(3, "snippet", "map.yaml")
 
 
 def test_a_decrypt_pays_nothing_for_the_generators(me: Person) -> None:

@@ -126,7 +126,7 @@ def test_several_files_and_folders_give_one_stream(me: Person) -> None:
     me.write("d/map.yaml", CONFIG_MAP)
     ran = me.ok("decrypt", "-r", "a.yaml", "d")
     assert ran.out == b"---\n".join(map(other, "abc"))
-    assert ran.err == "ksecret: 3 opened, 2 unchanged, 0 failed\n"
+    assert ran.err == "ksecret: 3 opened, 0 unchanged, 2 skipped, 0 failed\n"
 
 
 def test_a_stream_of_files_that_do_not_end_their_last_line(me: Person) -> None:

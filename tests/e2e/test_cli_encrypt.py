@@ -42,6 +42,18 @@ def test_a_file_is_printed_sealed_and_left_as_it_was(me: Person) -> None:
         assert line in ran.out
 
 
+def test_the_identity_that_the_environment_names_is_ones_own_key(me: Person, tmp_path: Path) -> None:
+    other = Person(tmp_path, "other")
+    for environ in ({"KSECRET_AGE_KEY": other.identity}, {"KSECRET_AGE_KEY_FILE": str(other.key_file)}):
+        assert key_refs(me.ok("encrypt", "-", stdin=MANIFEST, **environ).out) == [other.ref]
+    sealed = me.ok("encrypt", "-", stdin=MANIFEST, KSECRET_AGE_KEY_FILE="absent").out
+    assert key_refs(sealed) == [me.ref], "a source that can't be used spoils no other"
+    me.key_file.unlink()
+    assert "the age identity file absent can't be read" in me.fails(
+        6, "encrypt", "-", stdin=MANIFEST, KSECRET_AGE_KEY_FILE="absent"
+    )
+
+
 def test_standard_input_is_sealed(me: Person) -> None:
     sealed = me.ok("encrypt", "-", stdin=MANIFEST).out
     assert is_sealed(sealed)
@@ -82,11 +94,11 @@ def test_a_folder_needs_r_and_then_all_manifests_in_it_are_sealed(me: Person) ->
     err = me.fails(2, "encrypt", "-i", "d")
     assert err == "ksecret: d: it is a folder\n  add -r for all manifests in it\n"
     ran = me.ok("encrypt", "-i", "-r", "d")
-    assert (ran.out, ran.err) == (b"", "ksecret: 3 sealed, 1 unchanged, 0 failed\n")
+    assert (ran.out, ran.err) == (b"", "ksecret: 3 sealed, 0 unchanged, 1 skipped, 0 failed\n")
     assert MARK not in in_json.read_text()
     assert (me.work / "d/readme.md").read_bytes() == MANIFEST
     assert (me.work / "d/map.yaml").read_bytes() == CONFIG_MAP
-    assert me.ok("encrypt", "-i", "-r", "d").err == "ksecret: 0 sealed, 4 unchanged, 0 failed\n"
+    assert me.ok("encrypt", "-i", "-r", "d").err == "ksecret: 0 sealed, 3 unchanged, 1 skipped, 0 failed\n"
 
 
 def test_a_folder_is_printed_as_one_stream_in_the_order_of_names(me: Person) -> None:
@@ -201,7 +213,7 @@ def test_a_last_applied_annotation_is_refused_and_removed_on_demand(me: Person) 
         leaking.replace(b"annotations:\n", b"annotations:\n    <<: &a\n").replace(b"    kube", b"      kube"),
     )
     assert me.fails(3, "encrypt", "merged.yaml").startswith("ksecret: merged.yaml:9: the annotation")
-    assert "--strip-last-applied" in err
+    assert "--from-cluster" in err
     sealed = me.ok("encrypt", "--strip-last-applied", "a.yaml").out
     assert LAST_APPLIED.encode() not in sealed
     assert is_sealed(sealed)

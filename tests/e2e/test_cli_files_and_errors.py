@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from typing import TYPE_CHECKING
@@ -93,8 +94,8 @@ def test_what_is_not_sealed_or_sealed_already_or_no_manifest_is_3(me: Person) ->
     me.write("latin.yaml", MANIFEST.replace(b"a comment", b"\xfc"))
     assert "clear.yaml: no Secret in it is sealed\n  ksecret encrypt" in me.fails(3, "decrypt", "clear.yaml")
     assert "sealed.yaml: it is sealed already\n  --key" in me.fails(3, "encrypt", "sealed.yaml")
-    assert "map.yaml: there is no Secret with values in it" in me.fails(3, "encrypt", "map.yaml")
-    assert "empty.yaml: there is no Secret with values in it" in me.fails(3, "encrypt", "empty.yaml")
+    assert "map.yaml: it is a ConfigMap" in me.fails(3, "encrypt", "map.yaml")
+    assert "empty.yaml: it is empty" in me.fails(3, "encrypt", "empty.yaml")
     assert "broken.yaml:6: not valid YAML: " in me.fails(3, "encrypt", "broken.yaml")
     assert "latin.yaml:1: not UTF-8 text" in me.fails(3, "encrypt", "latin.yaml")
     assert "standard input: no Secret in it" in me.fails(3, "decrypt", "-", stdin=MANIFEST)
@@ -113,13 +114,30 @@ def test_a_good_and_a_bad_file_the_good_one_is_done(me: Person) -> None:
     assert last == "ksecret: 1 sealed, 0 unchanged, 2 failed"
 
 
-def test_a_good_and_a_bad_file_printed_only_the_good_one_is(me: Person) -> None:
-    me.write_sealed("good.yaml")
-    bad = me.write_sealed("bad.yaml")
+def test_a_good_and_a_bad_file_nothing_is_printed_unless_it_is_to_keep_going(me: Person) -> None:
+    """What follows the pipe would take a part for the whole: kubectl apply --prune deletes what is not there."""
+    me.write_sealed("d/good.yaml")
+    bad = me.write_sealed("d/bad.yaml")
     bad.write_bytes(bad.read_bytes().replace(b"namespace: prod", b"namespace: test"))
-    ran = me.run("decrypt", "bad.yaml", "good.yaml")
-    assert (ran.code, ran.out) == (5, MANIFEST)
-    assert SUMMARY.fullmatch(ran.err.splitlines(keepends=True)[-1])
+    for words in (["d/bad.yaml", "d/good.yaml"], ["-r", "d"]):
+        ran = me.run("decrypt", *words)
+        assert (ran.code, ran.out) == (5, b"")
+        *_, summary, last = ran.err.splitlines(keepends=True)
+        assert summary == "ksecret: 1 opened, 0 unchanged, 1 failed\n"
+        assert last == "ksecret: nothing is put out where a file fails: --keep-going puts out the others\n"
+        assert me.run("decrypt", "--output-format", "json", *words)[:2] == (5, b"")
+        ran = me.run("decrypt", "--keep-going", *words)
+        assert (ran.code, ran.out) == (5, MANIFEST)
+        assert SUMMARY.fullmatch(ran.err.splitlines(keepends=True)[-1])
+        ran = me.run("decrypt", "--keep-going", "--output-format", "json", *words)
+        assert (ran.code, json.loads(ran.out)["metadata"]["name"]) == (5, "db")
+    me.write("c/clear.yaml")
+    me.write("c/broken.yaml", NOT_YAML)
+    ran = me.run("encrypt", "-r", "c")
+    assert (ran.code, ran.out) == (3, b"")
+    assert ran.err.endswith("ksecret: nothing is put out where a file fails\n")
+    assert me.run("decrypt", "-i", "-r", "d").code == 5
+    assert (me.work / "d/good.yaml").read_bytes() == MANIFEST  # in place each file is a whole
 
 
 def test_in_a_tree_what_fails_is_named_and_the_rest_is_done(me: Person) -> None:

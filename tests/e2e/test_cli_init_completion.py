@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc import __version__
-from secretsvc.cli.commands import COMMANDS
+from secretsvc.cli.commands import COMMANDS, GROUPS
 from tests.e2e.cli import BIN, KSECRET, MANIFEST, Person
 
 if TYPE_CHECKING:
@@ -55,6 +55,24 @@ def test_init_tells_the_users_own_key_whatever_keys_the_environment_lists(me: Pe
     ann, bob = Person(tmp_path, "ann"), Person(tmp_path, "bob")
     for listed in (ann.ref, f"{ann.ref},{bob.ref}", "age:not-a-key"):
         assert me.ok("init", KSECRET_KEYS=listed).out == made.replace(b"made your", b"found your")
+
+
+def test_init_finds_the_identity_that_the_environment_names_and_makes_no_second_one(me: Person) -> None:
+    path = me.write("keys.txt", f"# mine\n{me.identity}\n".encode())
+    for environ, where in (
+        ({"KSECRET_AGE_KEY": me.identity}, "KSECRET_AGE_KEY"),
+        ({"KSECRET_AGE_KEY_FILE": str(path)}, str(path)),
+    ):
+        out = me.ok("init", **environ).out.decode()
+        assert out.startswith(f"found your age identity: {where}\nyour key, for others to seal to:  {me.ref}\n")
+        assert not me.key_file.exists()
+        assert f'"{me.ref}"' in (me.work / ".ksecret.yaml").read_text()
+
+
+def test_init_says_what_is_wrong_with_the_identity_that_the_environment_names(me: Person) -> None:
+    err = me.fails(6, "init", KSECRET_AGE_KEY_FILE="absent.key")
+    assert err.startswith("ksecret: the age identity file absent.key can't be read: No such file or directory\n")
+    assert not me.key_file.exists()
 
 
 def test_init_without_xdg_config_home_uses_the_home_folder(me: Person) -> None:
@@ -105,6 +123,52 @@ def test_the_help_of_the_whole_lists_all_commands(me: Person) -> None:
     for name, command in COMMANDS.items():
         assert re.search(rf"^  {name} .*{re.escape(command.summary)}", out, re.MULTILINE)
     assert me.ok().out == me.ok("-h").out == me.ok("help").out == me.ok("--debug").out == out.encode()
+
+
+def test_every_command_is_in_one_group() -> None:
+    names = [name for group in GROUPS.values() for name in group]
+    assert sorted(names) == sorted(set(names)) == sorted(COMMANDS)
+
+
+def test_the_help_of_the_whole_tells_groups_variables_and_docs(me: Person) -> None:
+    out = me.ok("--help").out.decode()
+    for title in GROUPS:
+        assert f"\n\n{title}:\n  " in out
+    assert "\nvariables: KSECRET_KEYS, " in out
+    assert "\ndocs: " in out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["encrypt", "--help"], ["keys", "add", "--help"]])
+def test_help_is_as_wide_as_the_terminal(me: Person, words: list[str]) -> None:
+    def widest(columns: str) -> int:
+        text = me.ok(*words, COLUMNS=columns).out.decode().partition("examples:")[0]
+        return max(len(line) for line in text.splitlines())
+
+    assert widest("70") <= 70 < widest("110") <= 110
+    assert widest("500") <= 120
+    assert widest("1") <= 55  # a word is longer
+
+
+def test_an_action_has_help_of_its_own(me: Person) -> None:
+    out = me.ok("keys", "add", "--help").out.decode()
+    assert out.startswith("usage: ksecret keys add [")
+    assert "one more key may open them" in out
+    assert "--key KEYREF" in out
+    assert not any(word in out for word in ("keys remove", "keys sync", "{list,", "--json"))
+    assert me.ok("help", "keys", "add").out.decode() == out
+    listed = me.ok("keys", "list", "--help").out.decode()
+    assert "--json" in listed
+    assert "--key " not in listed
+    whole = me.ok("keys", "--help").out.decode()
+    assert all(f"ksecret keys {action} " in whole for action in ("list", "add", "remove", "sync"))
+    assert "unknown option --json" in me.fails(2, "keys", "add", "-k", me.ref, "--json", "a.yaml")
+
+
+def test_an_option_may_stand_before_the_action(me: Person, tmp_path: Path) -> None:
+    other = Person(tmp_path, "other")
+    sealed = other.write_sealed("a.yaml")
+    other.ok("keys", "-k", me.ref, "add", "a.yaml")
+    assert me.ref.encode() in sealed.read_bytes()
 
 
 def test_the_version(me: Person) -> None:

@@ -119,6 +119,9 @@ def test_output_is_what_it_is_with_keys_at_hand(
         here, there = me.run(*words, **identity), job.run(*words)
         assert (here.code, here.out, here.err) == (there.code, there.out, there.err)
     clear = me.ok("decrypt", "-x", "t/a.yaml", **identity).out
+    from_cluster = MANIFEST.replace(b"  name: db\n", b"  name: db\n  uid: '1'\n")
+    sealed = job.ok("encrypt", "--from-cluster", "-", stdin=from_cluster).out
+    assert me.ok("decrypt", "-", stdin=sealed, **identity).out == MANIFEST
     sealed = job.ok("encrypt", "-x", "-", stdin=clear).out
     assert me.ok("decrypt", "-x", "-", stdin=sealed, **identity).out == clear
 
@@ -177,7 +180,7 @@ def test_a_tree_is_worked_on_in_place_and_each_file_by_itself(job: Person, servi
     job.write("t/plain.yaml", CONFIG_MAP)
     ran = job.run("encrypt", "-i", "-r", "--jobs", "6", "t")
     assert ran.code == 3
-    assert ran.err.splitlines()[-1] == "ksecret: 40 sealed, 1 unchanged, 1 failed"
+    assert ran.err.splitlines()[-1] == "ksecret: 40 sealed, 0 unchanged, 1 skipped, 1 failed"
     assert len({seen.connection for seen in service.seen}) <= 6
     assert len(service.seen) == 40
     assert all(is_sealed((job.work / f"t/{number:02}.yaml").read_bytes()) for number in range(40))
@@ -206,12 +209,35 @@ def test_the_keys_are_the_options_then_the_policys_then_the_environments(job: Pe
     assert key_refs(job.ok("encrypt", "-k", three, "a.yaml", KSECRET_KEYS=one).out) == [three]
 
 
+def test_the_rule_is_that_of_the_file_that_is_made(job: Person, service: FakeService) -> None:
+    prod, dev = (str(new_lock().keys[0]) for _ in range(2))
+    job.write("r/.ksecret.yaml", f"version: 1\nrules:\n- {{path: prod/, keys: [{prod}]}}\n- keys: [{dev}]\n".encode())
+    (job.work / "r/prod").mkdir()
+    job.write("clear.yaml")
+    assert key_refs(job.ok("encrypt", "--path", "r/prod/a.yaml", "-", stdin=MANIFEST).out) == [prod]
+    job.ok("encrypt", "-o", "r/prod/a.yaml", "clear.yaml")
+    assert key_refs((job.work / "r/prod/a.yaml").read_bytes()) == [prod]
+    generic = ("create", "generic", "db", "--from-literal", "a=n0t-public")
+    assert key_refs(job.ok(*generic, "--path", "r/prod/b.yaml").out) == [prod]
+    job.work = job.work / "r"
+    assert "which rule of .ksecret.yaml fits" in job.fails(2, "encrypt", "-", stdin=MANIFEST)
+
+
 def test_a_policy_that_a_service_can_not_keep_is_said(job: Person, service: FakeService) -> None:
     job.write("a.yaml", service.lock.seal(MANIFEST))
     job.write(".ksecret.yaml", b"version: 1\nrequireSignature: true\nrules:\n  - keys: [pgp:" + b"A" * 40 + b"]\n")
     for words in (("decrypt", "a.yaml"), ("rotate", "a.yaml"), ("set", "a.yaml", "k=v")):
         assert "its policy demands signatures" in job.fails(3, *words)
     assert not service.seen
+
+
+def test_opening_by_a_service_needs_no_policy_either(job: Person, service: FakeService) -> None:
+    job.write("a.yaml", service.lock.seal(MANIFEST))
+    job.write(".ksecret.yaml", b"version: 2\n")
+    ran = job.ok("decrypt", "a.yaml")
+    assert ran.out == MANIFEST
+    assert ran.err.startswith("ksecret: warning: .ksecret.yaml:1: version is not 1")
+    assert "version is not 1" in job.fails(3, "rotate", "a.yaml")
 
 
 def test_scope_and_format_go_along(job: Person, service: FakeService) -> None:
@@ -313,7 +339,7 @@ def test_the_identity_of_a_job_of_github_actions(job: Person, service: FakeServi
 def dev(tmp_path: Path) -> Iterator[Person]:
     """Somebody who talks to a real `ksecret serve --dev` that has an identity of its own."""
     if not (find_spec("secretsvc.api.app") and find_spec("uvicorn")):
-        pytest.skip("the service is not in this tree, or its extra (ksecret[server]) is not installed")
+        pytest.skip("the service is not in this tree, or its extra (secretsvc[server]) is not installed")
     host = Person(tmp_path, "host")
     running = subprocess.Popen(
         [KSECRET, "serve", "--dev", "--port", "0"],

@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ import yaml
 
 from tests.e2e.cli import BIN
 from tests.e2e.kubernetes import ROOT, run, tool
+from tests.support import quiet_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,7 +114,7 @@ class Machine:
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         self._folder = folder
         self._stack = stack
-        self._ports = {port: free_port() for port in ("5000", "8085", "8200")}
+        self._ports = {port: str(stack.enter_context(quiet_port())) for port in ("5000", "8085", "8200")}
         self.url = f"http://127.0.0.1:{self._ports['8200']}"
         shutil.copytree(ROOT / "deploy" / "compose", folder / "etc")
         config = folder / "etc" / "config.yaml"
@@ -160,11 +160,6 @@ class Machine:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return str(one.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -185,4 +185,4 @@ def test_the_jenkins_step_trusts_the_authority_that_ksecret_trusts(
 def test_the_documents_know_the_addresses_of_the_examples() -> None:
     for path in [*GROOVY, EXAMPLES / "github" / "deploy.yaml", EXAMPLES / "gitlab" / ".gitlab-ci.yml"]:
         for host in re.findall(r"https://([\w.-]+)", path.read_text()):
-            assert host.endswith(".example") or host == "token.actions.githubusercontent.com"
+            assert host.endswith((".example", ".example.org")) or host == "token.actions.githubusercontent.com"

@@ -444,5 +444,18 @@ def test_kubesec_s_format_with_one_value_changed_twice(kubesec: Repository) -> N
     kubesec.path.write_text(re.sub(r".*one\.CONFLICT.*\n", "", re.sub(r"(?m)^# (ksecret|Settle).*\n", "", text)))
     me.ok("decrypt", FILE)  # for it is what ours was, and so is the MAC
     assert "+  one: <sealed" in kubesec.ok("show", "theirs")
-    show = ("-c", "diff.ksecret.textconv=ksecret git textconv --show --", "show")
+    show = (
+        "-c",
+        "diff.ksecret.textconv=ksecret git textconv --show --",
+        "-c",
+        "diff.ksecret.cachetextconv=false",
+        "show",
+    )
     assert f'+  one: "2 {MARK}"' in kubesec.ok(*show, "theirs")
+    kubesec.commit()
+    me.ok("set", FILE, f"two=first {MARK}\nsecond\n")
+    kubesec.commit()
+    me.ok("set", FILE, f"two=first {MARK}\nsecond of two\n")
+    lines = kubesec.ok(*show[:-1], "diff").splitlines()
+    at = lines.index(f'   two: "first {MARK}\\n')
+    assert lines[at + 1 : at + 3] == [r'-    second\n"   # behind', r'+    second of two\n"   # behind']

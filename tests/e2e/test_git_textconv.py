@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+from pathlib import Path
 from resource import RUSAGE_CHILDREN, getrusage
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.cli import MARK, MARKS, Person, b64
 from tests.e2e.git_repository import CLEAR, FILE, Repository
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-SHOW = ("-c", "diff.ksecret.textconv=ksecret git textconv --show --")
+CACHED_SHOW = ("-c", "diff.ksecret.textconv=ksecret git textconv --show --")
+SHOW = ("-c", "diff.ksecret.cachetextconv=false", *CACHED_SHOW)
 COMMITS = 200
 SECONDS = 60
 """Of processor time for all of them, two files each: 150 ms a file, where 40 are usual."""
@@ -72,6 +72,45 @@ def test_added_keys_and_removed_entries_show(repo: Repository, tmp_path: Path) -
     assert sorted(lines) == sorted(["-  one: ", f"+    {ann.ref}: ", "-  seal: ", "+  seal: "])
 
 
+def kept(repo: Repository) -> str:
+    """All that Git kept of what textconv printed."""
+    ref = "refs/notes/textconv/ksecret"
+    if not repo.ok("for-each-ref", ref):
+        return ""
+    names = repo.ok("ls-tree", "-r", "--name-only", ref).split()
+    return "".join(repo.ok("cat-file", "blob", f"{ref}:{name}") for name in names)
+
+
+def test_git_keeps_what_is_shown_without_values_and_never_values(repo: Repository) -> None:
+    repo.set("two", "2")
+    repo.commit()
+    shown = repo.ok("log", "-p")
+    texts = kept(repo)
+    assert texts.count("<sealed ") == 10, "two versions of five values"
+    assert nothing_secret(texts)
+    assert repo.ok("log", "-p", PATH=repo.me.environ["PATH"].split(":", 1)[1]) == shown, "from what is kept"
+    assert f'+  two: "2 {MARK}"' in repo.ok(*SHOW, "log", "-p")
+    assert kept(repo) == texts
+
+
+@pytest.mark.parametrize("value", ["true", "1", "yes", ""])
+def test_values_are_not_shown_where_git_would_keep_them(repo: Repository, value: str) -> None:
+    """As the alias in an older manual has it, in a clone whose setup switched the keeping on."""
+    repo.ok("config", "diff.ksecret.cachetextconv", value)
+    repo.set("two", "2")
+    repo.commit()
+    log = repo.ok(*CACHED_SHOW, "log", "-p")
+    if value:
+        assert "# ksecret: no values are shown, as Git would keep them" in log
+        assert nothing_secret(log)
+    assert nothing_secret(kept(repo))
+    repo.me.write(".gitattributes", b"*.yaml diff=mine\n")
+    repo.commit()
+    mine = ("-c", "diff.Mi.ne.textconv=ksecret git textconv --show --", "-c", "diff.Mi.ne.cachetextconv=true")
+    repo.me.write(".gitattributes", b"*.yaml diff=Mi.ne\n")
+    assert nothing_secret(repo.ok(*mine, "log", "-p"))
+
+
 @pytest.mark.parametrize("show", [(), SHOW])
 def test_nothing_in_a_history_stops_the_log(repo: Repository, show: tuple[str, ...]) -> None:
     sealed = repo.text
@@ -124,3 +163,35 @@ def test_the_file_s_own_text_is_kept_around_the_values(repo: Repository) -> None
 
 def test_a_file_that_can_t_be_read_is_told_of_and_no_failure(repo: Repository) -> None:
     assert repo.me.ok("git", "textconv", "nowhere").out == b"# ksecret: can't be read: No such file or directory\n"
+
+
+def recipes() -> tuple[str, list[str]]:
+    """The alias that docs/git.md defines, and the commands of its recipes."""
+    text = (Path(__file__).parents[2] / "docs" / "git.md").read_text()
+    (alias,) = re.findall(r"(?m)^\$ (git config --global alias\.s .*)$", text)
+    section = text[text.index("**Recipes**") : text.index("## Merges")]
+    return alias, re.findall(r"(?m)^\$ (.*)$", section)
+
+
+def test_the_manual_s_recipes_find_a_value_in_the_history(tmp_path: Path) -> None:
+    repo = Repository(Person(tmp_path), name="deploy/secret.yaml")
+    repo.set("one", "hunter2")
+    repo.commit("it came")
+    repo.set("one", "other")
+    repo.commit("it went")
+    alias, (log, grep, who, blame, _, piped) = recipes()
+
+    def run(command: str) -> str:
+        return subprocess.run(
+            ["bash", "-c", command], cwd=repo.me.work, env=repo.me.environ, capture_output=True, text=True, check=True
+        ).stdout
+
+    run(alias)
+    assert [line.split(" ", 1)[1] for line in run(log).splitlines()] == ["it went", "it came"]
+    assert run(grep) == f'HEAD~1:deploy/secret.yaml:10:  one: "hunter2 {MARK}"\n'
+    (line,) = [line for line in run(who).splitlines() if "  one: " in line]
+    assert line.endswith(f'10)   one: "other {MARK}"')
+    raw = run(blame)
+    assert [line.split(") ", 1)[1] for line in raw.splitlines()] == repo.text.splitlines()
+    found = run(f"value=hunter2\n{piped}")
+    assert [line.split(" ")[0] for line in found.splitlines()] == ["commit", "-", "commit", "+", "commit"]

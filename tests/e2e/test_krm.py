@@ -100,6 +100,18 @@ def test_a_function_adds_the_secrets_to_the_items(me: Person) -> None:
     assert "results" not in answer
 
 
+def test_the_generator_heeds_policies_as_decrypt_does(me: Person) -> None:
+    me.write_sealed("db.yaml")
+    me.write(".ksecret.yaml", b"version: 2\n")
+    ran = legacy(me)
+    assert (ran.code, b"kind" in ran.out) == (0, True)
+    assert ran.err.startswith("ksecret: warning: .ksecret.yaml:1: version is not 1")
+    me.write(".ksecret.yaml", b"version: 2\nrequireSignature: true\n")
+    ran = legacy(me)
+    assert (ran.code, ran.out) == (1, b"")
+    assert ran.err.startswith("ksecret: .ksecret.yaml:1: version is not 1")
+
+
 def test_a_plugin_prints_manifests(me: Person) -> None:
     me.write_sealed("db.yaml", CONFIG_MAP + b"---\n" + MANIFEST)
     ran = legacy(me)

@@ -79,7 +79,7 @@ LOST: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
         lambda _: CLEAR.replace(b"stringData:\n  a: x", b"data:\n  a: " + b64(KUBESEC_TOKEN).encode()),
     ),
     "sealed by SOPS": (
-        "is sealed by SOPS already",
+        "is sealed by SOPS",
         lambda _: CLEAR.replace(b"a: x", b"a: " + SOPS_VALUE.encode()) + SOPS_METADATA.encode(),
     ),
     "SOPS's member is gone": ("is a token of SOPS's", lambda _: CLEAR.replace(b"a: x", b"a: " + SOPS_VALUE.encode())),

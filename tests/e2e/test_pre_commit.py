@@ -39,7 +39,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert run(folder / "ksecret", environ, "git", *words).returncode == 0
     (folder / "packages").mkdir()
     for entry in Path(sysconfig.get_path("purelib")).iterdir():
-        if not entry.name.startswith(("ksecret", "_ksecret", "secretsvc")):
+        if not entry.name.startswith("secretsvc"):
             (folder / "packages" / entry.name).symlink_to(entry)
     return folder
 
@@ -106,6 +106,20 @@ def test_the_check_stops_a_commit_with_a_secret_in_the_clear(tmp_path: Path, hom
     assert went, said
     assert is_sealed(me.committed("a b.yaml"))
     assert (me.work / "a b.yaml").read_bytes() == MANIFEST, "what was not staged is back"
+
+
+def test_a_merge_is_stopped_by_the_same_check_once_its_hook_is_installed(tmp_path: Path, home: Path) -> None:
+    me = Committer(tmp_path, home, "ksecret-check")
+    me.do("git", "checkout", "-qb", "other")
+    me.write("a.yaml")
+    me.do("git", "add", ".")
+    me.do("git", "commit", "-qm", "in the clear", "--no-verify")
+    me.do("git", "checkout", "-q", "-")
+    me.do("git", "commit", "-qm", "x", "--allow-empty")
+    me.do(sys.executable, "-m", "pre_commit", "install", "-t", "pre-merge-commit")
+    done = run(me.work, me.git_environ, "git", "merge", "-q", "other")
+    assert done.returncode != 0
+    assert "a.yaml:9: KS001" in done.stdout + done.stderr
 
 
 def test_the_check_of_all_files_tells_what_was_committed_before(tmp_path: Path, home: Path) -> None:

@@ -43,6 +43,7 @@ def test_dev_needs_nothing_and_makes_an_identity(tmp_path: Path) -> None:
 def test_dev_with_an_identity_that_is_there_keeps_it(tmp_path: Path) -> None:
     person = Person(tmp_path)
     service = Service(tmp_path, "--dev", "--port", "0", XDG_CONFIG_HOME=str(person.home))
+    del service.environ["KSECRET_AGE_KEY"]
     with service:
         assert f"sealing to {person.ref}" in service.log.read_text()
     assert person.key_file.read_text() == f"{person.identity}\n"
@@ -235,7 +236,7 @@ def test_without_the_libraries_it_says_what_to_install(tmp_path: Path) -> None:
     person.write("uvicorn.py", b"raise ModuleNotFoundError('x', name='uvicorn')")
     ran = person.run("serve", "--dev", PYTHONPATH=str(person.work))
     assert ran.code == 6
-    assert "pip install 'ksecret[server]'" in ran.err
+    assert "pip install 'secretsvc[server]', or from a clone pip install '.[server]'" in ran.err
 
 
 def test_a_caller_over_its_rate_waits(tmp_path: Path) -> None:

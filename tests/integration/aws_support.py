@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -71,13 +70,6 @@ def there_and_back(ref: KeyRef) -> None:
     """A DEK wrapped and unwrapped."""
     backend = kms()
     assert backend.unwrap(ref, backend.wrap(ref, DEK, CONTEXT), CONTEXT) == DEK
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def python(code: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,8 +54,3 @@ def says(error: KsecretError, kind: type[KsecretError], message: str, hint: str 
     assert type(error) is kind
     assert re.search(message, error.message), error.message
     assert re.search(hint, error.hint), error.hint
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

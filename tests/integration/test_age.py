@@ -18,9 +18,11 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from secretsvc.backends.age import Age, default_identity_path
+from secretsvc.backends.age import Age
+from secretsvc.backends.age_identities import default_identity_path
 from secretsvc.backends.base import Settings
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError
+from secretsvc.key_shapes import verify
 from secretsvc.keyref import KeyRef
 from tests.e2e.cli import KSECRET, MANIFEST, Person, member
 
@@ -82,7 +84,7 @@ def test_an_identity_is_found_in_each_of_its_places(tmp_path: Path, name: str) -
     environ = {name: value} | ({"XDG_CONFIG_HOME": ""} if name == "HOME" else {})
     found = age(**environ)
     assert found.unwrap(ref, age().wrap(ref, DEK, {}), {}) == DEK
-    assert found.own_ref() == (ref if name in ("XDG_CONFIG_HOME", "HOME") else None)
+    assert found.own_ref() == ref
     assert (default_identity_path(environ) == str(path)) is (name in ("XDG_CONFIG_HOME", "HOME"))
 
 
@@ -95,7 +97,9 @@ def test_all_identities_that_there_are_are_used(tmp_path: Path) -> None:
     found = age(KSECRET_AGE_KEY=first, KSECRET_AGE_KEY_FILE=path, XDG_CONFIG_HOME=tmp_path)
     for ref in (one, two, three, four):
         assert found.unwrap(ref, age().wrap(ref, DEK, {}), {}) == DEK
-    assert found.own_ref() == four
+    assert found.own_ref() == one
+    assert age(KSECRET_AGE_KEY_FILE=path, XDG_CONFIG_HOME=tmp_path).own_ref() == two
+    assert age(XDG_CONFIG_HOME=tmp_path).own_ref() == four
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "rsa"])
@@ -259,6 +263,119 @@ def test_an_ssh_key_behind_a_passphrase_on_the_command_line(tmp_path: Path) -> N
     assert "nobody to ask" in me.fails(6, "decrypt", "-", stdin=sealed, **environ)
 
 
+@pytest.mark.parametrize("kind", ["ed25519", "rsa"])
+@pytest.mark.parametrize("passphrase", ["", PASSPHRASE])
+def test_an_ssh_key_of_ones_own_is_sealed_to(tmp_path: Path, kind: str, passphrase: str) -> None:
+    ref = age().parse(ssh_key(tmp_path / "id", kind, passphrase).strip())
+    assert age(Asked(passphrase or None), KSECRET_AGE_KEY_FILE=tmp_path / "id").own_ref() == ref
+
+
+BAD = {
+    "junk": b"not an identity\n",
+    "a plug-in's line": b"AGE-PLUGIN-YUBIKEY-1QQPQQQQZYXWVU\n",
+    "no SSH key": b"-----BEGIN OPENSSH PRIVATE KEY-----\nqwerty\n",
+    "behind a passphrase that nobody tells": locked(b"x"),
+    "too large": b"#" * (1024 * 1024 + 1),
+    "too many": b"x\n" * 101,
+    "not text": b"\xff\xfe\x00",
+}
+
+
+@pytest.mark.parametrize("place", ["KSECRET_AGE_KEY", "KSECRET_AGE_KEY_FILE", "XDG_CONFIG_HOME"])
+@pytest.mark.parametrize("bad", BAD.values(), ids=BAD)
+def test_a_source_that_can_not_be_used_spoils_no_other(tmp_path: Path, place: str, bad: bytes) -> None:
+    identity, ref = x25519()
+    (tmp_path / "ksecret").mkdir()
+    path = tmp_path / "ksecret" / "age.key"
+    path.write_bytes(bad)
+    good = tmp_path / "good.key"
+    good.write_text(identity)
+    environ = {
+        "KSECRET_AGE_KEY": {"KSECRET_AGE_KEY": os.fsdecode(bad.replace(b"\0", b"")), "KSECRET_AGE_KEY_FILE": good},
+        "KSECRET_AGE_KEY_FILE": {"KSECRET_AGE_KEY_FILE": path, "KSECRET_AGE_KEY": identity},
+        "XDG_CONFIG_HOME": {"XDG_CONFIG_HOME": tmp_path, "KSECRET_AGE_KEY_FILE": good},
+    }[place]
+    found = age(**environ)
+    assert found.unwrap(ref, age().wrap(ref, DEK, {}), {}) == DEK
+    assert found.own_ref() == ref
+
+
+def test_an_identity_file_that_is_not_there_spoils_no_other(tmp_path: Path) -> None:
+    identity, ref = x25519()
+    for absent in (tmp_path / "absent", tmp_path):
+        found = age(KSECRET_AGE_KEY=identity, KSECRET_AGE_KEY_FILE=absent)
+        assert found.unwrap(ref, age().wrap(ref, DEK, {}), {}) == DEK
+
+
+@pytest.mark.parametrize(
+    "around", ["AGE-PLUGIN-YUBIKEY-1QQPQQQQZYXWVU\n{}\njunk\n", "\ufeff{}\r\n", "\ufeff# mine\n{}"]
+)
+def test_lines_and_marks_around_an_identity_are_passed_over(tmp_path: Path, around: str) -> None:
+    identity, ref = x25519()
+    (tmp_path / "keys").write_bytes(around.format(identity).encode())
+    found = age(KSECRET_AGE_KEY_FILE=tmp_path / "keys")
+    assert found.unwrap(ref, age().wrap(ref, DEK, {}), {}) == DEK
+
+
+def test_all_that_can_not_be_used_is_named_where_nothing_opens(tmp_path: Path) -> None:
+    _, ref = x25519()
+    wrapped = age().wrap(ref, DEK, {})
+    path = tmp_path / "absent"
+    bad = {"KSECRET_AGE_KEY": "junk", "KSECRET_AGE_KEY_FILE": path}
+    said = f"KSECRET_AGE_KEY holds a line that is not an age identity; the age identity file {path} can't be read: "
+    with pytest.raises(BackendError, match=f"^{said}"):
+        age(**bad).unwrap(ref, wrapped, {})
+    (tmp_path / "ksecret").mkdir()
+    (tmp_path / "ksecret" / "age.key").write_text(x25519()[0])
+    with pytest.raises(KeyNotHeldError, match=f"^none of the age identities at hand opens it; {said}"):
+        age(**bad, XDG_CONFIG_HOME=tmp_path).unwrap(ref, wrapped, {})
+    with pytest.raises(BackendError, match=f"^{said}"):
+        age(**bad).own_ref()
+
+
+def test_of_two_locked_sources_the_second_is_asked_for_where_the_first_does_not_open(tmp_path: Path) -> None:
+    ref = locked_identity(tmp_path / "ksecret" / "age.key")
+    first = locked_identity(tmp_path / "other" / "age.key")
+    asked = Asked(PASSPHRASE)
+    environ = {"KSECRET_AGE_KEY_FILE": tmp_path / "other" / "age.key", "XDG_CONFIG_HOME": tmp_path}
+    found = age(asked, **environ)
+    assert found.unwrap(first, age().wrap(first, DEK, {}), {}) == DEK
+    assert len(asked.questions) == 1
+    assert found.unwrap(ref, age().wrap(ref, DEK, {}), {}) == DEK
+    assert len(asked.questions) == 2
+
+
+def test_whether_an_identity_at_hand_opens_is_told_without_asking_anybody(tmp_path: Path) -> None:
+    identity, ref = x25519()
+    ssh = age().parse(ssh_key(tmp_path / "id", "ed25519").strip())
+    assert age(KSECRET_AGE_KEY=identity).holds(ref) is True
+    assert age(KSECRET_AGE_KEY=identity, KSECRET_AGE_KEY_FILE=tmp_path / "id").holds(ssh) is True
+    assert age(KSECRET_AGE_KEY=identity).holds(x25519()[1]) is False
+    assert age().holds(ref) is False
+    locked_identity(tmp_path / "ksecret" / "age.key")
+    asked = Asked(PASSPHRASE)
+    assert age(asked, XDG_CONFIG_HOME=tmp_path).holds(ref) is None
+    assert asked.questions == []
+
+
+def test_the_places_tell_what_was_found_in_each(tmp_path: Path) -> None:
+    path = tmp_path / "ksecret" / "age.key"
+    found = [(one.name, one.found, one.usable) for one in age(XDG_CONFIG_HOME=tmp_path).places()]
+    assert found == [
+        ("KSECRET_AGE_KEY", "not set", 0),
+        ("KSECRET_AGE_KEY_FILE", "not set", 0),
+        (str(path), "no such file", 0),
+    ]
+    path.parent.mkdir()
+    path.write_text(f"{x25519()[0]}\nAGE-PLUGIN-1X\n")
+    _, two = age(KSECRET_AGE_KEY_FILE=path, XDG_CONFIG_HOME=tmp_path).places()
+    assert (two.name, two.usable, two.is_bad) == (str(path), 1, True)
+    assert two.found == f"1 identity; {path} holds a line that is not an age identity"
+    locked_identity(path)
+    *_, last = age(XDG_CONFIG_HOME=tmp_path).places()
+    assert (last.found, last.is_bad) == ("behind a passphrase", False)
+
+
 def test_a_passphrase_that_nothing_needs_is_not_asked_for(tmp_path: Path) -> None:
     """An identity at hand in the clear opens it; the locked one beside it is no obstacle."""
     locked_identity(tmp_path / "ksecret" / "age.key")
@@ -391,6 +508,34 @@ def test_a_recipient_with_a_wrong_letter_is_refused() -> None:
     letter = "q" if ref.id[10] != "q" else "p"
     with pytest.raises(KeyRefError, match="that is not an age recipient"):
         age().parse(ref.id[:10] + letter + ref.id[11:])
+
+
+def agree(text: str) -> bool:
+    """Whether the backend takes it; without a backend the same must be told."""
+    try:
+        age().parse(text)
+    except KeyRefError:
+        with pytest.raises(KeyRefError, match="that is not an age recipient"):
+            verify(f"age:{text}")
+        return False
+    verify(f"age:{text}")
+    return True
+
+
+def test_a_recipient_with_a_slip_is_told_from_a_whole_one_without_the_backend(tmp_path: Path) -> None:
+    _, ref = x25519()
+    assert agree(ref.id)
+    for at in range(4, len(ref.id)):
+        assert not agree(ref.id[:at] + ("q" if ref.id[at] != "q" else "p") + ref.id[at + 1 :])
+    for kind in ("ed25519", "rsa"):
+        public = age().parse(ssh_key(tmp_path / kind, kind).strip()).id
+        assert agree(public)
+        for wrong in (
+            public[:-8],
+            f"ssh-{kind} AAAA",
+            public.replace(f"ssh-{kind}", "ssh-rsa" if kind == "ed25519" else "ssh-ed25519"),
+        ):
+            assert not agree(wrong)
 
 
 def test_a_private_identity_is_refused_and_not_shown() -> None:

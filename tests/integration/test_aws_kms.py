@@ -246,7 +246,8 @@ class TestProcess:
             f"try: backend.wrap(KeyRef('aws', {KEY!r}), bytes(32), {{}})\n"
             "except BackendUnavailableError as error: print(error, error.hint, sep='; ')"
         )
-        assert python(code).stdout == "the library for AWS KMS is not installed; pip install 'ksecret[aws]'\n"
+        hint = "pip install 'secretsvc[aws]', or from a clone pip install '.[aws]'"
+        assert python(code).stdout == f"the library for AWS KMS is not installed; {hint}\n"
 
     def test_a_botocore_with_another_version_of_the_api(self, stub: StubKms, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(aws_kms_client, "_API_VERSION", "1999-12-31")

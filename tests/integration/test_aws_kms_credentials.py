@@ -21,7 +21,6 @@ from tests.integration.aws_support import (
     REF,
     environ,
     failure,
-    free_port,
     kms,
     made,
     moto,
@@ -30,6 +29,7 @@ from tests.integration.aws_support import (
     stub,
     there_and_back,
 )
+from tests.support import quiet_port
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,9 +125,10 @@ class TestCredentials:
             raise failure("wrap")
 
     def test_sts_out_of_reach(self, stub: StubKms, monkeypatch: pytest.MonkeyPatch, environ: Path) -> None:
-        self.workload(monkeypatch, environ, f"http://127.0.0.1:{free_port()}")
-        with pytest.raises(BackendUnavailableError, match="the service that gives out AWS credentials can't be"):
-            raise failure("wrap")
+        with quiet_port() as port:
+            self.workload(monkeypatch, environ, f"http://127.0.0.1:{port}")
+            with pytest.raises(BackendUnavailableError, match="the service that gives out AWS credentials can't be"):
+                raise failure("wrap")
 
     def test_a_code_that_nobody_can_type(self, stub: StubKms, environ: Path) -> None:
         role = "role_arn=arn:aws:iam::111122223333:role/r\nsource_profile=s\nmfa_serial=arn:aws:iam::111122223333:mfa/m"

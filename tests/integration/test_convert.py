@@ -133,7 +133,7 @@ def test_an_altered_file_is_not_converted_and_one_without_a_mac_only_where_someb
 def test_a_secret_that_lost_its_last_value_has_nothing_to_convert(format_: str) -> None:
     plain = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n"
     empty = patch(sealed(format_, plain + "data:\n  a: YWE=\n"), data={"a": None})
-    with pytest.raises(NothingToSealError, match="there is no Secret with values in it"):
+    with pytest.raises(NothingToSealError, match="its Secret has no values"):
         converted(empty, OTHER[format_])
 
 

@@ -153,20 +153,23 @@ def test_a_file_in_the_clear_is_not_opened(path: Path, lock: Lock) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "said"),
     [
-        "",
-        "# a comment\n",
-        "---\n",
-        "[]\n",
-        "a text\n",
-        "apiVersion: v1\nkind: ConfigMap\ndata:\n  a: b\n",
-        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n",
-        "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\ndata: {}\nstringData:\n",
-        "apiVersion: other.example.com/v1\nkind: Secret\nmetadata:\n  name: a\ndata:\n  a: b\n",
-        '{"apiVersion": "v1", "kind": "List", "items": []}',
+        ("", "it is empty"),
+        ("# a comment\n", "nothing but comments"),
+        ("---\n", "nothing but comments"),
+        ("[]\n", "no Kubernetes object"),
+        ("a text\n", "no Kubernetes object"),
+        ("apiVersion: v1\nkind: ConfigMap\ndata:\n  a: b\n", "it is a ConfigMap"),
+        ("apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n", "its Secret has no values"),
+        ("apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\ndata: {}\nstringData:\n", "its Secret has no values"),
+        (
+            "apiVersion: other.example.com/v1\nkind: Secret\nmetadata:\n  name: a\ndata:\n  a: b\n",
+            "no Secret of Kubernetes' own",
+        ),
+        ('{"apiVersion": "v1", "kind": "List", "items": []}', "no Secret in it, but List"),
     ],
 )
-def test_nothing_to_seal(text: str, lock: Lock) -> None:
-    with pytest.raises(NothingToSealError, match="no Secret with values"):
+def test_nothing_to_seal(text: str, said: str, lock: Lock) -> None:
+    with pytest.raises(NothingToSealError, match=said):
         lock.seal(text.encode())

@@ -192,6 +192,7 @@ def test_all_threads_share_one_client_and_connection(kms: gcp.Emulator) -> None:
         assert relay.accepted == 1
 
 
+@pytest.mark.alone
 def test_64_calls_are_served_at_a_time(kms: gcp.Emulator) -> None:
     backend = made(kms.endpoint)
     wrapped = backend.wrap(REF, DEK, CONTEXT)

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.emulators import gcp
 from tests.emulators.gcp_tokens import ACCOUNT, TokenService
-from tests.integration.gcp_support import DEK, REF, ROOT, free_port, kms
+from tests.integration.gcp_support import DEK, REF, ROOT, kms
+from tests.support import quiet_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,7 @@ print([name for name in sys.modules if name.split(".")[0] in ("google", "grpc", 
 @pytest.mark.parametrize("missing", ["google.cloud.kms_v1", "google.cloud", "grpc", "google_crc32c"])
 def test_without_the_library(kms: gcp.Emulator, missing: str) -> None:
     result = call(kms.endpoint, missing)
-    fails(result, "BackendUnavailableError", "the library for Google Cloud KMS is not installed", "'ksecret[gcp]'")
+    fails(result, "BackendUnavailableError", "the library for Google Cloud KMS is not installed", "'secretsvc[gcp]'")
 
 
 @pytest.fixture
@@ -190,8 +191,9 @@ def test_a_token_that_ends_while_grpc_asks_for_the_next(
 
 def test_the_token_service_is_away(secure: gcp.Emulator, federation: tuple[str, str], tokens: TokenService) -> None:
     path = Path(federation[0])
-    path.write_text(path.read_text().replace(tokens.host, f"127.0.0.1:{free_port()}"))
-    result = call(f"https://localhost:{secure.port}", GOOGLE_APPLICATION_CREDENTIALS=str(path))
+    with quiet_port() as port:
+        path.write_text(path.read_text().replace(tokens.host, f"127.0.0.1:{port}"))
+        result = call(f"https://localhost:{secure.port}", GOOGLE_APPLICATION_CREDENTIALS=str(path))
     fails(result, "BackendUnavailableError", "access tokens can't be reached", "another host than Cloud KMS")
     assert not secure.calls
 

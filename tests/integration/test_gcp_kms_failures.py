@@ -8,9 +8,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from google.api_core import exceptions
+from google.rpc import error_details_pb2
 from grpc import StatusCode
 
-from secretsvc.backends import gcp_kms, gcp_kms_client
+from secretsvc.backends import gcp_kms, gcp_kms_client, gcp_kms_errors
 from secretsvc.errors import BackendError, BackendUnavailableError, KeyRefError
 from secretsvc.keyref import KeyRef
 from tests.emulators import gcp
@@ -24,11 +26,11 @@ from tests.integration.gcp_support import (
     SDK_TEXT,
     backend,
     failure,
-    free_port,
     kms,
     made,
     says,
 )
+from tests.support import quiet_port
 
 __all__ = ["backend", "kms"]  # fixtures, for pytest to find here
 
@@ -111,6 +113,34 @@ def test_other_refusals(
     assert backend.wrap(REF, DEK, CONTEXT)
 
 
+PROJECT_TEXT = "Caller does not have required permission to use project acme. Grant the caller a role."
+
+
+@pytest.mark.parametrize("reason", ["USER_PROJECT_DENIED", ""])
+def test_a_quota_project_that_is_denied_is_told_apart_from_a_role_that_is_missing_on_the_key(
+    kms: gcp.Emulator, backend: gcp_kms.GcpKms, reason: str
+) -> None:
+    kms.fail(StatusCode.PERMISSION_DENIED, PROJECT_TEXT, reason=reason)
+    error = failure(backend.wrap, REF, DEK, CONTEXT)
+    says(error, BackendError, "may not use their quota project", "roles/serviceusage.serviceUsageConsumer")
+    assert "GOOGLE_CLOUD_QUOTA_PROJECT" in error.hint
+    assert "acme" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("consumer", "said"),
+    [("projects/acme-1", "projects/acme-1"), ("projects/a b", "a project that"), ("hunter2", "a project that")],
+)
+@pytest.mark.parametrize("reason", ["USER_PROJECT_DENIED", "SERVICE_DISABLED"])
+def test_the_project_that_a_call_counts_for_is_named(reason: str, consumer: str, said: str) -> None:
+    info = error_details_pb2.ErrorInfo(reason=reason, domain="googleapis.com", metadata={"consumer": consumer})
+    denied = exceptions.PermissionDenied(SDK_TEXT, details=[info], error_info=info)
+    error = gcp_kms_errors.failed(denied, "decrypt", "kms")
+    assert isinstance(error, BackendError)
+    assert said in error.message
+    assert "GOOGLE_CLOUD_QUOTA_PROJECT" in error.hint
+
+
 # Retries
 
 
@@ -158,11 +188,9 @@ def test_a_location_that_is_down_is_asked_once_a_run(kms: gcp.Emulator) -> None:
     error = failure(backend.wrap, REF, DEK, CONTEXT)
     says(error, BackendUnavailableError, "can't be reached: the connection failed", "check the network")
     calls = kms.calls.total()
-    began = time.monotonic()
     second = failure(backend.unwrap, REF, b"x", CONTEXT)
     assert (second.message, second.hint) == (error.message, error.hint)
     assert second is not error
-    assert time.monotonic() - began < 0.1
     assert kms.calls.total() == calls
     assert backend.wrap(ELSEWHERE, DEK, CONTEXT)
 
@@ -206,17 +234,18 @@ def test_a_dropped_connection_is_made_again(kms: gcp.Emulator) -> None:
 
 def test_a_refused_connection_costs_its_bounded_time_once_a_run() -> None:
     assert gcp_kms_client.PATIENCE == 10.0
-    backend = made(f"http://127.0.0.1:{free_port()}", patience=4.0)
-    began = time.monotonic()
-    with ThreadPoolExecutor(8) as pool:
-        errors = list(pool.map(lambda _: failure(backend.unwrap, REF, b"x", CONTEXT), range(8)))
-    assert 3 < time.monotonic() - began < 7
-    for error in errors:
-        says(error, BackendUnavailableError, r"at 127\.0\.0\.1:\d+ can't be reached: the connection was refused")
-    began = time.monotonic()
-    for _ in range(100):
-        assert failure(backend.unwrap, REF, b"x", CONTEXT).message == errors[0].message
-    assert time.monotonic() - began < 0.5
+    with quiet_port() as port:
+        backend = made(f"http://127.0.0.1:{port}", patience=4.0)
+        began = time.monotonic()
+        with ThreadPoolExecutor(8) as pool:
+            errors = list(pool.map(lambda _: failure(backend.unwrap, REF, b"x", CONTEXT), range(8)))
+        assert 3 < time.monotonic() - began < 8  # one after the other they would take 32
+        for error in errors:
+            says(error, BackendUnavailableError, r"at 127\.0\.0\.1:\d+ can't be reached: the connection was refused")
+        began = time.monotonic()
+        for _ in range(100):
+            assert failure(backend.unwrap, REF, b"x", CONTEXT).message == errors[0].message
+        assert time.monotonic() - began < 4  # the patience for one
 
 
 def test_silence_times_out() -> None:

@@ -7,16 +7,24 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from secretsvc.backends import gnupg
 from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError
+from secretsvc.keyref import KeyRef
 from tests.integration.gnupg_support import DEK, ROOT, World, recording_gpg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.integration.gpg_home import GpgHome
 
 
 class TestRunning:
@@ -29,6 +37,32 @@ class TestRunning:
         with pytest.raises(BackendUnavailableError, match="gpg was not found on the PATH") as caught:
             world.alice.backend(PATH=path).unwrap(world.ref("alice"), b"", {})
         assert "apt install gnupg" in caught.value.hint
+
+    def test_a_home_that_is_not_there(self, world: World, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        for name in ("absent", "file"):
+            backend = world.alice.backend(GNUPGHOME=str(tmp_path / name))
+            with pytest.raises(
+                BackendUnavailableError, match=f"GNUPGHOME names no folder: {tmp_path / name}$"
+            ) as caught:
+                backend.unwrap(world.ref("alice"), b"", {})
+            assert "unset it for ~/.gnupg" in caught.value.hint
+            assert backend.describe(world.ref("alice")) == ""
+
+    @pytest.mark.skipif(os.path.isdir(f"/run/user/{os.geteuid()}"), reason="gpg has its sockets there")
+    def test_a_home_whose_path_is_too_long_for_a_socket(
+        self, world: World, new_home: Callable[[], GpgHome], tmp_path: Path
+    ) -> None:
+        home = new_home()
+        own = home.make_pair("Own")
+        wrapped = home.backend().wrap(KeyRef("pgp", own), DEK, {})
+        home.forget()
+        long = tmp_path / ("x" * 100)
+        shutil.copytree(home.path, long, ignore=lambda _, names: [name for name in names if name.startswith("S.")])
+        long.chmod(0o700)
+        with pytest.raises(BackendUnavailableError, match="GNUPGHOME is too long for the path of its socket") as caught:
+            home.backend(GNUPGHOME=str(long)).unwrap(KeyRef("pgp", own), wrapped, {})
+        assert "a link to it, of 83 bytes or less" in caught.value.hint
 
     def test_a_gpg_that_can_not_be_started(self, world: World, tmp_path: Path) -> None:
         (tmp_path / "gpg").write_bytes(b"\x7fELF no program")

@@ -88,6 +88,15 @@ class TestWrap:
             world.alice.backend().wrap(world.ref(name), DEK, {})
         assert caught.value.hint
 
+    def test_the_hint_for_an_expired_key_names_what_is_to_be_extended(self, world: World) -> None:
+        main, *subkeys = world.alice.fingerprints(world.key["stale"])
+        with pytest.raises(KeyRefError, match="subkey expired") as caught:
+            world.alice.backend().wrap(world.ref("stale"), DEK, {})
+        assert f"`gpg --quick-set-expire {main} 1y {subkeys[-1]}`" in caught.value.hint
+        with pytest.raises(KeyRefError, match="the key expired") as caught:
+            world.alice.backend().wrap(world.ref("expired"), DEK, {})
+        assert f"`gpg --quick-set-expire {world.key['expired']} 1y`" in caught.value.hint
+
     def test_an_unknown_key_is_told_apart(self, world: World) -> None:
         with pytest.raises(KeyRefError, match="no public key with that fingerprint") as caught:
             world.alice.backend().wrap(KeyRef("pgp", "A" * 40), DEK, {})

@@ -31,6 +31,7 @@ from tests.kubesec_support import (
     seal,
     texts,
 )
+from tests.support import spoilt
 
 # -- sealed in part
 
@@ -109,7 +110,7 @@ def test_who_does_not_vouch_leaves_it_refused() -> None:
 
 def test_a_mac_that_does_not_fit_is_made_anew_by_who_vouches_for_it() -> None:
     mac = line("mac", sealed())
-    altered = sealed().replace(mac, mac[:15] + ("A" if mac[15] != "A" else "B") + mac[16:])
+    altered = sealed().replace(mac, spoilt(mac, 15))
     asked = Asked()
     assert independent(seal(altered, Want(trust=asked))) == texts(PLAIN)
     assert asked.told[0].why == "its MAC does not fit: a value, or the keyset, was altered"
@@ -125,7 +126,7 @@ def test_nobody_is_asked_about_a_file_whose_mac_fits() -> None:
 
 def test_who_vouches_for_a_file_does_not_vouch_for_an_altered_value() -> None:
     bad = token("data", "a", unproven("2"))
-    altered = unproven("2").replace(bad, ("A" if bad[0] != "A" else "B") + bad[1:])
+    altered = unproven("2").replace(bad, spoilt(bad, 0))
     with pytest.raises(AlteredError, match="the value of a was altered, or copied from another key"):
         seal(altered, Want(trust=Asked()))
 
@@ -151,7 +152,7 @@ def test_a_file_that_holds_more_than_one_secret_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", [CONFIG, HEAD, HEAD + "data: {}\n", HEAD + "data:\nstringData: null\n", "", "# c\n"])
 def test_nothing_to_seal_is_said(text: str) -> None:
-    with pytest.raises(NothingToSealError, match="there is no Secret with values in it"):
+    with pytest.raises(NothingToSealError, match=r"has no values|it is a ConfigMap|it is empty|but comments"):
         seal(text)
 
 

@@ -55,7 +55,7 @@ def test_every_member_that_is_not_held_is_listed_with_its_reason() -> None:
         holding(MINE).unwrap(wrapped(ANN, BOB) | {"vault:x": "AAAA"}, {})
     assert type(caught.value) is NoKeyError
     first, second = sorted([str(ANN), str(BOB)])
-    message = caught.value.message.removeprefix("none of its keys could be used here: ")
+    message = str(caught.value).removeprefix("none of its keys could be used here: ")
     assert message.split("; ") == [
         f"{first}: none of the age identities at hand opens it",
         f"{second}: none of the age identities at hand opens it",
@@ -193,3 +193,10 @@ def test_a_word_default_in_a_file_does_not_stand_for_ones_own_key() -> None:
     ring = holding(MINE)
     with pytest.raises(AlteredError, match="full fingerprint"):
         ring.unwrap({"pgp:default": "AAAA"}, {})
+
+
+def test_whether_a_keyset_opens_here_is_unknown_where_a_kms_may_open_it() -> None:
+    kms = KeyRef("aws", "arn:aws:kms:eu-west-1:111122223333:alias/prod")
+    other = KeyRef("age", str(pyrage.x25519.Identity.generate().to_public()))
+    for refs, opens in (([MY_REF, other, kms], True), ([other, kms], None), ([other], False), ([other, MY_REF], True)):
+        assert holding(MINE).opens(refs) is opens

@@ -126,6 +126,7 @@ def test_results_come_in_the_order_of_the_files(
     assert [line.split(":")[0] for line in capfd.readouterr().out.splitlines()] == [str(p) for p in reversed(paths)]
 
 
+@pytest.mark.alone
 def test_threads_come_with_the_backend_that_needs_them(
     gcp: Emulator, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -205,9 +206,24 @@ def test_the_doctor_tries_keys_and_says_what_is_wrong(
     out = capfd.readouterr().out
     assert f"ok    {GCP.format('one')}: seals and opens\n" in out
     assert f"ok    {AWS.format(0)}: seals and opens\n" in out
+    assert [body["EncryptionContext"] for _, body in aws.seen] == [{"ksecret-doctor": "1"}] * 2, "as documented"
     gcp.keys.deny(operation="Decrypt")
     aws.states = {AWS.format(0).removeprefix("aws:"): "Disabled"}
     assert main(["doctor", *words]) == 6
     out = capfd.readouterr().out
     assert f"part  {GCP.format('one')}: seals, but does not open here: " in out
     assert f"FAIL  {AWS.format(0)}: can't seal to it: " in out
+
+
+def test_a_policys_kms_key_that_only_seals_here_is_no_failure(
+    gcp: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".ksecret.yaml").write_text(f"version: 1\nrules: [{{keys: ['{GCP.format('one')}']}}]\n")
+    gcp.keys.deny(operation="Decrypt")
+    assert main(["doctor"]) == 0
+    out = capfd.readouterr().out
+    assert f"part  {GCP.format('one')}: seals, but does not open here: " in out
+    assert "no    .ksecret.yaml: 0 of its 1 keys open here\n" in out
+    gcp.keys.deny(operation="Encrypt")
+    assert main(["doctor"]) == 6

@@ -19,9 +19,9 @@ import yaml
 from secretsvc import policy_reader
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
-from secretsvc.errors import FileError, InputError
+from secretsvc.errors import FileError, InputError, KsecretError
 from secretsvc.key_shapes import canonical
-from secretsvc.policy import NAME, Policies, starter
+from secretsvc.policy import MISNAMED, NAME, Policies, starter
 from tests.support import new_lock
 
 AGE = str(new_lock().keys[0])
@@ -144,7 +144,8 @@ def test_a_policy_is_read_once_and_from_several_threads(repository: Path) -> Non
         found = list(pool.map(policies.find, paths))
     assert {policy.folder for policy in found if policy} == {"/r"}
     assert sorted(read) == sorted(set(read))
-    assert set(read) == {f"/r/{folder}{NAME}" for folder in ("", "a/", "a/x/", "b/", "b/x/")}
+    below = {f"/r/{folder}{name}" for folder in ("a/", "a/x/", "b/", "b/x/") for name in (NAME, MISNAMED)}
+    assert set(read) == {f"/r/{NAME}"} | below
 
 
 @pytest.mark.timeout(10)
@@ -158,24 +159,144 @@ def test_a_policy_that_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
         Policies().find(str(tmp_path / "a.yaml"))
 
 
-def test_another_users_policy_does_not_count_in_a_folder_that_is_open_to_all(tmp_path: Path) -> None:
-    (tmp_path / NAME).write_text(FULL)
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away takes root")
+ANN, BOB = 12345, 12346
+
+
+def test_a_policy_in_a_folder_for_everybodys_files_counts_there_only(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text("no policy at all")
     (tmp_path / "mine").mkdir()
     tmp_path.chmod(0o1777)
-    assert Policies().find(str(tmp_path / "mine" / "a.yaml")), "one's own"
-    if os.geteuid():
-        pytest.skip("giving a file away takes root")
-    os.chown(tmp_path / NAME, 12345, -1)
-    with pytest.raises(FileError, match="another user's policy, in a folder that everybody can write to"):
-        Policies().find(str(tmp_path / "mine" / "a.yaml"))
-    tmp_path.chmod(0o755)
+    assert Policies().find(str(tmp_path / "mine" / "a.yaml")) is None
+    with pytest.raises(InputError, match="a policy is not a mapping"):
+        Policies().find(str(tmp_path / "a.yaml"))
+
+
+@ROOT_ONLY
+def test_what_others_put_into_a_folder_that_is_open_to_all_does_not_count(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / NAME).write_text(FULL)
     assert Policies().find(str(tmp_path / "mine" / "a.yaml"))
+    os.chown(tmp_path / NAME, ANN, -1)
+    assert Policies().find(str(tmp_path / "mine" / "a.yaml")) is None
+    assert Policies().find(str(tmp_path / "a.yaml")) is None
+    (tmp_path / "target").write_text(FULL)
+    (tmp_path / NAME).unlink()
+    (tmp_path / NAME).symlink_to("target")
+    os.chown(tmp_path / NAME, ANN, -1, follow_symlinks=False)
+    assert Policies().find(str(tmp_path / "a.yaml")) is None, "nor where they have a link lead"
+
+
+@ROOT_ONLY
+@pytest.mark.parametrize("names", [{NAME}, {".git"}, {".git", NAME}])
+def test_a_repository_that_others_put_above_ones_own_folders_is_none(tmp_path: Path, names: set[str]) -> None:
+    (tmp_path / "mine").mkdir()
+    for name in (".git", NAME):
+        (tmp_path / name).write_text(FULL)
+    assert Policies().find(str(tmp_path / "mine" / "a.yaml"))
+    tmp_path.chmod(0o1777)
+    for name in names:
+        os.chown(tmp_path / name, ANN, -1)
+    assert Policies().find(str(tmp_path / "mine" / "a.yaml")) is None
+
+
+@ROOT_ONLY
+def test_outside_of_git_the_search_ends_where_folders_are_not_ones_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    deep = tmp_path / "theirs" / "mine" / "deep"
+    deep.mkdir(parents=True)
+    (tmp_path / "theirs" / NAME).write_text(FULL)
+    assert Policies().find(str(deep / "a.yaml"))
+    os.chown(tmp_path / "theirs", ANN, -1)
+    assert Policies().find(str(deep / "a.yaml")) is None
+    assert Policies().find(str(tmp_path / "theirs" / "a.yaml")), "who works in a folder of theirs works with theirs"
+    assert Policies().find(str(deep / "not" / "there" / "yet" / "a.yaml")) is None
+    for caller, is_own in ((str(ANN), True), (str(BOB), False), ("x", False)):
+        monkeypatch.setenv("SUDO_UID", caller)
+        assert bool(Policies().find(str(deep / "a.yaml"))) is is_own
+    monkeypatch.delenv("SUDO_UID")
+    (deep / NAME).write_text(FULL)
+    assert Policies().find(str(deep / "not" / "there" / "yet" / "a.yaml"))
+
+
+@ROOT_ONLY
+def test_a_checkout_that_belongs_to_somebody_else_as_a_whole_has_its_policy(repository: Path) -> None:
+    """As in a container whose user is not the one who checked out."""
+    (repository / "deep" / "er").mkdir(parents=True)
+    for folder in (repository, repository / ".git", repository / "deep", repository / "deep" / "er"):
+        os.chown(folder, ANN, -1)
+    assert Policies().find(str(repository / "deep" / "er" / "a.yaml"))
+    os.chown(repository / "deep", BOB, -1)
+    assert Policies().find(str(repository / "deep" / "er" / "a.yaml")), "who owns folders on the way plays no part"
+
+
+@ROOT_ONLY
+def test_the_policy_of_another_users_repository_is_not_taken_unless_git_is_told_to_trust_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    top = tmp_path / "it's theirs"
+    (top / "mine" / "deep").mkdir(parents=True)
+    subprocess.run(["git", "init", "-q", str(top)], check=True)
+    manifest = str(top / "mine" / "deep" / "a.yaml")
+    os.chown(top, ANN, -1)
+    assert Policies().find(manifest) is None
+    (top / NAME).write_text(FULL)
+    with pytest.raises(InputError, match="this policy is not taken: its repository belongs to another user") as caught:
+        Policies().find(manifest)
+    assert caught.value.file == os.path.relpath(top / NAME)
+    monkeypatch.setenv("SUDO_UID", str(ANN))
+    assert Policies().find(manifest), "by sudo in a repository of one's own, as Git has it"
+    monkeypatch.setenv("SUDO_UID", "")
+    subprocess.run(["sh", "-c", caught.value.hint.partition(": ")[2]], check=True)
+    assert Policies().find(manifest)
+
+
+BROKEN = {
+    "a slip": ("version: 1\nrule: []\n", False),
+    "no text": (b"\xff\xfe\x00", False),
+    "a signature": ("version: 1\nrule: []\nrequireSignature: true\n", True),
+    "in other letters": ("version: 1\nrequire-signature: true\n", True),
+    "in UTF-16": ("version: 1\nrequireSignature: true\n".encode("utf-16"), True),
+    "no signature": ("version: 1\nrule: []\nrequireSignature: false\n", False),
+    "too large": (b"#" * 2_000_000, False),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_opening_goes_on_without_a_broken_policy_unless_it_speaks_of_signatures(tmp_path: Path, name: str) -> None:
+    text, is_refused = BROKEN[name]
+    (tmp_path / NAME).write_bytes(text.encode() if isinstance(text, str) else text)
+    told: list[KsecretError] = []
+    policies = Policies()
+    for _ in range(2):
+        if is_refused:
+            with pytest.raises(InputError, match=r"unknown key|not UTF-8"):
+                policies.find_for_opening(str(tmp_path / "a.yaml"), told.append)
+        else:
+            assert policies.find_for_opening(str(tmp_path / "a.yaml"), told.append) is None
+    assert [error.file for error in told] == ([] if is_refused else [os.path.relpath(tmp_path / NAME)] * 2)
 
 
 def test_a_policy_that_cant_be_read(tmp_path: Path) -> None:
     (tmp_path / NAME).mkdir()
     with pytest.raises(FileError, match="can't be read: Is a directory"):
         Policies().find(str(tmp_path / "a.yaml"))
+
+
+def test_a_folder_of_a_name_that_is_not_read_is_no_policy(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / MISNAMED).mkdir()
+    assert Policies().find(str(tmp_path / "a.yaml")) is None
+    (tmp_path / MISNAMED).rmdir()
+    (tmp_path / MISNAMED).write_text(FULL)
+    found = Policies().find(str(tmp_path / "a.yaml"))
+    assert found
+    assert (found.is_misnamed, found.content.rules, found.source) == (True, (), os.path.relpath(tmp_path / MISNAMED))
 
 
 MISTAKES = {
@@ -197,7 +318,27 @@ MISTAKES = {
     "a rule with no keys": ("version: 1\nrules:\n- path: x\n  keys: []\n", 3, "a rule without keys"),
     "keys no list": (f"version: 1\nrules:\n- keys: {AGE}\n", 3, "keys is not a list"),
     "a key no text": ("version: 1\nrules:\n- keys: [1]\n", 3, "a key is not a text"),
-    "a key without scheme": ("version: 1\nrules:\n- keys:\n  - age1x\n", 4, "SCHEME:NAME"),
+    "a key without scheme": ("version: 1\nrules:\n- keys:\n  - alice\n", 4, "SCHEME:NAME"),
+    "half a recipient": ("version: 1\nrules:\n- keys:\n  - age1x\n", 4, "not an age recipient"),
+    "people no mapping": (f"version: 1\npeople: [{AGE}]\n", 2, "people is not a mapping"),
+    "a name without keys": ("version: 1\npeople:\n  alice: []\n", 3, "alice has no key"),
+    "a name for a name": (f"version: 1\npeople:\n  alice: {AGE}\n  bob: alice\n", 4, "SCHEME:NAME"),
+    "a name for a mapping": (f"version: 1\npeople:\n  alice: {{key: {AGE}}}\n", 3, "a key is not a text"),
+    "a name twice": (f"version: 1\npeople:\n  alice: {AGE}\n  Alice: {PGP}\n", 4, "Alice is there twice"),
+    "a recipient for a name": (f"version: 1\npeople:\n  {AGE[4:]}: {AGE}\n", 3, "not a name for a key"),
+    "a KeyRef for a name": (f"version: 1\npeople:\n  {AGE}: {AGE}\n", 3, "not a name for a key"),
+    "a fingerprint for a name": (f"version: 1\npeople:\n  {'DEADBEEF' * 5}: {AGE}\n", 3, "not a name for a key"),
+    "an SSH key for a name": (f"version: 1\npeople:\n  ssh-rsa: {AGE}\n", 3, "not a name for a key"),
+    "an identity for a name": (f"version: 1\npeople:\n  AGE-SECRET-KEY-1QQ: {AGE}\n", 3, "not a name for a key"),
+    "a path for a name": (f"version: 1\npeople:\n  keys/alice.pub: {AGE}\n", 3, "not a name for a key"),
+    "a name that looks like a KeyRef": (f"version: 1\npeople:\n  'age:alice': {AGE}\n", 3, "not a name for a key"),
+    "a name with a sign": (f"version: 1\npeople:\n  '-alice': {AGE}\n", 3, "not a name for a key"),
+    "a name with a space": (f"version: 1\npeople:\n  'alice (admin)': {AGE}\n", 3, "not a name for a key"),
+    "a name that controls": (f'version: 1\npeople:\n  "al\\eice": {AGE}\n', 3, "not a name for a key"),
+    "a name in look-alike letters": (f"version: 1\npeople:\n  аlice: {AGE}\n", 3, "not a name for a key"),
+    "a name too long": (f"version: 1\npeople:\n  {'a' * 65}: {AGE}\n", 3, "not a name for a key"),
+    "a name that is no text": (f"version: 1\npeople:\n  yes: {AGE}\n", 3, "a name is not a text"),
+    "an unknown name": (f"version: 1\npeople: {{alice: {AGE}}}\nrules:\n- keys: [alcie]\n", 4, "did you mean alice?"),
     "a PGP key by e-mail": ("version: 1\nrules:\n- keys:\n  - pgp:me@example.org\n", 4, "by its full fingerprint"),
     "pgp:default": ("version: 1\nrules:\n- keys: ['pgp:default']\n", 3, "by its full fingerprint"),
     "an alias of AWS's": ("version: 1\nrules:\n- keys: ['aws:alias/prod']\n", 3, "by its full ARN"),
@@ -242,6 +383,40 @@ def test_mistakes_are_told_with_file_and_line(tmp_path: Path, name: str) -> None
         caught.value.file = "spoilt"
 
 
+PEOPLE = f"""\
+version: 1
+rules:
+- path: prod/
+  keys: [alice, '{GCP}', bob@example.org]
+- keys: [alice, '{PGP}']
+people:
+  alice: {AGE[4:]}
+  bob@example.org: ["pgp:0x{PGP[4:].lower()}", '{AWS}', {AGE}]
+"""
+
+
+def test_rules_name_people_in_place_of_their_keys(tmp_path: Path) -> None:
+    (tmp_path / NAME).write_text(PEOPLE)
+    assert keys(tmp_path, "prod/a.yaml") == (AGE, GCP, PGP, AWS)
+    assert keys(tmp_path, "a.yaml") == (AGE, PGP)
+    jsonschema.validate(yaml.safe_load(PEOPLE), SCHEMA)
+
+
+def test_a_name_stands_beside_its_key_and_never_in_its_place(tmp_path: Path) -> None:
+    people = policy_reader.read(PEOPLE.encode(), NAME).people
+    assert people.named(PGP) == f"bob@example.org ({PGP})"
+    assert people.named(AGE) == f"alice ({AGE})", "the first name that has it"
+    assert people.named(GCP) == GCP
+    told = people.named_in(f"none opens: {AGE}: no identity; {GCP}: denied; {AWS}-2: denied; see alice ({AGE})")
+    assert told == f"none opens: alice ({AGE}): no identity; {GCP}: denied; {AWS}-2: denied; see alice ({AGE})"
+
+
+def test_an_unknown_name_is_not_repeated() -> None:
+    with pytest.raises(InputError, match=r"^people has no such name$") as caught:
+        policy_reader.read(f"version: 1\npeople: {{alice: {AGE}}}\nrules: [{{keys: [hunter2]}}]\n".encode(), NAME)
+    assert "hunter2" not in caught.value.message + caught.value.hint
+
+
 def test_an_identity_in_a_policy_is_not_repeated(tmp_path: Path) -> None:
     identity = "AGE-SECRET-KEY-1" + "Q" * 58
     (tmp_path / NAME).write_text(f"version: 1\nrules:\n- keys:\n  - age:{identity}\n")
@@ -256,7 +431,8 @@ def test_an_identity_in_a_policy_is_not_repeated(tmp_path: Path) -> None:
 
 FINER = {  # what the schema leaves to ksecret: repeated keys, spellings that YAML libraries hide, the ids of keys
     "a key twice", "two documents", "not UTF-8", "too large", "a signature perhaps",
-    "a PGP key by e-mail", "pgp:default", "an alias of AWS's", "two lines for a path",
+    "a PGP key by e-mail", "pgp:default", "an alias of AWS's", "two lines for a path", "a key without scheme",
+    "a name for a name", "a name twice", "a fingerprint for a name", "a name that is no text", "an unknown name",
 }  # fmt: skip
 
 
@@ -346,6 +522,20 @@ def test_a_policy_that_would_take_long_to_look_through_is_refused(tmp_path: Path
     (tmp_path / NAME).write_text(f"version: 1\nrules: {rules}\n")
     with pytest.raises(InputError, match=message):
         Policies().find(str(tmp_path / "a.yaml"))
+
+
+def test_people_are_bounded(tmp_path: Path) -> None:
+    many = ", ".join(f"a{number}: {AGE}" for number in range(1001))
+    listed = ", ".join(f"gcp:projects/p/locations/l/keyRings/r/cryptoKeys/k{number}" for number in range(60))
+    more = listed.replace("cryptoKeys/k", "cryptoKeys/m")
+    for people, message in (
+        (many, "people has more than 1000 names"),
+        (f"a: [{listed}, {more}]", "the keys of a name has more than 100 items"),
+        (f"a: [{listed}], b: [{more}]", "the names in keys stand for more than 100 keys"),
+    ):
+        (tmp_path / NAME).write_text(f"version: 1\npeople: {{{people}}}\nrules: [{{keys: [a, b]}}]\n")
+        with pytest.raises(InputError, match=message):
+            Policies().find(str(tmp_path / "a.yaml"))
 
 
 def test_patterns_of_many_stars_are_tried_in_no_time(tmp_path: Path) -> None:

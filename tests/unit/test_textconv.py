@@ -56,6 +56,42 @@ def test_values_are_shown_as_text_where_they_are_text() -> None:
     assert "<wrapped " in shown
 
 
+PEM = "-----BEGIN X-----\nabc\n-----END X-----\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (PEM, "|\n    -----BEGIN X-----\n    abc\n    -----END X-----"),
+        ("a\nb", "|-\n    a\n    b"),
+        ("a\n", '"a\\n"'),
+        ("a\r\nb\r\n", '"a\\r\\n\n    b\\r\\n"'),
+        ("\n a\n\tb\n\n", '"\\n\n     a\\n\n    \\tb\\n\n    \\n"'),
+        ("Größe ✓\nb \\n", '"Größe ✓\\n\n    b \\\\n"'),
+    ],
+)
+def test_a_value_of_several_lines_is_shown_line_by_line(text: str, shown: str) -> None:
+    head = "kind: Secret\napiVersion: v1\nmetadata: {name: a}\ndata:\n  key: "
+    sealed = seal(f"{head}{b64encode(text.encode()).decode()}\n".encode())
+    assert with_values(sealed, lambda: LOCK.keyring).decode().startswith(f"{head}{shown}\nksecret:\n")
+
+
+def test_a_comment_behind_a_value_of_several_lines_stays_outside_of_it() -> None:
+    head = "kind: Secret\napiVersion: v1\nmetadata: {name: a}\ndata:\n  key: "
+    sealed = seal(f"{head}{b64encode(PEM.encode()).decode()}  # why\n".encode())
+    shown = with_values(sealed, lambda: LOCK.keyring).decode().removeprefix(head)
+    assert shown.startswith('"-----BEGIN X-----\\n\n    abc\\n\n    -----END X-----\\n"  # why\nksecret:\n')
+
+
+def test_a_value_of_several_lines_is_shown_so_in_json_too() -> None:
+    value = b64encode(PEM.encode()).decode()
+    sealed = seal(
+        f'{{"kind":"Secret","apiVersion":"v1","metadata":{{"name":"a"}},"data":{{"key":"{value}"}}}}'.encode()
+    )
+    shown = with_values(sealed, lambda: LOCK.keyring).decode()
+    assert '"key":"-----BEGIN X-----\\n\n  abc\\n\n  -----END X-----\\n"}' in shown
+
+
 def test_each_secret_opens_for_itself() -> None:
     mine, other = seal(CLEAR), new_lock().seal(CLEAR)
     both = with_values(mine + b"---\n" + other, lambda: LOCK.keyring)

@@ -115,7 +115,7 @@ def test_files_that_are_no_manifests_are_not_parsed(tmp_path: Path, capfd: pytes
     (tmp_path / "broken.yaml").write_text("a: 'not closed\n\tand a tab")
     (tmp_path / "broken.json").write_bytes(b"\xff\xfe\x00{")
     assert main(["encrypt", "-i", "-r", str(tmp_path)]) == 0
-    assert capfd.readouterr().err == "ksecret: 0 sealed, 2 unchanged, 0 failed\n"
+    assert capfd.readouterr().err == "ksecret: 0 sealed, 0 unchanged, 2 skipped, 0 failed\n"
 
 
 @needs_root
@@ -141,7 +141,7 @@ def test_the_rest_goes_on_where_a_folder_can_not_be_listed(
     err = capfd.readouterr().err
     assert code == 7
     assert f"ksecret: {open_folder / 'shut'}: can't be listed: Permission denied\n" in err
-    assert err.endswith("ksecret: 0 inspected, 2 unchanged, 1 failed\n")
+    assert err.endswith("ksecret: 0 inspected, 0 unchanged, 2 skipped, 1 failed\n")
 
 
 def test_reading_what_is_not_there(tmp_path: Path) -> None:

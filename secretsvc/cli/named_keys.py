@@ -1,0 +1,52 @@
+"""The keys of a run, with the names that a policy has for them in what goes wrong."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from secretsvc.errors import KsecretError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from secretsvc.keyref import KeyRef
+    from secretsvc.operations.keys import Keyring
+    from secretsvc.people import People
+
+
+class NamedKeys:
+    """A keyring whose errors say `alice (age:age1…)`. Wraps and unwraps as the one that it is made of."""
+
+    def __init__(self, keyring: Keyring, people: People) -> None:
+        self._keyring = keyring
+        self._people = people
+
+    def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
+        """As the keyring's."""
+        with self._naming():
+            return self._keyring.wrap(ref, dek, context)
+
+    def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
+        """As the keyring's."""
+        with self._naming():
+            return self._keyring.unwrap(keys, context)
+
+    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
+        """As the keyring's."""
+        with self._naming():
+            return self._keyring.rewrap(keys, context, dek)
+
+    def signed(self) -> NamedKeys:
+        """As the keyring's."""
+        return NamedKeys(self._keyring.signed(), self._people)
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
+        except KsecretError as error:
+            if error.key_ref and error.key_ref not in error.message:
+                error.message = f"{error.key_ref}: {error.message}"
+            error.message = self._people.named_in(error.message)
+            raise

@@ -1,0 +1,36 @@
+"""`ksecret render`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.cli import options
+from secretsvc.cli.files import put_out
+from secretsvc.cli.opened import handed_on
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret render -r deploy/ | kubectl diff --server-side -f -       every manifest under deploy/, sealed or not
+  kubectl kustomize overlays/prod | ksecret render - | kubectl apply --server-side -f -
+  helm upgrade app ./chart --post-renderer ksecret --post-renderer-args render --post-renderer-args -"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    options.add_files(parser)
+    parser.add_argument("-o", "--output", metavar="FILE", default="", help="write here; - is standard output")
+    options.add_jobs(parser)
+    options.add_server(parser)
+    options.add_backends(parser)
+
+
+def run(args: Namespace) -> int:
+    """Prints the stream that `ksecret apply` would hand on, or nothing where a file does not open; the exit code."""
+    data, failed = handed_on(args)
+    if not failed:
+        put_out(data, args.output, private=True)
+    return failed

@@ -1,0 +1,141 @@
+"""Somebody who can run the documents' command lines: with keys, the files that are named there, a Git repository."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyrage
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.x509 import load_pem_x509_certificate
+
+from tests.e2e.cli import MARK, Person, b64
+from tests.e2e.documents import ROOT, TYPED, run_in_order
+from tests.e2e.git_repository import Repository
+from tests.emulators.service import TOKEN
+from tests.unit.certificates import Authority
+
+if TYPE_CHECKING:
+    from tests.e2e.documents import Ran
+    from tests.e2e.kubesec_people import Homes
+
+DEPLOYED = ("deploy/a.yaml", "deploy/prod/b.yaml")
+CLEAR = {
+    "README.md": ("secret.yaml", "new.yaml"),
+    "docs/remote.md": ("secret.yaml",),
+    "docs/api.md": ("secret.yaml",),
+    "docs/backends/gcp-kms.md": ("secret.yaml",),
+    "encrypt": ("secret.yaml", "new.yaml", *DEPLOYED),
+    "merge": ("new.yaml",),
+}
+"""What is not sealed yet where a page, or a command's examples, begin."""
+ABSENT = {"create": ("db.yaml", "app.yaml"), "docs/create.md": ("db.yaml", "app.yaml")}
+"""What is to be made."""
+RECIPIENTS = ("team.txt", "alice.keys")
+"""Files for `-R`."""
+OLD = ("old.yaml", "old.sealed.yaml")
+SEALED = ("secret.yaml", "maybe-sealed.yaml", "db.yaml", "tls.yaml", "all.yaml", *DEPLOYED, *OLD)
+ENTRIES = {"get": ("tls.crt",), "unset": ("old-password", "older-password"), "patch": ("old-key",)}
+"""What the Secrets have beside a username, a password and an URL."""
+
+
+class World:
+    """Lines are run in a copy of the files as they were; `placeholders` are filled in first."""
+
+    def __init__(self, folder: Path, homes: Homes, source: str) -> None:
+        self.me = Person(folder)
+        self._folder = folder
+        friend = f"age:{pyrage.x25519.Identity.generate().to_public()}"
+        self.placeholders = {
+            "age:age1…": friend,
+            "pgp:6206…": f"pgp:{homes.friend}",
+            "/run/ksecret/token": str(self.me.home / "token"),
+        }
+        self.me.environ |= {"GNUPGHOME": homes.mine.path, "TOKEN": TOKEN, "EDITOR": "true"}
+        self.me.environ |= {"TEXT": "not-a-secret", "JOB_COMPLETION_INDEX": "0"}
+        self._programs(folder / "bin", "kubectl", "psql", "code")
+        self._home()
+        self._files()
+        self.me.write("ci-key.asc", homes.mine.gpg("--export-secret-keys", homes.me))
+        self._manifests(source)
+        if source == "README.md":
+            self.placeholders["age:age1…"] = self.me.ref
+            shutil.copytree(ROOT / "examples", self.me.work / "examples")
+        if source in ("keys", "docs/git.md"):
+            self.me.write(".ksecret.yaml", f"version: 1\nrules: [{{keys: ['{self.me.ref}']}}]\n".encode())
+        if source == "keys":
+            self.me.ok("encrypt", "-i", "-r", "-k", f"+{friend}", "deploy")
+        if source == "convert":
+            self.me.ok("encrypt", "-i", "-k", f"pgp:{homes.me}", "secret.yaml")
+            self.me.ok("convert", "--to", "kubesec", "-k", f"pgp:{homes.me}", "-r", "deploy")
+        if source == "rename":
+            sealed = self.me.work / "secret.yaml"
+            sealed.write_text(sealed.read_text().replace("name: db,", "name: db1,"))
+        self.repository = Repository(self.me, plain=True, clear="", name=".gitkeep")
+        self.repository.ok("update-ref", "refs/remotes/origin/main", "HEAD")
+
+    def _manifests(self, source: str) -> None:
+        entries = ("username", "password", *ENTRIES.get(source, ()))
+        text = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\ndata:\n"
+        text += "".join(f"  {key}: {b64(f'{key} {MARK}')}\n" for key in entries) + f'stringData:\n  url: "{MARK} url"\n'
+        for name in SEALED:
+            if name not in ABSENT.get(source, ()):
+                self.me.write(name, text.encode())
+        self.me.ok("encrypt", "-i", "-r", "-k", self.me.ref, ".")
+        for name in CLEAR.get(source, ()):
+            self.me.write(name, text.encode())
+        if source == "encrypt":
+            clear = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {password: not-a-secret}\n"
+            self.me.write("clear.yaml", clear.encode())
+
+    def _programs(self, folder: Path, *names: str) -> None:
+        """Programs that take what they are given and do nothing."""
+        folder.mkdir()
+        for name in names:
+            (folder / name).write_text("#!/bin/sh\n[ -t 0 ] || cat >/dev/null\n")
+            (folder / name).chmod(0o755)
+        self.me.environ["PATH"] = f"{folder}:{self.me.environ['PATH']}"
+
+    def _home(self) -> None:
+        home = self.me.home
+        (home / "token").write_text(TOKEN)
+        (home / ".docker").mkdir()
+        (home / ".docker" / "config.json").write_text(json.dumps({"auths": {"ghcr.io": {"auth": b64(f"me:{MARK}")}}}))
+        (home / ".config" / "fish" / "completions").mkdir(parents=True)
+
+    def _files(self) -> None:
+        """What commands read beside manifests."""
+        files = Authority(self._folder / "ca").issue("web.example.org")
+        certificate, key = (Path(name).read_bytes() for name in files)
+        parsed = (load_pem_private_key(key, None), load_pem_x509_certificate(certificate))
+        pkcs12 = serialize_key_and_certificates(b"web", *parsed, None, BestAvailableEncryption(TYPED.encode()))
+        self.me.write("web.p12", pkcs12)
+        for name in ("web.crt", "ca.crt", "tls/ca.crt", "pki/ca.crt"):
+            self.me.write(name, certificate)
+        for name in ("web.key", "new.key", "tls/ca.key"):
+            self.me.write(name, key)
+        for name in RECIPIENTS:
+            self.me.write(name, f"{self.me.ref}\n".encode())
+        (self.me.work / "prod").mkdir()
+        for name in ("app.env", "app.conf", "password.txt"):
+            self.me.write(name, f"a={MARK}\n".encode())
+        self.me.write("migrate", b"#!/bin/sh\n").chmod(0o755)
+
+    def run(self, typed: list[list[str]]) -> list[Ran]:
+        """Runs blocks of lines in order."""
+        kept, place = self._folder / "as-it-was", self._folder / "lines"
+        if not kept.exists():
+            shutil.copytree(self.me.work, kept, symlinks=True)
+        shutil.rmtree(self.me.work)
+        shutil.copytree(kept, self.me.work, symlinks=True)
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        return run_in_order(self.me, [[self.filled(line) for line in block] for block in typed], place)
+
+    def filled(self, line: str) -> str:
+        for placeholder, text in self.placeholders.items():
+            line = line.replace(placeholder, text)
+        return line
