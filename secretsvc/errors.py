@@ -24,6 +24,14 @@ Exit codes: design CLI; HTTP statuses: design API.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_MOST_NAMES, _LONGEST_NAME = 200, 64
+"""That a word is compared with: the time for each pair grows with the square of their length."""
+
 
 class KsecretError(Exception):
     """The root. `message` is one line, `reasons` are several that follow it; `hint` says what to do, or is empty."""
@@ -139,6 +147,16 @@ class BackendUnavailableError(BackendError):
 
 class FileError(KsecretError):
     """Reading or writing a file failed; what stood there before still stands."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What may have been meant, for the end of a message; the word itself is not repeated, for it may be a secret."""
+    from difflib import get_close_matches
+    from itertools import islice
+
+    short = (name for name in islice(known, _MOST_NAMES) if len(name) <= _LONGEST_NAME)
+    found = get_close_matches(word, short, n=1, cutoff=0.7) if len(word) <= _LONGEST_NAME else []
+    return f": did you mean {found[0]}?" if found else ""
 
 
 def install_hint(extra: str) -> str:

@@ -70,7 +70,7 @@ class SetBody(Masked):
     base64_values: dict[str, Base64] = Field(
         default={}, max_length=MOST_CHANGES, description="Entry to its new bytes, in base64"
     )
-    string_data: bool = Field(default=False, description="Put new entries under stringData")
+    string_data: bool = Field(default=False, description="Put new entries under stringData, even where data is there")
     secret: str = Field(default="", description="NAME or NAMESPACE/NAME, where the manifest has several Secrets")
     allow_repeated: bool = Field(default=False, description="Pass new values that the manifest repeats in the clear")
 

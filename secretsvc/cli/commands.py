@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import UsageError
+from secretsvc.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import ModuleType
 
 
@@ -80,14 +79,6 @@ def find(name: str) -> str:
             return command
     kind = "option" if name.startswith("-") else "command"
     raise UsageError(f"unknown {kind}{nearest(name, COMMANDS)}", hint="ksecret --help lists the commands")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """What may have been meant, for the end of a message; the word itself is not repeated, for it may be a secret."""
-    from difflib import get_close_matches
-
-    found = get_close_matches(word, known, n=1, cutoff=0.7)
-    return f": did you mean {found[0]}?" if found else ""
 
 
 def load(command: str) -> ModuleType:

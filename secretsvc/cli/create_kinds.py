@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from secretsvc.cli.create_options import KUBESEC, flag
 from secretsvc.cli.entries import data_changes
+from secretsvc.cli.typed import typed_or_piped
 from secretsvc.errors import FileError, UsageError
 from secretsvc.generators.keys import Item, collect
 from secretsvc.generators.manifest import NewSecret
-from secretsvc.generators.sources import MAX_FILE_BYTES, read_file, without_line_break
+from secretsvc.generators.sources import read_file, without_line_break
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -160,7 +160,7 @@ def _password(args: Namespace, name: str, warn: Warn) -> bytes:
     if flag(args, f"{name}_stdin"):
         if getattr(args, name) is not None:
             raise UsageError(f"{option} and {option}-stdin are one too many")
-        return without_line_break(_standard_input(f"{option}-stdin"))
+        return typed_or_piped(f"{option}-stdin")
     return _word(getattr(args, name) or "", option, warn)
 
 
@@ -183,11 +183,4 @@ def _password_file(path: str | None) -> bytes | None:
     if not path:
         return None
     option = "--pkcs12-password-file"
-    return without_line_break(_standard_input(option) if path == "-" else read_file(path, option))
-
-
-def _standard_input(option: str) -> bytes:
-    try:
-        return sys.stdin.buffer.read(MAX_FILE_BYTES)
-    except OSError as error:
-        raise FileError(f"{option}: can't read standard input: {error.strerror}") from error
+    return typed_or_piped(option) if path == "-" else without_line_break(read_file(path, option))

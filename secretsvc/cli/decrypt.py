@@ -55,7 +55,7 @@ def run(args: Namespace) -> int:
     def shown(opened: Result, _name: str) -> bytes:
         return finish(opened.data)
 
-    join = b"".join if args.template else stream
+    join = _rendered if args.template and args.output in ("", "-") else b"".join if args.template else stream
     job = Job(open_, "opened", private=True, jobs=options.jobs(args, known), shown=shown, join=join)
     return each_file(_passing_clear(job, open_, args) if args.if_needed else job, args)
 
@@ -75,6 +75,12 @@ def _passing_clear(job: Job, open_: Callable[[bytes, str], Result], args: Namesp
         return args.in_place or not is_hidden(item)
 
     return job._replace(operation=operation, may_hold=lambda _: True, chosen=chosen)
+
+
+def _rendered(texts: list[bytes]) -> bytes:
+    """What templates made, printed: as kubesec's, it ends with a line break."""
+    text = b"".join(texts)
+    return text if text.endswith(b"\n") else text + b"\n"
 
 
 def _finisher(args: Namespace) -> Callable[[bytes], bytes]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from secretsvc.cli.commands import COMMANDS, load, nearest
-from secretsvc.errors import UsageError
+from secretsvc.cli.commands import COMMANDS, load
+from secretsvc.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from secretsvc import workspace
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import standard_input
 from secretsvc.cli.patch import change_each
+from secretsvc.cli.typed import typed_or_piped
 from secretsvc.errors import UsageError
 from secretsvc.operations.patch import Changes
 from secretsvc.random_text import ALPHABETS, random_text
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
-  ksecret set secret.yaml password=-                     from standard input: it stands in no shell history
+  ksecret set secret.yaml password=-                     typed without being shown, or piped in: in no shell history
   ksecret set secret.yaml tls.key=@new.key               from a file, every byte of it
   ksecret set secret.yaml --random password=32           made here: 32 letters and digits
   ksecret set secret.yaml --random pin=6:digits
@@ -40,7 +41,9 @@ def add_arguments(parser: Parser) -> None:
         metavar="KEY=LENGTH",
         help=f"a random text; LENGTH:ALPHABET with {', '.join(ALPHABETS)}",
     )
-    parser.add_argument("--string-data", action="store_true", help="new keys go under stringData, not data")
+    parser.add_argument(
+        "--string-data", action="store_true", help="new keys go under stringData, even where data is there"
+    )
     add_changing(parser)
     options.add_server(parser)
 
@@ -58,8 +61,10 @@ def run(args: Namespace) -> int:
     file, words = args.files[:1], args.files[1:]
     if not file or not (words or args.random):
         raise UsageError("set takes a file and KEY=VALUE", hint="ksecret set --help shows how")
-    if file == ["-"] and any(word.endswith("=-") for word in words):
-        raise UsageError("standard input can't be both the manifest and a value")
+    piped = [word.partition("=")[2] for word in words].count("-")
+    if piped and (file == ["-"] or (piped > 1 and not sys.stdin.isatty())):
+        what = "the manifest and a value" if file == ["-"] else "two values"
+        raise UsageError(f"standard input can't be both {what}", hint="KEY=@FILE reads a file")
     values: dict[str, bytes | None] = {}
     for word, read in [(word, _value) for word in words] + [(word, _random) for word in args.random]:
         key, equals, text = word.partition("=")
@@ -67,19 +72,19 @@ def run(args: Namespace) -> int:
             raise UsageError("set takes KEY=VALUE", hint="ksecret set --help shows how")
         if key in values:
             raise UsageError(f"{key} is set twice")
-        values[key] = read(text)
+        values[key] = read(key, text)
     args.files = file
     options.change_in_place(args)
     return change_each(args, Changes(values, args.string_data), "set", options.service(args))
 
 
-def _value(text: str) -> bytes:
+def _value(key: str, text: str) -> bytes:
     if text == "-":
-        return standard_input()
+        return typed_or_piped(f"value of {key}")
     return workspace.content(text[1:]) if text.startswith("@") else os.fsencode(text)
 
 
-def _random(text: str) -> bytes:
+def _random(_key: str, text: str) -> bytes:
     try:
         return random_text(text).encode()
     except ValueError:

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 SCHEMES = ("pgp", "gcp", "aws")
 """The kinds of keys, in the order in which kubesec ranks them."""
 
-MAX_KEYS = 12
-"""So many are sealed to: Go sorts them by insertion, and so the same in every version since Go 1.19."""
+MAX_SORTED = 12
+"""So many keys are sealed to where one counts before another: Go sorts them by insertion, the same since Go 1.19."""
 
 _MOST_LINES = MOST_KEYS + 2  # version and MAC
 _START = "# kubesec:"
@@ -179,9 +179,11 @@ def _less(one: KeyRef, other: KeyRef) -> bool:
 def check_keys(refs: Iterable[KeyRef]) -> None:
     """Raises KeyRefError for a key that kubesec's format has no line for, and for too many keys."""
     refs = tuple(refs)
-    if len(refs) > MAX_KEYS:
+    if len(refs) > MAX_SORTED and any(_less(one, other) for one in refs for other in refs):
+        # Where none counts before another, neither pdqsort nor the quicksort before Go 1.19 moves one.
         raise KeyRefError(
-            f"kubesec's format takes {MAX_KEYS} keys at most here", hint="how kubesec sorts more is not defined"
+            f"kubesec's format takes at most {MAX_SORTED} keys of kinds that it sorts",
+            hint="more of one kind keep their order; how kubesec sorts others depends on its version of Go",
         )
     for ref in refs:
         if ref.scheme not in SCHEMES or (ref.scheme == "pgp" and ":" in ref.id):
@@ -192,15 +194,25 @@ def check_keys(refs: Iterable[KeyRef]) -> None:
             )
 
 
+def is_alone(manifest: Manifest) -> bool:
+    """Whether the file is one Secret and nothing else."""
+    roots = [secret.root for secret in manifest.secrets]
+    return len(roots) == len(manifest.documents) == 1 and manifest.documents[0] is roots[0]
+
+
 def check_shape(manifest: Manifest) -> None:
     """Raises ManifestError for a file that kubesec could not read once it is sealed in its format."""
     secret = manifest.secrets[0]
-    if len(manifest.documents) != 1 or manifest.documents[0] is not secret.root:
+    if not is_alone(manifest):
         raise ManifestError(
             "kubesec's format holds one Secret per file, and nothing else",
             hint="move each Secret into a file of its own, or use --format ksecret",
             line=secret.line,
         )
+    directive = re.search("(?m)^%", manifest.text[: secret.root.start])
+    if directive:
+        line = _line(manifest, directive.start())
+        raise ManifestError("kubesec opens no file with a directive of YAML's", hint="remove the line", line=line)
     for start, _ in _lines(manifest.text):
         line = _line(manifest, start)
         raise ManifestError("a comment that kubesec would take for its own", hint="remove it", line=line)

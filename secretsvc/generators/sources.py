@@ -107,4 +107,4 @@ def env_file_items(paths: Iterable[str], environ: Mapping[bytes, bytes], flag: s
 
 def without_line_break(data: bytes) -> bytes:
     """A password as `docker login --password-stdin` takes it: everything but one line break at the end."""
-    return data.removesuffix(b"\n").removesuffix(b"\r")
+    return data.removesuffix(b"\r\n" if data.endswith(b"\r\n") else b"\n")

@@ -10,6 +10,7 @@ from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.scalars import canonical, quoted
 from secretsvc.manifest.splice import Edit, append_member, insert_member, remove_member, replace_member
+from secretsvc.manifest.styles import styled
 
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
@@ -34,13 +35,18 @@ def put(text: str, secret: Secret, path: Path, value: str) -> Edit:
         if not rest[1:] and isinstance(found.value, Scalar) and found.value.style not in ("|", ">"):
             at = found.value
             if at.end > at.start:
-                return Edit(at.start, at.end, canonical(value, flow=holder.flow))
-        if nodes.is_null(found.value) or not rest[1:]:
+                style = at.style or ('"' if holder.flow else "")  # in JSON, a text is nothing without quotes
+                return Edit(at.start, at.end, styled(value, style, flow=holder.flow))
+        if nodes.is_null(found.value) or not rest[1:] or (_is_empty(found.value) and not holder.flow):
             return replace_member(text, holder, _whole(text, found), partial(_member, rest, value))
         if not isinstance(found.value, Mapping):
             raise ManifestError(f"{'.'.join(path[: depth + 1])} is not a mapping", line=found.key.line)
         holder = found.value
     raise ValueError("an empty path")
+
+
+def _is_empty(node: object) -> bool:
+    return isinstance(node, Mapping) and not node.members  # `{}`, whose first member gets a line of its own
 
 
 def _added(text: str, secret: Secret, holder: Mapping, path: Path, value: str) -> Edit:

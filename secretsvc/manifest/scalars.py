@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry
 
 # Patterns as text: `re` compiles and keeps what is used, and a cold start pays for no other.
-_HEADER = r"([|>][-+0-9]*)([^\r\n]*)(\r\n|\r|\n)?"
+HEADER = r"([|>][-+0-9]*)([^\r\n]*)(\r\n|\r|\n)?"
+"""A block's indicators, what stands behind them, and the line break."""
+
 _INDENT = r"(?m)^( *)[^ \r\n]"
 _NOT_PRINTABLE = "[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
 _BLOCK_LINE = r"([!-~\xa1-\u02ff][ -~\xa1-\u02ff\t]*)?"
@@ -37,7 +39,7 @@ def inside(text: str, entry: Entry) -> Inside:
     if scalar.style in ("", "'", '"'):
         inset = 1 if scalar.style else 0
         return Inside(scalar.start + inset, scalar.end - inset, scalar.style, 0)
-    header = re.compile(_HEADER).match(text, scalar.start, scalar.end)
+    header = re.compile(HEADER).match(text, scalar.start, scalar.end)
     if not header or header.end() == scalar.end:
         raise ManifestError(f"{entry.path} is a block without lines", hint='write ""', line=scalar.line)
     start, end = header.end(), scalar.end
@@ -67,14 +69,14 @@ def replaced(text: str, entry: Entry, new: str) -> Edit:
         return Edit(scalar.start, scalar.end, new)
     if scalar.tag:
         return Edit(scalar.start, scalar.start + len(text[scalar.start : scalar.end].rstrip("\r\n")), new)
-    header = re.compile(_HEADER).match(text, scalar.start)
+    header = re.compile(HEADER).match(text, scalar.start)
     comment = header[2].rstrip() if header and "\n" not in new else ""
     place = inside(text, entry)
-    end = place.end if "+" in place.shell else _before_blank_lines(text, place)
+    end = place.end if "+" in place.shell else before_blank_lines(text, place)
     return Edit(scalar.start, end, new + comment)
 
 
-def _before_blank_lines(text: str, place: Inside) -> int:
+def before_blank_lines(text: str, place: Inside) -> int:
     """Where the block's value ends: blank lines after it, indented no further than it is, are no part of it."""
     end = at = place.end
     while at > place.start:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from secretsvc.errors import AlreadySealedError, ManifestError
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
+from secretsvc.manifest.styles import rewritten
 from secretsvc.operations.open import Opened, open_parents, open_secrets, restored, values_of
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.seal import seal_manifest
@@ -52,7 +52,7 @@ def superimpose(source: bytes, target: bytes, request: Request, keyring: Keyring
         raise AlreadySealedError("merge takes a target in the clear", hint="ksecret decrypt opens it")
     values = values_of(opened)
     edits = [
-        replaced(manifest.text, entry, canonical(values[entry.field, entry.key], flow=entry.flow))
+        rewritten(manifest.text, entry, values[entry.field, entry.key])
         for entry in secret.entries
         if values.get((entry.field, entry.key), entry.value) != entry.value
     ]

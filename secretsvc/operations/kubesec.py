@@ -142,7 +142,8 @@ def seal_file(
     if manifest.is_kubesec:
         own = own or _own(manifest, request, keyring)
     else:
-        if not any(secret.entries or any(rules.misspelled(secret)) for secret in manifest.secrets):
+        held = any(secret.entries or any(rules.misspelled(secret)) for secret in manifest.secrets)
+        if not held and not kubesec.is_alone(manifest):  # kubesec gives a Secret without values its lines, too
             from secretsvc.manifest import foreign  # only to tell what is wrong
 
             raise foreign.nothing_to_seal(manifest)

@@ -14,7 +14,7 @@ from secretsvc.errors import KsecretError
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
-from secretsvc.operations.merge_entries import UnmergeableError, merge_entries, region_of
+from secretsvc.operations.merge_entries import UnmergeableError, field_span, merge_entries, region_of
 from secretsvc.operations.merge_envelope import merge_envelopes, same_data_key, sealing_of, traits_of
 from secretsvc.operations.merge_kubesec import KubesecSides, kubesec_home, kubesec_sealing_of, merge_kubesec
 from secretsvc.tokens import SUFFIX
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from secretsvc.git_run import Merged
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.merge_entries import MergedEntries, Side
+    from secretsvc.operations.merge_entries import MergedEntries, Region, Side
     from secretsvc.operations.merge_envelope import Traits
 
     LineMerge = Callable[[bytes, bytes, bytes], Merged]
@@ -76,10 +76,29 @@ class _Plan:
 
     def put(self, text: str, places: list[tuple[int, int]]) -> None:
         """`text` in place of those spans of base, ours and theirs."""
-        slot = f"{_SLOT}{len(self.texts)}"
-        self.texts[slot] = text
+        slot = self._slot(text)
         for edits, (start, end) in zip(self.edits, places, strict=True):
             edits.append(Edit(start, end, slot))
+
+    def put_into_one(
+        self, text: str, regions: list[Region | None], spans: list[tuple[int, int]], texts: list[str]
+    ) -> None:
+        """`text` in place of the entries of one side, where one of the three versions has not got the field.
+
+        A second one that has it, base or theirs, is made like the third, so that the lines merge to what that side has.
+        """
+        lacking = regions.index(None)
+        taken = 2 if lacking == 1 else 1
+        like = 3 - lacking - taken
+        region = regions[taken]
+        assert region
+        self.edits[taken].append(Edit(region.start, region.end, self._slot(text)))
+        self.edits[like].append(Edit(*spans[like], texts[lacking][slice(*spans[lacking])]))
+
+    def _slot(self, text: str) -> str:
+        slot = f"{_SLOT}{len(self.texts)}"
+        self.texts[slot] = text
+        return slot
 
 
 def _by_entries(versions: list[Manifest], name: str, merge_lines: LineMerge) -> Outcome:
@@ -156,19 +175,23 @@ def _plan_kubesec(plan: _Plan, versions: list[Manifest], name: str) -> None:
 def _plan_entries(
     plan: _Plan, versions: list[Manifest], secrets: list[Secret], home: Side | None, *, kubesec: bool
 ) -> dict[str, MergedEntries]:
-    """Plans the fields that all three versions have; others are left to the lines."""
+    """Plans the fields that two or three of the versions have; one that a single side added is left to the lines."""
     done = {}
+    sides = list(zip(versions, secrets, strict=True))
     for field in FIELDS:
-        regions = [region_of(*pair, field, kubesec=kubesec) for pair in zip(versions, secrets, strict=True)]
+        regions = [region_of(*side, field, kubesec=kubesec) for side in sides]
         present = [region for region in regions if region]
-        if len(present) < 3:
-            if present and kubesec:
-                raise UnmergeableError
+        if not present:
             continue
-        merged = merge_entries(present[0], present[1], present[2], home)
-        if not merged.text:
-            raise UnmergeableError  # nothing left under the field
-        plan.put(merged.text, [(region.start, region.end) for region in present])
+        base, ours, theirs = (region or present[0]._replace(chunks={}) for region in regions)
+        merged = merge_entries(base, ours, theirs, home)
+        if len(present) == 3 and merged.text:
+            plan.put(merged.text, [(region.start, region.end) for region in present])
+        elif len(present) == 2 and merged.text:
+            spans = [field_span(*side, field, region) for side, region in zip(sides, regions, strict=True)]
+            plan.put_into_one(merged.text, regions, spans, [version.text for version in versions])
+        elif len(present) == 3 or merged.conflicts:
+            raise UnmergeableError  # nothing left under the field, or a token that would open nothing
         plan.conflicts += [
             f'{secrets[1].label}: {field}["{key}"], set beside it as {key}{SUFFIX}' for key in merged.conflicts
         ]

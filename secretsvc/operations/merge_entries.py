@@ -127,6 +127,21 @@ def region_of(manifest: Manifest, secret: Secret, field: str, *, kubesec: bool) 
     return Region(start, max(without_break(text, at), start), mapping.column, line_break(text), chunks)
 
 
+def field_span(manifest: Manifest, secret: Secret, field: str, region: Region | None) -> tuple[int, int]:
+    """The lines of the whole field, its name's included, `region` being its entries; nothing where it is not there.
+
+    Raises UnmergeableError for one that shares lines.
+    """
+    holder = nodes.member(secret.root, field)
+    if not holder:
+        return (0, 0)
+    text = manifest.text
+    start, end = line_start(text, holder.key.start), line_end(text, region.end if region else holder.key.end)
+    if text[start : holder.key.start].strip(" ") or (not region and holder.value.start > end):
+        raise UnmergeableError
+    return start, end
+
+
 class MergedEntries(NamedTuple):
     """The lines that go where a region stood, the value of each entry in them, and the keys in conflict."""
 
@@ -247,7 +262,7 @@ def _order(base: Sequence[str], ours: Sequence[str], theirs: Sequence[str]) -> l
         if key in placed:
             continue
         at = other[index - 1] if index else None
-        while index and (after := following[at]) is not None and after not in known:
+        while (after := following[at]) is not None and after not in known:
             at = after  # ours first, where both added at the same place
         following[at], following[key] = key, following[at]
     result = []

@@ -6,14 +6,14 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import patience
-from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError
+from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError, nearest
 from secretsvc.formats.values import value_of
-from secretsvc.manifest import change
+from secretsvc.manifest import change, nodes
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
-from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
+from secretsvc.manifest.styles import rewritten
 from secretsvc.operations.clear_rest import ClearRest
 from secretsvc.operations.open import Opened, open_secret, open_secrets, refuse_lost, restored
 from secretsvc.operations.repeats import lines_of
@@ -30,12 +30,16 @@ if TYPE_CHECKING:
     from secretsvc.operations.request import Request
 
 
+_LISTS = "ksecret get FILE lists them"
+
+
 class Changes(NamedTuple):
     """What is to be different. Values that are None are to go."""
 
     values: Mapping[str, bytes | None] = {}
-    """Wherever the key is now; new ones under `data`, or under `stringData` if `prefer_text`."""
+    """Wherever the key is now; new ones where `prefer_text` says, else in the field that is there (`_field_of_new`)."""
     prefer_text: bool = False
+    """Whether new ones go under `stringData`."""
     data: Mapping[str, bytes | None] = {}
     string_data: Mapping[str, str | None] = {}
     metadata: Mapping[str, str] = {}
@@ -56,8 +60,8 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     manifest = read(data)
     before = ClearRest(manifest, ())
     index = pick(manifest, which)
+    values = _values(changes, manifest.secrets[index])  # names are in the clear: a slip costs nobody a key's use
     opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
-    values = _values(changes, manifest.secrets[index])
     for place, value in values.items():
         if value and (value.startswith("ksecret.v1.") or value.rstrip("\n") == opened.tokens.get(place)):
             raise ManifestError(f'{place[0]}["{place[1]}"] would be a token, not a value', hint="give the clear value")
@@ -109,18 +113,36 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
     """
     manifest = read(data)
     index = pick(manifest, which)
+    names = _names(manifest.secrets[index])
+    if key not in names:  # names are in the clear: a slip costs nobody a key's use
+        raise InputError(f"it has no such key{nearest(key, names)}", hint=_LISTS)
     opened = open_secrets(manifest, keyring, only=index)
     manifest = manifest.outline()  # what is restored is read again
     clear = read(restored(manifest, opened)).secrets[index]
-    found = [entry for entry in clear.entries if entry.key == key]
-    if not found:
-        raise InputError("it has no such key", hint="ksecret inspect lists them")
-    entry = found[-1]
+    entry = [entry for entry in clear.entries if entry.key == key][-1]
     try:
         value = decode_base64(entry.value) if entry.field == "data" else entry.value.encode()
     except ValueError:  # kubesec seals under data what is no base64
         raise ManifestError(f"{entry.path} is not base64", line=entry.scalar.line) from None
     return Result(value, 1, bound=not manifest.is_kubesec)
+
+
+def entry_names(data: bytes, which: str = "") -> list[tuple[str, list[str]]]:
+    """The label of each Secret, and the names of its entries, sealed or not. Needs no key; raises InputError.
+
+    `which`: as `patch_manifest`; empty for all of them.
+    """
+    manifest = read(data)
+    if not manifest.secrets:
+        from secretsvc.manifest import foreign  # only to tell what is wrong
+
+        raise foreign.no_such_secret(manifest)
+    meant = [manifest.secrets[pick(manifest, which)]] if which else manifest.secrets
+    return [(secret.label, _names(secret)) for secret in meant]
+
+
+def _names(secret: Secret) -> list[str]:
+    return list(dict.fromkeys(entry.key for entry in secret.entries))
 
 
 def pick(manifest: Manifest, which: str = "") -> int:
@@ -149,16 +171,36 @@ def _values(changes: Changes, secret: Secret) -> dict[Place, str | None]:
     for key, value in changes.values.items():
         fields = held.get(key, [])
         if value is None and not fields:
-            raise InputError(f"it has no key {key}", hint="ksecret inspect lists them", entry=key)
+            raise InputError(f"it has no key {key}{nearest(key, held)}", hint=_LISTS, entry=key)
         if value is None:
             found |= {(field, key): None for field in fields}
-        elif fields[-1:] == ["stringData"] or (changes.prefer_text and not fields):  # the one that Kubernetes takes
+        elif (fields or [_field_of_new(secret, changes, value)])[-1] == "stringData":  # the one that Kubernetes takes
             found["stringData", key] = _text(key, value)
         else:
             found["data", key] = b64encode(value).decode()
     for key, value in changes.data.items():
         found["data", key] = None if value is None else b64encode(value).decode()
     return found | {("stringData", key): value for key, value in changes.string_data.items()}
+
+
+def _field_of_new(secret: Secret, changes: Changes, value: bytes) -> str:
+    """`stringData` where that is asked for, or alone there and the value a text; else `data`, which holds any bytes.
+
+    So two people who add an entry to the same file add it to the same mapping, and merge.
+    """
+    filled = {entry.field for entry in secret.entries} or {
+        field for field in FIELDS if nodes.member(secret.root, field)
+    }
+    alone = filled == {"stringData"} and b"\0" not in value and _is_text(value)  # kubesec's format takes no NUL there
+    return "stringData" if changes.prefer_text or alone else "data"
+
+
+def _is_text(value: bytes) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _text(key: str, value: bytes) -> str:
@@ -192,10 +234,7 @@ def _with_values(
         for place, value in values.items()
         if value is not None and place in entries and not (opened and _same(entries[place], opened, value))
     }
-    edits = [
-        replaced(manifest.text, entries[place], canonical(value, flow=entries[place].flow))
-        for place, value in changed.items()
-    ]
+    edits = [rewritten(manifest.text, entries[place], value) for place, value in changed.items()]
     manifest = _edited(manifest, index, edits, changed)
     for field in FIELDS:
         manifest = _with_added(manifest, index, {place: value for place, value in added.items() if place[0] == field})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import ManifestError, UsageError
+from secretsvc.errors import ManifestError, UsageError, nearest
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
 
@@ -56,7 +56,9 @@ def only(found: list[Value], keys: Iterable[str]) -> list[Value]:
     wanted = set(keys)
     missing = wanted - {value.key for value in found}
     if missing:
-        raise UsageError(f"no Secret here has the key {', '.join(sorted(missing))}")
+        named = ", ".join(sorted(missing))
+        near = nearest(named, dict.fromkeys(value.key for value in found))
+        raise UsageError(f"no Secret here has the key {named}{near}", hint="ksecret get FILE lists them")
     return [value for value in found if value.key in wanted] if wanted else found
 
 

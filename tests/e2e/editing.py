@@ -66,7 +66,7 @@ class Writer(Person):
 class Running:
     """A `ksecret` at work on a terminal of its own."""
 
-    def __init__(self, who: Writer, words: list[str]) -> None:
+    def __init__(self, who: Person, words: list[str]) -> None:
         self.seen = b""
         self._leader, terminal = os.openpty()
         self.process = subprocess.Popen(

@@ -52,6 +52,17 @@ def test_a_template_prints_what_it_says_and_nothing_between_files(me: Person) ->
     assert me.ok("decrypt", "--template", template, "d/a.yaml", "d/b.yaml").out == b"a\nb\n"
 
 
+def test_a_template_that_is_printed_ends_with_a_line_break_and_a_file_holds_what_it_says(me: Person) -> None:
+    for name in ("a", "b"):
+        me.write_sealed(f"d/{name}.yaml", other(name))
+    words = ("decrypt", "--template", "{{ .metadata.name }}")
+    assert me.ok(*words, "d/a.yaml").out == b"a\n"
+    assert me.ok(*words, "-r", "d").out == b"ab\n"
+    assert me.ok(*words, "d/a.yaml", "-o", "-").out == b"a\n"
+    me.ok(*words, "d/a.yaml", "-o", "out")
+    assert (me.work / "out").read_bytes() == b"a"
+
+
 def test_in_place_brings_the_file_back_for_its_owner_alone_and_it_stays_so_when_sealed_again(me: Person) -> None:
     path = me.write_sealed("a.yaml")
     path.chmod(0o604)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.cli import KSECRET, MANIFEST, MARK, PASSWORD, URL, USER, Person, member
+from tests.e2e.cli import CONFIG_MAP, KSECRET, MANIFEST, MARK, PASSWORD, URL, USER, Person, member
+from tests.kubesec_support import VECTORS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,50 @@ def test_get_prints_the_bytes_and_nothing_else(me: Person, file: Path) -> None:
     me.ok("get", "s.yaml", "password", "-o", "out")
     assert (me.work / "out").read_bytes() == PASSWORD.encode()
     assert (me.work / "out").stat().st_mode & 0o777 == 0o600
+
+
+def test_get_lists_the_names_without_a_key(me: Person, file: Path, tmp_path: Path) -> None:
+    nobody = Person(tmp_path, "nobody", identity=False)
+    assert nobody.ok("get", "s.yaml").out == b"username\npassword\nurl\n"
+    assert nobody.ok("get", "-", stdin=MANIFEST).out == b"username\npassword\nurl\n"
+    assert nobody.ok("get", "-", stdin=MANIFEST + b"  password: x\n").out == b"username\npassword\nurl\n"
+    nobody.ok("get", "s.yaml", "-o", "names")
+    assert (me.work / "names").read_bytes() == b"username\npassword\nurl\n"
+    me.write("kubesec.yaml", (VECTORS / "opaque.rsa.enc.yaml").read_bytes())
+    assert nobody.ok("get", "kubesec.yaml").out == b"password\nusername\n"
+    me.write("two.yaml", TWO)
+    own = b"  username\n  password\n  url\n"
+    assert nobody.ok("get", "two.yaml").out == b"prod/db:\n" + own + b"prod/cache:\n" + own
+    assert nobody.ok("get", "two.yaml", "--secret", "cache").out == b"username\npassword\nurl\n"
+    assert "it is a ConfigMap" in nobody.fails(3, "get", "-", stdin=CONFIG_MAP)
+    assert "get takes a file and a key, or a file" in nobody.fails(2, "get")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "meant"),
+    [
+        (("get", "s.yaml", "passwrod"), 3, "password"),
+        (("unset", "s.yaml", "user-name"), 3, "username"),
+        (("exec", "--only", "passwd", "s.yaml", "--", "true"), 2, "password"),
+    ],
+)
+def test_a_mistyped_name_is_told_what_was_meant(
+    me: Person, file: Path, words: tuple[str, ...], code: int, meant: str
+) -> None:
+    assert f": did you mean {meant}?\n" in me.fails(code, *words)
+
+
+def test_a_name_like_no_other_is_told_where_names_are_listed(me: Person, file: Path) -> None:
+    assert me.fails(3, "get", "s.yaml", "nope") == (
+        "ksecret: s.yaml: it has no such key\n  ksecret get FILE lists them\n"
+    )
+    assert "did you mean" not in me.fails(3, "unset", "s.yaml", "x" * 10_000)
+
+
+def test_a_mistyped_name_asks_for_no_passphrase_and_no_key(me: Person, tmp_path: Path, file: Path) -> None:
+    nobody = Person(tmp_path, "nobody", identity=False)
+    for command in ("get", "unset"):
+        assert "did you mean password?" in nobody.fails(3, command, "s.yaml", "pasword")
 
 
 def test_dev_stdout_keeps_what_the_shell_wrote_before_and_writes_behind(me: Person, file: Path) -> None:
@@ -96,6 +141,18 @@ def test_set_changes_one_line(me: Person, file: Path, how: str) -> None:
     assert me.ok("get", "s.yaml", "username").out == USER.encode()
 
 
+@pytest.mark.parametrize(
+    ("piped", "value"),
+    [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), ("a\r", "a\r"), ("a\nb\n", "a\nb"), ("\n", ""), (" a ", " a ")],
+)
+def test_what_is_piped_into_set_loses_one_line_break_at_its_end(me: Person, piped: str, value: str) -> None:
+    me.write_sealed("s.yaml")
+    me.ok("set", "s.yaml", "password=-", stdin=piped.encode())
+    assert me.ok("get", "s.yaml", "password").out == value.encode()
+    me.ok("set", "s.yaml", "password=@/dev/stdin", stdin=piped.encode())
+    assert me.ok("get", "s.yaml", "password").out == piped.encode()
+
+
 def test_set_of_the_same_value_writes_nothing(me: Person, file: Path) -> None:
     before = file.stat().st_mtime_ns
     me.ok("set", "s.yaml", f"password={PASSWORD}")
@@ -146,7 +203,8 @@ def test_set_random(me: Person, file: Path, word: str, length: int, alphabet: st
         (("s.yaml", "a=1", "a=2"), "a is set twice"),
         (("s.yaml", "--random", "a=0"), "--random takes"),
         (("s.yaml", "--random", "a=5:emoji"), "--random takes"),
-        (("-", "a=-"), "standard input can't be both"),
+        (("-", "a=-"), "standard input can't be both the manifest and a value"),
+        (("s.yaml", "a=-", "b=-"), "standard input can't be both two values"),
     ],
 )
 def test_set_used_wrongly(me: Person, file: Path, words: tuple[str, ...], message: str) -> None:

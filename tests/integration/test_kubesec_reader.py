@@ -278,9 +278,9 @@ class TestForm:
             read(SAMPLE.encode(), lambda *_: DEK[:16])
 
     def test_more_keys_than_have_a_known_order(self) -> None:
-        assert opened(made({}, " ".join(f"aws:{number:02}" for number in range(12))))
+        assert opened(made({}, " ".join(f"aws:{number:02}" for number in range(30))))
         with pytest.raises(RefusedError, match="too many keys"):
-            opened(made({}, " ".join(f"aws:{number:02}" for number in range(13))))
+            opened(made({}, "pgp:0 " + " ".join(f"aws:{number:02}" for number in range(12))))
 
     def test_name_and_namespace_are_not_covered(self) -> None:
         """The format's weakness, and not this reader's: design FORMAT says so too."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -14,9 +14,6 @@ from secretsvc.formats import ksecret
 from secretsvc.manifest.reader import read
 from secretsvc.operations.patch import Changes, patch_manifest
 from tests.kubesec_support import ALL, GCP, PGP, Want, independent, lines, open_, seal, texts
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FORMATS = ["ksecret", "kubesec"]
 LATER = "2027-01-02T03:04:05Z"
@@ -53,7 +50,7 @@ def sealed(format_: str, plain: str = PLAIN, *keys: Any) -> bytes:
     return seal(plain, Want(keys or (GCP,), format=format_))
 
 
-def patch(before: bytes, want: Want = Want(), which: str = "", **changes: Mapping[str, Any]) -> bytes:  # noqa: B008
+def patch(before: bytes, want: Want = Want(), which: str = "", **changes: Any) -> bytes:  # noqa: B008
     request = want._replace(created=LATER, format="").request
     return patch_manifest(before, Changes(**changes), request, ALL, which).data
 
@@ -104,9 +101,9 @@ def test_one_value_changes_its_line_and_the_mac_alone(format_: str, field: str, 
     gone, come = ([line for line in one if line not in other] for one, other in ((old, new), (new, old)))
     block = [f"  {key}: |", "    ksecret.v1."] if key == "block" and format_ == "ksecret" else [f"  {key}: "]
     mac = ["# kubesec:mac:"] * (format_ == "kubesec")
-    assert all(map(str.startswith, gone, block + mac))
-    assert all(map(str.startswith, come, [f"  {key}: ", *mac]))
-    assert (len(gone), len(come)) == (len(block + mac), 1 + len(mac))
+    for lines_ in (gone, come):
+        assert len(lines_) == len(block + mac)
+        assert all(map(str.startswith, lines_, block + mac))
     text = value if field == "string_data" else b64encode(value).decode()
     place = ("data" if field == "data" else "stringData", key)
     assert texts(open_(after)) == texts(PLAIN) | {place: text}
@@ -147,6 +144,35 @@ def test_values_are_added_at_their_fields_end(format_: str) -> None:
     )
     opens_to(after, PLAIN.replace("  c:", "  new.key: eA==\n  c:").replace("  s:", "  more: 'y'\n  s:"))
     assert {place: text for place, text in texts(after).items() if place in texts(before)} == texts(before)
+
+
+HEAD = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n"
+DATA, TEXT = "data:\n  a: YWE=\n", "stringData:\n  s: t\n"
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize(
+    ("fields", "value", "expected"),
+    [
+        (DATA, b"x", DATA + "  new: eA==\n"),
+        (TEXT, b"x", TEXT + "  new: x\n"),
+        (DATA + TEXT, b"x", DATA + "  new: eA==\n" + TEXT),
+        (TEXT + DATA, b"x", TEXT + DATA + "  new: eA==\n"),
+        ("data: {}\n" + TEXT, b"x", "data: {}\n" + TEXT + "  new: x\n"),
+        (TEXT, b"\xff", TEXT + "data:\n  new: /w==\n"),
+        (TEXT, b"a\0b", TEXT + "data:\n  new: YQBi\n"),
+    ],
+    ids=["data", "stringData", "both", "both, data last", "data is empty", "no text", "NUL"],
+)
+def test_a_new_entry_goes_where_the_others_are(format_: str, fields: str, value: bytes, expected: str) -> None:
+    before = sealed(format_, HEAD + fields)
+    assert open_(patch(before, values={"new": value})).decode() == HEAD + expected
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_new_entry_goes_under_string_data_where_that_is_asked_for(format_: str) -> None:
+    after = patch(sealed(format_, HEAD + DATA), values={"new": b"x"}, prefer_text=True)
+    assert open_(after).decode() == HEAD + DATA + "stringData:\n  new: x\n"
 
 
 @pytest.mark.parametrize("format_", FORMATS)
