@@ -200,6 +200,8 @@ class TestCredentials:
         me.ok("encrypt", "-i", "a.yaml")
         assert me.ok("decrypt", "a.yaml").out == MANIFEST
         me.ok("rotate", "--rewrap", "a.yaml")
+        for words in ((), ("-k", f"aws:{KEY}")):
+            assert f"aws:{KEY}: seals and opens" in me.run("doctor", *words).out.decode()
 
     def test_a_region_that_is_missing_is_told_as_that(self) -> None:
         from botocore.exceptions import NoRegionError
