@@ -11,7 +11,7 @@ from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside, replaced
 from secretsvc.manifest.splice import Edit, append_member, apply
-from secretsvc.operations.clear_rest import ClearRest
+from secretsvc.operations.clear_rest import ClearBefore
 from secretsvc.operations.edit_slips import Names, held_lines, refuse_commented, refuse_slips
 from secretsvc.operations.open import Opened, open_secrets, restored
 from secretsvc.operations.prepare import decode_data, encode_cleartext
@@ -36,7 +36,7 @@ class Draft(NamedTuple):
     clear: Manifest
     """An outline."""
     names: Names
-    rest: ClearRest
+    before: ClearBefore
     """What of it was in the clear while it was sealed."""
     shown: bytes
     """What the editor gets: values under `data` as text, those that are no text as `!!binary` base64."""
@@ -49,19 +49,19 @@ def open_draft(data: bytes, request: Request, keyring: Keyring, *, decoded: bool
     """Opens every sealed Secret. `decoded`: false keeps base64 under `data`. Raises as `open_manifest`."""
     manifest = read(data)
     opened = open_secrets(manifest, keyring, request.trust)
-    rest = ClearRest(manifest, ())
+    before = ClearBefore(manifest)
     manifest = manifest.outline()
     data = restored(manifest, opened)
     clear = read(data)
     names = Names.of(clear)
     clear = clear.outline()
-    return Draft(manifest, opened, clear, names, rest, _decoded(data, manifest) if decoded else data)
+    return Draft(manifest, opened, clear, names, before, _decoded(data, manifest) if decoded else data)
 
 
 def new_draft(clear: bytes) -> Draft:
     """A manifest that is still to be filled in; its `data` is to hold text. Raises ManifestError."""
     manifest = read(clear)
-    return Draft(manifest, {}, manifest, Names.of(manifest), ClearRest(manifest, ()), clear)
+    return Draft(manifest, {}, manifest, Names.of(manifest), ClearBefore(manifest), clear)
 
 
 def _decoded(clear: bytes, sealed: Manifest) -> bytes:
@@ -90,7 +90,7 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         opened = {index: draft.opened[old] for index, old in partners.items()}
         gone = {_who(draft, old): one for old, one in draft.opened.items() if old not in partners.values()}
         like = _like_neighbours(request, draft)
-        return seal_manifest(half_sealed, like, keyring, opened=opened, others=True, gone=gone, before=draft.rest)
+        return seal_manifest(half_sealed, like, keyring, opened=opened, others=True, gone=gone, before=draft.before)
     except KsecretError as error:
         if not error.file:  # a policy's
             clear = clear.outline()

@@ -10,7 +10,7 @@ from secretsvc.manifest import change, nodes
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
-from secretsvc.operations.clear_rest import ClearRest
+from secretsvc.operations.clear_rest import ClearBefore
 from secretsvc.operations.open import open_secret, open_secrets, refuse_lost, restored
 from secretsvc.operations.patched_secret import PatchedSecret
 from secretsvc.operations.repeats import lines_of
@@ -54,7 +54,7 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     its token, unless the request is blind. Raises NotSealedError, InputError, and what opening and sealing raise.
     """
     manifest = read(data)
-    before = ClearRest(manifest, ())
+    before = ClearBefore(manifest)
     index = pick(manifest, which)
     values = _values(changes, manifest.secrets[index])  # names are in the clear: a slip costs nobody a key's use
     opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
