@@ -13,7 +13,7 @@ TEXTS = {
     "lines": HEAD + "  a: text\n  b: 'more'",
     "blocks of a line": HEAD + "  a: |\n    one\n  b: |-\n    other",
     "a list": f"apiVersion: v1\nkind: List\nitems:\n{ITEM}",
-    "comments": f"{HEAD}  a: text # one\nx: y # another\n# the last",
+    "comments": f"{HEAD}  a: text # one\nimmutable: true # another\n# the last",
     "flow": "stringData: {a: text}\nkind: Secret\napiVersion: v1\nmetadata: {name: a}",
 }
 
