@@ -15,7 +15,7 @@ from secretsvc.manifest.rules import decode_base64
 from secretsvc.manifest.splice import apply
 from secretsvc.manifest.styles import rewritten
 from secretsvc.operations.clear_rest import ClearRest
-from secretsvc.operations.open import Opened, open_secret, open_secrets, refuse_lost, restored
+from secretsvc.operations.open import Opened, nothing_sealed, open_secret, open_secrets, refuse_lost, restored
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
@@ -60,6 +60,7 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     manifest = read(data)
     before = ClearRest(manifest, ())
     index = pick(manifest, which)
+    _refuse_without_values(manifest, index)
     values = _values(changes, manifest.secrets[index])  # names are in the clear: a slip costs nobody a key's use
     opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
     for place, value in values.items():
@@ -115,6 +116,7 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
     index = pick(manifest, which)
     names = _names(manifest.secrets[index])
     if key not in names:  # names are in the clear: a slip costs nobody a key's use
+        _refuse_without_values(manifest, index)
         raise InputError(f"it has no such key{nearest(key, names)}", hint=_LISTS)
     opened = open_secrets(manifest, keyring, only=index)
     manifest = manifest.outline()  # what is restored is read again
@@ -160,6 +162,13 @@ def pick(manifest: Manifest, which: str = "") -> int:
         f"it holds {len(named)} Secrets that could be meant: {', '.join(named.values())}",
         hint="name one with --secret NAMESPACE/NAME",
     )
+
+
+def _refuse_without_values(manifest: Manifest, index: int) -> None:
+    """Raises NotSealedError for a Secret with neither a value nor an envelope: no key's name was misspelled there."""
+    secret = manifest.secrets[index]
+    if not (secret.entries or secret.envelope or manifest.is_kubesec):
+        raise nothing_sealed(manifest)
 
 
 def _values(changes: Changes, secret: Secret) -> dict[Place, str | None]:

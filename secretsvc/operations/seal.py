@@ -113,7 +113,12 @@ def _seal_secrets(
     candidates = {
         index: secret
         for index, secret in enumerate(manifest.secrets)
-        if (secret.entries or secret.envelope or any(rules.misspelled(secret)))
+        if (
+            secret.entries
+            or secret.envelope
+            or (secret.namespace, secret.name) in parents
+            or any(rules.misspelled(secret))
+        )
         and (index in opened or others or not opened)
     }
     if not candidates and not opened:
