@@ -12,7 +12,7 @@ import sys
 from argparse import Namespace
 from typing import Any, NamedTuple, NoReturn
 
-from secretsvc import workspace
+from secretsvc import core_dumps, workspace
 from secretsvc.cli import options
 from secretsvc.cli.files import standard_input
 from secretsvc.cli.policies import FilePolicies
@@ -37,6 +37,7 @@ class _Config(NamedTuple):
 
 def entry_point() -> NoReturn:
     """The console script. Exit code 0, or 1 with a line on standard error for each failure."""
+    core_dumps.forbid()
     try:
         sys.exit(_run(sys.argv[1:]))
     except KsecretError as error:

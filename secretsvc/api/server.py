@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
+from secretsvc import core_dumps
 from secretsvc.api import tls
 from secretsvc.api.app import application, parts
 from secretsvc.api.connections import LOG as CONNECTIONS
@@ -68,6 +69,7 @@ def is_loopback(host: str) -> bool:
 
 def serve(config: Config) -> None:
     """Serves until SIGTERM or SIGINT. Raises KsecretError for what can't be used."""
+    core_dumps.keep_memory_private()
     check(config)
     parts(config)  # every mistake comes to light here, in one process, and once
     listen = config.listen

@@ -13,7 +13,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from secretsvc import programs
+from secretsvc import core_dumps, programs
 from secretsvc.errors import FileError
 from secretsvc.signals import ENDING
 
@@ -68,7 +68,8 @@ def signals_held() -> Iterator[set[signal.Signals]]:
 def run(command: list[str], environ: Mapping[bytes, bytes], mask: set[signal.Signals]) -> int:
     """Runs the program to its end, within `signals_held`; its exit code. Linux only. Raises FileError."""
     try:
-        child = os.posix_spawnp(command[0], command, environ, setsigmask=mask, setsigdef=_IGNORED_BY_PYTHON)
+        with core_dumps.as_started():
+            child = os.posix_spawnp(command[0], command, environ, setsigmask=mask, setsigdef=_IGNORED_BY_PYTHON)
     except OSError as error:
         raise _not_started(command[0], error) from error
     while True:
