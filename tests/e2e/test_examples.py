@@ -103,7 +103,7 @@ def test_jenkins_rotates_main_alone_where_a_timer_asks_for_it() -> None:
     (script,) = re.findall(r"sh '([^']+)'", rotate)
     check_scripts([script])
     settings = re.findall(r"(\w+) = ", rotate)
-    assert {"GIT_URL", "GIT_TOKEN", "FORGE", "RUN"} == set(settings)
+    assert {"GIT_URL", "GIT_TOKEN", "FORGE"} == set(settings)
     check_settings(settings)
 
 
