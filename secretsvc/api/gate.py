@@ -60,46 +60,32 @@ class Gate:
             return
         began = time.perf_counter()
         request_id = f"{self._process}{next(self._numbers):08x}"
-        status = 0
-
-        async def answer(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                closing = [(b"connection", b"close")] if self._parts.draining.on else []
-                own = [*_HEADERS, (b"x-request-id", request_id.encode()), *closing]
-                message = {**message, "headers": [*message["headers"], *own]}
-            await send(message)
-
         scope["state"] = {"request_id": request_id}
-        task = asyncio.current_task()
-        presence = Presence(receive, task)
+        answer = _Answer(send, request_id, closing=self._parts.draining.on)
         try:
-            await self._identify(scope, request_id)
-            await self._app(scope, presence.receive, answer)
-        except asyncio.CancelledError:
-            if not (presence.gone and task):
-                raise
-            task.uncancel()
-            status = status or _GONE
+            await self._enter(scope)
+            await self._pass(scope, receive, answer)
         except RefusedError as refusal:
-            await _send(problem_of(refusal), request_id, answer)
+            await answer.refuse(problem_of(refusal))
         except Exception as error:
             log_failure(error, request_id)
-            if not status:
-                await _send(problem_of(error), request_id, answer)
+            if not answer.status:
+                await answer.refuse(problem_of(error))
         finally:
-            presence.end()
-            self._parts.room.give_back(scope["state"])
             path = scope["path"] if scope["path"] in self._paths else "other"
             method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
-            self._parts.metrics.requests.labels(path, method, str(status)).inc()
+            self._parts.metrics.requests.labels(path, method, str(answer.status)).inc()
             self._parts.metrics.seconds.labels(path).observe(time.perf_counter() - began)
 
-    async def _identify(self, scope: Scope, request_id: str) -> None:
-        """Puts caller and id where routes find them. Raises RefusedError: 401, 429, 503."""
+    async def _enter(self, scope: Scope) -> None:
+        """Puts who asks where routes find it. Raises RefusedError: 503 before anything costs, 401, 429.
+
+        What brings no body is no work: so `/metrics` is there when it is needed most.
+        """
         if scope["path"] in self._open:
             return
+        if scope["method"] != "GET":
+            self._parts.places.look()
         header = b""
         for name, text in scope["headers"]:
             if name == b"authorization":
@@ -110,7 +96,51 @@ class Gate:
             self._parts.metrics.auth_failures.labels(refusal.reason).inc()
             raise
         self._parts.rates.take(caller.id)
-        scope["state"]["asked"] = Asked(caller, request_id)
+        scope["state"]["asked"] = Asked(caller, scope["state"]["request_id"])
+
+    async def _pass(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """Has the application answer, for as long as somebody waits for it. Raises what it raises."""
+        task = asyncio.current_task()
+        presence = Presence(receive, task)
+        try:
+            await self._app(scope, presence.receive, answer.send)
+        except asyncio.CancelledError:
+            if not (presence.gone and task):
+                raise
+            task.uncancel()
+            answer.status = answer.status or _GONE
+        finally:
+            presence.end()
+            self._parts.room.give_back(scope["state"])
+            self._parts.places.give_back(scope["state"])
+
+
+class _Answer:
+    """The way of one answer out, with the headers that every answer has."""
+
+    def __init__(self, send: Send, request_id: str, *, closing: bool) -> None:
+        self._send = send
+        self._id = request_id
+        self._closing = closing
+        self.status = 0
+        """0 until it is told."""
+
+    async def send(self, message: Message) -> None:
+        """As ASGI's."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            own = [*_HEADERS, (b"x-request-id", self._id.encode())]
+            closing = [(b"connection", b"close")] if self._closing else []
+            message = {**message, "headers": [*message["headers"], *own, *closing]}
+        await self._send(message)
+
+    async def refuse(self, problem: Problem) -> None:
+        """Answers with it."""
+        body = problem.encoded(self._id)
+        headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
+        encoded = [(name.encode(), text.encode()) for name, text in headers.items()]
+        await self.send({"type": "http.response.start", "status": problem.status, "headers": encoded})
+        await self.send({"type": "http.response.body", "body": body})
 
 
 def log_failure(error: BaseException, request_id: str) -> None:
@@ -120,16 +150,3 @@ def log_failure(error: BaseException, request_id: str) -> None:
         for frame in reversed(traceback.extract_tb(error.__traceback__)[-8:])
     )
     _LOG.error("request %s failed: %s at %s", request_id, type(error).__name__, places)
-
-
-async def _send(problem: Problem, request_id: str, send: Send) -> None:
-    body = problem.encoded(request_id)
-    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
-    await send(
-        {
-            "type": "http.response.start",
-            "status": problem.status,
-            "headers": [(name.encode(), text.encode()) for name, text in headers.items()],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})
