@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from secretsvc.api.jwt import Issuers
     from secretsvc.api.settings import Token
 
-MAX_TOKEN = 16 * 1024
-"""Characters of an Authorization header. uvicorn's own limit for all headers is 64 KiB."""
+MAX_TOKEN = 4 * 1024
+"""Characters of a token: those of known platforms have less than 2,000."""
 
 _HINT = "send `Authorization: Bearer TOKEN`"
 
@@ -58,7 +58,7 @@ class Authenticator:
         text = text.strip()
         if not header:
             raise refused("missing", "no token", _HINT)
-        if scheme.lower() != "bearer" or not text or len(header) > MAX_TOKEN:
+        if scheme.lower() != "bearer" or not text or len(text) > MAX_TOKEN:
             raise refused("malformed", "not a bearer token", _HINT)
         if text.count(".") == 2:
             return await self._issuers.caller(text)
