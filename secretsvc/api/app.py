@@ -34,7 +34,6 @@ from secretsvc.errors import FileError, InputError, KsecretError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import ASGIApp
 
     from secretsvc.api.audit import AuditLog
     from secretsvc.api.settings import Config, Limits
@@ -90,7 +89,7 @@ def parts(config: Config) -> Parts:
     )
 
 
-def application(config: Config, made: Parts) -> ASGIApp:
+def application(config: Config, made: Parts) -> Gate:
     """The ASGI application."""
     app = FastAPI(title="ksecret", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False  # behind a proxy that would send a body on to http://

@@ -41,12 +41,16 @@ MOST_REMEMBERED = 1000
 """Tokens that were found good, the one that was used longest ago being forgotten first."""
 
 
-class _Claimed(NamedTuple):
+class Claimed(NamedTuple):
     """What a token says of itself, of which nothing is believed: it chooses what to check it with."""
 
+    token: str
     issuer: str
     algorithm: str
     key: str
+
+    def __repr__(self) -> str:
+        return "Claimed(masked)"
 
 
 class _Good(NamedTuple):
@@ -67,26 +71,13 @@ class Issuers:
         self._checking = 0
         self._good: OrderedDict[bytes, _Good] = OrderedDict()
 
-    async def caller(self, token: str) -> Caller:
-        """Whom the token is about, every claim verified.
+    def claimed(self, token: str) -> Claimed:
+        """Read cheaply, since anybody may send anything: each part once, and the second where the first fits.
 
-        Raises RefusedError: 401, or 503 where keys can't be had, or too many signatures wait to be checked.
+        Raises RefusedError (401) for what names no issuer, or an algorithm that is not allowed.
         """
         if not self._issuers:
             raise refused("issuer", "no issuer of JWTs is known")
-        claimed = self._claimed(token)
-        issuer, keys = self._issuers[claimed.issuer]
-        try:
-            key = await keys.key(claimed.key)
-        except NoKeyError:
-            raise refused("key", "the token was signed by a key that its issuer does not show") from None
-        if claimed.algorithm not in key.algorithms:
-            raise refused("algorithm", "the token's algorithm is not allowed")
-        claims = await self._verified(token, issuer, key, claimed.algorithm)
-        return Caller(issuer=issuer.name, subject=str(claims.get("sub", ""))[:500], claims=claims)
-
-    def _claimed(self, token: str) -> _Claimed:
-        """Cheaply, since anybody may send anything: each part is read once, and the second where the first fits."""
         head, body, _ = token.split(".")
         header = _object(head)
         algorithm, kid = header.get("alg"), header.get("kid", "")
@@ -98,14 +89,29 @@ class Issuers:
             raise refused("issuer", "the token's issuer is not known")
         if algorithm not in self._issuers[name][0].algorithms:
             raise refused("algorithm", "the token's algorithm is not allowed")
-        return _Claimed(name, algorithm, kid)
+        return Claimed(token, name, algorithm, kid)
 
-    async def _verified(self, token: str, issuer: Issuer, key: Key, algorithm: str) -> Mapping[str, Any]:
+    async def caller(self, claimed: Claimed) -> Caller:
+        """Whom the token is about, every claim verified.
+
+        Raises RefusedError: 401, or 503 where keys can't be had, or too many signatures wait to be checked.
+        """
+        issuer, keys = self._issuers[claimed.issuer]
+        try:
+            key = await keys.key(claimed.key)
+        except NoKeyError:
+            raise refused("key", "the token was signed by a key that its issuer does not show") from None
+        if claimed.algorithm not in key.algorithms:
+            raise refused("algorithm", "the token's algorithm is not allowed")
+        claims = await self._verified(claimed, issuer, key)
+        return Caller(issuer=issuer.name, subject=str(claims.get("sub", ""))[:500], claims=claims)
+
+    async def _verified(self, claimed: Claimed, issuer: Issuer, key: Key) -> Mapping[str, Any]:
         """The token's claims; of one that was found good with the very key, if only it has not expired since.
 
         A key that its issuer shows no more, or shows anew, is another: then the token is checked anew, too.
         """
-        which = sha256(token.encode()).digest()
+        which = sha256(claimed.token.encode()).digest()
         good = self._good.pop(which, None)
         if good and good.key is key and int(good.claims["exp"]) > time.time() - issuer.leeway:
             self._good[which] = good
@@ -115,7 +121,7 @@ class Issuers:
         self._checking += 1
         try:
             loop = asyncio.get_running_loop()
-            claims = await loop.run_in_executor(self._checker, _checked, token, issuer, key, algorithm)
+            claims = await loop.run_in_executor(self._checker, _checked, claimed, issuer, key)
         finally:
             self._checking -= 1
         self._good[which] = _Good(key, claims)
@@ -135,13 +141,13 @@ def _object(part: str) -> dict[str, Any]:
     return found
 
 
-def _checked(token: str, issuer: Issuer, key: Key, algorithm: str) -> Mapping[str, Any]:
+def _checked(claimed: Claimed, issuer: Issuer, key: Key) -> Mapping[str, Any]:
     """The claims, once PyJWT has found them and the signature good. Raises RefusedError (401)."""
     try:
         claims: dict[str, Any] = pyjwt.decode(
-            token,
+            claimed.token,
             key.key,
-            algorithms=[algorithm],
+            algorithms=[claimed.algorithm],
             audience=issuer.audience,
             issuer=issuer.issuer,
             leeway=issuer.leeway,

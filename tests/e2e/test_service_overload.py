@@ -129,3 +129,46 @@ def test_a_home_with_much_work_is_not_failing(tmp_path: Path) -> None:
             ready = service.get("/readyz", "")
             assert (ready.status, ready.json()["backends"]) == (200, {"aws:eu-west-1": "ok"})
             assert [answer.status for answer in under_way.answers()] == [200]
+
+
+def told_on_one_connection(service: Service, sent: bytes) -> bytes:
+    """Everything that is answered to these bytes, until the connection is closed."""
+    with socket.create_connection((service.host, service.port), timeout=10) as connection:
+        connection.sendall(sent)
+        return connection.makefile("rb").read()
+
+
+def statuses(told: bytes) -> list[int]:
+    return [int(part[:3]) for part in told.split(b"HTTP/1.1 ")[1:]]
+
+
+def test_what_is_refused_at_once_leaves_the_connection_in_order(tmp_path: Path) -> None:
+    bad = b"POST /v1/encrypt HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer kst_none\r\nContent-Length: %d\r\n\r\n"
+    live = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+    last = live.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    body = b"GET /livez HTTP/1.1\r\n\r\n"  # none that is taken for a request
+    with Service(tmp_path) as service:
+        assert statuses(told_on_one_connection(service, bad % len(body) + body + last)) == [401, 200]
+        many = live + (bad % 0) * 300 + live + (bad % 0) * 3 + last
+        assert statuses(told_on_one_connection(service, many)) == [200, *[401] * 300, 200, *[401] * 3, 200]
+        head = told_on_one_connection(service, (bad % 0).replace(b"POST", b"HEAD") + last)
+        assert statuses(head) == [401, 200]
+        assert head.count(b"/problems/") == 0
+        closed = told_on_one_connection(service, (bad % 0).replace(b"HTTP/1.1", b"HTTP/1.0") + live)
+        assert statuses(closed) == [401]
+        for header in (b"cache-control: no-store", b"x-request-id: ", b"www-authenticate: ", b"date: "):
+            assert closed.lower().count(b"\r\n" + header) == 1
+        counted = 'ksecret_http_requests_total{method="POST",path="/v1/encrypt",status="401"} 305.0'
+        assert counted in service.get("/metrics").body.decode()
+
+
+def test_a_body_of_what_was_refused_at_once_may_not_come_for_ever(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.config["limits"]["headerSeconds"] = 0.5
+    with service:
+        refused = headers(1_000_000).replace(token("root").encode(), b"kst_none")
+        with socket.create_connection((service.host, service.port), timeout=10) as connection:
+            connection.sendall(refused)
+            began = time.monotonic()
+            assert connection.makefile("rb").read().startswith(b"HTTP/1.1 401 ")
+            assert 0.3 < time.monotonic() - began < 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from hashlib import sha256
 
@@ -18,7 +17,9 @@ HASH = sha256(TEXT.encode()).hexdigest()
 
 def caller(header: str, *, expires: str = "") -> str:
     token = Token(name="ci", sha256=HASH, expires=expires)
-    return asyncio.run(Authenticator([token], Issuers([])).caller(header)).token
+    found = Authenticator([token], Issuers([])).look(header)
+    assert isinstance(found, Caller)
+    return found.token
 
 
 def in_seconds(seconds: int) -> str:

@@ -13,7 +13,7 @@ import jwt as pyjwt
 import pytest
 
 from secretsvc.api import jwt, settings
-from secretsvc.api.auth import MAX_TOKEN, Authenticator
+from secretsvc.api.auth import MAX_TOKEN, Authenticator, Caller
 from secretsvc.api.jwt import MOST_AT_A_TIME, MOST_REMEMBERED, Issuers
 from secretsvc.api.problems import RefusedError
 from tests.issuer import Issuer
@@ -56,6 +56,13 @@ def checks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
+async def asked(issuers: Issuers, token: str) -> Caller:
+    """As a request asks."""
+    authenticator = Authenticator([], issuers)
+    found = authenticator.look(f"Bearer {token}")
+    return found if isinstance(found, Caller) else await authenticator.verified(found)
+
+
 def part(content: object) -> str:
     return urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
 
@@ -92,23 +99,23 @@ def test_what_names_nothing_that_is_known_is_turned_away_before_a_signature_is_l
     issuers: Issuers, checks: list[str], token: str
 ) -> None:
     with pytest.raises(RefusedError, match=r"issuer|algorithm|not a JWT") as caught:
-        asyncio.run(Authenticator([], issuers).caller(f"Bearer {token}"))
+        asyncio.run(asked(issuers, token))
     assert caught.value.kind.status == 401
     assert not checks
 
 
 def test_without_an_issuer_no_jwt_is_read(checks: list[str]) -> None:
     with pytest.raises(RefusedError, match="no issuer of JWTs is known"):
-        asyncio.run(Authenticator([], Issuers([])).caller(f"Bearer {KNOWN.token()}"))
+        asyncio.run(asked(Issuers([]), KNOWN.token()))
     assert not checks
 
 
 def test_a_jwt_has_4_kib_at_most(issuers: Issuers, checks: list[str]) -> None:
     long = KNOWN.token(pad="x" * 2500)
     assert 3800 < len(long) <= MAX_TOKEN == 4096
-    assert asyncio.run(Authenticator([], issuers).caller(f"Bearer {long}")).issuer == "ci"
+    assert asyncio.run(asked(issuers, long)).issuer == "ci"
     with pytest.raises(RefusedError, match="not a bearer token"):
-        asyncio.run(Authenticator([], issuers).caller(f"Bearer {KNOWN.token(pad='x' * 3000)}"))
+        asyncio.run(asked(issuers, KNOWN.token(pad="x" * 3000)))
     assert len(checks) == 1
 
 
@@ -117,9 +124,9 @@ def test_signatures_are_checked_off_the_event_loop_and_good_ones_once(issuers: I
 
     async def ask() -> None:
         for _ in range(3):
-            assert (await issuers.caller(good)).subject == "job"
+            assert (await asked(issuers, good)).subject == "job"
             with pytest.raises(RefusedError, match="signature does not fit"):
-                await issuers.caller(bad)
+                await asked(issuers, bad)
 
     asyncio.run(ask())
     assert len(checks) == 4
@@ -131,21 +138,21 @@ def test_a_good_token_is_good_until_it_expires_or_its_key_is_no_more(issuers: Is
     keys = issuers._issuers[KNOWN.url][1]
 
     async def ask() -> None:
-        await issuers.caller(token)
+        await asked(issuers, token)
         now = time.time() + 61
         with monkeypatch.context() as later:
             later.setattr(jwt.time, "time", lambda: now)
             later.setattr(jwt, "_checked", lambda *_: pytest.fail("checked anew"))
             with pytest.raises(pytest.fail.Exception, match="checked anew"):
-                await issuers.caller(token)
-        await issuers.caller(token)
+                await asked(issuers, token)
+        await asked(issuers, token)
         other = unasked().jwks()["keys"]
         monkeypatch.setattr(keys, "_keys", jwt_keys({"keys": other}))
         with pytest.raises(RefusedError, match="signature does not fit"):
-            await issuers.caller(token)
+            await asked(issuers, token)
         monkeypatch.setattr(keys, "_keys", {})
         with pytest.raises(RefusedError, match="its issuer does not show"):
-            await issuers.caller(token)
+            await asked(issuers, token)
 
     asyncio.run(ask())
 
@@ -160,7 +167,7 @@ def waiting(issuers: Issuers, work: Callable[[], Any]) -> None:
     """Has `work` called while all places for checks are taken."""
 
     async def all_of_it() -> None:
-        bad = [asyncio.create_task(issuers.caller(KNOWN.token(sub=str(at)))) for at in range(MOST_AT_A_TIME)]
+        bad = [asyncio.create_task(asked(issuers, KNOWN.token(sub=str(at)))) for at in range(MOST_AT_A_TIME)]
         await asyncio.sleep(0.05)
         try:
             await work()
@@ -185,14 +192,14 @@ def test_so_many_signatures_wait_and_no_more_but_who_was_found_good_gets_in(issu
 
     async def ask() -> None:
         with pytest.raises(RefusedError, match="too many tokens") as caught:
-            await issuers.caller(KNOWN.token(sub="new"))
+            await asked(issuers, KNOWN.token(sub="new"))
         assert caught.value.kind.status == 503
         assert "retry-after" in caught.value.headers
-        assert (await issuers.caller(good)).subject == "known"
+        assert (await asked(issuers, good)).subject == "known"
 
-    asyncio.run(issuers.caller(good))
+    asyncio.run(asked(issuers, good))
     waiting(issuers, ask)
-    assert asyncio.run(issuers.caller(KNOWN.token(sub="new"))).subject == "new", "places come back"
+    assert asyncio.run(asked(issuers, KNOWN.token(sub="new"))).subject == "new", "places come back"
 
 
 def test_good_tokens_that_are_remembered_are_bounded(issuers: Issuers, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +208,7 @@ def test_good_tokens_that_are_remembered_are_bounded(issuers: Issuers, monkeypat
 
     async def many() -> None:
         for at in range(MOST_REMEMBERED + 10):
-            await issuers.caller(made(HEAD, {**body, "at": at}))
+            await asked(issuers, made(HEAD, {**body, "at": at}))
 
     asyncio.run(many())
     assert len(issuers._good) == MOST_REMEMBERED
