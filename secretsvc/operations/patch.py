@@ -77,11 +77,12 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
 
 
 def rename_manifest(
-    data: bytes, metadata: Mapping[str, str], request: Request, keyring: Keyring, which: str = ""
+    data: bytes, identity: Mapping[str, str], request: Request, keyring: Keyring, which: str = ""
 ) -> Result:
     """One sealed Secret under another `name`, in another `namespace`; without any, under those it was given by hand.
 
-    It is opened by what it was sealed for, and sealed for what it is called now, with a new DEK.
+    It is opened by what it was sealed for, and sealed for what it is called now, with a new DEK. Another `type` has to
+    be named, and keeps the DEK: the seal covers it, tokens don't.
     Raises AlreadySealedError where that is the same, and what opening and sealing raise.
     """
     manifest = read(data)
@@ -91,19 +92,20 @@ def rename_manifest(
     if not (secret.envelope or manifest.is_kubesec):
         raise NotSealedError("this Secret is not sealed", hint="rename it in an editor")
     opened = (
-        open_secret(secret, keyring, moved=True)
+        open_secret(secret, keyring, moved=True, retyped="type" in identity)
         if secret.envelope
         else open_secrets(manifest, keyring, request.trust)[index]
     )
     before = manifest.text
-    for path, text in _metadata(Changes(metadata=metadata)).items():
+    for member, text in identity.items():
+        path = ("type",) if member == "type" else ("metadata", member)
         manifest = _with_metadata(manifest, index, path, text)
     renamed = manifest.encoded(manifest.text)
     manifest = manifest.outline()  # sealing reads it again
     request = request._replace(allow_repeated=True)  # a name is always in the clear
     sealed = seal_manifest(renamed, request, keyring, opened={index: opened})
     if sealed.data == renamed and manifest.text == before:
-        raise AlreadySealedError("it is sealed for that name and namespace already")
+        raise AlreadySealedError("it is sealed for that name, namespace and type already")
     return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
 
 
