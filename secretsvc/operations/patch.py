@@ -74,34 +74,35 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
 
 
 def rename_manifest(
-    data: bytes, metadata: Mapping[str, str], request: Request, keyring: Keyring, which: str = ""
+    data: bytes, identity: Mapping[str, str], request: Request, keyring: Keyring, which: str = ""
 ) -> Result:
     """One sealed Secret under another `name`, in another `namespace`; without any, under those it was given by hand.
 
-    It is opened by what it was sealed for, and sealed for what it is called now, with a new DEK.
+    It is opened by what it was sealed for, and sealed for what it is called now, with a new DEK. Another `type` has to
+    be named, and keeps the DEK: the seal covers it, tokens don't.
     Raises AlreadySealedError where that is the same, and what opening and sealing raise.
     """
     manifest = read(data)
     index = pick(manifest, which)
-    opened = _open_moved(manifest, index, request, keyring)
+    opened = _open_moved(manifest, index, request, keyring, retyped="type" in identity)
     patched = PatchedSecret(manifest, index)
     del manifest  # else its tree was in memory beside those of what it becomes
-    for path, text in _metadata(Changes(metadata=metadata)).items():
-        patched.put(path, text)
+    for member, text in identity.items():
+        patched.put(("type",) if member == "type" else ("metadata", member), text)
     renamed = patched.finish()
     request = request._replace(allow_repeated=True)  # a name is always in the clear
     sealed = seal_manifest(renamed, request, keyring, opened={index: opened})
     if sealed.data == renamed == data:
-        raise AlreadySealedError("it is sealed for that name and namespace already")
+        raise AlreadySealedError("it is sealed for that name, namespace and type already")
     return sealed._replace(secrets=1, bound=not patched.manifest.is_kubesec)
 
 
-def _open_moved(manifest: Manifest, index: int, request: Request, keyring: Keyring) -> AnyOpened:
+def _open_moved(manifest: Manifest, index: int, request: Request, keyring: Keyring, *, retyped: bool) -> AnyOpened:
     """The Secret opened by what it was sealed for, whatever it is called. Raises NotSealedError, and as opening."""
     secret = manifest.secrets[index]
     refuse_lost(manifest)
     if secret.envelope:
-        return open_secret(secret, keyring, moved=True)
+        return open_secret(secret, keyring, moved=True, retyped=retyped)
     if manifest.is_kubesec:
         return open_secrets(manifest, keyring, request.trust)[index]
     raise NotSealedError("this Secret is not sealed", hint="rename it in an editor")
