@@ -73,6 +73,11 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     return sealed._replace(secrets=1, bound=not patched.manifest.is_kubesec)
 
 
+def with_changes(manifest: Manifest, index: int, changes: Changes) -> Manifest:
+    """The manifest as it is before the changed values of that Secret are sealed. Raises InputError, UsageError."""
+    return _with_values(manifest, index, _values(changes, manifest.secrets[index]), None)
+
+
 def rename_manifest(
     data: bytes, identity: Mapping[str, str], request: Request, keyring: Keyring, which: str = ""
 ) -> Result:
