@@ -11,7 +11,7 @@ from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
 from secretsvc.operations.clear_rest import ClearBefore
-from secretsvc.operations.open import open_secret, open_secrets, refuse_lost, restored
+from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets, refuse_lost, restored
 from secretsvc.operations.patched_secret import PatchedSecret
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.result import Result
@@ -56,6 +56,7 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     manifest = read(data)
     before = ClearBefore(manifest)
     index = pick(manifest, which)
+    _refuse_without_values(manifest, index)
     values = _values(changes, manifest.secrets[index])  # names are in the clear: a slip costs nobody a key's use
     opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
     for place, value in values.items():
@@ -72,35 +73,43 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     return sealed._replace(secrets=1, bound=not patched.manifest.is_kubesec)
 
 
+def with_changes(manifest: Manifest, index: int, changes: Changes) -> Manifest:
+    """The manifest as it is before the changed values of that Secret are sealed. Raises InputError, UsageError."""
+    patched = PatchedSecret(manifest, index)
+    patched.put_values(_values(changes, manifest.secrets[index]), None)
+    return patched.manifest
+
+
 def rename_manifest(
-    data: bytes, metadata: Mapping[str, str], request: Request, keyring: Keyring, which: str = ""
+    data: bytes, identity: Mapping[str, str], request: Request, keyring: Keyring, which: str = ""
 ) -> Result:
     """One sealed Secret under another `name`, in another `namespace`; without any, under those it was given by hand.
 
-    It is opened by what it was sealed for, and sealed for what it is called now, with a new DEK.
+    It is opened by what it was sealed for, and sealed for what it is called now, with a new DEK. Another `type` has to
+    be named, and keeps the DEK: the seal covers it, tokens don't.
     Raises AlreadySealedError where that is the same, and what opening and sealing raise.
     """
     manifest = read(data)
     index = pick(manifest, which)
-    opened = _open_moved(manifest, index, request, keyring)
+    opened = _open_moved(manifest, index, request, keyring, retyped="type" in identity)
     patched = PatchedSecret(manifest, index)
     del manifest  # else its tree was in memory beside those of what it becomes
-    for path, text in _metadata(Changes(metadata=metadata)).items():
-        patched.put(path, text)
+    for member, text in identity.items():
+        patched.put(("type",) if member == "type" else ("metadata", member), text)
     renamed = patched.finish()
     request = request._replace(allow_repeated=True)  # a name is always in the clear
     sealed = seal_manifest(renamed, request, keyring, opened={index: opened})
     if sealed.data == renamed == data:
-        raise AlreadySealedError("it is sealed for that name and namespace already")
+        raise AlreadySealedError("it is sealed for that name, namespace and type already")
     return sealed._replace(secrets=1, bound=not patched.manifest.is_kubesec)
 
 
-def _open_moved(manifest: Manifest, index: int, request: Request, keyring: Keyring) -> AnyOpened:
+def _open_moved(manifest: Manifest, index: int, request: Request, keyring: Keyring, *, retyped: bool) -> AnyOpened:
     """The Secret opened by what it was sealed for, whatever it is called. Raises NotSealedError, and as opening."""
     secret = manifest.secrets[index]
     refuse_lost(manifest)
     if secret.envelope:
-        return open_secret(secret, keyring, moved=True)
+        return open_secret(secret, keyring, moved=True, retyped=retyped)
     if manifest.is_kubesec:
         return open_secrets(manifest, keyring, request.trust)[index]
     raise NotSealedError("this Secret is not sealed", hint="rename it in an editor")
@@ -115,6 +124,7 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
     index = pick(manifest, which)
     names = _names(manifest.secrets[index])
     if key not in names:  # names are in the clear: a slip costs nobody a key's use
+        _refuse_without_values(manifest, index)
         raise InputError(f"it has no such key{nearest(key, names)}", hint=_LISTS)
     opened = open_secrets(manifest, keyring, only=index)
     manifest = manifest.outline()  # what is restored is read again
@@ -160,6 +170,13 @@ def pick(manifest: Manifest, which: str = "") -> int:
         f"it holds {len(named)} Secrets that could be meant: {', '.join(named.values())}",
         hint="name one with --secret NAMESPACE/NAME",
     )
+
+
+def _refuse_without_values(manifest: Manifest, index: int) -> None:
+    """Raises NotSealedError for a Secret with neither a value nor an envelope: no key's name was misspelled there."""
+    secret = manifest.secrets[index]
+    if not (secret.entries or secret.envelope or manifest.is_kubesec):
+        raise nothing_sealed(manifest)
 
 
 def _values(changes: Changes, secret: Secret) -> dict[Place, str | None]:

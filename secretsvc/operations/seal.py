@@ -117,7 +117,12 @@ def _seal_secrets(
     candidates = {
         index: secret
         for index, secret in enumerate(manifest.secrets)
-        if (secret.entries or secret.envelope or any(rules.misspelled(secret)))
+        if (
+            secret.entries
+            or secret.envelope
+            or (secret.namespace, secret.name) in parents
+            or any(rules.misspelled(secret))
+        )
         and (index in opened or others or not opened)
     }
     if not candidates and not opened:
@@ -173,6 +178,7 @@ def _plan(
         and not request.rotates(current.created)
         and request.wanted(current.refs, secret, "ksecret") == current.refs
         and _bound(secret, request, current) == current.sealed_for
+        and not (opened and _is_of_another_type(opened, secret))
     ):
         return None
     before = _still(opened, secret) if opened else open_secret(secret, keyring, allow_clear=True)
@@ -182,6 +188,12 @@ def _plan(
         kept = sum(_least_bytes(entry) for entry in secret.entries if ksecret.is_token(entry)) if in_clear else 0
         rules.check_secret(secret._replace(entries=tuple(in_clear)), kept)
     return _planned(secret, request, keyring, before, before)
+
+
+def _is_of_another_type(opened: Opened, secret: Secret) -> bool:
+    """Whether the caller gave it another type since."""
+    current = opened.envelope
+    return not opened.dek.seal_fits(current.seal, current.sealed_for, secret.type, current.created, list(current.keys))
 
 
 def _values(secret: Secret, before: Opened) -> Iterator[Entry]:
