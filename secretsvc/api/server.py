@@ -29,8 +29,7 @@ from secretsvc.errors import UsageError
 if TYPE_CHECKING:
     from types import FrameType
 
-    from starlette.types import ASGIApp
-
+    from secretsvc.api.gate import Gate
     from secretsvc.api.settings import Config
 
 _BACKLOG = 2048
@@ -126,7 +125,7 @@ def _work(config: Config, sockets: list[socket.socket]) -> None:
     server.run(sockets)
 
 
-def _uvicorn(config: Config, app: ASGIApp) -> uvicorn.Config:
+def _uvicorn(config: Config, app: Gate) -> uvicorn.Config:
     listen = config.listen
     return uvicorn.Config(
         app,
@@ -137,7 +136,7 @@ def _uvicorn(config: Config, app: ASGIApp) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         loop="uvloop",
-        http=cast("type[asyncio.Protocol]", partial(Protocol, limits=config.limits)),
+        http=cast("type[asyncio.Protocol]", partial(Protocol, limits=config.limits, look=app.look)),
         timeout_graceful_shutdown=max(1, round(listen.stop_grace)),
         ssl_context_factory=(lambda *_: tls.Renewed(listen).first) if listen.tls_cert else None,
     )

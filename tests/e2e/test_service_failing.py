@@ -118,7 +118,8 @@ def test_a_kms_that_hangs_takes_nobody_else_down(service: Service, aws: StubKms)
             assert answer.problem == "timeout"
             assert LIMIT <= seconds < 2 * LIMIT + 1
         for seconds, answer in refused:
-            assert (answer.problem, answer.headers["retry-after"]) == ("busy", "1")
+            assert answer.problem == "busy"
+            assert 1 <= int(answer.headers["retry-after"]) <= 5
             assert seconds < LIMIT, "at once"
         aws.states.clear()
         deadline = time.monotonic() + 20
