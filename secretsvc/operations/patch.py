@@ -75,7 +75,9 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
 
 def with_changes(manifest: Manifest, index: int, changes: Changes) -> Manifest:
     """The manifest as it is before the changed values of that Secret are sealed. Raises InputError, UsageError."""
-    return _with_values(manifest, index, _values(changes, manifest.secrets[index]), None)
+    patched = PatchedSecret(manifest, index)
+    patched.put_values(_values(changes, manifest.secrets[index]), None)
+    return patched.manifest
 
 
 def rename_manifest(
