@@ -151,7 +151,7 @@ def media_type(request: Request, accepted: Collection[str]) -> str:
     """The body's media type, one of those. Raises RefusedError (415)."""
     stated = request.headers.get("content-type", "")
     media, parameters = parse_options_header(stated if len(stated) <= _LONGEST_TYPE else "")
-    kind = media.decode("latin-1")
+    kind = media.decode("latin-1").lower()  # RFC 9110, 8.3.1
     if kind not in accepted:
         raise RefusedError(
             MEDIA,
