@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
+from secretsvc import core_dumps
 from secretsvc.api import tls
 from secretsvc.api.app import application, parts
 from secretsvc.api.connections import LOG as CONNECTIONS
@@ -47,6 +48,8 @@ def check(config: Config) -> None:
     listen = config.listen
     if bool(listen.tls_cert) != bool(listen.tls_key) or (listen.tls_client_ca and not listen.tls_cert):
         raise UsageError("TLS needs a certificate and a key", hint="say both --tls-cert and --tls-key")
+    if listen.tls_client_crl and not listen.tls_client_ca:
+        raise UsageError("a list of revoked certificates, and no authority whose they are", hint="say --tls-client-ca")
     if listen.tls_cert and listen.behind_tls_proxy:
         raise UsageError(
             "either TLS here or TLS in a proxy", hint="leave one of --tls-cert and --behind-tls-proxy away"
@@ -65,6 +68,7 @@ def is_loopback(host: str) -> bool:
 
 def serve(config: Config) -> None:
     """Serves until SIGTERM or SIGINT. Raises KsecretError for what can't be used."""
+    core_dumps.keep_memory_private()
     check(config)
     parts(config)  # every mistake comes to light here, in one process, and once
     listen = config.listen

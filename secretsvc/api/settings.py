@@ -47,6 +47,7 @@ class Listen(_Model):
     tls_cert: File = ""
     tls_key: File = ""
     tls_client_ca: File = Field(default="", description="Only clients with a certificate of it are spoken to")
+    tls_client_crl: File = Field(default="", description="PEM: which of these certificates are revoked (RFC 5280)")
     behind_tls_proxy: bool = False
     stop_delay: float = Field(default=1.0, ge=0, le=600, description="Seconds between SIGTERM and the end of accepting")
     stop_grace: float = Field(default=30.0, gt=0, le=600, description="Seconds that running requests get after that")

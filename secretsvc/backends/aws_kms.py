@@ -35,8 +35,9 @@ class AwsKms:
 
     Credentials: the SDK's default chain, from the process's environment: AWS_ACCESS_KEY_ID, AWS_PROFILE and the files
     under ~/.aws (SSO, roles, credential_process), web identity (IRSA), EKS pod identity and ECS, instance metadata.
-    Region: the ARN's. AWS_ENDPOINT_URL_KMS and AWS_ENDPOINT_URL stand in place of its public endpoint;
-    AWS_USE_FIPS_ENDPOINT, AWS_CA_BUNDLE and HTTPS_PROXY are honoured; AWS_RETRY_MODE and AWS_MAX_ATTEMPTS are not.
+    Region: the ARN's; of STS, AWS_REGION, else AWS_DEFAULT_REGION or the profile's, else the ARN's.
+    AWS_ENDPOINT_URL_KMS and AWS_ENDPOINT_URL stand in place of its public endpoint; AWS_USE_FIPS_ENDPOINT,
+    AWS_CA_BUNDLE and HTTPS_PROXY are honoured; AWS_RETRY_MODE and AWS_MAX_ATTEMPTS are not.
     Permissions on the key: kms:Encrypt to seal, kms:Decrypt to open, kms:ReEncryptFrom and kms:ReEncryptTo to rewrap.
     What leaves the machine: over TLS to the key's region, the ARN, the DEK when sealing, the wrapped DEK when opening,
     and the Secret's namespace and name, which CloudTrail records. No value of a Secret ever does.

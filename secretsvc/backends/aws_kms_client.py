@@ -117,7 +117,7 @@ class Connection:
                 raise aws_kms_errors.again(self._unusable)
             if region not in self._clients:
                 try:
-                    self._session = self._session or _session(self._patience)
+                    self._session = self._session or _session(self._patience, region)
                     self._clients[region] = _client(self._session, region)
                 except KsecretError as error:
                     self._unusable = error
@@ -125,8 +125,11 @@ class Connection:
             return self._clients[region]
 
 
-def _session(patience: float) -> Any:
-    """A botocore session that has credentials. Raises BackendError and BackendUnavailableError."""
+def _session(patience: float, region: str) -> Any:
+    """A botocore session that has credentials. `region`: a key's, for STS where no other is configured.
+
+    Raises BackendError and BackendUnavailableError.
+    """
     try:
         from botocore.config import Config
         from botocore.session import Session
@@ -148,6 +151,7 @@ def _session(patience: float) -> Any:
                 retries={"mode": "standard", "total_max_attempts": 2},
             )
         )
+        _settle_region(session, region)
         credentials = session.get_credentials()
         if credentials:
             credentials.get_frozen_credentials()
@@ -156,6 +160,12 @@ def _session(patience: float) -> Any:
     if not credentials:
         raise aws_kms_errors.no_credentials()
     return session
+
+
+def _settle_region(session: Any, region: str) -> None:
+    """Where roles are assumed: AWS_REGION, which botocore does not look at; its own settings; that of the key."""
+    wanted = os.environ.get("AWS_REGION") or session.get_config_variable("region") or region
+    session.set_config_variable("region", wanted)
 
 
 def _client(session: Any, region: str) -> Any:

@@ -117,8 +117,7 @@ def test_keys_and_scope(me: Person, tmp_path: Path) -> None:
 
 def test_the_policy_of_the_files_folder_says_to_whom(me: Person, tmp_path: Path) -> None:
     other = Person(tmp_path, "other")
-    rules = f'- path: "prod/**"\n  keys: ["{other.ref}"]\n- keys: ["{me.ref}"]\n'
-    me.write(".ksecret.yaml", f"version: 1\nrules:\n{rules}".encode())
+    me.write(".ksecret.yaml", f'version: 1\nrules:\n  - path: "prod/**"\n    keys: ["{other.ref}"]\n'.encode())
     (me.work / "prod").mkdir()
     create = ("create", "generic", "db", f"--from-literal=a={MARK}", "-o")
     me.ok(*create, "prod/db.yaml")

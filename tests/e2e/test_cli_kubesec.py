@@ -104,6 +104,22 @@ def test_a_key_more_and_a_key_less(me: Person, friend: Person, homes: Homes) -> 
     assert by_the_other_reader(path.read_bytes(), homes.mine) == VALUES
 
 
+def test_keys_add_and_remove_change_a_file_of_kubesecs(me: Person, friend: Person, homes: Homes) -> None:
+    path = seal(me)
+    before = path.read_bytes()
+    both = ("-k", homes.friend)
+    assert me.ok("keys", "add", "--dry-run", *both, "secret.yml").out.decode().endswith(f": +pgp:{homes.friend}\n")
+    assert path.read_bytes() == before
+    me.ok("keys", "add", *both, "secret.yml")
+    assert sorted(keys_of(path.read_bytes())) == sorted([homes.me, homes.friend])
+    assert path.read_bytes().partition(b"# kubesec:")[0] == before.partition(b"# kubesec:")[0], "no token changes"
+    me.ok("keys", "remove", *both, "secret.yml")
+    assert keys_of(path.read_bytes()) == [homes.me]
+    assert me.ok("decrypt", "secret.yml").err == ONE_UNBOUND
+    me.write("clear.yml")
+    assert "no Secret in it is sealed" in me.fails(3, "keys", "add", *both, "clear.yml")
+
+
 def test_the_output_goes_to_a_file(me: Person) -> None:
     me.write("secret.yml")
     me.ok("encrypt", "-o", "sealed.yml", "secret.yml")

