@@ -132,6 +132,15 @@ def test_keys_sync_makes_a_file_of_kubesecs_what_the_policy_says(me: Person, hom
     assert path.read_bytes() == both
 
 
+def test_a_rewrapped_data_key_is_one_that_kubesec_reads(me: Person, homes: Homes) -> None:
+    path = seal(me)
+    before = path.read_bytes()
+    me.ok("rotate", "--rewrap", "secret.yml")
+    after = path.read_bytes()
+    assert changed_lines(before, after) == [line.decode() for line in after.split(b"\n") if b"# kubesec:pgp:" in line]
+    assert by_the_other_reader(after, homes.mine) == VALUES
+
+
 def test_the_output_goes_to_a_file(me: Person) -> None:
     me.write("secret.yml")
     me.ok("encrypt", "-o", "sealed.yml", "secret.yml")
