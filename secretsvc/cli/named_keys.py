@@ -49,4 +49,5 @@ class NamedKeys:
             if error.key_ref and error.key_ref not in error.message:
                 error.message = f"{error.key_ref}: {error.message}"
             error.message = self._people.named_in(error.message)
+            error.reasons = tuple(self._people.named_in(reason) for reason in error.reasons)
             raise

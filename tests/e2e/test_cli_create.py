@@ -69,7 +69,7 @@ def test_the_file_is_never_overwritten_unasked(me: Person) -> None:
     assert me.ok(*words, "./yaml").out == b""
     assert is_sealed((me.work / "yaml").read_bytes())
     before = (me.work / "yaml").read_bytes()
-    assert "ksecret: ./yaml: -o: there is such a file already\n  -f overwrites it" in me.fails(7, *words, "./yaml")
+    assert "ksecret: yaml: -o: there is such a file already\n  -f overwrites it" in me.fails(7, *words, "./yaml")
     assert (me.work / "yaml").read_bytes() == before
     me.ok(*words, "./yaml", "-f")
     assert (me.work / "yaml").read_bytes() != before
@@ -117,8 +117,7 @@ def test_keys_and_scope(me: Person, tmp_path: Path) -> None:
 
 def test_the_policy_of_the_files_folder_says_to_whom(me: Person, tmp_path: Path) -> None:
     other = Person(tmp_path, "other")
-    rules = f'- path: "prod/**"\n  keys: ["{other.ref}"]\n- keys: ["{me.ref}"]\n'
-    me.write(".ksecret.yaml", f"version: 1\nrules:\n{rules}".encode())
+    me.write(".ksecret.yaml", f'version: 1\nrules:\n  - path: "prod/**"\n    keys: ["{other.ref}"]\n'.encode())
     (me.work / "prod").mkdir()
     create = ("create", "generic", "db", f"--from-literal=a={MARK}", "-o")
     me.ok(*create, "prod/db.yaml")

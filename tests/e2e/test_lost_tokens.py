@@ -124,7 +124,8 @@ def test_nothing_is_printed_run_or_called_sound(me: Person, name: str) -> None:
         assert words in ran.err
     assert words in me.fails(1, "verify", "deploy/f.yaml")
     if name != "beside a Secret that is sealed":
-        assert words in me.fails(5, "get", "deploy/f.yaml", "a")
+        key = me.ok("get", "deploy/f.yaml").out.split()[0].decode()
+        assert words in me.fails(5, "get", "deploy/f.yaml", key)
     before = (me.work / "deploy/f.yaml").read_bytes()
     me.fails(5, "decrypt", "-i", "deploy/f.yaml")
     assert (me.work / "deploy/f.yaml").read_bytes() == before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
-from time import process_time
+from time import thread_time
 
 import pytest
 
@@ -17,7 +17,7 @@ from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.merge_entries import _order
 from secretsvc.operations.textconv import structure
 
-TOO_SHORT = 0.05
+TOO_SHORT = 0.02
 """Seconds, under which a time tells nothing."""
 
 
@@ -84,39 +84,39 @@ def test_what_is_nested_too_deep_is_refused_with_its_line(form: str, levels: int
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_four_times_the_bytes_take_no_sixteen_times_as_long(family: str) -> None:
-    """In process, by processor time, at sizes at which a square shows.
+def test_eight_times_the_bytes_take_no_sixty_four_times_as_long(family: str) -> None:
+    """In process, by this thread's processor time, at sizes at which a square shows: midway between 8 and 64.
 
     The least of a few times counts: what shares the processor's caches with this one makes it slower, never faster.
     """
-    bodies = [FAMILIES[family](size) for size in (25_000, 100_000)]
+    bodies = [FAMILIES[family](size) for size in (12_500, 100_000)]
     least = [float("inf")] * 2
-    for _ in range(4):
+    for _ in range(8):
         least = [min(before, seconds(body)) for before, body in zip(least, bodies, strict=True)]
-        if least[1] < 9 * max(least[0], TOO_SHORT):
+        if least[1] < 24 * max(least[0], TOO_SHORT):
             return
-    assert least[1] < 9 * max(least[0], TOO_SHORT)
+    assert least[1] < 24 * max(least[0], TOO_SHORT)
 
 
 def seconds(body: bytes) -> float:
-    before = process_time()
+    before = thread_time()
     with suppress(KsecretError):
         describe_manifest(body, lambda _uri: "")
     check_file(body, "a.yaml", None, 0)
     structure(body)
-    return process_time() - before
+    return thread_time() - before
 
 
-def test_a_merge_orders_keys_as_before_and_many_in_no_time() -> None:
+def test_a_merge_orders_keys_as_told_simply_and_many_in_no_time() -> None:
     names = "abcdefgh"
     for seed in range(500):
         chance = random.Random(seed)
         base, ours, theirs = (chance.sample(names, chance.randint(0, 8)) for _ in range(3))
         assert _order(base, ours, theirs) == order_by_insertion(base, ours, theirs)
     many = [f"k{at}" for at in range(40_000)]
-    before = process_time()
+    before = thread_time()
     assert len(_order([], many, [f"t{at}" for at in range(40_000)])) == 80_000
-    assert process_time() - before < 5
+    assert thread_time() - before < 5
 
 
 def order_by_insertion(base: list[str], ours: list[str], theirs: list[str]) -> list[str]:
@@ -131,7 +131,7 @@ def order_by_insertion(base: list[str], ours: list[str], theirs: list[str]) -> l
     for index, key in enumerate(other):
         if key not in spine:
             at = result.index(other[index - 1]) + 1 if index else 0
-            while index and at < len(result) and result[at] not in other:
+            while at < len(result) and result[at] not in other:
                 at += 1
             result.insert(at, key)
     return result

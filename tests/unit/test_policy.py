@@ -342,6 +342,8 @@ MISTAKES = {
     "a PGP key by e-mail": ("version: 1\nrules:\n- keys:\n  - pgp:me@example.org\n", 4, "by its full fingerprint"),
     "pgp:default": ("version: 1\nrules:\n- keys: ['pgp:default']\n", 3, "by its full fingerprint"),
     "an alias of AWS's": ("version: 1\nrules:\n- keys: ['aws:alias/prod']\n", 3, "by its full ARN"),
+    "keys inside themselves": ("version: 1\nrules:\n- keys: &k [*k]\n", 3, "an alias inside what it"),
+    "rules inside themselves": ("version: 1\nrules: &r\n- path: x\n- *r\n", 4, "an alias inside what it"),
     "a mapping for a key": ("version: 1\nrules:\n- keys: [age: age1x]\n", 3, "has an unknown key `age`"),
     "a profile without a key": ("version: 1\nrules:\n- keys: [{profile: p}]\n", 3, "has `key` and `profile`"),
     "a profile of another kind": (f"version: 1\nrules:\n- keys: [{{key: '{AGE}', profile: p}}]\n", 3, "AWS KMS only"),
