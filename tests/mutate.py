@@ -34,7 +34,7 @@ MODULES = {
     "api/jwks.py": ("unit/api/test_jwks.py",),
     "api/jwks_fetched.py": ("e2e/test_service_jwt.py",),
     "api/jwt.py": ("e2e/test_service_jwt.py",),
-    "api/plans.py": ("e2e/test_service_rights.py", "e2e/test_service_manifests.py"),
+    "api/plans.py": ("unit/api/test_plans.py", "e2e/test_service_rights.py", "e2e/test_service_manifests.py"),
     "backends/gnupg_status.py": ("unit/test_gnupg_status.py", "integration/test_gnupg_unwrap.py"),
     "envelope.py": ("unit/test_vectors.py", "e2e/test_tamper.py"),
     "formats/ksecret.py": ("e2e/test_tamper.py", "unit/test_vectors.py", "integration/test_reseal.py"),

@@ -143,6 +143,8 @@ def _key_rules(path: str) -> policy_reader.Content | None:
             content = policy_reader.read(stream.read(policy_reader.MAX_BYTES + 1), path)
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
+    if content.profiles:
+        raise InputError("a key with a profile, and the service knows none", hint="give it a role", file=path)
     for rule in content.rules:
         if rule.path:
             hint = "say namespace: and name:"

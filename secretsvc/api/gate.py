@@ -7,7 +7,6 @@ import logging
 import os
 import time
 import traceback
-from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +16,7 @@ from secretsvc.api.problems import MEDIA_TYPE, RefusedError, problem_of
 from secretsvc.api.service import Asked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -120,8 +119,11 @@ class Gate:
         for name, text in scope["headers"]:
             if name == b"authorization":
                 header = text if not header else b"two of them"
-        with self._failures():
+        try:
             found = self._parts.authenticator.look(header.decode("latin-1"))
+        except UnauthenticatedError as refusal:
+            self._parts.metrics.auth_failures.labels(refusal.reason).inc()
+            raise
         if isinstance(found, Caller):
             self._found(scope["state"], found)
         else:
@@ -130,28 +132,21 @@ class Gate:
     async def _identify(self, state: dict[str, Any]) -> None:
         """Who asks, of whom only a claim is known. Raises RefusedError: 401, 429, 503."""
         if "claimed" in state:
-            with self._failures():
+            try:
                 caller = await self._parts.authenticator.verified(state.pop("claimed"))
+            except UnauthenticatedError as refusal:
+                self._parts.metrics.auth_failures.labels(refusal.reason).inc()
+                raise
             self._found(state, caller)
 
     def _found(self, state: dict[str, Any], caller: Caller) -> None:
         self._parts.rates.take(caller.id)
         state["asked"] = Asked(caller, state["request_id"])
 
-    @contextmanager
-    def _failures(self) -> Iterator[None]:
-        """Counts those whose caller is not known."""
-        try:
-            yield
-        except UnauthenticatedError as refusal:
-            self._parts.metrics.auth_failures.labels(refusal.reason).inc()
-            raise
-
     def _count(self, scope: Scope, status: int) -> None:
         path = scope["path"] if scope["path"] in self._paths else "other"
         method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
-        self._parts.metrics.requests.labels(path, method, str(status)).inc()
-        self._parts.metrics.seconds.labels(path).observe(time.perf_counter() - scope["state"]["began"])
+        self._parts.metrics.answered(path, method, status, time.perf_counter() - scope["state"]["began"])
 
     def _refusal(self, problem: Problem, request_id: str) -> Refusal:
         body = problem.encoded(request_id)

@@ -36,7 +36,9 @@ _REASONS: tuple[tuple[type[pyjwt.InvalidTokenError], str, str], ...] = (
 
 
 MOST_AT_A_TIME = 32
-"""Signatures that are checked or wait for it. A check takes up to a millisecond; who brings bad ones gets no more."""
+"""Signatures that are checked or wait for it."""
+REST = 0.002
+"""Seconds without a check after one that failed: who brings bad signatures gets a tenth of a core at most."""
 MOST_REMEMBERED = 1000
 """Tokens that were found good, the one that was used longest ago being forgotten first."""
 
@@ -74,10 +76,12 @@ class Issuers:
     def claimed(self, token: str) -> Claimed:
         """Read cheaply, since anybody may send anything: each part once, and the second where the first fits.
 
-        Raises RefusedError (401) for what names no issuer, or an algorithm that is not allowed.
+        Raises RefusedError: 401 for what names no issuer, or an algorithm that is not allowed; 503 as `caller`.
         """
         if not self._issuers:
             raise refused("issuer", "no issuer of JWTs is known")
+        if _digest(token) not in self._good:
+            self._find_place()
         head, body, _ = token.split(".")
         header = _object(head)
         algorithm, kid = header.get("alg"), header.get("kid", "")
@@ -111,13 +115,12 @@ class Issuers:
 
         A key that its issuer shows no more, or shows anew, is another: then the token is checked anew, too.
         """
-        which = sha256(claimed.token.encode()).digest()
+        which = _digest(claimed.token)
         good = self._good.pop(which, None)
         if good and good.key is key and int(good.claims["exp"]) > time.time() - issuer.leeway:
             self._good[which] = good
             return good.claims
-        if self._checking >= MOST_AT_A_TIME:
-            raise busy("too many tokens at a time whose signatures are to be checked")
+        self._find_place()
         self._checking += 1
         try:
             loop = asyncio.get_running_loop()
@@ -128,6 +131,15 @@ class Issuers:
         if len(self._good) > MOST_REMEMBERED:
             self._good.popitem(last=False)
         return claims
+
+    def _find_place(self) -> None:
+        """Raises RefusedError (503)."""
+        if self._checking >= MOST_AT_A_TIME:
+            raise busy("too many tokens at a time whose signatures are to be checked")
+
+
+def _digest(token: str) -> bytes:
+    return sha256(token.encode()).digest()
 
 
 def _object(part: str) -> dict[str, Any]:
@@ -154,6 +166,7 @@ def _checked(claimed: Claimed, issuer: Issuer, key: Key) -> Mapping[str, Any]:
             options={"require": ["exp", "iss", "aud"]},
         )
     except pyjwt.InvalidTokenError as error:
+        time.sleep(REST)
         for kind, reason, said in _REASONS:
             if isinstance(error, kind):
                 raise refused(reason, said) from None

@@ -47,8 +47,10 @@ class Connection:
     remembered, so that it costs its time once, not once per file. Holds no request and no answer.
     """
 
-    def __init__(self, patience: float = PATIENCE) -> None:
+    def __init__(self, patience: float = PATIENCE, profile: str = "") -> None:
+        """`profile`: whose credentials it uses; empty for those that the environment says."""
         self._patience = patience
+        self._profile = profile
         self._lock = allocate_lock()
         self._session: Any = None
         self._clients: dict[str, Any] = {}
@@ -117,7 +119,7 @@ class Connection:
                 raise aws_kms_errors.again(self._unusable)
             if region not in self._clients:
                 try:
-                    self._session = self._session or _session(self._patience, region)
+                    self._session = self._session or _session(self._patience, region, self._profile)
                     self._clients[region] = _client(self._session, region)
                 except KsecretError as error:
                     self._unusable = error
@@ -125,7 +127,7 @@ class Connection:
             return self._clients[region]
 
 
-def _session(patience: float, region: str) -> Any:
+def _session(patience: float, region: str, profile: str) -> Any:
     """A botocore session that has credentials. `region`: a key's, for STS where no other is configured.
 
     Raises BackendError and BackendUnavailableError.
@@ -141,7 +143,7 @@ def _session(patience: float, region: str) -> Any:
     logger = logging.getLogger("botocore")
     logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
     try:
-        session = Session()
+        session = Session(profile=profile or None)  # which leaves AWS_ACCESS_KEY_ID out of account
         session.register_component("data_loader", _loader(session))
         # Of all clients; the retries are for those that get credentials (STS, SSO), until _client turns them off.
         session.set_default_client_config(
@@ -156,7 +158,7 @@ def _session(patience: float, region: str) -> Any:
         if credentials:
             credentials.get_frozen_credentials()
     except Exception as error:  # sources of credentials raise anything: OSError, EOFError, KeyError
-        raise aws_kms_errors.credentials(error) from None
+        raise aws_kms_errors.credentials(error, profile) from None
     if not credentials:
         raise aws_kms_errors.no_credentials()
     return session

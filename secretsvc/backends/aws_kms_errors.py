@@ -192,9 +192,12 @@ def kind(error: Exception) -> Kind:
     return Kind.BROKEN
 
 
-def credentials(error: Exception) -> BackendError:
-    """For what was raised when credentials were looked for, asked for, or renewed."""
+def credentials(error: Exception, profile: str = "") -> BackendError:
+    """For what was raised when credentials were looked for, asked for, or renewed. `profile`: the key's own, if any."""
     names = _names(error)
+    if profile and "ProfileNotFound" in names:
+        message = f"the AWS profile {profile} does not exist, which the policy names for that key"
+        return BackendError(message, hint=_CREDENTIAL_CLASSES["ProfileNotFound"][1])
     if any(name in names for name in _SILENT):
         return BackendUnavailableError(
             "the service that gives out AWS credentials can't be reached",

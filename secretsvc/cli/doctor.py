@@ -9,6 +9,7 @@ from secretsvc import programs
 from secretsvc.cli import options
 from secretsvc.cli.colour import BAD, GOOD, WARNING, painted
 from secretsvc.cli.policies import FilePolicies
+from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import own_keys
 from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError, install_hint
@@ -36,6 +37,7 @@ def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument("files", nargs="*", metavar="FILE", help="a sealed manifest, for its keys")
     parser.add_argument("-k", "--key", action="append", default=[], metavar="KEYREF", help="a key to try (repeat)")
+    add_recipients(parser)
     options.add_backends(parser)
 
 

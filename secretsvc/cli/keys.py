@@ -11,7 +11,7 @@ from secretsvc.cli.git_resolve import trusting_sides
 from secretsvc.cli.inspect import describer, said_of
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
-from secretsvc.errors import AlreadySealedError, UsageError
+from secretsvc.errors import UsageError
 from secretsvc.operations.keysets import change_keys, key_changes
 from secretsvc.operations.open import nothing_sealed_in
 from secretsvc.operations.settle import may_be_settled
@@ -80,14 +80,11 @@ def run(args: Namespace) -> int:
         lines = [f"{name}: {label}: {'+' if added else '-'}{named(ref)}" for label, ref, added in changes]
         return "\n".join(map(printable, lines)) or None
 
-    def operation(data: bytes, name: str) -> Result | bytes:
+    def operation(data: bytes, name: str) -> Result:
         request, keys = requests.of(name), requests.keyring(name)
         if args.action == "sync" and may_be_settled(data):
             request = trusting_sides(request, data, name, keys)
-        try:
-            return change_keys(data, request, keys)
-        except AlreadySealedError:  # as it should be
-            return data
+        return change_keys(data, request, keys)
 
     if args.dry_run:
         args.output = ""
@@ -96,7 +93,8 @@ def run(args: Namespace) -> int:
         job = Job(operation, "changed", private=False, jobs=options.jobs(args, keyring))
     code = each_file(job, args)
     for ref in requests.not_taken() if not code else ():
-        print(printable(f"ksecret: nothing here was sealed to {ref}, so it was taken away nowhere"), file=sys.stderr)
+        named = requests.people(args.files[0]).named(str(ref))
+        print(printable(f"ksecret: nothing here was sealed to {named}, so it was taken away nowhere"), file=sys.stderr)
     return code
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import AlreadySealedError, AlteredError
+from secretsvc.errors import AlteredError
 from secretsvc.formats import ksecret
 from secretsvc.keyref import keyset
 from secretsvc.manifest.reader import read
@@ -42,7 +42,7 @@ def change_keys(data: bytes, request: Request, keyring: Keyring) -> Result:
     """The manifest with the keysets that the request means; a Secret that loses a key gets a new DEK.
 
     Secrets in the clear stay so. Where the request says which keysets are wanted, two key lists that a merge left
-    become one. Raises AlreadySealedError where nothing is to change, and as `seal_manifest`.
+    become one. Where nothing is to change, its bytes stay. Raises as `seal_manifest`.
     """
     settled = _without_second_lists(data, request)
     joined = settled.data
@@ -53,14 +53,12 @@ def change_keys(data: bytes, request: Request, keyring: Keyring) -> Result:
     due = [
         index for index, _, held, wanted in _keysets(manifest, request) if set(held) != set(wanted) or settled.unproven
     ]
-    if not due and joined == data:
-        raise AlreadySealedError("its keysets are as they should be")
     if not due:
         return Result(joined, len(settled.others))
     opened = {index: open_secrets(manifest, keyring, request.trust, only=index)[index] for index in due}
     request = request._replace(allow_repeated=True)  # it changes neither values nor what is in the clear
-    manifest = manifest.outline()  # sealing reads it again
-    return seal_manifest(joined, request, keyring, opened=opened)._replace(bound=not manifest.is_kubesec)
+    del manifest  # sealing reads it again
+    return seal_manifest(joined, request, keyring, opened=opened)
 
 
 def join_keysets(settled: Settled, request: Request, keyring: Keyring) -> Result:
@@ -102,9 +100,9 @@ def _keysets(manifest: Manifest, request: Request) -> Iterator[tuple[int, Secret
     for index in sealed:
         secret = manifest.secrets[index]
         if secret.envelope:
-            held, format_ = ksecret.read(secret.envelope).refs, "ksecret"
+            held = ksecret.read(secret.envelope).refs
         else:
             from secretsvc.formats import kubesec
 
-            held, format_ = keyset(kubesec.read(manifest)[1].refs), "kubesec"
-        yield index, secret, held, request.wanted(held, secret, format_)
+            held = keyset(kubesec.read(manifest)[1].refs)
+        yield index, secret, held, request.wanted(held, secret)

@@ -65,8 +65,11 @@ class Request(NamedTuple):
         """Whether a DEK made then (empty: nobody knows) is to be replaced."""
         return created < self.rotate_before
 
-    def wanted(self, held: Keyset, secret: Secret, format_: str) -> Keyset:
-        """The keyset that follows from the one held so far (empty where there is none). Raises KeyRefError."""
+    def wanted(self, held: Keyset, secret: Secret, format_: str = "") -> Keyset:
+        """The keyset that follows from the one held so far (empty where there is none, and `format_` is to come).
+
+        Raises KeyRefError.
+        """
         wanted = self._wanted(held, secret, format_)
         if len(wanted) > MOST_KEYS:
             raise KeyRefError(f"{secret.label} would be sealed to more than {MOST_KEYS} keys", hint="name fewer keys")

@@ -43,8 +43,8 @@ def rotate_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
             raise AlreadySealedError("no data key in it is that old")
         raise nothing_sealed(manifest)
     opened = {index: open_secrets(manifest, keyring, request.trust, only=index)[index] for index in due}
-    manifest = manifest.outline()  # sealing reads it again
-    return seal_manifest(data, request, keyring, opened=opened)._replace(bound=not manifest.is_kubesec)
+    del manifest  # sealing reads it again
+    return seal_manifest(data, request, keyring, opened=opened)
 
 
 def overdue(data: bytes, before: str) -> list[tuple[str, str]]:

@@ -92,6 +92,25 @@ def test_a_tree_of_all_kinds_of_files_loses_and_gets_a_key(me: Person, ann: Pers
     assert me.ok(*add).err == "ksecret: 0 changed, 3 unchanged, 2 skipped, 0 failed\n"
 
 
+def test_a_secret_of_others_keeps_nobody_from_changing_ones_own_in_the_same_file(me: Person, ann: Person) -> None:
+    hers = MANIFEST.replace(b"name: db", b"name: hers")
+    one, two = (
+        me.ok("encrypt", *keys, "-", stdin=text).out
+        for keys, text in ((("-k", ann.ref), hers), (("-k", me.ref, "-k", ann.ref), MANIFEST))
+    )
+    clear = b"---\n" + MANIFEST.replace(b"name: db", b"name: clear")
+    path = me.write("a.yaml", one + b"---\n" + two + clear)
+    me.fails(4, "decrypt", "a.yaml")
+    me.write(".ksecret.yaml", policy(("name: hers", [ann]), ("name: db", [me])))
+    assert me.ok("keys", "sync", "a.yaml").err == ""
+    after = path.read_bytes()
+    assert after.startswith(one + b"---\n")
+    assert key_refs(after.removeprefix(one)) == [me.ref]
+    assert after.endswith(clear)
+    assert me.ok("keys", "sync", "a.yaml").err == ""
+    assert path.read_bytes() == after, "nor is one in the clear sealed where nothing else is to change"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -120,6 +120,27 @@ def test_keys_add_and_remove_change_a_file_of_kubesecs(me: Person, friend: Perso
     assert "no Secret in it is sealed" in me.fails(3, "keys", "add", *both, "clear.yml")
 
 
+def test_keys_sync_makes_a_file_of_kubesecs_what_the_policy_says(me: Person, homes: Homes) -> None:
+    path = seal(me)
+    me.write(".ksecret.yaml", f"version: 1\nrules:\n  - keys: [pgp:{homes.friend}, pgp:{homes.me}]\n".encode())
+    changed = "ksecret: 1 changed, 0 unchanged, 1 skipped, 0 failed\n" + ONE_UNBOUND
+    assert me.ok("keys", "sync", "-r", ".").err == changed
+    both = path.read_bytes()
+    assert sorted(keys_of(both)) == sorted([homes.me, homes.friend])
+    assert by_the_other_reader(both, homes.friends) == VALUES
+    assert me.ok("keys", "sync", "-r", ".").err == "ksecret: 0 changed, 1 unchanged, 1 skipped, 0 failed\n"
+    assert path.read_bytes() == both
+
+
+def test_a_rewrapped_data_key_is_one_that_kubesec_reads(me: Person, homes: Homes) -> None:
+    path = seal(me)
+    before = path.read_bytes()
+    me.ok("rotate", "--rewrap", "secret.yml")
+    after = path.read_bytes()
+    assert changed_lines(before, after) == [line.decode() for line in after.split(b"\n") if b"# kubesec:pgp:" in line]
+    assert by_the_other_reader(after, homes.mine) == VALUES
+
+
 def test_the_output_goes_to_a_file(me: Person) -> None:
     me.write("secret.yml")
     me.ok("encrypt", "-o", "sealed.yml", "secret.yml")

@@ -119,6 +119,28 @@ def test_only_those_that_are_old(me: Person, tree: Path) -> None:
     assert "hours, days or weeks" in me.fails(2, "rotate", "--older-than", "3 months", "d/0/3.yaml")
 
 
+def test_of_several_secrets_in_one_file_only_those_that_are_old(me: Person, tree: Path) -> None:
+    age_tree(tree, ["0/3.yaml"], me)
+    old, young = ((tree / "0" / name).read_bytes() for name in ("3.yaml", "6.yaml"))
+    clear = MANIFEST.replace(b"name: db", b"name: clear")
+    path = me.write("s.yaml", b"---\n".join((young, old, clear)))
+    words = ("rotate", "--older-than", "90d")
+    assert me.ok(*words, "-n", "s.yaml").out.decode() == f"s.yaml: prod/db-3: data key made {OLD}\n"
+    me.ok(*words, "s.yaml")
+    first, second, third = path.read_bytes().split(b"---\n")
+    assert (first, third) == (young, clear)
+    assert member(second, "password") != member(old, "password")
+    assert OLD.encode() not in second
+
+
+def test_what_is_not_sealed_is_not_wrapped_anew(me: Person) -> None:
+    path = me.write("clear.yaml")
+    assert "no Secret in it is sealed" in me.fails(3, "rotate", "--rewrap", "clear.yaml")
+    path.write_bytes(me.ok("encrypt", "-", stdin=MANIFEST.replace(b"name: db", b"name: x")).out + b"---\n" + MANIFEST)
+    me.ok("rotate", "--rewrap", "clear.yaml")
+    assert path.read_bytes().endswith(b"---\n" + MANIFEST)
+
+
 def test_the_dry_run_needs_no_key(me: Person, tmp_path: Path, tree: Path) -> None:
     nobody = Person(tmp_path, "nobody", identity=False)
     assert len(nobody.ok("rotate", "-r", "-n", "d").out.splitlines()) == 12

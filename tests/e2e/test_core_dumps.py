@@ -54,7 +54,7 @@ def soft(pid: int | str) -> str:
 
 def leaves_no_core(pid: int, folder: Path) -> None:
     """Killed by a fault, with the limit taken off again by somebody: it can't be dumped at all."""
-    assert soft(pid) == "0"
+    wait_until(lambda: soft(pid) == "0")  # `exec` is about to take it back when its command has begun
     resource.prlimit(pid, resource.RLIMIT_CORE, (HARD, HARD))
     os.kill(pid, signal.SIGSEGV)
     wait_until(lambda: not Path(f"/proc/{pid}/limits").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes())
@@ -117,6 +117,8 @@ def test_the_service_leaves_none(tmp_path: Path, workers: int) -> None:
         assert soft(service.process.pid) == "0"
         if workers > 1:
             for pid in children(service.process.pid):
+                assert soft(pid) == "0"
+                wait_until(lambda pid=pid: f"Started server process [{pid}]" in service.log.read_text())  # type: ignore[misc]
                 leaves_no_core(pid, tmp_path)
         resource.prlimit(service.process.pid, resource.RLIMIT_CORE, (HARD, HARD))
         service.process.send_signal(signal.SIGSEGV)

@@ -416,7 +416,11 @@ def test_nothing_is_at_hand_or_nothing_that_fits() -> None:
     wrapped = age().wrap(ref, DEK, {})
     for found, message, what_to_do in (
         (age(), "no age identity is at hand", "run `ksecret init`"),
-        (age(KSECRET_AGE_KEY=x25519()[0]), "none of the age", "let somebody who opens it add yours: ksecret keys add"),
+        (
+            age(KSECRET_AGE_KEY=x25519()[0]),
+            "none of the age",
+            "let somebody who opens it add yours: `ksecret keys add`",
+        ),
     ):
         with pytest.raises(KeyNotHeldError, match=message) as caught:
             found.unwrap(ref, wrapped, {})

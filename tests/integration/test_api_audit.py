@@ -327,7 +327,7 @@ def test_health_does_not_queue_behind_a_blocked_log() -> None:
 
     async def main() -> None:
         log = AuditLog(sink, 2.0, lambda: None)
-        health = Health(None, log, Draining(), [])  # type: ignore[arg-type]
+        health = Health(None, None, log, Draining(), [])  # type: ignore[arg-type]
         began = time.monotonic()
         states = await asyncio.gather(*(health.state() for _ in range(20)))
         assert time.monotonic() - began < 1.0

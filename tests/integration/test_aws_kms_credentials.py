@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import socket
 import stat
 import threading
@@ -13,8 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc.backends import aws_kms_errors
+from secretsvc.backends.aws_kms import AwsKms
+from secretsvc.backends.base import Settings
 from secretsvc.errors import BackendError, BackendUnavailableError
 from secretsvc.keyref import KeyRef
+from tests.e2e.cli import MANIFEST, Person
 from tests.emulators.aws import KEY
 from tests.integration.aws_support import (
     CONTEXT,
@@ -35,7 +39,6 @@ from tests.support import quiet_port
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from secretsvc.backends.aws_kms import AwsKms
     from tests.emulators.aws import Moto, StubKms
 
 __all__ = ["environ", "moto", "real", "stub"]  # fixtures, for pytest to find here
@@ -160,6 +163,43 @@ class TestCredentials:
                 kms().wrap(REF, DEK, CONTEXT)
             thread.join(10)
         assert f"/{region}/sts/aws4_request".encode() in heard[0]
+
+    def test_a_keys_own_profile_comes_before_the_environment(
+        self, stub: StubKms, monkeypatch: pytest.MonkeyPatch, environ: Path
+    ) -> None:
+        """Each key by the credentials of its profile, in one run."""
+        other = KeyRef("aws", KEY.replace("111122223333", "444455556666"))
+        count = f"#!/bin/sh\nprintf $1 >> {environ}/count\n"
+        program = environ / "program"
+        program.write_text(count + 'echo \'{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b"}\'\n')
+        program.chmod(0o700)
+        (environ / "config").write_text(
+            f"[profile one]\ncredential_process={program} 1\n[profile two]\ncredential_process={program} 2\n"
+        )
+        settings = Settings(os.environ, lambda what: None, profiles={str(REF): "one", str(other): "two"})
+        backend = AwsKms(settings)
+        for ref in (REF, other, REF):
+            assert backend.unwrap(ref, backend.wrap(ref, DEK, CONTEXT), CONTEXT) == DEK
+        assert (environ / "count").read_text() == "12"
+        gone = AwsKms(settings._replace(profiles={str(REF): "gone"}))
+        with pytest.raises(BackendError, match="the AWS profile gone does not exist, which the policy names"):
+            gone.wrap(REF, DEK, CONTEXT)
+        assert gone.wrap(other, DEK, CONTEXT), "which has none, and is used by the environment's"
+
+    def test_the_policy_says_which_profile_uses_a_key(
+        self, stub: StubKms, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environ: Path
+    ) -> None:
+        (environ / "credentials").write_text("[one]\naws_access_key_id=a\naws_secret_access_key=b\n")
+        me = Person(tmp_path, "me", identity=False)
+        names = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL_KMS")
+        me.environ |= {name: os.environ[name] for name in names}
+        me.write("a.yaml")
+        me.write(".ksecret.yaml", f"version: 1\nrules:\n- keys: ['aws:{KEY}']\n".encode())
+        assert "there are no AWS credentials here" in me.fails(6, "encrypt", "-i", "a.yaml")
+        me.write(".ksecret.yaml", f"version: 1\nrules:\n- keys: [{{key: 'aws:{KEY}', profile: one}}]\n".encode())
+        me.ok("encrypt", "-i", "a.yaml")
+        assert me.ok("decrypt", "a.yaml").out == MANIFEST
+        me.ok("rotate", "--rewrap", "a.yaml")
 
     def test_a_region_that_is_missing_is_told_as_that(self) -> None:
         from botocore.exceptions import NoRegionError

@@ -291,3 +291,12 @@ def test_a_leaking_annotation_and_a_value_that_is_not_base64_are_refused() -> No
         seal(leaking)
     with pytest.raises(ManifestError, match=r'data\["a"\] is not base64'):
         seal(PLAIN.replace("YWE=", "not base64"))
+
+
+def test_more_than_twelve_keys_are_taken_of_one_kind_only() -> None:
+    """Of kinds that kubesec sorts, the order of more depends on the Go that it was built with."""
+    pgp = [KeyRef("pgp", f"{number:040X}") for number in range(1, 14)]
+    assert len(lines(seal(PLAIN, Want(keys=tuple(pgp))))) == 15
+    seal(PLAIN, Want(keys=(*pgp[:11], GCP)))
+    with pytest.raises(KeyRefError, match="at most 12 keys of kinds that it sorts"):
+        seal(PLAIN, Want(keys=(*pgp[:12], GCP)))

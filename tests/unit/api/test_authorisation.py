@@ -104,3 +104,9 @@ def test_unbound_files_need_a_rule_of_their_own() -> None:
 def test_rules_that_would_allow_too_much_are_refused(rule: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         policy(**rule)
+
+
+def test_keys_to_seal_to_are_those_of_encrypt_and_of_generate() -> None:
+    for operation in ("encrypt", "generate"):
+        assert policy(operations=[operation]).sealing_keys(CI) == ["k:*"]
+    assert policy(operations=["decrypt", "verify"]).sealing_keys(CI) == []

@@ -212,3 +212,25 @@ def test_good_tokens_that_are_remembered_are_bounded(issuers: Issuers, monkeypat
 
     asyncio.run(many())
     assert len(issuers._good) == MOST_REMEMBERED
+
+
+def test_bad_signatures_take_little_of_the_processor(issuers: Issuers) -> None:
+    bad = KNOWN.token()[:-20] + "A" * 20
+
+    async def many() -> None:
+        for _ in range(50):
+            with pytest.raises(RefusedError, match="signature does not fit"):
+                await asked(issuers, bad)
+
+    began = time.monotonic()
+    asyncio.run(many())
+    assert time.monotonic() - began > 50 * jwt.REST
+
+
+def test_while_all_places_are_taken_no_token_is_even_read(issuers: Issuers, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ask() -> None:
+        monkeypatch.setattr(jwt, "_object", lambda _: pytest.fail("read"))
+        with pytest.raises(RefusedError, match="too many tokens"):
+            await asked(issuers, made(HEAD, {"iss": "https://other.example"}))
+
+    waiting(issuers, ask)
