@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from typing import TYPE_CHECKING
 
-import pytest
 import yaml
 
 from tests.e2e.cli import MARK, Person, b64, is_sealed
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BINARY = b"\x00\xff\xfe " + MARK.encode()
 HEAD = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\ndata:\n"
@@ -26,11 +21,6 @@ VALUES = {
     "umlauts": f"grün ☃ {MARK}",
     "odd": f'{MARK}\t"quotes" \\ \x07\r\n',
 }
-
-
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
 
 
 def decoded(data: bytes) -> dict[str, bytes]:
