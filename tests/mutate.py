@@ -34,7 +34,7 @@ MODULES = {
     "api/jwks.py": ("unit/api/test_jwks.py",),
     "api/jwks_fetched.py": ("e2e/test_service_jwt.py",),
     "api/jwt.py": ("e2e/test_service_jwt.py",),
-    "api/limits.py": ("unit/api/test_limits.py",),
+    "api/limits.py": ("unit/api/test_limits.py", "e2e/test_service_manifests.py"),
     "api/plans.py": ("unit/api/test_plans.py", "e2e/test_service_rights.py", "e2e/test_service_manifests.py"),
     "backends/gnupg_status.py": ("unit/test_gnupg_status.py", "integration/test_gnupg_unwrap.py"),
     "envelope.py": ("unit/test_vectors.py", "e2e/test_tamper.py"),
@@ -55,6 +55,7 @@ MODULES = {
         "e2e/test_cli_cleartext.py",
     ),
     "manifest/splice.py": (
+        "integration/test_patch_styles.py",
         "integration/test_last_nets.py",
         "integration/test_lone_returns.py",
         "integration/test_corpus.py",
