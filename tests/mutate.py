@@ -34,6 +34,7 @@ MODULES = {
     "api/jwks.py": ("unit/api/test_jwks.py",),
     "api/jwks_fetched.py": ("e2e/test_service_jwt.py",),
     "api/jwt.py": ("e2e/test_service_jwt.py",),
+    "api/limits.py": ("unit/api/test_limits.py", "e2e/test_service_manifests.py"),
     "api/plans.py": ("unit/api/test_plans.py", "e2e/test_service_rights.py", "e2e/test_service_manifests.py"),
     "backends/gnupg_status.py": ("unit/test_gnupg_status.py", "integration/test_gnupg_unwrap.py"),
     "envelope.py": ("unit/test_vectors.py", "e2e/test_tamper.py"),
@@ -47,10 +48,24 @@ MODULES = {
     ),
     "manifest/lost.py": ("e2e/test_lost_tokens.py",),
     "manifest/rules.py": ("integration/test_refusals.py", "integration/test_corpus.py"),
+    "manifest/scalars.py": (
+        "integration/test_patch_styles.py",
+        "integration/test_lone_returns.py",
+        "integration/test_corpus.py",
+        "e2e/test_cli_cleartext.py",
+    ),
+    "manifest/splice.py": (
+        "integration/test_patch_styles.py",
+        "integration/test_last_nets.py",
+        "integration/test_lone_returns.py",
+        "integration/test_corpus.py",
+    ),
     "manifest/yaml_reader.py": ("integration/test_bounds.py", "integration/test_refusals.py"),
+    "operations/keysets.py": ("e2e/test_cli_keysets.py", "e2e/test_git_resolve.py", "e2e/test_cli_kubesec.py"),
     "operations/open.py": ("integration/test_last_nets.py", "e2e/test_tamper.py"),
-    "operations/rotate.py": ("e2e/test_cli_rotate.py", "integration/test_aws_kms.py"),
+    "operations/rotate.py": ("e2e/test_cli_rotate.py", "integration/test_aws_kms.py", "e2e/test_cli_kubesec.py"),
     "operations/seal.py": ("integration/test_last_nets.py", "integration/test_reseal.py"),
+    "policy_reader.py": ("unit/test_policy.py", "e2e/test_cli_policy.py"),
     "tokens.py": ("unit/test_vectors.py", "e2e/test_tamper.py"),
 }
 """What stands between a stranger and a value, and the tests of it, the quickest first."""

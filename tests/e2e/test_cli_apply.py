@@ -66,11 +66,6 @@ class Kubectl:
 
 
 @pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
-@pytest.fixture
 def kubectl(tmp_path: Path, me: Person) -> Kubectl:
     return Kubectl(tmp_path, me)
 

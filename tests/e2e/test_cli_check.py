@@ -27,11 +27,6 @@ ODD = b"odd \xff\n\x1b[31m\xc3\xbc:#?%.yaml"
 
 
 @pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
-@pytest.fixture
 def nobody(tmp_path: Path) -> Person:
     """Somebody who holds no key."""
     return Person(tmp_path, "nobody", identity=False)

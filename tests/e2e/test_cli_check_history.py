@@ -21,11 +21,6 @@ DOCUMENTED = (Path(__file__).parents[2] / "docs" / "ci.md").read_text()
 
 
 @pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
-@pytest.fixture
 def repo(me: Person) -> Repository:
     """With one commit, which holds nothing but a README."""
     return Repository(me, "", "README", plain=True)

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode
-from typing import TYPE_CHECKING
 
-import pytest
 import yaml
 
 from tests.e2e.cli import MARK, Person, b64, is_sealed
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BINARY = b"\x00\xff\xfe " + MARK.encode()
 HEAD = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\ndata:\n"
@@ -26,11 +21,6 @@ VALUES = {
     "umlauts": f"grün ☃ {MARK}",
     "odd": f'{MARK}\t"quotes" \\ \x07\r\n',
 }
-
-
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
 
 
 def decoded(data: bytes) -> dict[str, bytes]:
@@ -105,3 +95,12 @@ def test_string_data_stays_as_it_is(me: Person) -> None:
     me.write_sealed("a.yaml", clear.encode())
     expected = clear.replace(f"a: {b64(MARK)}", f"a: {MARK}")
     assert me.ok("decrypt", "-x", "a.yaml").out == expected.encode()
+
+
+def test_a_binary_of_several_lines_becomes_base64_without_its_tag(me: Person) -> None:
+    """As YAML's own printers write bytes."""
+    head, text = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata:\n", b64(BINARY * 9)
+    clear = f"{head}  a: !!binary |\n    {text[:20]}\n    {text[20:]}\n\n  # about b\n  b: more\n"
+    sealed = me.ok("encrypt", "--cleartext", "-k", me.ref, "-", stdin=clear.encode()).out
+    opened = me.ok("decrypt", "-", stdin=sealed).out
+    assert opened.decode() == f"{head}  a: {text}\n\n  # about b\n  b: {b64('more')}\n"

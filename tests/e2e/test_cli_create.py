@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 WARNING = "ksecret: warning: "
 
 
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
 def opened(me: Person, name: str) -> Any:
     return yaml.safe_load(me.ok("decrypt", name).out)
 

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
 def other(name: str) -> bytes:
     return MANIFEST.replace(b"name: db", f"name: {name}".encode())
 

@@ -39,11 +39,6 @@ data:
 
 
 @pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
-@pytest.fixture
 def memory(me: Person) -> Iterator[Path]:
     """The user's own folder in memory, in which nothing is left behind by the test."""
     if not SHM.is_dir():

@@ -28,11 +28,6 @@ if TYPE_CHECKING:
 COMMANDS = ("encrypt", "decrypt", "inspect", "verify")
 
 
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
-@pytest.fixture
 def stranger(tmp_path: Path) -> Person:
     return Person(tmp_path, "stranger", identity=False)
 

@@ -13,11 +13,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
-@pytest.fixture
 def ann(tmp_path: Path) -> Person:
     return Person(tmp_path, "ann")
 

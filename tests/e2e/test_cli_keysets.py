@@ -19,11 +19,6 @@ GENERATOR = b"apiVersion: ksecret.dev/v1alpha1\nkind: KsecretGenerator\nfiles: [
 
 
 @pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
-@pytest.fixture
 def ann(tmp_path: Path) -> Person:
     return Person(tmp_path, "ann")
 

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
 def other(name: str) -> bytes:
     return MANIFEST.replace(b"name: db", f"name: {name}".encode())
 

@@ -21,11 +21,6 @@ OLD = "2020-01-01T00:00:00Z"
 
 
 @pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
-@pytest.fixture
 def tree(me: Person) -> Path:
     for number in range(12):
         me.write(f"d/{number % 3}/{number}.yaml", MANIFEST.replace(b"name: db", f"name: db-{number}".encode()))

@@ -9,19 +9,12 @@ import termios
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
-import pytest
-
 from tests.e2e.cli import KSECRET, Person
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MANIFEST = b"apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\ndata:\n  a: bjB0LXB1YmxpYw==\n"
-
-
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
 
 
 def test_a_terminal_gets_a_bar_and_a_pipe_gets_none(me: Person) -> None:

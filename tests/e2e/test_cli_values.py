@@ -21,11 +21,6 @@ TWO = MANIFEST + b"---\n" + MANIFEST.replace(b"name: db", b"name: cache").replac
 
 
 @pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
-@pytest.fixture
 def file(me: Person) -> Path:
     return me.write_sealed("s.yaml")
 

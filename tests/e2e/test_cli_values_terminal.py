@@ -16,11 +16,6 @@ NEW = f"new-{MARK}"
 
 
 @pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
-@pytest.fixture
 def file(me: Person) -> Path:
     return me.write_sealed("s.yaml")
 

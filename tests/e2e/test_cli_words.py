@@ -4,23 +4,14 @@ from __future__ import annotations
 
 import re
 import socket
-from typing import TYPE_CHECKING
 
 import pytest
 
 from secretsvc.api.audit_chain import FIRST, digest, render
 from tests.e2e.cli import MANIFEST, Person, b64
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 SECRET = b"apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n"
 LEAK = "count it as leaked"
-
-
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -21,11 +21,6 @@ PGP = f"pgp:{'62060000' * 5}"
 BREAKS = " \t\n\"'><=;|&(:"
 
 
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
 def asked(me: Person, line: str, shell: str = "zsh") -> dict[str, str]:
     """What argcomplete's scripts get for that line with the cursor at its end: each word and what is said of it."""
     environ = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_SHELL": shell, "_ARGCOMPLETE_IFS": "\n", "COMP_TYPE": "9"}

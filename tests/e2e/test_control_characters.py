@@ -6,15 +6,11 @@ ESC and its eight-bit relatives (C1), line separators, and what turns the direct
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.cli import Person, Ran, b64
 from tests.e2e.git_repository import Repository
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ODD = "\x1b[31m\x07\x7f\x9b31m\x85\x90q\u2028\u2029\u202e\u2066\u200b\u061c\ufeff"
 FILE = f"a{ODD}b.yaml"
@@ -26,11 +22,6 @@ type: "txyz"
 data:
   "kuvw": {b64("n0t-public")}
 """
-
-
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
 
 
 def is_harmless(ran: Ran) -> bool:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from tests.e2e.cli import MANIFEST, PASSWORD, Person, b64, is_sealed
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SECRET = {
     "apiVersion": "v1",
@@ -44,11 +40,6 @@ WARNING = (
     ": uid, resourceVersion, managedFields, ownerReferences, status: only a cluster sets that, and the next apply will"
     " fail over it; --from-cluster takes it away\n"
 )
-
-
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
 
 
 def named(secret: dict[str, object], name: str) -> dict[str, object]:

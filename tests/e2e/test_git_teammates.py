@@ -32,11 +32,6 @@ FILES = {
 }
 
 
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
 def merge(repo: Repository, ours: tuple[str, ...], theirs: tuple[str, ...]) -> int:
     """What git's merge ends with, after each of them ran `ksecret` with those words on a branch of their own."""
     return repo.merged(lambda: repo.me.ok(*ours), lambda: repo.me.ok(*theirs)).returncode

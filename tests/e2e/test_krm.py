@@ -53,11 +53,6 @@ spec:
 """
 
 
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
 def values(secret: dict[str, Any]) -> dict[str, bytes]:
     return {key: b64decode(text) for key, text in secret["data"].items()}
 

@@ -90,11 +90,6 @@ LOST: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 }
 
 
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
 def lost(me: Person, name: str) -> str:
     """Writes that case's file, which holds no value in the clear; the words that every command is to use."""
     sealed = me.write_sealed("deploy/f.yaml").read_bytes()

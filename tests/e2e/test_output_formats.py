@@ -7,22 +7,14 @@ import shutil
 import stat
 import subprocess
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
 
 from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARK, PASSWORD, URL, USER, Person, b64
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 SHELLS = [shell for shell in ("sh", "bash", "dash", "busybox", "ksh", "zsh") if shutil.which(shell)]
-
-
-@pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
 
 
 def as_json(me: Person, *files: str) -> dict[str, Any]:

@@ -187,11 +187,6 @@ class Programs:
 
 
 @pytest.fixture
-def me(tmp_path: Path) -> Person:
-    return Person(tmp_path)
-
-
-@pytest.fixture
 def fakes(tmp_path: Path, me: Person) -> Iterator[Programs]:
     made = Programs(tmp_path, me)
     yield made

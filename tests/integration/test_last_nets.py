@@ -153,3 +153,10 @@ def test_edits_that_overlap_are_made_neither_of() -> None:
     assert apply("abc", [Edit(1, 2, "x"), Edit(0, 1, "y")]) == "yxc"
     with pytest.raises(ValueError, match="overlapping edits"):
         apply("abc", [Edit(0, 2, "x"), Edit(1, 3, "y")])
+
+
+def test_an_envelope_in_json_stands_on_lines_only_where_its_neighbours_do() -> None:
+    one = b'{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"},"stringData":{"a":"b"}}'
+    assert LOCK.seal(one).count(b"\n") == 0
+    lines = one.replace(b',"', b',\n  "').replace(b'{"api', b'{\n  "api')[:-1] + b"\n}\n"
+    assert b'},\n  "ksecret": {\n    "version": 1,\n' in LOCK.seal(lines)

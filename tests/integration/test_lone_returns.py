@@ -33,3 +33,10 @@ def test_a_block_of_several_such_lines_is_refused(header: str) -> None:
     data = f"{HEAD}  a: {header}\n    two\n    lines\n".replace("\n", "\r").encode()
     with pytest.raises(ManifestError, match="written in a style that can't be restored exactly"):
         seal(data)
+
+
+def test_the_envelope_goes_behind_the_last_members_own_line() -> None:
+    data = TEXTS["comments"].replace("\n", "\r").encode()
+    _, behind = seal(data).split(b"immutable: true # another\r")
+    assert behind.startswith(b"ksecret:\n")
+    assert behind.endswith(b"\n# the last")
