@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 _TICK = 0.002
+WARM = 1.0
+"""Seconds at the start that do not count: hundreds of connections are opened in them, which callers keep open."""
 _LEFT = 15.0
 """Seconds that answers may take after the last request was sent."""
 
@@ -60,6 +62,9 @@ class Generator:
         """Connections at a time; what finds none free waits for one."""
         self._free: list[_Connection] = []
         self._open = 0
+        self._counts_from = 0.0
+        self._answered = 0
+        self._opening: set[asyncio.Task[None]] = set()
         self.taken: dict[str, list[float]] = {}
         self.late = 0.0
         self.connections = 0
@@ -67,40 +72,46 @@ class Generator:
     async def run(self) -> None:
         """Sends all, and waits for the answers, but not for ever."""
         began = time.perf_counter()
-        total = int(self._rate * self._seconds)
-        sent = answered = 0
+        total = int(self._rate * (self._seconds + WARM))
+        sent = 0
+        self._counts_from = began + WARM
         last = began
-        while answered < total and last < began + self._seconds + _LEFT:
+        while self._answered < total and last < began + self._seconds + WARM + _LEFT:
             await asyncio.sleep(_TICK)
             now = time.perf_counter()
             self.late = max(self.late, now - last - _TICK)
             last = now
-            while sent < min(total, int((now - began) * self._rate)) and (free := await self._connection()):
-                free.send(self._requests[sent % len(self._requests)], began + sent / self._rate)
+            due = min(total, int((now - began) * self._rate))
+            while sent < due and self._free:
+                self._free.pop().send(self._requests[sent % len(self._requests)], began + sent / self._rate)
                 sent += 1
-            answered = sum(map(len, self.taken.values()))
-        if total > answered:
-            self.taken.setdefault("none", []).extend([_LEFT] * (total - answered))
+            for _ in range(min(due - sent - len(self._opening), self._most - self._open)):
+                self._connect()
+        if total > self._answered:
+            self.taken.setdefault("none", []).extend([_LEFT] * (total - self._answered))
 
-    async def _connection(self) -> _Connection | None:
-        if self._free:
-            return self._free.pop()
-        if self._open >= self._most:
-            return None
+    def _connect(self) -> None:
+        """Opens a connection; nothing waits for it that finds another free meanwhile."""
         self._open += 1
         self.connections = max(self.connections, self._open)
+        task = asyncio.create_task(self._connected())
+        self._opening.add(task)
+        task.add_done_callback(self._opening.discard)
+
+    async def _connected(self) -> None:
+        loop = asyncio.get_running_loop()
         try:
-            _, made = await asyncio.get_running_loop().create_connection(
-                lambda: _Connection(self), "127.0.0.1", self._port
-            )
+            _, made = await loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
         except OSError:
             self._open -= 1
-            return None
-        return made
+        else:
+            self._free.append(made)
 
-    def done(self, connection: _Connection, status: str, took: float, *, closed: bool) -> None:
+    def done(self, connection: _Connection, status: str, due: float, *, closed: bool) -> None:
         """An answer has come, or none will."""
-        self.taken.setdefault(status, []).append(took)
+        self._answered += 1
+        if due >= self._counts_from:
+            self.taken.setdefault(status, []).append(time.perf_counter() - due)
         if not closed:
             self._free.append(connection)
 
@@ -135,8 +146,8 @@ class _Connection(asyncio.Protocol):
             self._end(self._got[9:12].decode(), b"\r\nconnection: close" in self._got[:500].lower())
 
     def _end(self, status: str, closed: bool) -> None:
-        took, self._due = time.perf_counter() - self._due, 0.0
-        self._generator.done(self, status, took, closed=closed)
+        due, self._due = self._due, 0.0
+        self._generator.done(self, status, due, closed=closed)
         if closed:
             self._transport.close()
 

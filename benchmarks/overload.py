@@ -3,9 +3,9 @@
     python -m benchmarks.overload [--seconds 5] [--times 3] [--tokens 5000]
 
 What it can do is measured first: encrypts with age, 16 at a time, one worker, default limits. Then an open loop offers
-`--times` as many, and in turn `--tokens` requests a second with tokens of each kind that is refused, beside the 16
-honest callers. Everybody is on one machine, so it wants two cores that have nothing else to do; the generator is a
-process of its own and tells how late it was itself.
+`--times` as many (its first second, in which callers connect, does not count), and in turn `--tokens` requests a second
+with tokens of each kind that is refused, beside the 16 honest callers. Everybody is on one machine, so it wants two
+cores that have nothing else to do; the generator is a process of its own and tells how late it was itself.
 """
 
 from __future__ import annotations
