@@ -3,20 +3,26 @@
 #   docker build -t ksecret .
 #   docker build -t ksecret-tools --target tools .
 #
+# scripts/lock writes the digest of the base, and the versions and hashes of all that is installed on it.
+#
 # python:3.12-slim and not distroless: both stages share one image of a default name whose Python is the same to the
 # byte, so what pip installed fits; distroless brings a Python of its own choosing from a registry of its own. The shell
 # that slim has is not used: every ENTRYPOINT, CMD and health check is an exec form, and nothing is installed into the
 # service's stage.
-ARG PYTHON=3.12
+ARG BASE=python:3.12-slim
 
-FROM python:${PYTHON}-slim AS build
+FROM ${BASE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /src
-RUN python -m venv /opt/ksecret
+COPY deploy/requirements.txt deploy/requirements-build.txt deploy/
+RUN python -m venv /opt/ksecret \
+ && /opt/ksecret/bin/pip install --require-hashes --no-deps -r deploy/requirements.txt \
+ && python -m pip install --require-hashes --no-deps -r deploy/requirements-build.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY secretsvc secretsvc
 # The root is read-only where it runs, so everything is compiled here; and nobody installs anything there.
-RUN /opt/ksecret/bin/pip install '.[all]' \
+RUN python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \
+ && /opt/ksecret/bin/pip install --no-deps --no-index /wheel/*.whl \
  && /opt/ksecret/bin/pip uninstall --yes pip \
  && /usr/local/bin/python -m compileall -q /opt/ksecret/lib
 
@@ -30,7 +36,7 @@ ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 USER 65532:65532
 ENTRYPOINT ["python", "-m"]
 
-FROM python:${PYTHON}-slim AS runtime
+FROM ${BASE} AS runtime
 COPY --from=build /opt/ksecret /opt/ksecret
 # Python writes nothing, prints at once, and imports nothing from where it happens to stand.
 ENV PATH=/opt/ksecret/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONSAFEPATH=1 HOME=/tmp

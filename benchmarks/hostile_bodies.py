@@ -105,6 +105,9 @@ def _yaml_deep(size: int) -> bytes:
     return f"{SECRET}x: {'[' * (size // 2)}{']' * (size // 2)}\n".encode()
 
 
+CLEAR = SECRET + "data: {a: YQ==, b: Yg==}\n"
+"""What `encrypt` takes; the part that is repeated comes behind."""
+
 FAMILIES: dict[str, Callable[[int], bytes]] = {
     "merged-items": _merged_items,
     "merged-chain": _merged_chain,
@@ -178,6 +181,10 @@ FAMILIES: dict[str, Callable[[int], bytes]] = {
     "repeats-escapes": _around(SECRET + "stringData: {a: hunter2-secret}\n# ", "\\n\\x41"),
     "repeats-bombs": _around(SECRET + "stringData: {a: hunter2-secret}\n", f"# {_bomb()}\n"),
     "repeats-values": _numbered(SECRET + "stringData:\n", "  k{}: value-of-{}-x # value-of-{}-\n"),
+    "clear-mappings": _around(CLEAR + "x: [", "{},   ", "{}]\n"),
+    "clear-words": _numbered(CLEAR + "x: [", "a{}x,", "a]\n"),
+    "clear-keys": _numbered(CLEAR + "x: {", "ab{}: abcdefgh,", "a: b}\n"),
+    "clear-comments": _numbered(CLEAR + "x: [", "a,#a{}\n", "a]\n"),
     "allowed-blanks": _around("#", " ", "\n" + SECRET + "data: {a: YQ==}\n"),
 }
 """By name, what makes a body of about that many bytes."""

@@ -109,13 +109,19 @@ class Dek:
 
     def check_seal(self, seal: str, sealed_for: str, type_: str, created: str, refs: list[str]) -> None:
         """Compares in constant time. Raises AlteredError."""
+        if not self.seal_fits(seal, sealed_for, type_, created, refs):
+            raise AlteredError(
+                "the seal does not fit: type, keys, created or sealedFor was altered",
+                hint="restore the file from Git; from there, ksecret rename --type TYPE FILE gives another type",
+            )
+
+    def seal_fits(self, seal: str, sealed_for: str, type_: str, created: str, refs: list[str]) -> bool:
+        """Whether it was made with this DEK over just that; compared in constant time."""
         try:
             self._mac(sealed_for, type_, created, refs).verify(decode_strict(seal))
         except (ValueError, InvalidSignature):
-            raise AlteredError(
-                "the seal does not fit: type, keys, created or sealedFor was altered",
-                hint="restore the file from Git",
-            ) from None
+            return False
+        return True
 
     def _mac(self, sealed_for: str, type_: str, created: str, refs: list[str]) -> HMAC:
         names = sorted(ref.encode() for ref in refs)

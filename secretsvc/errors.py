@@ -66,10 +66,11 @@ class KsecretError(Exception):
 
     @property
     def where(self) -> str:
-        """`FILE`, `FILE:LINE`, `line LINE`, or nothing: as much of the place as is known."""
-        if self.file and self.line:
-            return f"{self.file}:{self.line}"
-        return self.file or (f"line {self.line}" if self.line else "")
+        """`FILE`, `FILE:LINE`, `line LINE`, or nothing: as much of the place as is known, without a `./`."""
+        file = self.file.removeprefix("./")
+        if file and self.line:
+            return f"{file}:{self.line}"
+        return file or (f"line {self.line}" if self.line else "")
 
 
 class UsageError(KsecretError):

@@ -76,9 +76,12 @@ def _content(top: str) -> bytes:
 
 
 def _sealed(top: str) -> bytes:
-    """The paths of the sealed files, each with a NUL behind it."""
-    options = ("--cached", "-lzIG", "--no-color", "--no-recurse-submodules")  # whatever the configuration says
-    return git("-C", top, "grep", *options, *_SEALED, "--", *_FILES).stdout
+    """The paths of the sealed files, added to Git or not yet, each with a NUL behind it."""
+    options = ("-lzIG", "--no-color", "--no-recurse-submodules")  # whatever the configuration says
+    added, others = (
+        git("-C", top, "grep", where, *options, *_SEALED, "--", *_FILES).stdout for where in ("--cached", "--untracked")
+    )
+    return b"".join(path + b"\0" for path in dict.fromkeys((added + others).split(b"\0")) if path)
 
 
 def _told_of(text: bytes) -> dict[bytes, set[bytes]]:
@@ -125,7 +128,11 @@ def _quoted(pattern: bytes) -> bytes:
 
 def _patterns_for(top: str, paths: list[bytes]) -> list[bytes]:
     """A pattern for each folder's files of one ending, where all of them are such; else for each file by its name."""
-    listed = git("-C", top, "ls-files", "-z").stdout.split(b"\0") if paths else []
+    listed = (
+        git("-C", top, "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split(b"\0")
+        if paths
+        else []
+    )
     others = {_kind(path) for path in set(listed) - set(paths)}
     patterns: list[bytes] = []
     for path in paths:

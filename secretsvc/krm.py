@@ -8,16 +8,17 @@ With one argument, the path of a configuration, it is a legacy exec plugin that 
 
 from __future__ import annotations
 
+import os
 import sys
 from argparse import Namespace
 from typing import Any, NamedTuple, NoReturn
 
-from secretsvc import workspace
+from secretsvc import core_dumps, workspace
 from secretsvc.cli import options
 from secretsvc.cli.files import standard_input
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable, report, tell_unbound
-from secretsvc.errors import InputError, KsecretError, UsageError
+from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.manifest.objects import documents, with_data
 from secretsvc.operations.open import open_manifest
 from secretsvc.operations.output import dumped
@@ -26,6 +27,13 @@ API_VERSION = "ksecret.dev/v1alpha1"
 KIND = "KsecretGenerator"
 PASSED_ON = ("kustomize.config.k8s.io/needs-hash", "kustomize.config.k8s.io/behavior")
 """Annotations of the configuration that go to every Secret which does not say them itself; kustomize takes them off."""
+
+RESTRICTOR = "KSECRET_LOAD_RESTRICTOR"
+"""A variable with the values of kustomize's option --load-restrictor, which kustomize tells no generator of.
+
+No field of the configuration: that comes from whoever wrote the kustomization, which may be a remote one.
+"""
+_ROOT_ONLY, _NONE = "LoadRestrictionsRootOnly", "LoadRestrictionsNone"
 
 _EXAMPLE = f"write apiVersion: {API_VERSION}, kind: {KIND}, metadata.name and a list of sealed manifests as files"
 
@@ -37,6 +45,7 @@ class _Config(NamedTuple):
 
 def entry_point() -> NoReturn:
     """The console script. Exit code 0, or 1 with a line on standard error for each failure."""
+    core_dumps.forbid()
     try:
         sys.exit(_run(sys.argv[1:]))
     except KsecretError as error:
@@ -110,6 +119,9 @@ def _config(config: Any) -> _Config:
     files = config.get("files")
     if not isinstance(files, list) or not files or not all(isinstance(file, str) for file in files):
         raise InputError(f"the {KIND} lists no files", hint=_EXAMPLE)
+    for number, file in enumerate(files, 1):
+        if "\0" in file:
+            raise InputError(f"file {number} of the list can't be the name of one", hint=_EXAMPLE)
     metadata = config.get("metadata")
     annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
     stated = annotations if isinstance(annotations, dict) else {}
@@ -119,11 +131,15 @@ def _config(config: Any) -> _Config:
 def _generate(config: _Config) -> tuple[list[dict[str, Any]], list[KsecretError]]:
     """Every object in the listed files, opened, and what failed."""
     policies = FilePolicies(options.backends(Namespace(keyring="", passphrase="", passphrase_file="")))
+    anywhere = _may_lie_anywhere()
     unbound = 0
     generated: list[dict[str, Any]] = []
     failures: list[KsecretError] = []
     for file in config.files:
         try:
+            if not (anywhere or _is_inside(file)):
+                hint = f"move it there, or {RESTRICTOR}={_NONE}, as kustomize's --load-restrictor"
+                raise FileError("it is not in or below the kustomization's folder", hint=hint)
             opened = open_manifest(workspace.read(file).data, policies.keyring_for_opening(file))
             unbound += not opened.bound
             generated += _objects(opened.data, config.annotations)
@@ -132,6 +148,24 @@ def _generate(config: _Config) -> tuple[list[dict[str, Any]], list[KsecretError]
             failures.append(error)
     tell_unbound(unbound)
     return generated, failures
+
+
+def _may_lie_anywhere() -> bool:
+    """Raises UsageError."""
+    said = os.environ.get(RESTRICTOR) or _ROOT_ONLY
+    if said not in (_ROOT_ONLY, _NONE):
+        raise UsageError(f"{RESTRICTOR}: there are {_ROOT_ONLY} and {_NONE}")
+    return said == _NONE
+
+
+def _is_inside(path: str) -> bool:
+    """Whether it is in or below this folder, links followed.
+
+    Source: kustomize's RestrictionRootOnly
+    (https://github.com/kubernetes-sigs/kustomize/blob/master/api/internal/loader/loadrestrictions.go).
+    """
+    root = os.path.realpath(os.curdir)
+    return os.path.commonpath([root, os.path.realpath(path)]) == root
 
 
 def _objects(data: bytes, annotations: dict[str, str]) -> list[dict[str, Any]]:

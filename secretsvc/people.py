@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from secretsvc.errors import nearest
 from secretsvc.keyref import complete
 
 if TYPE_CHECKING:
@@ -31,14 +32,6 @@ def is_name(text: str) -> bool:
 def has_name(words: Iterable[str]) -> bool:
     """Whether one of some `--key` words, which may begin with + or -, may be a name."""
     return any(is_name(word.lstrip("+-")) for word in words)
-
-
-def nearest(word: str, names: Iterable[str]) -> str:
-    """What may have been meant, for the end of a message; the word itself is not repeated, for it may be a secret."""
-    from difflib import get_close_matches
-
-    found: list[str] = get_close_matches(word, names, n=1, cutoff=0.6)
-    return f": did you mean {found[0]}?" if found else ""
 
 
 class People:

@@ -16,6 +16,7 @@ from secretsvc.people import MOST_PEOPLE, NOBODY, People, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Mapping as AnyMapping
 
     from secretsvc.globs import Glob
 
@@ -26,6 +27,8 @@ MOST_RULES = 1000
 """In one policy: each is tried on each Secret."""
 
 _WORD = r"[A-Za-z][A-Za-z_-]{0,29}"
+
+_PROFILE = r"[A-Za-z0-9_.@/+-][A-Za-z0-9_.@/+ -]{0,99}"
 
 MAX_PATTERN = 500
 """Characters in a pattern."""
@@ -77,6 +80,8 @@ class Content(NamedTuple):
     """Whether every change is to make a new DEK."""
     people: People = NOBODY
     """The names that it has for keys."""
+    profiles: AnyMapping[str, str] = {}
+    """KeyRef of AWS KMS, canonical → the AWS profile whose credentials use it."""
 
 
 def seconds(text: str) -> int:
@@ -119,13 +124,16 @@ def _content(root: Mapping) -> Content:
     if "version" not in said:
         raise InputError("the policy states no version", hint="start with `version: 1`", line=root.line)
     people = _people(_mapping(said["people"], "people")) if "people" in said else NOBODY
-    rules = _items(said["rules"], "rules", MOST_RULES) if "rules" in said else []
+    items = _items(said["rules"], "rules", MOST_RULES) if "rules" in said else []
+    profiles: dict[str, str] = {}
+    rules = tuple(_rule(_mapping(item, "a rule"), people, profiles) for item in items)
     return Content(
-        tuple(_rule(_mapping(item, "a rule"), people) for item in rules),
+        rules,
         _max_age(_mapping(said["rotation"], "rotation")) if "rotation" in said else None,
         "requireSignature" in said and _flag(said["requireSignature"], "requireSignature"),
         "dataKey" in said and _is_fresh(said["dataKey"]),
         people,
+        profiles,
     )
 
 
@@ -157,14 +165,15 @@ def _people(mapping: Mapping) -> People:
     return People(found)
 
 
-def _rule(mapping: Mapping, people: People) -> Rule:
+def _rule(mapping: Mapping, people: People, profiles: dict[str, str]) -> Rule:
+    """Adds to the profiles."""
     path: Glob | None = None
     texts = {"namespace": "", "name": ""}
     keys: tuple[str, ...] = ()
     fresh = None
     for name, node in _members(mapping, "a rule", ("path", *texts, "keys", "dataKey")):
         if name == "keys":
-            keys = _keys(node, people)
+            keys = _keys(node, people, profiles)
         elif name == "path":
             path = _pattern(node)
         elif name == "dataKey":
@@ -191,10 +200,13 @@ def _pattern(node: Node) -> Glob:
     return glob
 
 
-def _keys(node: Node, people: People) -> tuple[str, ...]:
-    """What a rule lists, with the KeyRefs of people in place of their names."""
+def _keys(node: Node, people: People, profiles: dict[str, str]) -> tuple[str, ...]:
+    """What a rule lists, with the KeyRefs of people in place of their names. Adds to the profiles."""
     found: list[str] = []
     for item in _items(node, "keys", MOST_KEYS):
+        if isinstance(item, Mapping):
+            found.append(_key_with_profile(item, profiles))
+            continue
         text = _text(item, "a key")
         if text in people:
             found += people.keys(text)
@@ -206,6 +218,22 @@ def _keys(node: Node, people: People) -> tuple[str, ...]:
     if len(found) > MOST_KEYS:
         raise InputError(f"the names in keys stand for more than {MOST_KEYS} keys", line=node.line)
     return tuple(dict.fromkeys(found))
+
+
+def _key_with_profile(mapping: Mapping, profiles: dict[str, str]) -> str:
+    """`{key: aws:arn:…, profile: NAME}`, where SOPS has `aws_profile`."""
+    said = dict(_members(mapping, "an entry of keys", ("key", "profile")))
+    if len(said) < 2:
+        raise InputError("an entry of keys that is no text has `key` and `profile`", line=mapping.line)
+    key, profile = _key(said["key"]), _text(said["profile"], "profile")
+    ref = canonical(key)
+    if ref.scheme != "aws":
+        raise InputError("profile goes with keys of AWS KMS only", line=mapping.line)
+    if not re.fullmatch(_PROFILE, profile):
+        raise InputError("that is no name of an AWS profile", hint="as in ~/.aws/config", line=said["profile"].line)
+    if profiles.setdefault(str(ref), profile) != profile:
+        raise InputError("one key has two profiles", hint="keep one of the two", line=mapping.line)
+    return key
 
 
 def _key(node: Node) -> str:

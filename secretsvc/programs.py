@@ -20,7 +20,7 @@ _NO_SECRET = frozenset(
     for name in (
         *("AGE_KEY_FILE", "TOKEN_FILE", "FILES"),  # paths: who may read what they name can do so without them
         *("SERVER", "SERVER_CA", "SERVER_CERT", "SERVER_KEY", "SERVER_INSECURE", "TOKEN_AUDIENCE"),
-        *("KEYS", "FORMAT", "GCP_KMS_ENDPOINT"),
+        *("KEYS", "FORMAT", "GCP_KMS_ENDPOINT", "LOAD_RESTRICTOR"),
     )
 )
 """What a program may be told that calls ksecret again: names, addresses and paths."""

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
-from base64 import b64encode
 from contextlib import suppress
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
 from threading import Lock
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, unquote, urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 from secretsvc import __version__
 from secretsvc.errors import BackendError, BackendUnavailableError, FileError, KsecretError, UsageError
+from secretsvc.remote_line import Line
 from secretsvc.remote_problems import Answer, problem
+from secretsvc.remote_proxy import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,12 +34,6 @@ MAX_ANSWER = 64 * 1024 * 1024
 AUDIENCE = "ksecret"
 """For whom an identity token is asked for, unless KSECRET_TOKEN_AUDIENCE says otherwise."""
 
-_WAITS = 2
-"""How often a `429 Too Many Requests`, or a 503 that says when to come back, is waited for."""
-
-_LONGEST_WAIT = 30
-"""Seconds."""
-
 
 class Remote:
     """A service at one address. Safe in several threads: as many connections are kept as were needed at a time."""
@@ -49,9 +42,12 @@ class Remote:
         """`ca_file`: PEM certificates of the only authorities to trust. Raises UsageError, FileError."""
         self._base = _checked(url, insecure=environ.get("KSECRET_SERVER_INSECURE") == "1")
         self._open = partial(_connection, self._base, _context(ca_file, environ))
+        self._open()  # a proxy that can't be used is told before any file is read
+        self._shows_certificate = bool(environ.get("KSECRET_SERVER_CERT"))
         self._source = token_source(environ)
         self._token = ""
         self._lock = Lock()
+        self._line = Line()
         self._idle: list[HTTPConnection] = []
 
     def __repr__(self) -> str:
@@ -64,13 +60,11 @@ class Remote:
         BackendError for an answer that is not one of its own.
         """
         target = self._base.path.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
-        token, waits, renewed = self._current(), 0, False
+        token, renewed = self._current(), False
         while True:
-            answer = self._exchange(target, body, {"Authorization": f"Bearer {token}", "Content-Type": media})
-            if waits < _WAITS and (answer.status == 429 or (answer.status == 503 and answer.wait)):
-                waits += 1
-                time.sleep(min(answer.wait or 1, _LONGEST_WAIT))
-            elif answer.status == 401 and not renewed:  # an identity token lives minutes, a run over a tree may not
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": media}
+            answer = self._line.ask(partial(self._exchange, target, body, headers))
+            if answer.status == 401 and not renewed:  # an identity token lives minutes, a run over a tree may not
                 renewed = True
                 old, token = token, self._current(instead_of=token)
                 if token == old:
@@ -104,7 +98,7 @@ class Remote:
                 broken = isinstance(error, (ConnectionError, ssl.SSLEOFError))
                 if broken and tries and not isinstance(error, ConnectionRefusedError):
                     continue  # it was idle, or its replica stops; to say it again changes nothing in the service
-                raise _unreachable(error, self._base.netloc) from error
+                raise _unreachable(error, self._base.netloc, shows_certificate=self._shows_certificate) from error
             self._idle.append(connection)
             return answer
 
@@ -159,22 +153,21 @@ def _context(ca_file: str, environ: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def _connection(base: SplitResult, context: ssl.SSLContext) -> HTTPConnection:
+    """Not opened yet. Raises UsageError for a proxy that can't be used."""
     host = base.hostname or ""
     if base.scheme == "http":
         return HTTPConnection(host, base.port, timeout=TIMEOUT)
-    proxies = getproxies()
-    if "https" not in proxies or proxy_bypass(host):
+    proxy = proxy_for(host)
+    if not proxy:
         return HTTPSConnection(host, base.port, timeout=TIMEOUT, context=context)
-    proxy = urlsplit(proxies["https"] if "://" in proxies["https"] else f"//{proxies['https']}")
-    connection = HTTPSConnection(proxy.hostname or "", proxy.port or 8080, timeout=TIMEOUT, context=context)
-    login = b64encode(unquote(f"{proxy.username}:{proxy.password or ''}").encode()).decode() if proxy.username else ""
-    connection.set_tunnel(host, base.port or 443, {"Proxy-Authorization": f"Basic {login}"} if login else {})
+    connection = HTTPSConnection(proxy.host, proxy.port, timeout=TIMEOUT, context=context)
+    connection.set_tunnel(host, base.port or 443, proxy.headers)
     return connection
 
 
 def _answer(connection: HTTPConnection, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
     """Raises HTTPException, OSError, BackendError."""
-    with suppress(BrokenPipeError):  # who refuses a long body may answer before its end
+    with suppress(BrokenPipeError, ssl.SSLEOFError):  # who refuses a long body, or us, may say so before its end
         connection.request(method, target, body or None, {"User-Agent": f"ksecret/{__version__}", **headers})
     response = connection.getresponse()
     data = response.read(MAX_ANSWER + 1)
@@ -186,13 +179,19 @@ def _answer(connection: HTTPConnection, method: str, target: str, body: bytes, h
     return Answer(response.status, media, int(wait) if wait.isdecimal() and len(wait) < 6 else 0, data)
 
 
-def _unreachable(error: HTTPException | OSError, where: str) -> BackendUnavailableError:
+def _unreachable(error: HTTPException | OSError, where: str, *, shows_certificate: bool) -> BackendUnavailableError:
     """Without the text of an HTTPException, which quotes the answer."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return BackendUnavailableError(
             f"the service at {where}: its certificate is not trusted: {error.verify_message}",
             hint="--server-ca FILE, or KSECRET_SERVER_CA, names the authority that signed it",
         )
+    if isinstance(error, ssl.SSLError) and _is_about_ours(error.reason or "", shows_certificate=shows_certificate):
+        what = "does not take the client certificate" if shows_certificate else "wants a client certificate"
+        hint = (
+            "KSECRET_SERVER_CERT and KSECRET_SERVER_KEY name one of an authority that it trusts, not expired or revoked"
+        )
+        return BackendUnavailableError(f"the service at {where} {what}", hint=hint)
     if isinstance(error, TimeoutError):
         return BackendUnavailableError(f"the service at {where} gave no answer in time", hint="try again later")
     if isinstance(error, HTTPException) and not isinstance(error, ConnectionError):
@@ -200,6 +199,12 @@ def _unreachable(error: HTTPException | OSError, where: str) -> BackendUnavailab
         return BackendUnavailableError(f"the answer of the service at {where} is not HTTP", hint=hint)
     reason = "TLS failed" if isinstance(error, ssl.SSLError) else error.strerror or "the connection broke off"
     return BackendUnavailableError(f"the service at {where} can't be reached: {reason}", hint="is the address right?")
+
+
+def _is_about_ours(reason: str, *, shows_certificate: bool) -> bool:
+    """Whether the alert is one about a client's certificate (RFC 8446, section 6.2); by 1.2, that there is none."""
+    names = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", *(() if shows_certificate else ("HANDSHAKE_FAILURE",)))
+    return any(name in reason.partition("_ALERT_")[2] for name in names)
 
 
 def token_source(environ: Mapping[str, str]) -> Callable[[], str]:
@@ -244,8 +249,8 @@ def _from_github(environ: Mapping[str, str]) -> str:
     query = urlencode({"audience": environ.get("KSECRET_TOKEN_AUDIENCE") or AUDIENCE})
     target = f"{url.path or '/'}?{url.query}{'&' if url.query else ''}{query}"
     bearer = _clean(environ["ACTIONS_ID_TOKEN_REQUEST_TOKEN"], "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+    connection = _connection(url, ssl.create_default_context())
     try:
-        connection = _connection(url, ssl.create_default_context())
         answer = _answer(connection, "GET", target, b"", {"Authorization": f"bearer {bearer}"})
         connection.close()
         return _clean(json.loads(answer.body)["value"], "GitHub's answer")

@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_ENDS_NOTHING = ("CHLD", "CONT", "URG", "WINCH", "INFO", "STOP", "TSTP", "TTIN", "TTOU", "PIPE", "XFSZ")
+"""What a process is told or stopped by; Python ignores the last two."""
+_CANT_WAIT = ("KILL", "ILL", "TRAP", "BUS", "FPE", "SEGV", "SYS")
+"""Kill, and faults of the program, after which it can't go on."""
+
+ENDING = frozenset(signal.valid_signals()) - {
+    getattr(signal, f"SIG{name}") for name in (*_ENDS_NOTHING, *_CANT_WAIT) if hasattr(signal, f"SIG{name}")
+}
+"""Every signal that ends a process which does nothing about it (signal(7)), where something can be done about it."""
+
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP wait until the block ends: none comes between making a thing and having it removed."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP, signal.SIGINT, signal.SIGTERM))
+    """Signals that end a process wait until the block ends: none comes between making a thing and having it removed."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
         yield
     finally:
@@ -21,11 +31,11 @@ def undisturbed() -> Iterator[None]:
 
 
 def end_tidily() -> None:
-    """From now on SIGTERM and SIGHUP raise SystemExit with 128 + N, so that all is cleared away as after Ctrl-C."""
+    """From now on they raise SystemExit with 128 + N, so that all is cleared away as after Ctrl-C."""
 
     def interrupt(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING - {signal.SIGINT}:  # that raises KeyboardInterrupt already
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup
             signal.signal(number, interrupt)

@@ -80,14 +80,20 @@ def discover(
 
             yield from _walk(path, Walk(failed, warn, ignoring), suffixes)
         else:
-            yield Item(path, True)
+            yield Item(_plain(path), True)
+
+
+def _plain(path: str) -> str:
+    """Without a `./` before it, unless a name begins with a dash behind that."""
+    bare = path[2:].lstrip("/") if path.startswith("./") else ""
+    return path if bare[:1] in ("", "-") else bare
 
 
 def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[Item]:
     from secretsvc.walk import names_in
 
     real_root = os.path.realpath(root)
-    folder = "" if os.path.normpath(root) == os.curdir else root
+    folder = "" if os.path.normpath(root) == os.curdir else _plain(root)
     for name in names_in(root, walk):
         path = os.path.join(folder, name)
         if is_manifest(name, suffixes) and _inside(path, real_root) and os.path.isfile(path):

@@ -136,7 +136,24 @@ def certificate(path: Path, name: str = "localhost", ca: Path | None = None) -> 
 
 def _uses(*, signs: bool) -> x509.KeyUsage:
     """Python 3.13 wants an authority to say that it signs, and nobody else."""
-    no = dict.fromkeys(
-        ("crl_sign", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False
+    no = dict.fromkeys(("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False)
+    both = {"key_cert_sign": signs, "crl_sign": signs}
+    return x509.KeyUsage(digital_signature=True, encipher_only=False, decipher_only=False, **both, **no)
+
+
+def revocations(ca: Path, *revoked: Path, days: int = 1) -> bytes:
+    """A list of revoked certificates (CRL, RFC 5280) of that authority, PEM; good for so many days."""
+    now = datetime.now(UTC)
+    authority = x509.load_pem_x509_certificate(ca.read_bytes())
+    made = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(authority.subject)
+        .last_update(now - timedelta(days=3))
+        .next_update(now + timedelta(days=days))
     )
-    return x509.KeyUsage(digital_signature=True, key_cert_sign=signs, encipher_only=False, decipher_only=False, **no)
+    for path in revoked:
+        number = x509.load_pem_x509_certificate(path.read_bytes()).serial_number
+        entry = x509.RevokedCertificateBuilder().serial_number(number).revocation_date(now - timedelta(days=2)).build()
+        made = made.add_revoked_certificate(entry)
+    key: ec.EllipticCurvePrivateKey = serialization.load_pem_private_key(ca.read_bytes(), None)  # type: ignore[assignment]
+    return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

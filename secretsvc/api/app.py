@@ -19,8 +19,9 @@ from secretsvc.api.draining import Draining
 from secretsvc.api.gate import HEALTH, Gate
 from secretsvc.api.generate import KINDS
 from secretsvc.api.health import Health
+from secretsvc.api.homes import Homes
 from secretsvc.api.jwt import Issuers
-from secretsvc.api.limits import Rates, Room
+from secretsvc.api.limits import Places, Rates, Room
 from secretsvc.api.metrics import Metrics
 from secretsvc.api.plans import Planner
 from secretsvc.api.pools import Pools
@@ -33,7 +34,6 @@ from secretsvc.errors import FileError, InputError, KsecretError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import ASGIApp
 
     from secretsvc.api.audit import AuditLog
     from secretsvc.api.settings import Config, Limits
@@ -51,6 +51,7 @@ class Parts(NamedTuple):
     metrics: Metrics
     rates: Rates
     room: Room
+    places: Places
     readers: Readers
     authenticator: Authenticator
     draining: Draining
@@ -69,16 +70,18 @@ def parts(config: Config) -> Parts:
     planner = Planner(
         Policy(config.rules), key_rules.rules if key_rules else (), Backends(settings), config.limits.documents
     )
-    pools = Pools(settings, config.limits, metrics)
+    homes = Homes(map(str, planner.ruled()))
+    pools = Pools(settings, config.limits, metrics, homes)
     readers = Readers(config.limits.operation_seconds)
     return Parts(
         config.limits,
         planner,
         Service(planner, pools, readers, audit, metrics, nodes=config.limits.nodes),
-        Health(pools, audit, draining, planner.ruled()),
+        Health(pools, homes, audit, draining, planner.ruled()),
         metrics,
         Rates(config.limits.requests_per_second, config.limits.burst),
         Room(config.limits.bodies_bytes),
+        Places(config.limits.requests, pools.elsewhere),
         readers,
         Authenticator(config.tokens, Issuers(config.issuers)),
         draining,
@@ -86,7 +89,7 @@ def parts(config: Config) -> Parts:
     )
 
 
-def application(config: Config, made: Parts) -> ASGIApp:
+def application(config: Config, made: Parts) -> Gate:
     """The ASGI application."""
     app = FastAPI(title="ksecret", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False  # behind a proxy that would send a body on to http://
@@ -140,6 +143,8 @@ def _key_rules(path: str) -> policy_reader.Content | None:
             content = policy_reader.read(stream.read(policy_reader.MAX_BYTES + 1), path)
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
+    if content.profiles:
+        raise InputError("a key with a profile, and the service knows none", hint="give it a role", file=path)
     for rule in content.rules:
         if rule.path:
             hint = "say namespace: and name:"

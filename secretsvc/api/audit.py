@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import threading
 import time
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from secretsvc import __version__
 from secretsvc.api.audit_sinks import FileSink, Sink, StdoutSink
@@ -16,18 +18,17 @@ from secretsvc.api.problems import AUDIT, RefusedError
 from secretsvc.errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from secretsvc.api import settings
 
 _LOG = logging.getLogger("ksecret")
 _MOST = 256
 """Lines that are flushed to the disk together."""
-
-
-class _Line(NamedTuple):
-    event: Mapping[str, object]
-    written: asyncio.Future[None]
+_ROOM = 2048
+"""Lines that may wait, of all requests together."""
+_MOMENT = 0.2
+"""Seconds that who asks after the log's health waits at most."""
 
 
 class AuditLog:
@@ -38,23 +39,22 @@ class AuditLog:
         self._sink = sink
         self._seconds = seconds
         self._failed = failed
-        self._queue: SimpleQueue[_Line] = SimpleQueue()
+        self._waiting: dict[asyncio.Future[None], Mapping[str, object]] = {}
+        """What nobody has begun to write, in order; whoever gives up takes theirs away."""
+        self._changed = threading.Condition()
+        self._began: float | None = None
+        """Since when the sink is writing."""
         self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._probe: asyncio.Task[None] | None = None
         self.works = False
         """Whether the latest line could be written."""
         self._told = False
 
     async def write(self, event: Mapping[str, object]) -> None:
         """Returns when the line is where it belongs. Raises RefusedError (503) where it can't be, or not in time."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            self._thread.start()
-        line = _Line({"time": _now(), **event}, self._loop.create_future())
-        self._queue.put(line)
-        timer = self._loop.call_later(self._seconds, _give_up, line.written)
         try:
-            await asyncio.shield(line.written)  # a caller who leaves takes no line away
+            await asyncio.shield(self._handed_over(event))  # a caller who leaves takes no line away
             self.works = True
         except OSError as error:
             if self.works or not self._told:  # once, not for every request
@@ -63,42 +63,84 @@ class AuditLog:
             self._failed()
             hint = "the service's operator finds the reason in its log"
             raise RefusedError(AUDIT, "nothing is done without it", hint=hint, headers={"retry-after": "5"}) from error
-        finally:
-            timer.cancel()
+
+    async def takes_lines(self) -> bool:
+        """Whether the latest line could be written; where it could not, a probe's line may tell otherwise.
+
+        Whoever asks waits but a moment, since who waits too long for an answer restarts the service.
+        """
+        if not self.works and (self._probe is None or self._probe.done()):
+            self._probe = asyncio.create_task(self._try())
+        if self._probe:
+            await asyncio.wait([self._probe], timeout=_MOMENT)
+        return self.works and not self._stuck()
+
+    async def _try(self) -> None:
+        with suppress(RefusedError):
+            await self.write({"event": "probe"})
+
+    def _handed_over(self, event: Mapping[str, object]) -> asyncio.Future[None]:
+        """Done when the line is written. Raises OSError where it would wait in vain."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread.start()
+        if self._stuck():
+            raise TimeoutError
+        if len(self._waiting) >= _ROOM:
+            raise TimeoutError(errno.EAGAIN, "too many lines wait for it")
+        written: asyncio.Future[None] = self._loop.create_future()
+        timer = self._loop.call_later(self._seconds, self._give_up, written)
+        written.add_done_callback(lambda _: timer.cancel())
+        with self._changed:
+            self._waiting[written] = {"time": _now(), **event}
+            self._changed.notify()
+        return written
+
+    def _stuck(self) -> bool:
+        """Whether the sink has been writing for longer than a line may take."""
+        began = self._began
+        return began is not None and time.monotonic() - began > self._seconds
+
+    def _give_up(self, written: asyncio.Future[None]) -> None:
+        with self._changed:
+            self._waiting.pop(written, None)
+        if not written.done():
+            written.set_exception(TimeoutError())
 
     def _work(self) -> None:
         assert self._loop
         while True:
-            lines = [self._queue.get()]
-            while not self._queue.empty() and len(lines) < _MOST:
-                lines.append(self._queue.get())
-            lines = [line for line in lines if not line.written.done()]  # whoever gave up is not told of later
-            if not lines:
-                continue
+            lines = self._taken()
             failure: OSError | None = None
             try:
-                self._sink.write([line.event for line in lines])
+                self._sink.write(list(lines.values()))
             except OSError as error:
                 failure = error
+            self._began = None
             try:
-                self._loop.call_soon_threadsafe(_settle, lines, failure)
+                self._loop.call_soon_threadsafe(_settle, list(lines), failure)
             except RuntimeError:  # the loop is closed: nobody waits
                 return
 
+    def _taken(self) -> dict[asyncio.Future[None], Mapping[str, object]]:
+        """The lines that are to be written next; waits until there are some."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting)
+            taken = dict(islice(self._waiting.items(), _MOST))
+            for written in taken:
+                del self._waiting[written]
+            self._began = time.monotonic()
+            return taken
 
-def _settle(lines: list[_Line], failure: OSError | None) -> None:
-    for line in lines:
-        if line.written.done():
+
+def _settle(lines: Iterable[asyncio.Future[None]], failure: OSError | None) -> None:
+    for written in lines:
+        if written.done():
             continue
         if failure:
-            line.written.set_exception(failure)
+            written.set_exception(failure)
         else:
-            line.written.set_result(None)
-
-
-def _give_up(written: asyncio.Future[None]) -> None:
-    if not written.done():
-        written.set_exception(TimeoutError())
+            written.set_result(None)
 
 
 def _now() -> str:

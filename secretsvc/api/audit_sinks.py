@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from secretsvc.api.audit_chain import FIRST, MAX_LINE_BYTES, digest, render
@@ -108,28 +110,59 @@ class FileSink:
 
 
 class StdoutSink:
-    """Standard output: one chain for each process, told apart by `chain`."""
+    """Standard output: one chain for each process, told apart by `chain`.
+
+    Workers share it, and take turns, by a lock that is gone with the process that holds it (fcntl(2), F_SETLKW; that of
+    flock(2) they would share as they share the descriptor). A line of up to 4096 bytes gets into a pipe whole or not at
+    all (pipe(7), PIPE_BUF), also from a process that is killed.
+    """
 
     def __init__(self, start: Mapping[str, object], file: int = 1) -> None:
         self._chain = os.urandom(8).hex()
-        self._start: Mapping[str, object] | None = start
+        self._first = start
+        self._started = False
         self._previous = FIRST
+        self._torn = b""
+        """What got out of the latest line, where that was a part of it."""
         self._file = file
 
     def write(self, events: Sequence[Mapping[str, object]]) -> bytes:
-        """Writes all. Raises OSError; then a part may be written, and `verify` says so."""
-        previous = self._previous
-        lines = b""
-        for event in (*([self._start] if self._start else []), *events):
-            line = render({"chain": self._chain, **event}, previous)
-            previous = digest(line)
-            lines += line + b"\n"
-        write_all(self._file, lines)
-        self._previous, self._start = previous, None
-        return lines
+        """Writes all. Raises OSError; then some lines may be written and one torn, and the next write says so."""
+        with suppress(OSError):  # what knows no locks
+            fcntl.lockf(self._file, fcntl.LOCK_EX)
+        try:
+            return b"".join(map(self._append, (*self._opening(), *events)))
+        finally:
+            with suppress(OSError):
+                fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+    def _opening(self) -> list[Mapping[str, object]]:
+        """What goes before the first line of this process, and after a line that was left torn."""
+        return [{**self._first, "torn": True}] if self._torn else [] if self._started else [self._first]
+
+    def _append(self, event: Mapping[str, object]) -> bytes:
+        line = render({"chain": self._chain, **event}, digest(self._torn) if self._torn else self._previous)
+        rest = whole = (b"\n" if self._torn else b"") + line + b"\n"
+        try:
+            while rest:
+                rest = rest[_written(self._file, rest) :]
+        except OSError:
+            self._torn += whole[: len(whole) - len(rest)]
+            raise
+        self._previous, self._torn, self._started = digest(line), b"", True
+        return whole
 
 
 def write_all(file: int, data: bytes) -> None:
     """Every byte. Raises OSError."""
     while data:
-        data = data[os.write(file, data) :]
+        data = data[_written(file, data) :]
+
+
+def _written(file: int, data: bytes) -> int:
+    """How many bytes were written. Waits also where others have made the file one that does not. Raises OSError."""
+    try:
+        return os.write(file, data)
+    except BlockingIOError:
+        select.select([], [file], [])
+        return 0

@@ -151,7 +151,7 @@ def media_type(request: Request, accepted: Collection[str]) -> str:
     """The body's media type, one of those. Raises RefusedError (415)."""
     stated = request.headers.get("content-type", "")
     media, parameters = parse_options_header(stated if len(stated) <= _LONGEST_TYPE else "")
-    kind = media.decode("latin-1")
+    kind = media.decode("latin-1").lower()  # RFC 9110, 8.3.1
     if kind not in accepted:
         raise RefusedError(
             MEDIA,
@@ -167,7 +167,7 @@ def media_type(request: Request, accepted: Collection[str]) -> str:
 async def manifest_of(request: Request, parts: Parts) -> tuple[bytes, str]:
     """A manifest sent as it is, and its media type. Raises RefusedError, and ManifestError for JSON that is none."""
     kind = media_type(request, (YAML, JSON, *_YAMLS[1:]))
-    data = await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds)
+    data = await body_of(request, parts, parts.limits.body_bytes)
     if kind == JSON:
         await parts.readers.run(len(data), lambda: _check_json(data, parts.limits.nodes))
     return data, kind
@@ -186,7 +186,7 @@ def _check_json(data: bytes, most: int) -> None:
 
 async def model_of(request: Request, model: type[M], parts: Parts) -> M:
     """A JSON body. Raises RefusedError."""
-    data = await body_of(request, parts.room, parts.limits.body_bytes, parts.limits.body_seconds)
+    data = await body_of(request, parts, parts.limits.body_bytes)
     return await parts.readers.run(len(data), lambda: parsed(model, data))
 
 
@@ -236,7 +236,7 @@ class _InMemory(MultiPartParser):
 async def form_of(request: Request, model: type[M], parts: Parts) -> M:
     """A form as that model. Raises RefusedError."""
     most = parts.limits.body_bytes
-    data = await body_of(request, parts.room, most, parts.limits.body_seconds)
+    data = await body_of(request, parts, most)
 
     def work() -> M:
         return made(model, members_of(_at_once(_form(request, data, most)), model))

@@ -7,15 +7,21 @@ goes on after its answer, and none on a client that does not take its answer.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
+    from starlette.types import Scope
+
+    from secretsvc.api.gate import Refusal
     from secretsvc.api.settings import Limits
+
+    Look = Callable[[Scope], Refusal | None]
 
 MOST_HEADERS = 64 * 1024
 """Bytes of a request's line and headers, about: what comes in one read is looked at together."""
@@ -47,8 +53,12 @@ class Protocol(HttpToolsProtocol):
 
     flow: _Flow
 
-    def __init__(self, *, limits: Limits, **words: Any) -> None:
+    def __init__(self, *, limits: Limits, look: Look, **words: Any) -> None:
+        """`look`: what a request is refused for at once."""
         super().__init__(**words)
+        self._look_at = look
+        self._first = False
+        """A request is begun that waits for no other on its connection."""
         self.logger = logging.getLogger(LOG)
         self._limits = limits
         self._owed: asyncio.TimerHandle | None = None
@@ -108,7 +118,28 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_headers, self._bytes = False, 0
         self._settled()
+        self._first = True
         super().on_headers_complete()
+        self._first = False
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """As uvicorn's; what is refused at once needs no task, and is answered by one write.
+
+        Not what waited for another's answer: of these may be hundreds, each begun by the end of the one before.
+        """
+        refusal = self._look_at(cast("Scope", cycle.scope)) if self._first and not self.flow.write_paused else None
+        if refusal is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        ending = [] if cycle.keep_alive else [(b"connection", b"close")]
+        headers = [*self.server_state.default_headers, *refusal.headers, *ending]
+        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+        body = b"" if cycle.scope["method"] == "HEAD" else refusal.body
+        self.transport.write(STATUS_LINE[refusal.status] + lines + b"\r\n" + body)
+        cycle.response_started = cycle.response_complete = True
+        if (b"connection", b"close") in headers:
+            self.transport.close()
+        self.on_response_complete()
 
     def on_body(self, body: bytes) -> None:
         self._bytes = 0

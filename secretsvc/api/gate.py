@@ -8,9 +8,9 @@ import os
 import time
 import traceback
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from secretsvc.api.auth import UnauthenticatedError
+from secretsvc.api.auth import Caller, UnauthenticatedError
 from secretsvc.api.presence import Presence
 from secretsvc.api.problems import MEDIA_TYPE, RefusedError, problem_of
 from secretsvc.api.service import Asked
@@ -33,6 +33,19 @@ _HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
 ]
+
+
+class Refusal(NamedTuple):
+    """A whole answer, with every header."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def own_headers(request_id: str, *, closing: bool) -> list[tuple[bytes, bytes]]:
+    """The headers that every answer has. `closing`: no more is to come on this connection."""
+    return [*_HEADERS, (b"x-request-id", request_id.encode()), *([(b"connection", b"close")] if closing else [])]
 
 
 class Gate:
@@ -58,59 +71,129 @@ class Gate:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        began = time.perf_counter()
-        request_id = f"{self._process}{next(self._numbers):08x}"
-        status = 0
-
-        async def answer(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                closing = [(b"connection", b"close")] if self._parts.draining.on else []
-                own = [*_HEADERS, (b"x-request-id", request_id.encode()), *closing]
-                message = {**message, "headers": [*message["headers"], *own]}
-            await send(message)
-
-        scope["state"] = {"request_id": request_id}
-        task = asyncio.current_task()
-        presence = Presence(receive, task)
+        answer = _Answer(send, scope, closing=self._parts.draining.on)
+        refusal = None if "request_id" in scope.get("state", ()) else self.look(scope)
+        if refusal:
+            await answer.refuse(refusal)
+            return
+        request_id = scope["state"]["request_id"]
         try:
-            await self._identify(scope, request_id)
-            await self._app(scope, presence.receive, answer)
-        except asyncio.CancelledError:
-            if not (presence.gone and task):
-                raise
-            task.uncancel()
-            status = status or _GONE
-        except RefusedError as refusal:
-            await _send(problem_of(refusal), request_id, answer)
+            await self._identify(scope["state"])
+            await self._pass(scope, receive, answer)
+        except RefusedError as error:
+            await answer.refuse(self._refusal(problem_of(error), request_id))
         except Exception as error:
             log_failure(error, request_id)
-            if not status:
-                await _send(problem_of(error), request_id, answer)
+            if not answer.status:
+                await answer.refuse(self._refusal(problem_of(error), request_id))
         finally:
-            presence.end()
-            self._parts.room.give_back(scope["state"])
-            path = scope["path"] if scope["path"] in self._paths else "other"
-            method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
-            self._parts.metrics.requests.labels(path, method, str(status)).inc()
-            self._parts.metrics.seconds.labels(path).observe(time.perf_counter() - began)
+            self._count(scope, answer.status)
 
-    async def _identify(self, scope: Scope, request_id: str) -> None:
-        """Puts caller and id where routes find them. Raises RefusedError: 401, 429, 503."""
+    def look(self, scope: Scope) -> Refusal | None:
+        """What a request is refused for before anything is begun for it; it may be told without asking the application.
+
+        So what is more than the service can do, or nobody's, costs the least there is.
+        """
+        request_id = f"{self._process}{next(self._numbers):08x}"
+        scope["state"] = {"request_id": request_id, "began": time.perf_counter()}
+        try:
+            self._enter(scope)
+        except Exception as error:
+            if not isinstance(error, RefusedError):
+                log_failure(error, request_id)
+            problem = problem_of(error)
+            self._count(scope, problem.status)
+            return self._refusal(problem, request_id)
+        return None
+
+    def _enter(self, scope: Scope) -> None:
+        """Puts where it is found who asks, or claims to. Raises RefusedError: 503 before anything costs, 401, 429.
+
+        What brings no body is no work: so `/metrics` is there when it is needed most.
+        """
         if scope["path"] in self._open:
             return
+        if scope["method"] != "GET":
+            self._parts.places.look()
         header = b""
         for name, text in scope["headers"]:
             if name == b"authorization":
                 header = text if not header else b"two of them"
         try:
-            caller = await self._parts.authenticator.caller(header.decode("latin-1"))
+            found = self._parts.authenticator.look(header.decode("latin-1"))
         except UnauthenticatedError as refusal:
             self._parts.metrics.auth_failures.labels(refusal.reason).inc()
             raise
+        if isinstance(found, Caller):
+            self._found(scope["state"], found)
+        else:
+            scope["state"]["claimed"] = found
+
+    async def _identify(self, state: dict[str, Any]) -> None:
+        """Who asks, of whom only a claim is known. Raises RefusedError: 401, 429, 503."""
+        if "claimed" in state:
+            try:
+                caller = await self._parts.authenticator.verified(state.pop("claimed"))
+            except UnauthenticatedError as refusal:
+                self._parts.metrics.auth_failures.labels(refusal.reason).inc()
+                raise
+            self._found(state, caller)
+
+    def _found(self, state: dict[str, Any], caller: Caller) -> None:
         self._parts.rates.take(caller.id)
-        scope["state"]["asked"] = Asked(caller, request_id)
+        state["asked"] = Asked(caller, state["request_id"])
+
+    def _count(self, scope: Scope, status: int) -> None:
+        path = scope["path"] if scope["path"] in self._paths else "other"
+        method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
+        self._parts.metrics.answered(path, method, status, time.perf_counter() - scope["state"]["began"])
+
+    def _refusal(self, problem: Problem, request_id: str) -> Refusal:
+        body = problem.encoded(request_id)
+        headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
+        encoded = [(name.encode(), text.encode()) for name, text in headers.items()]
+        return Refusal(problem.status, [*encoded, *own_headers(request_id, closing=self._parts.draining.on)], body)
+
+    async def _pass(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """Has the application answer, for as long as somebody waits for it. Raises what it raises."""
+        task = asyncio.current_task()
+        presence = Presence(receive, task)
+        try:
+            await self._app(scope, presence.receive, answer.send)
+        except asyncio.CancelledError:
+            if not (presence.gone and task):
+                raise
+            task.uncancel()
+            answer.status = answer.status or _GONE
+        finally:
+            presence.end()
+            self._parts.room.give_back(scope["state"])
+            self._parts.places.give_back(scope["state"])
+
+
+class _Answer:
+    """The way of one answer out, with the headers that every answer has."""
+
+    def __init__(self, send: Send, scope: Scope, *, closing: bool) -> None:
+        self._send = send
+        self._scope = scope
+        self._closing = closing
+        self.status = 0
+        """0 until it is told."""
+
+    async def send(self, message: Message) -> None:
+        """As ASGI's."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            own = own_headers(self._scope["state"]["request_id"], closing=self._closing)
+            message = {**message, "headers": [*message["headers"], *own]}
+        await self._send(message)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answers with it."""
+        self.status = refusal.status
+        await self._send({"type": "http.response.start", "status": refusal.status, "headers": refusal.headers})
+        await self._send({"type": "http.response.body", "body": refusal.body})
 
 
 def log_failure(error: BaseException, request_id: str) -> None:
@@ -120,16 +203,3 @@ def log_failure(error: BaseException, request_id: str) -> None:
         for frame in reversed(traceback.extract_tb(error.__traceback__)[-8:])
     )
     _LOG.error("request %s failed: %s at %s", request_id, type(error).__name__, places)
-
-
-async def _send(problem: Problem, request_id: str, send: Send) -> None:
-    body = problem.encoded(request_id)
-    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
-    await send(
-        {
-            "type": "http.response.start",
-            "status": problem.status,
-            "headers": [(name.encode(), text.encode()) for name, text in headers.items()],
-        }
-    )
-    await send({"type": "http.response.body", "body": body})

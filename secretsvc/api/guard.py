@@ -6,11 +6,12 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from secretsvc.api.homes import Homes
 from secretsvc.api.problems import FORBIDDEN, TIMEOUT, RefusedError
-from secretsvc.errors import BackendError, KsecretError
+from secretsvc.errors import BackendError, BackendUnavailableError, KsecretError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from secretsvc.api.metrics import Metrics
     from secretsvc.backends.registry import Backends
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 class Watch:
     """What the event loop is told of a thread at work, and the thread of the event loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, homes: Homes | None = None) -> None:
+        self._homes = homes or Homes()
+        self._uris: Collection[str] = ()
         self.began = 0.0
         """When the backend call began that runs now (time.monotonic); 0 where none does."""
         self.abandoned = False
@@ -34,15 +37,31 @@ class Watch:
         if self.abandoned:
             raise RefusedError(TIMEOUT, "given up")
 
+    def called_for(self, seconds: float) -> bool:
+        """Whether a call of a backend has been under way for longer than that."""
+        began = self.began
+        return bool(began) and time.monotonic() - began > seconds
+
     @contextmanager
-    def call(self) -> Iterator[None]:
-        """Around one call of a backend. Raises as `check`: what hangs makes no second call."""
+    def call(self, uris: Collection[str]) -> Iterator[None]:
+        """Around one call of a backend, with these keys. Raises as `check`: what hangs makes no second call."""
         self.check()
-        self.began = time.monotonic()
+        self._uris, self.began = uris, time.monotonic()
         try:
             yield
+        except BackendUnavailableError:
+            self._homes.failed(uris)
+            raise
+        else:
+            self._homes.worked(uris)
         finally:
             self.began = 0.0
+
+    def abandon(self) -> None:
+        """Nobody waits any more, for it took too long."""
+        self.abandoned = True
+        if self.began:
+            self._homes.failed(self._uris)
 
 
 class Guard:
@@ -69,7 +88,7 @@ class Guard:
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """As `Backends.wrap`. Raises RefusedError for a key that the request was not planned to use."""
         self._check([str(ref)])
-        with self._call("wrap", ref.scheme):
+        with self._call("wrap", [str(ref)]):
             return self._backends.wrap(ref, dek, context)
 
     def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
@@ -78,7 +97,7 @@ class Guard:
         keys = {uri: wrapped for uri, wrapped in keys.items() if uri in allowed}
         which = (frozenset(keys.items()), frozenset(context.items()), id(self._backends))
         if which not in self._held:
-            with self._call("unwrap", schemes(keys)):
+            with self._call("unwrap", keys):
                 self._held[which] = self._backends.unwrap(keys, context)
         return self._held[which]
 
@@ -86,7 +105,7 @@ class Guard:
         """As `Backends.rewrap`. Raises as `wrap`."""
         self._check(keys)
         secret = dek()  # a call of its own, and the seal is looked at in any case
-        with self._call("rewrap", schemes(keys)):
+        with self._call("rewrap", keys):
             return self._backends.rewrap(keys, context, lambda: secret)
 
     def signed(self) -> Guard:
@@ -99,11 +118,11 @@ class Guard:
             raise RefusedError(FORBIDDEN, "a key that the request was not found to need")
 
     @contextmanager
-    def _call(self, operation: str, label: str) -> Iterator[None]:
-        began = time.perf_counter()
+    def _call(self, operation: str, uris: Collection[str]) -> Iterator[None]:
+        label, began = schemes(uris), time.perf_counter()
         result = "error"
         try:
-            with self._watch.call():
+            with self._watch.call(uris):
                 yield
             result = "ok"
         except KsecretError as error:

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import ClientDisconnect
 
-from secretsvc.api.problems import BUSY, MEDIA, RATE, REQUEST, SLOW_BODY, TOO_LARGE, RefusedError
+from secretsvc.api.problems import MEDIA, RATE, REQUEST, SLOW_BODY, TOO_LARGE, RefusedError, busy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from starlette.requests import Request
+
+    from secretsvc.api.app import Parts
 
 MOST_CALLERS = 10_000
 """Callers whose buckets are remembered; the one that was seen longest ago is forgotten first."""
@@ -44,6 +46,34 @@ class Rates:
             raise RefusedError(RATE, f"at most {self._rate:g} a second", headers={"retry-after": seconds})
 
 
+class Places:
+    """How many requests are worked on at a time, in this process: more would make all of them wait, and none faster.
+
+    A request is looked at before its body comes, and counts from when that is whole, so that slow ones hold no place.
+    """
+
+    def __init__(self, most: int, elsewhere: Callable[[], int]) -> None:
+        """`elsewhere`: how many of those that have a place only wait for somebody else, and do not count meanwhile."""
+        self._most = most
+        self._elsewhere = elsewhere
+        self._taken = 0
+
+    def look(self) -> None:
+        """Raises RefusedError (503) where there is no place."""
+        if self._taken >= self._most and self._taken - self._elsewhere() >= self._most:
+            raise busy(f"more than {self._most} requests at a time")
+
+    def take(self, state: dict[str, Any], count: int = 1) -> None:
+        """For the request with that state, until `give_back`. Raises as `look`; the last may take more than is left."""
+        self.look()
+        self._taken += count
+        state["places"] = state.get("places", 0) + count
+
+    def give_back(self, state: dict[str, Any]) -> None:
+        """What the request took, if it took any."""
+        self._taken -= state.pop("places", 0)
+
+
 class Room:
     """The memory that bodies may take together, in this process."""
 
@@ -53,7 +83,7 @@ class Room:
     def take(self, state: dict[str, Any], size: int) -> None:
         """For the request with that state, until `give_back`. Raises RefusedError (503)."""
         if size > self._left:
-            raise RefusedError(BUSY, "too many large bodies at a time", headers={"retry-after": "1"})
+            raise busy("too many large bodies at a time")
         self._left -= size
         state["room"] = state.get("room", 0) + size
 
@@ -62,11 +92,14 @@ class Room:
         self._left += state.pop("room", 0)
 
 
-async def body_of(request: Request, room: Room, most: int, seconds: float) -> bytes:
-    """The whole body. Raises RefusedError: 413, 415 (compressed), 408 (not there in time) and 503 (no room).
+async def body_of(request: Request, parts: Parts, most: int) -> bytes:
+    """The whole body, and a place for its request.
+
+    Raises RefusedError: 413, 415 (compressed), 408 (not there in time) and 503 (no room, or no place).
 
     What is left of a body that is refused is not kept; connections.Protocol bounds how long it may go on.
     """
+    room, seconds, state = parts.room, parts.limits.body_seconds, request.scope["state"]
     most = min(most, room.most)  # a larger one would be told to come again for ever
     if request.headers.get("content-encoding", "").lower() not in ("", "identity"):
         raise RefusedError(MEDIA, "a compressed body is not taken", hint="send it as it is")
@@ -78,7 +111,7 @@ async def body_of(request: Request, room: Room, most: int, seconds: float) -> by
     try:
         async with asyncio.timeout(seconds):
             async for chunk in request.stream():
-                room.take(request.scope["state"], len(chunk))
+                room.take(state, len(chunk))
                 size += len(chunk)
                 if size > most:
                     raise _too_large(most)
@@ -89,6 +122,7 @@ async def body_of(request: Request, room: Room, most: int, seconds: float) -> by
         ) from None
     except ClientDisconnect:
         raise RefusedError(REQUEST, "the body ended too early") from None  # nobody is there to read that
+    parts.places.take(state)
     return b"".join(chunks)
 
 

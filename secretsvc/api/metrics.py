@@ -21,6 +21,7 @@ class Metrics:
         self.requests = Counter(
             "ksecret_http_requests", "HTTP requests", ["path", "method", "status"], registry=registry
         )
+        self._requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self.seconds = Histogram(
             *("ksecret_http_request_duration_seconds", "Time from a request's headers to its answer's end", ["path"]),
             buckets=_BUCKETS,
@@ -49,6 +50,15 @@ class Metrics:
         )
         info = Gauge(*("ksecret_build_info", "Always 1", ["version"]), multiprocess_mode="max", registry=registry)
         info.labels(__version__).set(1)
+
+    def answered(self, path: str, method: str, status: int, seconds: float) -> None:
+        """Counts a request."""
+        which = path, method, status
+        if which not in self._requests:  # to look for labels costs more than to count
+            self._requests[which] = self.requests.labels(path, method, str(status)), self.seconds.labels(path)
+        counter, times = self._requests[which]
+        counter.inc()
+        times.observe(seconds)
 
     def text(self) -> bytes:
         """The exposition format, version 0.0.4."""

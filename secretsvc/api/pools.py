@@ -1,10 +1,9 @@
 """Bulkheads: threads for each home of keys, so that one which hangs takes down no request that needs another.
 
-A home is what fails as one: a scheme, and with AWS and Cloud KMS a region. A request works in the pool of the homes
-that its keys have together. Nobody waits inside a pool: a request first gets one of its slots, on the event loop, and a
-slot comes back when its *thread* is done, not when its request gives up. A thread that nobody waits for any more ends
-at its next step (`patience.check`). So threads that hang are never more than a pool has slots, and they come back when
-the backend's own time limit ends them.
+A request works in the pool of the homes that its keys have together. Nobody waits inside a pool: a request first gets
+one of its slots, on the event loop, and a slot comes back when its *thread* is done, not when its request gives up. A
+thread that nobody waits for any more ends at its next step (`patience.check`). So threads that hang are never more than
+a pool has slots, and they come back when the backend's own time limit ends them.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc import patience
 from secretsvc.api.guard import Guard, Watch, schemes
-from secretsvc.api.problems import BUSY, TIMEOUT, RefusedError
+from secretsvc.api.homes import Homes, home
+from secretsvc.api.problems import TIMEOUT, RefusedError, busy
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import BackendError, KsecretError
 
@@ -35,18 +35,10 @@ MOST_POOLS = 32
 """Pools at a time, lest file contents decide how many threads there are. For a new one the pool that nobody used for
 longest goes; while none is idle, further homes share one."""
 LEAST_THREADS = 4
+LONG = 0.1
+"""Seconds after which a call of a backend is one that waits for somebody else, and takes nothing from this process."""
 RENEWED_AFTER = 5.0
 """Seconds after which a keyring that failed is replaced: backends remember for good who did not answer."""
-
-
-def home(uri: str) -> str:
-    """`age`, `pgp`, `aws:REGION`, `gcp:LOCATION`, or another scheme."""
-    scheme, _, rest = uri.partition(":")
-    if scheme == "aws" and rest.count(":") >= 3:
-        return f"aws:{rest.split(':')[3]}"
-    if scheme == "gcp" and rest.count("/") >= 3:
-        return f"gcp:{rest.split('/')[3]}"
-    return scheme
 
 
 def name_of(uris: Iterable[str]) -> str:
@@ -57,22 +49,26 @@ def name_of(uris: Iterable[str]) -> str:
 class Pools:
     """Every pool of this process; on one event loop."""
 
-    def __init__(self, settings: Settings, limits: Limits, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, limits: Limits, metrics: Metrics, homes: Homes | None = None) -> None:
+        """`homes`: what is told how calls went."""
         self._settings = settings
         self._limits = limits
         self._metrics = metrics
+        self._homes = homes or Homes()
         self._pools: dict[str, _Pool] = {}
 
-    async def run(self, uris: Collection[str], work: Callable[[Guard], T], permitted: Permitted) -> T:
-        """What `work` gives, run in a thread of the pool for these KeyRefs.
+    async def run(
+        self, uris: Collection[str], work: Callable[[Guard], T], permitted: Permitted, *, spare: bool = False
+    ) -> T:
+        """What `work` gives, run in a thread of the pool for these KeyRefs. `spare`: however many are there already.
 
         Raises what it raises, and RefusedError: 503 where too many wait already, 504 where a call of a backend, or the
         whole, takes longer than its limit.
         """
         pool = self._pool(name_of(uris))
         running = self._metrics.running.labels(schemes(uris) or "none")
-        if pool.present >= self._limits.operations:
-            raise RefusedError(BUSY, f"more than {self._limits.operations} at a time", headers={"retry-after": "1"})
+        if pool.present >= self._limits.operations and not spare:
+            raise busy(f"more than {self._limits.operations} at a time")
         pool.present += 1
         running.inc()
         try:
@@ -80,6 +76,10 @@ class Pools:
         finally:
             pool.present -= 1
             running.dec()
+
+    def elsewhere(self) -> int:
+        """Requests that only wait for a backend, and keep nobody from being served who needs another."""
+        return sum(pool.elsewhere() for pool in self._pools.values())
 
     def _pool(self, name: str) -> _Pool:
         """The pool of that name, which becomes the last to go."""
@@ -89,7 +89,7 @@ class Pools:
                 self._pools.pop(idle).close()
             else:
                 name = "other"
-        pool = self._pools.pop(name, None) or _Pool(name, self._settings, self._limits)
+        pool = self._pools.pop(name, None) or _Pool(name, self._settings, self._limits, self._homes)
         self._pools[name] = pool
         return pool
 
@@ -97,16 +97,18 @@ class Pools:
 class _Pool:
     """The threads and the keyring for one set of homes."""
 
-    def __init__(self, name: str, settings: Settings, limits: Limits) -> None:
+    def __init__(self, name: str, settings: Settings, limits: Limits, homes: Homes) -> None:
         self._settings = settings
+        self._homes = homes
         self._limits = limits
         self._backends = Backends(settings)
         self._made = time.monotonic()
         self._failed = False
-        threads = limits.threads or max([LEAST_THREADS, *(self._jobs(part) for part in name.split("+"))])
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._slots = asyncio.Semaphore(threads)
-        self._working = 0
+        self._threads = limits.threads or max([LEAST_THREADS, *(self._jobs(part) for part in name.split("+"))])
+        self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix=name)
+        self._slots = asyncio.Semaphore(self._threads)
+        self._working: set[Watch] = set()
+        """Of threads at work, those too that requests have left behind."""
         self.present = 0
         """Requests that run here or wait to."""
 
@@ -114,6 +116,11 @@ class _Pool:
     def idle(self) -> bool:
         """Whether no request is here, nor a thread that one has left behind."""
         return not (self.present or self._working)
+
+    def elsewhere(self) -> int:
+        """How many of its requests wait for the backend: those in a long call; all, where every thread is in one."""
+        long = [watch for watch in self._working if watch.called_for(LONG)]
+        return self.present if len(long) >= self._threads else sum(not watch.abandoned for watch in long)
 
     def close(self) -> None:
         """Ends its threads, which have nothing to do."""
@@ -132,16 +139,16 @@ class _Pool:
         except TimeoutError:
             raise _late("those before this one still wait for it") from None
         loop = asyncio.get_running_loop()
-        watch = Watch()
+        watch = Watch(self._homes)
         guard = Guard(self._keyring(), watch, metrics, uris, permitted)
         try:
             running = self._executor.submit(_watched, watch, work, guard)
         except BaseException:
             self._slots.release()
             raise
-        self._working += 1
+        self._working.add(watch)
         result: asyncio.Future[T] = asyncio.wrap_future(running)
-        running.add_done_callback(lambda _: self._returned(loop))
+        running.add_done_callback(lambda _: self._returned(loop, watch))
         timer = _Timer(loop, watch, result, self._limits)
         try:
             return await result
@@ -157,12 +164,12 @@ class _Pool:
         finally:
             timer.stop()
 
-    def _returned(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _returned(self, loop: asyncio.AbstractEventLoop, watch: Watch) -> None:
         with suppress(RuntimeError):  # the loop is closed: the process ends
-            loop.call_soon_threadsafe(self._left)
+            loop.call_soon_threadsafe(self._left, watch)
 
-    def _left(self) -> None:
-        self._working -= 1
+    def _left(self, watch: Watch) -> None:
+        self._working.discard(watch)
         self._slots.release()
 
     def _keyring(self) -> Backends:
@@ -202,7 +209,8 @@ class _Timer:
         if left > 0:
             self._handle = self._loop.call_later(min(left, self._limits.backend_seconds), self._look)
         elif not self._result.done():
-            self.rang = self._watch.abandoned = True
+            self.rang = True
+            self._watch.abandon()
             self._result.cancel()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -69,6 +70,9 @@ TITLES = {
 }
 
 
+_LATEST = 5
+"""Seconds."""
+
 _PATH = re.compile(r"(?<!\S)/\S+")
 """An absolute path, as errors of backends name the files of this machine: that is no business of a caller's."""
 
@@ -82,6 +86,12 @@ class RefusedError(Exception):
         self.detail = detail
         self.hint = hint
         self.headers = dict(headers or {})
+
+
+def busy(detail: str) -> RefusedError:
+    """503, to come again at different times: who is refused together should not come together."""
+    seconds = str(random.randint(1, _LATEST))  # noqa: S311 - no secret
+    return RefusedError(BUSY, detail, headers={"retry-after": seconds})
 
 
 class Problem(NamedTuple):

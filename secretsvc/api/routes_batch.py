@@ -56,8 +56,9 @@ async def batch(request: Request) -> StreamingResponse:
     only(request)
     parts = parts_of(request)
     media_type(request, LINES)
-    data = await body_of(request, parts.room, parts.limits.batch_bytes, parts.limits.body_seconds)
+    data = await body_of(request, parts, parts.limits.batch_bytes)
     lines = await parts.readers.run(len(data), lambda: _split(data, parts.limits.batch_lines))
+    parts.places.take(request.scope["state"], max(0, min(len(lines), _AT_A_TIME) - 1))
     return StreamingResponse(_results(parts, request.state.asked, lines), media_type="application/jsonl")
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
+from secretsvc import core_dumps
 from secretsvc.api import tls
 from secretsvc.api.app import application, parts
 from secretsvc.api.connections import LOG as CONNECTIONS
@@ -28,8 +29,7 @@ from secretsvc.errors import UsageError
 if TYPE_CHECKING:
     from types import FrameType
 
-    from starlette.types import ASGIApp
-
+    from secretsvc.api.gate import Gate
     from secretsvc.api.settings import Config
 
 _BACKLOG = 2048
@@ -48,6 +48,8 @@ def check(config: Config) -> None:
     listen = config.listen
     if bool(listen.tls_cert) != bool(listen.tls_key) or (listen.tls_client_ca and not listen.tls_cert):
         raise UsageError("TLS needs a certificate and a key", hint="say both --tls-cert and --tls-key")
+    if listen.tls_client_crl and not listen.tls_client_ca:
+        raise UsageError("a list of revoked certificates, and no authority whose they are", hint="say --tls-client-ca")
     if listen.tls_cert and listen.behind_tls_proxy:
         raise UsageError(
             "either TLS here or TLS in a proxy", hint="leave one of --tls-cert and --behind-tls-proxy away"
@@ -66,6 +68,7 @@ def is_loopback(host: str) -> bool:
 
 def serve(config: Config) -> None:
     """Serves until SIGTERM or SIGINT. Raises KsecretError for what can't be used."""
+    core_dumps.keep_memory_private()
     check(config)
     parts(config)  # every mistake comes to light here, in one process, and once
     listen = config.listen
@@ -122,7 +125,7 @@ def _work(config: Config, sockets: list[socket.socket]) -> None:
     server.run(sockets)
 
 
-def _uvicorn(config: Config, app: ASGIApp) -> uvicorn.Config:
+def _uvicorn(config: Config, app: Gate) -> uvicorn.Config:
     listen = config.listen
     return uvicorn.Config(
         app,
@@ -133,7 +136,7 @@ def _uvicorn(config: Config, app: ASGIApp) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         loop="uvloop",
-        http=cast("type[asyncio.Protocol]", partial(Protocol, limits=config.limits)),
+        http=cast("type[asyncio.Protocol]", partial(Protocol, limits=config.limits, look=app.look)),
         timeout_graceful_shutdown=max(1, round(listen.stop_grace)),
         ssl_context_factory=(lambda *_: tls.Renewed(listen).first) if listen.tls_cert else None,
     )

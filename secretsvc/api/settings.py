@@ -47,6 +47,7 @@ class Listen(_Model):
     tls_cert: File = ""
     tls_key: File = ""
     tls_client_ca: File = Field(default="", description="Only clients with a certificate of it are spoken to")
+    tls_client_crl: File = Field(default="", description="PEM: which of these certificates are revoked (RFC 5280)")
     behind_tls_proxy: bool = False
     stop_delay: float = Field(default=1.0, ge=0, le=600, description="Seconds between SIGTERM and the end of accepting")
     stop_grace: float = Field(default=30.0, gt=0, le=600, description="Seconds that running requests get after that")
@@ -155,6 +156,7 @@ class Limits(_Model):
     bodies_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, description="All bodies that are being worked on")
     backend_seconds: Seconds = Field(default=5.0, description="For one call of one backend")
     operation_seconds: Seconds = 60.0
+    requests: Count = Field(default=100, description="Worked on at a time, but for those that wait for a KMS")
     operations: Count = Field(default=128, description="Running and waiting at a time, for each home of keys")
     threads: int = Field(default=0, ge=0, le=256, description="For each home of keys; 0: what its backend bears")
     requests_per_second: float = Field(default=200.0, gt=0, le=1_000_000, description="For each caller")

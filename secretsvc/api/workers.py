@@ -16,6 +16,8 @@ from multiprocessing.connection import wait
 from shutil import rmtree
 from typing import TYPE_CHECKING
 
+from secretsvc import core_dumps
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
@@ -64,6 +66,7 @@ class Workers:
 
 def _run(work: Callable[[list[socket.socket]], None], listener: socket.socket) -> None:
     """A worker's life."""
+    core_dumps.keep_memory_private()
     threading.Thread(target=_follow, daemon=True).start()
     parent = os.getppid()
     work([listener])

@@ -26,7 +26,7 @@ MOST_STANZAS = 8
 """We wrap to one recipient. age itself adds a stanza that means nothing, and other tools may wrap to a few."""
 
 _FIND_HINT = "set KSECRET_AGE_KEY_FILE or KSECRET_AGE_KEY, or run `ksecret init`"
-_ADD_HINT = "set KSECRET_AGE_KEY_FILE to one that does, or let somebody who opens it add yours: ksecret keys add -k"
+_ADD_HINT = "set KSECRET_AGE_KEY_FILE to one that does, or let somebody who opens it add yours: `ksecret keys add`"
 
 
 def backend(settings: Settings) -> Age:

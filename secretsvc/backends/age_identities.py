@@ -51,13 +51,15 @@ class Place(NamedTuple):
 
 class Identities:
     """The identities of a run, in the order in which they count: `KSECRET_AGE_KEY` (the text), the file that
-    `KSECRET_AGE_KEY_FILE` names, the user's own `ksecret/age.key`. Serves several threads.
+    `KSECRET_AGE_KEY_FILE` names, the user's own `ksecret/age.key`. Serves several threads, and takes files that were
+    replaced meanwhile, as Kubernetes replaces those of a mounted Secret.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = allocate_lock()
         self._sources: list[_Source] | None = None
+        self._stamps: list[_Stamp] = []
 
     def in_clear(self) -> list[Identity]:
         """Those that are at hand without asking anybody for a passphrase."""
@@ -104,7 +106,9 @@ class Identities:
 
     def _all(self) -> list[_Source]:
         with self._lock:
-            if self._sources is None:
+            stamps = [_stamp(path) for path in _paths(self._settings.environ)]
+            if self._sources is None or stamps != self._stamps:
+                self._stamps = stamps
                 self._sources = list(_sources(self._settings.environ))
                 for source in self._sources:
                     if source.mode & 0o077:
@@ -113,10 +117,26 @@ class Identities:
             return self._sources
 
 
+def _paths(environ: Mapping[str, str]) -> tuple[str, str]:
+    return environ.get("KSECRET_AGE_KEY_FILE", ""), default_identity_path(environ)
+
+
+_Stamp = tuple[int, int, int] | None
+
+
+def _stamp(path: str) -> _Stamp:
+    """Tells a file from what was there before; None where there is none, and for a pipe, which gives its text once."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
 def _sources(environ: Mapping[str, str]) -> Iterator[_Source]:
     text = environ.get("KSECRET_AGE_KEY", "")
     yield _Source("KSECRET_AGE_KEY", os.fsencode(text), "" if text else "not set")
-    named, default = environ.get("KSECRET_AGE_KEY_FILE", ""), default_identity_path(environ)
+    named, default = _paths(environ)
     yield _from_file(named) if named else _Source("KSECRET_AGE_KEY_FILE", absent="not set")
     if os.path.abspath(named) != os.path.abspath(default):
         yield _from_file(default, may_be_absent=True)

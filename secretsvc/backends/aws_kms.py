@@ -33,10 +33,12 @@ def backend(settings: Settings) -> AwsKms:
 class AwsKms:
     """Symmetric keys (usage ENCRYPT_DECRYPT) of AWS KMS, named by the ARN of a key or of an alias.
 
-    Credentials: the SDK's default chain, from the process's environment: AWS_ACCESS_KEY_ID, AWS_PROFILE and the files
+    Credentials: those of the profile that the policy names for the key, else the SDK's default chain, from the
+    process's environment: AWS_ACCESS_KEY_ID, AWS_PROFILE and the files
     under ~/.aws (SSO, roles, credential_process), web identity (IRSA), EKS pod identity and ECS, instance metadata.
-    Region: the ARN's. AWS_ENDPOINT_URL_KMS and AWS_ENDPOINT_URL stand in place of its public endpoint;
-    AWS_USE_FIPS_ENDPOINT, AWS_CA_BUNDLE and HTTPS_PROXY are honoured; AWS_RETRY_MODE and AWS_MAX_ATTEMPTS are not.
+    Region: the ARN's; of STS, AWS_REGION, else AWS_DEFAULT_REGION or the profile's, else the ARN's.
+    AWS_ENDPOINT_URL_KMS and AWS_ENDPOINT_URL stand in place of its public endpoint; AWS_USE_FIPS_ENDPOINT,
+    AWS_CA_BUNDLE and HTTPS_PROXY are honoured; AWS_RETRY_MODE and AWS_MAX_ATTEMPTS are not.
     Permissions on the key: kms:Encrypt to seal, kms:Decrypt to open, kms:ReEncryptFrom and kms:ReEncryptTo to rewrap.
     What leaves the machine: over TLS to the key's region, the ARN, the DEK when sealing, the wrapped DEK when opening,
     and the Secret's namespace and name, which CloudTrail records. No value of a Secret ever does.
@@ -51,7 +53,8 @@ class AwsKms:
 
     def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
         """`patience`: seconds after which a region that does not answer is given up for the rest of the run."""
-        self._connection = Connection(patience)
+        self._profiles = settings.profiles
+        self._connections = {name: Connection(patience, name) for name in {"", *self._profiles.values()}}
 
     def parse(self, text: str) -> KeyRef:
         """The ARN of a key or an alias, in lower case but for the alias's name. Raises KeyRefError."""
@@ -100,13 +103,17 @@ class AwsKms:
     def _send(self, ref: KeyRef, operation: str, parameters: Mapping[str, Any], **contexts: Mapping[str, str]) -> Any:
         """The answer. An empty context is left out, as kubesec and the AWS CLI do."""
         given = {parameter: dict(context) for parameter, context in contexts.items() if context}
-        return self._connection.send(key_shapes.aws_region(ref.id), operation, {**parameters, **given})
+        return self._connection(ref).send(key_shapes.aws_region(ref.id), operation, {**parameters, **given})
+
+    def _connection(self, ref: KeyRef) -> Connection:
+        """That with the credentials of the key's profile, else of the environment."""
+        return self._connections[self._profiles.get(str(ref), "")]
 
     def _of(self, ref: KeyRef, answer: Any, wanted: str, **keys: KeyRef) -> bytes:
         """What was asked for, once the answer names the very keys. Raises BackendError."""
         data = answer.get(wanted)
         if not data or not all(_is_key(answer.get(name, ""), key) for name, key in keys.items()):
-            raise aws_kms_errors.foreign(self._connection.host(key_shapes.aws_region(ref.id)))
+            raise aws_kms_errors.foreign(self._connection(ref).host(key_shapes.aws_region(ref.id)))
         return bytes(data)
 
 

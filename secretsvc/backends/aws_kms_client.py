@@ -47,8 +47,10 @@ class Connection:
     remembered, so that it costs its time once, not once per file. Holds no request and no answer.
     """
 
-    def __init__(self, patience: float = PATIENCE) -> None:
+    def __init__(self, patience: float = PATIENCE, profile: str = "") -> None:
+        """`profile`: whose credentials it uses; empty for those that the environment says."""
         self._patience = patience
+        self._profile = profile
         self._lock = allocate_lock()
         self._session: Any = None
         self._clients: dict[str, Any] = {}
@@ -117,7 +119,7 @@ class Connection:
                 raise aws_kms_errors.again(self._unusable)
             if region not in self._clients:
                 try:
-                    self._session = self._session or _session(self._patience)
+                    self._session = self._session or _session(self._patience, region, self._profile)
                     self._clients[region] = _client(self._session, region)
                 except KsecretError as error:
                     self._unusable = error
@@ -125,8 +127,11 @@ class Connection:
             return self._clients[region]
 
 
-def _session(patience: float) -> Any:
-    """A botocore session that has credentials. Raises BackendError and BackendUnavailableError."""
+def _session(patience: float, region: str, profile: str) -> Any:
+    """A botocore session that has credentials. `region`: a key's, for STS where no other is configured.
+
+    Raises BackendError and BackendUnavailableError.
+    """
     try:
         from botocore.config import Config
         from botocore.session import Session
@@ -138,7 +143,7 @@ def _session(patience: float) -> Any:
     logger = logging.getLogger("botocore")
     logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
     try:
-        session = Session()
+        session = Session(profile=profile or None)  # which leaves AWS_ACCESS_KEY_ID out of account
         session.register_component("data_loader", _loader(session))
         # Of all clients; the retries are for those that get credentials (STS, SSO), until _client turns them off.
         session.set_default_client_config(
@@ -148,14 +153,21 @@ def _session(patience: float) -> Any:
                 retries={"mode": "standard", "total_max_attempts": 2},
             )
         )
+        _settle_region(session, region)
         credentials = session.get_credentials()
         if credentials:
             credentials.get_frozen_credentials()
     except Exception as error:  # sources of credentials raise anything: OSError, EOFError, KeyError
-        raise aws_kms_errors.credentials(error) from None
+        raise aws_kms_errors.credentials(error, profile) from None
     if not credentials:
         raise aws_kms_errors.no_credentials()
     return session
+
+
+def _settle_region(session: Any, region: str) -> None:
+    """Where roles are assumed: AWS_REGION, which botocore does not look at; its own settings; that of the key."""
+    wanted = os.environ.get("AWS_REGION") or session.get_config_variable("region") or region
+    session.set_config_variable("region", wanted)
 
 
 def _client(session: Any, region: str) -> Any:

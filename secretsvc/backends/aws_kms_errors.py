@@ -50,6 +50,11 @@ _THROTTLED = (
     *("TooManyRequestsException", "RequestLimitExceeded", "LimitExceededException", "SlowDown"),
 )
 
+_ABORTED = ("RequestTimeout", "RequestTimeoutException", "RequestAborted", "RequestAbortedException")
+"""What came too slowly or was cut on its way, though AWS says so with a 4xx ("Common Error Types")."""
+
+_DENIED = ("AccessDeniedException", "AccessDenied", "NotAuthorized", "NotAuthorizedException")
+
 _PERMISSIONS = {
     "encrypt": "kms:Encrypt",
     "decrypt": "kms:Decrypt",
@@ -110,6 +115,10 @@ _CREDENTIAL_CLASSES: Mapping[str, tuple[str, str]] = {
     "NoCredentialsError": (
         "there are no AWS credentials here",
         "run `aws sso login` or `aws configure`, set AWS_PROFILE, or give the workload a role",
+    ),
+    "NoRegionError": (
+        "no AWS region is configured for whatever gives out the credentials",
+        "set AWS_REGION, or `region` in the profile",
     ),
     "PartialCredentialsError": (
         "the AWS credentials are incomplete: one of the access key and its secret is missing",
@@ -177,15 +186,18 @@ def kind(error: Exception) -> Kind:
         code, status, _ = _said(error)
         if code in _THROTTLED or status == 429:
             return Kind.THROTTLED
-        return Kind.PASSING if status >= 500 else Kind.FINAL
+        return Kind.PASSING if status >= 500 or code in _ABORTED else Kind.FINAL
     if any(name in names for name in _SILENT) and "SSLError" not in names:
         return Kind.SILENCE
     return Kind.BROKEN
 
 
-def credentials(error: Exception) -> BackendError:
-    """For what was raised when credentials were looked for, asked for, or renewed."""
+def credentials(error: Exception, profile: str = "") -> BackendError:
+    """For what was raised when credentials were looked for, asked for, or renewed. `profile`: the key's own, if any."""
     names = _names(error)
+    if profile and "ProfileNotFound" in names:
+        message = f"the AWS profile {profile} does not exist, which the policy names for that key"
+        return BackendError(message, hint=_CREDENTIAL_CLASSES["ProfileNotFound"][1])
     if any(name in names for name in _SILENT):
         return BackendUnavailableError(
             "the service that gives out AWS credentials can't be reached",
@@ -240,7 +252,7 @@ def _said(error: Exception) -> tuple[str, int, str]:
 
 def _answered(error: Exception, call: Call) -> KsecretError:
     code, status, text = _said(error)
-    if code in ("AccessDeniedException", "AccessDenied"):
+    if code in _DENIED:
         return _denied(text, call)
     if code in ("DisabledException", "KMSInvalidStateException"):
         return _unusable(code, text)

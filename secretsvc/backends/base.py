@@ -20,6 +20,8 @@ class Settings(NamedTuple):
     """gpg: the public keyring's file, in place of the default one."""
     require_signature: bool = False
     """gpg: refuse a wrapped DEK without a good signature."""
+    profiles: Mapping[str, str] = {}
+    """aws: KeyRef → the profile whose credentials use it, in place of those of the environment."""
     warn: Callable[[str], None] = lambda _: None
     """Told, once each, of what works and should not stay so: a line without a value in it."""
 

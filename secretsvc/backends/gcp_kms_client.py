@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.cloud.kms_v1 import KeyManagementServiceClient
 
-DEFAULT_HOST = "cloudkms.googleapis.com:443"
+UNIVERSE = "googleapis.com"
+"""The domain of Google's public cloud; sovereign clouds have others, which their credentials name."""
 
 PATIENCE = 10.0
 """Seconds in which something has to answer. A call that failed otherwise is tried again for as long too."""
@@ -46,24 +47,24 @@ class Endpoint(NamedTuple):
     plain: bool
 
 
-def endpoint(text: str) -> Endpoint:
+def endpoint(text: str, location: str = "", universe: str = UNIVERSE) -> Endpoint:
     """What KSECRET_GCP_KMS_ENDPOINT says: `http://HOST:PORT`, `https://HOST[:PORT]` or `HOST[:PORT]`; "" is Google's.
 
+    `{location}` in it stands for the key's (`cloudkms.{location}.rep.googleapis.com`).
     Raises BackendError, which does not show the text: it may hold a password.
     """
-    if not text:
-        return Endpoint(DEFAULT_HOST, False)
-    match = _ENDPOINT.fullmatch(text.strip())
+    match = _ENDPOINT.fullmatch(text.strip().replace("{location}", location) or f"cloudkms.{universe}")
     if not match or (match[1] == "http" and not match[3]):
         raise BackendError(
             "KSECRET_GCP_KMS_ENDPOINT is not an endpoint",
-            hint="give HOST:PORT or https://HOST:PORT, or http://HOST:PORT for an emulator without TLS",
+            hint="give HOST:PORT or https://HOST:PORT, or http://HOST:PORT for an emulator without TLS; {location} in "
+            "it is the key's",
         )
     return Endpoint(f"{match[2]}:{match[3] or 443}", match[1] == "http")
 
 
 class Connection:
-    """One client for a run, made when first needed and shared by all threads.
+    """One client for each endpoint in a run, made when first needed and shared by all threads.
 
     What can't get better within a run (no credentials, no library) and which locations' keys nobody answered for is
     remembered, so that it costs its time once, not once per file. Holds no request and no answer.
@@ -73,7 +74,8 @@ class Connection:
         self._endpoint_text = endpoint_text
         self._patience = patience
         self._lock = allocate_lock()
-        self._client: KeyManagementServiceClient | None = None
+        self._clients: dict[Endpoint, KeyManagementServiceClient] = {}
+        self._universe = UNIVERSE
         self._credentials: Credentials | None = None
         self._unusable: KsecretError | None = None
         self._dead: dict[str, KsecretError] = {}
@@ -88,7 +90,7 @@ class Connection:
         location = str(request["name"]).split("/")[3]
         if location in self._dead:
             raise gcp_kms_errors.again(self._dead[location])
-        client = self._ready()
+        client = self._ready(location)
         from google.api_core.exceptions import GoogleAPICallError, RetryError
         from google.api_core.retry import Retry
 
@@ -129,28 +131,34 @@ class Connection:
 
     def _given_up(self, cause: Exception | None, operation: str, location: str, began: float) -> Exception:
         """The error for a call that failed for good. Where nobody answered since it began, its location is dead."""
-        host = endpoint(self._endpoint_text).host
+        host = self._endpoint(location).host
         error = gcp_kms_errors.failed(cause, operation, host)
         if isinstance(error, BackendUnavailableError) and self._answered.get(location, 0.0) < began:
             self._dead.setdefault(location, error)
         return error
 
-    def _ready(self) -> KeyManagementServiceClient:
-        """The client, with an access token that is still good. Raises BackendError and BackendUnavailableError."""
+    def _endpoint(self, location: str) -> Endpoint:
+        return endpoint(self._endpoint_text, location, self._universe)
+
+    def _ready(self, location: str) -> KeyManagementServiceClient:
+        """The location's client, with an access token that is still good.
+
+        Raises BackendError and BackendUnavailableError.
+        """
         with self._lock:
             if self._unusable:
                 raise gcp_kms_errors.again(self._unusable)
             try:
-                if self._client is None:
-                    self._client = self._made()
+                client = self._clients.get(self._endpoint(location)) or self._made(location)
                 self._refresh()
             except KsecretError as error:
                 self._unusable = error
                 raise
-            return self._client
+            self._clients[self._endpoint(location)] = client  # which the credentials' universe may tell only now
+            return client
 
-    def _made(self) -> KeyManagementServiceClient:
-        host, plain = endpoint(self._endpoint_text)
+    def _made(self, location: str) -> KeyManagementServiceClient:
+        plain = self._endpoint(location).plain
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else gRPC writes what goes wrong on standard error by itself
         try:
             import grpc  # first: without it the next line fails in odd ways
@@ -163,11 +171,16 @@ class Connection:
 
         try:
             if plain:
-                channel = grpc.insecure_channel(host, options=(("grpc.enable_http_proxy", 0),))
+                channel = grpc.insecure_channel(self._endpoint(location).host, options=(("grpc.enable_http_proxy", 0),))
                 client = KeyManagementServiceClient(transport=KeyManagementServiceGrpcTransport(channel=channel))
             else:
-                self._credentials = _default_credentials()
-                options = {"api_endpoint": host, "scopes": _SCOPES}
+                self._credentials = self._credentials or _default_credentials()
+                self._universe = _universe(self._credentials)
+                options = {
+                    "api_endpoint": self._endpoint(location).host,
+                    "scopes": _SCOPES,
+                    "universe_domain": self._universe,
+                }
                 client = KeyManagementServiceClient(credentials=self._credentials, client_options=options)
         except (GoogleAuthError, ValueError, OSError) as error:
             raise gcp_kms_errors.credentials(error) from None
@@ -208,6 +221,17 @@ def _default_credentials() -> Credentials:
         warnings.simplefilter("ignore")  # about a person's credentials without a quota project: the call will tell
         # Given scopes at once, it would ask Google for a federated project's name, which nobody needs here.
         return scoped(google.auth.default(request=_requests())[0], _SCOPES)
+
+
+def _universe(credentials: Credentials) -> str:
+    """The universe's domain, the credentials' own. Raises BackendError where another one is configured.
+
+    A client of another one would refuse them with an exception of its own at every call (AIP-4116).
+    """
+    own = str(getattr(credentials, "universe_domain", "") or UNIVERSE)
+    if os.environ.get("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "").strip() not in ("", own):
+        raise gcp_kms_errors.another_universe()
+    return own
 
 
 def _requests() -> Any:

@@ -103,6 +103,14 @@ def is_token(error: Exception) -> bool:
     return "from plugin failed" in str(error)
 
 
+def another_universe() -> BackendError:
+    """For credentials of another universe (a sovereign cloud of Google's) than the one that is configured."""
+    return BackendError(
+        "the Google Cloud credentials are of another universe than GOOGLE_CLOUD_UNIVERSE_DOMAIN names",
+        hint="unset it: the credentials' own is taken then; or use credentials of that one",
+    )
+
+
 def credentials(error: Exception) -> BackendError:
     """For what google.auth raised when it looked for credentials or asked for an access token."""
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, MutualTLSChannelError, TransportError
@@ -154,7 +162,7 @@ def failed(error: Exception | None, operation: str, host: str) -> KsecretError |
     if isinstance(error, exceptions.NotFound):
         return _not_found(text, operation)
     if isinstance(error, exceptions.FailedPrecondition | exceptions.InvalidArgument):
-        return _refused(text, operation, host)
+        return _refused(text, operation, host, _external(error))
     return _failure(error, text, host)
 
 
@@ -182,10 +190,28 @@ def _not_found(text: str, operation: str) -> KsecretError:
     return kind("there is no such Cloud KMS key", hint="`gcloud kms keys list --keyring RING --location LOCATION`")
 
 
-def _refused(text: str, operation: str, host: str) -> KsecretError | ChecksumError:
+def _external(error: Exception | None) -> str:
+    """What an external key manager did wrong: the type of the second violation in google.rpc.PreconditionFailure.
+
+    (Cloud KMS, "Cloud EKM error reference", error domains) Empty where it is not about one.
+    """
+    for detail in getattr(error, "details", None) or ():
+        for violation in getattr(detail, "violations", None) or ():
+            if re.fullmatch(r"(EXTERNAL|EKM)_[A-Z_]{1,60}", str(getattr(violation, "type", ""))):
+                return str(violation.type)
+    return ""
+
+
+def _refused(text: str, operation: str, host: str, external: str) -> KsecretError | ChecksumError:
     """FAILED_PRECONDITION and INVALID_ARGUMENT: the key's state or purpose, or what was sent."""
     if "crc32c" in text.lower() or "checksum" in text.lower():
         return ChecksumError()
+    if external:
+        return BackendError(
+            f"the external key manager behind that Cloud KMS key failed or refused ({external})",
+            hint="cloud.google.com/kms/docs/reference/ekm_errors says what that means; whoever runs it must let Cloud "
+            "KMS reach it and use the key",
+        )
     if "PURPOSE" in text.upper():
         kind = KeyRefError if operation == "encrypt" else BackendError
         return kind(

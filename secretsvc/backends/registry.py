@@ -37,6 +37,7 @@ class Backends:
         self._settings = settings
         self._made: dict[str, Backend] = {}
         self._signed: Backends | None = None
+        self._profiled: dict[tuple[tuple[str, str], ...], Backends] = {}
         self._lock = allocate_lock()
 
     def backend(self, scheme: str) -> Backend:
@@ -50,7 +51,7 @@ class Backends:
     def jobs(self) -> int:
         """How many files are worth working on at a time, for the backends that this run has needed so far."""
         own = max((backend.jobs for backend in self._made.values()), default=1)
-        return max(own, self._signed.jobs) if self._signed else own
+        return max(own, self._signed.jobs if self._signed else 1, *(one.jobs for one in self._profiled.values()))
 
     def signed(self) -> Backends:
         """The same keys, but what PGP keys wrap must be signed, and a good signature is demanded of it."""
@@ -59,6 +60,16 @@ class Backends:
         with self._lock:
             self._signed = self._signed or Backends(self._settings._replace(require_signature=True))
             return self._signed
+
+    def with_profiles(self, profiles: Mapping[str, str]) -> Backends:
+        """The same keys, but those of AWS KMS that are named there (KeyRef → profile) by that profile's credentials."""
+        if dict(profiles) == dict(self._settings.profiles):
+            return self
+        with self._lock:
+            wanted = tuple(sorted(profiles.items()))
+            if wanted not in self._profiled:
+                self._profiled[wanted] = Backends(self._settings._replace(profiles=dict(profiles)))
+            return self._profiled[wanted]
 
     def parse(self, text: str) -> KeyRef:
         """The canonical KeyRef of what a person writes: a URI, or a name that needs no scheme. Raises KeyRefError."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli.files import name_of
 from secretsvc.cli.report import counted, printable
-from secretsvc.errors import FileError, UsageError
+from secretsvc.errors import FileError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -40,14 +40,15 @@ class _Wanted:
             yield line
 
 
-def add_arguments(parser: Parser) -> None:
+ACTIONS = {"verify": "tell whether a line was removed, altered, added or moved"}
+
+
+def add_arguments(parser: Parser, action: str = "") -> None:
     """The options."""
-    parser.add_argument(
-        "files",
-        nargs="*",
-        metavar="verify FILE",
-        help="what to do, and the logs, the oldest first; - is standard input",
-    )
+    parser.set_defaults(action=action)
+    if not action:
+        parser.add_argument("action", choices=ACTIONS, help="what to do")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="the logs, the oldest first; - is standard input")
     parser.add_argument("--contains", metavar="HASH", default="", help="a line's hash that was kept elsewhere")
 
 
@@ -55,13 +56,10 @@ def run(args: Namespace) -> int:
     """Verifies; the exit code: 1 where something was tampered with."""
     from secretsvc.api.audit_chain import verify
 
-    word, files = "".join(args.files[:1]), args.files[1:]
-    if word != "verify" or not files:
-        raise UsageError("audit verify FILE…", hint="ksecret audit --help shows how")
     heads: dict[str, str] = {}
     bad = False
     found = not args.contains
-    for file in files:
+    for file in args.files:
         name = name_of(file)
         wanted = _Wanted(args.contains)
         try:

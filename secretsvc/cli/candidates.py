@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli.commands import COMMANDS, find
-from secretsvc.cli.create_options import KUBESEC, OWN
+from secretsvc.cli.create_options import KIND_NAME, KINDS
 from secretsvc.cli.parser import parsing
 from secretsvc.errors import KsecretError
 
@@ -66,7 +66,7 @@ def _of_command(words: list[str], prefix: str) -> Candidates:
     if equals and name in parser.options:
         found = _values(parser.options[name], so_far, prefix.removeprefix(f"{name}="))
         return Candidates({f"{name}={word}": about for word, about in found.words.items()}, found.files)
-    return Candidates({word: _about(action) for word, action in parser.options.items()})
+    return Candidates({word: _about(option) for word, option in parser.options.items() if not parser.hides(option)})
 
 
 def _about(action: argparse.Action) -> str:
@@ -93,9 +93,7 @@ def _plain(command: str, plain: list[argparse.Action], so_far: SoFar) -> Candida
         about = getattr(load(command), "ACTIONS", {})
         return Candidates({str(word): about.get(word, "") for word in plain[0].choices})
     if command == "create":
-        return Candidates(dict.fromkeys(kind for kind in OWN if kind != KUBESEC)) if not typed else _NONE  # type: ignore[arg-type]
-    if command == "audit" and not typed:
-        return Candidates({"verify": "nothing was removed, altered, added or moved"})
+        return Candidates(KINDS) if not typed and plain[0].metavar == KIND_NAME else _NONE
     if command in ("get", "set", "unset") and typed:
         return _entries(command, typed[0], so_far)
     return _FILES

@@ -13,8 +13,9 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
-from secretsvc import programs
+from secretsvc import core_dumps, programs
 from secretsvc.errors import FileError
+from secretsvc.signals import ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 """Python starts by ignoring these, and a child would go on doing so."""
 
-_PASSED_ON = {
-    *(signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM),
-    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGWINCH),
-}
+_PASSED_ON = ENDING | {signal.SIGWINCH}
+
+_OF_THE_TERMINAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH)
 
 
 def environment(more: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
@@ -68,7 +68,8 @@ def signals_held() -> Iterator[set[signal.Signals]]:
 def run(command: list[str], environ: Mapping[bytes, bytes], mask: set[signal.Signals]) -> int:
     """Runs the program to its end, within `signals_held`; its exit code. Linux only. Raises FileError."""
     try:
-        child = os.posix_spawnp(command[0], command, environ, setsigmask=mask, setsigdef=_IGNORED_BY_PYTHON)
+        with core_dumps.as_started():
+            child = os.posix_spawnp(command[0], command, environ, setsigmask=mask, setsigdef=_IGNORED_BY_PYTHON)
     except OSError as error:
         raise _not_started(command[0], error) from error
     while True:
@@ -78,7 +79,8 @@ def run(command: list[str], environ: Mapping[bytes, bytes], mask: set[signal.Sig
             if ended:
                 code = os.waitstatus_to_exitcode(status)
                 return code if code >= 0 else 128 - code
-        elif came.si_code <= 0:  # sent by a process; what the terminal sends, it sends to the child as well
+        elif came.si_code <= 0 or came.si_signo not in _OF_THE_TERMINAL:
+            # sent by a process, or an alarm that was set before; what the terminal sends, it sends to the child as well
             os.kill(child, came.si_signo)
 
 

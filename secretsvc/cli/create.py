@@ -36,10 +36,12 @@ SAFE_BITS = 128
 
 FORMATS = {"yaml": manifest.to_yaml, "json": manifest.to_json}
 
+ACTIONS = create_options.KINDS
 
-def add_arguments(parser: Parser) -> None:
-    """The options."""
-    create_options.add_arguments(parser)
+
+def add_arguments(parser: Parser, action: str = "") -> None:
+    """The options of that kind; of all of them for none."""
+    create_options.add_arguments(parser, action)
 
 
 def run(args: Namespace) -> int:

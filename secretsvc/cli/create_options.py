@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 KUBESEC = "kubesec"
 """The kind of `create NAME`, where kubesec's NAME stands alone."""
 
+KIND_NAME = "KIND NAME"
+
 _FROM_WORDS = ("from_file", "from_env_file", "from_literal", "type", "random", "data", "string_data", "metadata")
 OWN = {
     "generic": _FROM_WORDS,
@@ -33,16 +35,29 @@ OWN = {
 }
 """Which options, by their names in the namespace, one kind takes and not every kind."""
 
+KINDS = {
+    "generic": "values from words, files, lines KEY=VALUE, or at random",
+    "tls": "a certificate and its private key",
+    "docker-registry": "a login of a registry of images",
+    "basic-auth": "a user and a password",
+    "ssh-auth": "a private key of SSH",
+    "service-account-token": "a token that Kubernetes makes",
+    "bootstrap-token": "a token for nodes that join",
+}
+"""What each makes."""
+
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
 
 
-def add_arguments(parser: Parser) -> None:
-    """All of them; what is not given is None."""
+def add_arguments(parser: Parser, kind: str = "") -> None:
+    """All of them, of which help shows that kind's where there is one; what is not given is None."""
     parser.takes_dashes = False
-    parser.add_argument(
-        "words", nargs="*", metavar="KIND NAME", help=f"KIND: {', '.join(k for k in OWN if k != KUBESEC)}"
-    )
+    parser.set_defaults(kind=kind)
+    if kind:
+        parser.add_argument("words", nargs="*", metavar="NAME", help="the Secret's name")
+    else:
+        parser.add_argument("words", nargs="*", metavar=KIND_NAME, help=f"KIND: {', '.join(KINDS)}")
     _add_sources(parser)
     _add_typed(parser)
     for short, name, value, about in (
@@ -71,6 +86,8 @@ def add_arguments(parser: Parser) -> None:
     _add_kubectl(parser)
     options.add_server(parser, "--ksecret-server")
     options.add_backends(parser)
+    if kind:
+        parser.hide({name for names in OWN.values() for name in names} - {*OWN[kind]})
 
 
 def _add_flag(parser: Parser, name: str, about: str) -> None:
@@ -141,7 +158,7 @@ def wanted(args: Namespace) -> Wanted:
     for name in ("immutable", "append_hash", "save_config", "docker_password_stdin", "password_stdin"):
         flag(args, name)
     given = metadata(args.metadata or [])
-    kind, names = _kind(args.words, given)
+    kind, names = (args.kind, args.words) if args.kind else _kind(args.words, given)
     _check_options(args, kind)
     if len(names) != 1:
         raise UsageError(f"exactly one NAME is required, got {len(names)}", hint=f"ksecret create {kind} NAME …")
@@ -160,12 +177,11 @@ def wanted(args: Namespace) -> Wanted:
 
 
 def _kind(words: list[str], given: dict[str, str]) -> tuple[str, list[str]]:
-    if words and words[0] in OWN and words[0] != KUBESEC:
+    if words and words[0] in KINDS:
         return words[0], words[1:]
     if len(words) == 1 or (not words and "name" in given):
         return KUBESEC, words or [given["name"]]
-    kinds = ", ".join(kind for kind in OWN if kind != KUBESEC)
-    raise UsageError("say which kind of Secret and NAME", hint=f"kinds: {kinds}")
+    raise UsageError("say which kind of Secret and NAME", hint=f"kinds: {', '.join(KINDS)}")
 
 
 def _check_options(args: Namespace, kind: str) -> None:

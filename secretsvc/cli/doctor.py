@@ -9,6 +9,7 @@ from secretsvc import programs
 from secretsvc.cli import options
 from secretsvc.cli.colour import BAD, GOOD, WARNING, painted
 from secretsvc.cli.policies import FilePolicies
+from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import own_keys
 from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError, install_hint
@@ -36,6 +37,7 @@ def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument("files", nargs="*", metavar="FILE", help="a sealed manifest, for its keys")
     parser.add_argument("-k", "--key", action="append", default=[], metavar="KEYREF", help="a key to try (repeat)")
+    add_recipients(parser)
     options.add_backends(parser)
 
 
@@ -54,7 +56,10 @@ def run(args: Namespace) -> int:
     known = options.backends(args)
     findings = [*map(_installed, ("age", "pgp", *_EXTRAS)), *_identities(known)]
     if args.key or args.files:
-        findings += [_try(known, text) for text in _named(args, known)]
+        texts = _named(args, known)
+        policy = FilePolicies(known).find_for_opening("-")
+        with_profiles = known.with_profiles(policy.content.profiles) if policy else known
+        findings += [_try(with_profiles, text) for text in texts]
     else:
         findings += [*_own(known), *_policys(known)]
     for one in findings:
@@ -104,7 +109,8 @@ def _policys(known: Backends) -> list[_Finding]:
     if not found or not found.content.rules:
         return []
     texts = dict.fromkeys(key for rule in found.content.rules for key in rule.keys)
-    tried = [_try(known, text) for text in texts]
+    with_profiles = known.with_profiles(found.content.profiles)
+    tried = [_try(with_profiles, text) for text in texts]
     named = [one._replace(about=found.content.people.named(one.about)) for one in tried]
     findings = [one._replace(exit_code=0) if one.grade == "part" else one for one in named]
     count = sum(one.grade == "ok" for one in findings)

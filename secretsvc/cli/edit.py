@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc import workspace
+from secretsvc import core_dumps, workspace
 from secretsvc.cli import options, sealing
 from secretsvc.cli.edit_output import put_out
 from secretsvc.cli.edit_text import Sheet, template
@@ -77,6 +77,7 @@ def run(args: Namespace) -> int:
         raise UsageError("-i changes the file in place; it goes neither with -o nor with standard input")
     options.change_in_place(args)
     end_tidily()
+    core_dumps.keep_memory_private()
     with ExitStack() as stack:
         try:
             _edit(path, args, stack)

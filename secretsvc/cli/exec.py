@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from secretsvc import core_dumps
 from secretsvc.cli import child, options
 from secretsvc.cli.opened import open_all
 from secretsvc.errors import FileError, UsageError
@@ -47,6 +48,8 @@ def run(args: Namespace) -> int:
     if args.as_files and (args.upper or args.prefix):
         raise UsageError("--upper and --prefix are for variables; files are named like their keys")
     args.recursive = None
+    if args.as_files:
+        core_dumps.keep_memory_private()  # this process stays
     opened, failed = open_all(args, pass_clear=False, warn=False)
     if failed:
         return failed
@@ -54,7 +57,8 @@ def run(args: Namespace) -> int:
     named = by_name(found, prefix=args.prefix, upper=args.upper)
     if not args.as_files:
         more = {os.fsencode(name): data for name, data in variables(named).items()}
-        child.become(args.command, child.environment(more))
+        with core_dumps.as_started():
+            child.become(args.command, child.environment(more))
     from secretsvc.cli.private_folder import private_folder
 
     with child.signals_held() as mask, private_folder(on_disk=False) as folder:

@@ -28,25 +28,48 @@ values where a key is at hand, which Git is not to keep:
 
 _KEPT = b"# ksecret: no values are shown, as Git would keep them: add -c diff.ksecret.cachetextconv=false\n"
 
+ACTIONS = {
+    "setup": "tell Git of sealed files: diffs that can be read, merges key by key, a check of each merge",
+    "unsetup": "take back what setup did",
+    "resolve": "settle what a merge left to you",
+    "textconv": "print a file as Git's diff shows it; Git itself calls it",
+    "merge": "merge three versions of a file; Git itself calls it",
+}
 
-def add_arguments(parser: Parser) -> None:
-    """The options."""
-    parser.add_argument(
-        "action", choices=("setup", "unsetup", "resolve", "textconv", "merge"), help="Git itself calls the last two"
-    )
-    parser.add_argument(
-        "words",
-        nargs="*",
-        metavar="WORD",
-        help="setup: patterns; resolve: files; textconv: a file; merge: %%O %%A %%B %%P",
-    )
-    parser.add_argument("--global", dest="everywhere", action="store_true", help="in your configuration of all clones")
-    parser.add_argument("--show", action="store_true", help="textconv: values where a key is at hand")
-    parser.add_argument("--ours", action="store_true", help="resolve: take our values, and our list of keys")
-    parser.add_argument("--theirs", action="store_true", help="resolve: take theirs")
-    parser.add_argument("--both-keys", action="store_true", help="resolve: take the keys of both lists; needs a key")
-    parser.add_argument("-r", "--recursive", action="store_true", help="resolve: take folders")
-    parser.add_argument("-y", "--yes", action="store_true", help="resolve: vouch for values in kubesec's format")
+_WORDS = {
+    "setup": ("PATTERN", "of the files that it is about, as in .gitattributes"),
+    "resolve": ("FILE", "merged files"),
+    "textconv": ("FILE", "the file"),
+    "merge": ("WORD", "%%O %%A %%B %%P of a merge driver"),
+    "": ("WORD", "setup: patterns; resolve: files; textconv: a file; merge: %%O %%A %%B %%P"),
+}
+"""What each action takes, and what is said of it."""
+
+
+def add_arguments(parser: Parser, action: str = "") -> None:
+    """The options of that action; of all of them for none."""
+    parser.set_defaults(action=action, words=[], everywhere=False, show=False)
+    parser.set_defaults(ours=False, theirs=False, both_keys=False, recursive=False, yes=False)
+    if not action:
+        parser.add_argument("action", choices=ACTIONS, help="what to do")
+    if action in _WORDS:
+        metavar, about = _WORDS[action]
+        parser.add_argument("words", nargs="*", metavar=metavar, help=about)
+    if action in ("", "setup", "unsetup"):
+        parser.add_argument(
+            "--global", dest="everywhere", action="store_true", help="in your configuration of all clones"
+        )
+    if action in ("", "textconv"):
+        parser.add_argument("--show", action="store_true", help="textconv: values where a key is at hand")
+    if action in ("", "resolve"):
+        for names, about in (
+            (("--ours",), "take our values, and our list of keys"),
+            (("--theirs",), "take theirs"),
+            (("--both-keys",), "take the keys of both lists; needs a key"),
+            (("-r", "--recursive"), "take folders"),
+            (("-y", "--yes"), "vouch for values in kubesec's format"),
+        ):
+            parser.add_argument(*names, action="store_true", help=f"resolve: {about}")
 
 
 def run(args: Namespace) -> int:

@@ -93,7 +93,8 @@ def run(args: Namespace) -> int:
         job = Job(operation, "changed", private=False, jobs=options.jobs(args, keyring))
     code = each_file(job, args)
     for ref in requests.not_taken() if not code else ():
-        print(printable(f"ksecret: nothing here was sealed to {ref}, so it was taken away nowhere"), file=sys.stderr)
+        named = requests.people(args.files[0]).named(str(ref))
+        print(printable(f"ksecret: nothing here was sealed to {named}, so it was taken away nowhere"), file=sys.stderr)
     return code
 
 

@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from typing import NoReturn
 
+from secretsvc import core_dumps
 from secretsvc.cli.commands import find
 from secretsvc.errors import KsecretError
 
@@ -17,6 +18,7 @@ INTERRUPTED = 130
 
 def entry_point() -> NoReturn:
     """The console script. Leaves by `os._exit`, which spares a cold start the tearing down of every module."""
+    core_dumps.forbid()
     _occupy_closed_streams()
     gc.set_threshold(100_000)  # nothing is garbage yet; looking for it takes a twentieth of a start
     code = main(sys.argv[1:])

@@ -47,6 +47,7 @@ def parsing(command: str, words: list[str]) -> Parsing:
     parser.add_argument("--debug", action="store_true", help="show tracebacks (never values)")
     if actions:
         module.add_arguments(parser, action)
+        parser.tell_of(action)
     else:
         module.add_arguments(parser)
     return Parsing(parser, words[1:] if action else words, module.run)
@@ -74,11 +75,12 @@ class Parser(argparse.ArgumentParser):
         self._takes_command = False
         self._metavar = ""
         self._width = _WIDTH
-        listed = "".join(f"  {prog} {action:10}{about}\n" for action, about in (actions or {}).items())
+        longest = max(map(len, actions or ()), default=0)
+        listed = "".join(f"  {prog} {action:{longest}}  {about}\n" for action, about in (actions or {}).items())
         super().__init__(
             prog=prog,
             description=summary,
-            epilog=(f"actions, each with a --help of its own:\n{listed}\n" if listed else "")
+            epilog=(f"each with a --help of its own:\n{listed}\n" if listed else "")
             + (f"examples:\n{examples}" if examples else ""),
             formatter_class=self._formatter,
             allow_abbrev=False,
@@ -104,6 +106,21 @@ class Parser(argparse.ArgumentParser):
         self._takes_command = True
         self._metavar = metavar
         self.usage = f"%(prog)s [OPTIONS] FILE... -- {metavar}"
+
+    def tell_of(self, name: str) -> None:
+        """Takes an action's name from before what is said of its options, where help is about that action alone."""
+        for action in self._actions:
+            action.help = (action.help or "").removeprefix(f"{name}: ")
+
+    def hide(self, dests: set[str]) -> None:
+        """Leaves options, by their names in the namespace, out of help and completion."""
+        for action in self._actions:
+            if action.dest in dests:
+                action.help = argparse.SUPPRESS
+
+    def hides(self, option: argparse.Action) -> bool:
+        """Whether it is one of those."""
+        return option.help == argparse.SUPPRESS
 
     @property
     def options(self) -> Mapping[str, argparse.Action]:

@@ -159,7 +159,9 @@ class FilePolicies:
 
     def _as_wanted(self, policies: Iterable[Policy]) -> Keyring:
         found = list(policies)
-        keyring = self._known.signed() if any(policy.require_signature for policy in found) else self._known
+        profiles = {key: name for policy in found for key, name in policy.content.profiles.items()}
+        known = self._known.with_profiles(profiles)
+        keyring = known.signed() if any(policy.require_signature for policy in found) else known
         people = next((policy.content.people for policy in found if policy.content.people), None)
         if people is None:
             return keyring

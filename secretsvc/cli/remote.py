@@ -1,7 +1,7 @@
 """The operations as a service does them, for runs with `--server`: the same results, the same errors.
 
 Manifests are read here first: what is no manifest, or has nothing to do in it, is said without the service, and
-never leaves this machine.
+never leaves this machine. No answer is handed on before `operations.answers` found it to be what was asked for.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from secretsvc.cli import options, sealing
 from secretsvc.cli.policies import FilePolicies, place_of
 from secretsvc.errors import (
     AlreadySealedError,
-    BackendError,
     InputError,
     KeyRefError,
     RepeatedError,
     UsageError,
 )
+from secretsvc.key_shapes import canonical
+from secretsvc.keyref import complete, keyset
 from secretsvc.manifest import foreign
 from secretsvc.manifest.reader import read
+from secretsvc.operations import answers
 from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.open import nothing_sealed, refuse_lost
 from secretsvc.operations.repeats import HINT
@@ -77,7 +79,9 @@ class Service:
         """The manifest in the clear."""
         policy = self._policies.find_for_opening(name)
         manifest, _ = self._sealed(data, is_signed=policy is not None and policy.require_signature)
-        return self._done(manifest, "/v1/decrypt", data)
+        answer = self._ask("/v1/decrypt", data)
+        answers.check_opened(manifest, answer)
+        return _result(manifest, answer)
 
     def seal_manifest(self, data: bytes, name: str) -> Result:
         """The manifest sealed, to the keys that it would be sealed to here, else to those of the service's rules."""
@@ -90,12 +94,12 @@ class Service:
         format_ = self._format if any(one.sealed for one in seen) else sealing.format_of(self._format)
         query = [*(("key", key) for key in self._keys_for(manifest, name)), ("format", format_), ("scope", self._scope)]
         query += [("allowRepeated", "true")] if self._allow_repeated else []
-        result = self._done(manifest, "/v1/encrypt", data, query)
-        if not all(map(_is_closed, describe_manifest(result.data, lambda _: ""))):
-            raise BackendError("the service's answer is not sealed")
+        asked = keyset(canonical(complete(text)) for name, text in query if name == "key")
+        answer = self._ask("/v1/encrypt", data, query)
+        answers.check_encrypted(manifest, answer, asked, self._scope, format_)
         if any(one.sealed for one in seen) and self._renews(manifest, name):
-            return self._done(manifest, "/v1/rotate", result.data, [("mode", "rotate")])
-        return result
+            return self._rotated(read(answer), answer, "rotate")
+        return _result(manifest, answer)
 
     def rotate_manifest(self, data: bytes, name: str, before: str) -> Result:
         """The manifest with new DEKs in all its Secrets, where one was made before that time (as envelopes say it)."""
@@ -104,22 +108,31 @@ class Service:
             raise UsageError("a service rotates in the format and scope that a file has", hint="see ksecret convert")
         if all(one.created >= before for one in seen if one.sealed):
             raise AlreadySealedError("no data key in it is that old")
-        return self._done(manifest, "/v1/rotate", data, [("mode", "rotate")])
+        return self._rotated(manifest, data, "rotate")
 
     def rewrap_manifest(self, data: bytes, name: str, _before: str) -> Result:
         """The manifest with its DEKs wrapped anew."""
         manifest, _ = self._sealed(data, is_signed=self._policies.wants_signatures(name))
-        return self._done(manifest, "/v1/rotate", data, [("mode", "rewrap")])
+        return self._rotated(manifest, data, "rewrap")
 
     def patch_manifest(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
         """The manifest with `changes.values`, none of them None, sealed in."""
         manifest, _ = self._sealed(data, is_signed=self._policies.wants_signatures(name))
         if self._renews(manifest, name):
-            data = self._done(manifest, "/v1/rotate", data, [("mode", "rotate")]).data
+            data = self._rotated(manifest, data, "rotate").data
+            manifest = read(data)
         values = {key: b64encode(value).decode() for key, value in changes.values.items() if value is not None}
         body = {"manifest": data.decode(), "secret": which, "base64Values": values, "stringData": changes.prefer_text}
         body |= {"allowRepeated": True} if self._allow_repeated else {}
-        return self._done(manifest, "/v1/set", json.dumps(body).encode(), media="application/json")
+        answer = self._ask("/v1/set", json.dumps(body).encode(), media="application/json")
+        answers.check_set(manifest, answer, changes, which)
+        return _result(manifest, answer)
+
+    def _rotated(self, manifest: Manifest, data: bytes, mode: str) -> Result:
+        """Its DEKs new (`rotate`) or wrapped anew (`rewrap`)."""
+        answer = self._ask("/v1/rotate", data, [("mode", mode)])
+        (answers.check_rewrapped if mode == "rewrap" else answers.check_rotated)(manifest, answer)
+        return _result(manifest, answer)
 
     def _read(self, data: bytes, *, is_signed: bool) -> tuple[Manifest, list[Description]]:
         """`is_signed`: its policy demands what only keys at hand can show. Raises InputError."""
@@ -152,12 +165,10 @@ class Service:
         listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
         return [str(ref) for ref in first] if first else [text.strip() for text in listed if text.strip()]
 
-    def _done(
-        self, manifest: Manifest, path: str, body: bytes, query: Query = (), media: str = "application/yaml"
-    ) -> Result:
-        """Raises BackendError for the answer to something else, before it takes a file's place."""
+    def _ask(self, path: str, body: bytes, query: Query = (), media: str = "application/yaml") -> bytes:
+        """What it answers, unchecked."""
         try:
-            answer = self._remote.post(path, body, query=[(name, text) for name, text in query if text], media=media)
+            return self._remote.post(path, body, query=[(name, text) for name, text in query if text], media=media)
         except KeyRefError:
             raise
         except RepeatedError as error:
@@ -165,12 +176,10 @@ class Service:
             raise
         except UsageError as error:  # said of this file and not of the run, which goes on
             raise KeyRefError(error.message, hint=error.hint, line=error.line) from error
-        now = read(answer)
-        if [secret.label for secret in now.secrets] != [secret.label for secret in manifest.secrets]:
-            raise BackendError(
-                "the service's answer is not this manifest", hint="is there a proxy that mixes answers up?"
-            )
-        return Result(answer, len(now.secrets), bound=not manifest.is_kubesec)
+
+
+def _result(manifest: Manifest, answer: bytes) -> Result:
+    return Result(answer, len(manifest.secrets), bound=not manifest.is_kubesec)
 
 
 def _is_closed(one: Description) -> bool:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   ksecret rename secret.yaml --name db2 --namespace test
-  ksecret rename secret.yaml                     its name was changed in an editor: seal it for the new one"""
+  ksecret rename secret.yaml                     its name was changed in an editor: seal it for the new one
+  ksecret rename secret.yaml --type kubernetes.io/basic-auth   another type; also where an editor wrote it already"""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -25,6 +26,7 @@ def add_arguments(parser: Parser) -> None:
     sealing.add_output(parser)
     parser.add_argument("--name", default="", help="the new metadata.name")
     parser.add_argument("-n", "--namespace", default="", help="the new metadata.namespace")
+    parser.add_argument("--type", default="", help="the new type, such as kubernetes.io/basic-auth")
     options.add_secret(parser)
     sealing.add_keys(parser)
     sealing.add_scope(parser)
@@ -32,14 +34,14 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Seals for another name, with a new DEK; the exit code."""
+    """Seals for another name, namespace or type; the exit code."""
     args.recursive = None
     options.change_in_place(args)
-    named = {field: text for field, text in (("name", args.name), ("namespace", args.namespace)) if text}
+    identity = {member: text for member in ("name", "namespace", "type") if (text := getattr(args, member))}
     keyring = options.backends(args)
     requests = sealing.Requests(args, keyring)
 
     def operation(data: bytes, name: str) -> Result:
-        return rename_manifest(data, named, requests.of(name), requests.keyring(name), args.secret)
+        return rename_manifest(data, identity, requests.of(name), requests.keyring(name), args.secret)
 
     return each_file(Job(operation, "renamed", private=False), args)

@@ -33,6 +33,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--tls-cert", metavar="FILE", default=None, help="the server's certificates, PEM")
     parser.add_argument("--tls-key", metavar="FILE", default=None, help="their private key, PEM")
     parser.add_argument("--tls-client-ca", metavar="FILE", default=None, help="demand a client certificate of this CA")
+    parser.add_argument("--tls-client-crl", metavar="FILE", default=None, help="which of these are revoked, PEM")
     parser.add_argument("--behind-tls-proxy", action="store_true", help="something in front speaks TLS")
     parser.add_argument("--check", action="store_true", help="check the configuration, and do not serve")
     parser.add_argument("--new-token", action="store_true", help="print a new token and its hash, and do not serve")
@@ -68,6 +69,7 @@ def _listening(args: Namespace) -> dict[str, Any]:
         "tlsCert": args.tls_cert and os.path.abspath(args.tls_cert),
         "tlsKey": args.tls_key and os.path.abspath(args.tls_key),
         "tlsClientCa": args.tls_client_ca and os.path.abspath(args.tls_client_ca),
+        "tlsClientCrl": args.tls_client_crl and os.path.abspath(args.tls_client_crl),
         "behindTlsProxy": args.behind_tls_proxy or None,
     }
     return {name: value for name, value in names.items() if value is not None}

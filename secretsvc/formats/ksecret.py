@@ -24,6 +24,18 @@ if TYPE_CHECKING:
 VERSION = "1"
 SCOPES = ("strict", "namespace", "any")
 
+TYPES = (
+    "Opaque",
+    "kubernetes.io/basic-auth",
+    "kubernetes.io/dockercfg",
+    "kubernetes.io/dockerconfigjson",
+    "kubernetes.io/service-account-token",
+    "kubernetes.io/ssh-auth",
+    "kubernetes.io/tls",
+    "bootstrap.kubernetes.io/token",
+)
+"""What Kubernetes knows as a Secret's type (https://kubernetes.io/docs/concepts/configuration/secret/#secret-types)."""
+
 _PLAIN_KEYREF = r"[a-z0-9]+:[A-Za-z0-9+/=:._@ -]*[A-Za-z0-9+/=._@-]"
 
 

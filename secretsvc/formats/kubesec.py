@@ -209,7 +209,7 @@ def check_shape(manifest: Manifest) -> None:
             hint="move each Secret into a file of its own, or use --format ksecret",
             line=secret.line,
         )
-    directive = re.search("(?m)^%", manifest.text[: secret.root.start])
+    directive = re.search(r"(?m)(?:^|(?<=\r))%", manifest.text[: secret.root.start])
     if directive:
         line = _line(manifest, directive.start())
         raise ManifestError("kubesec opens no file with a directive of YAML's", hint="remove the line", line=line)

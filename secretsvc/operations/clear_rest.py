@@ -82,19 +82,6 @@ class ClearRest:
             self._object(document)
         self._between(len(manifest.text))
 
-    def since(self, before: ClearRest) -> list[Piece]:
-        """The pieces, without the comments and texts that stood in the clear before, in whatever place."""
-        texts = {(piece.path, piece.text) for piece in before.pieces}
-        lines = {line.strip() for piece in before.pieces if piece.path is None for line in piece.text.split("\n")}
-        found = []
-        for piece in self.pieces:
-            if piece.path is None:
-                fresh = ("" if line.strip() in lines else line for line in piece.text.split("\n"))
-                found.append(piece._replace(text="\n".join(fresh)))
-            elif (piece.path, piece.text) not in texts:
-                found.append(piece)
-        return found
-
     def _object(self, node: Node) -> None:
         """An object with a kind: its names are no pieces, for it can't be without them."""
         if not isinstance(node, Mapping):
@@ -131,7 +118,7 @@ class ClearRest:
         for key, value in mapping.members:
             if isinstance(key, Scalar) and key.value.startswith(_STANDARD[field]) and isinstance(value, Scalar):
                 self.descriptions.add(value.value)
-            self._member(key, value, ("metadata", field))
+        self._node(mapping, ("metadata", field))
 
     def _entries(self, mapping: Mapping, field: str) -> None:
         for key, value in mapping.members:
@@ -168,12 +155,10 @@ class ClearRest:
             for item in node.items:
                 self._node(item, path)
         elif isinstance(node, Mapping):
+            names = (*path, "")
             for key, value in node.members:
-                self._member(key, value, path)
-
-    def _member(self, key: Node, value: Node, path: tuple[str, ...]) -> None:
-        self._node(key, (*path, ""))
-        self._node(value, (*path, key.value if isinstance(key, Scalar) else "?"))
+                self._node(key, names)
+                self._node(value, (*path, key.value if isinstance(key, Scalar) else "?"))
 
     def _add(self, scalar: Scalar, path: tuple[str, ...]) -> None:
         if len(scalar.value) < _SHORT and len(scalar.value.encode("utf-8", "surrogatepass")) < _SHORT:
@@ -203,6 +188,25 @@ class ClearRest:
         if self._kubesec:
             gap = re.sub(_KUBESEC_LINE, "", gap)
         self.pieces.append(Piece(self._line, None, gap, True))
+
+
+class ClearBefore:
+    """What was in the clear of a manifest before a change, without its places: enough to tell what is new."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        pieces = ClearRest(manifest, ()).pieces
+        self._texts = {(*piece.path, piece.text) for piece in pieces if piece.path is not None}
+        self._lines = {line.strip() for piece in pieces if piece.path is None for line in piece.text.split("\n")}
+
+    def fresh(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """The pieces, without the comments and texts that stood in the clear before, in whatever place."""
+        for piece in pieces:
+            if piece.path is None:
+                lines = ["" if line.strip() in self._lines else line for line in piece.text.split("\n")]
+                if any(lines):
+                    yield piece._replace(text="\n".join(lines))
+            elif (*piece.path, piece.text) not in self._texts:
+                yield piece
 
 
 def _children(node: Node) -> Iterator[Node]:

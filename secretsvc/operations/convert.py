@@ -57,6 +57,7 @@ def superimpose(source: bytes, target: bytes, request: Request, keyring: Keyring
         if values.get((entry.field, entry.key), entry.value) != entry.value
     ]
     clear = manifest.encoded(apply(manifest.text, edits))
+    del manifest, secret  # sealing reads it again
     with lines_of(target, clear):
         sealed = seal_manifest(clear, request, keyring, parents)
     return sealed._replace(bound=isinstance(opened, Opened))

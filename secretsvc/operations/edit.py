@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from traceback import clear_frames
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import InputError, KsecretError, ManifestError
@@ -10,8 +11,8 @@ from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside, replaced
 from secretsvc.manifest.splice import Edit, append_member, apply
-from secretsvc.operations.clear_rest import ClearRest
-from secretsvc.operations.edit_slips import refuse_commented, refuse_slips
+from secretsvc.operations.clear_rest import ClearBefore
+from secretsvc.operations.edit_slips import Names, held_lines, refuse_commented, refuse_slips
 from secretsvc.operations.open import Opened, open_secrets, restored
 from secretsvc.operations.prepare import decode_data, encode_cleartext
 from secretsvc.operations.seal import seal_manifest
@@ -27,11 +28,16 @@ if TYPE_CHECKING:
 
 
 class Draft(NamedTuple):
-    """A sealed manifest, opened for somebody to edit."""
+    """A sealed manifest, opened for somebody to edit. Of its trees, what is asked of them later is left."""
 
     sealed: Manifest
+    """An outline."""
     opened: Mapping[int, AnyOpened]
     clear: Manifest
+    """An outline."""
+    names: Names
+    before: ClearBefore
+    """What of it was in the clear while it was sealed."""
     shown: bytes
     """What the editor gets: values under `data` as text, those that are no text as `!!binary` base64."""
 
@@ -43,14 +49,19 @@ def open_draft(data: bytes, request: Request, keyring: Keyring, *, decoded: bool
     """Opens every sealed Secret. `decoded`: false keeps base64 under `data`. Raises as `open_manifest`."""
     manifest = read(data)
     opened = open_secrets(manifest, keyring, request.trust)
-    clear = restored(manifest, opened)
-    return Draft(manifest, opened, read(clear), _decoded(clear, manifest) if decoded else clear)
+    before = ClearBefore(manifest)
+    manifest = manifest.outline()
+    data = restored(manifest, opened)
+    clear = read(data)
+    names = Names.of(clear)
+    clear = clear.outline()
+    return Draft(manifest, opened, clear, names, before, _decoded(data, manifest) if decoded else data)
 
 
 def new_draft(clear: bytes) -> Draft:
     """A manifest that is still to be filled in; its `data` is to hold text. Raises ManifestError."""
     manifest = read(clear)
-    return Draft(manifest, {}, manifest, clear)
+    return Draft(manifest, {}, manifest, Names.of(manifest), ClearBefore(manifest), clear)
 
 
 def _decoded(clear: bytes, sealed: Manifest) -> bytes:
@@ -68,27 +79,39 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
     A Secret that was sealed and has another name now gets a new DEK. A new Secret is sealed as its neighbours are.
     Raises ManifestError, InputError, and what sealing raises; lines are those of `edited`.
     """
-    clear = read(encode_cleartext(edited) if decoded else edited)
-    typed = read(edited, allow_binary_tag=True) if decoded else clear
-    half_sealed = b""
+    held = set() if request.allow_repeated else held_lines(draft.shown)
+    encoded, half_sealed = encode_cleartext(edited) if decoded else edited, b""
+    clear = read(encoded)
     try:
-        for secret in clear.secrets:
-            if secret.entries and not secret.envelope:
-                rules.check_secret(secret)
-        refuse_slips(draft.clear, clear)
-        if not request.allow_repeated:
-            refuse_commented(read(draft.shown, allow_binary_tag=True), clear)
+        _refuse_mistakes(draft, clear, held)
         partners = _partners(draft, clear)
-        edits = [edit for index, old in partners.items() for edit in _edits(draft, clear, index, old)]
-        half_sealed = clear.encoded(apply(clear.text, edits))
+        half_sealed = _half_sealed(draft, clear, partners)
+        clear = clear.outline()  # sealing reads it again
         opened = {index: draft.opened[old] for index, old in partners.items()}
         gone = {_who(draft, old): one for old, one in draft.opened.items() if old not in partners.values()}
-        like, before = _like_neighbours(request, draft), ClearRest(draft.sealed, ())
-        return seal_manifest(half_sealed, like, keyring, opened=opened, others=True, gone=gone, before=before)
+        like = _like_neighbours(request, draft)
+        return seal_manifest(half_sealed, like, keyring, opened=opened, others=True, gone=gone, before=draft.before)
     except KsecretError as error:
         if not error.file:  # a policy's
-            error.line = _typed_line(error.line, half_sealed, clear, typed)
+            clear = clear.outline()
+            clear_frames(error.__traceback__)  # they hold trees, and two texts are to be read now
+            error.line = _typed_line(error.line, half_sealed, encoded, edited)
         raise
+
+
+def _refuse_mistakes(draft: Draft, clear: Manifest, held: set[str]) -> None:
+    """Told before anything is sealed. `held`: lines that held a value. Raises ManifestError, RepeatedError."""
+    for secret in clear.secrets:
+        if secret.entries and not secret.envelope:
+            rules.check_secret(secret)
+    refuse_slips(draft.names, clear)
+    refuse_commented(held, clear)
+
+
+def _half_sealed(draft: Draft, clear: Manifest, partners: Mapping[int, int]) -> bytes:
+    """What was typed, with the tokens of what stayed the same and the envelopes in it again."""
+    edits = [edit for index, old in partners.items() for edit in _edits(draft, clear, index, old)]
+    return clear.encoded(apply(clear.text, edits))
 
 
 def _who(draft: Draft, old: int) -> tuple[str | None, str | None]:
@@ -102,13 +125,14 @@ def _like_neighbours(request: Request, draft: Draft) -> Request:
     return request._replace(default_keys=lambda *_: keys)
 
 
-def _typed_line(line: int, half_sealed: bytes, clear: Manifest, typed: Manifest) -> int:
+def _typed_line(line: int, half_sealed: bytes, encoded: bytes, edited: bytes) -> int:
     """A line of what was being sealed → the same place in what was typed; 0 where that can't be told."""
-    try:
-        now = read(half_sealed) if half_sealed else clear
-    except ManifestError:
-        return 0
     if not line:
+        return 0
+    typed = read(edited, allow_binary_tag=True).outline()
+    try:
+        now = read(half_sealed or encoded).outline()
+    except ManifestError:
         return 0
     moved = 0
     for entry, before in zip(_in_order(now), _in_order(typed), strict=True):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError, RepeatedError
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
+from secretsvc.manifest.reader import read
 from secretsvc.operations.clear_rest import ClearRest, comments
 
 if TYPE_CHECKING:
@@ -17,15 +18,28 @@ if TYPE_CHECKING:
     from secretsvc.manifest.nodes import Member, Node
 
 
-def refuse_slips(before: Manifest, now: Manifest) -> None:
-    """Compares an opened manifest with what somebody made of it. Raises ManifestError."""
-    known = {*rules.KNOWN, *(_name(member) for secret in before.secrets for member in secret.root.members)}
+class Names(NamedTuple):
+    """What Secrets, their fields, and other objects are called before somebody edits them."""
+
+    fields: set[str]
+    secrets: set[str | None]
+    others: set[str]
+    """Of what has `data` or `stringData` and is no Secret."""
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Names:
+        """Those of a manifest in the clear."""
+        fields = {*rules.KNOWN, *(_name(member) for secret in manifest.secrets for member in secret.root.members)}
+        return cls(fields, {secret.name for secret in manifest.secrets}, {name for name, _ in _others(manifest)})
+
+
+def refuse_slips(before: Names, now: Manifest) -> None:
+    """Compares what an opened manifest held with what somebody made of it. Raises ManifestError."""
     for secret in now.secrets:
         for member in rules.fields(secret.root):
-            if _name(member) not in known:
+            if _name(member) not in before.fields:
                 raise rules.no_field(member)
-    gone = {secret.name for secret in before.secrets} - {secret.name for secret in now.secrets}
-    gone -= {name for name, _ in _others(before)}
+    gone = before.secrets - {secret.name for secret in now.secrets} - before.others
     for name, line in _others(now):
         if name in gone:
             hint = "write `apiVersion: v1` and `kind: Secret` again; to take the Secret away, delete all of it"
@@ -34,11 +48,16 @@ def refuse_slips(before: Manifest, now: Manifest) -> None:
             )
 
 
-def refuse_commented(shown: Manifest, now: Manifest) -> None:
-    """Refuses a comment, as there was none before, of a line that held a value, however short. Raises RepeatedError."""
-    held = {line for secret in shown.secrets for entry in secret.entries for line in _lines(shown, entry)}
-    held -= {text for _, text in comments(ClearRest(shown, ()).pieces)}
-    for line, text in comments(ClearRest(now, ()).pieces):
+def held_lines(shown: bytes) -> set[str]:
+    """The lines that hold a value, but for those that are comments already."""
+    manifest = read(shown, allow_binary_tag=True)
+    held = {line for secret in manifest.secrets for entry in secret.entries for line in _lines(manifest, entry)}
+    return held - {text for _, text in comments(ClearRest(manifest, ()).pieces)}
+
+
+def refuse_commented(held: set[str], now: Manifest) -> None:
+    """Refuses a comment of a line that held a value, however short. Raises RepeatedError."""
+    for line, text in comments(ClearRest(now, ()).pieces) if held else ():
         if text in held:
             raise RepeatedError(
                 "a line that held a value is a comment now, so the value would stay in the clear",

@@ -157,11 +157,13 @@ def values_of(opened: AnyOpened) -> dict[Place, str]:
     return opened.texts
 
 
-def open_secret(secret: Secret, keyring: Keyring, *, allow_clear: bool = False, moved: bool = False) -> Opened:
+def open_secret(
+    secret: Secret, keyring: Keyring, *, allow_clear: bool = False, moved: bool = False, retyped: bool = False
+) -> Opened:
     """One sealed Secret's DEK and payloads, everything checked before any value is used.
 
-    `allow_clear` passes over entries without a token, which resealing then seals; `moved` over a name or namespace
-    that is not the one it was sealed for, which resealing then gives it.
+    `allow_clear` passes over entries without a token, which resealing then seals; `moved` over a name or namespace,
+    `retyped` over a type that is not the one it was sealed for (one of Kubernetes' own), which resealing then gives it.
     """
     assert secret.envelope
     envelope = ksecret.read(secret.envelope)
@@ -176,7 +178,23 @@ def open_secret(secret: Secret, keyring: Keyring, *, allow_clear: bool = False, 
                     line=entry.scalar.line,
                 )
     dek = Dek(keyring.unwrap(envelope.keys, ksecret.context(envelope.sealed_for)))
-    return opened_with(dek, secret, envelope)
+    before = _type_before(dek, secret, envelope)
+    if before and not retyped:
+        raise AlteredError(
+            f"{secret.label} was sealed as a Secret of type {before}: its type was changed",
+            hint="if that was meant: ksecret rename --type TYPE FILE seals it for its new type",
+            line=secret.line,
+        )
+    return opened_with(dek, secret._replace(type=before or secret.type), envelope)
+
+
+def _type_before(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> str:
+    """The type that the seal was made for, where it is one of Kubernetes' own, and not the Secret's; else empty."""
+    sealed = envelope.created, list(envelope.keys)
+    types = (secret.type, *ksecret.TYPES)
+    found = (type_ for type_ in types if dek.seal_fits(envelope.seal, envelope.sealed_for, type_, *sealed))
+    before = next(found, "")
+    return "" if before == secret.type else before
 
 
 def opened_with(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> Opened:

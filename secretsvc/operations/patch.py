@@ -5,26 +5,22 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc import patience
 from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError, nearest
-from secretsvc.formats.values import value_of
 from secretsvc.manifest import change, nodes
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
-from secretsvc.manifest.splice import apply
-from secretsvc.manifest.styles import rewritten
-from secretsvc.operations.clear_rest import ClearRest
-from secretsvc.operations.open import Opened, open_secret, open_secrets, refuse_lost, restored
+from secretsvc.operations.clear_rest import ClearBefore
+from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets, refuse_lost, restored
+from secretsvc.operations.patched_secret import PatchedSecret
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.result import Result
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.manifest.splice import Edit
+    from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.open import AnyOpened, Place
     from secretsvc.operations.request import Request
@@ -58,52 +54,65 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     its token, unless the request is blind. Raises NotSealedError, InputError, and what opening and sealing raise.
     """
     manifest = read(data)
-    before = ClearRest(manifest, ())
+    before = ClearBefore(manifest)
     index = pick(manifest, which)
+    _refuse_without_values(manifest, index)
     values = _values(changes, manifest.secrets[index])  # names are in the clear: a slip costs nobody a key's use
     opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
     for place, value in values.items():
         if value and (value.startswith("ksecret.v1.") or value.rstrip("\n") == opened.tokens.get(place)):
             raise ManifestError(f'{place[0]}["{place[1]}"] would be a token, not a value', hint="give the clear value")
-    manifest = _with_values(manifest, index, values, None if request.blind else opened)
+    patched = PatchedSecret(manifest, index)
+    del manifest  # else its tree was in memory beside those of what it becomes
+    patched.put_values(values, None if request.blind else opened)
     for path, text in _metadata(changes).items():
-        manifest = _with_metadata(manifest, index, path, text)
-    changed = manifest.encoded(manifest.text)
-    manifest = manifest.outline()  # sealing reads it again
+        patched.put(path, text)
+    changed = patched.finish()
     with lines_of(data, changed):
         sealed = seal_manifest(changed, request, keyring, opened={index: opened}, before=before)
-    return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
+    return sealed._replace(secrets=1, bound=not patched.manifest.is_kubesec)
+
+
+def with_changes(manifest: Manifest, index: int, changes: Changes) -> Manifest:
+    """The manifest as it is before the changed values of that Secret are sealed. Raises InputError, UsageError."""
+    patched = PatchedSecret(manifest, index)
+    patched.put_values(_values(changes, manifest.secrets[index]), None)
+    return patched.manifest
 
 
 def rename_manifest(
-    data: bytes, metadata: Mapping[str, str], request: Request, keyring: Keyring, which: str = ""
+    data: bytes, identity: Mapping[str, str], request: Request, keyring: Keyring, which: str = ""
 ) -> Result:
     """One sealed Secret under another `name`, in another `namespace`; without any, under those it was given by hand.
 
-    It is opened by what it was sealed for, and sealed for what it is called now, with a new DEK.
+    It is opened by what it was sealed for, and sealed for what it is called now, with a new DEK. Another `type` has to
+    be named, and keeps the DEK: the seal covers it, tokens don't.
     Raises AlreadySealedError where that is the same, and what opening and sealing raise.
     """
     manifest = read(data)
     index = pick(manifest, which)
-    secret = manifest.secrets[index]
-    refuse_lost(manifest)
-    if not (secret.envelope or manifest.is_kubesec):
-        raise NotSealedError("this Secret is not sealed", hint="rename it in an editor")
-    opened = (
-        open_secret(secret, keyring, moved=True)
-        if secret.envelope
-        else open_secrets(manifest, keyring, request.trust)[index]
-    )
-    before = manifest.text
-    for path, text in _metadata(Changes(metadata=metadata)).items():
-        manifest = _with_metadata(manifest, index, path, text)
-    renamed = manifest.encoded(manifest.text)
-    manifest = manifest.outline()  # sealing reads it again
+    opened = _open_moved(manifest, index, request, keyring, retyped="type" in identity)
+    patched = PatchedSecret(manifest, index)
+    del manifest  # else its tree was in memory beside those of what it becomes
+    for member, text in identity.items():
+        patched.put(("type",) if member == "type" else ("metadata", member), text)
+    renamed = patched.finish()
     request = request._replace(allow_repeated=True)  # a name is always in the clear
     sealed = seal_manifest(renamed, request, keyring, opened={index: opened})
-    if sealed.data == renamed and manifest.text == before:
-        raise AlreadySealedError("it is sealed for that name and namespace already")
-    return sealed._replace(secrets=1, bound=not manifest.is_kubesec)
+    if sealed.data == renamed == data:
+        raise AlreadySealedError("it is sealed for that name, namespace and type already")
+    return sealed._replace(secrets=1, bound=not patched.manifest.is_kubesec)
+
+
+def _open_moved(manifest: Manifest, index: int, request: Request, keyring: Keyring, *, retyped: bool) -> AnyOpened:
+    """The Secret opened by what it was sealed for, whatever it is called. Raises NotSealedError, and as opening."""
+    secret = manifest.secrets[index]
+    refuse_lost(manifest)
+    if secret.envelope:
+        return open_secret(secret, keyring, moved=True, retyped=retyped)
+    if manifest.is_kubesec:
+        return open_secrets(manifest, keyring, request.trust)[index]
+    raise NotSealedError("this Secret is not sealed", hint="rename it in an editor")
 
 
 def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Result:
@@ -115,6 +124,7 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
     index = pick(manifest, which)
     names = _names(manifest.secrets[index])
     if key not in names:  # names are in the clear: a slip costs nobody a key's use
+        _refuse_without_values(manifest, index)
         raise InputError(f"it has no such key{nearest(key, names)}", hint=_LISTS)
     opened = open_secrets(manifest, keyring, only=index)
     manifest = manifest.outline()  # what is restored is read again
@@ -160,6 +170,13 @@ def pick(manifest: Manifest, which: str = "") -> int:
         f"it holds {len(named)} Secrets that could be meant: {', '.join(named.values())}",
         hint="name one with --secret NAMESPACE/NAME",
     )
+
+
+def _refuse_without_values(manifest: Manifest, index: int) -> None:
+    """Raises NotSealedError for a Secret with neither a value nor an envelope: no key's name was misspelled there."""
+    secret = manifest.secrets[index]
+    if not (secret.entries or secret.envelope or manifest.is_kubesec):
+        raise nothing_sealed(manifest)
 
 
 def _values(changes: Changes, secret: Secret) -> dict[Place, str | None]:
@@ -218,99 +235,3 @@ def _metadata(changes: Changes) -> dict[change.Path, str]:
         **{("metadata", "labels", key): value for key, value in changes.labels.items()},
         **{("metadata", "annotations", key): value for key, value in changes.annotations.items()},
     }
-
-
-def _with_values(
-    manifest: Manifest, index: int, values: Mapping[Place, str | None], opened: AnyOpened | None
-) -> Manifest:
-    """With these texts in place of tokens, and None's entries away. `opened`: what it holds already stays as it is.
-
-    Many values cost a few readings of the text, not one each.
-    """
-    entries = {(entry.field, entry.key): entry for entry in manifest.secrets[index].entries}
-    added = {place: value for place, value in values.items() if value is not None and place not in entries}
-    changed = {
-        place: value
-        for place, value in values.items()
-        if value is not None and place in entries and not (opened and _same(entries[place], opened, value))
-    }
-    edits = [rewritten(manifest.text, entries[place], value) for place, value in changed.items()]
-    manifest = _edited(manifest, index, edits, changed)
-    for field in FIELDS:
-        manifest = _with_added(manifest, index, {place: value for place, value in added.items() if place[0] == field})
-    return _without(manifest, index, {place for place, value in values.items() if value is None and place in entries})
-
-
-def _with_added(manifest: Manifest, index: int, values: Mapping[Place, str]) -> Manifest:
-    """With new entries of one field: the first makes room where there is no mapping yet, or an empty one."""
-    left = dict(values)
-    while left:
-        secret = manifest.secrets[index]
-        has_room = any(entry.field == next(iter(left))[0] for entry in secret.entries)
-        step = left if has_room else dict([next(iter(left.items()))])
-        edits = [change.put(manifest.text, secret, place, value) for place, value in step.items()]
-        manifest = _edited(manifest, index, edits, step)
-        left = {place: value for place, value in left.items() if place not in step}
-    return manifest
-
-
-def _without(manifest: Manifest, index: int, places: Iterable[Place]) -> Manifest:
-    """Without these entries. Of neighbours in a flow mapping, every other one waits for the next reading."""
-    left = set(places)
-    while left:
-        secret = manifest.secrets[index]
-        step: dict[Place, str | None] = {}
-        edits: list[Edit] = []
-        for field in FIELDS:
-            own = [(entry.field, entry.key) for entry in secret.entries if entry.field == field]
-            gone = [place for place in own if place in left]
-            if gone and len(gone) == len(own):
-                gone, path = [], (field,)
-                step |= dict.fromkeys(own)
-                edits += filter(None, [change.drop(manifest.text, secret, path)])
-            for place in gone:
-                edit = change.drop(manifest.text, secret, place)
-                if edit and (not edits or edit.start >= edits[-1].end):
-                    edits.append(edit)
-                    step[place] = None
-        manifest = _edited(manifest, index, edits, step)
-        left -= step.keys()
-    return manifest
-
-
-def _with_metadata(manifest: Manifest, index: int, path: change.Path, text: str) -> Manifest:
-    return _edited(manifest, index, [change.put(manifest.text, manifest.secrets[index], path, text)], {})
-
-
-def _edited(manifest: Manifest, index: int, edits: Sequence[Edit], changed: Mapping[Place, str | None]) -> Manifest:
-    """The manifest after these edits; ManifestError unless of that Secret's texts just these are others then."""
-    if not edits:
-        return manifest
-    patience.check()
-    before = {(entry.field, entry.key): entry.value for entry in manifest.secrets[index].entries}
-    expected = {place: text for place, text in (before | dict(changed)).items() if text is not None}
-    edited = read(manifest.encoded(apply(manifest.text, edits)))
-    if len(edited.secrets) == len(manifest.secrets):
-        now = {(entry.field, entry.key): entry.value for entry in edited.secrets[index].entries}
-        if now == expected:
-            return edited
-    raise ManifestError(
-        "the change would alter more than it should in this layout",
-        hint="ksecret decrypt, change it and encrypt it with --parent",
-        line=manifest.secrets[index].line,
-    )
-
-
-def _same(entry: Entry, opened: AnyOpened, value: str) -> bool:
-    """Whether the entry holds that value already, in whatever style."""
-    place = (entry.field, entry.key)
-    if isinstance(opened, Opened):
-        now = value_of(opened.payloads[place]) if place in opened.payloads else entry.value
-    else:
-        now = opened.texts.get(place, entry.value)
-    if now == value or entry.field != "data":
-        return now == value
-    try:
-        return decode_base64(now) == decode_base64(value)
-    except ValueError:  # kubesec seals under data what is no base64
-        return False

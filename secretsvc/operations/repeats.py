@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import RepeatedError
 from secretsvc.manifest.rules import decode_base64
-from secretsvc.operations.clear_rest import ClearRest, commented_entries
+from secretsvc.operations.clear_rest import commented_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from secretsvc.manifest.model import Manifest
-    from secretsvc.operations.clear_rest import Piece
+    from secretsvc.operations.clear_rest import ClearBefore, ClearRest, Piece
     from secretsvc.operations.needles import Needles
     from secretsvc.operations.unpacked import Room
 
@@ -71,23 +71,22 @@ class Known(NamedTuple):
 
 def refuse_repeats(
     manifest: Manifest,
-    sealed: Container[int],
+    rest: ClearRest,
     given: Iterable[Known],
     held: Iterable[Known],
-    before: ClearRest | None = None,
+    before: ClearBefore | None = None,
 ) -> None:
-    """Looks for the values in all that stays in the clear once those at the places `sealed` are sealed.
+    """Looks for the values in `rest`, which is all that stays in the clear. Of the manifest, an outline will do.
 
     That is comments, annotations and labels, other objects, in the text's own spelling or another, and one level down.
     A value that is a name, a type or a key in the manifest is not looked for. `held`: values that were sealed
     already when `before` was what is in the clear; that was let pass then, and is not looked through for them again.
     Raises RepeatedError, with the line.
     """
-    rest = ClearRest(manifest, sealed)
     if not rest.pieces:
         return
     old = list(held)
-    fresh = rest.since(before) if before and old else rest.pieces
+    fresh = list(before.fresh(rest.pieces)) if before and old else rest.pieces
     found = []
     for pieces, known in ((rest.pieces, list(given)), (fresh, old)):
         found += [*_commented(pieces, manifest, known), *_repeated(pieces, rest, manifest, known)]

@@ -15,6 +15,7 @@ from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import Edit, append_member, apply, replace_member
+from secretsvc.operations.clear_rest import ClearRest
 from secretsvc.operations.open import Opened, Place, open_secret, opened_with, parent_of, restore, values_of
 from secretsvc.operations.repeats import Known, refuse_repeats
 from secretsvc.operations.result import Result, Sealing
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.operations.clear_rest import ClearRest
+    from secretsvc.operations.clear_rest import ClearBefore
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.open import AnyOpened, Parents
     from secretsvc.operations.request import Request
@@ -50,7 +51,7 @@ def seal_manifest(
     *,
     others: bool = False,
     gone: Parents | None = None,
-    before: ClearRest | None = None,
+    before: ClearBefore | None = None,
 ) -> Result:
     """The manifest with every Secret that has values sealed; a parent lends keyset, DEK and unchanged tokens.
 
@@ -69,13 +70,16 @@ def seal_manifest(
         sealing = kubesec.seal_file(manifest, request, keyring, parents, opened)
     else:
         sealing = _seal_secrets(manifest, request, keyring, parents, opened, others=others)
+    rest = None
     if (sealing.given or before) and not request.allow_repeated:  # else neither values nor what is in the clear changed
+        rest = ClearRest(manifest, {entry.scalar.start for _, entry in sealing.entries})
+    manifest = manifest.outline()  # else its tree was in memory beside what is searched, and what is read again
+    if rest:
         held = [(manifest.secrets[index].label, one) for index, one in (*sealing.held, *opened.items())]
         held += [("/".join(filter(None, who)), one) for who, one in (*parents.items(), *(gone or {}).items())]
-        places = {entry.scalar.start for _, entry in sealing.entries}
-        refuse_repeats(manifest, places, _given(manifest, sealing), () if request.blind else _held(held), before)
+        refuse_repeats(manifest, rest, _given(manifest, sealing), () if request.blind else _held(held), before)
+        del rest
     notes = () if before else tuple(_notes(sealing))
-    del manifest  # else two trees were in memory at once
     sealing.prove()
     return sealing.result._replace(notes=notes)
 
@@ -113,7 +117,12 @@ def _seal_secrets(
     candidates = {
         index: secret
         for index, secret in enumerate(manifest.secrets)
-        if (secret.entries or secret.envelope or any(rules.misspelled(secret)))
+        if (
+            secret.entries
+            or secret.envelope
+            or (secret.namespace, secret.name) in parents
+            or any(rules.misspelled(secret))
+        )
         and (index in opened or others or not opened)
     }
     if not candidates and not opened:
@@ -169,6 +178,7 @@ def _plan(
         and not request.rotates(current.created)
         and request.wanted(current.refs, secret, "ksecret") == current.refs
         and _bound(secret, request, current) == current.sealed_for
+        and not (opened and _is_of_another_type(opened, secret))
     ):
         return None
     before = _still(opened, secret) if opened else open_secret(secret, keyring, allow_clear=True)
@@ -178,6 +188,12 @@ def _plan(
         kept = sum(_least_bytes(entry) for entry in secret.entries if ksecret.is_token(entry)) if in_clear else 0
         rules.check_secret(secret._replace(entries=tuple(in_clear)), kept)
     return _planned(secret, request, keyring, before, before)
+
+
+def _is_of_another_type(opened: Opened, secret: Secret) -> bool:
+    """Whether the caller gave it another type since."""
+    current = opened.envelope
+    return not opened.dek.seal_fits(current.seal, current.sealed_for, secret.type, current.created, list(current.keys))
 
 
 def _values(secret: Secret, before: Opened) -> Iterator[Entry]:

@@ -51,6 +51,19 @@ def check_schemas(objects: list[Object]) -> None:
             kubernetes_validate.validate(found, "1.31", strict=True)
 
 
+def check_scores(objects: list[Object]) -> None:
+    """kube-score, but for what is so on purpose: no limit of CPU, images by digest, and spreading by constraints."""
+    ignored = "container-image-pull-policy,deployment-has-host-podantiaffinity"
+    words = ("score", "-", "--output-format=ci", "--ignore-container-cpu-limit", f"--ignore-test={ignored}")
+    kube_score = tool("kube-score", "scripts/go-tools builds it where there is a Go")
+    done = subprocess.run(
+        [kube_score, *words], input=yaml.safe_dump_all(objects), capture_output=True, text=True, check=False
+    )
+    found = [line for line in done.stdout.splitlines() if not line.startswith(("[OK]", "[SKIPPED]"))]
+    assert (found, done.returncode) == ([], 0), done.stderr
+    assert "[OK]" in done.stdout
+
+
 def one(objects: list[Object], kind: str) -> Object:
     (found,) = (found for found in objects if found["kind"] == kind)
     return found
@@ -73,8 +86,8 @@ def check_restricted(pod: Object) -> None:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         }
-        assert set(container["resources"]["limits"]) >= {"memory"}
-        assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+        assert set(container["resources"]["limits"]) == {"memory", "ephemeral-storage"}
+        assert set(container["resources"]["requests"]) == {"cpu", "memory", "ephemeral-storage"}
         mounted = {mount["name"] for mount in container["volumeMounts"]}
         assert mounted == {volume["name"] for volume in pod["volumes"]}
         assert {mount["name"] for mount in container["volumeMounts"] if not mount.get("readOnly")} == {"tmp"}

@@ -64,7 +64,7 @@ def test_the_file_is_never_overwritten_unasked(me: Person) -> None:
     assert me.ok(*words, "./yaml").out == b""
     assert is_sealed((me.work / "yaml").read_bytes())
     before = (me.work / "yaml").read_bytes()
-    assert "ksecret: ./yaml: -o: there is such a file already\n  -f overwrites it" in me.fails(7, *words, "./yaml")
+    assert "ksecret: yaml: -o: there is such a file already\n  -f overwrites it" in me.fails(7, *words, "./yaml")
     assert (me.work / "yaml").read_bytes() == before
     me.ok(*words, "./yaml", "-f")
     assert (me.work / "yaml").read_bytes() != before

@@ -98,7 +98,7 @@ def test_a_manifest_in_a_pipe_leaves_the_terminal_to_editor_and_questions(me: Wr
     assert b"on-the-screen" not in sealed
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM])
 def test_signals_that_end_it_remove_the_folder_and_end_the_editor(me: Writer, number: int) -> None:
     path = me.write_sealed("a.yaml")
     before = path.read_bytes()
@@ -116,7 +116,10 @@ def test_signals_that_end_it_remove_the_folder_and_end_the_editor(me: Writer, nu
         os.kill(int(me.note("pid")), 0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+ENDING = ["TERM", "HUP", "INT", "QUIT", "ABRT", "USR1", "USR2", "ALRM", "XCPU", "PWR", "RTMIN"]
+
+
+@pytest.mark.parametrize("number", [signal.Signals[f"SIG{name}"] for name in ENDING])
 def test_signals_while_it_asks_remove_the_folder_too(me: Writer, number: int) -> None:
     path = me.write_sealed("a.yaml")
     before = path.read_bytes()

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 SHM = Path("/dev/shm")
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
-SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGWINCH]
+SIGNALS = [
+    *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGWINCH),
+    *(signal.SIGALRM, signal.SIGIO, signal.SIGPWR, signal.SIGRTMIN),
+]
 TLS = f"""\
 apiVersion: v1
 kind: Secret
@@ -247,7 +250,7 @@ def test_signals_reach_the_command(me: Person, memory: Path, number: signal.Sign
     assert (process.returncode, out) == (5, b"got it\n")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM])
 def test_a_signal_that_ends_the_command_takes_the_files_away(me: Person, memory: Path, number: signal.Signals) -> None:
     me.write_sealed("a.yaml")
     process = started(me, "--files", "a.yaml", "--", "sh", "-c", "echo ready; exec sleep 60")
@@ -255,6 +258,15 @@ def test_a_signal_that_ends_the_command_takes_the_files_away(me: Person, memory:
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 128 + number
+
+
+@pytest.mark.parametrize("more", [[], ["--files"]])
+def test_an_alarm_that_was_set_before_rings_for_the_command(me: Person, memory: Path, more: list[str]) -> None:
+    """As `perl -e 'alarm 60; exec @ARGV' ksecret exec …` sets a time limit."""
+    me.write_sealed("a.yaml")
+    code = "import os, signal, sys\nsignal.alarm(2)\nos.execv(sys.argv[1], sys.argv[1:])"
+    ran = me.run("-c", code, KSECRET, "exec", *more, "a.yaml", "--", "sleep", "20", program=sys.executable)
+    assert ran.code in (-signal.SIGALRM, 128 + signal.SIGALRM)
 
 
 def test_what_kill_9_left_is_removed_by_the_next_run_unless_it_is_in_use(me: Person, memory: Path) -> None:

@@ -164,6 +164,28 @@ def test_an_action_has_help_of_its_own(me: Person) -> None:
     assert "unknown option --json" in me.fails(2, "keys", "add", "-k", me.ref, "--json", "a.yaml")
 
 
+@pytest.mark.parametrize(
+    ("words", "own", "others"),
+    [
+        ("git setup", ["[--global]", "PATTERN ...", "ksecret git setup --global"], ["--ours", "--show", "{setup"]),
+        ("git resolve", ["--both-keys", "[FILE ...]"], ["--global", "--show", "git setup"]),
+        ("git unsetup", ["--global"], ["PATTERN", "--ours"]),
+        ("git textconv", ["--show"], ["--global", "--ours"]),
+        ("create tls", ["--cert PATH", "[NAME ...]", "--key PATH"], ["--username", "--from-literal", "--ttl"]),
+        ("create generic", ["--from-literal KEY=VALUE", "--random"], ["--cert", "--docker-server", "create tls"]),
+        ("audit verify", ["--contains HASH", "FILE [FILE ...]"], []),
+    ],
+)
+def test_every_action_and_kind_has_help_of_its_own(me: Person, words: str, own: list[str], others: list[str]) -> None:
+    command, action = words.split()
+    out = me.ok(command, action, "--help").out.decode()
+    assert out.startswith(f"usage: ksecret {words} [")
+    assert all(word in out for word in own)
+    assert not any(word in out for word in others)
+    assert f" {action}: " not in out  # nothing else is meant here
+    assert f"  ksecret {words} " in me.ok(command, "--help").out.decode()
+
+
 def test_an_option_may_stand_before_the_action(me: Person, tmp_path: Path) -> None:
     other = Person(tmp_path, "other")
     sealed = other.write_sealed("a.yaml")

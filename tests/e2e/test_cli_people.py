@@ -54,6 +54,8 @@ def test_rules_and_options_say_names(me: Person, ann: Person, bob: Person) -> No
     me.ok("keys", "remove", "-k", "both", "a.yaml")
     assert key_refs(path.read_bytes()) == refs(me)
     assert member(path.read_bytes(), "password") != member(before, "password")
+    gone = me.ok("keys", "remove", "-k", "ann", "a.yaml").err
+    assert gone == f"ksecret: nothing here was sealed to ann ({ann.ref}), so it was taken away nowhere\n"
     assert f"ok    {me.ref}: seals and opens" in me.ok("doctor", "-k", "me").out.decode()
 
 

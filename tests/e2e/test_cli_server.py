@@ -307,11 +307,45 @@ def test_a_usage_problem_of_one_file_does_not_end_the_run(job: Person, service: 
 def test_the_answer_to_something_else_does_not_take_a_files_place(job: Person, service: FakeService) -> None:
     path = job.write("a.yaml")
     other = service.lock.seal(MANIFEST.replace(b"name: db", b"name: other"))
-    for answer, said in ((other, "not this manifest"), (CONFIG_MAP, "not this manifest"), (MANIFEST, "not sealed")):
+    for answer, said in ((other, "not this manifest"), (CONFIG_MAP, "not this manifest"), (MANIFEST, "is not sealed")):
         service.canned = [Canned(body=answer, media="application/yaml")]
-        assert f"the service's answer is {said}" in job.fails(6, "encrypt", "-i", "a.yaml")
+        told = job.fails(6, "encrypt", "-i", "a.yaml")
+        assert "the service's answer is not" in told
+        assert said in told
         assert path.read_bytes() == MANIFEST
     assert job.names() == ["a.yaml"]
+
+
+@pytest.mark.parametrize(
+    "words", [("rotate", "a.yaml"), ("rotate", "--rewrap", "a.yaml"), ("set", "a.yaml", "username=new")]
+)
+def test_a_clear_answer_takes_no_sealed_files_place(job: Person, service: FakeService, words: tuple[str, ...]) -> None:
+    """Nor does one that is sealed to somebody else, or that has other things changed in it."""
+    sealed = service.lock.seal(MANIFEST)
+    path = job.write("a.yaml", sealed)
+    theirs = new_lock().seal(MANIFEST)
+    for answer, said in (
+        (MANIFEST, "prod/db is not sealed"),
+        (theirs, "prod/db is sealed to other keys"),
+        (sealed.replace(b"# behind", b"# evil"), "with other changes in it than were asked for"),
+        (b"kind: [", "is no manifest"),
+    ):
+        service.canned = [Canned(body=answer, media="application/yaml")]
+        assert said in job.fails(6, *words)
+        assert path.read_bytes() == sealed
+    assert job.names() == ["a.yaml"]
+
+
+def test_what_a_fresh_data_key_costs_two_requests_for_is_checked_twice(job: Person, service: FakeService) -> None:
+    sealed = service.lock.seal(MANIFEST)
+    path = job.write("a.yaml", sealed)
+    key = service.lock.keys[0]
+    job.write(".ksecret.yaml", f"version: 1\nrules:\n  - {{dataKey: fresh, keys: ['{key}']}}\n".encode())
+    for canned in ([sealed], [MANIFEST]):
+        service.canned = [Canned(body=body, media="application/yaml") for body in canned]
+        assert "the service's answer is not what was asked for" in job.fails(6, "set", "a.yaml", "username=new")
+    assert path.read_bytes() == sealed
+    job.ok("set", "a.yaml", "username=new")
 
 
 def test_tls_with_an_authority_of_ones_own(tmp_path: Path, job: Person) -> None:

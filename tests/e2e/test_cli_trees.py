@@ -83,6 +83,18 @@ def test_every_command_takes_what_is_tracked_though_it_is_ignored(me: Person) ->
     assert "so what .gitignore names is checked too\n" in ran.err
 
 
+def test_messages_name_files_without_a_dot_and_a_slash(me: Person) -> None:
+    me.write("d/clear.yaml", MANIFEST)
+    me.write_sealed("d/a.yaml", MANIFEST)
+    for words in (("./d/a.yaml",), ("-r", "./d"), ("-r", ".//d")):
+        assert me.ok("verify", *words).out == b"d/a.yaml: 1 sealed, all sound\n"
+    assert me.run("check", "./d").out.startswith(b"d/clear.yaml:6: KS001 ")
+    for command in ("decrypt", "get", "edit", "encrypt"):
+        assert me.run(command, "./d/none.yaml").err.startswith("ksecret: d/none.yaml: ")
+    me.write_sealed("./-", MANIFEST)  # which is no standard input
+    assert me.ok("verify", "./-").out == b"./-: 1 sealed, all sound\n"
+
+
 def test_what_has_nothing_to_do_with_secrets_is_left_alone(me: Person) -> None:
     me.write("d/template.yaml", b"{{- if .Values.x }}\nkind: ConfigMap\n{{ end }}\n")
     me.write("d/data.json", b'{"not": "a manifest"')

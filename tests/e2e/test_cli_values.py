@@ -259,7 +259,65 @@ def test_rename_after_somebody_did_it_in_an_editor(me: Person, file: Path) -> No
     assert "ksecret rename seals it for its new name" in me.fails(5, "decrypt", "s.yaml")
     me.ok("rename", "s.yaml")
     assert me.ok("decrypt", "s.yaml").out == MANIFEST.replace(b"namespace: prod", b"namespace: test")
-    assert "sealed for that name and namespace already" in me.fails(3, "rename", "s.yaml")
+    assert "sealed for that name, namespace and type already" in me.fails(3, "rename", "s.yaml")
+
+
+BASIC_AUTH = "kubernetes.io/basic-auth"
+
+
+def test_rename_gives_another_type_and_leaves_the_tokens(me: Person, file: Path) -> None:
+    before = file.read_bytes()
+    me.ok("rename", "s.yaml", "--type", BASIC_AUTH)
+    after = file.read_bytes()
+    assert changed(before, after) == ["-type", "+type", "-seal", "+seal"]
+    assert me.ok("decrypt", "s.yaml").out == MANIFEST.replace(b"Opaque", BASIC_AUTH.encode())
+    assert "sealed for that name, namespace and type already" in me.fails(3, "rename", "s.yaml", "--type", BASIC_AUTH)
+    me.ok("rename", "s.yaml", "--type", "example.com/own", "--name", "db2")
+    assert member(after, "username") != member(file.read_bytes(), "username")
+    assert b"type: example.com/own\n" in me.ok("decrypt", "s.yaml").out
+
+
+def test_a_type_where_there_was_none_stands_before_the_envelope(me: Person) -> None:
+    untyped = MANIFEST.replace(b"type: Opaque\n", b"")
+    path = me.write("none.yaml", untyped)
+    me.ok("encrypt", "-i", "none.yaml")
+    me.ok("rename", "none.yaml", "--type", BASIC_AUTH)
+    assert f"\ntype: {BASIC_AUTH}\nksecret:\n".encode() in path.read_bytes()
+    assert me.ok("decrypt", "none.yaml").out == untyped + f"type: {BASIC_AUTH}\n".encode()
+
+
+def test_a_type_that_an_editor_changed_is_told_and_sealed_only_where_it_is_named(me: Person, file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b"type: Opaque", f"type: {BASIC_AUTH}".encode()))
+    before = file.read_bytes()
+    said = me.fails(5, "decrypt", "s.yaml")
+    assert "prod/db was sealed as a Secret of type Opaque: its type was changed" in said
+    assert "ksecret rename --type TYPE FILE seals it for its new type" in said
+    for words in (["rename", "s.yaml"], ["rename", "s.yaml", "--name", "b"], ["set", "s.yaml", "a=b"]):
+        assert "its type was changed" in me.fails(5, *words)
+    assert file.read_bytes() == before
+    me.ok("rename", "s.yaml", "--type", BASIC_AUTH)
+    assert changed(before, file.read_bytes()) == ["-seal", "+seal"]
+    me.ok("verify", "s.yaml")
+
+
+def test_a_type_of_ones_own_that_an_editor_changed_says_how_to_go_on(me: Person, file: Path) -> None:
+    me.ok("rename", "s.yaml", "--type", "example.com/one")
+    sealed = file.read_bytes()
+    file.write_bytes(sealed.replace(b"example.com/one", b"example.com/two"))
+    for words in (("decrypt", "s.yaml"), ("rename", "s.yaml", "--type", "example.com/two")):
+        said = me.fails(5, *words)
+        assert "the seal does not fit: type, keys, created or sealedFor was altered" in said
+        assert "restore the file from Git; from there, ksecret rename --type TYPE FILE gives another type" in said
+    file.write_bytes(sealed)
+    me.ok("rename", "s.yaml", "--type", "example.com/two")
+    assert b"type: example.com/two" in me.ok("decrypt", "s.yaml").out
+
+
+def test_keys_altered_beside_a_type_are_not_taken_for_a_change_of_type(me: Person, file: Path) -> None:
+    altered = file.read_bytes().replace(b"type: Opaque", f"type: {BASIC_AUTH}".encode())
+    file.write_bytes(altered.replace(b'created: "2', b'created: "1'))
+    assert file.read_bytes() != altered
+    assert "the seal does not fit" in me.fails(5, "rename", "s.yaml", "--type", BASIC_AUTH)
 
 
 def test_rename_needs_a_key_that_opens_it(me: Person, tmp_path: Path, file: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc.cli.candidates import MOST_BYTES
-from secretsvc.cli.create_options import KUBESEC, OWN
+from secretsvc.cli.create_options import KINDS
 from tests.e2e.cli import BIN, MANIFEST, Person
 
 if TYPE_CHECKING:
@@ -70,10 +70,13 @@ def test_an_options_value_is_completed_wherever_the_option_stands(me: Person) ->
 
 
 def test_kinds_actions_and_shells(me: Person) -> None:
-    kinds = set(OWN) - {KUBESEC}
-    assert set(asked(me, "ksecret create ")) == kinds
+    assert asked(me, "ksecret create ") == KINDS
     assert set(asked(me, "ksecret c -n x t")) == {"tls"}
     assert asked(me, "ksecret create tls ") == {}
+    assert set(asked(me, "ksecret create tls --c")) == {"--cert", "--context", "--cluster"}
+    assert set(asked(me, "ksecret create generic --cert")) == set()
+    assert set(asked(me, "ksecret git setup --")) == {"--help", "--debug", "--global"}
+    assert set(asked(me, "ksecret audit ")) == {"verify"}
     assert asked(me, "ksecret keys a") == {"add": "one more key may open them, with the same data key"}
     assert set(asked(me, "ksecret keys add --js")) == set()
     assert set(asked(me, "ksecret completion ")) == {"bash", "zsh", "fish"}

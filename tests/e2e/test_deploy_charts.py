@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.e2e.kubernetes import ROOT, check_restricted, check_schemas, kustomized, one, parsed, run, tool
+from tests.e2e.kubernetes import ROOT, check_restricted, check_schemas, check_scores, kustomized, one, parsed, run, tool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,12 @@ FULL: dict[str, Any] = {
     "autoscaling": {"enabled": False},
     "replicas": 3,
     "networkPolicy": {"from": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}], "egress": []},
-    "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "tokenSecret": {"name": "metrics"}},
+    "serviceMonitor": {
+        "enabled": True,
+        "labels": {"release": "prometheus"},
+        "tokenSecret": {"name": "metrics"},
+        "clientCertSecret": "prometheus",
+    },
     "nodeSelector": {"disk": "none"},
     "tolerations": [{"operator": "Exists"}],
     "affinity": {"nodeAffinity": {}},
@@ -57,15 +62,19 @@ FULL: dict[str, Any] = {
 }
 
 
+PROMETHEUS = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+SCRAPED = {"enabled": True, "tokenSecret": {"name": "ksecret-metrics"}, "from": PROMETHEUS}
+
+
 @pytest.fixture(scope="module")
 def helm() -> str:
-    return tool("helm", "scripts/helm builds it where there is a Go")
+    return tool("helm", "scripts/go-tools builds it where there is a Go")
 
 
-def template(helm: str, folder: Path, values: dict[str, Any]) -> list[Object]:
+def template(helm: str, folder: Path, values: dict[str, Any], namespace: str = "ns") -> list[Object]:
     path = folder / "values.yaml"
     path.write_text(json.dumps(values))
-    words = (helm, "template", "rel", CHART, "--namespace", "ns", "--kube-version", "1.31.0", "--values", path)
+    words = (helm, "template", "rel", CHART, "--namespace", namespace, "--kube-version", "1.31.0", "--values", path)
     return parsed(run(*words).stdout)
 
 
@@ -88,6 +97,12 @@ def test_what_it_renders_is_what_kubernetes_takes(helm: str, tmp_path: Path, val
     objects = template(helm, tmp_path, values)
     check_schemas(objects)
     check_restricted(pod_of(objects))
+
+
+@pytest.mark.parametrize("cloud", ["", "eks", "gke"])
+def test_kube_score_finds_nothing(helm: str, tmp_path: Path, cloud: str) -> None:
+    for objects in (template(helm, tmp_path, TLS | {"cloud": cloud}), overlay(tmp_path, *([cloud] if cloud else []))):
+        check_scores([found for found in objects if found["kind"] != "ConfigMap"])
 
 
 def test_by_itself_it_brings_what_a_cluster_needs(helm: str, tmp_path: Path) -> None:
@@ -126,6 +141,7 @@ def test_the_values_reach_their_places(helm: str, tmp_path: Path) -> None:
     assert len(policy["egress"]) == 1
     (endpoint,) = one(objects, "ServiceMonitor")["spec"]["endpoints"]
     assert (endpoint["scheme"], endpoint["authorization"]["credentials"]["name"]) == ("https", "metrics")
+    assert endpoint["tlsConfig"]["cert"]["secret"] == {"name": "prometheus", "key": "tls.crt"}
     assert not [found for found in objects if found["kind"] == "HorizontalPodAutoscaler"]
 
 
@@ -188,6 +204,10 @@ def test_a_changed_configuration_restarts_the_pods(helm: str, tmp_path: Path) ->
         (TLS | {"serviceAccount": {"create": False}}, "serviceAccount.name is needed"),
         (TLS | {"replicas": "three"}, "replicas"),
         (TLS | {"files": {"config.yaml": "version: 1"}}, "files"),
+        (TLS | {"cloud": "aks"}, "cloud"),
+        (TLS | {"serviceMonitor": {"enabled": True, "from": PROMETHEUS}}, "tokenSecret.name"),
+        (TLS | {"serviceMonitor": {"enabled": True, "tokenSecret": {"name": "metrics"}}}, "serviceMonitor.from"),
+        (FULL | {"serviceMonitor": SCRAPED}, "serviceMonitor.clientCertSecret"),
     ],
 )
 def test_mistakes_in_values_are_told(helm: str, tmp_path: Path, values: dict[str, Any], said: str) -> None:
@@ -220,7 +240,7 @@ def test_the_kustomize_base_is_the_same_pod(helm: str, tmp_path: Path) -> None:
     assert ours == theirs
     for kind, parts in (
         ("HorizontalPodAutoscaler", ("minReplicas", "maxReplicas", "metrics")),
-        ("PodDisruptionBudget", ("maxUnavailable",)),
+        ("PodDisruptionBudget", ("maxUnavailable", "unhealthyPodEvictionPolicy")),
         ("NetworkPolicy", ("policyTypes", "ingress", "egress")),
         ("Service", ("ports",)),
         ("Deployment", ("strategy",)),
@@ -231,19 +251,86 @@ def test_the_kustomize_base_is_the_same_pod(helm: str, tmp_path: Path) -> None:
     assert configs[0] == configs[1]
 
 
+def test_pods_that_serve_nobody_keep_no_node_from_being_drained(helm: str, tmp_path: Path) -> None:
+    budget = one(template(helm, tmp_path, TLS), "PodDisruptionBudget")["spec"]
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_pods_are_added_where_one_is_busy_and_not_before(helm: str, tmp_path: Path) -> None:
+    """A core does some 700 small operations a second; 70 % of 100m were 40."""
+    objects = template(helm, tmp_path, TLS)
+    request = pod_of(objects)["containers"][0]["resources"]["requests"]["cpu"]
+    (metric,) = one(objects, "HorizontalPodAutoscaler")["spec"]["metrics"]
+    aim = int(request.removesuffix("m")) * metric["resource"]["target"]["averageUtilization"] / 100
+    assert 250 < aim < 700
+
+
+def overlay(folder: Path, *components: str) -> list[Object]:
+    """What kustomize makes of the base in the namespace `ksecret`."""
+    deploy = ROOT / "deploy" / "kustomize"
+    words = {
+        "resources": [relative(folder, deploy / "base")],
+        "components": [relative(folder, deploy / "components" / name) for name in components],
+        "namespace": "ksecret",
+        "images": [{"name": "ksecret", "newName": "example/ksecret", "newTag": "9"}],
+    }
+    (folder / "kustomization.yaml").write_text(json.dumps(words))
+    return kustomized(folder)
+
+
+@pytest.mark.parametrize(
+    ("cloud", "reached"),
+    [
+        ("", set()),
+        ("eks", {("169.254.170.23/32", 80), ("fd00:ec2::23/128", 80)}),
+        ("gke", {("169.254.169.254/32", 80), ("169.254.169.252/32", 988)}),
+    ],
+)
+def test_a_nodes_own_credentials_are_out_of_reach(
+    helm: str, tmp_path: Path, cloud: str, reached: set[tuple[str, int]]
+) -> None:
+    """On EKS the address that GKE's metadata server has hands out the node's role."""
+    kustomize = overlay(tmp_path, *([cloud] if cloud else []))
+    for objects in (template(helm, tmp_path, TLS | {"cloud": cloud}), kustomize):
+        rules = one(objects, "NetworkPolicy")["spec"]["egress"]
+        found = {
+            (to["ipBlock"]["cidr"], port["port"])
+            for rule in rules
+            for to in rule.get("to", [])
+            for port in rule["ports"]
+        }
+        assert found == reached
+        assert {port["port"] for rule in rules if "to" not in rule for port in rule["ports"]} == {53, 443}
+        environ = pod_of(objects)["containers"][0].get("env", [])
+        assert ({"name": "AWS_EC2_METADATA_DISABLED", "value": "true"} in environ) is (cloud == "eks")
+
+
+def test_prometheus_gets_in_and_knows_the_service_by_one_name(helm: str, tmp_path: Path) -> None:
+    values = TLS | {"fullnameOverride": "ksecret", "serviceMonitor": SCRAPED}
+    chart = template(helm, tmp_path, values, "ksecret")
+    kustomize = overlay(tmp_path, "service-monitor")
+    names = [
+        one(found, "ServiceMonitor")["spec"]["endpoints"][0]["tlsConfig"]["serverName"] for found in (chart, kustomize)
+    ]
+    assert names == ["ksecret.ksecret.svc"] * 2
+    for objects in (chart, kustomize):
+        policies = [found["spec"] for found in objects if found["kind"] == "NetworkPolicy"]
+        rules = [rule for policy in policies for rule in policy.get("ingress", [])]
+        assert PROMETHEUS in [rule["from"] for rule in rules]
+        selected = pod_labels(objects)
+        assert all(policy["podSelector"]["matchLabels"].items() <= selected.items() for policy in policies)
+
+
+def pod_labels(objects: list[Object]) -> dict[str, str]:
+    found: dict[str, str] = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    return found
+
+
 @pytest.mark.parametrize(
     ("component", "annotation"), [("eks", "eks.amazonaws.com/role-arn"), ("gke", "iam.gke.io/gcp-service-account")]
 )
 def test_workload_identity_by_kustomize(tmp_path: Path, component: str, annotation: str) -> None:
-    overlay = ROOT / "deploy" / "kustomize" / "components" / component
-    words = {
-        "resources": [relative(tmp_path, ROOT / "deploy/kustomize/base")],
-        "components": [relative(tmp_path, overlay), relative(tmp_path, overlay.parent / "service-monitor")],
-        "namespace": "ksecret",
-        "images": [{"name": "ksecret", "newName": "example/ksecret", "newTag": "9"}],
-    }
-    (tmp_path / "kustomization.yaml").write_text(json.dumps(words))
-    objects = kustomized(tmp_path)
+    objects = overlay(tmp_path, component, "service-monitor")
     check_schemas(objects)
     assert annotation in one(objects, "ServiceAccount")["metadata"]["annotations"]
     assert pod_of(objects)["containers"][0]["image"] == "example/ksecret:9"

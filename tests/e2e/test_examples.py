@@ -76,9 +76,51 @@ def test_nothing_is_applied_when_one_file_does_not_open(job: Person, service: Fa
 
 def test_github_runs_what_is_there_and_may_ask_for_an_identity() -> None:
     workflow: dict[Any, Any] = yaml.safe_load((EXAMPLES / "github" / "deploy.yaml").read_text())
-    assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
-    (steps,) = (found["steps"] for found in workflow["jobs"].values())
-    check_scripts([step["run"] for step in steps if "run" in step])
+    assert workflow["permissions"] == {}  # each job has what it needs
+    (job,) = workflow["jobs"].values()
+    assert job["permissions"] == {"contents": "read", "id-token": "write"}
+    check_scripts([step["run"] for step in job["steps"] if "run" in step])
+
+
+def github_workflows() -> dict[str, str]:
+    """The example, and the one in the documents."""
+    (document,) = (
+        text
+        for text in re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "ci.md").read_text(), flags=re.S)
+        if "runs-on" in text
+    )
+    return {"deploy.yaml": (EXAMPLES / "github" / "deploy.yaml").read_text(), "secrets.yaml": document}
+
+
+@pytest.mark.parametrize("name", github_workflows())
+def test_github_workflows_have_no_weakness_that_is_known(tmp_path: Path, name: str) -> None:
+    path = tmp_path / ".github" / "workflows" / name
+    path.parent.mkdir(parents=True)
+    path.write_text(github_workflows()[name])
+    run(tool("zizmor", "pip install zizmor"), "--offline", "--no-config", "--quiet", path)
+
+
+@pytest.mark.parametrize("name", github_workflows())
+def test_github_workflows_are_what_github_takes(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_text(github_workflows()[name])
+    run(tool("actionlint", "scripts/go-tools builds it where there is a Go"), path)
+
+
+def test_a_tokens_audience_is_the_service_and_rules_name_what_nobody_else_can_choose() -> None:
+    """A token for `ksecret` could be used at any service of that name; a repository's name can be another's."""
+    paths = (GROOVY[0], EXAMPLES / "github" / "deploy.yaml", EXAMPLES / "gitlab" / ".gitlab-ci.yml")
+    for text in (path.read_text() for path in paths):
+        assert re.findall(r'audience: ("[^"]+"|\w+)', text) == ['"https://ksecret.example"']
+        assert re.findall(r"KSECRET_SERVER: (\S+)|server: '(.*?)'", text)
+    workflow, pipeline = (path.read_text() for path in paths[1:])
+    assert yaml.safe_load(workflow)["jobs"]["deploy"]["env"] == {
+        "KSECRET_SERVER": "https://ksecret.example",
+        "KSECRET_TOKEN_AUDIENCE": "https://ksecret.example",
+    }
+    (claims,) = re.findall(r"claims: \{(.*?)\}", workflow)
+    assert [claim.partition(":")[0] for claim in claims.split(", ")] == ["repository_id", "environment", "event_name"]
+    assert 'project_id: "1234"' in pipeline
 
 
 def test_gitlab_runs_what_is_there_and_gives_the_identity_as_the_token() -> None:
@@ -88,7 +130,9 @@ def test_gitlab_runs_what_is_there_and_gives_the_identity_as_the_token() -> None
     assert set(jobs) == {"deploy", "rotate"}
     for found in jobs.values():
         assert found["stage"] in pipeline["stages"]
-        assert pipeline[found["extends"]]["id_tokens"] == {"KSECRET_TOKEN": {"aud": "ksecret"}}
+        assert pipeline[found["extends"]]["id_tokens"] == {
+            "KSECRET_TOKEN": {"aud": pipeline["variables"]["KSECRET_SERVER"]}
+        }
         check_scripts(found["script"])
     check_settings(jobs["rotate"]["variables"])
 
@@ -103,7 +147,7 @@ def test_jenkins_rotates_main_alone_where_a_timer_asks_for_it() -> None:
     (script,) = re.findall(r"sh '([^']+)'", rotate)
     check_scripts([script])
     settings = re.findall(r"(\w+) = ", rotate)
-    assert {"GIT_URL", "GIT_TOKEN", "FORGE", "RUN"} == set(settings)
+    assert {"GIT_URL", "GIT_TOKEN", "FORGE"} == set(settings)
     check_settings(settings)
 
 

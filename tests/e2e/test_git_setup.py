@@ -165,6 +165,19 @@ def test_sealed_files_that_it_finds_get_patterns_that_mean_them_and_no_others(re
     assert attributes.read_bytes() == b"# ours\r\n*.png binary\r\n"
 
 
+def test_a_sealed_file_that_is_not_yet_added_gets_its_pattern_at_once(repo: Repository) -> None:
+    repo.me.write_sealed("deploy/db.yaml")
+    repo.me.write_sealed("mixed/db.yaml")
+    repo.me.write("mixed/plain.yaml", b"a: 1\n")
+    repo.me.write_sealed("ignored/db.yaml")
+    repo.me.write(".gitignore", b"ignored/\n")
+    repo.me.ok("git", "setup")
+    lines = (repo.me.work / ".gitattributes").read_text().splitlines()
+    assert lines[3:] == [f"{one} diff=ksecret merge=ksecret" for one in ("/deploy/*.yaml", "/mixed/db.yaml")]
+    repo.commit()
+    assert "0 lines added" in repo.me.ok("git", "setup").out.decode()
+
+
 def test_patterns_of_somebody_s_are_added_and_those_of_sealed_files_that_they_miss(repo: Repository) -> None:
     repo.me.write_sealed("deploy/db.yaml")
     repo.commit()

@@ -172,6 +172,7 @@ def test_what_fails_is_a_result_and_a_line(me: Person, tmp_path: Path) -> None:
         (GENERATOR.replace("[db.yaml]", "[]"), "lists no files"),
         (GENERATOR.replace("[db.yaml]", "db.yaml"), "lists no files"),
         (GENERATOR.replace("[db.yaml]", "[12]"), "lists no files"),
+        (GENERATOR.replace("[db.yaml", '[db.yaml, "db\\0.yaml"'), "file 2 of the list can't be the name of one"),
     ],
 )
 def test_a_wrong_configuration(me: Person, config: str, message: str) -> None:
@@ -183,6 +184,64 @@ def test_a_wrong_configuration(me: Person, config: str, message: str) -> None:
     ran = legacy(me, config)
     assert (ran.code, ran.out) == (1, b"")
     assert message in ran.err
+
+
+def outside(me: Person) -> list[str]:
+    """Sealed manifests that lie outside of the kustomization, and links in it that lead to them."""
+    elsewhere = me.home / "elsewhere"
+    elsewhere.mkdir()
+    beside = me.work.with_name(f"{me.work.name}-beside")  # begins as the kustomization's folder does
+    beside.mkdir()
+    for folder in (elsewhere, beside):
+        me.write_sealed("db.yaml").rename(folder / "db.yaml")
+    (me.work / "link.yaml").symlink_to(elsewhere / "db.yaml")
+    (me.work / "folder").symlink_to(elsewhere)
+    relative = os.path.relpath(elsewhere / "db.yaml", me.work)
+    return [relative, str(elsewhere / "db.yaml"), "link.yaml", "folder/db.yaml", str(beside / "db.yaml")]
+
+
+@pytest.mark.parametrize("call", [function, legacy])
+def test_what_lies_outside_of_the_kustomization_is_not_opened_unless_that_is_allowed(me: Person, call: Any) -> None:
+    """As kustomize has it: `security; file '…' is not in or below '…'`, and its --load-restrictor."""
+    for file in outside(me):
+        config = GENERATOR.replace("db.yaml", file)
+        for allowed in ("", "LoadRestrictionsRootOnly"):
+            me.environ["KSECRET_LOAD_RESTRICTOR"] = allowed
+            ran = call(me, config)
+            assert (ran.code, PASSWORD in ran.out.decode(), b64(PASSWORD) in ran.out.decode()) == (1, False, False)
+            assert f"ksecret: {file}: it is not in or below the kustomization's folder" in ran.err
+        me.environ["KSECRET_LOAD_RESTRICTOR"] = "LoadRestrictionsNone"
+        ran = call(me, config)
+        assert (ran.code, b64(PASSWORD) in ran.out.decode()) == (0, True), ran.err
+    me.environ["KSECRET_LOAD_RESTRICTOR"] = "none"
+    ran = call(me, config)
+    assert (ran.code, b64(PASSWORD) in ran.out.decode()) == (1, False)
+    assert "KSECRET_LOAD_RESTRICTOR: there are LoadRestrictionsRootOnly and LoadRestrictionsNone" in ran.err
+
+
+@pytest.mark.parametrize("call", [function, legacy])
+def test_what_lies_in_the_kustomization_is_opened_however_it_is_named(me: Person, call: Any) -> None:
+    (me.work / "sub").mkdir()
+    path = me.write_sealed("sub/db.yaml")
+    (me.work / "link.yaml").symlink_to("sub/db.yaml")
+    for file in ("sub/db.yaml", "./sub/../sub/db.yaml", "link.yaml", str(path), f"../{me.work.name}/link.yaml"):
+        ran = call(me, GENERATOR.replace("db.yaml", file))
+        assert (ran.code, b64(PASSWORD) in ran.out.decode()) == (0, True), ran.err
+
+
+@pytest.mark.skipif(not KUBECTLS, reason="kubectl is not on this machine")
+def test_the_real_kubectl_refuses_the_same(me: Person) -> None:
+    me.ok("kustomize", "install")
+    (me.work / "base").mkdir()
+    (me.work / "base" / "kustomization.yaml").write_text(KUSTOMIZATION)
+    me.write_sealed("db.yaml")
+    (me.work / "base" / "generator.yaml").write_text(GENERATOR.replace("db.yaml", "../db.yaml"))
+    words = ("kustomize", "--enable-alpha-plugins", "base")
+    ran = me.run(*words, program=KUBECTLS[0], KUBECONFIG=os.devnull)
+    assert (ran.code, b64(PASSWORD) in ran.out.decode()) == (1, False)
+    assert "not in or below the kustomization's folder" in ran.err
+    found = built(me, KUBECTLS[0], *words, KSECRET_LOAD_RESTRICTOR="LoadRestrictionsNone")
+    assert values(found["Secret"]) == EXPECTED
 
 
 def test_input_that_is_no_resource_list(me: Person) -> None:

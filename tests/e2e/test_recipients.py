@@ -67,6 +67,7 @@ def test_it_goes_with_k_and_with_every_command_that_has_it(me: Person, ann: Pers
     me.ok("keys", "remove", "-R", "ann.txt", "a.yaml")
     assert key_refs(path.read_bytes()) == [me.ref]
     assert key_refs(me.ok("encrypt", "-R", "/dev/stdin", "a.yaml", stdin=ann.ref.encode()).out) == [ann.ref]
+    assert f"part  {ann.ref}: seals, but does not open here" in me.run("doctor", "-R", "ann.txt").out.decode()
 
 
 def test_ssh_keys_that_age_does_not_take_are_passed_over_with_a_word(me: Person, ann: Person) -> None:

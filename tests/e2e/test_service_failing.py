@@ -16,6 +16,7 @@ from tests.e2e.cli import MANIFEST, MARKS
 from tests.emulators import gcp
 from tests.emulators.aws import ENVIRON, KEY, StubKms
 from tests.service import Answer, Service, token
+from tests.support import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +118,8 @@ def test_a_kms_that_hangs_takes_nobody_else_down(service: Service, aws: StubKms)
             assert answer.problem == "timeout"
             assert LIMIT <= seconds < 2 * LIMIT + 1
         for seconds, answer in refused:
-            assert (answer.problem, answer.headers["retry-after"]) == ("busy", "1")
+            assert answer.problem == "busy"
+            assert 1 <= int(answer.headers["retry-after"]) <= 5
             assert seconds < LIMIT, "at once"
         aws.states.clear()
         deadline = time.monotonic() + 20
@@ -212,7 +214,7 @@ def test_what_is_no_audit_file_stops_everything_and_the_log_says_why(tmp_path: P
             assert service.get("/livez", "").status == 200
         assert service.log.read_text().count("the audit log can't be written: ") == 1
         if kind == "locked":
-            assert service.post("/v1/encrypt", MANIFEST).status == 200
+            wait_until(lambda: service.post("/v1/encrypt", MANIFEST).status == 200)
             assert service.get("/readyz", "").json()["audit"] == "ok"
     finally:
         assert service.stop() == 0

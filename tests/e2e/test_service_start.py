@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.e2e.cli import MANIFEST, Person
-from tests.issuer import certificate
+from tests.issuer import certificate, revocations
 from tests.service import Service
 from tests.support import wait_until
 
@@ -67,7 +67,24 @@ def test_tls_and_clients_with_certificates(tmp_path: Path) -> None:
         service.context = ssl.create_default_context(cafile=ca)
         service.context.maximum_version = ssl.TLSVersion.TLSv1_2
         service.context.load_cert_chain(client)
+        with pytest.raises(OSError, match=r"(?i)protocol|reset|closed"):
+            service.get("/livez", "")
+
+
+def test_a_revoked_client_needs_no_restart(tmp_path: Path) -> None:
+    ca, crl = certificate(tmp_path / "ca.pem", "test CA"), tmp_path / "crl.pem"
+    pem, client = certificate(tmp_path / "server.pem", ca=ca), certificate(tmp_path / "client.pem", "client", ca=ca)
+    crl.write_bytes(revocations(ca))
+    files = {"tlsCert": str(pem), "tlsKey": str(pem), "tlsClientCa": str(ca), "tlsClientCrl": "crl.pem"}
+    service = Service(tmp_path)
+    service.config["listen"] |= files
+    service.context = ssl.create_default_context(cafile=ca)
+    service.context.load_cert_chain(client)
+    with service:
         assert service.get("/livez", "").status == 200
+        crl.write_bytes(revocations(ca, client))
+        wait_until(lambda: not _speaks(service))
+        assert "changed TLS files are used from now on" in service.log.read_text()
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -89,7 +106,7 @@ def test_a_renewed_certificate_needs_no_restart(tmp_path: Path, workers: int) ->
 def _speaks(service: Service) -> bool:
     try:
         return service.get("/livez", "").status == 200
-    except ssl.SSLCertVerificationError:
+    except (ssl.SSLError, ConnectionError):
         return False
 
 
@@ -101,6 +118,7 @@ def _speaks(service: Service) -> bool:
         (["--host", "localhost.example"], "without TLS"),
         (["--tls-cert", "x.pem"], "TLS needs a certificate and a key"),
         (["--tls-client-ca", "x.pem"], "TLS needs a certificate and a key"),
+        (["--tls-client-crl", "x.pem"], "no authority whose they are"),
         (["--tls-cert", "x.pem", "--tls-key", "x.pem"], "x.pem: can't be read"),
         (["--tls-cert", "service.yaml", "--tls-key", "service.yaml"], "can't be used together"),
         (["--tls-cert", "x", "--tls-key", "x", "--behind-tls-proxy"], "either TLS here or TLS in a proxy"),

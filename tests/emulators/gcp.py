@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import grpc
 from google.cloud.kms_v1.types import DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc.error_details_pb2 import ErrorInfo
+from google.rpc.error_details_pb2 import ErrorInfo, PreconditionFailure
 from google.rpc.status_pb2 import Status
 from google_crc32c import value as crc32c
 from grpc_status import rpc_status
@@ -213,7 +213,11 @@ def _status(error: KmsError) -> Status:
     status = Status(code=error.code.value[0], message=error.text)
     if error.reason:
         detail = AnyMessage()
-        detail.Pack(ErrorInfo(reason=error.reason, domain="googleapis.com"))
+        if error.reason.startswith("EXTERNAL_"):  # as of keys in external key managers
+            violations = [{"type": "KEY_STATE"}, {"type": error.reason, "description": error.text}]
+            detail.Pack(PreconditionFailure(violations=violations))
+        else:
+            detail.Pack(ErrorInfo(reason=error.reason, domain="googleapis.com"))
         status.details.append(detail)
     return status
 

@@ -102,6 +102,33 @@ def test_all_identities_that_there_are_are_used(tmp_path: Path) -> None:
     assert age(XDG_CONFIG_HOME=tmp_path).own_ref() == four
 
 
+def test_an_identity_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:
+    """Kubernetes puts a changed Secret in its mounted file's place, by a link, while a service runs."""
+    (first, one), (second, two) = x25519(), x25519()
+    for version, text in enumerate((first, second)):
+        (tmp_path / str(version)).write_text(text)
+    path = tmp_path / "age.key"
+    path.symlink_to("0")
+    found = age(KSECRET_AGE_KEY_FILE=path)
+    assert found.unwrap(one, age().wrap(one, DEK, {}), {}) == DEK
+    (tmp_path / "new").symlink_to("1")
+    (tmp_path / "new").rename(path)
+    assert found.unwrap(two, age().wrap(two, DEK, {}), {}) == DEK
+    with pytest.raises(KeyNotHeldError, match="none of the age identities at hand"):
+        found.unwrap(one, age().wrap(one, DEK, {}), {})
+
+
+def test_an_identity_from_a_pipe_is_kept_for_the_whole_run() -> None:
+    identity, ref = x25519()
+    reading, writing = os.pipe()
+    os.write(writing, identity.encode())
+    os.close(writing)
+    found = age(KSECRET_AGE_KEY_FILE=f"/dev/fd/{reading}")
+    for _ in range(2):
+        assert found.unwrap(ref, age().wrap(ref, DEK, {}), {}) == DEK
+    os.close(reading)
+
+
 @pytest.mark.parametrize("kind", ["ed25519", "rsa"])
 @pytest.mark.parametrize("passphrase", ["", PASSPHRASE])
 def test_ssh_keys_seal_and_open(tmp_path: Path, kind: str, passphrase: str) -> None:
@@ -389,7 +416,11 @@ def test_nothing_is_at_hand_or_nothing_that_fits() -> None:
     wrapped = age().wrap(ref, DEK, {})
     for found, message, what_to_do in (
         (age(), "no age identity is at hand", "run `ksecret init`"),
-        (age(KSECRET_AGE_KEY=x25519()[0]), "none of the age", "let somebody who opens it add yours: ksecret keys add"),
+        (
+            age(KSECRET_AGE_KEY=x25519()[0]),
+            "none of the age",
+            "let somebody who opens it add yours: `ksecret keys add`",
+        ),
     ):
         with pytest.raises(KeyNotHeldError, match=message) as caught:
             found.unwrap(ref, wrapped, {})

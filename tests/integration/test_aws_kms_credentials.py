@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import socket
 import stat
 import threading
 import time
@@ -12,8 +14,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc.backends import aws_kms_errors
+from secretsvc.backends.aws_kms import AwsKms
+from secretsvc.backends.base import Settings
 from secretsvc.errors import BackendError, BackendUnavailableError
 from secretsvc.keyref import KeyRef
+from tests.e2e.cli import MANIFEST, Person
 from tests.emulators.aws import KEY
 from tests.integration.aws_support import (
     CONTEXT,
@@ -34,10 +39,19 @@ from tests.support import quiet_port
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from secretsvc.backends.aws_kms import AwsKms
     from tests.emulators.aws import Moto, StubKms
 
 __all__ = ["environ", "moto", "real", "stub"]  # fixtures, for pytest to find here
+
+
+def _hang_up(server: socket.socket, heard: list[bytes]) -> None:
+    """Refuses one request."""
+    connection, _ = server.accept()
+    with connection:
+        heard.append(connection.recv(65536))
+        body = b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>"
+        head = b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Type: text/xml\r\nContent-Length: %d\r\n\r\n"
+        connection.sendall(head % len(body) + body)
 
 
 class TestCredentials:
@@ -118,6 +132,92 @@ class TestCredentials:
     def test_web_identity(self, real: Moto, monkeypatch: pytest.MonkeyPatch, environ: Path) -> None:
         self.workload(monkeypatch, environ, real.url)
         there_and_back(made(real))
+
+    def test_a_role_of_a_profile_where_no_region_is_configured(
+        self, real: Moto, monkeypatch: pytest.MonkeyPatch, environ: Path
+    ) -> None:
+        """Its request to STS is signed for a region, for which botocore looks at AWS_DEFAULT_REGION only."""
+        self.role(monkeypatch, environ, real.url)
+        there_and_back(made(real))
+
+    @pytest.mark.parametrize(
+        ("environment", "region"),
+        [
+            ({}, "eu-west-1"),
+            ({"AWS_REGION": "ap-south-1"}, "ap-south-1"),
+            ({"AWS_REGION": "ap-south-1", "AWS_DEFAULT_REGION": "us-east-2"}, "ap-south-1"),
+            ({"AWS_DEFAULT_REGION": "us-east-2"}, "us-east-2"),
+        ],
+    )
+    def test_roles_are_assumed_in_the_region_that_is_set_else_in_the_keys(
+        self, monkeypatch: pytest.MonkeyPatch, environ: Path, environment: dict[str, str], region: str
+    ) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as sts:
+            self.role(monkeypatch, environ, f"http://127.0.0.1:{sts.getsockname()[1]}")
+            for name, value in environment.items():
+                monkeypatch.setenv(name, value)
+            heard: list[bytes] = []
+            thread = threading.Thread(target=_hang_up, args=(sts, heard), daemon=True)
+            thread.start()
+            with pytest.raises(BackendError, match="AWS refused to give out credentials for that role"):
+                kms().wrap(REF, DEK, CONTEXT)
+            thread.join(10)
+        assert f"/{region}/sts/aws4_request".encode() in heard[0]
+
+    def test_a_keys_own_profile_comes_before_the_environment(
+        self, stub: StubKms, monkeypatch: pytest.MonkeyPatch, environ: Path
+    ) -> None:
+        """Each key by the credentials of its profile, in one run."""
+        other = KeyRef("aws", KEY.replace("111122223333", "444455556666"))
+        count = f"#!/bin/sh\nprintf $1 >> {environ}/count\n"
+        program = environ / "program"
+        program.write_text(count + 'echo \'{"Version": 1, "AccessKeyId": "a", "SecretAccessKey": "b"}\'\n')
+        program.chmod(0o700)
+        (environ / "config").write_text(
+            f"[profile one]\ncredential_process={program} 1\n[profile two]\ncredential_process={program} 2\n"
+        )
+        settings = Settings(os.environ, lambda what: None, profiles={str(REF): "one", str(other): "two"})
+        backend = AwsKms(settings)
+        for ref in (REF, other, REF):
+            assert backend.unwrap(ref, backend.wrap(ref, DEK, CONTEXT), CONTEXT) == DEK
+        assert (environ / "count").read_text() == "12"
+        gone = AwsKms(settings._replace(profiles={str(REF): "gone"}))
+        with pytest.raises(BackendError, match="the AWS profile gone does not exist, which the policy names"):
+            gone.wrap(REF, DEK, CONTEXT)
+        assert gone.wrap(other, DEK, CONTEXT), "which has none, and is used by the environment's"
+
+    def test_the_policy_says_which_profile_uses_a_key(
+        self, stub: StubKms, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environ: Path
+    ) -> None:
+        (environ / "credentials").write_text("[one]\naws_access_key_id=a\naws_secret_access_key=b\n")
+        me = Person(tmp_path, "me", identity=False)
+        names = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_EC2_METADATA_DISABLED", "AWS_ENDPOINT_URL_KMS")
+        me.environ |= {name: os.environ[name] for name in names}
+        me.write("a.yaml")
+        me.write(".ksecret.yaml", f"version: 1\nrules:\n- keys: ['aws:{KEY}']\n".encode())
+        assert "there are no AWS credentials here" in me.fails(6, "encrypt", "-i", "a.yaml")
+        me.write(".ksecret.yaml", f"version: 1\nrules:\n- keys: [{{key: 'aws:{KEY}', profile: one}}]\n".encode())
+        me.ok("encrypt", "-i", "a.yaml")
+        assert me.ok("decrypt", "a.yaml").out == MANIFEST
+        me.ok("rotate", "--rewrap", "a.yaml")
+        for words in ((), ("-k", f"aws:{KEY}")):
+            assert f"aws:{KEY}: seals and opens" in me.run("doctor", *words).out.decode()
+
+    def test_a_region_that_is_missing_is_told_as_that(self) -> None:
+        from botocore.exceptions import NoRegionError
+
+        with pytest.raises(BackendError, match="no AWS region is configured") as raised:
+            raise aws_kms_errors.credentials(NoRegionError())
+        assert "AWS_REGION" in raised.value.hint
+
+    def role(self, monkeypatch: pytest.MonkeyPatch, folder: Path, sts: str) -> None:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            monkeypatch.delenv(name)
+        role = "role_arn=arn:aws:iam::123456789012:role/deployer\nsource_profile=s\n"
+        (folder / "config").write_text(f"[profile p]\n{role}")
+        (folder / "credentials").write_text("[s]\naws_access_key_id=a\naws_secret_access_key=b\n")
+        monkeypatch.setenv("AWS_PROFILE", "p")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", sts)
 
     def test_a_role_that_is_refused(self, stub: StubKms, monkeypatch: pytest.MonkeyPatch, environ: Path) -> None:
         self.workload(monkeypatch, environ, stub.url)

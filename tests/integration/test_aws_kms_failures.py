@@ -68,6 +68,9 @@ class TestRefusals:
             ("OptInRequired", BackendError, "eu-west-1 is not enabled in that AWS account"),
             ("ValidationException", BackendError, "AWS KMS refused the call"),
             ("UnknownOperationException", BackendError, "something that is not AWS KMS"),
+            ("NotAuthorized", BackendError, "access is denied: kms:Decrypt is missing"),
+            ("RequestTimeout", BackendError, r"failed \(RequestTimeout\)"),
+            ("RequestAborted", BackendError, r"failed \(RequestAborted\)"),
             ("Surprise", BackendError, r"failed \(Surprise\)"),
             ("Sur prise!", BackendError, r"failed \(HTTP 400\)"),
             ("KMSInvalidStateException", BackendError, "can't be used in its present state"),
@@ -132,6 +135,15 @@ class TestTries:
                 backend.wrap(REF, DEK, CONTEXT)
         stub.faults = []
         assert backend.unwrap(REF, backend.wrap(REF, DEK, CONTEXT), CONTEXT) == DEK
+
+    @pytest.mark.parametrize("code", ["RequestTimeout", "RequestTimeoutException", "RequestAborted"])
+    def test_what_was_cut_on_its_way_is_tried_again(self, stub: StubKms, code: str) -> None:
+        """AWS says so with a 4xx, which else is final."""
+        backend = kms()
+        wrapped = backend.wrap(REF, DEK, CONTEXT)
+        stub.faults = [Fault(code, 2)]
+        assert backend.unwrap(REF, wrapped, CONTEXT) == DEK
+        assert stub.calls == 3
 
     def test_a_refusal_is_not_tried_again(self, stub: StubKms) -> None:
         stub.states[KEY] = "Denied"

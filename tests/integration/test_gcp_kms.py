@@ -214,3 +214,15 @@ def test_the_emulator_by_hand() -> None:
             assert backend.unwrap(REF, backend.wrap(REF, DEK, CONTEXT), CONTEXT) == DEK
         finally:
             process.terminate()
+
+
+def test_each_location_has_an_endpoint_of_its_own() -> None:
+    """Two emulators, told apart by the address that the location is part of."""
+    with gcp.Emulator(host="127.0.0.1") as one, gcp.Emulator(host="127.0.0.2", port=one.port) as other:
+        refs = [KeyRef("gcp", f"projects/p/locations/{at}/keyRings/r/cryptoKeys/k") for at in ("1", "2")]
+        for emulator, ref in zip((one, other), refs, strict=True):
+            emulator.create_key(ref.id)
+        backend = made(f"http://127.0.0.{{location}}:{one.port}")
+        for ref in (*refs, *refs):
+            assert backend.unwrap(ref, backend.wrap(ref, DEK, CONTEXT), CONTEXT) == DEK
+        assert (one.calls.total(), other.calls.total()) == (4, 4)

@@ -159,6 +159,31 @@ def test_tls_with_a_service_accounts_key(secure: gcp.Emulator, pki: Any, robot: 
     assert secure.principals == {ACCOUNT}
 
 
+def test_the_universe_is_the_credentials_own(robot: str, tmp_path: Path) -> None:
+    """As in Google's sovereign clouds, whose Cloud KMS has a host of another domain."""
+    path = tmp_path / "sovereign.json"
+    path.write_text(json.dumps(json.loads(Path(robot).read_text()) | {"universe_domain": "apis.invalid"}))
+    environ = {"GOOGLE_APPLICATION_CREDENTIALS": str(path), "TEST_PATIENCE": "1"}
+    for more in ({}, {"GOOGLE_CLOUD_UNIVERSE_DOMAIN": "apis.invalid"}):
+        failed = call("", **environ, **more)
+        fails(failed, "BackendUnavailableError", "Cloud KMS at cloudkms.apis.invalid:443 can't be reached", "")
+    other = call("", **environ, GOOGLE_CLOUD_UNIVERSE_DOMAIN="googleapis.com")
+    fails(other, "BackendError", "credentials are of another universe", "unset it")
+
+
+def test_a_private_endpoint_serves_another_universe(secure: gcp.Emulator, pki: Any, robot: str, tmp_path: Path) -> None:
+    path = tmp_path / "sovereign.json"
+    path.write_text(json.dumps(json.loads(Path(robot).read_text()) | {"universe_domain": "apis.invalid"}))
+    environ = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": pki[2], "GOOGLE_APPLICATION_CREDENTIALS": str(path)}
+    assert call(f"localhost:{secure.port}", **environ) == {"dek": DEK.hex()}
+
+
+def test_a_quota_project_is_sent_along(secure: gcp.Emulator, pki: Any, robot: str) -> None:
+    environ = {"GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": pki[2], "GOOGLE_APPLICATION_CREDENTIALS": robot}
+    assert call(f"localhost:{secure.port}", GOOGLE_CLOUD_QUOTA_PROJECT="billed", **environ) == {"dek": DEK.hex()}
+    assert secure.metadata["x-goog-user-project"] == "billed"
+
+
 def test_workload_identity_federation(
     secure: gcp.Emulator, pki: Any, tokens: TokenService, federation: tuple[str, str]
 ) -> None:

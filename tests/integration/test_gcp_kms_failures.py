@@ -100,6 +100,10 @@ def test_wrong_purpose(kms: gcp.Emulator, backend: gcp_kms.GcpKms) -> None:
         ("PERMISSION_DENIED", SDK_TEXT, "SECURITY_POLICY_VIOLATED", "VPC Service Controls", "from inside it"),
         ("PERMISSION_DENIED", SDK_TEXT, "ACCESS_TOKEN_SCOPE_INSUFFICIENT", "scopes leave out", "auth/cloudkms"),
         ("UNAUTHENTICATED", SDK_TEXT, "", "does not accept the Google Cloud credentials", "application-default login"),
+        (
+            *("FAILED_PRECONDITION", SDK_TEXT, "EXTERNAL_PERMISSION_DENIED"),
+            *(r"the external key manager behind .* \(EXTERNAL_PERMISSION_DENIED\)", "ekm_errors"),
+        ),
         ("INVALID_ARGUMENT", SDK_TEXT, "", "refused the call", "check that the key is enabled"),
         ("UNIMPLEMENTED", SDK_TEXT, "", r"Cloud KMS failed \(UNIMPLEMENTED\)", "status.cloud.google.com"),
     ],

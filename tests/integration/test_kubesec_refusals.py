@@ -151,10 +151,36 @@ def test_a_file_that_holds_more_than_one_secret_is_refused(text: str) -> None:
         seal(text)
 
 
-@pytest.mark.parametrize("text", [CONFIG, HEAD, HEAD + "data: {}\n", HEAD + "data:\nstringData: null\n", "", "# c\n"])
+@pytest.mark.parametrize("text", [CONFIG, CONFIG + "---\n" + HEAD, HEAD + "---\n" + HEAD, "", "# c\n"])
 def test_nothing_to_seal_is_said(text: str) -> None:
-    with pytest.raises(NothingToSealError, match=r"has no values|it is a ConfigMap|it is empty|but comments"):
+    with pytest.raises(NothingToSealError, match=r"no values|it is a ConfigMap|it is empty|but comments"):
         seal(text)
+
+
+@pytest.mark.parametrize("fields", ["", "data: {}\n", "data:\nstringData: null\n"])
+def test_a_secret_without_values_gets_its_lines_as_from_kubesec(fields: str) -> None:
+    plain = HEAD + fields
+    empty = seal(plain, Want((GCP, PGP)))
+    assert empty.startswith(plain.encode())
+    assert sorted(one.partition(":")[2][:2] for one in lines(empty)) == ["gc", "ma", "pg", "v:"]
+    assert independent(empty) == {}
+    assert open_(empty) == plain.encode()
+    with pytest.raises(AlreadySealedError, match="it is sealed already, in kubesec's format"):
+        seal(empty)
+
+
+@pytest.mark.parametrize("before", ["", "# c\n", "\ufeff", "# c\r"])
+@pytest.mark.parametrize("directive", ["%YAML 1.1", "%YAML 1.2", "%TAG ! tag:example.com,2000:"])
+def test_a_file_with_a_directive_is_refused_as_kubesec_could_not_open_it(before: str, directive: str) -> None:
+    newline = "\r" if before.endswith("\r") else "\n"
+    with pytest.raises(ManifestError, match="kubesec opens no file with a directive of YAML's") as caught:
+        seal(f"{before}{directive}{newline}---{newline}{PLAIN}")
+    assert caught.value.line == before.count("\n") + 1  # a lone CR ends a line for YAML, and not for people
+
+
+def test_a_percent_sign_that_is_no_directive_is_taken() -> None:
+    plain = f"# 100\n# %YAML 1.1\n{PLAIN}  p: |\n    %YAML 1.1\n"
+    assert texts(open_(seal(plain))) == texts(plain)
 
 
 @pytest.mark.parametrize("keys", [(AGE,), (PGP, AGE)])
@@ -163,6 +189,24 @@ def test_keys_of_other_kinds_are_refused(keys: Any) -> None:
         seal(PLAIN, Want(keys))
     with pytest.raises(KeyRefError, match="kubesec's format has no keys of the kind age:"):
         seal(sealed(), Want(exact=keys))
+
+
+def test_more_than_twelve_keys_of_one_kind_keep_their_order() -> None:
+    """None counts before another, so kubesec's sorting moves none, whatever its version of Go."""
+    many = tuple(KeyRef("gcp", f"{GCP.id}{number:02}") for number in range(40))
+    some = seal(PLAIN, Want(many[20:]))
+    more = seal(some, Want(add=many[:20]))
+    assert [one.split(":")[2] for one in lines(more)[1:-1]] == [ref.id for ref in many[20:] + many[:20]]
+    for text in (some, more):
+        assert independent(text) == texts(PLAIN)
+        assert open_(text) == open_(seal(PLAIN))
+
+
+def test_more_than_twelve_keys_of_which_kubesec_sorts_some_are_refused() -> None:
+    many = tuple(KeyRef("gcp", f"{GCP.id}{number:02}") for number in range(12))
+    assert independent(seal(PLAIN, Want((*many[1:], PGP)))) == texts(PLAIN)
+    with pytest.raises(KeyRefError, match="kubesec's format takes at most 12 keys of kinds that it sorts"):
+        seal(PLAIN, Want((*many, PGP)))
 
 
 @pytest.mark.parametrize("value", ['"\\0"', '"text\\0text"', '"text\\0"', '"\\x00"'])

@@ -344,7 +344,10 @@ MISTAKES = {
     "an alias of AWS's": ("version: 1\nrules:\n- keys: ['aws:alias/prod']\n", 3, "by its full ARN"),
     "keys inside themselves": ("version: 1\nrules:\n- keys: &k [*k]\n", 3, "an alias inside what it"),
     "rules inside themselves": ("version: 1\nrules: &r\n- path: x\n- *r\n", 4, "an alias inside what it"),
-    "a mapping for a key": ("version: 1\nrules:\n- keys: [age: age1x]\n", 3, "a key is not a text"),
+    "a mapping for a key": ("version: 1\nrules:\n- keys: [age: age1x]\n", 3, "has an unknown key `age`"),
+    "a profile without a key": ("version: 1\nrules:\n- keys: [{profile: p}]\n", 3, "has `key` and `profile`"),
+    "a profile of another kind": (f"version: 1\nrules:\n- keys: [{{key: '{AGE}', profile: p}}]\n", 3, "AWS KMS only"),
+    "no name of a profile": (f'version: 1\nrules:\n- keys: [{{key: "{AWS}", profile: "a;b"}}]\n', 3, "an AWS profile"),
     "a namespace that is a number": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  namespace: 1\n", 4, "not a text"),
     "an empty path": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  path: ''\n", 4, "path is not a text"),
     "a negation": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  path: '!x'\n", 4, "path is not one"),
@@ -383,6 +386,16 @@ def test_mistakes_are_told_with_file_and_line(tmp_path: Path, name: str) -> None
             policies.find(str(tmp_path / "a.yaml"))
         assert (caught.value.file, caught.value.line) == (os.path.relpath(path), line)
         caught.value.file = "spoilt"
+
+
+def test_a_key_may_name_its_aws_profile() -> None:
+    text = f"version: 1\nrules:\n- keys: [{{key: '{AWS}', profile: a}}, '{AGE}']\n- keys: ['{AWS}']\n"
+    content = policy_reader.read(text.encode(), NAME)
+    assert [rule.keys for rule in content.rules] == [(AWS, AGE), (AWS,)]
+    assert content.profiles == {AWS: "a"}
+    jsonschema.validate(yaml.safe_load(text), SCHEMA)
+    with pytest.raises(InputError, match="one key has two profiles"):
+        policy_reader.read(f"{text}- keys: [{{key: '{AWS[4:]}', profile: b}}]\n".encode(), NAME)
 
 
 PEOPLE = f"""\

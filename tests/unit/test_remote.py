@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc import errors, remote
+from secretsvc import errors, remote, remote_line
 from secretsvc.remote import Remote, token_source
 from secretsvc.remote_problems import Answer, problem
 from tests.emulators.service import PROBLEM, TOKEN, Canned, FakeService
@@ -42,7 +42,8 @@ def client(service: FakeService) -> Iterator[Remote]:
 @pytest.fixture
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     found: list[float] = []
-    monkeypatch.setattr(remote.time, "sleep", found.append)
+    monkeypatch.setattr(remote_line.time, "sleep", found.append)
+    monkeypatch.setattr(remote_line.random, "random", lambda: 0.4)  # of a quarter, a tenth
     return found
 
 
@@ -129,7 +130,7 @@ def test_too_many_requests_are_waited_for_twice(client: Remote, service: FakeSer
     busy = Canned(429, headers=(("Retry-After", "3"),))
     service.canned = [busy, busy]
     assert service.lock.open_(sealed_by(client)) == CLEAR
-    assert naps == [3, 3]
+    assert [round(nap, 6) for nap in naps] == [3.3, 3.3]
     service.canned = [busy] * 3
     with pytest.raises(errors.BackendError, match="asked too much"):
         sealed_by(client)
@@ -140,10 +141,54 @@ def test_a_service_that_says_when_to_come_back_is_asked_again(
 ) -> None:
     service.canned = [Canned(503, headers=(("Retry-After", "2"),))]
     assert service.lock.open_(sealed_by(client)) == CLEAR
-    assert naps == [2]
+    assert [round(nap, 6) for nap in naps] == [2.2]
     service.canned = [Canned(503)]
     with pytest.raises(errors.BackendUnavailableError, match="HTTP 503"):
         sealed_by(client)
+
+
+def test_one_of_many_threads_waits_for_all(service: FakeService, naps: list[float]) -> None:
+    """Eight were sent away, one comes back to ask, and only when that one was served the others do."""
+    gate, order, lock = threading.Barrier(8), [], threading.Lock()
+    line = remote_line.Line()
+    first = threading.local()
+
+    def send() -> Answer:
+        if not getattr(first, "sent", False):
+            first.sent = True
+            gate.wait(30)
+            return Answer(429, "", 3, b"")
+        with lock:
+            order.append(threading.get_ident())
+        return Answer(200, YAML, 0, b"")
+
+    found: list[Answer] = []
+    threads = [threading.Thread(target=lambda: found.append(line.ask(send))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [answer.status for answer in found] == [200] * 8
+    assert len(naps) == 1
+
+
+def test_who_waited_in_vain_did_it_for_all_that_were_sent_away(naps: list[float]) -> None:
+    gate, line, sent = threading.Barrier(8), remote_line.Line(), threading.local()
+
+    def send() -> Answer:
+        if not getattr(sent, "once", False):
+            sent.once = True
+            gate.wait(30)
+        return Answer(503, "", 3, b"")
+
+    found: list[Answer] = []
+    threads = [threading.Thread(target=lambda: found.append(line.ask(send))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert [answer.status for answer in found] == [503] * 8
+    assert len(naps) == 2
 
 
 @pytest.mark.parametrize(("said", "waited"), [("99999", 30), ("soon", 1), ("", 1), ("-5", 1), ("9" * 5000, 1)])
@@ -152,7 +197,7 @@ def test_nobody_waits_longer_than_is_sensible(
 ) -> None:
     service.canned = [Canned(429, headers=(("Retry-After", said),))]
     sealed_by(client)
-    assert naps == [waited]
+    assert [round(nap, 6) for nap in naps] == [round(waited * 1.1, 6)]
 
 
 def test_a_token_that_ran_out_is_read_anew_once(service: FakeService, tmp_path: Path) -> None:
@@ -344,8 +389,24 @@ def test_a_client_certificate_is_shown_where_one_is_named(tmp_path: Path) -> Non
         own = {"KSECRET_SERVER_CERT": certificate, "KSECRET_SERVER_KEY": key}
         with closing(Remote(service.url, ENVIRON | own, authority.ca_file)) as client:
             assert service.lock.open_(sealed_by(client)) == CLEAR
-        with pytest.raises(errors.BackendUnavailableError, match="can't be reached"):
+        with pytest.raises(errors.BackendUnavailableError, match="wants a client certificate") as raised:
             sealed_by(Remote(service.url, ENVIRON, authority.ca_file))
+        assert "KSECRET_SERVER_CERT" in raised.value.hint
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_certificate_that_is_refused_is_named(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    authority = Authority(tmp_path / "ours")
+    context = authority.server_context("localhost")
+    context.load_verify_locations(authority.ca_file)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = version
+    certificate, key = Authority(tmp_path / "theirs").issue("client")
+    theirs = {"KSECRET_SERVER_CERT": certificate, "KSECRET_SERVER_KEY": key}
+    with FakeService(new_lock(), context) as service:
+        for environ, said in ((theirs, "does not take the client certificate"), ({}, "wants a client certificate")):
+            with pytest.raises(errors.BackendUnavailableError, match=said):
+                sealed_by(Remote(service.url, ENVIRON | environ, authority.ca_file))
 
 
 @pytest.mark.parametrize("text", ["pa55", None])
@@ -369,6 +430,36 @@ def test_a_proxy_is_asked_for_a_tunnel_and_never_shown_the_token(monkeypatch: py
     assert request.startswith(b"CONNECT ksecret.example:8443 HTTP/1.")
     assert b"Proxy-Authorization: Basic bWU6cGE1NQ==" in request
     assert TOKEN.encode() not in request
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        *(
+            (f"{kind}://me:pa55@p:1", f"of the kind {kind}://")
+            for kind in ("https", "socks5", "socks5h", "socks4", "ftp")
+        ),
+        *(
+            (url, "not the URL of a proxy")
+            for url in ("http://", "http://p:x", "http://p:99999", "http://p:0", "//p:1/")
+        ),
+        *(
+            (url, "not the URL of a proxy")
+            for url in ("http://[::1", "me:pa55@", "http://p\tq:1", "http://p q", "http://\xe4")
+        ),
+    ],
+)
+def test_a_proxy_that_can_not_be_used_is_told_and_not_spoken_to(
+    monkeypatch: pytest.MonkeyPatch, url: str, said: str
+) -> None:
+    """An https:// or SOCKS proxy would be sent the login in the clear."""
+    monkeypatch.setenv("https_proxy", url)
+    with pytest.raises(errors.UsageError, match=said) as raised:
+        Remote("https://ksecret.example", ENVIRON)
+    assert "pa55" not in f"{raised.value} {raised.value.hint}"
+    Remote("http://localhost", ENVIRON)
+    monkeypatch.setenv("no_proxy", "ksecret.example")
+    Remote("https://ksecret.example", ENVIRON)
 
 
 def test_a_host_that_no_proxy_names_is_spoken_to_directly(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

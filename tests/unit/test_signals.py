@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from signal import SIG_IGN, SIGHUP, SIGTERM, Signals, getsignal, raise_signal, signal
+from signal import SIG_IGN, SIGHUP, SIGTERM, Signals, getsignal, raise_signal, signal, valid_signals
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,17 +15,31 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    handlers = {number: getsignal(number) for number in (SIGHUP, SIGTERM)}
+    handlers = {number: getsignal(number) for number in valid_signals()}
     yield
     for number, handler in handlers.items():
-        signal(number, handler)
+        if getsignal(number) is not handler:
+            signal(number, handler)
 
 
-@pytest.mark.parametrize("number", [SIGHUP, SIGTERM])
+ENDING = [
+    *("HUP", "QUIT", "ABRT", "USR1", "USR2", "ALRM", "TERM", "STKFLT"),
+    *("XCPU", "VTALRM", "PROF", "IO", "PWR", "RTMIN", "RTMAX"),
+]
+"""Those that end a process that does nothing about them (signal(7)), but for those of faults."""
+
+
+@pytest.mark.parametrize("number", [Signals[f"SIG{name}"] for name in ENDING])
 def test_they_end_the_process_by_an_exception(number: Signals) -> None:
     end_tidily()
     with pytest.raises(SystemExit, match=str(128 + number)):
         raise_signal(number)
+
+
+def test_what_ends_nothing_still_ends_nothing() -> None:
+    end_tidily()
+    for name in ("CHLD", "CONT", "URG", "WINCH", "PIPE"):
+        raise_signal(Signals[f"SIG{name}"])
 
 
 def test_nohup_is_respected() -> None:
@@ -35,15 +49,16 @@ def test_nohup_is_respected() -> None:
     assert getsignal(SIGHUP) == SIG_IGN
 
 
-def test_they_wait_for_the_end_of_the_block() -> None:
+@pytest.mark.parametrize("number", [SIGTERM, Signals.SIGQUIT, Signals.SIGALRM, Signals.SIGRTMIN])
+def test_they_wait_for_the_end_of_the_block(number: Signals) -> None:
     done = []
 
     def work() -> None:
         with undisturbed():
-            raise_signal(SIGTERM)
+            raise_signal(number)
             done.append("all")
 
     end_tidily()
-    with pytest.raises(SystemExit, match="143"):
+    with pytest.raises(SystemExit, match=str(128 + number)):
         work()
     assert done == ["all"]

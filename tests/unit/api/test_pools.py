@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
 
 from secretsvc import patience
+from secretsvc.api.homes import Homes
 from secretsvc.api.metrics import Metrics
-from secretsvc.api.pools import MOST_POOLS, Pools, name_of
+from secretsvc.api.pools import LONG, MOST_POOLS, Pools, name_of
 from secretsvc.api.problems import RefusedError
 from secretsvc.api.settings import Limits
 from secretsvc.backends.base import Settings
@@ -106,3 +108,48 @@ async def _given_up(how: str) -> None:
 @pytest.mark.parametrize("how", ["late", "gone"])
 def test_a_thread_that_nobody_waits_for_ends_at_its_next_step(how: str) -> None:
     asyncio.run(_given_up(how))
+
+
+async def _elsewhere(calls: int) -> list[int]:
+    """What is told before a call is a long one, in it, and after it: of 3 requests on 2 threads, `calls` in a call."""
+    homes = Homes([aws(1)])
+    pools = Pools(Settings({}, lambda _: None), Limits.model_validate({"threads": 2}), Metrics(), homes)
+    until = threading.Event()
+
+    def work(guard: Guard) -> None:
+        with guard._watch.call([aws(1)]) if left.pop() else nullcontext():
+            until.wait(10)
+
+    left = [True] * calls + [False] * (3 - calls)
+    left.reverse()
+    asked = [asyncio.create_task(pools.run([aws(1)], work, {})) for _ in range(3)]
+    await asyncio.sleep(0)
+    told = [pools.elsewhere()]
+    await asyncio.sleep(LONG + 0.2)
+    told.append(pools.elsewhere())
+    until.set()
+    await asyncio.gather(*asked)
+    return [*told, pools.elsewhere()]
+
+
+@pytest.mark.parametrize(("calls", "elsewhere"), [(0, 0), (1, 1), (2, 3)])
+def test_requests_in_long_calls_are_elsewhere_and_all_where_every_thread_is_in_one(calls: int, elsewhere: int) -> None:
+    assert asyncio.run(_elsewhere(calls)) == [0, elsewhere, 0]
+
+
+async def _spare() -> None:
+    pools, _ = made(operations=1)
+    until = threading.Event()
+    running = asyncio.create_task(pools.run([aws(1)], lambda _: until.wait(10), {}))
+    await asyncio.sleep(0.05)
+    with pytest.raises(RefusedError, match="more than 1 at a time"):
+        await pools.run([aws(1)], thread, {})
+    spare = asyncio.create_task(pools.run([aws(1)], thread, {}, spare=True))
+    await asyncio.sleep(0.05)
+    until.set()
+    await running
+    assert (await spare).startswith("aws:made-up-1")
+
+
+def test_a_try_of_readyz_is_not_refused_for_much_work() -> None:
+    asyncio.run(_spare())

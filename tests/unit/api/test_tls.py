@@ -11,7 +11,7 @@ import pytest
 from secretsvc.api import tls, watched
 from secretsvc.api.settings import Listen
 from secretsvc.errors import FileError, UsageError
-from tests.issuer import certificate
+from tests.issuer import certificate, revocations
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,8 +50,8 @@ def trusting(ca: Path, own: Path | None = None) -> ssl.SSLContext:
     return context
 
 
-def listen(pem: Path, ca: Path | None = None) -> Listen:
-    return Listen(tlsCert=str(pem), tlsKey=str(pem), tlsClientCa=str(ca or ""))
+def listen(pem: Path, ca: Path | None = None, crl: Path | None = None) -> Listen:
+    return Listen(tlsCert=str(pem), tlsKey=str(pem), tlsClientCa=str(ca or ""), tlsClientCrl=str(crl or ""))
 
 
 def renew(pem: Path, content: bytes) -> None:
@@ -113,6 +113,51 @@ def test_another_authority_for_clients(tmp_path: Path) -> None:
         shake(server, ours, session)
 
 
+def test_with_an_authority_for_clients_no_session_outlives_it(tmp_path: Path) -> None:
+    """One of TLS 1.2 would get in for two hours without a certificate: those are kept by the server, ticket or not."""
+    ca, pem = certificate(tmp_path / "ca.pem", "CA"), tmp_path / "tls.pem"
+    certificate(pem, ca=ca)
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(ca.read_bytes())
+    client = trusting(ca, certificate(tmp_path / "client.pem", "me", ca))
+    server = tls.Renewed(listen(pem, roots)).first
+    shake(server, client)
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError, match=r"(?i)unsupported.protocol|protocol.version"):
+        shake(server, client)
+    renew(roots, certificate(tmp_path / "new.pem", "another CA").read_bytes())
+    with pytest.raises(ssl.SSLError, match=r"(?i)unsupported.protocol|protocol.version"):
+        shake(server, client)
+
+
+def test_a_revoked_certificate_is_refused_from_when_the_list_says_so(tmp_path: Path) -> None:
+    ca, crl = certificate(tmp_path / "ca.pem", "CA"), tmp_path / "crl.pem"
+    pem = certificate(tmp_path / "tls.pem", ca=ca)
+    mine, yours = (certificate(tmp_path / f"{name}.pem", name, ca) for name in ("mine", "yours"))
+    crl.write_bytes(revocations(ca))
+    server = tls.Renewed(listen(pem, ca, crl)).first
+    shake(server, trusting(ca, mine))
+    renew(crl, revocations(ca, mine))
+    with pytest.raises(ssl.SSLCertVerificationError, match="certificate revoked"):
+        shake(server, trusting(ca, mine))
+    shake(server, trusting(ca, yours))
+    renew(crl, b"")  # the last that could stay
+    with pytest.raises(ssl.SSLCertVerificationError, match="certificate revoked"):
+        shake(server, trusting(ca, mine))
+    renew(crl, revocations(ca, days=-1))
+    with pytest.raises(ssl.SSLCertVerificationError, match="CRL has expired"):
+        shake(server, trusting(ca, yours))
+
+
+def test_a_list_of_revoked_certificates_brings_no_authority(tmp_path: Path) -> None:
+    ca, crl = certificate(tmp_path / "ca.pem", "CA"), tmp_path / "crl.pem"
+    pem = certificate(tmp_path / "tls.pem", ca=ca)
+    crl.write_bytes(revocations(ca) + certificate(tmp_path / "other.pem", "other CA").read_bytes())
+    with pytest.raises(UsageError, match="certificates stand in it: only lists of revoked ones belong there") as raised:
+        tls.context(listen(pem, ca, crl))
+    assert raised.value.where == str(crl)
+
+
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_sessions_of_before_do_not_fail(tmp_path: Path, version: ssl.TLSVersion) -> None:
     ca = certificate(tmp_path / "ca.pem", "CA")
@@ -133,7 +178,9 @@ def test_what_cannot_be_used_is_told_by_its_file(tmp_path: Path) -> None:
         ("can't be read", FileError, listen(tmp_path / "nowhere.pem")),
         ("can't be used together", UsageError, Listen(tlsCert=str(pem), tlsKey=str(other))),
         ("holds no certificate in PEM", UsageError, listen(pem, nothing)),
+        ("holds no list of revoked certificates", UsageError, listen(pem, pem, nothing)),
+        ("can't be read", FileError, listen(pem, pem, tmp_path / "nowhere.pem")),
     ):
         with pytest.raises(error, match=told) as raised:
             tls.context(files)
-        assert raised.value.where == (files.tls_client_ca or files.tls_cert)
+        assert raised.value.where == (files.tls_client_crl or files.tls_client_ca or files.tls_cert)

@@ -1,0 +1,47 @@
+"""Core dumps: none of a process whose memory holds values; one would lie in whatever folder it runs in.
+
+What it starts (an editor, kubectl, gpg) makes none either, but for the command that `exec` is asked to run.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_STARTED_WITH = resource.getrlimit(resource.RLIMIT_CORE)
+
+_PR_SET_DUMPABLE = 4
+"""prctl(2); `linux/prctl.h`."""
+
+
+def forbid() -> None:
+    """From now on (setrlimit(2), RLIMIT_CORE). The hard limit stays, so that `as_started` can give back the other."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, _STARTED_WITH[1]))
+
+
+@contextmanager
+def as_started() -> Iterator[None]:
+    """Within the block the limit is what this process was started with, for the user's own command to be started."""
+    resource.setrlimit(resource.RLIMIT_CORE, _STARTED_WITH)
+    try:
+        yield
+    finally:
+        forbid()
+
+
+def keep_memory_private() -> None:
+    """From others of the same user too (ptrace, `/proc/PID/mem`), and from what collects dumps whatever the limit says.
+
+    Linux; elsewhere nothing happens. For a process that has values for longer than a moment: ctypes costs a short
+    command a noticeable part of its start. A program that takes its place is not affected.
+    """
+    if sys.platform == "linux":
+        with suppress(ImportError, OSError, AttributeError, MemoryError):  # a hardened system may have no ctypes
+            from ctypes import CDLL, c_ulong
+
+            CDLL(None).prctl(_PR_SET_DUMPABLE, *(c_ulong(0),) * 4)

@@ -1,0 +1,274 @@
+"""Whether what a service answered is what it was asked for: told without a key, before it takes a file's place.
+
+Who has no key can't tell what a token holds. All else can be told: that every value is a token, that the text around
+them is the same, whom it is sealed to and what for, and which tokens stayed and which did not.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import BackendError, KsecretError
+from secretsvc.formats import ksecret
+from secretsvc.manifest.reader import read
+from secretsvc.manifest.splice import Edit, apply, remove_member
+from secretsvc.operations.patch import pick, with_changes
+from secretsvc.tokens import WHOLE_TOKEN, decode_strict
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
+    from secretsvc.keyref import Keyset
+    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.operations.open import Place
+    from secretsvc.operations.patch import Changes
+
+_VALUE = "\0"
+"""What stands for a value where texts are compared: no manifest has that character."""
+
+
+class _Sealing(NamedTuple):
+    """What a sealed Secret shows."""
+
+    format: str
+    sealed_for: str
+    created: str
+    keys: dict[str, str]
+    """KeyRef → base64 of the wrapped DEK. All of them are others where the DEK is another."""
+    proof: str
+    """The seal, or the MAC."""
+    tokens: dict[Place, str]
+
+    def __repr__(self) -> str:
+        return f"_Sealing({self.format}, masked)"
+
+
+class _Pair(NamedTuple):
+    """One Secret as it was sent and as it came back, and how each was sealed, if it was."""
+
+    old: Secret
+    new: Secret
+    was: _Sealing | None
+    sealing: _Sealing | None
+
+    def refusal(self, what: str, entry: str = "") -> BackendError:
+        return _refusal(f"is not what was asked for: {self.old.label} {what}", entry)
+
+    def __repr__(self) -> str:
+        return f"_Pair({self.old.label}, masked)"
+
+
+def check_opened(before: Manifest, answer: bytes) -> None:
+    """That it is the manifest that was sent, with nothing in it sealed. Raises BackendError."""
+    now = _read(answer)
+    _check_rest(before, now, comments=False)  # a block's goes where the block is written in another style
+    for pair in _pairs(before, now):
+        if pair.sealing or any(_is_token(now, entry) for entry in pair.new.entries):
+            raise pair.refusal("is sealed still")
+        if not pair.was:
+            _check_untouched(pair)
+
+
+def check_encrypted(before: Manifest, answer: bytes, keys: Keyset, scope: str, format_: str) -> None:
+    """That all of it is sealed; what was not before, to `keys` (if any are named), in that scope and format.
+
+    `scope` and `format_` are empty where none was asked for. Raises BackendError.
+    """
+    now = _read(answer)
+    _check_rest(before, now)
+    for pair in _pairs(before, now):
+        if pair.was and len(pair.was.tokens) < len(pair.old.entries):
+            _check_changed(pair, ())
+        elif pair.was:
+            _check_untouched(pair)
+        elif pair.sealing:
+            _check_fresh(pair, keys, scope, format_)
+        elif pair.new.entries:
+            raise pair.refusal("is not sealed")
+
+
+def check_rotated(before: Manifest, answer: bytes) -> None:
+    """That what was sealed has new DEKs and tokens, for the same keys. Raises BackendError."""
+    now = _read(answer)
+    _check_rest(before, now)
+    for pair in _pairs(before, now):
+        if not pair.was:
+            _check_untouched(pair)
+            continue
+        if not _is_renewed(*_same_holders(pair)):
+            raise pair.refusal("has not got a new data key")
+
+
+def check_rewrapped(before: Manifest, answer: bytes) -> None:
+    """That nothing but wrapped DEKs is another. Raises BackendError."""
+    now = _read(answer)
+    _check_rest(before, now)
+    for pair in _pairs(before, now):
+        if not pair.was:
+            _check_untouched(pair)
+        elif _same_holders(pair)[1]._replace(keys=pair.was.keys) != pair.was:
+            raise pair.refusal("has another data key, or other tokens")
+
+
+def check_set(before: Manifest, answer: bytes, changes: Changes, which: str) -> None:
+    """That the one Secret has these entries, sealed, and the rest is as it was.
+
+    `which`: as `patch_manifest`. Raises BackendError, and InputError for changes that can't be made.
+    """
+    now = _read(answer)
+    index = pick(before, which)
+    _check_rest(with_changes(before, index, changes), now)
+    for at, pair in enumerate(_pairs(before, now)):
+        if at == index:
+            _check_changed(pair, changes.values)
+        else:
+            _check_untouched(pair)
+
+
+def _read(answer: bytes) -> Manifest:
+    try:
+        return read(answer)
+    except KsecretError:  # whose line is none of the file's
+        raise _refusal("is no manifest") from None
+
+
+def _pairs(before: Manifest, now: Manifest) -> Iterator[_Pair]:
+    for old, new in zip(before.secrets, now.secrets, strict=True):
+        yield _Pair(old, new, _sealing(before, old), _answered(now, new))
+
+
+def _answered(now: Manifest, secret: Secret) -> _Sealing | None:
+    try:
+        return _sealing(now, secret)
+    except KsecretError:
+        raise _refusal(f"is not what was asked for: {secret.label} has an envelope that is none") from None
+
+
+def _sealing(manifest: Manifest, secret: Secret) -> _Sealing | None:
+    """How it is sealed; None where it is not. Raises InputError, AlteredError."""
+    tokens = {
+        (entry.field, entry.key): entry.value.rstrip("\n") for entry in secret.entries if _is_token(manifest, entry)
+    }
+    if manifest.is_kubesec:
+        from secretsvc.formats import kubesec
+
+        lines = kubesec.read(manifest)[1]
+        return _Sealing("kubesec", "", "", {str(ref): wrapped for ref, wrapped in lines.keys}, lines.mac, tokens)
+    if not secret.envelope:
+        return None
+    envelope = ksecret.read(secret.envelope)
+    return _Sealing("ksecret", envelope.sealed_for, envelope.created, envelope.keys, envelope.seal, tokens)
+
+
+def _is_token(manifest: Manifest, entry: Entry) -> bool:
+    if manifest.is_kubesec:
+        from secretsvc.formats import kubesec
+
+        return kubesec.is_token(entry)
+    return re.fullmatch(WHOLE_TOKEN, ksecret.token(entry)) is not None
+
+
+def _check_rest(before: Manifest, now: Manifest, *, comments: bool = True) -> None:
+    """That all but values and envelopes is the same text. Raises BackendError."""
+    if [_identity(one) for one in before.secrets] != [_identity(one) for one in now.secrets]:
+        raise _refusal("is not this manifest")
+    if _rest(before, comments=comments) != _rest(now, comments=comments):
+        raise _refusal("is this manifest with other changes in it than were asked for")
+
+
+def _identity(secret: Secret) -> tuple[str | None, str | None, str, list[Place]]:
+    """The entries' names are in the text, too; but a value could add one, and an alias give a name."""
+    return secret.namespace, secret.name, secret.type, [(entry.field, entry.key) for entry in secret.entries]
+
+
+def _rest(manifest: Manifest, *, comments: bool) -> str:
+    """The text without envelopes, and with one sign for each value, however it was written."""
+    text = manifest.text
+    edits = []
+    for secret in manifest.secrets:
+        for _, _, scalar, *_ in secret.entries:
+            written = text[scalar.start : scalar.end].rstrip(" \t\r\n")
+            header = re.match(r"[|>][-+0-9]*([ \t]+#[^\r\n]*)?", written) if scalar.style in ("|", ">") else None
+            below = f"{(header[1] or '').rstrip()}\n" if header else ""
+            edits.append(Edit(scalar.start, scalar.start + len(written), _VALUE + below))
+        if secret.envelope:
+            edits.append(remove_member(text, secret.root, secret.envelope))
+    if manifest.is_kubesec:
+        from secretsvc.formats import kubesec
+
+        edits += kubesec.remove(text)
+    rest = apply(text, edits)
+    if not comments:
+        rest = re.sub(f"{_VALUE}[ \t]+#[^\r\n]*", _VALUE, rest)
+    # A block's blank lines, and the spaces before it, are the style's.
+    return re.sub(rf"[ \t]*{_VALUE}([ \t]+#[^\r\n]*)?([ \t]*(\r\n|\r|\n))*([ \t]+\Z)?", rf"{_VALUE}\1", rest)
+
+
+def _check_untouched(pair: _Pair) -> None:
+    """That a Secret that nothing was asked for is as it was. Raises BackendError."""
+    values = [[entry.value for entry in secret.entries] for secret in (pair.old, pair.new)]
+    if pair.was != pair.sealing or values[0] != values[1]:
+        raise pair.refusal("is another, and no change of it was asked for")
+
+
+def _check_fresh(pair: _Pair, keys: Keyset, scope: str, format_: str) -> None:
+    sealing = _closed(pair)
+    if sealing.format != (format_ or "ksecret"):
+        raise pair.refusal("is sealed in another format")
+    if sealing.format == "ksecret" and sealing.sealed_for != ksecret.bind(pair.new, scope or "strict"):
+        raise pair.refusal("is sealed for something else")
+    if keys and sealing.keys.keys() != set(map(str, keys)):
+        raise pair.refusal("is sealed to other keys")
+
+
+def _check_changed(pair: _Pair, changed: Container[str]) -> None:
+    """That only entries of those names, and what was in the clear, are sealed anew; or all, under a new DEK."""
+    was, sealing = _same_holders(pair)
+    if _is_renewed(was, sealing):
+        return
+    kept = {place: token for place, token in was.tokens.items() if place[1] not in changed}
+    same_key = sealing.keys == was.keys and (sealing.proof == was.proof or was.format == "kubesec")
+    if not (same_key and kept.items() <= sealing.tokens.items()):
+        raise pair.refusal("has other tokens than those that were to change")
+
+
+def _same_holders(pair: _Pair) -> tuple[_Sealing, _Sealing]:
+    """How it was sealed and is now: all of it, for the same keys and the same name. Raises BackendError."""
+    was, sealing = pair.was, _closed(pair)
+    assert was
+    if sealing.keys.keys() != was.keys.keys():
+        raise pair.refusal("is sealed to other keys")
+    if (sealing.format, sealing.sealed_for) != (was.format, was.sealed_for):
+        raise pair.refusal("is sealed for something else, or in another format")
+    return was, sealing
+
+
+def _closed(pair: _Pair) -> _Sealing:
+    """How it is sealed now. Raises BackendError where a value of it is in the clear, or a DEK is no base64."""
+    if not pair.sealing:
+        raise pair.refusal("is not sealed")
+    for entry in pair.new.entries:
+        if (entry.field, entry.key) not in pair.sealing.tokens:
+            raise pair.refusal("is not sealed", f"{entry.field}/{entry.key}")
+    for wrapped in pair.sealing.keys.values():
+        try:
+            decode_strict(wrapped or "=")
+        except ValueError:
+            raise pair.refusal("has a data key that nobody can unwrap") from None
+    return pair.sealing
+
+
+def _is_renewed(was: _Sealing, sealing: _Sealing) -> bool:
+    """Whether the DEK is another, and no token is an old one, or there twice."""
+    tokens = list(sealing.tokens.values())
+    return (
+        not set(was.keys.values()) & set(sealing.keys.values())
+        and not set(was.tokens.values()) & set(tokens)
+        and len(set(tokens)) == len(tokens)
+    )
+
+
+def _refusal(what: str, entry: str = "") -> BackendError:
+    hint = "nothing of it was written; is there a proxy that mixes answers up, or is this the right service?"
+    return BackendError(f"the service's answer {what}", hint=hint, entry=entry)

@@ -1,0 +1,76 @@
+"""What tests of deploy/rotate/rotate.sh share: a pod, a repository of sealed files, some of them old, and a run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from tests.e2e.cli import MANIFEST, Person, member
+from tests.e2e.kubernetes import ROOT
+from tests.emulators.service import TOKEN
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.emulators.service import FakeService
+
+FOLDER = ROOT / "deploy" / "rotate"
+SCRIPT = FOLDER / "rotate.sh"
+OLD = "2026-01-01T00:00:00Z"
+WORDS = ["/bin/sh", str(SCRIPT)]
+
+
+def new_pod(folder: Path, service: FakeService, files: int) -> Person:
+    """A pod that knows a service, and a repository `origin` with that many sealed files, every other one old."""
+    person = Person(folder, "pod", identity=False)
+    person.environ |= {
+        "KSECRET_SERVER": service.url,
+        "KSECRET_TOKEN": TOKEN,
+        "GIT_URL": f"file://{folder}/origin.git",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
+    for number in range(files):
+        write_sealed(person, service, number, OLD if number % 2 else service.now)
+    git(person, "init", "-q", "-b", "main", ".")
+    commit(person, "Seal")
+    git(person, "clone", "-q", "--bare", ".", str(folder / "origin.git"))
+    git(person, "--git-dir", str(folder / "origin.git"), "config", "uploadpack.allowFilter", "true")
+    git(person, "remote", "add", "origin", str(folder / "origin.git"))
+    return person
+
+
+def write_sealed(person: Person, service: FakeService, number: int, created: str) -> None:
+    clear = MANIFEST.replace(b"name: db", b"name: db%d" % number)
+    person.write(f"k8s/{number}.yaml", service.lock.seal(clear, created=created))
+
+
+def commit(person: Person, message: str) -> None:
+    """All that is in the work tree, as somebody who is not the script."""
+    git(person, "add", ".")
+    git(person, "-c", "user.name=a", "-c", "user.email=a@example", "commit", "-qm", message)
+
+
+def git(person: Person, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=person.work, env=person.environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def rotate(person: Person, **environ: str) -> subprocess.CompletedProcess[str]:
+    """A run of the script, that must leave nothing behind."""
+    with TemporaryDirectory(dir=person.home) as folder:
+        environ = person.environ | environ | {"TMPDIR": folder}
+        done = subprocess.run(WORDS, env=environ, capture_output=True, text=True, timeout=150, check=False)
+        assert not os.listdir(folder)
+    return done
+
+
+def created_on(person: Person, branch: str) -> list[str]:
+    """When the data keys of a branch on the server were made."""
+    git(person, "fetch", "-q", "origin", branch)
+    names = git(person, "ls-tree", "--name-only", "FETCH_HEAD", "k8s/").split()
+    return [member(git(person, "show", f"FETCH_HEAD:{name}").encode(), "created").strip('"') for name in names]

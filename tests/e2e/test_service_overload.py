@@ -1,0 +1,174 @@
+"""More than the service can do: who is refused is refused at once, and who is served is served as ever."""
+
+from __future__ import annotations
+
+import fcntl
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.e2e.cli import MANIFEST
+from tests.emulators.aws import ENVIRON, KEY, StubKms
+from tests.service import Answer, Service, token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+AWS = f"aws:{KEY}"
+
+
+@contextmanager
+def audit_waits(service: Service) -> Iterator[None]:
+    """Requests get as far as their first audit line meanwhile."""
+    with service.audit.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+class UnderWay:
+    """So many encrypts that have begun."""
+
+    def __init__(self, service: Service, count: int, **query: str) -> None:
+        self.found: list[Answer] = []
+        self._threads = [
+            threading.Thread(target=lambda: self.found.append(service.post("/v1/encrypt", MANIFEST, **query)))
+            for _ in range(count)
+        ]
+        for thread in self._threads:
+            thread.start()
+        time.sleep(0.5)
+
+    def answers(self) -> list[Answer]:
+        """Theirs, once all have ended."""
+        for thread in self._threads:
+            thread.join()
+        return self.found
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    made = Service(tmp_path)
+    made.config["limits"]["requests"] = 2
+    made.config["audit"]["seconds"] = 10
+    return made
+
+
+def headers(length: int, *more: str) -> bytes:
+    """A request up to its body."""
+    lines = ("POST /v1/encrypt HTTP/1.1", "Host: localhost", f"Authorization: Bearer {token('root')}", *more)
+    return "\r\n".join((*lines, "Content-Type: application/yaml", f"Content-Length: {length}", "", "")).encode()
+
+
+def test_who_finds_no_place_is_refused_at_once_before_the_body_and_health_is_there(service: Service) -> None:
+    with service:
+        assert service.post("/v1/encrypt", MANIFEST).status == 200
+        with audit_waits(service):
+            under_way = UnderWay(service, 2)
+            lines = service.audit.read_bytes()
+            with socket.create_connection((service.host, service.port), timeout=5) as connection:
+                began = time.monotonic()
+                connection.sendall(headers(1_000_000))
+                told = b""
+                while not told.endswith(b"}"):
+                    told += connection.recv(10_000)
+                assert time.monotonic() - began < 1
+            assert told.startswith(b"HTTP/1.1 503 ")
+            assert b'"type": "/problems/busy"' in told
+            assert b"\r\nretry-after: " in told
+            for path in ("/livez", "/readyz"):
+                assert service.get(path, "").status == 200
+            assert service.get("/metrics").status == 200
+            assert service.audit.read_bytes() == lines
+        assert [answer.status for answer in under_way.answers()] == [200, 200]
+        assert service.post("/v1/encrypt", MANIFEST).status == 200, "places come back"
+
+
+def test_a_body_that_comes_slowly_holds_no_place(service: Service) -> None:
+    with service:
+        slow = [socket.create_connection((service.host, service.port), timeout=5) for _ in range(4)]
+        for connection in slow:
+            connection.sendall(headers(len(MANIFEST)) + MANIFEST[:10])
+        assert service.post("/v1/encrypt", MANIFEST).status == 200
+        for connection in slow:
+            connection.sendall(MANIFEST[10:])
+            assert connection.recv(10_000).startswith(b"HTTP/1.1 200 ")
+            connection.close()
+
+
+def test_requests_that_wait_for_a_kms_that_hangs_hold_no_place(tmp_path: Path) -> None:
+    with StubKms(slow=4.0) as aws:
+        service = Service(tmp_path, **ENVIRON, AWS_ENDPOINT_URL_KMS=aws.url)
+        service.config["limits"] |= {"backendSeconds": 3, "threads": 2, "requests": 3}
+        with service:
+            deadline = time.monotonic() + 30
+            while service.post("/v1/encrypt", MANIFEST, key=AWS).status != 200:
+                assert time.monotonic() < deadline
+            aws.states[KEY] = "Slow"
+            under_way = UnderWay(service, 3, key=AWS)
+            for _ in range(5):
+                assert service.post("/v1/encrypt", MANIFEST).status == 200
+            assert not under_way.found, "they are there still"
+            assert {answer.problem for answer in under_way.answers()} == {"timeout"}
+
+
+def test_a_home_with_much_work_is_not_failing(tmp_path: Path) -> None:
+    """Its requests are refused for want of a place, and its try is not."""
+    with StubKms() as aws:
+        service = Service(tmp_path, **ENVIRON, AWS_ENDPOINT_URL_KMS=aws.url)
+        service.key_rules = [{"keys": [AWS]}]
+        service.config["limits"] |= {"threads": 1, "operations": 1, "backendSeconds": 20}
+        aws.latency = 1.5
+        with service:
+            under_way = UnderWay(service, 1)
+            assert service.post("/v1/encrypt", MANIFEST).problem == "busy"
+            ready = service.get("/readyz", "")
+            assert (ready.status, ready.json()["backends"]) == (200, {"aws:eu-west-1": "ok"})
+            assert [answer.status for answer in under_way.answers()] == [200]
+
+
+def told_on_one_connection(service: Service, sent: bytes) -> bytes:
+    """Everything that is answered to these bytes, until the connection is closed."""
+    with socket.create_connection((service.host, service.port), timeout=10) as connection:
+        connection.sendall(sent)
+        return connection.makefile("rb").read()
+
+
+def statuses(told: bytes) -> list[int]:
+    return [int(part[:3]) for part in told.split(b"HTTP/1.1 ")[1:]]
+
+
+def test_what_is_refused_at_once_leaves_the_connection_in_order(tmp_path: Path) -> None:
+    bad = b"POST /v1/encrypt HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer kst_none\r\nContent-Length: %d\r\n\r\n"
+    live = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+    last = live.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    body = b"GET /livez HTTP/1.1\r\n\r\n"  # none that is taken for a request
+    with Service(tmp_path) as service:
+        assert statuses(told_on_one_connection(service, bad % len(body) + body + last)) == [401, 200]
+        many = live + (bad % 0) * 300 + live + (bad % 0) * 3 + last
+        assert statuses(told_on_one_connection(service, many)) == [200, *[401] * 300, 200, *[401] * 3, 200]
+        head = told_on_one_connection(service, (bad % 0).replace(b"POST", b"HEAD") + last)
+        assert statuses(head) == [401, 200]
+        assert head.count(b"/problems/") == 0
+        closed = told_on_one_connection(service, (bad % 0).replace(b"HTTP/1.1", b"HTTP/1.0") + live)
+        assert statuses(closed) == [401]
+        for header in (b"cache-control: no-store", b"x-request-id: ", b"www-authenticate: ", b"date: "):
+            assert closed.lower().count(b"\r\n" + header) == 1
+        counted = 'ksecret_http_requests_total{method="POST",path="/v1/encrypt",status="401"} 305.0'
+        assert counted in service.get("/metrics").body.decode()
+
+
+def test_a_body_of_what_was_refused_at_once_may_not_come_for_ever(tmp_path: Path) -> None:
+    service = Service(tmp_path)
+    service.config["limits"]["headerSeconds"] = 0.5
+    with service:
+        refused = headers(1_000_000).replace(token("root").encode(), b"kst_none")
+        with socket.create_connection((service.host, service.port), timeout=10) as connection:
+            connection.sendall(refused)
+            began = time.monotonic()
+            assert connection.makefile("rb").read().startswith(b"HTTP/1.1 401 ")
+            assert 0.3 < time.monotonic() - began < 5
