@@ -159,4 +159,4 @@ def test_an_envelope_in_json_stands_on_lines_only_where_its_neighbours_do() -> N
     one = b'{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"},"stringData":{"a":"b"}}'
     assert LOCK.seal(one).count(b"\n") == 0
     lines = one.replace(b',"', b',\n  "').replace(b'{"api', b'{\n  "api')[:-1] + b"\n}\n"
-    assert b'},\n  "ksecret": {\n    "version": 1,\n' in LOCK.seal(lines)
+    assert b'},\n  "ksecret":{\n    "version":1,\n' in LOCK.seal(lines)
