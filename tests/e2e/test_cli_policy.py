@@ -367,7 +367,7 @@ def test_names_stand_for_keys_where_recipients_are_tried_taken_away_and_warned_o
     assert f"part  ann ({ann.ref}): seals, but does not open here" in me.ok("doctor").out.decode()
     me.write_sealed("a.yaml", MANIFEST, "-k", me.ref)
     assert me.ok("keys", "remove", "-k", "ann", "a.yaml").err.startswith(
-        f"ksecret: nothing here was sealed to {ann.ref}"
+        f"ksecret: nothing here was sealed to ann ({ann.ref})"
     )
     assert "no rule of .ksecret.yaml names that key yet" in me.ok("init").out.decode()
 
