@@ -56,6 +56,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "files", nargs="*", metavar="PATH", help="a manifest or a folder (default: .); - is standard input"
     )
+    parser.add_argument(
+        "-r", "--recursive", action="store_true", help="as other commands have it: folders are walked anyway"
+    )
     parser.add_argument("--path", metavar="FILE", default="", help="where - will stand, for the rules of .ksecret.yaml")
     parser.add_argument("--staged", action="store_true", help="check what Git's index holds that HEAD does not")
     parser.add_argument(

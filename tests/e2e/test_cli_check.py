@@ -218,6 +218,11 @@ def test_two_forms_at_once_are_refused(nobody: Person) -> None:
     assert "choose one" in nobody.fails(2, "check", "--json", "--sarif")
 
 
+def test_folders_are_walked_with_r_as_without(me: Person) -> None:
+    me.write("deploy/clear.yaml")
+    assert checks(me, 1, "-r", "deploy").out == checks(me, 1, "deploy").out != b""
+
+
 def test_what_cant_be_checked_is_an_error_beside_the_findings(me: Person) -> None:
     me.write_sealed("a.yaml")
     me.write_sealed("b.yaml")
