@@ -164,6 +164,7 @@ def test_in_a_template_too_a_secret_is_found_however_it_is_spelled(text: str) ->
 @pytest.mark.parametrize(
     "text",
     [
+        "  # why\n{{ if x }}\nfoo: {kind: Secret, data: {a: hunter2\n{{ end }}\n",
         "# why\n{{ if x }}\nfoo: {kind: Secret, data: {a: hunter2\n{{ end }}\n",
         "\n{{ x }}\nkind: Secret\n\tdata: {a: b\n: [\n",
         '\n{"kind":"Secret","data":{"a":"{{x}}b"}, {{ y }}',
@@ -198,6 +199,13 @@ def test_of_an_item_that_no_parser_takes_its_own_lines_tell(secret: str) -> None
         mark = secret.lstrip().partition("\n")[0]
         said = clear.replace(mark, f"{mark} # ksecret:allow made up")
         assert (found(said.encode()), allowed(said.encode())) == ([], 1)
+
+
+def test_the_data_of_another_mapping_is_not_taken_for_a_secrets() -> None:
+    secret, other = "a:\n  kind: Secret\n  data: {{ .x }}\n", "b:\n  data:\n    c: d\n"
+    for text in (secret + other, other + secret, "kind: Secret\ndata: {{ .x }}\n"):
+        assert found(f"{text}x: [\n{{{{ .y }}}}\n".encode()) == [], text
+        assert found(f"{text.replace('{{ .x }}', '{a: hunter2}')}x: [\n{{{{ .y }}}}\n".encode()) != []
 
 
 def test_a_secret_behind_more_of_them_than_are_looked_at_is_told_all_the_same() -> None:
