@@ -249,6 +249,7 @@ HIDDEN_AND_REFUSED = {
     "an escape": f'apiVersion: v1\nkind: "S\\x65cret"\n{REST}data: {{c: }}\n'.encode(),
     "an escape in its key": f'apiVersion: v1\n"k\\x69nd": Secret\n{REST}data: {{c: }}\n'.encode(),
     "merged from a list": b"x: &all\n  stringData: {b: n0t-public}\nkind: Secret\n<<: [*all]\ndata: {c: }\n",
+    "an alias where nothing is read": b"x: &k Secret\nkind: *k\ndata: {a: n0t-public\n",
     "in a field's key": b'apiVersion: v1\nkind: Secret\n"string\\x44ata":\n  b: n0t-public\n  c:\n',
     "beside a refused one": f"kind: Secret\ndata: {{c: }}\n---\nkind: # x\n  Secret\n{REST}".encode(),
     "beside a malformed one": f"kind: # x\n  Secret\n{REST}---\n[\n".encode(),
