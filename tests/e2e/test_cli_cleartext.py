@@ -38,6 +38,13 @@ def test_clear_text_is_sealed_as_base64(me: Person) -> None:
     assert values == expected | {"block": f"one {MARK}\ntwo\n".encode(), "binary": BINARY}
 
 
+def test_blank_lines_between_a_block_and_the_next_entry_stay(me: Person) -> None:
+    end = f"\n  \n\n  b: {b64(MARK)}\n"
+    me.write("clear.yaml", f"{HEAD}  a: |-\n    {MARK}\n  \n\n  b: {MARK}\n".encode())
+    sealed = me.ok("encrypt", "-x", "clear.yaml").out
+    assert me.ok("decrypt", "-", stdin=sealed).out.decode() == f"{HEAD}  a: {b64(MARK)}{end}"
+
+
 def test_without_the_option_clear_text_is_refused(me: Person) -> None:
     me.write("clear.yaml", f'{HEAD}  a: "{MARK}!"\n'.encode())
     err = me.fails(3, "encrypt", "clear.yaml")

@@ -355,24 +355,31 @@ def test_a_compressed_or_endless_body_is_refused(service: Service) -> None:
             assert connection.getresponse().status == 413
 
 
-def test_callers_are_known_or_turned_away(service: Service) -> None:
-    for headers in (
-        {},
-        {"Authorization": ""},
-        {"Authorization": token("root")},
-        {"Authorization": f"Basic {token('root')}"},
-        {"Authorization": f"Bearer {token('root')}x"},
-        {"Authorization": "Bearer"},
-        {"Authorization": f"Bearer {token('expired')}"},
-        {"Authorization": "Bearer a.b.c"},
-        {"Authorization": "Bearer " + "x" * 20_000},
+def test_callers_are_known_or_turned_away_and_the_metric_says_why(service: Service) -> None:
+    for reason, headers in (
+        ("missing", {}),
+        ("missing", {"Authorization": ""}),
+        ("malformed", {"Authorization": token("root")}),
+        ("malformed", {"Authorization": f"Basic {token('root')}"}),
+        ("unknown", {"Authorization": f"Bearer {token('root')}x"}),
+        ("malformed", {"Authorization": "Bearer"}),
+        ("expired", {"Authorization": f"Bearer {token('expired')}"}),
+        ("issuer", {"Authorization": "Bearer a.b.c"}),
+        ("malformed", {"Authorization": "Bearer " + "x" * 20_000}),
     ):
+        before = turned_away(service, reason)
         answer = service.send("POST", "/v1/encrypt", MANIFEST, {"Content-Type": "application/yaml", **headers})
         assert (answer.status, answer.problem) == (401, "unauthenticated")
         assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert turned_away(service, reason) == before + 1, headers
     assert service.get("/metrics", "").status == 401
     assert service.get("/openapi.json", "").status == 401
-    assert b'ksecret_auth_failures_total{reason="unknown"}' in service.get("/metrics").body
+
+
+def turned_away(service: Service, reason: str) -> float:
+    told = service.get("/metrics").body.decode()
+    counted = re.search(rf'ksecret_auth_failures_total{{reason="{reason}"}} (\S+)', told)
+    return float(counted[1]) if counted else 0
 
 
 def test_health_needs_no_caller_and_metrics_name_no_secret(service: Service) -> None:

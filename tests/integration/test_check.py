@@ -248,6 +248,8 @@ HIDDEN_AND_REFUSED = {
     "in a block": f"apiVersion: v1\nkind: >-\n  Secret\n{REST}data: {{c: }}\n".encode(),
     "an escape": f'apiVersion: v1\nkind: "S\\x65cret"\n{REST}data: {{c: }}\n'.encode(),
     "an escape in its key": f'apiVersion: v1\n"k\\x69nd": Secret\n{REST}data: {{c: }}\n'.encode(),
+    "merged from a list": b"x: &all\n  stringData: {b: n0t-public}\nkind: Secret\n<<: [*all]\ndata: {c: }\n",
+    "an alias where nothing is read": b"x: &k Secret\nkind: *k\ndata: {a: n0t-public\n",
     "in a field's key": b'apiVersion: v1\nkind: Secret\n"string\\x44ata":\n  b: n0t-public\n  c:\n',
     "beside a refused one": f"kind: Secret\ndata: {{c: }}\n---\nkind: # x\n  Secret\n{REST}".encode(),
     "beside a malformed one": f"kind: # x\n  Secret\n{REST}---\n[\n".encode(),
@@ -290,6 +292,13 @@ def test_a_kind_that_is_said_often_takes_no_time() -> None:
     assert found(text) == []
 
 
+@pytest.mark.parametrize("start", ["--- |\n", "|\n", "# why\n--- >-\n"])
+def test_a_document_that_is_nothing_but_a_text_is_told_where_its_text_does_not_parse(start: str) -> None:
+    """To YAML all of that is fine, and no mapping."""
+    for rest in ("  data: {a: n0t-public\n", "  data:\n    a: n0t-public\n   b: c\n"):
+        assert [code for _, code in found(f"{start}  kind: Secret\n{rest}".encode())] == ["KS010"]
+
+
 def test_files_that_dont_parse() -> None:
     broken = CLEAR.replace(b"  b: ", b'  b: "')
     assert found(broken) == [(9, "KS010")]
@@ -326,6 +335,17 @@ def test_a_comment_with_a_reason_allows_a_secret() -> None:
 def test_other_comments_allow_nothing(text: bytes) -> None:
     assert [code for _, code in found(text)] == ["KS001"]
     assert needs_sealing(text, "a.yaml")
+
+
+def test_json_has_no_comments() -> None:
+    secret = {"kind": "Secret", "apiVersion": "v1", "metadata": {"annotations": {"a": "b # ksecret:allow c"}}}
+    text = json.dumps(secret | {"stringData": {"a": MARK}}).encode()
+    assert ([code for _, code in found(text)], allowed(text)) == (["KS001"], 0)
+
+
+def test_base64_with_its_tag_is_a_value_in_the_clear_as_any_other() -> None:
+    """As `encrypt --cleartext` takes it."""
+    assert found(CLEAR.replace(b"  a: ", b"  a: !!binary ")) == [(7, "KS001")]
 
 
 def test_a_comment_on_one_document_of_a_refused_file_says_nothing_of_the_others() -> None:

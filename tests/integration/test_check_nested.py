@@ -65,6 +65,7 @@ spec:
     "one whose data is an alias": "x: &k {a: n0t-public}\nobjects:\n- kind: Secret\n  data: *k\n",
     "one with an anchor": "x: &s\n  " + within(2) + "kind: Template\nobjects: [*s]\n",
     "one in a key": "? {kind: Secret, data: {a: n0t-public}}\n: x\n",
+    "one with an entry called metadata": "objects:\n- kind: Secret\n  data: {metadata: n0t-public}\n",
     "an array": "- " + within(2),
 }
 
@@ -77,10 +78,22 @@ def test_a_secret_inside_another_object_is_a_finding(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["an OpenShift Template", "a ConfigMap", "a Kyverno policy"])
-@pytest.mark.parametrize("value", ["{{ .password }}", "${PASSWORD}", '""', "ksecret.v1.AAAA"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "'{{ .password }}'",
+        "' {{- .a }} {{ .b }} '",
+        "'${PASSWORD}'",
+        "'ksecret.v1.AAAA'",
+        '""',
+        "'  '",
+        "null",
+        "[]",
+        "{}",
+    ],
+)
 def test_without_a_value_of_its_own_it_is_none(name: str, value: str) -> None:
-    text = HOLDERS[name].replace(MARK, f"'{value}'" if value[:1] != '"' else value)
-    assert found(text.encode()) == []
+    assert found(HOLDERS[name].replace(MARK, value).encode()) == []
 
 
 def test_what_sops_or_ksecret_sealed_inside_another_object_is_no_finding() -> None:
@@ -195,7 +208,9 @@ def test_entries_that_lost_their_indentation(field: str) -> None:
     assert found(text.encode()) == [(5, "KS010")]
     assert found(text.replace(MARK, f"|-\n  {MARK}").encode()) == [(5, "KS010")]
     assert found(text.replace(MARK, '""').encode()) == []
-    assert found(text.replace("kind: Secret", "kind: secret").encode()) == [(5, "KS010")]
+    misspelled = text.replace("kind: Secret", "kind: secret")
+    for one in (misspelled, f"{misspelled}user: ''\n"):
+        assert found(one.encode()) == [(5, "KS010")]
     assert found(json.dumps({"apiVersion": "v1", "kind": "Secret", "password": MARK}).encode()) == [(1, "KS010")]
     assert (
         found(SECRET.split("stringData", maxsplit=1)[0].replace("metadata: {name: db}", "type: Opaque").encode()) == []

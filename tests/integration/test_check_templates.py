@@ -164,6 +164,7 @@ def test_in_a_template_too_a_secret_is_found_however_it_is_spelled(text: str) ->
 @pytest.mark.parametrize(
     "text",
     [
+        "  # why\n{{ if x }}\nfoo: {kind: Secret, data: {a: hunter2\n{{ end }}\n",
         "# why\n{{ if x }}\nfoo: {kind: Secret, data: {a: hunter2\n{{ end }}\n",
         "\n{{ x }}\nkind: Secret\n\tdata: {a: b\n: [\n",
         '\n{"kind":"Secret","data":{"a":"{{x}}b"}, {{ y }}',
@@ -171,6 +172,46 @@ def test_in_a_template_too_a_secret_is_found_however_it_is_spelled(text: str) ->
 )
 def test_where_no_value_can_be_pointed_at_the_documents_first_line_is_told(text: str) -> None:
     assert found(text.encode()) == [(2, "KS011")]
+
+
+UNREADABLE = "{{ if .x }}\nkind: List\nitems:\n# what follows\n"
+SECRETS = {
+    "the kind first": "- kind: Secret\n  name: {{ .n }}\n  data:\n    a: VALUE\n",
+    "the kind last": "- data:\n    a: VALUE\n  name: {{ .n }}\n  kind: Secret\n",
+    "the kind between": "- name: {{ .n }}\n  kind: Secret\n\n  {{- if .y }}\n  data:\n    a: VALUE\n  {{- end }}\n",
+    "indented": "  - name: {{ .n }}\n    kind: Secret\n    data:\n      a: VALUE\n",
+    "far from its dash": "-   name: {{ .n }}\n    kind: Secret\n    data:\n      a: VALUE\n",
+    "a block": "- kind: Secret\n  data:\n    a: |\n      VALUE\n",
+}
+OTHER_ITEM = "- kind: ConfigMap\n  data:\n    a: b\n"
+
+
+@pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
+def test_of_an_item_that_no_parser_takes_its_own_lines_tell(secret: str) -> None:
+    """The last line keeps YAML from reading it, whatever is put in for the placeholders."""
+    other = OTHER_ITEM if secret.startswith("-") else OTHER_ITEM.replace("- ", "  - ").replace("\n  ", "\n    ")
+    for items in (secret, secret + other, other + secret, other + secret + other):
+        text = f"{UNREADABLE}{items}x: [\n{{{{ end }}}}\n"
+        assert found(text.replace("VALUE", "{{ .y }}").encode()) == []
+        clear = text.replace("VALUE", "hunter2")
+        line = clear[: clear.index("hunter2")].count("\n") + 1
+        assert found(clear.encode()) == [(line, "KS011")]
+        mark = secret.lstrip().partition("\n")[0]
+        said = clear.replace(mark, f"{mark} # ksecret:allow made up")
+        assert (found(said.encode()), allowed(said.encode())) == ([], 1)
+
+
+def test_the_data_of_another_mapping_is_not_taken_for_a_secrets() -> None:
+    secret, other = "a:\n  kind: Secret\n  data: {{ .x }}\n", "b:\n  data:\n    c: d\n"
+    for text in (secret + other, other + secret, "kind: Secret\ndata: {{ .x }}\n"):
+        assert found(f"{text}x: [\n{{{{ .y }}}}\n".encode()) == [], text
+        assert found(f"{text.replace('{{ .x }}', '{a: hunter2}')}x: [\n{{{{ .y }}}}\n".encode()) != []
+
+
+def test_a_secret_behind_more_of_them_than_are_looked_at_is_told_all_the_same() -> None:
+    """Each line is one of all the mappings left of it: looked at for each, many of them would take too long."""
+    lines = "".join(f"{' ' * n}kind: Secret\n{' ' * n}data: {{{{ .x }}}}\n" for n in range(100, -1, -1))
+    assert [code for _, code in found(f"{lines}  a: hunter2\n".encode())] == ["KS011"]
 
 
 def test_a_variable_that_holds_a_literal_is_a_value() -> None:

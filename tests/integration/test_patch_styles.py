@@ -86,6 +86,20 @@ def test_a_value_keeps_its_style_where_that_can_hold_it(style: str, value: str, 
     assert patched(style, value) == written(style).replace(STYLES[style], expected)
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("blank", ["\n", "\n\n", "  \n", "    \n \n"])
+@pytest.mark.parametrize("header", ["|", "|-", ">"])
+@pytest.mark.parametrize("value", ["new\n", "  new\n"], ids=["in the block", "in quotes"])
+def test_blank_lines_below_a_sealed_block_stay(value: str, header: str, blank: str, end: str) -> None:
+    plain = f"{HEAD}  a: {header}\n    one\n{END}".replace("\n", end).encode()
+    below = f"\n{blank}  end: ".replace("\n", end).encode()
+    before = sealed("ksecret", plain.decode()).replace(f"{end}  end: ".encode(), below)
+    after = open_(patch(before, string_data={"a": value}))
+    assert texts(after)["stringData", "a"] == value
+    value_end = b"new" if value == "new\n" else b'new\\n"'
+    assert after.endswith(value_end + below + b"e # behind" + end.encode())
+
+
 LINES = st.text(
     st.one_of(
         st.sampled_from(" \t\r\n\"'#:|>-?&*!%@`{}[],~<=\\/\0\x1b\x85\xa0\u2028\ufeff"), st.characters(codec="utf-8")
