@@ -52,8 +52,8 @@ def blocks(text: bytes) -> Iterator[Block]:
 
 
 def _after_begin(text: bytes, at: int) -> int:
-    """Just behind the next `-----BEGIN ` that starts a line; -1 where there is none."""
-    if text.startswith(_BEGIN, at) and (at == 0 or text[at - 1 : at] == b"\n"):
+    """Just behind the next `-----BEGIN ` that starts a line, as `at` does; -1 where there is none."""
+    if text.startswith(_BEGIN, at):
         return at + len(_BEGIN)
     found = text.find(b"\n" + _BEGIN, at)
     return found + 1 + len(_BEGIN) if found >= 0 else -1

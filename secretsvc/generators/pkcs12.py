@@ -31,8 +31,8 @@ class Pair(NamedTuple):
 def from_pkcs12(data: bytes, password: bytes | None, file: str = "") -> Pair:
     """`password` None: none, or an empty one. Raises InputError, also for a wrong one: the format can't tell."""
     try:
-        store = load_pkcs12(data, password or None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        store = load_pkcs12(data, password)
+    except (ValueError, UnsupportedAlgorithm) as error:
         hint = "its password goes into a file: --pkcs12-password-file FILE, or - for standard input"
         raise InputError(f"{FLAG}: not PKCS#12, damaged, or another password", hint=hint, file=file) from error
     if store.key is None or store.cert is None:

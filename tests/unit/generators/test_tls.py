@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption
@@ -15,7 +16,12 @@ from secretsvc.generators.pem import blocks
 from secretsvc.generators.pkcs12 import from_pkcs12
 from secretsvc.generators.tls import certificate_blocks, tls
 from secretsvc.generators.tls_advice import advice
-from tests.integration.tls_support import NOW, Pair, new_pair
+from tests.integration.tls_support import NOW, OPENSSL, Pair, by_openssl, new_pair, openssl
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cryptography import x509
 
 ROOT = new_pair("p256", "root")
 MIDDLE = new_pair("p256", "middle", ROOT)
@@ -93,10 +99,31 @@ def test_pkcs12_becomes_a_chain_in_order_and_its_key(password: bytes | None) -> 
     assert "masked" in repr(pair)
 
 
-def test_pkcs12_without_a_key_is_refused() -> None:
-    store = serialize_key_and_certificates(None, None, None, [ROOT.certificate], NoEncryption())
-    with pytest.raises(InputError, match="holds no private key"):
-        from_pkcs12(store, None)
+def test_an_empty_password_is_none() -> None:
+    store = serialize_key_and_certificates(b"web", LEAF.private, LEAF.certificate, None, NoEncryption())
+    assert from_pkcs12(store, b"") == from_pkcs12(store, None)
+
+
+@pytest.mark.parametrize(
+    ("private", "others"), [(None, [ROOT.certificate]), (LEAF.private, None), (LEAF.private, [ROOT.certificate])]
+)
+def test_pkcs12_without_a_key_or_without_its_certificate_is_refused(
+    private: Any, others: list[x509.Certificate] | None
+) -> None:
+    store = serialize_key_and_certificates(b"web", private, None, others, NoEncryption())
+    with pytest.raises(InputError, match="--pkcs12: it holds no private key with its certificate") as caught:
+        from_pkcs12(store, None, "web.p12")
+    assert caught.value.file == "web.p12"
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="openssl is not on this machine")
+def test_pkcs12_with_a_key_of_an_unknown_curve_is_refused(tmp_path: Path) -> None:
+    by_openssl(tmp_path, "odd", "ecparam", "-name", "secp160k1", "-genkey", "-noout")
+    export = ("pkcs12", "-export", "-in", "odd.crt", "-inkey", "odd.key", "-out", "odd.p12", "-passout", "pass:")
+    openssl(tmp_path, *export)
+    with pytest.raises(InputError, match="--pkcs12: not PKCS#12, damaged, or another password") as caught:
+        from_pkcs12((tmp_path / "odd.p12").read_bytes(), None, "odd.p12")
+    assert caught.value.file == "odd.p12"
 
 
 def test_no_repr_of_a_block_shows_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from secretsvc.errors import InputError, UsageError
 from secretsvc.generators.generic import Sources, generic
 from secretsvc.generators.typed import Bootstrap, basic_auth, bootstrap_token, service_account_annotations, ssh_auth
+from tests.integration.tls_support import pem
 
 
 def test_basic_auth() -> None:
@@ -47,6 +49,31 @@ def test_ssh_keys_of_every_kind(key: ed25519.Ed25519PrivateKey, form: PrivateFor
     assert ssh_auth(locked.rstrip(b"\n"), heard.append)
     assert "protected by a passphrase" in heard[0]
     assert "no line break at the end" in heard[1]
+
+
+@pytest.mark.parametrize("cipher", [b"aes256-ctr", b"aes128-cbc", b"3des-cbc", b"chacha20-poly1305@openssh.com"])
+def test_a_passphrase_under_any_of_opensshs_ciphers_is_told(cipher: bytes) -> None:
+    """`ssh-keygen -Z CIPHER`; cryptography knows few of them, and no passphrase is asked for."""
+    text = KEYS[0].private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, BestAvailableEncryption(b"x"))
+    body = b64decode(b"".join(text.splitlines()[1:-1]))
+    named = body.replace(b"\0\0\0\x0aaes256-ctr", len(cipher).to_bytes(4) + cipher, 1)
+    key = pem("OPENSSH PRIVATE KEY", named)
+    heard: list[str] = []
+    assert ssh_auth(key, heard.append) == {"ssh-privatekey": key}
+    assert heard == ["--ssh-privatekey: the key is protected by a passphrase, which Kubernetes has no place for"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("key", KEYS, ids=["ed25519", "ec", "rsa"])
+def test_a_damaged_key_is_not_taken_for_a_protected_one(key: ed25519.Ed25519PrivateKey, form: PrivateFormat) -> None:
+    if form is PrivateFormat.TraditionalOpenSSL and isinstance(key, ed25519.Ed25519PrivateKey):
+        return  # there is no such form
+    lines = key.private_bytes(Encoding.PEM, form, NoEncryption()).splitlines(keepends=True)
+    label = lines[0].decode().removeprefix("-----BEGIN ").rstrip("-\n")
+    body = b64decode(b"".join(lines[1:-1]))
+    for damaged in (body[: len(body) // 2], body[4:], b"\0" * len(body), b""):
+        with pytest.raises(InputError, match="--ssh-privatekey: not an SSH private key, or damaged"):
+            ssh_auth(pem(label, damaged), pytest.fail)
 
 
 def test_what_is_no_ssh_private_key() -> None:
