@@ -13,7 +13,7 @@ from benchmarks.hostile import CHANGES
 ROOT = Path(__file__).parents[2]
 FAMILIES = ("merged-items", "merged-annotations", "kubesec-lines", "flow-list", "broken-kinds")
 COMMANDS = {"encrypt": ["encrypt"]} | CHANGES
-CLEAR = ["clear-mappings", "clear-comments"]
+CLEAR = ["clear-mappings"]
 
 
 @pytest.mark.alone
