@@ -285,7 +285,7 @@ def test_bodies_take_no_more_memory_than_they_may(tmp_path: Path) -> None:
         connection.endheaders(b"#" * 1999)
         wait_until(lambda: service.post("/v1/encrypt", MANIFEST).status == 503)
         answer = service.post("/v1/encrypt", MANIFEST)
-        assert (answer.problem, answer.headers["retry-after"]) == ("busy", "1")
+        assert (answer.problem, 1 <= int(answer.headers["retry-after"]) <= 5) == ("busy", True)
         connection.close()
         wait_until(lambda: service.post("/v1/encrypt", MANIFEST).status == 200)
 
