@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from secretsvc import __version__, policy_reader
-from secretsvc.api import documents, routes_batch, routes_generate, routes_manifest, routes_status
-from secretsvc.api.audit import open_log
+from secretsvc.api import openapi
+from secretsvc.api.audit.log import open_log
 from secretsvc.api.auth import Authenticator
 from secretsvc.api.authorisation import Policy
 from secretsvc.api.draining import Draining
@@ -27,6 +27,7 @@ from secretsvc.api.plans import Planner
 from secretsvc.api.pools import Pools
 from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, RefusedError, problem_of
 from secretsvc.api.readers import Readers
+from secretsvc.api.routes import batch, generate, manifest, status
 from secretsvc.api.service import Service
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
@@ -35,7 +36,7 @@ from secretsvc.errors import FileError, InputError, KsecretError
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from secretsvc.api.audit import AuditLog
+    from secretsvc.api.audit.log import AuditLog
     from secretsvc.api.settings import Config, Limits
 
 _OPEN = {"metrics": "/metrics", "docs": "/docs"}
@@ -94,11 +95,11 @@ def application(config: Config, made: Parts) -> Gate:
     app = FastAPI(title="ksecret", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False  # behind a proxy that would send a body on to http://
     app.state.parts = made
-    routers = (routes_manifest.router, routes_generate.router, routes_batch.router, routes_status.router)
+    routers = (manifest.router, generate.router, batch.router, status.router)
     for router in routers:
         app.include_router(router)
     document: dict[str, Any] = {}
-    app.openapi = lambda: document or (document.update(documents.document(app)) or document)  # type: ignore[method-assign]
+    app.openapi = lambda: document or (document.update(openapi.document(app)) or document)  # type: ignore[method-assign]
     for kind in (KsecretError, RefusedError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _answered)
     paths = {path for path in app.openapi()["paths"] if "{" not in path} | {f"/v1/generate/{kind}" for kind in KINDS}

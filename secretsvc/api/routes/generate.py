@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request, Response
 
 from secretsvc.api.bodies import FORM, JSON, YAML, GenerateBody, form_of, media_type, model_of
 from secretsvc.api.calls import Call
-from secretsvc.api.documents import MANIFEST_ANSWER, answers, model_body
 from secretsvc.api.generate import Kind, generated
-from secretsvc.api.routes_manifest import AllowRepeated, KeyRefs, Scope, answer, only, parts_of
+from secretsvc.api.openapi import MANIFEST_ANSWER, answers, model_body
+from secretsvc.api.routes.manifest import AllowRepeated, KeyRefs, Scope, answer, only, parts_of
 from secretsvc.generators.manifest import to_json, to_yaml
 
 router = APIRouter(tags=["manifests"])

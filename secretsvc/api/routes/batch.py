@@ -12,11 +12,11 @@ from starlette.responses import StreamingResponse
 
 from secretsvc.api.bodies import LINES, BatchLine, media_type, parsed
 from secretsvc.api.calls import Call
-from secretsvc.api.documents import answers
 from secretsvc.api.gate import log_failure
 from secretsvc.api.limits import body_of
+from secretsvc.api.openapi import answers
 from secretsvc.api.problems import TOO_LARGE, RefusedError, problem_of
-from secretsvc.api.routes_manifest import changes_of, only, parts_of
+from secretsvc.api.routes.manifest import changes_of, only, parts_of
 from secretsvc.operations.patch import Changes
 
 if TYPE_CHECKING:

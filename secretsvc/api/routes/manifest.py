@@ -19,7 +19,7 @@ from secretsvc.api.bodies import (
     model_of,
 )
 from secretsvc.api.calls import Call
-from secretsvc.api.documents import MANIFEST_ANSWER, answers, manifest_body, model_body
+from secretsvc.api.openapi import MANIFEST_ANSWER, answers, manifest_body, model_body
 from secretsvc.api.problems import REQUEST, RefusedError
 from secretsvc.keyref import MAX_LENGTH
 from secretsvc.operations.patch import Changes
