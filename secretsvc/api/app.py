@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -23,10 +23,12 @@ from secretsvc.api.homes import Homes
 from secretsvc.api.jwt import Issuers
 from secretsvc.api.limits import Places, Rates, Room
 from secretsvc.api.metrics import Metrics
+from secretsvc.api.parts import Parts
 from secretsvc.api.plans import Planner
 from secretsvc.api.pools import Pools
 from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, RefusedError, problem_of
 from secretsvc.api.readers import Readers
+from secretsvc.api.requests import Bodies
 from secretsvc.api.routes import batch, generate, manifest, status
 from secretsvc.api.service import Service
 from secretsvc.backends.base import Settings
@@ -36,27 +38,9 @@ from secretsvc.errors import FileError, InputError, KsecretError
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from secretsvc.api.audit.log import AuditLog
-    from secretsvc.api.settings import Config, Limits
+    from secretsvc.api.settings import Config
 
 _OPEN = {"metrics": "/metrics", "docs": "/docs"}
-
-
-class Parts(NamedTuple):
-    """What the paths need."""
-
-    limits: Limits
-    planner: Planner
-    service: Service
-    health: Health
-    metrics: Metrics
-    rates: Rates
-    room: Room
-    places: Places
-    readers: Readers
-    authenticator: Authenticator
-    draining: Draining
-    audit: AuditLog
 
 
 def parts(config: Config) -> Parts:
@@ -74,19 +58,21 @@ def parts(config: Config) -> Parts:
     homes = Homes(map(str, planner.ruled()))
     pools = Pools(settings, config.limits, metrics, homes)
     readers = Readers(config.limits.operation_seconds)
+    room, places = Room(config.limits.bodies_bytes), Places(config.limits.requests, pools.elsewhere)
     return Parts(
-        config.limits,
-        planner,
-        Service(planner, pools, readers, audit, metrics, nodes=config.limits.nodes),
-        Health(pools, homes, audit, draining, planner.ruled()),
-        metrics,
-        Rates(config.limits.requests_per_second, config.limits.burst),
-        Room(config.limits.bodies_bytes),
-        Places(config.limits.requests, pools.elsewhere),
-        readers,
-        Authenticator(config.tokens, Issuers(config.issuers)),
-        draining,
-        audit,
+        limits=config.limits,
+        planner=planner,
+        service=Service(planner, pools, readers, audit, metrics, nodes=config.limits.nodes),
+        health=Health(pools, homes, audit, draining, planner.ruled()),
+        metrics=metrics,
+        rates=Rates(config.limits.requests_per_second, config.limits.burst),
+        room=room,
+        places=places,
+        readers=readers,
+        bodies=Bodies(room, places, readers, config.limits),
+        authenticator=Authenticator(config.tokens, Issuers(config.issuers)),
+        draining=draining,
+        audit=audit,
     )
 
 

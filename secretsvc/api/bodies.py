@@ -1,46 +1,23 @@
-"""What requests bring: manifests as they are, JSON, and forms, none of which ever touches the disk."""
+"""Models of the bodies that are more than a manifest, and how JSON and forms become them."""
 
 from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_origin
+from typing import Annotated, Any, Literal, Self, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
-from python_multipart.multipart import parse_options_header
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 
-from secretsvc import patience
-from secretsvc.api.limits import body_of
-from secretsvc.api.problems import MEDIA, REQUEST, TOO_LARGE, RefusedError
+from secretsvc.api.problems import REQUEST, TOO_LARGE, RefusedError
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.json_reader import refuse_many
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Collection, Coroutine
-
-    from starlette.requests import Request
-
-    from secretsvc.api.app import Parts
-
-YAML = "application/yaml"
-JSON = "application/json"
-FORM = "multipart/form-data"
-LINES = ("application/jsonl", "application/x-ndjson")
-_YAMLS = (YAML, "application/x-yaml", "text/yaml", "text/x-yaml")
+from secretsvc.operations.patch import Changes
 
 MOST_VALUES = 10_000
 """Keys and values of a JSON body that is no manifest: pydantic holds the interpreter's lock for all of them."""
 MOST_CHANGES = 100
 """Entries that one `set` may change, and KeyRefs, labels and such in one body that each cost something."""
-_FORM_PIECE = 64 * 1024
-_LONGEST_TYPE = 300
-"""Characters of a Content-Type header: its parser counts quotes anew for each semicolon. A boundary has up to 70."""
-
-T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 Key = Annotated[str, Field(max_length=2000)]
 Keys = Annotated[list[Key], Field(max_length=10)]
@@ -147,49 +124,6 @@ _TAKES: dict[str, tuple[str, ...]] = {
 """Of a batch line's members, those of each operation beside the ones of all."""
 
 
-def media_type(request: Request, accepted: Collection[str]) -> str:
-    """The body's media type, one of those. Raises RefusedError (415)."""
-    stated = request.headers.get("content-type", "")
-    media, parameters = parse_options_header(stated if len(stated) <= _LONGEST_TYPE else "")
-    kind = media.decode("latin-1").lower()  # RFC 9110, 8.3.1
-    if kind not in accepted:
-        raise RefusedError(
-            MEDIA,
-            f"send {', or '.join(accepted)}",
-            hint="set the Content-Type header",
-            headers={"accept": ", ".join(accepted)},
-        )
-    if (parameters.get(b"charset") or b"utf-8").lower() not in (b"utf-8", b"utf8", b"us-ascii"):
-        raise RefusedError(MEDIA, "a charset that is not taken", hint="send UTF-8")
-    return kind
-
-
-async def manifest_of(request: Request, parts: Parts) -> tuple[bytes, str]:
-    """A manifest sent as it is, and its media type. Raises RefusedError, and ManifestError for JSON that is none."""
-    kind = media_type(request, (YAML, JSON, *_YAMLS[1:]))
-    data = await body_of(request, parts, parts.limits.body_bytes)
-    if kind == JSON:
-        await parts.readers.run(len(data), lambda: _check_json(data, parts.limits.nodes))
-    return data, kind
-
-
-def _check_json(data: bytes, most: int) -> None:
-    """Raises ManifestError."""
-    try:
-        text = data.decode()
-        refuse_many(text, most)
-        with suppress(RecursionError):  # the reader has a limit of its own, and says so
-            json.loads(text, parse_int=bool, parse_float=bool)  # a number may be longer than Python's are
-    except ValueError:
-        raise ManifestError("not JSON, as its media type says", hint=f"send YAML as {YAML}") from None
-
-
-async def model_of(request: Request, model: type[M], parts: Parts) -> M:
-    """A JSON body. Raises RefusedError."""
-    data = await body_of(request, parts, parts.limits.body_bytes)
-    return await parts.readers.run(len(data), lambda: parsed(model, data))
-
-
 def parsed(model: type[M], data: bytes) -> M:
     """JSON as that model. Raises RefusedError, which tells the member at fault and never what it holds."""
     try:
@@ -225,52 +159,6 @@ def _off(error: ValidationError) -> RefusedError:
     message = str(first["msg"]).removeprefix("Value error, ")
     said = "a member that is not known" if first["type"] == "extra_forbidden" else message
     return RefusedError(REQUEST, f"{member}: {said}" if member else said, hint="GET /openapi.json has the schema")
-
-
-class _InMemory(MultiPartParser):
-    """Starlette's parser, which would put parts over a megabyte into files; the body's limit bounds these."""
-
-    spool_max_size = 1 << 62
-
-
-async def form_of(request: Request, model: type[M], parts: Parts) -> M:
-    """A form as that model. Raises RefusedError."""
-    most = parts.limits.body_bytes
-    data = await body_of(request, parts, most)
-
-    def work() -> M:
-        return made(model, members_of(_at_once(_form(request, data, most)), model))
-
-    return await parts.readers.run(len(data), work)
-
-
-async def _form(request: Request, data: bytes, most: int) -> list[tuple[str, bytes]]:
-    """The parts of a form, in order. Waits for nothing, since all of it is in memory. Raises RefusedError."""
-
-    async def stream() -> AsyncGenerator[bytes, None]:
-        for at in range(0, len(data), _FORM_PIECE):
-            patience.check()
-            yield data[at : at + _FORM_PIECE]
-
-    parser = _InMemory(request.headers, stream(), max_files=1000, max_fields=1000, max_part_size=most)
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError):
-        raise RefusedError(REQUEST, "not a form (multipart/form-data) that can be read") from None
-    found = []
-    for name, part in form.multi_items():
-        found.append((name, await part.read() if isinstance(part, UploadFile) else part.encode()))
-    return found
-
-
-def _at_once(work: Coroutine[object, None, T]) -> T:
-    """What a coroutine gives that waits for nothing, in a thread without an event loop."""
-    try:
-        work.send(None)
-    except StopIteration as end:
-        found: T = end.value
-        return found
-    raise RuntimeError("it waits")
 
 
 def members_of(parts: list[tuple[str, bytes]], model: type[BaseModel]) -> dict[str, Any]:
@@ -309,3 +197,13 @@ def decoded(text: str, member: str) -> bytes:
         return b64decode(text, validate=True)
     except ValueError:
         raise RefusedError(REQUEST, f"{member}: not base64") from None
+
+
+def changes_of(values: dict[str, str | None], base64_values: dict[str, str], string_data: bool) -> Changes:
+    """Raises RefusedError."""
+    if not (values or base64_values):
+        raise RefusedError(REQUEST, "values: none", hint='send {"manifest": …, "values": {"KEY": "TEXT"}}')
+    if set(values) & set(base64_values):
+        raise RefusedError(REQUEST, "base64Values: an entry that values has too")
+    texts = {key: None if text is None else text.encode() for key, text in values.items()}
+    return Changes(texts | {key: decoded(text, "base64Values") for key, text in base64_values.items()}, string_data)

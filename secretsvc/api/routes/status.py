@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from secretsvc.api.metrics import MEDIA_TYPE
 from secretsvc.api.openapi import answers
-from secretsvc.api.routes.manifest import only, parts_of
+from secretsvc.api.requests import only, parts_of
 
 router = APIRouter(tags=["service"])
 
