@@ -15,6 +15,7 @@ from secretsvc.api import openapi
 from secretsvc.api.audit.log import open_log
 from secretsvc.api.auth import Authenticator
 from secretsvc.api.authorisation import Policy
+from secretsvc.api.bodies import Bodies
 from secretsvc.api.draining import Draining
 from secretsvc.api.gate import HEALTH, Gate
 from secretsvc.api.generate import KINDS
@@ -28,7 +29,6 @@ from secretsvc.api.plans import Planner
 from secretsvc.api.pools import Pools
 from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, RefusedError, problem_of
 from secretsvc.api.readers import Readers
-from secretsvc.api.requests import Bodies
 from secretsvc.api.routes import batch, generate, manifest, status
 from secretsvc.api.service import Service
 from secretsvc.backends.base import Settings

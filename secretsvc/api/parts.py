@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from secretsvc.api.audit.log import AuditLog
     from secretsvc.api.auth import Authenticator
+    from secretsvc.api.bodies import Bodies
     from secretsvc.api.draining import Draining
     from secretsvc.api.health import Health
     from secretsvc.api.limits import Places, Rates, Room
     from secretsvc.api.metrics import Metrics
     from secretsvc.api.plans import Planner
     from secretsvc.api.readers import Readers
-    from secretsvc.api.requests import Bodies
     from secretsvc.api.service import Service
     from secretsvc.api.settings import Limits
 

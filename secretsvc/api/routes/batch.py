@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
-from secretsvc.api.bodies import BatchLine, changes_of, parsed
+from secretsvc.api.bodies import LINES, media_type
 from secretsvc.api.calls import Call
 from secretsvc.api.gate import log_failure
+from secretsvc.api.models import BatchLine, changes_of, parsed
 from secretsvc.api.openapi import answers
 from secretsvc.api.problems import TOO_LARGE, RefusedError, problem_of
-from secretsvc.api.requests import LINES, media_type, only, parts_of
+from secretsvc.api.requests import only, parts_of
 from secretsvc.operations.patch import Changes
 
 if TYPE_CHECKING:

@@ -6,11 +6,12 @@ from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
-from secretsvc.api.bodies import GenerateBody
+from secretsvc.api.bodies import JSON, YAML
 from secretsvc.api.calls import Call
 from secretsvc.api.generate import Kind, generated
+from secretsvc.api.models import GenerateBody
 from secretsvc.api.openapi import MANIFEST_ANSWER, answers, model_body
-from secretsvc.api.requests import JSON, YAML, AllowRepeated, KeyRefs, Scope, answer, only, parts_of
+from secretsvc.api.requests import AllowRepeated, KeyRefs, Scope, answer, only, parts_of
 from secretsvc.generators.manifest import to_json, to_yaml
 
 router = APIRouter(tags=["manifests"])

@@ -7,10 +7,11 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from starlette.responses import JSONResponse
 
-from secretsvc.api.bodies import SetBody, changes_of
+from secretsvc.api.bodies import JSON, YAML
 from secretsvc.api.calls import Call
+from secretsvc.api.models import SetBody, changes_of
 from secretsvc.api.openapi import MANIFEST_ANSWER, answers, manifest_body, model_body
-from secretsvc.api.requests import JSON, YAML, AllowRepeated, Format, KeyRefs, Scope, answer, only, parts_of
+from secretsvc.api.requests import AllowRepeated, Format, KeyRefs, Scope, answer, only, parts_of
 
 router = APIRouter(tags=["manifests"])
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from starlette.requests import Request
 
+from secretsvc.api.bodies import Bodies
 from secretsvc.api.limits import MOST_CALLERS, Places, Rates, Room
 from secretsvc.api.problems import RefusedError
 from secretsvc.api.readers import Readers
-from secretsvc.api.requests import Bodies
 from secretsvc.api.settings import Limits
 
 
