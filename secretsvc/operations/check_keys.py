@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import KsecretError
-from secretsvc.formats import ksecret, kubesec
+from secretsvc.formats.ksecret import envelope as ksecret
+from secretsvc.formats.kubesec import envelope as kubesec
 from secretsvc.manifest import lost, reader
 from secretsvc.operations.findings import Finding
 from secretsvc.people import NOBODY

@@ -6,7 +6,7 @@ import calendar
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.formats import ksecret
+from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import MOST_NODES
 from secretsvc.manifest.reader import read
@@ -59,7 +59,7 @@ def describe_manifest(data: bytes, owner: Callable[[str], str], most_nodes: int 
 
 
 def _describe_kubesec(manifest: Manifest, owner: Callable[[str], str]) -> Description:
-    from secretsvc.formats import kubesec
+    from secretsvc.formats.kubesec import envelope as kubesec
 
     secret, envelope = kubesec.read(manifest)
     clear = [f"{entry.field}/{entry.key}" for entry in secret.entries if not kubesec.is_token(entry)]
