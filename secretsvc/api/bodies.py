@@ -13,7 +13,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from secretsvc import patience
+from secretsvc import formats, patience
 from secretsvc.api.limits import body_of
 from secretsvc.api.problems import MEDIA, REQUEST, TOO_LARGE, RefusedError
 from secretsvc.errors import ManifestError
@@ -111,6 +111,12 @@ class GenerateBody(Masked):
         return sum(map(len, texts)) + sum(self.random.values())
 
 
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal["", *formats.names()]
+
+
 class BatchLine(Masked):
     """One operation of a batch."""
 
@@ -119,7 +125,7 @@ class BatchLine(Masked):
     id: str = Field(default="", max_length=200, description="Comes back with the result")
     key: Keys = []
     scope: Literal["", "strict", "namespace", "any"] = ""
-    format: Literal["", "ksecret", "kubesec"] = ""
+    format: Format = ""
     mode: Literal["rotate", "rewrap"] = "rotate"
     add: Keys = []
     remove: Keys = []

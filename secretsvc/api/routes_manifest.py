@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
+from secretsvc import formats
 from secretsvc.api.bodies import (
     FORM,
     JSON,
@@ -32,7 +33,10 @@ router = APIRouter(tags=["manifests"])
 
 KeyRefs = Annotated[list[Annotated[str, Query(max_length=MAX_LENGTH)]], Query(max_length=10)]
 Scope = Literal["strict", "namespace", "any"]
-Format = Literal["ksecret", "kubesec"]
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[formats.names()]
 AllowRepeated = Annotated[
     bool, Query(alias="allowRepeated", description="Pass values that the manifest repeats in the clear")
 ]
@@ -73,7 +77,7 @@ async def _perform(request: Request, operation: str, **words: Any) -> Response:
     call = Call(operation, data, **words)
     result = await parts.service.perform(request.state.asked, call)
     # What a file is sealed to now counts here; a result tells what it was.
-    return answer(result._replace(bound=result.bound and call.format != "kubesec"), kind)
+    return answer(result._replace(bound=result.bound and formats.named(call.format).binds), kind)
 
 
 @router.post("/v1/encrypt", responses=answers(_OPERATION, MANIFEST_ANSWER), openapi_extra=manifest_body("clear"))
