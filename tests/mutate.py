@@ -28,7 +28,7 @@ KNOWN = Path(__file__).with_name("mutate-known.txt")
 SECONDS = 300.0
 """For the tests of one variant."""
 MODULES = {
-    "api/audit_chain.py": ("unit/api/test_audit_chain.py",),
+    "api/audit/chain.py": ("unit/api/test_audit_chain.py",),
     "api/auth.py": ("unit/api/test_auth.py",),
     "api/authorisation.py": ("unit/api/test_authorisation.py", "e2e/test_service_rights.py"),
     "api/jwks.py": ("unit/api/test_jwks.py",),
