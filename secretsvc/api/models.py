@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from base64 import b64decode, b64encode
-from typing import Annotated, Any, Literal, Self, TypeVar, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from secretsvc import formats
 from secretsvc.api.operations import OPERATIONS, BatchName, Call
 from secretsvc.api.problems import REQUEST, TOO_LARGE, RefusedError
 from secretsvc.errors import ManifestError
@@ -89,6 +90,12 @@ class GenerateBody(Masked):
         return sum(map(len, texts)) + sum(self.random.values())
 
 
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal["", *formats.names()]
+
+
 class BatchLine(Masked):
     """One operation of a batch."""
 
@@ -97,7 +104,7 @@ class BatchLine(Masked):
     id: str = Field(default="", max_length=200, description="Comes back with the result")
     key: Keys = []
     scope: Literal["", "strict", "namespace", "any"] = ""
-    format: Literal["", "ksecret", "kubesec"] = ""
+    format: Format = ""
     mode: Literal["rotate", "rewrap"] = "rotate"
     add: Keys = []
     remove: Keys = []

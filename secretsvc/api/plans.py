@@ -6,6 +6,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
 from secretsvc.api.authorisation import EVERY, Target, fits
 from secretsvc.api.operations import ROTATE, SET
 from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
@@ -175,17 +176,17 @@ class Planner:
 
 
 def _proves_values(operation: Operation, seen: Sequence[Description]) -> bool:
-    """Whether what comes of it could be used to try out a value: kubesec's MAC is over values.
+    """Whether what comes of it could be used to try out a value: a MAC may be over values.
 
     An older file's MAC fits again where values are what they were, as long as the DEK is the same; so it is not.
     """
     changing = operation.seals and (operation.needs_sealed or any(one.in_the_clear for one in seen))
-    return changing and any(one.sealed and one.format.startswith("kubesec") for one in seen)
+    return changing and any(one.sealed and one.proves_values for one in seen)
 
 
 def _targets(call: Call, one: Description) -> Iterable[Target]:
     """The Secret as it is called here; and as all that it may be called, where it is bound to less than its name."""
-    stated = Target(one.namespace or "", one.name or "", one.format.startswith("kubesec") or call.format == "kubesec")
+    stated = Target(one.namespace or "", one.name or "", not (one.bound and formats.named(call.format).binds))
     yield stated
     scope = call.scope if not one.sealed else _scope(one.sealed_for)
     if scope == "namespace":
@@ -197,7 +198,7 @@ def _targets(call: Call, one: Description) -> Iterable[Target]:
 def _widely(target: Target) -> str:
     """What about the seal makes a rule for the name alone too little."""
     if target.unbound:
-        return "in kubesec's format, which binds it to no name"
+        return f"in {formats.unbinding()}, which binds it to no name"
     if target.name != EVERY:
         return ""
     return "sealed for any namespace" if target.namespace == EVERY else "sealed for its whole namespace"

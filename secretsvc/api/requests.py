@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from fastapi import Query
 from starlette.responses import Response
 
+from secretsvc import formats
 from secretsvc.api.problems import REQUEST, RefusedError
 from secretsvc.keyref import MAX_LENGTH
 
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 KeyRefs = Annotated[list[Annotated[str, Query(max_length=MAX_LENGTH)]], Query(max_length=10)]
 Scope = Literal["strict", "namespace", "any"]
-Format = Literal["ksecret", "kubesec"]
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal[formats.names()]
 AllowRepeated = Annotated[
     bool, Query(alias="allowRepeated", description="Pass values that the manifest repeats in the clear")
 ]

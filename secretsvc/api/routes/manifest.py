@@ -7,6 +7,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 from starlette.responses import JSONResponse
 
+from secretsvc import formats
 from secretsvc.api.bodies import JSON, YAML
 from secretsvc.api.models import SetBody, changes_of
 from secretsvc.api.openapi import described, model_body
@@ -24,7 +25,7 @@ async def _perform(request: Request, operation: Operation, **words: Any) -> Resp
     call = Call(operation, data, **words)
     result = await parts.service.perform(request.state.asked, call)
     # What a file is sealed to now counts here; a result tells what it was.
-    return answer(result._replace(bound=result.bound and call.format != "kubesec"), kind)
+    return answer(result._replace(bound=result.bound and formats.named(call.format).binds), kind)
 
 
 @router.post("/v1/encrypt", **described(ENCRYPT, _STATUSES))
