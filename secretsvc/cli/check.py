@@ -6,14 +6,15 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc import policy, workspace
 from secretsvc.cli.colour import BAD, WARNING, painted
 from secretsvc.cli.files import name_of, standard_input
 from secretsvc.cli.report import printable, progress, report, summary, warn
 from secretsvc.errors import FileError, KsecretError, UsageError
+from secretsvc.files import workspace
 from secretsvc.operations.check import Checked, check_file, check_other, holds_identity, may_hold_secret
 from secretsvc.operations.check_policy import check_policy
 from secretsvc.operations.findings import RULES, SHORT, Finding
+from secretsvc.policy.policies import MISNAMED, NAME, NOWHERE, Policies
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mmap import mmap
 
     from secretsvc.cli.parser import Parser
-    from secretsvc.git_index import GitIndex, Staged
+    from secretsvc.git.index import GitIndex, Staged
 
 
 EXAMPLES = """\
@@ -42,7 +43,7 @@ class Source(NamedTuple):
     name: str
     read: Callable[[], bytes | None]
     """Gives its bytes; None where there can be nothing to find in it."""
-    policies: policy.Policies
+    policies: Policies
     manifest: bool = True
     """Whether it may be one."""
     commit: str = ""
@@ -94,7 +95,7 @@ def run(args: Namespace) -> int:
             args.files or ["."], recursive=True, failed=output.failed, warn=_warn, ignoring=False, suffixes=("",)
         )
         items = list(found)
-        policies = policy.Policies()
+        policies = Policies()
         sources = (_source(item, policies, args.path) for item in items)
         check_all(progress(sources, len(items)), output)
     return output.finish()
@@ -143,7 +144,8 @@ class Output:
         if self._args.sarif:
             from json import dumps
 
-            from secretsvc import __version__, sarif
+            from secretsvc import __version__
+            from secretsvc.cli import sarif
 
             print(dumps(sarif.log(self._kept, __version__, complete=not self._worst), indent=2))
         summary(self._counts | ({"notices": self._notices} if self._notices else {}))
@@ -170,10 +172,10 @@ def check_all(sources: Iterable[Source], output: Output) -> None:
 def _of_policy(source: Source) -> list[Finding]:
     """What is wrong with a policy, or with its name, where the file is one. Raises InputError, FileError."""
     name = os.path.basename(source.name)
-    if name == policy.MISNAMED:
-        said = f"this file is not read: a policy's name is {policy.NAME}, so no rule covers what it was made for"
+    if name == MISNAMED:
+        said = f"this file is not read: a policy's name is {NAME}, so no rule covers what it was made for"
         return [Finding(source.name, 1, "KS015", said)]
-    found = source.policies.find(source.name) if name == policy.NAME else None
+    found = source.policies.find(source.name) if name == NAME else None
     return list(check_policy(found, source.name)) if found else []
 
 
@@ -187,9 +189,9 @@ def _also(checked: Checked, source: Source, data: bytes) -> Checked:
     return checked._replace(findings=[finding._replace(file=name, commit=source.commit) for finding in found])
 
 
-def _source(item: workspace.Item, policies: policy.Policies, place: str) -> Source:
+def _source(item: workspace.Item, policies: Policies, place: str) -> Source:
     if item.path == "-":
-        return Source(place or policy.NOWHERE, standard_input, policies)
+        return Source(place or NOWHERE, standard_input, policies)
     manifest = item.named or workspace.is_manifest(item.path)
     return Source(item.path.removeprefix("./"), lambda: _content(item.path, manifest=manifest), policies, manifest)
 
@@ -218,12 +220,12 @@ def _warn(why: str) -> None:
 
 
 def _staged(paths: list[str], output: Output) -> None:
-    from secretsvc.git_index import GitIndex
+    from secretsvc.git.index import GitIndex
 
     with GitIndex() as index:
-        named = (*index.named(policy.NAME), *index.named(policy.MISNAMED))
+        named = (*index.named(NAME), *index.named(MISNAMED))
         blobs = {os.path.join(index.top, staged.path): staged for staged in named}
-        policies = policy.Policies(lambda path: index.content(blobs[path]) if path in blobs else None, index.top)
+        policies = Policies(lambda path: index.content(blobs[path]) if path in blobs else None, index.top)
 
         check_all((_in_index(index, staged, policies) for staged in index.changed(paths)), output)
 
@@ -235,7 +237,7 @@ def worth_reading(whole: Callable[[], bytes], up_to: Callable[[int], bytes | Non
     return data if data is not None and test(data) else None
 
 
-def _in_index(index: GitIndex, staged: Staged, policies: policy.Policies) -> Source:
+def _in_index(index: GitIndex, staged: Staged, policies: Policies) -> Source:
     manifest = workspace.is_manifest(staged.path)
 
     def read() -> bytes | None:

@@ -9,25 +9,26 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc import policy, workspace
 from secretsvc.cli.check import Source, check_all, worth_reading
 from secretsvc.cli.report import progress
 from secretsvc.errors import InputError, KsecretError
-from secretsvc.git_history import MAX_PUSH, History
+from secretsvc.files import workspace
+from secretsvc.git.history import MAX_PUSH, History
 from secretsvc.manifest.reader import MAX_BYTES as MAX_MANIFEST
 from secretsvc.operations.check_keys import new_keys, sealings
-from secretsvc.people import NOBODY
-from secretsvc.policy_reader import MAX_BYTES
+from secretsvc.policy.people import NOBODY
+from secretsvc.policy.policies import Policies
+from secretsvc.policy.reader import MAX_BYTES
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable, Iterator
 
     from secretsvc.cli.check import Output
-    from secretsvc.git_history import Change
+    from secretsvc.git.history import Change
     from secretsvc.operations.check_keys import Sealing
     from secretsvc.operations.findings import Finding
-    from secretsvc.people import People
+    from secretsvc.policy.people import People
 
 
 def check_history(args: Namespace, output: Output) -> None:
@@ -60,20 +61,20 @@ def _once(changes: Iterable[Change]) -> Iterator[Change]:
 
 def _sources(history: History, changes: Iterable[Change]) -> Iterator[Source]:
     known: dict[str, list[Sealing]] = {}
-    commit, policies = "", policy.Policies()
+    commit, policies = "", Policies()
     for change in changes:
         if change.commit != commit:
             commit, policies = change.commit, _policies(history, change.commit)
         yield _source(history, change, policies, known)
 
 
-def _policies(history: History, commit: str) -> policy.Policies:
+def _policies(history: History, commit: str) -> Policies:
     """As the commit has them; the current folder stands for the top of the repository, which may have no work tree."""
     top = os.getcwd()
-    return policy.Policies(lambda path: history.file(commit, os.path.relpath(path, top), MAX_BYTES), top)
+    return Policies(lambda path: history.file(commit, os.path.relpath(path, top), MAX_BYTES), top)
 
 
-def _people(policies: policy.Policies, path: str) -> People:
+def _people(policies: Policies, path: str) -> People:
     """The names of a file's policy; none where that can't be used, which is told elsewhere."""
     try:
         found = policies.find(path)
@@ -82,7 +83,7 @@ def _people(policies: policy.Policies, path: str) -> People:
     return found.content.people if found else NOBODY
 
 
-def _source(history: History, change: Change, policies: policy.Policies, known: dict[str, list[Sealing]]) -> Source:
+def _source(history: History, change: Change, policies: Policies, known: dict[str, list[Sealing]]) -> Source:
     """`known`: sealings by blob, which grows."""
     manifest = workspace.is_manifest(change.path) or change.blob == change.commit
 

@@ -6,14 +6,14 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc import workspace
 from secretsvc.cli import create_kinds, create_options, options, sealing
 from secretsvc.cli.create_options import flag
 from secretsvc.cli.entries import pairs
 from secretsvc.cli.report import printable
 from secretsvc.errors import FileError, UsageError
+from secretsvc.files import workspace
 from secretsvc.generators import manifest
-from secretsvc.random_text import random_bits
+from secretsvc.generators.random_text import random_bits
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secretsvc.cli.parser import Parser
+    from secretsvc.files.workspace import Item
     from secretsvc.operations.result import Result
-    from secretsvc.workspace import Item
 
 EXAMPLES = """\
   ksecret decrypt secret.yaml                        print it in the clear
@@ -86,8 +86,8 @@ def _rendered(texts: list[bytes]) -> bytes:
 def _finisher(args: Namespace) -> Callable[[bytes], bytes]:
     """What is done to the clear manifest before it is put out. Raises UsageError."""
     if args.template:
+        from secretsvc.operations.go_template import parse
         from secretsvc.operations.tree import trees
-        from secretsvc.template import parse
 
         if args.in_place:
             raise UsageError("--template prints; it does not go with -i")

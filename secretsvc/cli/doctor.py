@@ -71,7 +71,7 @@ def run(args: Namespace) -> int:
 
 def _named(args: Namespace, known: Backends) -> list[str]:
     """The keys of the command line, and of its files."""
-    from secretsvc import workspace
+    from secretsvc.files import workspace
     from secretsvc.operations.inspect import describe_manifest
 
     texts = FilePolicies(known).spelled("-", args.key)
@@ -98,14 +98,14 @@ def _own(known: Backends) -> list[_Finding]:
 
 def _policys(known: Backends) -> list[_Finding]:
     """The recipients of the policy for the current folder; that others' keys do not open here is no failure."""
-    from secretsvc import policy
+    from secretsvc.policy.policies import NAME, Policies
 
     try:
-        found = policy.Policies().find(policy.NAME)
+        found = Policies().find(NAME)
     except KsecretError as error:
         return [_Finding("FAIL", error.where, error.message, error.hint, error.exit_code)]
     if found and found.is_misnamed:
-        return [_Finding("no", found.source, "it is not read", f"a policy's name is {policy.NAME}: rename it")]
+        return [_Finding("no", found.source, "it is not read", f"a policy's name is {NAME}: rename it")]
     if not found or not found.content.rules:
         return []
     texts = dict.fromkeys(key for rule in found.content.rules for key in rule.keys)

@@ -7,17 +7,18 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc import core_dumps, workspace
+from secretsvc import core_dumps
 from secretsvc.cli import options, sealing
 from secretsvc.cli.edit_output import put_out
 from secretsvc.cli.edit_text import Sheet, template
 from secretsvc.cli.editor import find_editor, run_editor, terminal
 from secretsvc.cli.files import name_of, standard_input
-from secretsvc.cli.private_folder import private_folder, write_private
 from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
+from secretsvc.files import workspace
+from secretsvc.files.private_folder import private_folder, write_private
+from secretsvc.files.signals import end_tidily
 from secretsvc.operations.edit import new_draft, open_draft, seal_draft
-from secretsvc.signals import end_tidily
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from secretsvc.cli.editor import Editor, Streams
     from secretsvc.cli.parser import Parser
-    from secretsvc.cli.private_folder import Folder
+    from secretsvc.files.private_folder import Folder
     from secretsvc.operations.edit import Draft
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.request import Request

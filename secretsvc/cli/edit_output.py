@@ -6,12 +6,12 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc import workspace
-from secretsvc.cli.private_folder import keep
 from secretsvc.errors import FileError
+from secretsvc.files import workspace
+from secretsvc.files.private_folder import keep
 
 if TYPE_CHECKING:
-    from secretsvc.workspace import Snapshot
+    from secretsvc.files.workspace import Snapshot
 
 
 def put_out(path: str, output: str, snapshot: Snapshot | None, sealed: bytes) -> None:

@@ -59,7 +59,7 @@ def run(args: Namespace) -> int:
         more = {os.fsencode(name): data for name, data in variables(named).items()}
         with core_dumps.as_started():
             child.become(args.command, child.environment(more))
-    from secretsvc.cli.private_folder import private_folder
+    from secretsvc.files.private_folder import private_folder
 
     with child.signals_held() as mask, private_folder(on_disk=False) as folder:
         for name, value in named.items():
@@ -69,7 +69,7 @@ def run(args: Namespace) -> int:
 
 
 def _write(path: str, data: bytes) -> None:
-    from secretsvc.cli.private_folder import write_private
+    from secretsvc.files.private_folder import write_private
 
     try:
         write_private(path, data)

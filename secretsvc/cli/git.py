@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc import workspace
 from secretsvc.errors import FileError, KsecretError, UsageError
+from secretsvc.files import workspace
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
-    from secretsvc.git_config import Report
-    from secretsvc.people import People
+    from secretsvc.git.config import Report
+    from secretsvc.policy.people import People
 
 EXAMPLES = """\
   ksecret git setup                                in a clone: readable diffs, merges key by key; commit .gitattributes
@@ -94,7 +94,7 @@ def _resolve(args: Namespace) -> int:
 def _setup(args: Namespace) -> int:
     from shutil import which
 
-    from secretsvc.git_config import setup
+    from secretsvc.git.config import setup
 
     report = setup(args.words, everywhere=args.everywhere)
     if not which("ksecret"):
@@ -103,7 +103,7 @@ def _setup(args: Namespace) -> int:
 
 
 def _unsetup(args: Namespace) -> int:
-    from secretsvc.git_config import unsetup
+    from secretsvc.git.config import unsetup
 
     if args.words:
         raise UsageError("git unsetup takes no patterns: it removes all that setup added")
@@ -152,8 +152,8 @@ def _shown(data: bytes, *, show: bool) -> bytes:
 
 def _people() -> People:
     """The names that the policy at the top has for keys: Git calls textconv there, and tells it no path."""
-    from secretsvc.people import NOBODY
-    from secretsvc.policy import NAME, Policies
+    from secretsvc.policy.people import NOBODY
+    from secretsvc.policy.policies import NAME, Policies
 
     try:
         policy = Policies().find(NAME)
@@ -163,7 +163,7 @@ def _people() -> People:
 
 
 def _is_kept() -> bool:
-    from secretsvc.git_config import keeps_shown_values
+    from secretsvc.git.config import keeps_shown_values
 
     return keeps_shown_values()
 
@@ -181,8 +181,8 @@ def _keyring() -> Backends:
 def _merge(args: Namespace) -> int:
     """Merges into the file of `%A` (gitattributes(5)): 0, or 1 where something is left to a person."""
     from secretsvc.cli.report import printable
-    from secretsvc.git_run import merge_lines
     from secretsvc.operations.merge import merge_manifests
+    from secretsvc.programs.git import merge_lines
 
     if len(args.words) != 4:
         raise UsageError("git merge takes four words: %O %A %B %P", hint="git calls it, after ksecret git setup")

@@ -73,7 +73,7 @@ def _trusts(request: Request, data: bytes, name: str, keyring: Keyring, unproven
 
 def sides_of(path: str) -> list[bytes]:
     """Ours and theirs, as Git's index has them while a merge of that file waits; nothing where none does."""
-    from secretsvc.git_run import git
+    from secretsvc.programs.git import git
 
     folder, name = os.path.split(os.path.abspath(path))
     found = [git("-C", folder, "cat-file", "blob", f":{stage}:./{name}") for stage in (2, 3)]

@@ -7,14 +7,16 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from secretsvc import policy, policy_search, workspace
 from secretsvc.backends.age import Age
 from secretsvc.backends.age_identities import default_identity_path
 from secretsvc.backends.base import Settings
 from secretsvc.cli import options
 from secretsvc.cli.report import printable
 from secretsvc.errors import FileError, InputError
+from secretsvc.files import workspace
 from secretsvc.key_shapes import canonical
+from secretsvc.policy import search
+from secretsvc.policy.policies import NAME, Policies, Policy, starter
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -37,7 +39,7 @@ def run(_args: Namespace) -> int:
     print(f"your key, for others to seal to:  {ref}")
     found = _policy(str(ref))
     if found and found.is_misnamed:
-        print(printable(f"next: rename {found.source}, which is not read: a policy's name is {policy.NAME}"))
+        print(printable(f"next: rename {found.source}, which is not read: a policy's name is {NAME}"))
     elif found and not _is_named(ref, found):
         _tell_line(str(ref), found)
     else:
@@ -69,27 +71,25 @@ def _age() -> Age:
     return Age(Settings(os.environ, options.Passphrases().ask))
 
 
-def _policy(ref: str) -> policy.Policy | None:
+def _policy(ref: str) -> Policy | None:
     """The policy for the current folder; where there is none, one is made that names that key, and None given.
 
     None is made in a folder for everybody's files. Raises InputError and FileError.
     """
-    found = policy.Policies().find(policy.NAME)
-    if not found and not policy_search.is_for_all(os.curdir):
-        workspace.create(policy.NAME, policy.starter([ref]).encode(), private=False)
-        print(
-            f"ksecret: wrote {policy.NAME}: what is sealed in this folder and below goes to that key", file=sys.stderr
-        )
+    found = Policies().find(NAME)
+    if not found and not search.is_for_all(os.curdir):
+        workspace.create(NAME, starter([ref]).encode(), private=False)
+        print(f"ksecret: wrote {NAME}: what is sealed in this folder and below goes to that key", file=sys.stderr)
     return found
 
 
-def _is_named(ref: KeyRef, found: policy.Policy) -> bool:
+def _is_named(ref: KeyRef, found: Policy) -> bool:
     """Whether a rule seals to that key, or none says anything: then one's own key is sealed to."""
     rules = found.content.rules
     return not rules or any(canonical(key) == ref for rule in rules for key in rule.keys)
 
 
-def _tell_line(ref: str, found: policy.Policy) -> None:
+def _tell_line(ref: str, found: Policy) -> None:
     """What to add to the policy, and who can seal again what is sealed already."""
     from secretsvc.manifest.scalars import canonical as quoted
 

@@ -14,7 +14,7 @@ from secretsvc.cli.sealing import TIME
 from secretsvc.errors import AlreadySealedError, UsageError
 from secretsvc.operations.request import ANY_TIME, FORMATS
 from secretsvc.operations.rotate import overdue, rewrap_manifest, rotate_manifest
-from secretsvc.policy_reader import seconds
+from secretsvc.policy.reader import seconds
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.remote import Service
+    from secretsvc.files.workspace import Item
     from secretsvc.operations.result import Result
-    from secretsvc.workspace import Item
 
 EXAMPLES = """\
   ksecret rotate secret.yaml                        a new data key, and every value sealed anew

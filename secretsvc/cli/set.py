@@ -6,13 +6,13 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc import workspace
 from secretsvc.cli import options, sealing
 from secretsvc.cli.patch import change_each
 from secretsvc.cli.typed import typed_or_piped
 from secretsvc.errors import UsageError
+from secretsvc.files import workspace
+from secretsvc.generators.random_text import ALPHABETS, random_text
 from secretsvc.operations.patch import Changes
-from secretsvc.random_text import ALPHABETS, random_text
 
 if TYPE_CHECKING:
     from argparse import Namespace

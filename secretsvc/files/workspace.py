@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from io import FileIO
     from mmap import mmap
 
-    from secretsvc.walk import Walk
+    from secretsvc.files.walk import Walk
 
 R = TypeVar("R")
 
@@ -76,7 +76,7 @@ def discover(
             if not recursive:
                 hint = "name a manifest" if recursive is None else "add -r for all manifests in it"
                 raise UsageError("it is a folder", hint=hint, file=path)
-            from secretsvc.walk import Walk  # only a walk needs it
+            from secretsvc.files.walk import Walk  # only a walk needs it
 
             yield from _walk(path, Walk(failed, warn, ignoring), suffixes)
         else:
@@ -90,7 +90,7 @@ def _plain(path: str) -> str:
 
 
 def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[Item]:
-    from secretsvc.walk import names_in
+    from secretsvc.files.walk import names_in
 
     real_root = os.path.realpath(root)
     folder = "" if os.path.normpath(root) == os.curdir else _plain(root)
@@ -118,7 +118,7 @@ def _in_threads(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable
     from collections import deque
     from concurrent.futures import Future, ThreadPoolExecutor  # takes as long as gpg takes to open a DEK
 
-    from secretsvc.signals import undisturbed
+    from secretsvc.files.signals import undisturbed
 
     pool = ThreadPoolExecutor(jobs())
     queue: deque[Future[R]] = deque()
@@ -193,7 +193,7 @@ def replace(snapshot: Snapshot, data: bytes, *, private: bool = False) -> None:
     A link stays a link. Raises FileError, and leaves the file as it was, where it changed since it was read; of two who
     replace it at once, one is told so.
     """
-    from secretsvc.file_lock import alone_with
+    from secretsvc.files.file_lock import alone_with
 
     path = destination(snapshot.path)
 
@@ -310,7 +310,7 @@ def _put(
     `mode`: what it is made with, less the umask, which so the kernel takes off: to ask for it, a process would have to
     set it, and other threads make files meanwhile. `like`: the file whose owner and mode it gets in the end.
     """
-    from secretsvc.signals import undisturbed
+    from secretsvc.files.signals import undisturbed
 
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, f".ksecret-{os.urandom(8).hex()}")

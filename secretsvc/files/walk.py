@@ -10,8 +10,8 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc import git_run
 from secretsvc.errors import BackendUnavailableError, FileError
+from secretsvc.programs import git
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +48,7 @@ def names_in(root: str, walk: Walk) -> Iterator[str]:
     `.git` is passed over; nested repositories and submodules are entered. What is no file any more may be among them.
     """
     real = os.path.realpath(root)
-    if not git_run.top_above(real):
+    if not git.top_above(real):
         yield from _by_hand(root, real, walk)
         return
     try:
@@ -68,7 +68,7 @@ def _order(name: str) -> list[tuple[bool, str]]:
 
 
 def _by_hand(root: str, real_root: str, walk: Walk, *, ignoring: bool = True) -> Iterator[str]:
-    from secretsvc.ignored import Ignored  # only such a walk needs its library
+    from secretsvc.files.ignored import Ignored  # only such a walk needs its library
 
     ignored = Ignored(real_root) if ignoring else None
 
@@ -124,7 +124,7 @@ def _listed(root: str, real_root: str, inner: str, walk: Walk) -> list[str]:
     named = os.path.join(root, inner) if inner else root
     if inner and not os.path.lexists(os.path.join(folder, ".git")):  # a submodule that is not there
         return list(_by_hand(named, folder, walk))
-    top = git_run.top_above(folder)
+    top = git.top_above(folder)
     try:
         said = _git(folder, "rev-parse", "--show-toplevel")
     except _NoRepositoryError:
@@ -157,9 +157,9 @@ def _git(folder: str, *words: str, failed: Callable[[FileError], None] | None = 
     from subprocess import TimeoutExpired, run
 
     places = {f"GIT_{what}" for what in _PLACES}
-    environ = {name: text for name, text in git_run.environment().items() if name not in places} | {"LC_ALL": "C"}
+    environ = {name: text for name, text in git.environment().items() if name not in places} | {"LC_ALL": "C"}
     try:
-        command = git_run.command("-c", "core.quotePath=false", *words)
+        command = git.command("-c", "core.quotePath=false", *words)
         done = run(command, cwd=folder, env=environ, capture_output=True, check=False, timeout=_SECONDS)  # noqa: S603
     except OSError as error:
         raise _CantTellError(f"{folder}: git can't be started: {error.strerror}") from error

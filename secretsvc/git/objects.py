@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import IO, TYPE_CHECKING
 
-from secretsvc import git_run
 from secretsvc.errors import BackendUnavailableError, FileError
+from secretsvc.programs import git
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -28,7 +28,7 @@ class Objects:
         """`needed_by`: the option that needs Git, for messages. `bare`: the current folder may be a bare repository."""
         self._bare = bare
         self._needed_by = needed_by
-        kept = {name: text for name, text in git_run.environment().items() if name not in _PATTERN_SETTINGS}
+        kept = {name: text for name, text in git.environment().items() if name not in _PATTERN_SETTINGS}
         # A pushed refs/replace/… would show another object in the place of the one that is there.
         self._environ = kept | {"GIT_NO_REPLACE_OBJECTS": "1"}
         self._reader: Popen[bytes] | None = None
@@ -37,7 +37,7 @@ class Objects:
         from subprocess import PIPE, Popen
 
         try:
-            command = git_run.command("cat-file", "--batch", bare=self._bare)
+            command = git.command("cat-file", "--batch", bare=self._bare)
             self._reader = Popen(command, stdin=PIPE, stdout=PIPE, env=self._environ)  # noqa: S603
         except (OSError, BackendUnavailableError) as error:
             raise self._not_started(error) from error
@@ -52,7 +52,7 @@ class Objects:
         from subprocess import run
 
         try:
-            command = git_run.command(*words, bare=self._bare)
+            command = git.command(*words, bare=self._bare)
             done = run(command, env=self._environ, input=stdin, capture_output=True, check=False)  # noqa: S603
         except (OSError, BackendUnavailableError) as error:
             raise self._not_started(error) from error

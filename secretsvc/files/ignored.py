@@ -6,10 +6,10 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from secretsvc import globs
+from secretsvc.files import globs
 
 if TYPE_CHECKING:
-    from secretsvc.globs import Glob
+    from secretsvc.files.globs import Glob
 
 MAX_BYTES = 256 * 1024
 MOST_PATTERNS = 2000

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secretsvc.remote_problems import Answer
+    from secretsvc.client.problems import Answer
 
 WAITS = 2
 """How often in a row a `429 Too Many Requests`, or a 503 that says when to come back, is waited for."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli.report import printable
 from secretsvc.errors import FileError
-from secretsvc.signals import undisturbed
+from secretsvc.files.signals import undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from secretsvc import workspace
 from secretsvc.errors import FileError
-from secretsvc.git_drivers import PRE_MERGE_COMMIT
-from secretsvc.git_run import git
+from secretsvc.files import workspace
+from secretsvc.git.drivers import PRE_MERGE_COMMIT
+from secretsvc.programs.git import git
 
 _NAME = "pre-merge-commit"
 _CONTENT = PRE_MERGE_COMMIT.encode()
@@ -65,5 +65,5 @@ def _path() -> str:
     """Where this clone has it; empty where hooks are elsewhere: for all clones, or in files that are committed."""
     set_to = git("config", "-z", "--get-all", "core.hooksPath").stdout.split(b"\0")
     folder = os.path.join(os.fsdecode(git("rev-parse", "--git-common-dir").stdout.removesuffix(b"\n")), "hooks")
-    elsewhere = any(value not in (b"", os.fsencode(os.devnull)) for value in set_to)  # we set it ourselves (git_run)
+    elsewhere = any(value not in (b"", os.fsencode(os.devnull)) for value in set_to)  # ours (programs/git.py)
     return "" if elsewhere or os.path.islink(folder) else os.path.join(folder, _NAME)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from secretsvc import git_attributes, git_hook
 from secretsvc.errors import FileError, UsageError
-from secretsvc.git_drivers import CONFIG
-from secretsvc.git_run import git, work_tree
+from secretsvc.git import attributes, hook
+from secretsvc.git.drivers import CONFIG
+from secretsvc.programs.git import git, work_tree
 
 _KEPT = "refs/notes/textconv/ksecret"
 """Where Git keeps what the textconv printed; the commit there says by which command (Git's notes-cache.c)."""
@@ -36,16 +36,16 @@ def setup(patterns: list[str], *, everywhere: bool) -> Report:
     top = "" if everywhere else work_tree()
     scope = "--global" if everywhere else "--local"
     if top:
-        git_attributes.path_in(top)  # before anything is changed
+        attributes.path_in(top)  # before anything is changed
     warnings = _forget()
     for name, value in CONFIG.items():
         _checked("config", scope, "--replace-all", name, value)
     done = [f"git config {scope}: diff.ksecret and merge.ksecret are set"]
     if top:
-        added = git_attributes.add(top, patterns)
+        added = attributes.add(top, patterns)
         done.append(f".gitattributes: {_lines(added)} added" + ("; commit it" if added else ""))
         warnings += _uncovered(top)
-        installed = git_hook.install()
+        installed = hook.install()
         done += installed.done
         warnings += installed.warnings
     return Report(done, warnings)
@@ -55,15 +55,15 @@ def unsetup(*, everywhere: bool) -> Report:
     """Takes out what `setup` put in, and nothing else. Raises InputError outside a work tree, FileError."""
     top = "" if everywhere else work_tree()
     if top:
-        git_attributes.path_in(top)
+        attributes.path_in(top)
     scope = "--global" if everywhere else "--local"
     for name in CONFIG:
         git("config", scope, "--unset-all", name)  # fails where it is not set, which is as good
     done = [f"git config {scope}: diff.ksecret and merge.ksecret are unset"]
     warnings = _forget()
     if top:
-        done.append(f".gitattributes: {_lines(git_attributes.remove(top))} removed")
-        done += git_hook.remove()
+        done.append(f".gitattributes: {_lines(attributes.remove(top))} removed")
+        done += hook.remove()
     return Report(done, warnings)
 
 
@@ -108,7 +108,7 @@ def _forget() -> list[str]:
 
 def _uncovered(top: str) -> list[str]:
     """A word about sealed files that no line could be made to mean."""
-    missed = git_attributes.uncovered(top)
+    missed = attributes.uncovered(top)
     if not missed:
         return []
     files = f"{len(missed)} sealed file{'' if len(missed) == 1 else 's'}"

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import re
 
-from secretsvc import workspace
 from secretsvc.errors import FileError, UsageError
-from secretsvc.git_run import git
+from secretsvc.files import workspace
+from secretsvc.programs.git import git
 
 PATTERNS = (b"*secret*.yaml", b"*secret*.yml", b"*secret*.json")
 """The files that are meant where nothing is said, and nothing was said before."""

@@ -11,13 +11,13 @@ import stat
 from _thread import allocate_lock
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc import policy_reader, policy_search
 from secretsvc.errors import FileError, InputError, KsecretError
+from secretsvc.policy import reader, search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from secretsvc.policy_reader import Content, Rule
+    from secretsvc.policy.reader import Content, Rule
 
 NAME = ".ksecret.yaml"
 
@@ -164,14 +164,14 @@ class Policies:
 
     def _search(self, folder: str) -> Policy | _Broken | None:
         if self._top:
-            return self._nearest(policy_search.upwards(folder, self._top))
-        own, foreign = policy_search.reach(folder)
+            return self._nearest(search.upwards(folder, self._top))
+        own, foreign = search.reach(folder)
         found = self._nearest(own)
         paths = [os.path.join(above, name) for above in foreign for name in (NAME, MISNAMED)]
-        there = next((path for path in paths if os.path.lexists(path) and not policy_search.is_planted(path)), "")
+        there = next((path for path in paths if os.path.lexists(path) and not search.is_planted(path)), "")
         if found or not there:
             return found
-        if policy_search.is_safe_to_git(foreign[-1]):
+        if search.is_safe_to_git(foreign[-1]):
             return self._nearest(foreign)
         return _Broken(_not_taken(there, foreign[-1]), demands_signatures=False)
 
@@ -189,7 +189,7 @@ class Policies:
         data: bytes | None = None
         try:
             data = self._read(path)
-            content = None if data is None else policy_reader.read(data, source)
+            content = None if data is None else reader.read(data, source)
         except (FileError, InputError) as error:
             error.file = source
             text = (data or b"").replace(b"\0", b"")  # in UTF-16, too
@@ -202,7 +202,7 @@ class Policies:
             is_there = self._read(path) is not None
         except FileError:
             return None
-        nothing = policy_reader.Content((), None, False)
+        nothing = reader.Content((), None, False)
         return Policy(os.path.relpath(path), folder, nothing, self._locate, True) if is_there else None
 
 
@@ -225,11 +225,11 @@ def _from_disk(path: str) -> bytes | None:
     """None also where a stranger put a policy into a folder that is open to all, such as /tmp. Raises FileError."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
-            if policy_search.is_planted(path):
+            if search.is_planted(path):
                 return None
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # a pipe or a device has no end, or never begins
                 raise FileError("is no file", hint="a policy is a text file of its own", file=path)
-            return stream.read(policy_reader.MAX_BYTES + 1)
+            return stream.read(reader.MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

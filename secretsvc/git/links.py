@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from typing import TYPE_CHECKING
 
-from secretsvc.workspace import is_manifest
+from secretsvc.files.workspace import is_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

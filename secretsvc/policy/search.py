@@ -54,7 +54,7 @@ def is_for_all(folder: str) -> bool:
 
 def is_safe_to_git(top: str) -> bool:
     """Whether the user told Git to trust a repository of somebody else's (git-config(1), safe.directory)."""
-    from secretsvc.git_run import git
+    from secretsvc.programs.git import git
 
     try:
         return git("-C", top, "rev-parse", "--git-dir").returncode == 0

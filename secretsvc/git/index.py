@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import FileError, ManifestError, UsageError
-from secretsvc.git_links import LINK_MODE, MOST_BYTES, Links
-from secretsvc.git_objects import FILE_MODES, Objects
+from secretsvc.git.links import LINK_MODE, MOST_BYTES, Links
+from secretsvc.git.objects import FILE_MODES, Objects
 from secretsvc.manifest.reader import MAX_BYTES
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from secretsvc import __version__
+from secretsvc.client.line import Line
+from secretsvc.client.problems import Answer, problem
+from secretsvc.client.proxy import proxy_for
 from secretsvc.errors import BackendError, BackendUnavailableError, FileError, KsecretError, UsageError
-from secretsvc.remote_line import Line
-from secretsvc.remote_problems import Answer, problem
-from secretsvc.remote_proxy import proxy_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

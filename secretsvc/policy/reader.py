@@ -12,13 +12,13 @@ from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
 from secretsvc.manifest.plain import is_string
 from secretsvc.manifest.yaml_reader import read_documents
-from secretsvc.people import MOST_PEOPLE, NOBODY, People, is_name
+from secretsvc.policy.people import MOST_PEOPLE, NOBODY, People, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Mapping as AnyMapping
 
-    from secretsvc.globs import Glob
+    from secretsvc.files.globs import Glob
 
 MAX_BYTES = 1024 * 1024
 """The largest policy file that is read, in bytes."""
@@ -188,7 +188,7 @@ def _rule(mapping: Mapping, people: People, profiles: dict[str, str]) -> Rule:
 
 
 def _pattern(node: Node) -> Glob:
-    from secretsvc.globs import parse  # only where a rule has a path
+    from secretsvc.files.globs import parse  # only where a rule has a path
 
     try:
         glob = parse(_text(node, "path"))
