@@ -7,8 +7,8 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli.commands import COMMANDS, find
-from secretsvc.cli.create_options import KIND_NAME, KINDS
 from secretsvc.cli.parser import parsing
+from secretsvc.cli.verbs.create_options import KIND_NAME, KINDS
 from secretsvc.errors import KsecretError
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ SOURCES = Path(secretsvc.__file__).parent
 
 PLACES = {
     "backends/gnupg_run.py _Call.start": "test_gpg",
-    "cli/apply.py _give": "no program: a copy of this process that writes into a pipe",
+    "cli/verbs/apply.py _give": "no program: a copy of this process that writes into a pipe",
     "cli/child.py become": "test_kubectl, test_exec",
     "cli/child.py run": "test_exec",
     "cli/editor.py _is_vim": "test_editors",

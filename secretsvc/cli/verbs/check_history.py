@@ -9,8 +9,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc.cli.check import Source, check_all, worth_reading
 from secretsvc.cli.report import progress
+from secretsvc.cli.verbs.check import Source, check_all, worth_reading
 from secretsvc.errors import InputError, KsecretError
 from secretsvc.files import workspace
 from secretsvc.git.history import MAX_PUSH, History
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable, Iterator
 
-    from secretsvc.cli.check import Output
+    from secretsvc.cli.verbs.check import Output
     from secretsvc.git.history import Change
     from secretsvc.operations.check_keys import Sealing
     from secretsvc.operations.findings import Finding

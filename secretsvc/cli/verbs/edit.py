@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import core_dumps
 from secretsvc.cli import options, sealing
-from secretsvc.cli.edit_output import put_out
-from secretsvc.cli.edit_text import Sheet, template
 from secretsvc.cli.editor import find_editor, run_editor, terminal
 from secretsvc.cli.files import name_of, standard_input
 from secretsvc.cli.report import printable, report, tell_unbound
+from secretsvc.cli.verbs.edit_output import put_out
+from secretsvc.cli.verbs.edit_text import Sheet, template
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.files import workspace
 from secretsvc.files.private_folder import private_folder, write_private

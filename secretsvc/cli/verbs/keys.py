@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file
-from secretsvc.cli.git_resolve import trusting_sides
-from secretsvc.cli.inspect import describer, said_of
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
+from secretsvc.cli.verbs.git_resolve import trusting_sides
+from secretsvc.cli.verbs.inspect import describer, said_of
 from secretsvc.errors import UsageError
 from secretsvc.operations.keysets import change_keys, key_changes
 from secretsvc.operations.open import nothing_sealed_in

@@ -6,10 +6,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc.cli import create_kinds, create_options, options, sealing
-from secretsvc.cli.create_options import flag
+from secretsvc.cli import options, sealing
 from secretsvc.cli.entries import pairs
 from secretsvc.cli.report import printable
+from secretsvc.cli.verbs import create_kinds, create_options
+from secretsvc.cli.verbs.create_options import flag
 from secretsvc.errors import FileError, UsageError
 from secretsvc.files import workspace
 from secretsvc.generators import manifest

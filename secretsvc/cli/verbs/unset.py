@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.patch import change_each
-from secretsvc.cli.set import add_changing
+from secretsvc.cli.verbs.patch import change_each
+from secretsvc.cli.verbs.set import add_changing
 from secretsvc.errors import UsageError
 from secretsvc.operations.patch import Changes
 

@@ -121,7 +121,7 @@ def _dev(args: Namespace) -> int:
 
 def _recipient() -> str:
     """The user's own age recipient; an identity is made where there is none. Raises what `own_identity` raises."""
-    from secretsvc.cli.init import own_identity
+    from secretsvc.cli.verbs.init import own_identity
 
     where, ref, made = own_identity()
     if made:

@@ -87,7 +87,7 @@ def run(args: Namespace) -> int:
     if args.staged:
         _staged(args.files, output)
     elif args.pre_receive or args.range is not None:
-        from secretsvc.cli.check_history import check_history
+        from secretsvc.cli.verbs.check_history import check_history
 
         check_history(args, output)
     else:

@@ -86,7 +86,7 @@ def run(args: Namespace) -> int:
 
 
 def _resolve(args: Namespace) -> int:
-    from secretsvc.cli.git_resolve import resolve
+    from secretsvc.cli.verbs.git_resolve import resolve
 
     return resolve(args, _keyring())
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from secretsvc.cli.create_options import KUBESEC, flag
 from secretsvc.cli.entries import data_changes
 from secretsvc.cli.typed import typed_or_piped
+from secretsvc.cli.verbs.create_options import KUBESEC, flag
 from secretsvc.errors import FileError, UsageError
 from secretsvc.generators.keys import Item, collect
 from secretsvc.generators.manifest import NewSecret
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from secretsvc.cli.create_options import Wanted
+    from secretsvc.cli.verbs.create_options import Wanted
     from secretsvc.generators.keys import Warn
 
 

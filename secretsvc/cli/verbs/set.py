@@ -7,8 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.patch import change_each
 from secretsvc.cli.typed import typed_or_piped
+from secretsvc.cli.verbs.patch import change_each
 from secretsvc.errors import UsageError
 from secretsvc.files import workspace
 from secretsvc.generators.random_text import ALPHABETS, random_text
