@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """A command: the module below `secretsvc.cli` with its `add_arguments` and `run`, its one-line summary, its short names."""
+    """A command: its module below `secretsvc.cli` (`add_arguments` and `run`), a line that sums it up, its short names."""
 
     module: str
     summary: str

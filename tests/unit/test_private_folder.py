@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from secretsvc.files import private_folder as module
 from secretsvc.errors import FileError
+from secretsvc.files import private_folder as module
 from secretsvc.files.private_folder import IN_USE, PREFIX, keep, private_folder
 
 
