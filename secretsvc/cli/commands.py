@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """A command: its module below `secretsvc.cli` (`add_arguments` and `run`), a line that sums it up, its short names."""
+    """A command: its module below `secretsvc.cli` (`add_arguments`, `run`), a line that sums it up, its aliases."""
 
     module: str
     summary: str

@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
 from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn, warn_of_walk
 from secretsvc.errors import (
     AlreadySealedError,
@@ -32,13 +33,10 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "standard input"
 """What messages call it."""
 
-SEALED = (b"ksecret", b"# kubesec:v:")
-"""What a file holds that has a sealed Secret in it, in either format."""
-
 
 def may_be_sealed(content: bytes | mmap) -> bool:
     """Whether something in it may be sealed, or look as if it were."""
-    return any(content.find(marker) >= 0 for marker in SEALED) or lost.may_stand_in(content)
+    return any(content.find(marker) >= 0 for marker in formats.markers()) or lost.may_stand_in(content)
 
 
 _NOTHING_TO_DO = (AlreadySealedError, NothingToSealError, NotSealedError)

@@ -11,6 +11,7 @@ import os
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.cli import options, sealing
 from secretsvc.cli.policies import FilePolicies, place_of
 from secretsvc.client.remote import Remote
@@ -179,7 +180,7 @@ class Service:
 
 
 def _result(manifest: Manifest, answer: bytes) -> Result:
-    return Result(answer, len(manifest.secrets), bound=not manifest.is_kubesec)
+    return Result(answer, len(manifest.secrets), formats.of(manifest).binds)
 
 
 def _is_closed(one: Description) -> bool:

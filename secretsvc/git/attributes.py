@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 
+from secretsvc import formats
 from secretsvc.errors import FileError, UsageError
 from secretsvc.files import workspace
 from secretsvc.programs.git import git
@@ -20,7 +21,6 @@ _ATTRIBUTES = b" " + b" ".join(_OURS)
 _PATTERN = rb'("(?:\\.|[^"\\])*"|[^\s"#]\S*)'
 _OUR_LINE = _PATTERN + _ATTRIBUTES + rb"[\r\n]*"
 _LINE = rb"[ \t]*" + _PATTERN + rb"[ \t]+(.*)"
-_SEALED = ("-e", r"ksecret\.v1\.", "-e", "^# kubesec:v:")
 _FILES = (":(icase)*.yaml", ":(icase)*.yml", ":(icase)*.json")
 
 
@@ -78,8 +78,10 @@ def _content(top: str) -> bytes:
 def _sealed(top: str) -> bytes:
     """The paths of the sealed files, added to Git or not yet, each with a NUL behind it."""
     options = ("-lzIG", "--no-color", "--no-recurse-submodules")  # whatever the configuration says
+    patterns = [word for row in formats.TABLE.values() for word in ("-e", row.pattern)]
     added, others = (
-        git("-C", top, "grep", where, *options, *_SEALED, "--", *_FILES).stdout for where in ("--cached", "--untracked")
+        git("-C", top, "grep", where, *options, *patterns, "--", *_FILES).stdout
+        for where in ("--cached", "--untracked")
     )
     return b"".join(path + b"\0" for path in dict.fromkeys((added + others).split(b"\0")) if path)
 

@@ -464,7 +464,7 @@ def test_check_imports_no_cryptography_and_no_sdk(me: Person) -> None:
         )
         loaded = modules_after(code)
         assert "secretsvc.operations.check" in loaded
-        assert not loaded & (HEAVY | {"cryptography", "pyrage", "_cffi_backend", "secretsvc.envelope"})
+        assert not loaded & (HEAVY | {"cryptography", "pyrage", "_cffi_backend", "secretsvc.formats.ksecret.crypto"})
         assert not [name for name in loaded if name.startswith("secretsvc.backends")]
 
 

@@ -33,7 +33,7 @@ class _Wanted:
 
     def among(self, lines: Iterable[bytes]) -> Iterator[bytes]:
         """The same lines."""
-        from secretsvc.api.audit_chain import digest
+        from secretsvc.api.audit.chain import digest
 
         for line in lines:
             self.found = self.found or (bool(self._wanted) and digest(line.rstrip(b"\n")) == self._wanted)
@@ -54,7 +54,7 @@ def add_arguments(parser: Parser, action: str = "") -> None:
 
 def run(args: Namespace) -> int:
     """Verifies; the exit code: 1 where something was tampered with."""
-    from secretsvc.api.audit_chain import verify
+    from secretsvc.api.audit.chain import verify
 
     heads: dict[str, str] = {}
     bad = False

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file
 from secretsvc.errors import UsageError
 from secretsvc.operations.convert import convert_manifest
-from secretsvc.operations.request import FORMATS
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -26,7 +26,7 @@ EXAMPLES = """\
 def add_arguments(parser: Parser) -> None:
     """The options."""
     options.add_files(parser)
-    parser.add_argument("--to", choices=FORMATS, default="", dest="format", help="the format to write")
+    parser.add_argument("--to", choices=formats.names(), default="", dest="format", help="the format to write")
     sealing.add_output(parser)
     sealing.add_keys(parser)
     sealing.add_scope(parser)

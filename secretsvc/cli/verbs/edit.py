@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc import core_dumps
+from secretsvc import core_dumps, formats
 from secretsvc.cli import options, sealing
 from secretsvc.cli.editor import find_editor, run_editor, terminal
 from secretsvc.cli.files import name_of, standard_input
@@ -97,7 +97,9 @@ def _edit(path: str, args: Namespace, stack: ExitStack) -> None:
         draft = open_draft(snapshot.data, request, keyring, decoded=not args.base64)
     else:
         draft = new_draft(template(path))
-        request.wanted((), draft.sealed.secrets[0], request.format or "ksecret")  # no key: say so before they type
+        request.wanted(
+            (), draft.sealed.secrets[0], request.format or formats.DEFAULT
+        )  # no key: say so before they type
     printed = args.output == "-" or (path == "-" and not args.output)
     work = _Work(
         path, draft, request, keyring, args.base64, editor, *terminal(stack, piped=path == "-", printed=printed)
@@ -111,7 +113,7 @@ def _edit(path: str, args: Namespace, stack: ExitStack) -> None:
         sealed = before if printed or args.output else None
     if sealed is not None:
         put_out(path, "-" if printed else args.output, snapshot, sealed)
-    tell_unbound(1 if draft.sealed.is_kubesec and snapshot else 0)
+    tell_unbound(1 if snapshot and not formats.of(draft.sealed).binds else 0)
 
 
 def _snapshot(path: str, args: Namespace) -> workspace.Snapshot | None:

@@ -6,13 +6,14 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.cli import options, sealing
 from secretsvc.cli.files import Job, each_file
 from secretsvc.cli.journal import Journal
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import TIME
 from secretsvc.errors import AlreadySealedError, UsageError
-from secretsvc.operations.request import ANY_TIME, FORMATS
+from secretsvc.operations.request import ANY_TIME
 from secretsvc.operations.rotate import overdue, rewrap_manifest, rotate_manifest
 from secretsvc.policy.reader import seconds
 
@@ -44,7 +45,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("-n", "--dry-run", action="store_true", help="print what would be rotated; needs no key")
     parser.add_argument("--shard", metavar="I/N", default="", help="part I (from 0) of N of the files in the folders")
     parser.add_argument("--report", metavar="FILE", default="", help="JSON lines; one without an end is gone on with")
-    parser.add_argument("--format", choices=FORMATS, default="", help="the format to write; others are converted")
+    parser.add_argument(
+        "--format", choices=formats.names(), default="", help="the format to write; others are converted"
+    )
     sealing.add_scope(parser)
     sealing.add_trust(parser)
     options.add_jobs(parser)

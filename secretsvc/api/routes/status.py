@@ -8,9 +8,9 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from secretsvc.api.documents import answers
 from secretsvc.api.metrics import MEDIA_TYPE
-from secretsvc.api.routes_manifest import only, parts_of
+from secretsvc.api.openapi import answers
+from secretsvc.api.requests import only, parts_of
 
 router = APIRouter(tags=["service"])
 

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
-from secretsvc.api.bodies import LINES, BatchLine, media_type, parsed
+from secretsvc.api.bodies import LINES, media_type
 from secretsvc.api.calls import Call
-from secretsvc.api.documents import answers
 from secretsvc.api.gate import log_failure
-from secretsvc.api.limits import body_of
+from secretsvc.api.models import BatchLine, changes_of, parsed
+from secretsvc.api.openapi import answers
 from secretsvc.api.problems import TOO_LARGE, RefusedError, problem_of
-from secretsvc.api.routes_manifest import changes_of, only, parts_of
+from secretsvc.api.requests import only, parts_of
 from secretsvc.operations.patch import Changes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from secretsvc.api.app import Parts
+    from secretsvc.api.parts import Parts
     from secretsvc.api.service import Asked
 
 router = APIRouter(tags=["batch"])
@@ -56,7 +56,7 @@ async def batch(request: Request) -> StreamingResponse:
     only(request)
     parts = parts_of(request)
     media_type(request, LINES)
-    data = await body_of(request, parts, parts.limits.batch_bytes)
+    data = await parts.bodies.whole(request, parts.limits.batch_bytes)
     lines = await parts.readers.run(len(data), lambda: _split(data, parts.limits.batch_lines))
     parts.places.take(request.scope["state"], max(0, min(len(lines), _AT_A_TIME) - 1))
     return StreamingResponse(_results(parts, request.state.asked, lines), media_type="application/jsonl")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
-from secretsvc.envelope import FORM_BASE64, FORM_BODY, FORM_TEXT, Payload
+from secretsvc.formats.ksecret.crypto import FORM_BASE64, FORM_BODY, FORM_TEXT, Payload
 from secretsvc.manifest.scalars import Inside, dedented, indented, inside
 from secretsvc.tokens import decode_strict
 

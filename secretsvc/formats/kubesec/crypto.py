@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from secretsvc.envelope import DEK_BYTES, NONCE_BYTES, TAG_BYTES
 from secretsvc.errors import AlteredError
+from secretsvc.formats.ksecret.crypto import DEK_BYTES, NONCE_BYTES, TAG_BYTES
 from secretsvc.manifest.model import FIELDS
 from secretsvc.tokens import decode_strict
 

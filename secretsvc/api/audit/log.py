@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from secretsvc import __version__
-from secretsvc.api.audit_sinks import FileSink, Sink, StdoutSink
+from secretsvc.api.audit.sinks import FileSink, Sink, StdoutSink
 from secretsvc.api.problems import AUDIT, RefusedError
 from secretsvc.errors import FileError
 

@@ -8,7 +8,7 @@ import select
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from secretsvc.api.audit_chain import FIRST, MAX_LINE_BYTES, digest, render
+from secretsvc.api.audit.chain import FIRST, MAX_LINE_BYTES, digest, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,11 +6,12 @@ from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
-from secretsvc.api.bodies import FORM, JSON, YAML, GenerateBody, form_of, media_type, model_of
+from secretsvc.api.bodies import JSON, YAML
 from secretsvc.api.calls import Call
-from secretsvc.api.documents import MANIFEST_ANSWER, answers, model_body
 from secretsvc.api.generate import Kind, generated
-from secretsvc.api.routes_manifest import AllowRepeated, KeyRefs, Scope, answer, only, parts_of
+from secretsvc.api.models import GenerateBody
+from secretsvc.api.openapi import MANIFEST_ANSWER, answers, model_body
+from secretsvc.api.requests import AllowRepeated, KeyRefs, Scope, answer, only, parts_of
 from secretsvc.generators.manifest import to_json, to_yaml
 
 router = APIRouter(tags=["manifests"])
@@ -38,10 +39,7 @@ async def generate(
     """
     only(request, "key", "scope", "output", "allowRepeated")
     parts = parts_of(request)
-    if media_type(request, (JSON, FORM)) == JSON:
-        body = await model_of(request, GenerateBody, parts)
-    else:
-        body = await form_of(request, GenerateBody, parts)
+    body = await parts.bodies.members(request, GenerateBody)
     warnings: list[str] = []
 
     def work() -> bytes:

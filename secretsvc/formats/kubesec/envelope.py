@@ -34,6 +34,8 @@ MAX_SORTED = 12
 
 _MOST_LINES = MOST_KEYS + 2  # version and MAC
 _START = "# kubesec:"
+VERSION_LINE = "\n# kubesec:v:"
+"""A file is sealed by kubesec where this stands in it: a line, but not the first (design FORMAT)."""
 _RESTORE = "restore the file from Git"
 
 
