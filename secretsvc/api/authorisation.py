@@ -24,7 +24,7 @@ class Target(NamedTuple):
     namespace: str
     name: str
     unbound: bool = False
-    """In kubesec's format, which binds a Secret to no name: whoever holds the file could give it another."""
+    """In a format that binds a Secret to no name: whoever holds the file could give it another."""
 
     @property
     def label(self) -> str:

@@ -90,12 +90,12 @@ def request_for(
 
 
 def _proves_values(call: Call, seen: Sequence[Description]) -> bool:
-    """Whether what comes of it could be used to try out a value: kubesec's MAC is over values.
+    """Whether what comes of it could be used to try out a value: a MAC may be over values.
 
     An older file's MAC fits again where values are what they were, as long as the DEK is the same; so it is not.
     """
     changing = call.operation == "set" or (call.operation == "encrypt" and any(one.in_the_clear for one in seen))
-    return changing and any(one.sealed and one.format.startswith("kubesec") for one in seen)
+    return changing and any(one.sealed and one.proves_values for one in seen)
 
 
 def work_of(call: Call, request: Request) -> Callable[[Guard], Result]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.api.authorisation import EVERY, Target, fits
 from secretsvc.api.calls import ROTATE, Plan, no_change, request_for, work_of
 from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.keyref import KeyRef, Keyset
     from secretsvc.operations.inspect import Description
-    from secretsvc.policy_reader import Rule as KeyRule
+    from secretsvc.policy.reader import Rule as KeyRule
 
 MOST_KEYS = 100
 """KeyRefs in one manifest: gpg is asked for each, and what a file says must not keep its home busy for minutes."""
@@ -150,7 +151,7 @@ class Planner:
 
 def _targets(call: Call, one: Description) -> Iterable[Target]:
     """The Secret as it is called here; and as all that it may be called, where it is bound to less than its name."""
-    stated = Target(one.namespace or "", one.name or "", one.format.startswith("kubesec") or call.format == "kubesec")
+    stated = Target(one.namespace or "", one.name or "", not (one.bound and formats.named(call.format).binds))
     yield stated
     scope = call.scope if not one.sealed else _scope(one.sealed_for)
     if scope == "namespace":
@@ -162,7 +163,7 @@ def _targets(call: Call, one: Description) -> Iterable[Target]:
 def _widely(target: Target) -> str:
     """What about the seal makes a rule for the name alone too little."""
     if target.unbound:
-        return "in kubesec's format, which binds it to no name"
+        return f"in {formats.unbinding()}, which binds it to no name"
     if target.name != EVERY:
         return ""
     return "sealed for any namespace" if target.namespace == EVERY else "sealed for its whole namespace"

@@ -12,7 +12,7 @@ from secretsvc.operations.inspect import describe_manifest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from secretsvc.api.audit import AuditLog
+    from secretsvc.api.audit.log import AuditLog
     from secretsvc.api.auth import Caller
     from secretsvc.api.calls import Call, Plan
     from secretsvc.api.metrics import Metrics
