@@ -8,13 +8,13 @@ import time
 from typing import TYPE_CHECKING
 
 from secretsvc import policy, policy_search, workspace
-from secretsvc.backends.age import Age
-from secretsvc.backends.age_identities import default_identity_path
+from secretsvc.backends import canonical
+from secretsvc.backends.age.backend import Age
+from secretsvc.backends.age.identities import default_identity_path
 from secretsvc.backends.base import Settings
 from secretsvc.cli import options
 from secretsvc.cli.report import printable
 from secretsvc.errors import FileError, InputError
-from secretsvc.key_shapes import canonical
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -205,10 +205,7 @@ def own_keys(known: Backends, format_: str) -> Keyset:
         return keyset(refs)
     if format_ == "kubesec":
         return (known.parse("pgp:default"),)
-    from secretsvc.backends.age import Age
-
-    age = known.backend("age")
-    own = age.own_ref() if isinstance(age, Age) else None
+    own = known.own_ref()
     if own is None:
         raise UsageError(
             "no key to seal to", hint="run `ksecret init` for one of your own, or say --key KEYREF or KSECRET_KEYS"
