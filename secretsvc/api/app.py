@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from secretsvc import __version__, policy_reader
-from secretsvc.api import documents, routes_batch, routes_generate, routes_manifest, routes_status
-from secretsvc.api.audit import open_log
+from secretsvc import __version__
+from secretsvc.api import openapi
+from secretsvc.api.audit.log import open_log
 from secretsvc.api.auth import Authenticator
 from secretsvc.api.authorisation import Policy
+from secretsvc.api.bodies import Bodies
 from secretsvc.api.draining import Draining
 from secretsvc.api.gate import HEALTH, Gate
 from secretsvc.api.generate import KINDS
@@ -23,39 +24,24 @@ from secretsvc.api.homes import Homes
 from secretsvc.api.jwt import Issuers
 from secretsvc.api.limits import Places, Rates, Room
 from secretsvc.api.metrics import Metrics
+from secretsvc.api.parts import Parts
 from secretsvc.api.plans import Planner
 from secretsvc.api.pools import Pools
 from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, RefusedError, problem_of
 from secretsvc.api.readers import Readers
+from secretsvc.api.routes import batch, generate, manifest, status
 from secretsvc.api.service import Service
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import FileError, InputError, KsecretError
+from secretsvc.policy import reader as policy_reader
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from secretsvc.api.audit import AuditLog
-    from secretsvc.api.settings import Config, Limits
+    from secretsvc.api.settings import Config
 
 _OPEN = {"metrics": "/metrics", "docs": "/docs"}
-
-
-class Parts(NamedTuple):
-    """What the paths need."""
-
-    limits: Limits
-    planner: Planner
-    service: Service
-    health: Health
-    metrics: Metrics
-    rates: Rates
-    room: Room
-    places: Places
-    readers: Readers
-    authenticator: Authenticator
-    draining: Draining
-    audit: AuditLog
 
 
 def parts(config: Config) -> Parts:
@@ -73,19 +59,21 @@ def parts(config: Config) -> Parts:
     homes = Homes(map(str, planner.ruled()))
     pools = Pools(settings, config.limits, metrics, homes)
     readers = Readers(config.limits.operation_seconds)
+    room, places = Room(config.limits.bodies_bytes), Places(config.limits.requests, pools.elsewhere)
     return Parts(
-        config.limits,
-        planner,
-        Service(planner, pools, readers, audit, metrics, nodes=config.limits.nodes),
-        Health(pools, homes, audit, draining, planner.ruled()),
-        metrics,
-        Rates(config.limits.requests_per_second, config.limits.burst),
-        Room(config.limits.bodies_bytes),
-        Places(config.limits.requests, pools.elsewhere),
-        readers,
-        Authenticator(config.tokens, Issuers(config.issuers)),
-        draining,
-        audit,
+        limits=config.limits,
+        planner=planner,
+        service=Service(planner, pools, readers, audit, metrics, nodes=config.limits.nodes),
+        health=Health(pools, homes, audit, draining, planner.ruled()),
+        metrics=metrics,
+        rates=Rates(config.limits.requests_per_second, config.limits.burst),
+        room=room,
+        places=places,
+        readers=readers,
+        bodies=Bodies(room, places, readers, config.limits),
+        authenticator=Authenticator(config.tokens, Issuers(config.issuers)),
+        draining=draining,
+        audit=audit,
     )
 
 
@@ -94,11 +82,11 @@ def application(config: Config, made: Parts) -> Gate:
     app = FastAPI(title="ksecret", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False  # behind a proxy that would send a body on to http://
     app.state.parts = made
-    routers = (routes_manifest.router, routes_generate.router, routes_batch.router, routes_status.router)
+    routers = (manifest.router, generate.router, batch.router, status.router)
     for router in routers:
         app.include_router(router)
     document: dict[str, Any] = {}
-    app.openapi = lambda: document or (document.update(documents.document(app)) or document)  # type: ignore[method-assign]
+    app.openapi = lambda: document or (document.update(openapi.document(app)) or document)  # type: ignore[method-assign]
     for kind in (KsecretError, RefusedError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _answered)
     paths = {path for path in app.openapi()["paths"] if "{" not in path} | {f"/v1/generate/{kind}" for kind in KINDS}

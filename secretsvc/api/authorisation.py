@@ -5,6 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.api.operations import OPERATIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -24,7 +26,7 @@ class Target(NamedTuple):
     namespace: str
     name: str
     unbound: bool = False
-    """In kubesec's format, which binds a Secret to no name: whoever holds the file could give it another."""
+    """In a format that binds a Secret to no name: whoever holds the file could give it another."""
 
     @property
     def label(self) -> str:
@@ -49,7 +51,11 @@ class Policy:
     def sealing_keys(self, caller: Caller) -> list[str]:
         """Patterns of the KeyRefs that the caller may seal to, somewhere."""
         return [
-            key for operation in ("encrypt", "generate") for rule in self._of(caller, operation) for key in rule.keys
+            key
+            for operation in OPERATIONS.values()
+            if operation.seals_clear
+            for rule in self._of(caller, operation.name)
+            for key in rule.keys
         ]
 
     def _of(self, caller: Caller, operation: str) -> Iterator[Rule]:

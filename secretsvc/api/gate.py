@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from secretsvc.api.app import Parts
+    from secretsvc.api.parts import Parts
     from secretsvc.api.problems import Problem
 
 HEALTH = ("/livez", "/readyz", "/healthz")

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Literal, get_args
 
-from secretsvc.api.bodies import decoded
+from secretsvc.api.models import decoded
 from secretsvc.api.problems import REQUEST, RefusedError
 from secretsvc.errors import InputError, UsageError
 from secretsvc.generators import docker, manifest, tls, typed
 from secretsvc.generators.keys import Item, collect
 from secretsvc.generators.manifest import NewSecret
+from secretsvc.generators.random_text import random_text
 from secretsvc.manifest.rules import MAX_SECRET_BYTES
-from secretsvc.random_text import random_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secretsvc.api.bodies import GenerateBody
+    from secretsvc.api.models import GenerateBody
 
 Kind = Literal["generic", "tls", "docker-registry", "basic-auth", "ssh-auth", "bootstrap-token"]
 """All of the CLI's but service-account-token, which has no value to seal: Kubernetes fills it in."""

@@ -14,7 +14,7 @@ from secretsvc.errors import KsecretError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secretsvc.api.audit import AuditLog
+    from secretsvc.api.audit.log import AuditLog
     from secretsvc.api.draining import Draining
     from secretsvc.api.guard import Guard
     from secretsvc.api.homes import Homes

@@ -11,8 +11,10 @@ import os
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.cli import options, sealing
 from secretsvc.cli.policies import FilePolicies, place_of
+from secretsvc.client.remote import Remote
 from secretsvc.errors import (
     AlreadySealedError,
     InputError,
@@ -29,7 +31,6 @@ from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.open import nothing_sealed, refuse_lost
 from secretsvc.operations.repeats import HINT
 from secretsvc.operations.result import Result
-from secretsvc.remote import Remote
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -179,7 +180,7 @@ class Service:
 
 
 def _result(manifest: Manifest, answer: bytes) -> Result:
-    return Result(answer, len(manifest.secrets), bound=not manifest.is_kubesec)
+    return Result(answer, len(manifest.secrets), formats.of(manifest).binds)
 
 
 def _is_closed(one: Description) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
+from secretsvc import formats
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -81,7 +83,7 @@ def tell_unbound(count: int) -> None:
     """One line on how many files were opened whose format does not bind them to their identity, if any were."""
     if count:
         print(
-            f"ksecret: {counted(count, 'file')} opened in kubesec's format, which binds no Secret to its name and "
+            f"ksecret: {counted(count, 'file')} opened in {formats.unbinding()}, which binds no Secret to its name and "
             "namespace: ksecret convert --to ksecret does",
             file=sys.stderr,
         )

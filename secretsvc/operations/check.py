@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.check_envelope import Hit
-    from secretsvc.policy import Policies, Policy
+    from secretsvc.policy.policies import Policies, Policy
 
 # In a text in quotes the letter before may be an escape's: `\ndata:`.
 _WORD = re.compile(

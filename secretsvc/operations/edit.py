@@ -6,7 +6,7 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import InputError, KsecretError, ManifestError
-from secretsvc.formats import ksecret
+from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside, replaced
@@ -188,7 +188,7 @@ def _edits(draft: Draft, clear: Manifest, index: int, old: int) -> Iterator[Edit
     if isinstance(opened, Opened):
         yield _envelope(clear, secret, opened)
     else:
-        from secretsvc.formats import kubesec
+        from secretsvc.formats.kubesec import envelope as kubesec
 
         yield from kubesec.put(clear.text, opened.envelope)
 

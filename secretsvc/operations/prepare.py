@@ -29,7 +29,7 @@ def encode_cleartext(data: bytes) -> bytes:
 
 
 def _is_token(entry: Entry) -> bool:
-    from secretsvc.formats import kubesec
+    from secretsvc.formats.kubesec import envelope as kubesec
 
     return kubesec.is_token(entry)
 
