@@ -31,6 +31,7 @@ from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, Refus
 from secretsvc.api.readers import Readers
 from secretsvc.api.routes import batch, generate, manifest, status
 from secretsvc.api.service import Service
+from secretsvc.backends import find
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import FileError, InputError, KsecretError
@@ -118,7 +119,8 @@ def _refusal(error: Exception) -> Exception:
 
 def _passphrase(what: str) -> bytes | None:
     """Out of the environment: nobody is there to be asked. None leaves PGP keys to gpg's agent."""
-    text = os.environ.get("KSECRET_GPG_PASSPHRASE" if what == "pgp" else "KSECRET_AGE_PASSPHRASE")
+    scheme = find(what.partition(" ")[0])
+    text = os.environ.get(scheme.passphrase) if scheme else None
     return os.fsencode(text) if text else None
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.api.homes import Homes
 from secretsvc.api.problems import FORBIDDEN, TIMEOUT, RefusedError
+from secretsvc.backends import names
 from secretsvc.errors import BackendError, BackendUnavailableError, KsecretError
 
 if TYPE_CHECKING:
@@ -133,10 +134,7 @@ class Guard:
             self._metrics.kms_seconds.labels(operation, label).observe(time.perf_counter() - began)
 
 
-_KNOWN = ("age", "pgp", "aws", "gcp")
-
-
 def schemes(uris: Iterable[str]) -> str:
-    """The schemes of a keyset as a metric's label: ours by name, since what stands in a file may be anything."""
-    found = {uri.partition(":")[0] for uri in uris}
-    return "+".join([*(scheme for scheme in _KNOWN if scheme in found), *(["other"] if found - {*_KNOWN} else [])])
+    """The schemes of a keyset as a metric's label: of kinds that are installed, since a file may name any others."""
+    found, known = {uri.partition(":")[0] for uri in uris}, names()
+    return "+".join([*(name for name in known if name in found), *(["other"] if found - {*known} else [])])

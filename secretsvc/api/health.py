@@ -7,8 +7,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from secretsvc.api.homes import home
 from secretsvc.api.problems import RefusedError
+from secretsvc.backends import home
 from secretsvc.errors import KsecretError
 
 if TYPE_CHECKING:

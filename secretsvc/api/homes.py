@@ -1,25 +1,14 @@
-"""Homes of keys: what fails as one, and what requests told of those that matter to all.
-
-A home is a scheme, and with AWS and Cloud KMS a region.
-"""
+"""Homes of keys (`backends.home`): what requests told of those that matter to all."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
+from secretsvc.backends import home
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-
-def home(uri: str) -> str:
-    """`age`, `pgp`, `aws:REGION`, `gcp:LOCATION`, or another scheme."""
-    scheme, _, rest = uri.partition(":")
-    if scheme == "aws" and rest.count(":") >= 3:
-        return f"aws:{rest.split(':')[3]}"
-    if scheme == "gcp" and rest.count("/") >= 3:
-        return f"gcp:{rest.split('/')[3]}"
-    return scheme
 
 
 class Told:

@@ -10,6 +10,7 @@ from secretsvc import formats
 from secretsvc.api.authorisation import EVERY, Target, fits
 from secretsvc.api.operations import ROTATE, SET
 from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
+from secretsvc.backends import find
 from secretsvc.errors import NotSealedError, UsageError
 from secretsvc.keyref import KeysetChange, keyset
 from secretsvc.operations.request import ANY_TIME, Request
@@ -60,8 +61,10 @@ class Planner:
     def parse(self, text: str) -> KeyRef:
         """The canonical KeyRef. Raises KeyRefError."""
         scheme, _, name = text.partition(":")
-        if (scheme.strip(), name.strip()) == ("pgp", "default"):  # whom gpg takes for the caller: it would be started
-            raise UsageError("the service has no PGP key of its own", hint="name the key by its fingerprint")
+        kind = find(scheme.strip()) if name.strip() == "default" else None
+        if kind and kind.has_default:  # gpg would be started, to tell whom it takes for the caller
+            what = f"the service has no {kind.title} key of its own"
+            raise UsageError(what, hint=f"name the key: {kind.name}:{kind.example}")
         return self._names.parse(text)
 
     def keyset_of(self, namespace: str, name: str) -> Keyset:

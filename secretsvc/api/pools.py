@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc import patience
 from secretsvc.api.guard import Guard, Watch, schemes
-from secretsvc.api.homes import Homes, home
+from secretsvc.api.homes import Homes
 from secretsvc.api.problems import TIMEOUT, RefusedError, busy
+from secretsvc.backends import home
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import BackendError, KsecretError
 

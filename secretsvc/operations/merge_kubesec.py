@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.key_shapes import stated
+from secretsvc.backends import stated
 from secretsvc.operations.merge_entries import UnmergeableError
 from secretsvc.operations.merge_envelope import MergedEnvelope, home_of, merge_keys
 
