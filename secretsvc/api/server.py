@@ -23,6 +23,7 @@ from secretsvc.api.app import application, parts
 from secretsvc.api.connections import LOG as CONNECTIONS
 from secretsvc.api.connections import Protocol
 from secretsvc.api.draining import Draining, waiting
+from secretsvc.api.pauses import Pauses
 from secretsvc.api.workers import Workers
 from secretsvc.errors import UsageError
 
@@ -136,7 +137,7 @@ def _uvicorn(config: Config, app: Gate) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         loop="uvloop",
-        http=cast("type[asyncio.Protocol]", partial(Protocol, limits=config.limits, look=app.look)),
+        http=cast("type[asyncio.Protocol]", partial(Protocol, limits=config.limits, look=app.look, pauses=Pauses())),
         timeout_graceful_shutdown=max(1, round(listen.stop_grace)),
         ssl_context_factory=(lambda *_: tls.Renewed(listen).first) if listen.tls_cert else None,
     )
