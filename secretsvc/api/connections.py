@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from secretsvc.api.gate import Refusal
     from secretsvc.api.pauses import Pauses
     from secretsvc.api.settings import Limits
+    from secretsvc.api.tls import Renewed
 
     Look = Callable[[Scope], Refusal | None]
 
@@ -124,11 +125,12 @@ class Protocol(HttpToolsProtocol):
 
     flow: _Flow
 
-    def __init__(self, *, limits: Limits, look: Look, pauses: Pauses, **words: Any) -> None:
+    def __init__(self, *, limits: Limits, look: Look, pauses: Pauses, renewed: Renewed | None, **words: Any) -> None:
         """`look`: what a request is refused for at once."""
         super().__init__(**words)
         self._look_at = look
         self._pauses = pauses
+        self._renewed = renewed
         self._refused = 0
         """Tokens in a row that were refused."""
         self._answers: asyncio.TimerHandle | None = None
@@ -152,6 +154,7 @@ class Protocol(HttpToolsProtocol):
         super().connection_made(transport)
         self.flow = _Flow(transport)
         self._owed.wait(self._limits.header_seconds)
+        self.end_if_withdrawn()  # its client may have taken its time over the handshake
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unseen = b""
@@ -263,6 +266,15 @@ class Protocol(HttpToolsProtocol):
             self._answers.cancel()
             self._release()
         super().shutdown()
+
+    def end_if_withdrawn(self) -> None:
+        """Closes it where its client was judged by another authority or list of revoked certificates than today's.
+
+        Between two requests, and after the answer to one that is worked on.
+        """
+        secured = self.transport.get_extra_info("ssl_object")
+        if self._renewed and secured and not self._renewed.judged(secured):
+            self.shutdown()
 
     def on_body(self, body: bytes) -> None:
         self._bytes = 0
