@@ -37,6 +37,8 @@ class KsecretError(Exception):
     """The root. `message` is one line, `reasons` are several that follow it; `hint` says what to do, or is empty."""
 
     exit_code = 7
+    ends_run = False
+    """Whether it would be said of every file, so that a run over many ends with it."""
 
     def __init__(
         self,
@@ -76,10 +78,13 @@ class UsageError(KsecretError):
     """The call's words are off."""
 
     exit_code = 2
+    ends_run = True
 
 
 class KeyRefError(UsageError):
-    """A text is not the name of a key, or not of one that can be used."""
+    """A text is not the name of a key, or not of one that can be used: in a file, or for it by its policy."""
+
+    ends_run = False
 
 
 class InputError(KsecretError):

@@ -6,11 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from secretsvc.cli.report import warn
-from secretsvc.errors import InputError, KeyRefError, KsecretError, UsageError
+from secretsvc.errors import InputError, KeyRefError, KsecretError
 from secretsvc.keyref import Keyset, keyset
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Iterable, Iterator, Sequence
 
     from secretsvc.backends.registry import Backends
@@ -21,25 +20,6 @@ if TYPE_CHECKING:
 
 _NAME = ".ksecret.yaml"
 _NAMES = (_NAME, ".ksecret.yml")
-
-
-def place_of(args: Namespace) -> str:
-    """The path by which the policy's rule is chosen for all that a command makes; empty for that of each input.
-
-    It is that of `--path`, else of `-o`: what is printed, or goes to a pipe or a device, stands nowhere yet. A command
-    that has no `--path` makes nothing that is sealed. Raises UsageError.
-    """
-    path = getattr(args, "path", None)
-    if path is None:
-        return ""
-    if path == "-" or path.endswith(os.sep) or os.path.isdir(path):
-        raise UsageError("--path takes the path of a file", hint="the one that the sealed manifest will have")
-    if path and args.in_place:
-        hint = "it says where standard input belongs, or what is printed"
-        raise UsageError("--path does not go with a file that is changed in place", hint=hint)
-    output: str = args.output
-    stands = output not in ("", "-") and (os.path.isfile(output) or not os.path.exists(output))
-    return path or (output if stands else "")
 
 
 class FilePolicies:

@@ -49,7 +49,7 @@ class _Finding(NamedTuple):
 
 def run(args: Namespace) -> int:
     """Prints what works and what does not; the exit code of the worst failure among the keys that were tried."""
-    known = options.backends(args)
+    known = options.backends(options.unlocking(args))
     findings = [*map(_installed, every()), *_identities(known)]
     if args.key or args.files:
         texts = _named(args, known)

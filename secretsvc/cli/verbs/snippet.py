@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc.cli.files import content, name_of
+from secretsvc.cli.batch import content, name_of
 from secretsvc.errors import InputError
 from secretsvc.generators import snippet
 from secretsvc.manifest.reader import read
