@@ -148,7 +148,7 @@ class FileError(KsecretError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """What may have been meant, for the end of a message; the word itself is not repeated, for it may be a secret."""
+    """Guess what was meant, for the end of a message; the word itself is not repeated, for it may be a secret."""
     from difflib import get_close_matches
     from itertools import islice
 
@@ -158,7 +158,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def install_hint(extra: str) -> str:
-    """What to do where the libraries of an extra (`aws`, `gcp`, `server`) are not installed."""
+    """Say what to do where the libraries of an extra (`aws`, `gcp`, `server`) are not installed."""
     return f"pip install 'secretsvc[{extra}]', or from a clone pip install '.[{extra}]'"
 
 

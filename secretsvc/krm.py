@@ -109,7 +109,7 @@ def _is_ours(config: Any) -> bool:
 
 
 def _config(config: Any) -> _Config:
-    """What a configuration says. Raises InputError for one that is not ours, or says what we do not know."""
+    """Read a configuration. Raises InputError for one that is not ours, or says what we do not know."""
     if not _is_ours(config):
         raise InputError(f"the configuration is no {API_VERSION} {KIND}", hint=_EXAMPLE)
     unknown = sorted(set(config) - {"apiVersion", "kind", "metadata", "files"})

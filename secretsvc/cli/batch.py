@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     """A file's bytes and name → its new bytes, a line to print, or nothing."""
 
 STANDARD_INPUT = "standard input"
-"""What messages call it."""
+"""Its name in messages."""
 
 
 def may_be_sealed(content: bytes | mmap) -> bool:
@@ -53,7 +53,7 @@ def standard_input() -> bytes:
 
 
 def name_of(path: str) -> str:
-    """What messages call a file that was named on the command line."""
+    """Name, in messages, a file of the command line."""
     return STANDARD_INPUT if path == "-" else path
 
 
@@ -77,7 +77,7 @@ def stream(texts: list[bytes]) -> bytes:
 
 
 class Line(NamedTuple):
-    """What an operation tells of a file in place of new bytes: a line to print."""
+    """A line to print about a file, in place of new bytes."""
 
     text: str
     bound: bool = True
@@ -85,7 +85,7 @@ class Line(NamedTuple):
 
 
 class Runs(Protocol):
-    """What an operation is done with: a session, or the backends."""
+    """A session, or the backends: how an operation opens and seals."""
 
     @property
     def jobs(self) -> int:
@@ -93,7 +93,7 @@ class Runs(Protocol):
 
 
 class _Outcome(NamedTuple):
-    """What became of one file: an error, or else its output (None where there was nothing to do, or it is written)."""
+    """The end of one file: an error, or else its output (None where there was nothing to do, or it is written)."""
 
     done: bool = False
     output: bytes | Line | None = None
@@ -111,7 +111,7 @@ class Done(NamedTuple):
 
     path: str
     word: str
-    """What became of it: the batch's own word (`sealed`), `unchanged`, `skipped` or `failed`."""
+    """The batch's own word (`sealed`), `unchanged`, `skipped` or `failed`."""
     error: KsecretError | None
 
 
@@ -207,7 +207,7 @@ class Batch:
         return _Outcome(error=failure)
 
     def _written(self, snapshot: Snapshot | None, before: bytes, made: Result | bytes | Line | None) -> _Outcome:
-        """What the operation made: in the file already, where it is changed in place, else to be put out."""
+        """Write what the operation made into the file, where that is changed in place; else keep it to be put out."""
         bound = made.bound if isinstance(made, Result | Line) else True
         notes = made.notes if isinstance(made, Result) else ()
         made = made.data if isinstance(made, Result) else made

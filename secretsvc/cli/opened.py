@@ -108,7 +108,7 @@ def open_sealed(opener: Opener, data: bytes, name: str) -> Result:
 
 
 def _open(opener: Opener, pass_clear: bool, item: workspace.Item) -> Clear | KsecretError | None:
-    """What became of one file; None where it is passed over."""
+    """Open one file; None where it is passed over, an error where it fails."""
     name = name_of(item.path)
     try:
         data = content(item.path)

@@ -42,7 +42,7 @@ class Targets(NamedTuple):
 
 
 class Unlocking(NamedTuple):
-    """What the backends are told about keys at hand."""
+    """Options about keys at hand, for the backends."""
 
     keyring: str = ""
     """GnuPG: the file with the public keys."""
@@ -75,7 +75,7 @@ def add_output(parser: Parser) -> None:
 
 
 def targets(args: Namespace) -> Targets:
-    """What `add_files` and `add_output` were given."""
+    """Read the options of `add_files` and `add_output`."""
     return Targets(tuple(args.files), args.recursive, args.in_place, args.output, args.debug)
 
 
@@ -85,14 +85,14 @@ def add_secret(parser: Parser) -> None:
 
 
 def add_backends(parser: Parser) -> None:
-    """What the backends may be told."""
+    """`--keyring`, `--passphrase-file` and `--passphrase`."""
     parser.add_argument("--keyring", metavar="FILE", default="", help="GnuPG: the public keyring to use")
     parser.add_argument("--passphrase-file", metavar="FILE", default="", help="its first line unlocks age and PGP keys")
     parser.add_argument("--passphrase", metavar="TEXT", default="", help="as kubesec has it; others can see it")
 
 
 def unlocking(args: Namespace) -> Unlocking:
-    """What `add_backends` was given."""
+    """Read the options of `add_backends`."""
     return Unlocking(args.keyring, args.passphrase, args.passphrase_file)
 
 
@@ -118,7 +118,7 @@ def add_server(parser: Parser, *words: str) -> None:
 
 
 def server(args: Namespace) -> Server:
-    """What `add_server` was given, else what the environment says."""
+    """Read the options of `add_server`, else the environment."""
     url = os.environ.get("KSECRET_SERVER", "") if args.ksecret_server is None else args.ksecret_server
     return Server(url, args.server_ca or os.environ.get("KSECRET_SERVER_CA", ""))
 

@@ -1,4 +1,4 @@
-"""What `.ksecret.yaml` says about a file, for the commands; without one, its library is not even imported."""
+"""Policies (`.ksecret.yaml`) of the files of a run; where there is none, a policy's code is not even imported."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class FilePolicies:
             warn(text)
 
     def _above(self, file: str) -> Policies | None:
-        """What finds policies; None where there is none above the file."""
+        """The finder of policies; None where there is none above the file."""
         if self._policies is None:
             folder = os.path.dirname(file)
             if folder in self._without:

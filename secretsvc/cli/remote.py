@@ -148,7 +148,7 @@ class RemoteSession:
         return [str(ref) for ref in first] if first else [text.strip() for text in listed if text.strip()]
 
     def _ask(self, path: str, body: bytes, query: Query = (), media: str = "application/yaml") -> bytes:
-        """What it answers, unchecked."""
+        """The service's answer, unchecked."""
         try:
             return self._remote.post(path, body, query=[(name, text) for name, text in query if text], media=media)
         except RepeatedError as error:

@@ -1,4 +1,4 @@
-"""What the commands that seal share: their options, and the request that follows from them."""
+"""Options of the commands that seal, and the request that follows from them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class SealingOptions(NamedTuple):
-    """What is said of how files are sealed."""
+    """How files are sealed, as options say."""
 
     keys: tuple[str, ...] = ()
     """KeyRefs and names, `+` or `-` before those that are added or taken away."""

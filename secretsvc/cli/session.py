@@ -1,4 +1,4 @@
-"""What opens and seals the files of a run: the keys at hand, or a service. Which of them is decided here, once."""
+"""Sessions: what opens and seals the files of a run. Keys at hand or a service, that is decided here, once."""
 
 from __future__ import annotations
 

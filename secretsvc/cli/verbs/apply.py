@@ -21,7 +21,7 @@ EXAMPLES = """\
   ksecret apply secret.yaml -- --dry-run=server          what comes after -- is kubectl's"""
 
 _FALSE = ("0", "f", "F", "false", "FALSE", "False")
-"""What pflag takes for false (Go's strconv.ParseBool)."""
+"""Words that pflag takes for false (Go's strconv.ParseBool)."""
 
 
 def add_arguments(parser: Parser) -> None:

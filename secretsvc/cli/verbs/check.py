@@ -52,7 +52,7 @@ class Source(NamedTuple):
     commit: str = ""
     """The id of the commit that it is looked at in."""
     also: Callable[[bytes], list[Finding]] = lambda _: []
-    """What else there is to find in its bytes."""
+    """Gives more findings in its bytes."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -141,7 +141,7 @@ class Output:
         self._counts["checked"] += source.manifest
 
     def failed(self, error: KsecretError, commit: str = "") -> None:
-        """What could not be checked. A policy's mistake is told once, however many files and commits it is for."""
+        """Tell of what could not be checked; of a policy's mistake once, however many files and commits it is for."""
         self._counts["failed"] += 1
         self._worst = max(self._worst, error.exit_code)
         told = error.where, error.message
@@ -181,7 +181,7 @@ def check_all(sources: Iterable[Source], output: Output) -> None:
 
 
 def _of_policy(source: Source) -> list[Finding]:
-    """What is wrong with a policy, or with its name, where the file is one. Raises InputError, FileError."""
+    """Faults of a policy, or of its name, where the file is one. Raises InputError, FileError."""
     name = os.path.basename(source.name)
     if name == MISNAMED:
         said = f"this file is not read: a policy's name is {NAME}, so no rule covers what it was made for"

@@ -1,4 +1,4 @@
-"""What each kind of `ksecret create` puts into a Secret: the options' words handed to the generators."""
+"""Contents of a Secret, for each kind of `ksecret create`: the options' words handed to the generators."""
 
 from __future__ import annotations
 

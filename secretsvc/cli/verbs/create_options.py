@@ -25,8 +25,14 @@ OWN = {
     KUBESEC: _FROM_WORDS,
     "tls": ("cert", "pkcs12", "pkcs12_password_file"),
     "docker-registry": (
-        *("docker_server", "docker_username", "docker_password", "docker_password_stdin", "docker_email"),
-        *("from_file", "from_docker_config", "server"),
+        "docker_server",
+        "docker_username",
+        "docker_password",
+        "docker_password_stdin",
+        "docker_email",
+        "from_file",
+        "from_docker_config",
+        "server",
     ),
     "basic-auth": ("username", "password", "password_stdin"),
     "ssh-auth": ("ssh_privatekey",),
@@ -44,7 +50,7 @@ KINDS = {
     "service-account-token": "a token that Kubernetes makes",
     "bootstrap-token": "a token for nodes that join",
 }
-"""What each makes."""
+"""By name: what the Secret holds."""
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
@@ -138,7 +144,7 @@ def _add_typed(parser: Parser) -> None:
 
 
 def _add_kubectl(parser: Parser) -> None:
-    """What a kubectl command line may bring along, and means nothing here."""
+    """Options that a kubectl command line may bring along, and that mean nothing here."""
     parser.add_argument("--dry-run", nargs="?", const="true", metavar="client", help="taken, and means nothing here")
     parser.add_argument("--validate", nargs="?", const="strict", metavar="…", help="the same")
     for name in ("--field-manager", "--kubeconfig", "--context", "--cluster", "--user"):
@@ -146,7 +152,7 @@ def _add_kubectl(parser: Parser) -> None:
 
 
 class Wanted(NamedTuple):
-    """What is to be made, once the words are in order."""
+    """Kind and identity of the Secret to make, once the words are in order."""
 
     kind: str
     name: str

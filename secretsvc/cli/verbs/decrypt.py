@@ -83,7 +83,7 @@ def run(args: Namespace) -> int:
 
 
 def _opened_or_clear(session: Opener, data: bytes, name: str) -> Result:
-    """What is not sealed stays as it is."""
+    """Open the manifest, or leave it as it is where nothing in it is sealed."""
     from secretsvc.cli.opened import open_sealed
     from secretsvc.operations.result import Result
 
@@ -94,13 +94,13 @@ def _opened_or_clear(session: Opener, data: bytes, name: str) -> Result:
 
 
 def _rendered(texts: list[bytes]) -> bytes:
-    """What templates made, printed: as kubesec's, it ends with a line break."""
+    """Join what templates made, to be printed: as kubesec's, it ends with a line break."""
     text = b"".join(texts)
     return text if text.endswith(b"\n") else text + b"\n"
 
 
 def _finisher(targets: Targets, shape: _Shape) -> Callable[[bytes], bytes]:
-    """What is done to the clear manifest before it is put out. Raises UsageError."""
+    """The last step between the clear manifest and the output, as a function. Raises UsageError."""
     if shape.template:
         from secretsvc.operations.go_template import parse
         from secretsvc.operations.tree import trees

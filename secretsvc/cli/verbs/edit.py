@@ -42,7 +42,7 @@ EXAMPLES = """\
 
 
 class _Editing(NamedTuple):
-    """What is asked for."""
+    """The file to edit, as options say."""
 
     path: str
     output: str
@@ -52,7 +52,7 @@ class _Editing(NamedTuple):
 
 
 class _Work(NamedTuple):
-    """What is edited, how it is sealed again, and where somebody is."""
+    """A draft in somebody's editor, and how it is sealed again."""
 
     name: str
     draft: Draft
@@ -138,7 +138,7 @@ def _edit(editing: _Editing, wanted: SealingOptions, unlocking: Unlocking, stack
 
 
 def _snapshot(editing: _Editing) -> workspace.Snapshot | None:
-    """What is there; None for a file that is to be made. Raises FileError."""
+    """Read the file; None for one that is to be made. Raises FileError."""
     path, output = editing.path, editing.output
     if path == "-":
         return workspace.Snapshot("-", standard_input(), (0, 0, 0, 0))
@@ -155,7 +155,7 @@ def _snapshot(editing: _Editing) -> workspace.Snapshot | None:
 
 
 def _sealed(work: _Work, folder: Folder, *, asked: bool) -> bytes | None:
-    """What was typed, sealed; None where nothing was changed. Mistakes are shown and edited again.
+    """Seal what was typed; None where nothing was changed. Mistakes are shown and edited again.
 
     Raises what sealing raises where nobody can be asked, InputError where everything was deleted, SystemExit.
     """
@@ -181,7 +181,7 @@ def _sealed(work: _Work, folder: Folder, *, asked: bool) -> bytes | None:
 
 
 def _typed(work: _Work, sheet: Sheet, text: bytes, note: str, folder: Folder) -> tuple[bytes, KsecretError | None]:
-    """What stands in the file once the editor is done, and what is to be said of the editor's own end."""
+    """Run the editor: the text that it leaves, and an error where it ended badly itself."""
     path = os.path.join(folder.path, sheet.file_name)
     try:
         write_private(path, sheet.written(text, note))

@@ -43,7 +43,7 @@ _WORDS = {
     "merge": ("WORD", "%%O %%A %%B %%P of a merge driver"),
     "": ("WORD", "setup: patterns; resolve: files; textconv: a file; merge: %%O %%A %%B %%P"),
 }
-"""What each action takes, and what is said of it."""
+"""By action: the name of its words in help, and what they are."""
 
 
 def add_arguments(parser: Parser, action: str = "") -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Resolving(NamedTuple):
-    """What `git resolve` was asked for."""
+    """Choices of `git resolve`."""
 
     choice: Choice
     yes: bool

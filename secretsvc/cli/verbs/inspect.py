@@ -48,7 +48,7 @@ def run(args: Namespace) -> int:
 
 
 def describer(unlocking: Unlocking, place: str = "") -> Callable[[bytes, str], list[Description]]:
-    """What describes a file's bytes, given its name: with a key's `name` where the file's policy has one for it."""
+    """Make a function of a file's bytes and name that describes it; keys have a `name` where its policy has one."""
     backends = options.backends(unlocking)
     policies = FilePolicies(backends, place)
 

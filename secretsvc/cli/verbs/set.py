@@ -52,7 +52,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def add_changing(parser: Parser) -> None:
-    """What `set` and `unset` share."""
+    """Options that `set` and `unset` share."""
     options.add_secret(parser)
     sealing.add_trust(parser)
     sealing.add_repeated(parser)
