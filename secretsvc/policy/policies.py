@@ -95,11 +95,6 @@ class Policy(NamedTuple):
                     return found
         return [*found, None]
 
-    def keys_for(self, path: str, namespace: str | None, name: str | None) -> tuple[str, ...] | None:
-        """The KeyRefs, as written, of the first rule that fits; None where none does."""
-        rule = self.rule_for(path, namespace, name)
-        return rule.keys if rule else None
-
 
 class _Broken(NamedTuple):
     """A policy that can't be used."""
