@@ -120,6 +120,10 @@ def add_repeated(parser: Parser) -> None:
     )
 
 
+NO_KEY = "no key to seal to"
+NO_KEY_HINT = "run `ksecret init` for one of your own, or say --key KEYREF or KSECRET_KEYS"
+
+
 class Requests:
     """The request of this run for each of its files."""
 
@@ -192,14 +196,11 @@ class Requests:
             warn(f"{where}: {secret.label} is sealed to no key of yours on this machine, so you can't open it here")
 
     def _default_keys(self, name: str, secret: Secret, format_: str) -> Keyset:
-        keys = self._policies.keys(name, secret)
-        try:
-            return keys or self._own_keys(format_)
-        except UsageError as error:
-            if not self._policies.find(name):
-                raise
-            error.ends_run = False  # its rules may have keys for other files
-            raise
+        keys = self._policies.keys(name, secret) or self._own_keys(format_)
+        if keys:
+            return keys
+        error = KeyRefError if self._policies.find(name) else UsageError  # its rules may have keys for other files
+        raise error(NO_KEY, hint=NO_KEY_HINT)
 
     def _trusts(self, name: str, unproven: Unproven) -> bool:
         """Shows what somebody would vouch for, and asks. Raises UsageError where nobody can be asked."""
@@ -228,9 +229,9 @@ def format_of(given: str) -> str:
 
 
 def own_keys(known: Backends, format_: str) -> Keyset:
-    """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own key of the format's kind.
+    """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own key of the format's kind; none is empty.
 
-    Raises UsageError, and BackendError where there are identities and none of them can be used.
+    Raises KeyRefError, and BackendError where there are identities and none of them can be used.
     """
     listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
     try:
@@ -243,8 +244,4 @@ def own_keys(known: Backends, format_: str) -> Keyset:
     if wished:
         return (known.parse(wished),)
     own = known.own_ref()
-    if own is None:
-        raise UsageError(
-            "no key to seal to", hint="run `ksecret init` for one of your own, or say --key KEYREF or KSECRET_KEYS"
-        )
-    return (own,)
+    return (own,) if own else ()

@@ -11,8 +11,8 @@ from secretsvc.cli.colour import BAD, GOOD, WARNING, painted
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
-from secretsvc.cli.sealing import own_keys
-from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError
+from secretsvc.cli.sealing import NO_KEY, NO_KEY_HINT, own_keys
+from secretsvc.errors import BackendError, KeyRefError, KsecretError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -84,12 +84,12 @@ def _named(args: Namespace, known: Backends) -> list[str]:
 def _own(known: Backends) -> list[_Finding]:
     """The keys that sealing would take where no policy says anything."""
     try:
-        return [_try(known, str(ref)) for ref in own_keys(known, "ksecret")]
-    except UsageError as error:
-        code = error.exit_code if isinstance(error, KeyRefError) else 0  # to have no key yet is no failure
-        return [_Finding("FAIL" if code else "no", "your own keys", error.message, error.hint, code)]
-    except BackendError as error:
+        refs = own_keys(known, "ksecret")
+    except (KeyRefError, BackendError) as error:
         return [_Finding("FAIL", "your own keys", error.message, error.hint, error.exit_code)]
+    if not refs:  # to have none yet is no failure
+        return [_Finding("no", "your own keys", NO_KEY, NO_KEY_HINT)]
+    return [_try(known, str(ref)) for ref in refs]
 
 
 def _policys(known: Backends) -> list[_Finding]:
