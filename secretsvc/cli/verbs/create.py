@@ -58,10 +58,10 @@ def run(args: Namespace) -> int:
         namespace=wanted.namespace,
         labels=pairs(args.label or [], "--label"),
         annotations={**pairs(args.annotation or [], "--annotation"), **contents.annotations},
-        immutable=flag(args, "immutable"),
+        immutable=flag(args.immutable, "--immutable"),
     )
     manifest.check(secret, warnings.append)
-    if flag(args, "append_hash"):
+    if flag(args.append_hash, "--append-hash"):
         if not args.plaintext and (secret.data or secret.string_data):
             _check_hash(args.random or [])
         secret = manifest.with_hash(secret)

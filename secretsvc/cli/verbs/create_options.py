@@ -161,8 +161,11 @@ class Wanted(NamedTuple):
 
 def wanted(args: Namespace) -> Wanted:
     """Kind and NAME, and that every option fits, checked in kubectl's order. Raises UsageError."""
-    for name in ("immutable", "append_hash", "save_config", "docker_password_stdin", "password_stdin"):
-        flag(args, name)
+    flag(args.immutable, "--immutable")
+    flag(args.append_hash, "--append-hash")
+    saves = flag(args.save_config, "--save-config")
+    flag(args.docker_password_stdin, "--docker-password-stdin")
+    flag(args.password_stdin, "--password-stdin")
     given = metadata(args.metadata or [])
     kind, names = (args.kind, args.words) if args.kind else _kind(args.words, given)
     _check_options(args, kind)
@@ -176,7 +179,7 @@ def wanted(args: Namespace) -> Wanted:
     namespace = args.namespace or given.get("namespace", "")
     if given.get("namespace", namespace) != namespace:
         raise UsageError("--namespace and --metadata namespace=… differ")
-    if flag(args, "save_config"):
+    if saves:
         hint = "apply it with kubectl apply --server-side, which keeps no such copy"
         raise UsageError("--save-config would repeat the clear values in an annotation", hint=hint)
     return Wanted(kind, names[0], namespace)
@@ -204,9 +207,8 @@ def _check_kubectl(args: Namespace) -> None:
         raise UsageError("--validate: invalid value", hint="strict, warn or ignore")
 
 
-def flag(args: Namespace, name: str) -> bool:
-    """A boolean's value, by pflag's spellings. Raises UsageError."""
-    text = getattr(args, name)
+def flag(text: str | None, option: str) -> bool:
+    """The value of a boolean option, by pflag's spellings. Raises UsageError."""
     if text is not None and text not in _TRUE + _FALSE:
-        raise UsageError(f"--{name.replace('_', '-')}: invalid value", hint="true or false")
+        raise UsageError(f"{option}: invalid value", hint="true or false")
     return text in _TRUE

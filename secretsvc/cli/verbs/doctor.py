@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
     known = options.backends(options.unlocking(args))
     findings = [*map(_installed, every()), *_identities(known)]
     if args.key or args.files:
-        texts = _named(args, known)
+        texts = _named(args.key, args.files, known)
         policy = FilePolicies(known).find_for_opening("-")
         with_profiles = known.with_profiles(policy.content.profiles) if policy else known
         findings += [_try(with_profiles, text) for text in texts]
@@ -65,13 +65,13 @@ def run(args: Namespace) -> int:
     return max((one.exit_code for one in findings), default=0)
 
 
-def _named(args: Namespace, known: Backends) -> list[str]:
+def _named(keys: list[str], files: list[str], known: Backends) -> list[str]:
     """The keys of the command line, and of its files."""
     from secretsvc.files import workspace
     from secretsvc.operations.inspect import describe_manifest
 
-    texts = FilePolicies(known).spelled("-", args.key)
-    for path in args.files:
+    texts = FilePolicies(known).spelled("-", keys)
+    for path in files:
         try:
             described = describe_manifest(workspace.read(path).data, lambda _ref: "")
         except KsecretError as error:
