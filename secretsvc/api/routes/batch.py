@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
 from secretsvc.api.bodies import LINES, media_type
-from secretsvc.api.gate import log_failure
+from secretsvc.api.middleware import log_failure
 from secretsvc.api.models import BatchLine, parsed
 from secretsvc.api.openapi import answers
 from secretsvc.api.problems import TOO_LARGE, RefusedError, problem_of

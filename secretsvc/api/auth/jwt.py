@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jwt as pyjwt
 
-from secretsvc.api.auth import Caller, UnauthenticatedError, refused
-from secretsvc.api.jwks import FileKeys, NoKeyError
-from secretsvc.api.jwks_fetched import FetchedKeys
+from secretsvc.api.auth.authenticator import Caller, UnauthenticatedError, refused
+from secretsvc.api.auth.jwks import FileKeys, NoKeyError
+from secretsvc.api.auth.jwks_fetched import FetchedKeys
 from secretsvc.api.problems import busy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from secretsvc.api.jwks import Key, Keys
+    from secretsvc.api.auth.jwks import Key, Keys
     from secretsvc.api.settings import Issuer
 
 _REASONS: tuple[tuple[type[pyjwt.InvalidTokenError], str, str], ...] = (

@@ -13,7 +13,7 @@ from secretsvc.api.problems import UNAUTHENTICATED, RefusedError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from secretsvc.api.jwt import Claimed, Issuers
+    from secretsvc.api.auth.jwt import Claimed, Issuers
     from secretsvc.api.settings import Token
 
 MAX_TOKEN = 4 * 1024

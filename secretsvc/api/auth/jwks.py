@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from jwt import PyJWK
 from jwt.exceptions import InvalidKeyError, PyJWKError
 
-from secretsvc.api.watched import Watched
+from secretsvc.api.transport.watched import Watched
 from secretsvc.errors import InputError
 
 if TYPE_CHECKING:

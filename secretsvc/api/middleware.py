@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import count
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from secretsvc.api.auth import Caller, UnauthenticatedError
+from secretsvc.api.auth.authenticator import Caller, UnauthenticatedError
 from secretsvc.api.presence import Presence
 from secretsvc.api.problems import MEDIA_TYPE, RefusedError, problem_of
 from secretsvc.api.service import Asked

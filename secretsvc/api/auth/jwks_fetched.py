@@ -13,7 +13,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, Request, build_opener
 
 from secretsvc import __version__
-from secretsvc.api.jwks import Key, NoKeyError, find, parsed
+from secretsvc.api.auth.jwks import Key, NoKeyError, find, parsed
 from secretsvc.api.problems import ISSUER, RefusedError
 from secretsvc.errors import InputError
 
