@@ -22,7 +22,7 @@ from secretsvc.api.health import Health
 from secretsvc.api.homes import Homes
 from secretsvc.api.limits import Places, Rates, Room
 from secretsvc.api.metrics import Metrics
-from secretsvc.api.middleware import HEALTH, Gate
+from secretsvc.api.middleware import HEALTH, Middleware
 from secretsvc.api.parts import Parts
 from secretsvc.api.plans import Planner
 from secretsvc.api.pools import Pools
@@ -78,7 +78,7 @@ def parts(config: Config) -> Parts:
     )
 
 
-def application(config: Config, made: Parts) -> Gate:
+def application(config: Config, made: Parts) -> Middleware:
     """Make the ASGI application of these parts."""
     app = FastAPI(title="ksecret", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False  # behind a proxy that would send a body on to http://
@@ -94,7 +94,7 @@ def application(config: Config, made: Parts) -> Gate:
     needless = {*HEALTH, *(_OPEN[name] for name in config.without_caller)}
     if "docs" in config.without_caller:
         needless.add("/openapi.json")
-    return Gate(app, made, paths, needless)
+    return Middleware(app, made, paths, needless)
 
 
 async def _answered(request: Request, error: Exception) -> Response:

@@ -30,7 +30,7 @@ from secretsvc.errors import UsageError
 if TYPE_CHECKING:
     from types import FrameType
 
-    from secretsvc.api.middleware import Gate
+    from secretsvc.api.middleware import Middleware
     from secretsvc.api.settings import Config
 
 _BACKLOG = 2048
@@ -128,7 +128,7 @@ def _work(config: Config, sockets: list[socket.socket]) -> None:
     server.run(sockets)
 
 
-def _uvicorn(config: Config, app: Gate, renewed: tls.Renewed | None) -> uvicorn.Config:
+def _uvicorn(config: Config, app: Middleware, renewed: tls.Renewed | None) -> uvicorn.Config:
     made = partial(Protocol, limits=config.limits, look=app.look, pauses=Pauses(), renewed=renewed)
     return uvicorn.Config(
         app,

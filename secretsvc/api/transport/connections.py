@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from secretsvc.api.middleware import Refusal
+    from secretsvc.api.refusals import Refusal
     from secretsvc.api.settings import Limits
     from secretsvc.api.transport.pauses import Pauses
     from secretsvc.api.transport.tls import Renewed

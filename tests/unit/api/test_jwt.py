@@ -14,7 +14,8 @@ import pytest
 
 from secretsvc.api import settings
 from secretsvc.api.auth import jwt
-from secretsvc.api.auth.authenticator import MAX_TOKEN, Authenticator, Caller
+from secretsvc.api.auth.authenticator import MAX_TOKEN, Authenticator
+from secretsvc.api.auth.caller import Caller
 from secretsvc.api.auth.jwt import MOST_AT_A_TIME, MOST_REMEMBERED, Issuers
 from secretsvc.api.problems import RefusedError
 from tests.issuer import Issuer
