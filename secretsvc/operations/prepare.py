@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
@@ -18,20 +19,15 @@ if TYPE_CHECKING:
 def encode_cleartext(data: bytes) -> bytes:
     """Clear text under `data` becomes base64; what is tagged `!!binary` is base64 already. Raises ManifestError."""
     manifest = read(data, allow_binary_tag=True)
+    format_ = formats.of(manifest)
     edits = [
         replaced(manifest.text, entry, canonical(_encoded(entry), flow=entry.flow))
         for secret in manifest.secrets
         if not secret.envelope
         for entry in secret.entries
-        if entry.field == "data" and not (manifest.is_kubesec and _is_token(entry))
+        if entry.field == "data" and not (format_.is_sealed(manifest, secret) and format_.is_token(entry.value))
     ]
     return manifest.encoded(apply(manifest.text, edits))
-
-
-def _is_token(entry: Entry) -> bool:
-    from secretsvc.formats.kubesec import envelope as kubesec
-
-    return kubesec.is_token(entry)
 
 
 def _encoded(entry: Entry) -> str:
