@@ -95,6 +95,16 @@ def keyset(refs: Iterable[KeyRef]) -> Keyset:
     return tuple(sorted(set(refs), key=lambda ref: str(ref).encode()))
 
 
+class Recipients(NamedTuple):
+    """Whom something is sealed to: any one key of a group opens for its group.
+
+    With several groups `threshold` of them are needed (0: all); only one group can be sealed to, yet.
+    """
+
+    groups: tuple[tuple[KeyRef | str, ...], ...]
+    threshold: int = 0
+
+
 class KeysetChange(NamedTuple):
     """What `--key` options ask for: a keyset outright (`exact`), or keys to add and to remove."""
 

@@ -10,7 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from secretsvc import __version__, policy_reader
+from secretsvc import __version__
 from secretsvc.api import openapi
 from secretsvc.api.audit.log import open_log
 from secretsvc.api.auth import Authenticator
@@ -34,6 +34,7 @@ from secretsvc.api.service import Service
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import FileError, InputError, KsecretError
+from secretsvc.policy import reader as policy_reader
 
 if TYPE_CHECKING:
     from starlette.requests import Request

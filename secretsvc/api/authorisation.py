@@ -5,6 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.api.operations import OPERATIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -49,7 +51,11 @@ class Policy:
     def sealing_keys(self, caller: Caller) -> list[str]:
         """Patterns of the KeyRefs that the caller may seal to, somewhere."""
         return [
-            key for operation in ("encrypt", "generate") for rule in self._of(caller, operation) for key in rule.keys
+            key
+            for operation in OPERATIONS.values()
+            if operation.seals_clear
+            for rule in self._of(caller, operation.name)
+            for key in rule.keys
         ]
 
     def _of(self, caller: Caller, operation: str) -> Iterator[Rule]:

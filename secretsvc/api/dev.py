@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from secretsvc.api.auth import new_token
-from secretsvc.api.settings import OPERATIONS, Config
+from secretsvc.api.operations import OPERATIONS
+from secretsvc.api.settings import Config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

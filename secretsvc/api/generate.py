@@ -11,8 +11,8 @@ from secretsvc.errors import InputError, UsageError
 from secretsvc.generators import docker, manifest, tls, typed
 from secretsvc.generators.keys import Item, collect
 from secretsvc.generators.manifest import NewSecret
+from secretsvc.generators.random_text import random_text
 from secretsvc.manifest.rules import MAX_SECRET_BYTES
-from secretsvc.random_text import random_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic.alias_generators import to_camel
 
 from secretsvc import formats
+from secretsvc.api.operations import OPERATIONS, BatchName, Call
 from secretsvc.api.problems import REQUEST, TOO_LARGE, RefusedError
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.json_reader import refuse_many
@@ -98,7 +99,7 @@ else:
 class BatchLine(Masked):
     """One operation of a batch."""
 
-    op: Literal["encrypt", "decrypt", "rotate", "set", "inspect", "verify"]
+    op: BatchName
     manifest: str
     id: str = Field(default="", max_length=200, description="Comes back with the result")
     key: Keys = []
@@ -115,20 +116,26 @@ class BatchLine(Masked):
 
     @model_validator(mode="after")
     def _taken(self) -> Self:
-        if self.model_fields_set - {"op", "manifest", "id", *_TAKES[self.op]}:
+        if self.model_fields_set - {"op", "manifest", "id", *OPERATIONS[self.op].members}:
             raise ValueError("a member that the operation does not take")
         return self
 
-
-_TAKES: dict[str, tuple[str, ...]] = {
-    "encrypt": ("key", "scope", "format", "allow_repeated"),
-    "decrypt": (),
-    "rotate": ("mode", "add", "remove"),
-    "set": ("values", "base64_values", "string_data", "secret", "allow_repeated"),
-    "inspect": (),
-    "verify": (),
-}
-"""Of a batch line's members, those of each operation beside the ones of all."""
+    def call(self) -> Call:
+        """Return what the line asks for. Raises RefusedError for values that can't be."""
+        operation = OPERATIONS[self.op]
+        return Call(
+            operation,
+            self.manifest.encode(),
+            keys=tuple(self.key),
+            scope=self.scope,
+            format=self.format,
+            mode=self.mode,
+            add=tuple(self.add),
+            remove=tuple(self.remove),
+            changes=changes_of(self) if "values" in operation.members else Changes(),
+            secret=self.secret,
+            allow_repeated=self.allow_repeated,
+        )
 
 
 def parsed(model: type[M], data: bytes) -> M:
@@ -206,11 +213,14 @@ def decoded(text: str, member: str) -> bytes:
         raise RefusedError(REQUEST, f"{member}: not base64") from None
 
 
-def changes_of(values: dict[str, str | None], base64_values: dict[str, str], string_data: bool) -> Changes:
-    """Raises RefusedError."""
+def changes_of(body: SetBody | BatchLine) -> Changes:
+    """Return the values that are to be set. Raises RefusedError."""
+    values, base64_values = body.values, body.base64_values
     if not (values or base64_values):
         raise RefusedError(REQUEST, "values: none", hint='send {"manifest": …, "values": {"KEY": "TEXT"}}')
     if set(values) & set(base64_values):
         raise RefusedError(REQUEST, "base64Values: an entry that values has too")
     texts = {key: None if text is None else text.encode() for key, text in values.items()}
-    return Changes(texts | {key: decoded(text, "base64Values") for key, text in base64_values.items()}, string_data)
+    return Changes(
+        texts | {key: decoded(text, "base64Values") for key, text in base64_values.items()}, body.string_data
+    )

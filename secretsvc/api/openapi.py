@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from pydantic import BaseModel
 
+    from secretsvc.api.operations import Operation
+
 CLEAR = """\
 apiVersion: v1
 kind: Secret
@@ -39,7 +41,6 @@ ksecret:
   seal: 3q2-7w…
 """
 _TEXT = {"schema": {"type": "string"}}
-_MEDIA = ("application/yaml", "application/json")
 
 MANIFEST_ANSWER = {
     "description": "The manifest, in the media type of the request, byte for byte but for what was asked",
@@ -87,9 +88,15 @@ def answers(statuses: list[int], good: dict[str, Any] | None = None) -> dict[int
     return {200: good, **problems} if good else problems
 
 
-def manifest_body(what: str) -> dict[str, Any]:
+def described(operation: Operation, statuses: list[int], body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return what FastAPI is told of an operation's route. `body`: what is sent, where that is no mere manifest."""
+    good = MANIFEST_ANSWER if operation.gives_manifest else None
+    return {"responses": answers(statuses, good), "openapi_extra": body or _manifest_body(operation)}
+
+
+def _manifest_body(operation: Operation) -> dict[str, Any]:
     """A manifest as it is."""
-    example = CLEAR if what == "clear" else SEALED
+    what, example = ("sealed", SEALED) if operation.needs_sealed else ("clear", CLEAR)
     content = {"application/yaml": {**_TEXT, "example": example}, "application/json": {"schema": {"type": "object"}}}
     return {"requestBody": {"required": True, "description": f"A {what} manifest", "content": content}}
 

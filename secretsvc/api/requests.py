@@ -55,3 +55,8 @@ def answer(result: Result, kind: str) -> Response:
     if not result.bound:
         headers["ksecret-unbound"] = "true"
     return Response(result.data, media_type=kind, headers=headers)
+
+
+def verdict(result: Result) -> dict[str, int | bool]:
+    """Return what is told of a manifest that was opened and found sound."""
+    return {"sealed": result.secrets, "bound": result.bound}

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from secretsvc.api.audit.log import AuditLog
     from secretsvc.api.auth import Caller
-    from secretsvc.api.calls import Call, Plan
     from secretsvc.api.metrics import Metrics
-    from secretsvc.api.plans import Planner
+    from secretsvc.api.operations import Call
+    from secretsvc.api.plans import Plan, Planner
     from secretsvc.api.pools import Pools
     from secretsvc.api.readers import Readers
     from secretsvc.operations.inspect import Description
@@ -77,7 +77,7 @@ class Service:
     async def _planned(self, trail: _Trail, asked: Asked, call: Call) -> tuple[Plan, list[Description]]:
         """And what the manifest holds. Raises, once both lines are written, why it can't be done."""
         try:
-            self._planner.may(asked.caller, call.operation)
+            self._planner.may(asked.caller, call.operation.name)
             seen = await self._readers.run(len(call.data), lambda: self._look(call.data))
             trail.about(seen)
             plan = self._planner.plan(asked.caller, call, seen)
@@ -103,9 +103,9 @@ class _Trail:
         self._event: dict[str, object] = {
             "request": asked.request_id,
             "caller": asked.caller.as_json(),
-            "operation": call.operation,
+            "operation": call.operation.name,
         }
-        if call.operation == "rotate":
+        if "mode" in call.operation.members:
             self._event["mode"] = call.mode
 
     def about(self, seen: Sequence[Description]) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from secretsvc import formats
 from secretsvc.cli import options, sealing
 from secretsvc.cli.policies import FilePolicies, place_of
+from secretsvc.client.remote import Remote
 from secretsvc.errors import (
     AlreadySealedError,
     InputError,
@@ -30,7 +31,6 @@ from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.open import nothing_sealed, refuse_lost
 from secretsvc.operations.repeats import HINT
 from secretsvc.operations.result import Result
-from secretsvc.remote import Remote
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -17,7 +17,7 @@ from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
 from secretsvc.operations.request import ANY_TIME, Request, Unproven
-from secretsvc.people import has_name
+from secretsvc.policy.people import has_name
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from secretsvc.keyref import KeyRef, KeysetChange
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
-    from secretsvc.people import People
+    from secretsvc.policy.people import People
 
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"

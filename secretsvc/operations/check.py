@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.base import Examined
     from secretsvc.formats.base import Flaw as Hit
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.policy import Policies, Policy
+    from secretsvc.policy.policies import Policies, Policy
 
 # In a text in quotes the letter before may be an escape's: `\ndata:`.
 _WORD = re.compile(

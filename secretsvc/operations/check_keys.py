@@ -8,13 +8,13 @@ from secretsvc import formats
 from secretsvc.errors import KsecretError
 from secretsvc.manifest import lost, reader
 from secretsvc.operations.findings import Finding
-from secretsvc.people import NOBODY
+from secretsvc.policy.people import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from secretsvc.manifest.model import Manifest
-    from secretsvc.people import People
+    from secretsvc.policy.people import People
 
 _LISTED = 5
 

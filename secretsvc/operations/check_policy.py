@@ -11,7 +11,7 @@ from secretsvc.operations.findings import Finding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from secretsvc.policy import Policy
+    from secretsvc.policy.policies import Policy
 
 
 def check_policy(policy: Policy, file: str) -> Iterator[Finding]:

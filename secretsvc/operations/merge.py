@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Format
     from secretsvc.formats.merge import Merges, Side
-    from secretsvc.git_run import Merged
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.merge_entries import MergedEntries, Region
+    from secretsvc.programs.git import Merged
 
     LineMerge = Callable[[bytes, bytes, bytes], Merged]
     """Base, ours, theirs → Git's own merge of them."""

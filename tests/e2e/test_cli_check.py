@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from benchmarks import check as benchmark
-from secretsvc.cli.check import _content as content_of
+from secretsvc.cli.verbs.check import _content as content_of
 from secretsvc.errors import FileError
 from secretsvc.operations.findings import RULES
 from tests.e2e.cli import CONFIG_MAP, MANIFEST, NOT_YAML, Person, Ran

@@ -11,17 +11,16 @@ from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
 from secretsvc.api.bodies import LINES, media_type
-from secretsvc.api.calls import Call
 from secretsvc.api.gate import log_failure
-from secretsvc.api.models import BatchLine, changes_of, parsed
+from secretsvc.api.models import BatchLine, parsed
 from secretsvc.api.openapi import answers
 from secretsvc.api.problems import TOO_LARGE, RefusedError, problem_of
-from secretsvc.api.requests import only, parts_of
-from secretsvc.operations.patch import Changes
+from secretsvc.api.requests import only, parts_of, verdict
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from secretsvc.api.operations import Call
     from secretsvc.api.parts import Parts
     from secretsvc.api.service import Asked
 
@@ -99,7 +98,7 @@ async def _result(parts: Parts, asked: Asked, index: int, line: bytes) -> bytes:
         body = await parts.readers.run(len(line), lambda: parsed(BatchLine, line))
         if body.id:
             answer["id"] = body.id
-        answer |= {"status": 200, **await _performed(parts, asked, body)}
+        answer |= {"status": 200, **await _performed(parts, asked, body.call())}
     except Exception as error:  # whatever it is, it is this line's alone
         problem = problem_of(error)
         if problem.status == 500:
@@ -108,19 +107,9 @@ async def _result(parts: Parts, asked: Asked, index: int, line: bytes) -> bytes:
     return await parts.readers.run(len(line), lambda: json.dumps(answer).encode() + b"\n")
 
 
-async def _performed(parts: Parts, asked: Asked, body: BatchLine) -> dict[str, Any]:
-    changing = body.op == "set"
-    call = Call(
-        *(body.op, body.manifest.encode(), tuple(body.key), body.scope, body.format, body.mode),
-        add=tuple(body.add),
-        remove=tuple(body.remove),
-        changes=changes_of(body.values, body.base64_values, body.string_data) if changing else Changes(),
-        secret=body.secret,
-        allow_repeated=body.allow_repeated,
-    )
-    if body.op == "inspect":
+async def _performed(parts: Parts, asked: Asked, call: Call) -> dict[str, Any]:
+    """Return the members of a line's answer that tell what came of it."""
+    if not call.operation.uses_keys:
         return {"secrets": [one.as_json() for one in await parts.service.describe(asked, call)]}
     result = await parts.service.perform(asked, call)
-    if body.op == "verify":
-        return {"sealed": result.secrets, "bound": result.bound}
-    return {"manifest": result.data.decode()}
+    return {"manifest": result.data.decode()} if call.operation.gives_manifest else verdict(result)

@@ -7,10 +7,10 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 
 from secretsvc.api.bodies import JSON, YAML
-from secretsvc.api.calls import Call
 from secretsvc.api.generate import Kind, generated
 from secretsvc.api.models import GenerateBody
-from secretsvc.api.openapi import MANIFEST_ANSWER, answers, model_body
+from secretsvc.api.openapi import described, model_body
+from secretsvc.api.operations import GENERATE, Call
 from secretsvc.api.requests import AllowRepeated, KeyRefs, Scope, answer, only, parts_of
 from secretsvc.generators.manifest import to_json, to_yaml
 
@@ -19,11 +19,7 @@ router = APIRouter(tags=["manifests"])
 _STATUSES = [400, 401, 403, 404, 408, 413, 415, 429, 502, 503, 504]
 
 
-@router.post(
-    "/v1/generate/{kind}",
-    responses=answers(_STATUSES, MANIFEST_ANSWER),
-    openapi_extra=model_body(GenerateBody, form=True),
-)
+@router.post("/v1/generate/{kind}", **described(GENERATE, _STATUSES, model_body(GenerateBody, form=True)))
 async def generate(
     request: Request,
     kind: Kind,
@@ -37,7 +33,7 @@ async def generate(
 
     What Kubernetes will not like about it stands in `Warning` headers, as Kubernetes' own API has it.
     """
-    only(request, "key", "scope", "output", "allowRepeated")
+    only(request, *GENERATE.parameters)
     parts = parts_of(request)
     body = await parts.bodies.members(request, GenerateBody)
     warnings: list[str] = []
@@ -47,7 +43,7 @@ async def generate(
         return to_json(secret) if output == "json" else to_yaml(secret)
 
     data = await parts.readers.run(body.work, work)
-    call = Call("generate", data, keys=tuple(key), scope=scope or "", allow_repeated=allow_repeated)
+    call = Call(GENERATE, data, keys=tuple(key), scope=scope or "", allow_repeated=allow_repeated)
     response = answer(await parts.service.perform(request.state.asked, call), JSON if output == "json" else YAML)
     for text in warnings:
         response.headers.append("warning", _warning(text))

@@ -8,7 +8,8 @@ import pytest
 
 from secretsvc.api.auth import Caller
 from secretsvc.api.authorisation import Policy
-from secretsvc.api.calls import Call
+from secretsvc.api.operations import INSPECT as LOOK
+from secretsvc.api.operations import Call
 from secretsvc.api.plans import LONGEST, MOST_KEYS, Planner
 from secretsvc.api.problems import RefusedError
 from secretsvc.api.settings import Rule
@@ -17,7 +18,7 @@ from secretsvc.backends.registry import Backends
 from secretsvc.operations.inspect import Description
 
 CI = Caller(token="ci")
-INSPECT = Call("inspect", b"")
+INSPECT = Call(LOOK, b"")
 
 
 @pytest.fixture
