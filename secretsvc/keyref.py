@@ -29,21 +29,6 @@ class KeyRef(NamedTuple):
         return f"{self.scheme}:{self.id}"
 
 
-_BARE = (("arn:", "aws:"), ("projects/", "gcp:"), ("age1", "age:"), ("ssh-", "age:"))
-"""How names start that say by themselves whose they are, and the scheme that they may come without."""
-
-
-def complete(text: str) -> str:
-    """The URI for what a person may write in its place: an ARN, a Cloud KMS name, age's recipient, a fingerprint."""
-    bare = text.strip()
-    for start, scheme in _BARE:
-        if bare.startswith(start):
-            return scheme + bare
-    digits = "".join(bare.split()).removeprefix("0x")
-    is_hex = len(digits) >= 16 and set(digits) <= set("0123456789abcdefABCDEF")
-    return f"pgp:{bare}" if is_hex else bare
-
-
 Keyset = tuple[KeyRef, ...]
 """Sorted by the bytes of the URI, without repetition."""
 
@@ -72,22 +57,6 @@ def refuse_identity(text: str) -> None:
             "that is a private age identity, not a recipient",
             hint="give the public key, age1…; count it as leaked if it stands in a file or a shell history",
         )
-
-
-def split(text: str) -> KeyRef:
-    """`scheme:id` as it stands, not made canonical (a backend's `parse` does that).
-
-    Raises KeyRefError where there is no scheme, no id, a control character, or too much of it.
-    """
-    refuse_identity(text)
-    scheme, _, rest = text.strip().partition(":")
-    if not (rest and scheme.isascii() and scheme.isalnum() and scheme == scheme.lower()):
-        raise KeyRefError(
-            "a key is written SCHEME:NAME", hint="such as age:age1…, pgp:FINGERPRINT, aws:ARN or gcp:projects/…"
-        )
-    if not rest.isprintable() or len(text) > MAX_LENGTH:
-        raise KeyRefError(f"a key's name is up to {MAX_LENGTH} printable characters on one line")
-    return KeyRef(scheme, rest)
 
 
 def keyset(refs: Iterable[KeyRef]) -> Keyset:

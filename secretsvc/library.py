@@ -41,7 +41,7 @@ class Keyring(Backends):
     ) -> Keyring:
         """The keyring that the variables describe, as for the command line (docs/backends/).
 
-        `passphrase` is asked with what is to be unlocked, such as "pgp"; None where it can't tell.
+        `passphrase` is asked with what is to be unlocked, its kind first (`pgp`); None where it can't tell.
         """
         return cls(Settings(environ, passphrase))
 

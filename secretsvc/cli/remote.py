@@ -12,6 +12,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING
 
 from secretsvc import formats
+from secretsvc.backends import canonical, complete
 from secretsvc.cli import options, sealing
 from secretsvc.cli.policies import FilePolicies, place_of
 from secretsvc.client.remote import Remote
@@ -22,8 +23,7 @@ from secretsvc.errors import (
     RepeatedError,
     UsageError,
 )
-from secretsvc.key_shapes import canonical
-from secretsvc.keyref import complete, keyset
+from secretsvc.keyref import keyset
 from secretsvc.manifest import foreign
 from secretsvc.manifest.reader import read
 from secretsvc.operations import answers

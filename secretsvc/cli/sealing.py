@@ -210,10 +210,7 @@ def own_keys(known: Backends, format_: str) -> Keyset:
     wished = formats.named(format_).default_key
     if wished:
         return (known.parse(wished),)
-    from secretsvc.backends.age import Age
-
-    age = known.backend("age")
-    own = age.own_ref() if isinstance(age, Age) else None
+    own = known.own_ref()
     if own is None:
         raise UsageError(
             "no key to seal to", hint="run `ksecret init` for one of your own, or say --key KEYREF or KSECRET_KEYS"

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import errors
+from secretsvc.api.problems import status_of
 from secretsvc.errors import BackendError, BackendUnavailableError, InputError, KsecretError
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def _kind(type_: str, status: int) -> type[KsecretError]:
     slug = "".join(filter(str.isalpha, type_.replace("#", "/").replace(":", "/").rpartition("/")[2])).lower()
     known = {name: kind for name, kind in vars(errors).items() if isinstance(kind, type) and name != "KsecretError"}
     for name, kind in known.items():
-        if name.removesuffix("Error").lower() == slug and issubclass(kind, KsecretError) and kind.http_status == status:
+        if name.removesuffix("Error").lower() == slug and issubclass(kind, KsecretError) and status_of(kind) == status:
             return kind
     return _BY_STATUS.get(status, BackendError)
 

@@ -7,8 +7,8 @@ from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from secretsvc import formats
+from secretsvc.backends import canonical
 from secretsvc.errors import BoundError, KsecretError, ManifestError
-from secretsvc.key_shapes import canonical
 from secretsvc.manifest import copies, lost, nodes, reader, rules
 from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.spelling import may_be_hidden

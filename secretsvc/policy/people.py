@@ -1,12 +1,12 @@
-"""Names for keys, as a policy's `people:` gives them (docs/policy.md). Knows nothing of backends."""
+"""Names for keys, as a policy's `people:` gives them (docs/policy.md)."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
+from secretsvc.backends import complete
 from secretsvc.errors import nearest
-from secretsvc.keyref import complete
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.backends import canonical, complete, find
 from secretsvc.errors import InputError, KeyRefError
-from secretsvc.key_shapes import canonical
-from secretsvc.keyref import MOST_KEYS, complete
+from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
 from secretsvc.manifest.plain import is_string
@@ -227,7 +227,8 @@ def _key_with_profile(mapping: Mapping, profiles: dict[str, str]) -> str:
         raise InputError("an entry of keys that is no text has `key` and `profile`", line=mapping.line)
     key, profile = _key(said["key"]), _text(said["profile"], "profile")
     ref = canonical(key)
-    if ref.scheme != "aws":
+    scheme = find(ref.scheme)
+    if not (scheme and scheme.has_profiles):
         raise InputError("profile goes with keys of AWS KMS only", line=mapping.line)
     if not re.fullmatch(_PROFILE, profile):
         raise InputError("that is no name of an AWS profile", hint="as in ~/.aws/config", line=said["profile"].line)

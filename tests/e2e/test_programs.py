@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SOURCES = Path(secretsvc.__file__).parent
 
 PLACES = {
-    "backends/gnupg_run.py _Call.start": "test_gpg",
+    "backends/gnupg/run.py _Call.start": "test_gpg",
     "cli/verbs/apply.py _give": "no program: a copy of this process that writes into a pipe",
     "cli/child.py become": "test_kubectl, test_exec",
     "cli/child.py run": "test_exec",

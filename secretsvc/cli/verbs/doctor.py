@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc import programs
+from secretsvc.backends import every, names
 from secretsvc.cli import options
 from secretsvc.cli.colour import BAD, GOOD, WARNING, painted
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import own_keys
-from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError, install_hint
+from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from secretsvc.backends.base import Scheme
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
 
@@ -25,12 +26,7 @@ EXAMPLES = """\
   ksecret doctor -k gcp:projects/… -k age:…  these keys
   ksecret doctor secret.yaml                 the keys that it is sealed to"""
 
-_EXTRAS = {"aws": "botocore", "gcp": "google.cloud.kms"}
-"""Schemes of optional backends, and the libraries that they need."""
-
 _COLOURS = {"ok": GOOD, "part": WARNING, "no": WARNING, "FAIL": BAD}
-
-_SHOWN = ("age:", "pgp:", "aws:", "gcp:")
 
 
 def add_arguments(parser: Parser) -> None:
@@ -54,7 +50,7 @@ class _Finding(NamedTuple):
 def run(args: Namespace) -> int:
     """Prints what works and what does not; the exit code of the worst failure among the keys that were tried."""
     known = options.backends(args)
-    findings = [*map(_installed, ("age", "pgp", *_EXTRAS)), *_identities(known)]
+    findings = [*map(_installed, every()), *_identities(known)]
     if args.key or args.files:
         texts = _named(args, known)
         policy = FilePolicies(known).find_for_opening("-")
@@ -120,31 +116,20 @@ def _policys(known: Backends) -> list[_Finding]:
     return [*findings, _Finding("no", found.source, said, "ksecret init tells which line to add to it")]
 
 
-def _installed(scheme: str) -> _Finding:
+def _installed(scheme: Scheme) -> _Finding:
     """Whether what the backend needs is on this machine; that it is not is a failure only for a key that needs it."""
-    from importlib.util import find_spec
-
-    if scheme == "pgp":
-        path = programs.find("gpg", os.environ)
-        return _Finding("ok", scheme, path) if path else _Finding("no", scheme, "gpg is not installed", "install gnupg")
-    if scheme == "age":
-        return _Finding("ok", scheme, "built in")
-    try:
-        found = find_spec(_EXTRAS[scheme])
-    except ModuleNotFoundError:
-        found = None
-    if found:
-        return _Finding("ok", scheme, "installed")
-    return _Finding("no", scheme, "its library is not installed", install_hint(scheme))
+    found = scheme.installed()
+    return _Finding("ok" if found.ok else "no", scheme.name, found.said, found.hint)
 
 
 def _identities(known: Backends) -> list[_Finding]:
-    """Where age identities are, in the order in which they count; what can't be used is no failure beside what can."""
-    from secretsvc.backends.age import Age
-
-    age = known.backend("age")
-    places = [place for place in age.places() if not place.is_absent] if isinstance(age, Age) else []
-    return [_Finding("no" if one.is_bad else "ok", f"age: {one.name}", one.found, one.hint) for one in places]
+    """Where identities are, in the order in which they count; what can't be used is no failure beside what can."""
+    places = [(name, place) for name, backend in known.with_identities() for place in backend.places()]
+    return [
+        _Finding("no" if place.is_bad else "ok", f"{name}: {place.name}", place.found, place.hint)
+        for name, place in places
+        if not place.is_absent
+    ]
 
 
 def _try(known: Backends, text: str) -> _Finding:
@@ -156,7 +141,8 @@ def _try(known: Backends, text: str) -> _Finding:
     try:
         ref = known.parse(text)
     except KsecretError as error:  # the text may be a private key given by mistake, so it is not shown
-        scheme = text.partition(":")[0] + ":…" if text[:4] in _SHOWN else "a key"
+        scheme = text.partition(":")[0]
+        scheme = f"{scheme}:…" if scheme in names() else "a key"
         return _Finding("FAIL", scheme, f"can't seal to it: {error.message}", error.hint, error.exit_code)
     try:
         wrapped = known.wrap(ref, dek, context)

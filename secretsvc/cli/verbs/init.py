@@ -7,14 +7,14 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from secretsvc.backends.age import Age
-from secretsvc.backends.age_identities import default_identity_path
+from secretsvc.backends import canonical
+from secretsvc.backends.age.backend import Age
+from secretsvc.backends.age.identities import default_identity_path
 from secretsvc.backends.base import Settings
 from secretsvc.cli import options
 from secretsvc.cli.report import printable
 from secretsvc.errors import FileError, InputError
 from secretsvc.files import workspace
-from secretsvc.key_shapes import canonical
 from secretsvc.policy import search
 from secretsvc.policy.policies import NAME, Policies, Policy, starter
 

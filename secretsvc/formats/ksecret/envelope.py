@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.formats.base import token_of
-from secretsvc.key_shapes import stated
 from secretsvc.keyref import MOST_KEYS, keyset
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar

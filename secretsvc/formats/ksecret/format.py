@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from secretsvc.backends import stated
 from secretsvc.formats.base import Format, Sealed, decoded
 from secretsvc.formats.ksecret import envelope
-from secretsvc.key_shapes import stated
 from secretsvc.keyref import WrappedKey
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.splice import Edit, remove_member

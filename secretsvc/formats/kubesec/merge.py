@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.backends import stated
 from secretsvc.formats.kubesec.envelope import ordered
 from secretsvc.formats.merge import MergedEnvelope, Merges, Standing, UnmergeableError, home_of, merge_keys
-from secretsvc.key_shapes import stated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

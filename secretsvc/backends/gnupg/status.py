@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError, KeyRefError
 
 if TYPE_CHECKING:
-    from secretsvc.backends.gnupg_run import Answer
+    from secretsvc.backends.gnupg.run import Answer
     from secretsvc.keyref import KeyRef
 
 RESTORE_HINT = "restore the file from Git"

@@ -8,7 +8,7 @@ from _thread import allocate_lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from secretsvc.backends import gcp_kms_errors
+from secretsvc.backends.gcp_kms import errors
 from secretsvc.errors import BackendError, BackendUnavailableError, KsecretError
 
 if TYPE_CHECKING:
@@ -84,12 +84,12 @@ class Connection:
     def send(self, operation: str, request: Mapping[str, object]) -> Any:
         """The answer to `encrypt` or `decrypt`, after as many tries as patience allows.
 
-        Raises gcp_kms_errors.ChecksumError where the request was altered on its way, and the errors of
-        gcp_kms_errors.failed.
+        Raises errors.ChecksumError where the request was altered on its way, and the errors of
+        errors.failed.
         """
         location = str(request["name"]).split("/")[3]
         if location in self._dead:
-            raise gcp_kms_errors.again(self._dead[location])
+            raise errors.again(self._dead[location])
         client = self._ready(location)
         from google.api_core.exceptions import GoogleAPICallError, RetryError
         from google.api_core.retry import Retry
@@ -121,7 +121,7 @@ class Connection:
         def worth(error: Exception) -> bool:
             past = monotonic() - began
             if isinstance(error, silence):
-                return past < self._patience and location not in self._dead and not gcp_kms_errors.is_token(error)
+                return past < self._patience and location not in self._dead and not errors.is_token(error)
             self._answered[location] = monotonic()
             if isinstance(error, exceptions.ResourceExhausted):
                 return past < THROTTLED * self._patience
@@ -132,7 +132,7 @@ class Connection:
     def _given_up(self, cause: Exception | None, operation: str, location: str, began: float) -> Exception:
         """The error for a call that failed for good. Where nobody answered since it began, its location is dead."""
         host = self._endpoint(location).host
-        error = gcp_kms_errors.failed(cause, operation, host)
+        error = errors.failed(cause, operation, host)
         if isinstance(error, BackendUnavailableError) and self._answered.get(location, 0.0) < began:
             self._dead.setdefault(location, error)
         return error
@@ -147,7 +147,7 @@ class Connection:
         """
         with self._lock:
             if self._unusable:
-                raise gcp_kms_errors.again(self._unusable)
+                raise errors.again(self._unusable)
             try:
                 client = self._clients.get(self._endpoint(location)) or self._made(location)
                 self._refresh()
@@ -166,7 +166,7 @@ class Connection:
             from google.cloud.kms_v1 import KeyManagementServiceClient
             from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
         except ImportError:
-            raise gcp_kms_errors.not_installed() from None
+            raise errors.not_installed() from None
         import logging
 
         try:
@@ -183,7 +183,7 @@ class Connection:
                 }
                 client = KeyManagementServiceClient(credentials=self._credentials, client_options=options)
         except (GoogleAuthError, ValueError, OSError) as error:
-            raise gcp_kms_errors.credentials(error) from None
+            raise errors.credentials(error) from None
         # With GOOGLE_SDK_PYTHON_LOGGING_SCOPE set the library would log whole requests and answers, DEKs included.
         logging.getLogger(type(client.transport).__module__).setLevel(logging.INFO)
         return client
@@ -206,7 +206,7 @@ class Connection:
         try:
             refresh(_requests())
         except (GoogleAuthError, ValueError, OSError) as error:
-            raise gcp_kms_errors.credentials(error) from None
+            raise errors.credentials(error) from None
 
 
 def _default_credentials() -> Credentials:
@@ -230,7 +230,7 @@ def _universe(credentials: Credentials) -> str:
     """
     own = str(getattr(credentials, "universe_domain", "") or UNIVERSE)
     if os.environ.get("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "").strip() not in ("", own):
-        raise gcp_kms_errors.another_universe()
+        raise errors.another_universe()
     return own
 
 

@@ -13,8 +13,8 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from secretsvc import __version__
-from secretsvc.backends import aws_kms_errors
-from secretsvc.backends.aws_kms_errors import Call, Kind
+from secretsvc.backends.aws_kms import errors
+from secretsvc.backends.aws_kms.errors import Call, Kind
 from secretsvc.errors import BackendUnavailableError, KsecretError
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ class Connection:
     def send(self, region: str, operation: str, parameters: Mapping[str, Any]) -> Any:
         """The answer, a mapping, to `encrypt`, `decrypt` or `re_encrypt`, after as many tries as patience allows.
 
-        Raises the errors of aws_kms_errors.failed and aws_kms_errors.credentials.
+        Raises the errors of errors.failed and errors.credentials.
         """
         client = self._clients.get(region) or self._ready(region)
         if region in self._dead:
-            raise aws_kms_errors.again(self._dead[region])
+            raise errors.again(self._dead[region])
         from random import random
 
         began, tries = monotonic(), 1
@@ -73,7 +73,7 @@ class Connection:
             try:
                 answer = getattr(client, operation)(**parameters)
             except Exception as error:  # botocore's parsers raise anything for an odd answer
-                if not self._worth_another_try(region, aws_kms_errors.kind(error), began, tries):
+                if not self._worth_another_try(region, errors.kind(error), began, tries):
                     names = {name for key in parameters if key.endswith("Context") for name in parameters[key]}
                     call = Call(operation, region, self.host(region), tuple(sorted(names)))
                     raise self._given_up(error, call, began) from None
@@ -104,7 +104,7 @@ class Connection:
 
     def _given_up(self, cause: Exception, call: Call, began: float) -> KsecretError:
         """The error for a call that failed for good. Where nobody answered since it began, its region is dead."""
-        error = aws_kms_errors.failed(cause, call)
+        error = errors.failed(cause, call)
         if isinstance(error, BackendUnavailableError) and self._answered.get(call.region, 0.0) < began:
             self._dead.setdefault(call.region, error)
         return error
@@ -116,7 +116,7 @@ class Connection:
         """
         with self._lock:
             if self._unusable:
-                raise aws_kms_errors.again(self._unusable)
+                raise errors.again(self._unusable)
             if region not in self._clients:
                 try:
                     self._session = self._session or _session(self._patience, region, self._profile)
@@ -136,7 +136,7 @@ def _session(patience: float, region: str, profile: str) -> Any:
         from botocore.config import Config
         from botocore.session import Session
     except ImportError:
-        raise aws_kms_errors.not_installed() from None
+        raise errors.not_installed() from None
     import logging
 
     # At DEBUG botocore logs requests and answers whole, DEKs included.
@@ -158,9 +158,9 @@ def _session(patience: float, region: str, profile: str) -> Any:
         if credentials:
             credentials.get_frozen_credentials()
     except Exception as error:  # sources of credentials raise anything: OSError, EOFError, KeyError
-        raise aws_kms_errors.credentials(error, profile) from None
+        raise errors.credentials(error, profile) from None
     if not credentials:
-        raise aws_kms_errors.no_credentials()
+        raise errors.no_credentials()
     return session
 
 
@@ -183,7 +183,7 @@ def _client(session: Any, region: str) -> Any:
     try:
         return session.create_client("kms", region_name=region, config=config)
     except (BotoCoreError, ValueError):
-        raise aws_kms_errors.misconfigured(region) from None
+        raise errors.misconfigured(region) from None
 
 
 def _loader(session: Any) -> Any:

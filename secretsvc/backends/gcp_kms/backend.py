@@ -9,26 +9,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from secretsvc import key_shapes
-from secretsvc.backends import gcp_kms_errors
-from secretsvc.backends.gcp_kms_client import PATIENCE, Connection
+from secretsvc.backends.gcp_kms import errors
+from secretsvc.backends.gcp_kms.client import PATIENCE, Connection
 from secretsvc.errors import AlteredError, BackendError
-from secretsvc.keyref import KeyRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from secretsvc.backends.base import Settings
+    from secretsvc.keyref import KeyRef
 
-SCHEME = "gcp"
 DEK_BYTES = 32
 MAX_WRAPPED_BYTES = 64 * 1024
 """A DEK wrapped by Cloud KMS takes about 115 bytes; the service takes 64 KiB of plaintext."""
-
-
-def backend(settings: Settings) -> GcpKms:
-    """The backend for a run."""
-    return GcpKms(settings)
 
 
 class GcpKms:
@@ -46,17 +39,12 @@ class GcpKms:
     Safe to use from several threads, which share one client and one connection.
     """
 
-    scheme = SCHEME
     jobs = 32
     """Calls at a time that bulk work should make."""
 
     def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
         """`patience`: seconds after which an endpoint that does not answer is given up for the rest of the run."""
         self._connection = Connection(settings.environ.get("KSECRET_GCP_KMS_ENDPOINT", ""), patience)
-
-    def parse(self, text: str) -> KeyRef:
-        """A key's resource name, `projects/…/cryptoKeys/…`, which has one spelling only. Raises KeyRefError."""
-        return KeyRef(SCHEME, key_shapes.gcp(text))
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """The DEK encrypted by the key's primary version, with the context as additional authenticated data.
@@ -95,7 +83,7 @@ class GcpKms:
         (Cloud KMS API, projects.locations.keyRings.cryptoKeys/decrypt)
         """
         if not 0 < len(wrapped) <= MAX_WRAPPED_BYTES:
-            raise AlteredError("its wrapped data key is empty or too long", hint=gcp_kms_errors.RESTORE_HINT)
+            raise AlteredError("its wrapped data key is empty or too long", hint=errors.RESTORE_HINT)
         aad = additional_data(context)
         answer = self._checked(
             "decrypt",
@@ -110,7 +98,7 @@ class GcpKms:
         )
         dek = bytes(answer.plaintext)
         if len(dek) != DEK_BYTES:
-            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=gcp_kms_errors.RESTORE_HINT)
+            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=errors.RESTORE_HINT)
         return dek
 
     def describe(self, ref: KeyRef) -> str:
@@ -125,7 +113,7 @@ class GcpKms:
         for _ in range(2):
             try:
                 answer = self._connection.send(operation, request)
-            except gcp_kms_errors.ChecksumError:
+            except errors.ChecksumError:
                 continue
             if intact(answer):
                 return answer
@@ -155,5 +143,5 @@ def _crc32c(data: bytes) -> int:
     try:
         from google_crc32c import value
     except ImportError:
-        raise gcp_kms_errors.not_installed() from None
+        raise errors.not_installed() from None
     return int(value(data))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from _thread import allocate_lock
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyrage
 
+from secretsvc.backends.base import Place
 from secretsvc.errors import BackendError
 
 if TYPE_CHECKING:
@@ -32,21 +33,6 @@ def default_identity_path(environ: Mapping[str, str]) -> str:
     """Where `ksecret init` puts the user's identity: `$XDG_CONFIG_HOME/ksecret/age.key`, else under `~/.config`."""
     config = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
     return os.path.join(config, "ksecret", "age.key")
-
-
-class Place(NamedTuple):
-    """Where identities are looked for, and what was found there, for people."""
-
-    name: str
-    """A variable's name, or a file's path."""
-    found: str
-    """`not set`, `no such file`, `1 identity`, `behind a passphrase`, or what is wrong with it."""
-    hint: str = ""
-    usable: int = 0
-    """How many identities of it can be used without asking for a passphrase."""
-    is_bad: bool = False
-    """Whether something in it can't be used."""
-    is_absent: bool = False
 
 
 class Identities:

@@ -6,18 +6,16 @@ from typing import TYPE_CHECKING
 
 import pyrage
 
-from secretsvc import key_shapes
-from secretsvc.backends.age_identities import Identities
+from secretsvc.backends.age import SCHEME
+from secretsvc.backends.age.identities import Identities
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError
-from secretsvc.keyref import KeyRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secretsvc.backends.age_identities import Identity, Place
-    from secretsvc.backends.base import Settings
-
-SCHEME = "age"
+    from secretsvc.backends.age.identities import Identity
+    from secretsvc.backends.base import Place, Settings
+    from secretsvc.keyref import KeyRef
 
 MAX_WRAPPED_BYTES = 4096
 """A DEK wrapped to an X25519 recipient takes up to 410 bytes, to an SSH key of 16,384 bits 3,300."""
@@ -27,11 +25,6 @@ MOST_STANZAS = 8
 
 _FIND_HINT = "set KSECRET_AGE_KEY_FILE or KSECRET_AGE_KEY, or run `ksecret init`"
 _ADD_HINT = "set KSECRET_AGE_KEY_FILE to one that does, or let somebody who opens it add yours: `ksecret keys add`"
-
-
-def backend(settings: Settings) -> Age:
-    """The backend for a run."""
-    return Age(settings)
 
 
 class Age:
@@ -44,17 +37,10 @@ class Age:
     The encryption context is not bound here: the age format has no place for it. The seal binds it all the same.
     """
 
-    scheme = SCHEME
     jobs = 1  # pyrage holds the interpreter's lock, and takes a tenth of a millisecond
 
     def __init__(self, settings: Settings) -> None:
         self._identities = Identities(settings)
-
-    def parse(self, text: str) -> KeyRef:
-        """An age recipient, or an SSH public key without its comment. Raises KeyRefError."""
-        canonical = key_shapes.age(text)
-        _recipient(canonical)
-        return KeyRef(SCHEME, canonical)
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """A binary age file to that recipient (age-encryption.org/v1). Raises KeyRefError."""
@@ -104,7 +90,7 @@ class Age:
         Raises BackendError where what there is can't be used.
         """
         recipient = self._identities.recipient()
-        return KeyRef(SCHEME, recipient) if recipient else None
+        return SCHEME.parse(recipient) if recipient else None
 
     def holds(self, ref: KeyRef) -> bool | None:
         """Whether an identity at hand opens what is wrapped to it; None where a passphrase hides that."""

@@ -8,26 +8,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from secretsvc import key_shapes
-from secretsvc.backends import aws_kms_errors
-from secretsvc.backends.aws_kms_client import PATIENCE, Connection
+from secretsvc.backends.aws_kms import errors, region_of
+from secretsvc.backends.aws_kms.client import PATIENCE, Connection
 from secretsvc.errors import AlteredError
-from secretsvc.keyref import KeyRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from secretsvc.backends.base import Settings
+    from secretsvc.keyref import KeyRef
 
-SCHEME = "aws"
 DEK_BYTES = 32
 MAX_WRAPPED_BYTES = 6144
 """The most that Decrypt takes; a DEK wrapped under a symmetric key has about 185."""
-
-
-def backend(settings: Settings) -> AwsKms:
-    """The backend for a run."""
-    return AwsKms(settings)
 
 
 class AwsKms:
@@ -47,7 +40,6 @@ class AwsKms:
     Safe to use from several threads, which share one client for each region.
     """
 
-    scheme = SCHEME
     jobs = 32
     """Calls at a time that bulk work should make."""
 
@@ -55,10 +47,6 @@ class AwsKms:
         """`patience`: seconds after which a region that does not answer is given up for the rest of the run."""
         self._profiles = settings.profiles
         self._connections = {name: Connection(patience, name) for name in {"", *self._profiles.values()}}
-
-    def parse(self, text: str) -> KeyRef:
-        """The ARN of a key or an alias, in lower case but for the alias's name. Raises KeyRefError."""
-        return KeyRef(SCHEME, key_shapes.aws(text))
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """The DEK encrypted under the key, bound to the context. (AWS KMS API, Encrypt)
@@ -79,7 +67,7 @@ class AwsKms:
         answer = self._send(ref, "decrypt", parameters, EncryptionContext=context)
         dek = self._of(ref, answer, "Plaintext", KeyId=ref)
         if len(dek) != DEK_BYTES:
-            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=aws_kms_errors.RESTORE_HINT)
+            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=errors.RESTORE_HINT)
         return dek
 
     def rewrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
@@ -103,7 +91,7 @@ class AwsKms:
     def _send(self, ref: KeyRef, operation: str, parameters: Mapping[str, Any], **contexts: Mapping[str, str]) -> Any:
         """The answer. An empty context is left out, as kubesec and the AWS CLI do."""
         given = {parameter: dict(context) for parameter, context in contexts.items() if context}
-        return self._connection(ref).send(key_shapes.aws_region(ref.id), operation, {**parameters, **given})
+        return self._connection(ref).send(region_of(ref.id), operation, {**parameters, **given})
 
     def _connection(self, ref: KeyRef) -> Connection:
         """That with the credentials of the key's profile, else of the environment."""
@@ -113,7 +101,7 @@ class AwsKms:
         """What was asked for, once the answer names the very keys. Raises BackendError."""
         data = answer.get(wanted)
         if not data or not all(_is_key(answer.get(name, ""), key) for name, key in keys.items()):
-            raise aws_kms_errors.foreign(self._connection(ref).host(key_shapes.aws_region(ref.id)))
+            raise errors.foreign(self._connection(ref).host(region_of(ref.id)))
         return bytes(data)
 
 
@@ -125,5 +113,5 @@ def _is_key(answered: str, ref: KeyRef) -> bool:
 
 def _wrapped(wrapped: bytes) -> bytes:
     if not 0 < len(wrapped) <= MAX_WRAPPED_BYTES:
-        raise AlteredError("its wrapped data key is empty or too long", hint=aws_kms_errors.RESTORE_HINT)
+        raise AlteredError("its wrapped data key is empty or too long", hint=errors.RESTORE_HINT)
     return wrapped

@@ -11,8 +11,8 @@ from _thread import allocate_lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from secretsvc import key_shapes, programs
-from secretsvc.backends import gnupg_run, gnupg_status
+from secretsvc import programs
+from secretsvc.backends.gnupg import SCHEME, run, status
 from secretsvc.errors import (
     AlteredError,
     BackendError,
@@ -21,15 +21,14 @@ from secretsvc.errors import (
     KeyRefError,
     UsageError,
 )
-from secretsvc.keyref import KeyRef
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from secretsvc.backends.base import Settings
-    from secretsvc.backends.gnupg_run import Answer
+    from secretsvc.backends.gnupg.run import Answer
+    from secretsvc.keyref import KeyRef
 
-SCHEME = "pgp"
 DEK_BYTES = 32
 MAX_WRAPPED_BYTES = 16 * 1024
 """A DEK wrapped and signed takes 1,200 bytes with keys of 4,096 bits, 1,700 as armoured text."""
@@ -59,11 +58,6 @@ _ENCRYPT = (
 )
 
 
-def backend(settings: Settings) -> GnuPG:
-    """The backend for a run."""
-    return GnuPG(settings)
-
-
 class GnuPG:
     """PGP keys, named by the fingerprint of a primary key, or of a subkey where exactly that one is meant.
 
@@ -75,7 +69,6 @@ class GnuPG:
     The encryption context is not bound here: OpenPGP has no place for it. The seal binds it all the same.
     """
 
-    scheme = SCHEME
     jobs = min(4, os.cpu_count() or 1)  # each a process; the agent works on one at a time
 
     def __init__(self, settings: Settings) -> None:
@@ -90,19 +83,12 @@ class GnuPG:
         self._own_pinentry = False
         self._signs = True
         self._program = ""
-        self._recipients: dict[KeyRef, gnupg_status.Recipient] = {}
+        self._recipients: dict[KeyRef, status.Recipient] = {}
         self._own: set[KeyRef] = set()
         self._owners: dict[KeyRef, str] = {}
         self._names: dict[str, str] | None = None
         self._in_vain = 0
         self._held: tuple[float, frozenset[str]] = (0.0, frozenset())
-
-    def parse(self, text: str) -> KeyRef:
-        """A full fingerprint: 40 hex digits, or 64 of a version 5 key, in upper case; spaces and `0x` are dropped.
-
-        Raises KeyRefError.
-        """
-        return KeyRef(SCHEME, key_shapes.pgp(text))
 
     def default_ref(self) -> KeyRef:
         """The key that gpg takes as the caller's own: `default-key` of gpg.conf, else the first that can be used.
@@ -118,7 +104,7 @@ class GnuPG:
                 "no secret PGP key here can be the default",
                 hint="make one with `gpg --quick-gen-key`, or name a key: pgp:FINGERPRINT",
             )
-        own = KeyRef(SCHEME, considered[-1][0])
+        own = SCHEME.parse(considered[-1][0])
         self._own.add(own)
         return own
 
@@ -131,7 +117,7 @@ class GnuPG:
         to = self._recipient(ref)
         arguments = [*self._common(), *_ENCRYPT, "--recipient", to.word]
         answer = self._secret([*arguments, "--sign"], dek) if self._signs else None
-        if answer is None or gnupg_status.has_no_signer(answer):
+        if answer is None or status.has_no_signer(answer):
             if self._require_signature:
                 raise BackendError(
                     "a signature is required, and there is no secret PGP key here that can sign",
@@ -140,8 +126,8 @@ class GnuPG:
             self._signs = False
             answer = self._run(arguments, dek)
         if not answer.has("END_ENCRYPTION") or answer.has("FAILURE") or (self._signs and not answer.has("SIG_CREATED")):
-            raise gnupg_status.not_encrypted(answer)
-        if gnupg_status.addressee(answer.output) not in to.key_ids:
+            raise status.not_encrypted(answer)
+        if status.addressee(answer.output) not in to.key_ids:
             raise BackendError(
                 "gpg made a message that is not to exactly that key, or lacks integrity protection",
                 hint="check gpg.conf for `recipient`, `hidden-recipient`, `rfc2440`",
@@ -156,21 +142,21 @@ class GnuPG:
         required; BackendError for a locked key, a wrong passphrase, an agent that fails.
         """
         if len(wrapped) > MAX_WRAPPED_BYTES:
-            raise AlteredError("its wrapped data key is too long", hint=gnupg_status.RESTORE_HINT)
+            raise AlteredError("its wrapped data key is too long", hint=status.RESTORE_HINT)
         if self._in_vain >= _ALONE and ref.id not in self._held_keys():
             raise self._no_secret_key()
         answer = self._secret([*self._common(), *_DECRYPT], wrapped)
         if answer.has("NO_SECKEY") and not answer.has("DECRYPTION_OKAY") and not answer.error_code("pkdecrypt_failed"):
             self._in_vain += 1
             raise self._not_held(ref)
-        gnupg_status.check_opened(answer)
+        status.check_opened(answer)
         if len(answer.output) != DEK_BYTES:
-            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=gnupg_status.RESTORE_HINT)
-        reason = gnupg_status.unsigned_because(answer) if self._require_signature else ""
+            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=status.RESTORE_HINT)
+        reason = status.unsigned_because(answer) if self._require_signature else ""
         if reason:
             raise AlteredError(
                 f"a signature is required on its wrapped data key: {reason}",
-                hint=gnupg_status.SIGN_HINT,
+                hint=status.SIGN_HINT,
             )
         return answer.output
 
@@ -195,25 +181,25 @@ class GnuPG:
     def _owner(self, ref: KeyRef) -> str:
         """A few keys are looked up one by one, in however large a keyring; more by one list of all that are in it."""
         if len(self._owners) < _ALONE:
-            return gnupg_status.owner(self._listing("--list-keys", ref).output)
+            return status.owner(self._listing("--list-keys", ref).output)
         if self._names is None:
             self._names = {}
-            self._names = gnupg_status.owners(self._list_all("--list-keys"))
+            self._names = status.owners(self._list_all("--list-keys"))
         return self._names.get(ref.id, "")
 
     def _held_keys(self) -> frozenset[str]:
         """The fingerprints of all keys and subkeys of which the secret half is here."""
         until, held = self._held
         if monotonic() > until:
-            held = frozenset(key.fingerprint for key in gnupg_status.secret_keys(self._list_all("--list-secret-keys")))
+            held = frozenset(key.fingerprint for key in status.secret_keys(self._list_all("--list-secret-keys")))
             self._held = (monotonic() + _REMEMBERED, held)
         return held
 
-    def _recipient(self, ref: KeyRef) -> gnupg_status.Recipient:
+    def _recipient(self, ref: KeyRef) -> status.Recipient:
         """How to encrypt to a key, looked up once a run. Raises KeyRefError."""
         if ref not in self._recipients:
-            keys = gnupg_status.listed_keys(self._listing("--list-keys", ref).output)
-            self._recipients[ref] = gnupg_status.recipient(ref, keys)
+            keys = status.listed_keys(self._listing("--list-keys", ref).output)
+            self._recipients[ref] = status.recipient(ref, keys)
         return self._recipients[ref]
 
     def _not_held(self, ref: KeyRef) -> KeyNotHeldError | BackendError:
@@ -221,7 +207,7 @@ class GnuPG:
         answer = self._listing("--list-secret-keys", ref)
         code = answer.error_code("keylist.getkey")
         if code not in (0, 9, 17):  # neither held, nor unknown, nor without its secret half
-            return gnupg_status.failure(code, "decrypt", answer.home)
+            return status.failure(code, "decrypt", answer.home)
         return self._no_secret_key()
 
     def _no_secret_key(self) -> KeyNotHeldError:
@@ -253,7 +239,7 @@ class GnuPG:
                 answer = self._run(arguments, data, ask=True)
                 if not answer.error_code("set_pinentry_mode"):
                     return answer
-            except gnupg_run.NoPassphraseError:
+            except run.NoPassphraseError:
                 pass
             self._own_pinentry = True
         self._environ = {**self._environ, **_terminal(self._environ)}
@@ -267,11 +253,11 @@ class GnuPG:
         *,
         ask: bool = False,
         limit: float = 0,
-        most: int = gnupg_run.MAX_ANSWER,
+        most: int = run.MAX_ANSWER,
     ) -> Answer:
         self._program = self._program or self._found()
         asker = self._passphrase_once if ask else None
-        return gnupg_run.run(
+        return run.run(
             self._program,
             arguments,
             environ=self._environ,
@@ -287,13 +273,13 @@ class GnuPG:
         if home and not os.path.isdir(home):
             hint = "make it by `mkdir -m 700`, set GNUPGHOME to the folder of your keys, or unset it for ~/.gnupg"
             raise BackendUnavailableError(f"GNUPGHOME names no folder: {home}", hint=hint)
-        return gnupg_run.find(self._environ)
+        return run.find(self._environ)
 
     def _passphrase_once(self) -> bytes | None:
         """The passphrase by the settings' callable, which is called once in a run, whatever it gives."""
         with self._lock:
             if not self._asked:
-                self._passphrase = self._ask(SCHEME)
+                self._passphrase = self._ask(SCHEME.name)
                 self._asked = True
             return self._passphrase
 
