@@ -119,8 +119,9 @@ def _refuse_odd_keys(node: Node) -> None:
     """Refuses keys that stand twice, and those that may be another one than they look like."""
     if isinstance(node, Sequence):
         for item in node.items:
-            _refuse_odd_keys(item)
-    elif isinstance(node, Mapping):
+            if not isinstance(item, Scalar):
+                _refuse_odd_keys(item)
+    elif isinstance(node, Mapping) and node.members:
         seen = set()
         for key, value in node.members:
             if isinstance(key, Alias) or key.tag:
@@ -130,7 +131,8 @@ def _refuse_odd_keys(node: Node) -> None:
                 if key.value in seen:
                     raise ManifestError("a duplicate key in a Secret", hint="keep one of the two", line=key.line)
                 seen.add(key.value)
-            _refuse_odd_keys(value)
+            if not isinstance(value, Scalar):
+                _refuse_odd_keys(value)
 
 
 def _refuse_merge(mapping: Mapping) -> None:
