@@ -1,25 +1,25 @@
 """Every exception that users can meet.
 
-KsecretError                      exit  HTTP
-├── UsageError                       2   400   the call's words are off
-│   └── KeyRefError                  2   400   a text is not the name of a key
-├── InputError                       3   400   the input can't be worked on
-│   ├── ManifestError                3   400   malformed, or refused with a way out
-│   │   ├── BoundError               3   400   more nodes or merge keys than is worked on
-│   │   └── RepeatedError            3   400   a value stands in the clear elsewhere in it
-│   ├── NotSealedError               3   400   there is nothing to open
-│   ├── AlreadySealedError           3   400   there is nothing left to seal
-│   └── NothingToSealError           3   400   no Secret with values in it
-├── NoKeyError                       4   422   none of the keyset's keys could be used here
-│   └── KeyNotHeldError              4   422   this machine does not hold that one key
-├── AlteredError                     5   409   altered, or moved from what it was sealed for
-├── BackendError                     6   502   a key's home failed (denied, throttled, broken)
-│   └── BackendUnavailableError      6   503   it can't be reached, or is not installed
-└── FileError                        7   500   reading or writing a file failed
+KsecretError                      exit
+├── UsageError                       2   the call's words are off
+│   └── KeyRefError                  2   a text is not the name of a key
+├── InputError                       3   the input can't be worked on
+│   ├── ManifestError                3   malformed, or refused with a way out
+│   │   ├── BoundError               3   more nodes or merge keys than is worked on
+│   │   └── RepeatedError            3   a value stands in the clear elsewhere in it
+│   ├── NotSealedError               3   there is nothing to open
+│   ├── AlreadySealedError           3   there is nothing left to seal
+│   └── NothingToSealError           3   no Secret with values in it
+├── NoKeyError                       4   none of the keyset's keys could be used here
+│   └── KeyNotHeldError              4   this machine does not hold that one key
+├── AlteredError                     5   altered, or moved from what it was sealed for
+├── BackendError                     6   a key's home failed (denied, throttled, broken)
+│   └── BackendUnavailableError      6   it can't be reached, or is not installed
+└── FileError                        7   reading or writing a file failed
 
 Each names the file, line, entry and KeyRef where they are known, says what is wrong and, as the
 hint, what to do about it. None ever holds a secret value or a line of input that did not parse.
-Exit codes: design CLI; HTTP statuses: design API.
+The HTTP status of each stands in api/problems.py.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ class KsecretError(Exception):
     """The root. `message` is one line, `reasons` are several that follow it; `hint` says what to do, or is empty."""
 
     exit_code = 7
-    http_status = 500
 
     def __init__(
         self,
@@ -77,7 +76,6 @@ class UsageError(KsecretError):
     """The call's words are off."""
 
     exit_code = 2
-    http_status = 400
 
 
 class KeyRefError(UsageError):
@@ -88,7 +86,6 @@ class InputError(KsecretError):
     """The input can't be worked on."""
 
     exit_code = 3
-    http_status = 400
 
 
 class ManifestError(InputError):
@@ -119,7 +116,6 @@ class NoKeyError(KsecretError):
     """None of the keyset's keys could be used here; the message lists each with its reason."""
 
     exit_code = 4
-    http_status = 422
 
 
 class KeyNotHeldError(NoKeyError):
@@ -130,20 +126,16 @@ class AlteredError(KsecretError):
     """The envelope or a token was altered, or the Secret is not the one it was sealed for."""
 
     exit_code = 5
-    http_status = 409
 
 
 class BackendError(KsecretError):
     """A backend failed: permission, throttling, an unusable key, a broken answer."""
 
     exit_code = 6
-    http_status = 502
 
 
 class BackendUnavailableError(BackendError):
     """A backend can't be reached, or its library or program is not installed."""
-
-    http_status = 503
 
 
 class FileError(KsecretError):
@@ -163,3 +155,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def install_hint(extra: str) -> str:
     """What to do where the libraries of an extra (`aws`, `gcp`, `server`) are not installed."""
     return f"pip install 'secretsvc[{extra}]', or from a clone pip install '.[{extra}]'"
+
+
+def printable(text: str) -> str:
+    """One line that a terminal only shows: names in manifests and of files may hold control sequences."""
+    return "".join(character if character.isprintable() else "?" for character in text)

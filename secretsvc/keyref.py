@@ -29,21 +29,6 @@ class KeyRef(NamedTuple):
         return f"{self.scheme}:{self.id}"
 
 
-_BARE = (("arn:", "aws:"), ("projects/", "gcp:"), ("age1", "age:"), ("ssh-", "age:"))
-"""How names start that say by themselves whose they are, and the scheme that they may come without."""
-
-
-def complete(text: str) -> str:
-    """The URI for what a person may write in its place: an ARN, a Cloud KMS name, age's recipient, a fingerprint."""
-    bare = text.strip()
-    for start, scheme in _BARE:
-        if bare.startswith(start):
-            return scheme + bare
-    digits = "".join(bare.split()).removeprefix("0x")
-    is_hex = len(digits) >= 16 and set(digits) <= set("0123456789abcdefABCDEF")
-    return f"pgp:{bare}" if is_hex else bare
-
-
 Keyset = tuple[KeyRef, ...]
 """Sorted by the bytes of the URI, without repetition."""
 
@@ -57,25 +42,19 @@ def refuse_identity(text: str) -> None:
         )
 
 
-def split(text: str) -> KeyRef:
-    """`scheme:id` as it stands, not made canonical (a backend's `parse` does that).
-
-    Raises KeyRefError where there is no scheme, no id, a control character, or too much of it.
-    """
-    refuse_identity(text)
-    scheme, _, rest = text.strip().partition(":")
-    if not (rest and scheme.isascii() and scheme.isalnum() and scheme == scheme.lower()):
-        raise KeyRefError(
-            "a key is written SCHEME:NAME", hint="such as age:age1…, pgp:FINGERPRINT, aws:ARN or gcp:projects/…"
-        )
-    if not rest.isprintable() or len(text) > MAX_LENGTH:
-        raise KeyRefError(f"a key's name is up to {MAX_LENGTH} printable characters on one line")
-    return KeyRef(scheme, rest)
-
-
 def keyset(refs: Iterable[KeyRef]) -> Keyset:
     """The refs in the order in which envelopes list and seals count them: by the URI's UTF-8 bytes."""
     return tuple(sorted(set(refs), key=lambda ref: str(ref).encode()))
+
+
+class Recipients(NamedTuple):
+    """Whom something is sealed to: any one key of a group opens for its group.
+
+    With several groups `threshold` of them are needed (0: all); only one group can be sealed to, yet.
+    """
+
+    groups: tuple[tuple[KeyRef | str, ...], ...]
+    threshold: int = 0
 
 
 class KeysetChange(NamedTuple):

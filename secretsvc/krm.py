@@ -13,12 +13,13 @@ import sys
 from argparse import Namespace
 from typing import Any, NamedTuple, NoReturn
 
-from secretsvc import core_dumps, workspace
+from secretsvc import core_dumps
 from secretsvc.cli import options
 from secretsvc.cli.files import standard_input
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
+from secretsvc.files import workspace
 from secretsvc.manifest.objects import documents, with_data
 from secretsvc.operations.open import open_manifest
 from secretsvc.operations.output import dumped

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from secretsvc.backends import split
 from secretsvc.errors import AlteredError, KeyNotHeldError
-from secretsvc.keyref import KeyRef, Keyset, KeysetChange, keyset, split
+from secretsvc.keyref import KeyRef, Keyset, KeysetChange, keyset
 from secretsvc.manifest.reader import read
 from secretsvc.operations.open import open_manifest, open_parents
 from secretsvc.operations.request import ANY_TIME, Request

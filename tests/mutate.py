@@ -28,7 +28,7 @@ KNOWN = Path(__file__).with_name("mutate-known.txt")
 SECONDS = 300.0
 """For the tests of one variant."""
 MODULES = {
-    "api/audit_chain.py": ("unit/api/test_audit_chain.py",),
+    "api/audit/chain.py": ("unit/api/test_audit_chain.py",),
     "api/auth.py": ("unit/api/test_auth.py",),
     "api/authorisation.py": ("unit/api/test_authorisation.py", "e2e/test_service_rights.py"),
     "api/jwks.py": ("unit/api/test_jwks.py",),
@@ -36,10 +36,10 @@ MODULES = {
     "api/jwt.py": ("e2e/test_service_jwt.py",),
     "api/limits.py": ("unit/api/test_limits.py", "e2e/test_service_manifests.py"),
     "api/plans.py": ("unit/api/test_plans.py", "e2e/test_service_rights.py", "e2e/test_service_manifests.py"),
-    "backends/gnupg_status.py": ("unit/test_gnupg_status.py", "integration/test_gnupg_unwrap.py"),
-    "envelope.py": ("unit/test_vectors.py", "e2e/test_tamper.py"),
-    "formats/ksecret.py": ("e2e/test_tamper.py", "unit/test_vectors.py", "integration/test_reseal.py"),
-    "formats/kubesec_crypto.py": ("unit/test_kubesec_crypto.py", "integration/test_kubesec_format.py"),
+    "backends/gnupg/status.py": ("unit/test_gnupg/status.py", "integration/test_gnupg_unwrap.py"),
+    "formats/ksecret/crypto.py": ("unit/test_vectors.py", "e2e/test_tamper.py"),
+    "formats/ksecret/envelope.py": ("e2e/test_tamper.py", "unit/test_vectors.py", "integration/test_reseal.py"),
+    "formats/kubesec/crypto.py": ("unit/test_kubesec_crypto.py", "integration/test_kubesec_format.py"),
     "keyref.py": ("unit/test_keyref.py",),
     "manifest/json_reader.py": (
         "unit/test_json_reader.py",
@@ -65,7 +65,7 @@ MODULES = {
     "operations/open.py": ("integration/test_last_nets.py", "e2e/test_tamper.py"),
     "operations/rotate.py": ("e2e/test_cli_rotate.py", "integration/test_aws_kms.py", "e2e/test_cli_kubesec.py"),
     "operations/seal.py": ("integration/test_last_nets.py", "integration/test_reseal.py"),
-    "policy_reader.py": ("unit/test_policy.py", "e2e/test_cli_policy.py"),
+    "policy/reader.py": ("unit/test_policy.py", "e2e/test_cli_policy.py"),
     "tokens.py": ("unit/test_vectors.py", "e2e/test_tamper.py"),
 }
 """What stands between a stranger and a value, and the tests of it, the quickest first."""

@@ -14,8 +14,9 @@ from unittest import mock
 
 import pyrage
 
-from secretsvc import envelope
-from secretsvc.keyref import KeyRef, KeysetChange, split
+from secretsvc.backends import split
+from secretsvc.formats.ksecret import crypto as envelope
+from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.operations.request import Request
 from secretsvc.operations.seal import seal_manifest
 

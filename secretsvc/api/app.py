@@ -1,20 +1,21 @@
-"""The application: what it is made of, and its paths. Nothing is made at import."""
+"""Composition of the service: its parts, its paths, and how errors become answers. Nothing is made at import."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from secretsvc import __version__, policy_reader
-from secretsvc.api import documents, routes_batch, routes_generate, routes_manifest, routes_status
-from secretsvc.api.audit import open_log
+from secretsvc import __version__
+from secretsvc.api import openapi
+from secretsvc.api.audit.log import open_log
 from secretsvc.api.auth import Authenticator
-from secretsvc.api.authorisation import Policy
+from secretsvc.api.authorisation import AccessRules
+from secretsvc.api.bodies import Bodies
 from secretsvc.api.draining import Draining
 from secretsvc.api.gate import HEALTH, Gate
 from secretsvc.api.generate import KINDS
@@ -23,43 +24,29 @@ from secretsvc.api.homes import Homes
 from secretsvc.api.jwt import Issuers
 from secretsvc.api.limits import Places, Rates, Room
 from secretsvc.api.metrics import Metrics
+from secretsvc.api.parts import Parts
 from secretsvc.api.plans import Planner
 from secretsvc.api.pools import Pools
 from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, RefusedError, problem_of
 from secretsvc.api.readers import Readers
+from secretsvc.api.routes import batch, generate, manifest, status
 from secretsvc.api.service import Service
+from secretsvc.backends import find
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import FileError, InputError, KsecretError
+from secretsvc.policy import reader as policy_reader
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from secretsvc.api.audit import AuditLog
-    from secretsvc.api.settings import Config, Limits
+    from secretsvc.api.settings import Config
 
 _OPEN = {"metrics": "/metrics", "docs": "/docs"}
 
 
-class Parts(NamedTuple):
-    """What the paths need."""
-
-    limits: Limits
-    planner: Planner
-    service: Service
-    health: Health
-    metrics: Metrics
-    rates: Rates
-    room: Room
-    places: Places
-    readers: Readers
-    authenticator: Authenticator
-    draining: Draining
-    audit: AuditLog
-
-
 def parts(config: Config) -> Parts:
-    """Everything made, nothing started, no network touched.
+    """Make everything; nothing is started, no network touched.
 
     Raises KsecretError for files that it names and that can't be used.
     """
@@ -68,37 +55,39 @@ def parts(config: Config) -> Parts:
     metrics, draining = Metrics(), Draining()
     audit = open_log(config.audit, metrics.audit_failures.inc)
     planner = Planner(
-        Policy(config.rules), key_rules.rules if key_rules else (), Backends(settings), config.limits.documents
+        AccessRules(config.rules), key_rules.rules if key_rules else (), Backends(settings), config.limits.documents
     )
     homes = Homes(map(str, planner.ruled()))
     pools = Pools(settings, config.limits, metrics, homes)
     readers = Readers(config.limits.operation_seconds)
+    room, places = Room(config.limits.bodies_bytes), Places(config.limits.requests, pools.elsewhere)
     return Parts(
-        config.limits,
-        planner,
-        Service(planner, pools, readers, audit, metrics, nodes=config.limits.nodes),
-        Health(pools, homes, audit, draining, planner.ruled()),
-        metrics,
-        Rates(config.limits.requests_per_second, config.limits.burst),
-        Room(config.limits.bodies_bytes),
-        Places(config.limits.requests, pools.elsewhere),
-        readers,
-        Authenticator(config.tokens, Issuers(config.issuers)),
-        draining,
-        audit,
+        limits=config.limits,
+        planner=planner,
+        service=Service(planner, pools, readers, audit, metrics, nodes=config.limits.nodes),
+        health=Health(pools, homes, audit, draining, planner.ruled()),
+        metrics=metrics,
+        rates=Rates(config.limits.requests_per_second, config.limits.burst),
+        room=room,
+        places=places,
+        readers=readers,
+        bodies=Bodies(room, places, readers, config.limits),
+        authenticator=Authenticator(config.tokens, Issuers(config.issuers)),
+        draining=draining,
+        audit=audit,
     )
 
 
 def application(config: Config, made: Parts) -> Gate:
-    """The ASGI application."""
+    """Make the ASGI application of these parts."""
     app = FastAPI(title="ksecret", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False  # behind a proxy that would send a body on to http://
     app.state.parts = made
-    routers = (routes_manifest.router, routes_generate.router, routes_batch.router, routes_status.router)
+    routers = (manifest.router, generate.router, batch.router, status.router)
     for router in routers:
         app.include_router(router)
     document: dict[str, Any] = {}
-    app.openapi = lambda: document or (document.update(documents.document(app)) or document)  # type: ignore[method-assign]
+    app.openapi = lambda: document or (document.update(openapi.document(app)) or document)  # type: ignore[method-assign]
     for kind in (KsecretError, RefusedError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _answered)
     paths = {path for path in app.openapi()["paths"] if "{" not in path} | {f"/v1/generate/{kind}" for kind in KINDS}
@@ -109,7 +98,7 @@ def application(config: Config, made: Parts) -> Gate:
 
 
 async def _answered(request: Request, error: Exception) -> Response:
-    """The one place where errors become answers."""
+    """Answer an error: the one place where errors become answers."""
     problem = problem_of(_refusal(error))
     body = problem.encoded(request.state.request_id)
     return Response(body, problem.status, dict(problem.headers), MEDIA_TYPE)
@@ -130,7 +119,8 @@ def _refusal(error: Exception) -> Exception:
 
 def _passphrase(what: str) -> bytes | None:
     """Out of the environment: nobody is there to be asked. None leaves PGP keys to gpg's agent."""
-    text = os.environ.get("KSECRET_GPG_PASSPHRASE" if what == "pgp" else "KSECRET_AGE_PASSPHRASE")
+    scheme = find(what.partition(" ")[0])
+    text = os.environ.get(scheme.passphrase) if scheme else None
     return os.fsencode(text) if text else None
 
 

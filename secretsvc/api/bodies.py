@@ -1,21 +1,21 @@
-"""What requests bring: manifests as they are, JSON, and forms, none of which ever touches the disk."""
+"""Reading the bodies of requests within their bounds; none of them ever touches the disk."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from base64 import b64decode, b64encode
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_origin
+from typing import TYPE_CHECKING, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import BaseModel
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect
 
 from secretsvc import patience
-from secretsvc.api.limits import body_of
-from secretsvc.api.problems import MEDIA, REQUEST, TOO_LARGE, RefusedError
+from secretsvc.api.models import made, members_of, parsed
+from secretsvc.api.problems import MEDIA, REQUEST, SLOW_BODY, TOO_LARGE, RefusedError
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.json_reader import refuse_many
 
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from secretsvc.api.app import Parts
+    from secretsvc.api.limits import Places, Room
+    from secretsvc.api.readers import Readers
+    from secretsvc.api.settings import Limits
 
 YAML = "application/yaml"
 JSON = "application/json"
@@ -32,123 +34,16 @@ FORM = "multipart/form-data"
 LINES = ("application/jsonl", "application/x-ndjson")
 _YAMLS = (YAML, "application/x-yaml", "text/yaml", "text/x-yaml")
 
-MOST_VALUES = 10_000
-"""Keys and values of a JSON body that is no manifest: pydantic holds the interpreter's lock for all of them."""
-MOST_CHANGES = 100
-"""Entries that one `set` may change, and KeyRefs, labels and such in one body that each cost something."""
 _FORM_PIECE = 64 * 1024
 _LONGEST_TYPE = 300
 """Characters of a Content-Type header: its parser counts quotes anew for each semicolon. A boundary has up to 70."""
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
-Key = Annotated[str, Field(max_length=2000)]
-Keys = Annotated[list[Key], Field(max_length=10)]
-Name = Annotated[str, Field(max_length=253)]
-"""As long as Kubernetes takes one."""
-Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
-
-
-class Masked(BaseModel):
-    """A body with values in it: its text form shows none, and names are camelCase and all known."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, hide_input_in_errors=True
-    )
-
-    def __repr_args__(self) -> list[tuple[str | None, Any]]:
-        return []
-
-
-class SetBody(Masked):
-    """New values for a sealed manifest."""
-
-    manifest: str
-    values: dict[str, str | None] = Field(
-        default={}, max_length=MOST_CHANGES, description="Entry to its new text; null takes the entry away"
-    )
-    base64_values: dict[str, Base64] = Field(
-        default={}, max_length=MOST_CHANGES, description="Entry to its new bytes, in base64"
-    )
-    string_data: bool = Field(default=False, description="Put new entries under stringData, even where data is there")
-    secret: str = Field(default="", description="NAME or NAMESPACE/NAME, where the manifest has several Secrets")
-    allow_repeated: bool = Field(default=False, description="Pass new values that the manifest repeats in the clear")
-
-
-class GenerateBody(Masked):
-    """A Secret to be made and sealed. Which members count depends on its kind."""
-
-    name: Name
-    namespace: Name = ""
-    type: Name = ""
-    labels: dict[str, str] = {}
-    annotations: dict[str, str] = {}
-    immutable: bool = False
-    data: dict[str, Base64] = Field(default={}, description="generic: entry to bytes, in base64")
-    string_data: dict[str, str] = Field(default={}, description="generic: entry to text")
-    random: dict[str, Annotated[int, Field(ge=16, le=65536)]] = Field(
-        default={}, max_length=MOST_CHANGES, description="generic: entry to length, 1 MiB together"
-    )
-    cert: str = Field(default="", description="tls: PEM")
-    key: str = Field(default="", description="tls: PEM")
-    server: str = Field(default="https://index.docker.io/v1/", description="docker-registry")
-    username: str = Field(default="", description="docker-registry, basic-auth")
-    password: str = Field(default="", description="docker-registry, basic-auth")
-    email: str = Field(default="", description="docker-registry")
-    private_key: str = Field(default="", description="ssh-auth: PEM or OpenSSH's form")
-    token_secret: str = Field(default="", description="bootstrap-token: sixteen of a-z and 0-9; empty: random")
-    ttl: str = Field(default="", description="bootstrap-token: how long it is good, such as 24h; empty: for ever")
-    usages: list[str] = Field(default=["authentication", "signing"], description="bootstrap-token")
-    groups: list[str] = Field(
-        default=[], max_length=MOST_CHANGES, description="bootstrap-token: system:bootstrappers:NAME"
-    )
-    description: str = Field(default="", description="bootstrap-token")
-
-    @property
-    def work(self) -> int:
-        """As how many bytes of a body it counts: keys are looked into, and random texts made."""
-        texts = (*self.data.values(), *self.string_data.values(), self.cert, self.key, self.private_key)
-        return sum(map(len, texts)) + sum(self.random.values())
-
-
-class BatchLine(Masked):
-    """One operation of a batch."""
-
-    op: Literal["encrypt", "decrypt", "rotate", "set", "inspect", "verify"]
-    manifest: str
-    id: str = Field(default="", max_length=200, description="Comes back with the result")
-    key: Keys = []
-    scope: Literal["", "strict", "namespace", "any"] = ""
-    format: Literal["", "ksecret", "kubesec"] = ""
-    mode: Literal["rotate", "rewrap"] = "rotate"
-    add: Keys = []
-    remove: Keys = []
-    values: dict[str, str | None] = Field(default={}, max_length=MOST_CHANGES)
-    base64_values: dict[str, Base64] = Field(default={}, max_length=MOST_CHANGES)
-    string_data: bool = False
-    secret: str = ""
-    allow_repeated: bool = False
-
-    @model_validator(mode="after")
-    def _taken(self) -> Self:
-        if self.model_fields_set - {"op", "manifest", "id", *_TAKES[self.op]}:
-            raise ValueError("a member that the operation does not take")
-        return self
-
-
-_TAKES: dict[str, tuple[str, ...]] = {
-    "encrypt": ("key", "scope", "format", "allow_repeated"),
-    "decrypt": (),
-    "rotate": ("mode", "add", "remove"),
-    "set": ("values", "base64_values", "string_data", "secret", "allow_repeated"),
-    "inspect": (),
-    "verify": (),
-}
-"""Of a batch line's members, those of each operation beside the ones of all."""
 
 
 def media_type(request: Request, accepted: Collection[str]) -> str:
-    """The body's media type, one of those. Raises RefusedError (415)."""
+    """Return the body's media type, one of those accepted. Raises RefusedError (415)."""
     stated = request.headers.get("content-type", "")
     media, parameters = parse_options_header(stated if len(stated) <= _LONGEST_TYPE else "")
     kind = media.decode("latin-1").lower()  # RFC 9110, 8.3.1
@@ -164,17 +59,76 @@ def media_type(request: Request, accepted: Collection[str]) -> str:
     return kind
 
 
-async def manifest_of(request: Request, parts: Parts) -> tuple[bytes, str]:
-    """A manifest sent as it is, and its media type. Raises RefusedError, and ManifestError for JSON that is none."""
-    kind = media_type(request, (YAML, JSON, *_YAMLS[1:]))
-    data = await body_of(request, parts, parts.limits.body_bytes)
-    if kind == JSON:
-        await parts.readers.run(len(data), lambda: _check_json(data, parts.limits.nodes))
-    return data, kind
+class Bodies:
+    """Reads the bodies of requests, within this process's memory and time for them."""
+
+    def __init__(self, room: Room, places: Places, readers: Readers, limits: Limits) -> None:
+        self._room = room
+        self._places = places
+        self._readers = readers
+        self._limits = limits
+
+    async def manifest(self, request: Request) -> tuple[bytes, str]:
+        """Return a manifest sent as it is, and its media type.
+
+        Raises RefusedError as `whole` does, and ManifestError for JSON that is none.
+        """
+        kind = media_type(request, (YAML, JSON, *_YAMLS[1:]))
+        data = await self.whole(request, self._limits.body_bytes)
+        if kind == JSON:
+            await self._readers.run(len(data), lambda: _check_json(data, self._limits.nodes))
+        return data, kind
+
+    async def members(self, request: Request, model: type[M]) -> M:
+        """Return the members of that model that a body brings, as JSON or as a form. Raises RefusedError."""
+        kind = media_type(request, (JSON, FORM))
+        most = self._limits.body_bytes
+        data = await self.whole(request, most)
+
+        def from_form() -> M:
+            return made(model, members_of(_at_once(_form(request, data, most)), model))
+
+        return await self._readers.run(len(data), (lambda: parsed(model, data)) if kind == JSON else from_form)
+
+    async def whole(self, request: Request, most: int) -> bytes:
+        """Return the whole body, of that many bytes at most, and take a place for its request.
+
+        Raises RefusedError: 413, 415 (compressed), 408 (not there in time) and 503 (no room, or no place).
+
+        What is left of a body that is refused is not kept; connections.Protocol bounds how long it may go on.
+        """
+        seconds, state = self._limits.body_seconds, request.scope["state"]
+        most = min(most, self._room.most)  # a larger one would be told to come again for ever
+        if request.headers.get("content-encoding", "").lower() not in ("", "identity"):
+            raise RefusedError(MEDIA, "a compressed body is not taken", hint="send it as it is")
+        stated = request.headers.get("content-length", "0")
+        if stated.isdecimal() and len(stated) < 20 and int(stated) > most:
+            raise _too_large(most)
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(seconds):
+                async for chunk in request.stream():
+                    self._room.take(state, len(chunk))
+                    size += len(chunk)
+                    if size > most:
+                        raise _too_large(most)
+                    chunks.append(chunk)
+        except TimeoutError:
+            detail = f"it takes longer than {seconds:g} seconds"
+            raise RefusedError(SLOW_BODY, detail, headers={"connection": "close"}) from None
+        except ClientDisconnect:
+            raise RefusedError(REQUEST, "the body ended too early") from None  # nobody is there to read that
+        self._places.take(state)
+        return b"".join(chunks)
+
+
+def _too_large(most: int) -> RefusedError:
+    return RefusedError(TOO_LARGE, f"the body is larger than {most} bytes")
 
 
 def _check_json(data: bytes, most: int) -> None:
-    """Raises ManifestError."""
+    """Refuse what is no JSON, or has more than so many members and values. Raises ManifestError."""
     try:
         text = data.decode()
         refuse_many(text, most)
@@ -184,68 +138,14 @@ def _check_json(data: bytes, most: int) -> None:
         raise ManifestError("not JSON, as its media type says", hint=f"send YAML as {YAML}") from None
 
 
-async def model_of(request: Request, model: type[M], parts: Parts) -> M:
-    """A JSON body. Raises RefusedError."""
-    data = await body_of(request, parts, parts.limits.body_bytes)
-    return await parts.readers.run(len(data), lambda: parsed(model, data))
-
-
-def parsed(model: type[M], data: bytes) -> M:
-    """JSON as that model. Raises RefusedError, which tells the member at fault and never what it holds."""
-    try:
-        refuse_many(data.decode(errors="replace"), MOST_VALUES)
-    except ManifestError:
-        raise RefusedError(TOO_LARGE, f"more than {MOST_VALUES} members and values") from None
-    try:
-        found = model.model_validate_json(data)
-    except ValidationError as error:
-        raise _off(error) from None
-    json.loads(data, object_pairs_hook=_once, parse_int=str)  # pydantic takes the last of two
-    return found
-
-
-def _once(members: list[tuple[str, Any]]) -> None:
-    """Raises RefusedError where a name is there twice."""
-    if len({name for name, _ in members}) < len(members):
-        raise RefusedError(REQUEST, "a member that is there twice", hint="keep one of the two")
-
-
-def made(model: type[M], members: dict[str, Any]) -> M:
-    """A form's members as that model. Raises as `parsed`."""
-    try:
-        return model.model_validate(members, strict=False)
-    except ValidationError as error:
-        raise _off(error) from None
-
-
-def _off(error: ValidationError) -> RefusedError:
-    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-    known = first["type"] not in ("extra_forbidden", "json_invalid")
-    member = str(first["loc"][0]) if known and first["loc"] else ""
-    message = str(first["msg"]).removeprefix("Value error, ")
-    said = "a member that is not known" if first["type"] == "extra_forbidden" else message
-    return RefusedError(REQUEST, f"{member}: {said}" if member else said, hint="GET /openapi.json has the schema")
-
-
 class _InMemory(MultiPartParser):
     """Starlette's parser, which would put parts over a megabyte into files; the body's limit bounds these."""
 
     spool_max_size = 1 << 62
 
 
-async def form_of(request: Request, model: type[M], parts: Parts) -> M:
-    """A form as that model. Raises RefusedError."""
-    most = parts.limits.body_bytes
-    data = await body_of(request, parts, most)
-
-    def work() -> M:
-        return made(model, members_of(_at_once(_form(request, data, most)), model))
-
-    return await parts.readers.run(len(data), work)
-
-
 async def _form(request: Request, data: bytes, most: int) -> list[tuple[str, bytes]]:
-    """The parts of a form, in order. Waits for nothing, since all of it is in memory. Raises RefusedError."""
+    """Return the parts of a form, in order. Waits for nothing, since all of it is in memory. Raises RefusedError."""
 
     async def stream() -> AsyncGenerator[bytes, None]:
         for at in range(0, len(data), _FORM_PIECE):
@@ -264,48 +164,10 @@ async def _form(request: Request, data: bytes, most: int) -> list[tuple[str, byt
 
 
 def _at_once(work: Coroutine[object, None, T]) -> T:
-    """What a coroutine gives that waits for nothing, in a thread without an event loop."""
+    """Return what a coroutine gives that waits for nothing, in a thread without an event loop."""
     try:
         work.send(None)
     except StopIteration as end:
         found: T = end.value
         return found
     raise RuntimeError("it waits")
-
-
-def members_of(parts: list[tuple[str, bytes]], model: type[BaseModel]) -> dict[str, Any]:
-    """A form as the members of a model, numbers and such still as texts (`made` reads them).
-
-    `data.KEY` is the entry KEY of the member `data`, a list's member comes once for each item. Raises RefusedError.
-    """
-    known = {field.alias: field.annotation for field in model.model_fields.values()}
-    found: dict[str, Any] = {}
-    for name, content in parts:
-        member, dot, key = name.partition(".")
-        kind = get_origin(known.get(member))
-        if member not in known or bool(dot) != (kind is dict):
-            raise RefusedError(REQUEST, "a part that is not known", hint="GET /openapi.json has the schema")
-        value = b64encode(content).decode() if known[member] == dict[str, Base64] else _text(member, content)
-        if kind is list:
-            found.setdefault(member, []).append(value)
-            continue
-        held, at = (found.setdefault(member, {}), key) if dot else (found, member)
-        if at in held:
-            raise RefusedError(REQUEST, f"{member}: {'an entry that' if dot else 'it'} is there twice")
-        held[at] = value
-    return found
-
-
-def _text(member: str, content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError:
-        raise RefusedError(REQUEST, f"{member}: not text in UTF-8") from None
-
-
-def decoded(text: str, member: str) -> bytes:
-    """Base64 from a body. Raises RefusedError."""
-    try:
-        return b64decode(text, validate=True)
-    except ValueError:
-        raise RefusedError(REQUEST, f"{member}: not base64") from None

@@ -1,4 +1,4 @@
-"""`ksecret serve --dev`: no configuration, one token with every right, sealed to the user's own age identity."""
+"""Configuration of `ksecret serve --dev`: one token with every right, sealed to the user's own age identity."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import os
 from typing import TYPE_CHECKING
 
 from secretsvc.api.auth import new_token
-from secretsvc.api.settings import OPERATIONS, Config
+from secretsvc.api.operations import OPERATIONS
+from secretsvc.api.settings import Config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 def dev_config(recipient: str, listen: Mapping[str, object], folder: str) -> tuple[Config, str]:
-    """A configuration for trying things out, and its token. `folder` gets the key rules."""
+    """Make a configuration for trying things out, and its token. `folder` gets the key rules."""
     token, digest = new_token()
     rules = os.path.join(folder, "rules.yaml")
     with open(rules, "w", encoding="utf-8") as stream:

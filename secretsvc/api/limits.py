@@ -1,23 +1,16 @@
-"""Bounds on callers and bodies."""
+"""Bounds on callers, on requests at a time, and on the memory of their bodies."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import OrderedDict
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from starlette.requests import ClientDisconnect
-
-from secretsvc.api.problems import MEDIA, RATE, REQUEST, SLOW_BODY, TOO_LARGE, RefusedError, busy
+from secretsvc.api.problems import RATE, RefusedError, busy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
-
-    from starlette.requests import Request
-
-    from secretsvc.api.app import Parts
 
 MOST_CALLERS = 10_000
 """Callers whose buckets are remembered; the one that was seen longest ago is forgotten first."""
@@ -90,41 +83,3 @@ class Room:
     def give_back(self, state: dict[str, Any]) -> None:
         """What the request took, if it took any."""
         self._left += state.pop("room", 0)
-
-
-async def body_of(request: Request, parts: Parts, most: int) -> bytes:
-    """The whole body, and a place for its request.
-
-    Raises RefusedError: 413, 415 (compressed), 408 (not there in time) and 503 (no room, or no place).
-
-    What is left of a body that is refused is not kept; connections.Protocol bounds how long it may go on.
-    """
-    room, seconds, state = parts.room, parts.limits.body_seconds, request.scope["state"]
-    most = min(most, room.most)  # a larger one would be told to come again for ever
-    if request.headers.get("content-encoding", "").lower() not in ("", "identity"):
-        raise RefusedError(MEDIA, "a compressed body is not taken", hint="send it as it is")
-    stated = request.headers.get("content-length", "0")
-    if stated.isdecimal() and len(stated) < 20 and int(stated) > most:
-        raise _too_large(most)
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
-                room.take(state, len(chunk))
-                size += len(chunk)
-                if size > most:
-                    raise _too_large(most)
-                chunks.append(chunk)
-    except TimeoutError:
-        raise RefusedError(
-            SLOW_BODY, f"it takes longer than {seconds:g} seconds", headers={"connection": "close"}
-        ) from None
-    except ClientDisconnect:
-        raise RefusedError(REQUEST, "the body ended too early") from None  # nobody is there to read that
-    parts.places.take(state)
-    return b"".join(chunks)
-
-
-def _too_large(most: int) -> RefusedError:
-    return RefusedError(TOO_LARGE, f"the body is larger than {most} bytes")

@@ -1,54 +1,74 @@
-"""Whether a call is allowed, and with which keys. It is asked about the very bytes that are worked on then."""
+"""Plans: whether a call is allowed, and with which keys. Asked about the very bytes that are worked on then."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
 from secretsvc.api.authorisation import EVERY, Target, fits
-from secretsvc.api.calls import ROTATE, Plan, no_change, request_for, work_of
+from secretsvc.api.operations import ROTATE, SET
 from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
+from secretsvc.backends import find
 from secretsvc.errors import NotSealedError, UsageError
 from secretsvc.keyref import KeysetChange, keyset
+from secretsvc.operations.request import ANY_TIME, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from secretsvc.api.auth import Caller
-    from secretsvc.api.authorisation import Policy
-    from secretsvc.api.calls import Call
+    from secretsvc.api.authorisation import AccessRules
+    from secretsvc.api.keyring import CallerKeyring, Permitted
+    from secretsvc.api.operations import Call, Operation
     from secretsvc.backends.registry import Backends
     from secretsvc.keyref import KeyRef, Keyset
+    from secretsvc.manifest.model import Secret
     from secretsvc.operations.inspect import Description
-    from secretsvc.policy_reader import Rule as KeyRule
+    from secretsvc.operations.result import Result
+    from secretsvc.policy.reader import Rule as KeyRule
 
 MOST_KEYS = 100
 """KeyRefs in one manifest: gpg is asked for each, and what a file says must not keep its home busy for minutes."""
 LONGEST = 253
 """Characters of a name or a namespace, as Kubernetes has it: rules compare them with every pattern."""
 
-_OPENS = ("decrypt", "verify", "rotate", "set")
-_NEEDS_SEALED = (*_OPENS, "inspect")
+TIME = "%Y-%m-%dT%H:%M:%SZ"
+"""How envelopes state a time: UTC, RFC 3339, seconds."""
+
+
+class Plan(NamedTuple):
+    """A call that was found to be allowed."""
+
+    uris: frozenset[str]
+    """The KeyRefs that it needs."""
+    work: Callable[[CallerKeyring], Result]
+    permitted: Permitted
+    """Keyset → those of its KeyRefs that may open it."""
 
 
 class Planner:
-    """Holds rules, key rules and the parsers of KeyRefs. Does no I/O."""
+    """Holder of rules, key rules and the parsers of KeyRefs. Does no I/O."""
 
-    def __init__(self, policy: Policy, key_rules: Sequence[KeyRule], names: Backends, documents: int) -> None:
+    def __init__(self, rules: AccessRules, key_rules: Sequence[KeyRule], names: Backends, documents: int) -> None:
         """`documents`: how many Secrets one manifest may have. Raises KeyRefError for key rules that name no key."""
-        self._policy = policy
+        self._rules = rules
         self._names = names
         self._documents = documents
         self._key_rules = [(rule, keyset(self.parse(key) for key in rule.keys)) for rule in key_rules]
 
     def parse(self, text: str) -> KeyRef:
-        """The canonical KeyRef. Raises KeyRefError."""
+        """Return the canonical KeyRef. Raises KeyRefError."""
         scheme, _, name = text.partition(":")
-        if (scheme.strip(), name.strip()) == ("pgp", "default"):  # whom gpg takes for the caller: it would be started
-            raise UsageError("the service has no PGP key of its own", hint="name the key by its fingerprint")
+        kind = find(scheme.strip()) if name.strip() == "default" else None
+        if kind and kind.has_default:  # gpg would be started, to tell whom it takes for the caller
+            what = f"the service has no {kind.title} key of its own"
+            raise UsageError(what, hint=f"name the key: {kind.name}:{kind.example}")
         return self._names.parse(text)
 
     def keyset_of(self, namespace: str, name: str) -> Keyset:
-        """The keyset of the first key rule that fits. Raises UsageError."""
+        """Return the keyset of the first key rule that fits. Raises UsageError."""
         for rule, keys in self._key_rules:
             if rule.fits("", namespace, name):
                 return keys
@@ -56,23 +76,23 @@ class Planner:
         raise UsageError(f"no key rule of the service fits {label}", hint="name the keys: ?key=KEYREF")
 
     def ruled(self) -> list[KeyRef]:
-        """Every key that the key rules name."""
+        """Return every key that the key rules name."""
         return [ref for _, keys in self._key_rules for ref in keys]
 
     def keys(self, caller: Caller) -> list[str]:
-        """The KeyRefs that the caller may seal to, as far as rules name them."""
-        patterns = self._policy.sealing_keys(caller)
+        """Return the KeyRefs that the caller may seal to, as far as rules name them."""
+        patterns = self._rules.sealing_keys(caller)
         named = {pattern for pattern in patterns if not set("*?[") & set(pattern)}
         ruled = map(str, self.ruled())
         return sorted(named | {uri for uri in ruled if fits(patterns, uri)})
 
     def may(self, caller: Caller, operation: str) -> None:
-        """Raises RefusedError (403) where there is nothing at all that the caller may do so."""
-        if not self._policy.may(caller, operation):
+        """Refuse a caller who may do that with nothing at all. Raises RefusedError (403)."""
+        if not self._rules.may(caller, operation):
             raise _denied(operation)
 
     def plan(self, caller: Caller, call: Call, seen: Sequence[Description]) -> Plan:
-        """How the call is to be carried out. `seen`: what its manifest holds.
+        """Return how the call is to be carried out. `seen`: what its manifest holds.
 
         Raises RefusedError (403, 413) and UsageError.
         """
@@ -91,49 +111,60 @@ class Planner:
             usable = frozenset(uri for uri in held if fits(patterns, uri))
             wanted = self._wanted(call, one, change)
             if not all(fits(patterns, uri) for uri in wanted):
-                raise _denied(call.operation, one, "with these keys")
+                raise _denied(call.operation.name, one, "with these keys")
             # Two Secrets with one keyset and different rules: what both may use.
             permitted[held] = permitted.get(held, usable) & usable
-            if call.operation in _OPENS and held and not permitted[held]:
-                raise _denied(call.operation, one, "with these keys")
+            if call.operation.opens and held and not permitted[held]:
+                raise _denied(call.operation.name, one, "with these keys")
             uris |= usable | wanted
-        if call.operation in _NEEDS_SEALED and not any(one.sealed for one in seen):
+        if call.operation.needs_sealed and not any(one.sealed for one in seen):
             raise NotSealedError("no Secret in it is sealed", hint="POST /v1/encrypt seals one")
-        request = request_for(change, self.keyset_of, call, seen)
-        return Plan(frozenset(uris), work_of(call, request), permitted)
+        return Plan(frozenset(uris), partial(call.operation.work, call, self._request(call, change, seen)), permitted)
 
     def _patterns(self, caller: Caller, call: Call, one: Description) -> list[str]:
-        """Patterns of the keys for that Secret. Raises RefusedError where a rule lacks for one of its names."""
+        """Return patterns of the keys for that Secret. Raises RefusedError where a rule lacks for one of its names."""
         operations = [call.operation]
-        if call.operation == "encrypt" and one.sealed and one.in_the_clear:
-            operations.append("set")  # to put a value where a token was is what set does
+        if call.operation.seals_clear and one.sealed and one.in_the_clear:
+            operations.append(SET)  # to put a value where a token was is what set does
         found: list[str] | None = None
         for operation in operations:
             for target in _targets(call, one):
-                patterns = self._policy.keys(caller, operation, target)
+                patterns = self._rules.keys(caller, operation.name, target)
                 if patterns is None:
-                    raise _denied(operation, one, _widely(target))
+                    raise _denied(operation.name, one, _widely(target))
                 found = patterns if found is None else [key for key in found if key in patterns]
         return found or []
 
     def _change(self, call: Call) -> KeysetChange:
-        if call.operation in ("encrypt", "generate"):
-            return KeysetChange(keyset(map(self.parse, call.keys)), (), ())
-        if call.operation == "rotate":
-            add, remove = (keyset(map(self.parse, words)) for words in (call.add, call.remove))
-            if set(add) & set(remove):
-                raise UsageError("a key can't be added and removed in one call")
-            if call.mode == "rewrap" and (add or remove):
-                raise UsageError("mode=rewrap changes no keyset", hint="leave mode away, or add and remove")
-            return KeysetChange((), add, remove)
-        return no_change()
+        """Return what the call says of keysets. Raises UsageError."""
+        exact, add, remove = (keyset(map(self.parse, texts)) for texts in (call.keys, call.add, call.remove))
+        if set(add) & set(remove):
+            raise UsageError("a key can't be added and removed in one call")
+        if call.mode == "rewrap" and (add or remove):
+            raise UsageError("mode=rewrap changes no keyset", hint="leave mode away, or add and remove")
+        return KeysetChange(exact, add, remove)
+
+    def _request(self, call: Call, change: KeysetChange, seen: Sequence[Description]) -> Request:
+        def default_keys(secret: Secret, _format: str) -> Keyset:
+            return self.keyset_of(secret.namespace or "", secret.name or "")
+
+        return Request(
+            change,
+            default_keys,
+            call.scope,
+            time.strftime(TIME, time.gmtime()),
+            call.format,
+            ANY_TIME if _proves_values(call.operation, seen) else "",
+            blind=True,
+            allow_repeated=call.allow_repeated,
+        )
 
     def _wanted(self, call: Call, one: Description, change: KeysetChange) -> set[str]:
-        """The KeyRefs that a Secret will be sealed to: all of them must be allowed."""
+        """Return the KeyRefs that a Secret will be sealed to: all of them must be allowed."""
         held = {key["ref"] for key in one.keys}
-        if call.operation in ("decrypt", "verify", "inspect"):
+        if not call.operation.seals:
             return set()
-        if call.operation in ("encrypt", "generate"):
+        if call.operation.seals_clear:
             if one.sealed:
                 if call.keys or call.scope or call.format:
                     raise UsageError(
@@ -148,9 +179,18 @@ class Planner:
         return (held | {str(ref) for ref in change.add}) - {str(ref) for ref in change.remove}
 
 
+def _proves_values(operation: Operation, seen: Sequence[Description]) -> bool:
+    """Tell whether what comes of it could be used to try out a value: a MAC may be over values.
+
+    An older file's MAC fits again where values are what they were, as long as the DEK is the same; so it is not.
+    """
+    changing = operation.seals and (operation.needs_sealed or any(one.in_the_clear for one in seen))
+    return changing and any(one.sealed and one.proves_values for one in seen)
+
+
 def _targets(call: Call, one: Description) -> Iterable[Target]:
-    """The Secret as it is called here; and as all that it may be called, where it is bound to less than its name."""
-    stated = Target(one.namespace or "", one.name or "", one.format.startswith("kubesec") or call.format == "kubesec")
+    """Yield the Secret as it is called here; and as all that it may be called, where it is bound to less than that."""
+    stated = Target(one.namespace or "", one.name or "", not (one.bound and formats.named(call.format).binds))
     yield stated
     scope = call.scope if not one.sealed else _scope(one.sealed_for)
     if scope == "namespace":
@@ -160,9 +200,9 @@ def _targets(call: Call, one: Description) -> Iterable[Target]:
 
 
 def _widely(target: Target) -> str:
-    """What about the seal makes a rule for the name alone too little."""
+    """Say what about the seal makes a rule for the name alone too little."""
     if target.unbound:
-        return "in kubesec's format, which binds it to no name"
+        return f"in {formats.unbinding()}, which binds it to no name"
     if target.name != EVERY:
         return ""
     return "sealed for any namespace" if target.namespace == EVERY else "sealed for its whole namespace"

@@ -1,4 +1,7 @@
-"""What goes wrong, as HTTP says it: RFC 9457 problem details with a stable `type` for each kind."""
+"""Problems: how errors and refusals are answered (RFC 9457), with a stable `type` and a status for each kind.
+
+The client reads them by the same table, so this module imports none of the service's libraries.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +17,22 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 
-_TYPES: dict[type[errors.KsecretError], str] = {
-    errors.UsageError: "usage",
-    errors.KeyRefError: "key-ref",
-    errors.InputError: "input",
-    errors.ManifestError: "manifest",
-    errors.RepeatedError: "repeated",
-    errors.NotSealedError: "not-sealed",
-    errors.AlreadySealedError: "already-sealed",
-    errors.NothingToSealError: "nothing-to-seal",
-    errors.NoKeyError: "no-key",
-    errors.KeyNotHeldError: "no-key",
-    errors.AlteredError: "altered",
-    errors.BackendError: "backend",
-    errors.BackendUnavailableError: "backend-unavailable",
-    errors.FileError: "file",
+_TOLD: dict[type[errors.KsecretError], tuple[str, int]] = {
+    errors.UsageError: ("usage", 400),
+    errors.KeyRefError: ("key-ref", 400),
+    errors.InputError: ("input", 400),
+    errors.ManifestError: ("manifest", 400),
+    errors.RepeatedError: ("repeated", 400),
+    errors.NotSealedError: ("not-sealed", 400),
+    errors.AlreadySealedError: ("already-sealed", 400),
+    errors.NothingToSealError: ("nothing-to-seal", 400),
+    errors.NoKeyError: ("no-key", 422),
+    errors.AlteredError: ("altered", 409),
+    errors.BackendError: ("backend", 502),
+    errors.BackendUnavailableError: ("backend-unavailable", 503),
+    errors.FileError: ("file", 500),
 }
+"""The name and the HTTP status of each error; one that is not here has those of its parent."""
 
 
 class Kind(NamedTuple):
@@ -56,8 +59,20 @@ ISSUER = Kind("issuer", 503, "The token's issuer could not be asked for its keys
 TIMEOUT = Kind("timeout", 504, "The keys' home did not answer in time")
 
 KINDS = (
-    *(REQUEST, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND, METHOD, SLOW_BODY, TOO_LARGE, MEDIA, RATE, INTERNAL),
-    *(AUDIT, BUSY, ISSUER, TIMEOUT),
+    REQUEST,
+    UNAUTHENTICATED,
+    FORBIDDEN,
+    NOT_FOUND,
+    METHOD,
+    SLOW_BODY,
+    TOO_LARGE,
+    MEDIA,
+    RATE,
+    INTERNAL,
+    AUDIT,
+    BUSY,
+    ISSUER,
+    TIMEOUT,
 )
 
 TITLES = {
@@ -79,6 +94,9 @@ _PATH = re.compile(r"(?<!\S)/\S+")
 
 class RefusedError(Exception):
     """A request that is answered with a problem. `detail` never holds a value, a token or a body's text."""
+
+    slowly = False
+    """Whether the answer is held back for a while (see pauses)."""
 
     def __init__(self, kind: Kind, detail: str, *, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
@@ -132,13 +150,17 @@ def problem_of(error: Exception) -> Problem:
         kind = error.kind
         return Problem(kind.name, kind.status, kind.title, error.detail, error.hint, headers=error.headers)
     if isinstance(error, errors.KsecretError):
-        name = next(_TYPES[known] for known in type(error).__mro__ if known in _TYPES)
-        headers = {"retry-after": "5"} if error.http_status == 503 else {}
+        name, status = _told(type(error))
+        headers = {"retry-after": "5"} if status == 503 else {}
         detail, hint = error.told, error.hint
         if isinstance(error, errors.BackendError | errors.NoKeyError):
             detail, hint = _PATH.sub("…", detail), _PATH.sub("…", hint)
         return Problem(
-            *(name, error.http_status, TITLES[error.http_status], detail, hint),
+            name,
+            status,
+            TITLES[status],
+            detail,
+            hint,
             line=error.line,
             entry=error.entry,
             key_ref=error.key_ref,
@@ -147,6 +169,15 @@ def problem_of(error: Exception) -> Problem:
     return Problem(INTERNAL.name, INTERNAL.status, INTERNAL.title, "a mistake in the service; its log has the place")
 
 
+def status_of(kind: type[errors.KsecretError]) -> int:
+    """Return the HTTP status that errors of that class are answered with."""
+    return _told(kind)[1]
+
+
+def _told(kind: type[errors.KsecretError]) -> tuple[str, int]:
+    return next((_TOLD[known] for known in kind.__mro__ if known in _TOLD), (INTERNAL.name, INTERNAL.status))
+
+
 def names() -> set[str]:
-    """Every name that a `type` may end in."""
-    return {*_TYPES.values(), *(kind.name for kind in KINDS)}
+    """Return every name that a `type` may end in."""
+    return {name for name, _ in _TOLD.values()} | {kind.name for kind in KINDS}

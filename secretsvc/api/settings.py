@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-Operation = Literal["encrypt", "decrypt", "rotate", "set", "inspect", "verify", "generate"]
+from secretsvc.api.operations import OPERATIONS, OperationName
+
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-OPERATIONS: tuple[str, ...] = get_args(Operation)
-ALGORITHMS: tuple[str, ...] = get_args(Algorithm)
 
 
 def _in_folder(path: str, info: ValidationInfo) -> str:
@@ -108,7 +107,7 @@ class Rule(_Model):
     """Who may do what with which Secrets and keys. What no rule allows is denied."""
 
     callers: list[Callers] = Field(min_length=1)
-    operations: list[Operation] = Field(min_length=1)
+    operations: list[OperationName] = Field(min_length=1)
     namespaces: list[Pattern] = Field(min_length=1, description='Patterns with * and ?; "" is none stated')
     names: list[Pattern] = Field(min_length=1)
     keys: list[Text] = Field(default=[], description="KeyRefs, or patterns with * and ?; needed for all but inspect")
@@ -116,15 +115,13 @@ class Rule(_Model):
 
     @model_validator(mode="after")
     def _keys_named(self) -> Self:
-        if not self.keys and set(self.operations) != {"inspect"}:
+        allowed = [OPERATIONS[name] for name in self.operations]
+        if not self.keys and any(operation.uses_keys for operation in allowed):
             raise ValueError("a rule without keys")
-        if (
-            "rotate" in self.operations
-            and "decrypt" not in self.operations
-            and any(set("*?[") & set(k) for k in self.keys)
-        ):
+        adding = [operation.name for operation in allowed if "add" in operation.members]
+        if adding and "decrypt" not in self.operations and any(set("*?[") & set(key) for key in self.keys):
             raise ValueError(
-                "rotate can add a key, so keys with wildcards would let these callers open everything: "
+                f"{adding[0]} can add a key, so keys with wildcards would let these callers open everything: "
                 "name the keys, or grant decrypt too"
             )
         return self

@@ -1,13 +1,127 @@
-"""What a backend is: something that wraps and unwraps DEKs under KEKs that it alone can use."""
+"""What a kind of keys is, told offline (`Scheme`), and what its backend is, which wraps and unwraps DEKs with them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
+from secretsvc.errors import BackendUnavailableError, install_hint
+from secretsvc.keyref import KeyRef
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from secretsvc.keyref import KeyRef
+
+class Installed(NamedTuple):
+    """Whether what a backend needs is on this machine."""
+
+    ok: bool
+    said: str
+    """What was found, or what is missing."""
+    hint: str = ""
+    """What to install."""
+
+
+def library(module: str, extra: str) -> Installed:
+    """Return whether a module can be found, without importing it. `extra`: of ours, which brings it along."""
+    from importlib.util import find_spec
+
+    try:
+        found = find_spec(module)
+    except ModuleNotFoundError:
+        found = None
+    return (
+        Installed(True, "installed") if found else Installed(False, "its library is not installed", install_hint(extra))
+    )
+
+
+class Scheme:
+    """One kind of keys: what its names look like, and what the machine must have, told without any key.
+
+    A third party adds one by an object of a class of its own, derived from this one, under the entry-point group
+    `ksecret.backends`, by the scheme's name. Its module imports no SDK, starts no program and touches no network: every
+    command that meets such a KeyRef loads it, and texts of hostile files come to its methods.
+    """
+
+    name: str
+    """What a KeyRef's URI starts with: small letters and digits."""
+    title: str
+    """The field's name for such keys, for people."""
+    example: str
+    """What stands behind `name:`, for hints."""
+    cost: int
+    """Milliseconds, about, until a first DEK is unwrapped: a keyset's cheapest members are tried first."""
+    secrets: tuple[str, ...] = ()
+    """Environment variables that no other program is handed. (Those of ours, `KSECRET_…`, never are.)"""
+    passphrase: str = ""
+    """The environment variable that may hold a passphrase for its keys; empty where they have none."""
+    has_prompt: bool = False
+    """Whether its backend asks for passphrases itself, where it is told none."""
+    has_default: bool = False
+    """Whether `name:default` stands for a key of the caller's own: its backend is a `HasDefault`."""
+    has_identities: bool = False
+    """Whether the caller's own key is what it is sealed to by default: its backend is a `HasIdentities`."""
+    has_profiles: bool = False
+    """Whether a policy may name the profile of credentials that uses a key."""
+
+    def backend(self, settings: Settings) -> Backend:
+        """Return the backend for a run. Imports its module only now."""
+        raise NotImplementedError
+
+    def parse(self, text: str) -> KeyRef:
+        """Return the canonical KeyRef of a URI's text after `name:`: the only spelling that backends meet.
+
+        Raises KeyRefError, which never shows the text: it may be key material by mistake. What this gives back
+        unchanged, backends may be trusted with.
+        """
+        raise NotImplementedError
+
+    def verify(self, ref: KeyRef) -> None:
+        """Raise KeyRefError for a slip in a canonical KeyRef that can be told offline, as by a checksum."""
+
+    def is_bare(self, text: str) -> bool:
+        """Whether a text is a name of such a key that stands by itself, without `name:`.
+
+        A plug-in is asked only about texts with a colon, a slash or a space in them.
+        """
+        return False
+
+    def home(self, ref: KeyRef) -> str:
+        """Return what fails as one with that key, as a region or a host; empty where all keys of the kind do.
+
+        Texts that `parse` never saw come here too.
+        """
+        return ""
+
+    def installed(self) -> Installed:
+        """Return whether what the backend needs is on this machine. Imports nothing of it."""
+        return Installed(True, "built in")
+
+
+class BrokenScheme(Scheme):
+    """Stands for a plug-in that can't be loaded. Its keys' names are taken as they stand, and open nothing."""
+
+    title, example, cost = "", "…", 1_000_000
+
+    def __init__(self, name: str, module: str) -> None:
+        self.name = name
+        self._module = module
+
+    def backend(self, settings: Settings) -> Backend:
+        raise BackendUnavailableError(self._said, hint=self._hint)
+
+    def parse(self, text: str) -> KeyRef:
+        return KeyRef(self.name, text)
+
+    def installed(self) -> Installed:
+        return Installed(False, self._said, self._hint)
+
+    @property
+    def _said(self) -> str:
+        return f"the plug-in for keys that start with {self.name}: can't be loaded"
+
+    @property
+    def _hint(self) -> str:
+        return f"install again, or remove, the distribution that has the entry point {self._module}"
 
 
 class Settings(NamedTuple):
@@ -15,7 +129,7 @@ class Settings(NamedTuple):
 
     environ: Mapping[str, str]
     passphrase: Callable[[str], bytes | None]
-    """Asked with what is to be unlocked ("age identity …", "pgp"); None where nobody can tell it."""
+    """Asked with what is to be unlocked, the scheme first ("age identity …", "pgp"); None where nobody can tell it."""
     keyring: str = ""
     """gpg: the public keyring's file, in place of the default one."""
     require_signature: bool = False
@@ -27,26 +141,14 @@ class Settings(NamedTuple):
 
 
 class Backend(Protocol):
-    """One home of KEKs. Third parties add one through the entry-point group `ksecret.backends`:
-    its name is the scheme, its object takes `Settings` and gives a Backend.
+    """One home of KEKs, which its `Scheme` makes for a run.
 
     An instance serves one run, from several threads: it may keep clients, identities and unlocked agents, never a DEK.
     Importing its module and making it must start no process and touch no network.
     """
 
-    scheme: str
-    """What a KeyRef's URI starts with."""
-
     jobs: int
     """How many DEKs are worth unwrapping at a time, from as many threads."""
-
-    def parse(self, text: str) -> KeyRef:
-        """The canonical KeyRef of a URI's text after `scheme:`. Raises KeyRefError, which never shows key material.
-
-        Text of a hostile file comes here too: it starts no program, touches no network, and gives back unchanged only
-        what the other methods may be trusted with.
-        """
-        ...
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """The DEK (32 bytes) wrapped under `ref`; `context` is authenticated with it where the backend can.
@@ -88,4 +190,35 @@ class KnowsHeld(Protocol):
 
     def holds(self, ref: KeyRef) -> bool | None:
         """Whether this machine has what opens that KEK's wrapped DEKs; None where it takes a passphrase to tell."""
+        ...
+
+
+class Place(NamedTuple):
+    """Where identities are looked for, and what was found there, for people."""
+
+    name: str
+    """A variable's name, or a file's path."""
+    found: str
+    """`not set`, `no such file`, `1 identity`, `behind a passphrase`, or what is wrong with it."""
+    hint: str = ""
+    usable: int = 0
+    """How many identities of it can be used without asking for a passphrase."""
+    is_bad: bool = False
+    """Whether something in it can't be used."""
+    is_absent: bool = False
+
+
+@runtime_checkable
+class HasIdentities(Protocol):
+    """What a backend may have beside: private keys of the caller's own, in places that are known."""
+
+    def own_ref(self) -> KeyRef | None:
+        """The KeyRef of the first that can be used; None where there is none at all.
+
+        Raises BackendError where what there is can't be used.
+        """
+        ...
+
+    def places(self) -> list[Place]:
+        """Where they are looked for, in the order in which they count, and what was found there."""
         ...

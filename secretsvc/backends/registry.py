@@ -8,26 +8,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from secretsvc import patience
-from secretsvc.backends.base import HasDefault, KnowsHeld, Rewraps
+from secretsvc.backends import complete, every, find, names, split
+from secretsvc.backends.base import HasDefault, HasIdentities, KnowsHeld, Rewraps
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, KsecretError, NoKeyError
-from secretsvc.key_shapes import PLUGINS
-from secretsvc.keyref import KeyRef, complete, split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from secretsvc.backends.base import Backend, Settings
-
-_OURS = {
-    "age": "secretsvc.backends.age",
-    "pgp": "secretsvc.backends.gnupg",
-    "aws": "secretsvc.backends.aws_kms",
-    "gcp": "secretsvc.backends.gcp_kms",
-}
-"""Scheme → module, each with a function `backend(settings)`, cheapest to unwrap with first.
-
-A table and not our own entry points, because reading those costs a cold start more than everything else together.
-"""
+    from secretsvc.backends.base import Backend, Scheme, Settings
+    from secretsvc.keyref import KeyRef
 
 
 class Backends:
@@ -44,7 +33,7 @@ class Backends:
         """The backend for a scheme. Raises KeyRefError for one that is not known."""
         with self._lock:
             if scheme not in self._made:
-                self._made[scheme] = _factory(scheme)(self._settings)
+                self._made[scheme] = _scheme(scheme).backend(self._settings)
             return self._made[scheme]
 
     @property
@@ -73,17 +62,36 @@ class Backends:
 
     def parse(self, text: str) -> KeyRef:
         """The canonical KeyRef of what a person writes: a URI, or a name that needs no scheme. Raises KeyRefError."""
-        ref = split(complete(text))
-        backend = self.backend(ref.scheme)
-        if ref.id.strip() == "default" and isinstance(backend, HasDefault):
-            return backend.default_ref()
-        return backend.parse(ref.id)
+        written = split(complete(text))
+        scheme = _scheme(written.scheme)
+        if written.id.strip() == "default" and scheme.has_default:
+            backend = self.backend(scheme.name)
+            if isinstance(backend, HasDefault):
+                return backend.default_ref()
+        ref = scheme.parse(written.id)
+        scheme.verify(ref)
+        return ref
+
+    def with_identities(self) -> Iterator[tuple[str, HasIdentities]]:
+        """The backends, by scheme, that know where the caller's own keys are."""
+        for scheme in every():
+            if scheme.has_identities:
+                backend = self.backend(scheme.name)
+                if isinstance(backend, HasIdentities):
+                    yield scheme.name, backend
+
+    def own_ref(self) -> KeyRef | None:
+        """The KeyRef of the first of the caller's own keys; None where there is none.
+
+        Raises BackendError where what there is can't be used.
+        """
+        return next(filter(None, (backend.own_ref() for _, backend in self.with_identities())), None)
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """The DEK wrapped under `ref`. Raises KeyRefError or BackendError, which name the key."""
         with _naming(ref):
+            _check(ref)
             backend = self.backend(ref.scheme)
-            _check(backend, ref)
             return backend.wrap(ref, dek, context)
 
     def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
@@ -140,7 +148,7 @@ class Backends:
         return None if None in answers else False
 
     def _member(self, uri: str) -> tuple[Backend, KeyRef]:
-        """The one way from a text to a backend: the KeyRef, as that backend's own `parse` gives it back unchanged.
+        """The one way from a text to a backend: the KeyRef, as its scheme's `parse` gives it back unchanged.
 
         Raises KeyRefError for a kind of keys that has no backend here; AlteredError for every other text, whether a
         file, a request or a plug-in supplied it.
@@ -148,16 +156,25 @@ class Backends:
         stated = split(uri)
         backend = self.backend(stated.scheme)
         try:
-            _check(backend, stated._replace(id=uri.partition(":")[2]))
+            _check(stated._replace(id=uri.partition(":")[2]))
         except KeyRefError as error:
             what = f"the name of its key is none: {error.message}"
             raise AlteredError(what, hint="restore the file from Git") from None
         return backend, stated
 
 
-def _check(backend: Backend, ref: KeyRef) -> None:
-    """Raises KeyRefError unless it is a KeyRef that the backend's own `parse` gives back unchanged."""
-    if backend.parse(ref.id) != ref:
+def _scheme(name: str) -> Scheme:
+    """Return the kind of keys of that name. Raises KeyRefError."""
+    scheme = find(name)
+    if not scheme:
+        known = ", ".join(names())
+        raise KeyRefError(f"no backend for keys that start with {name}:", hint=f"the ones installed here: {known}")
+    return scheme
+
+
+def _check(ref: KeyRef) -> None:
+    """Raises KeyRefError unless it is a KeyRef that its scheme's own `parse` gives back unchanged."""
+    if _scheme(ref.scheme).parse(ref.id) != ref:
         raise KeyRefError(f"that is not how ksecret spells a key of the kind {ref.scheme}:")
 
 
@@ -170,24 +187,9 @@ def _naming(ref: KeyRef | str) -> Iterator[None]:
         raise type(error)(error.message, reasons=error.reasons, hint=error.hint, key_ref=str(ref)) from error
 
 
-def _factory(scheme: str) -> Callable[[Settings], Backend]:
-    from importlib import import_module
-
-    if scheme in _OURS:
-        ours: Callable[[Settings], Backend] = import_module(_OURS[scheme]).backend
-        return ours
-    from importlib.metadata import entry_points
-
-    for point in entry_points(group=PLUGINS, name=scheme):
-        theirs: Callable[[Settings], Backend] = point.load()
-        return theirs
-    known = ", ".join(_OURS)
-    raise KeyRefError(f"no backend for keys that start with {scheme}:", hint=f"the ones installed here: {known}")
-
-
-def _order(uri: str) -> tuple[int, str]:
-    scheme = uri.partition(":")[0]
-    return (list(_OURS).index(scheme) if scheme in _OURS else len(_OURS), uri)
+def _order(uri: str) -> tuple[float, str]:
+    scheme = find(uri.partition(":")[0])
+    return (scheme.cost if scheme else float("inf"), uri)
 
 
 def _wrapped(text: str) -> bytes:

@@ -7,8 +7,8 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli.commands import COMMANDS, find
-from secretsvc.cli.create_options import KIND_NAME, KINDS
 from secretsvc.cli.parser import parsing
+from secretsvc.cli.verbs.create_options import KIND_NAME, KINDS
 from secretsvc.errors import KsecretError
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _content(path: str) -> bytes:
 
 def _key_refs(so_far: SoFar) -> dict[str, str]:
     """The names and KeyRefs of the policy for the first file that is named, else for this folder, and KSECRET_KEYS."""
-    from secretsvc.policy import Policies
+    from secretsvc.policy.policies import Policies
 
     listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
     found = {ref.strip(): "KSECRET_KEYS" for ref in listed if ref.strip()}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from secretsvc import core_dumps, programs
 from secretsvc.errors import FileError
-from secretsvc.signals import ENDING
+from secretsvc.files.signals import ENDING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

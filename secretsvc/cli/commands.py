@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Command(NamedTuple):
-    """A command: the module with its `add_arguments` and `run`, its one-line summary, its short names."""
+    """A command: its module below `secretsvc.cli` (`add_arguments`, `run`), a line that sums it up, its aliases."""
 
     module: str
     summary: str
@@ -20,51 +20,47 @@ class Command(NamedTuple):
 
 GROUPS = {
     "to begin with": {
-        "init": Command("secretsvc.cli.init", "make an age identity of your own, and a first .ksecret.yaml"),
-        "doctor": Command("secretsvc.cli.doctor", "try keys and backends, and tell what to do about those that fail"),
-        "completion": Command("secretsvc.cli.completion", "print the completion script for a shell"),
+        "init": Command("verbs.init", "make an age identity of your own, and a first .ksecret.yaml"),
+        "doctor": Command("verbs.doctor", "try keys and backends, and tell what to do about those that fail"),
+        "completion": Command("completion", "print the completion script for a shell"),
     },
     "seal and open": {
-        "encrypt": Command("secretsvc.cli.encrypt", "seal the values of Secret manifests", ("e",)),
-        "decrypt": Command("secretsvc.cli.decrypt", "open sealed manifests", ("d",)),
-        "create": Command("secretsvc.cli.create", "make a Secret as kubectl does, sealed at once", ("c",)),
-        "convert": Command("secretsvc.cli.convert", "from kubesec's format into ours, and back"),
+        "encrypt": Command("verbs.encrypt", "seal the values of Secret manifests", ("e",)),
+        "decrypt": Command("verbs.decrypt", "open sealed manifests", ("d",)),
+        "create": Command("verbs.create", "make a Secret as kubectl does, sealed at once", ("c",)),
+        "convert": Command("verbs.convert", "from kubesec's format into ours, and back"),
     },
     "change what is sealed": {
-        "edit": Command("secretsvc.cli.edit", "edit a sealed manifest in your editor", ("ee",)),
-        "get": Command("secretsvc.cli.get", "print one value, decoded"),
-        "set": Command("secretsvc.cli.set", "set values of a sealed manifest"),
-        "unset": Command("secretsvc.cli.unset", "take values away from a sealed manifest"),
-        "patch": Command("secretsvc.cli.patch", "change single values, labels and annotations", ("p",)),
-        "merge": Command("secretsvc.cli.merge", "seal a manifest with the values of another", ("m",)),
-        "rename": Command("secretsvc.cli.rename", "seal for another name or namespace"),
+        "edit": Command("verbs.edit", "edit a sealed manifest in your editor", ("ee",)),
+        "get": Command("verbs.get", "print one value, decoded"),
+        "set": Command("verbs.set", "set values of a sealed manifest"),
+        "unset": Command("verbs.unset", "take values away from a sealed manifest"),
+        "patch": Command("verbs.patch", "change single values, labels and annotations", ("p",)),
+        "merge": Command("verbs.merge", "seal a manifest with the values of another", ("m",)),
+        "rename": Command("verbs.rename", "seal for another name or namespace"),
     },
     "keys": {
-        "keys": Command("secretsvc.cli.keys", "list and change whom files are sealed to"),
-        "rotate": Command("secretsvc.cli.rotate", "new data keys, or the same ones wrapped anew"),
+        "keys": Command("verbs.keys", "list and change whom files are sealed to"),
+        "rotate": Command("verbs.rotate", "new data keys, or the same ones wrapped anew"),
     },
     "look and check": {
-        "inspect": Command("secretsvc.cli.inspect", "tell what can be told without a key", ("introspect", "i")),
-        "check": Command("secretsvc.cli.check", "find Secrets in the clear and other mistakes; needs no key"),
-        "verify": Command("secretsvc.cli.verify", "open and check everything, print nothing secret"),
+        "inspect": Command("verbs.inspect", "tell what can be told without a key", ("introspect", "i")),
+        "check": Command("verbs.check", "find Secrets in the clear and other mistakes; needs no key"),
+        "verify": Command("verbs.verify", "open and check everything, print nothing secret"),
     },
     "use": {
-        "apply": Command("secretsvc.cli.apply", "open in memory and hand on to kubectl apply --server-side"),
-        "render": Command(
-            "secretsvc.cli.render", "print what apply would hand on: opened manifests, and the others too"
-        ),
-        "exec": Command(
-            "secretsvc.cli.exec", "run a command with the values in its environment, or in files in memory"
-        ),
-        "kustomize": Command("secretsvc.cli.kustomize", "make kustomize find ksecret's generator"),
-        "snippet": Command("secretsvc.cli.snippet", "print the part of a Pod's spec that uses a Secret"),
+        "apply": Command("verbs.apply", "open in memory and hand on to kubectl apply --server-side"),
+        "render": Command("verbs.render", "print what apply would hand on: opened manifests, and the others too"),
+        "exec": Command("verbs.exec", "run a command with the values in its environment, or in files in memory"),
+        "kustomize": Command("verbs.kustomize", "make kustomize find ksecret's generator"),
+        "snippet": Command("verbs.snippet", "print the part of a Pod's spec that uses a Secret"),
     },
     "Git": {
-        "git": Command("secretsvc.cli.git", "readable diffs and merges of sealed files in Git"),
+        "git": Command("verbs.git", "readable diffs and merges of sealed files in Git"),
     },
     "service": {
-        "serve": Command("secretsvc.cli.serve", "the REST service"),
-        "audit": Command("secretsvc.cli.audit", "verify the service's audit log"),
+        "serve": Command("verbs.serve", "the REST service"),
+        "audit": Command("verbs.audit", "verify the service's audit log"),
     },
 }
 """By what one wants to do."""
@@ -85,4 +81,4 @@ def load(command: str) -> ModuleType:
     """The command's module."""
     from importlib import import_module
 
-    return import_module(COMMANDS[command].module)
+    return import_module(f"secretsvc.cli.{COMMANDS[command].module}")

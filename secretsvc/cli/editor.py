@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
     from typing import TextIO
 
-    from secretsvc.cli.private_folder import Folder
+    from secretsvc.files.private_folder import Folder
 
 _VIM = ("vim", "nvim", "gvim", "vimx", "mvim")
 _VIM_QUIET = (

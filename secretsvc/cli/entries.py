@@ -6,8 +6,8 @@ import os
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from secretsvc import workspace
 from secretsvc.errors import UsageError
+from secretsvc.files import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,7 +6,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc import workspace
+from secretsvc import formats
 from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn, warn_of_walk
 from secretsvc.errors import (
     AlreadySealedError,
@@ -17,6 +17,7 @@ from secretsvc.errors import (
     NotSealedError,
     UsageError,
 )
+from secretsvc.files import workspace
 from secretsvc.manifest import lost
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations.result import Result
@@ -32,13 +33,10 @@ if TYPE_CHECKING:
 STANDARD_INPUT = "standard input"
 """What messages call it."""
 
-SEALED = (b"ksecret", b"# kubesec:v:")
-"""What a file holds that has a sealed Secret in it, in either format."""
-
 
 def may_be_sealed(content: bytes | mmap) -> bool:
     """Whether something in it may be sealed, or look as if it were."""
-    return any(content.find(marker) >= 0 for marker in SEALED) or lost.may_stand_in(content)
+    return any(content.find(marker) >= 0 for marker in formats.markers()) or lost.may_stand_in(content)
 
 
 _NOTHING_TO_DO = (AlreadySealedError, NothingToSealError, NotSealedError)
@@ -191,7 +189,7 @@ def each_file(job: Job, args: Namespace) -> int:
     if args.in_place and (args.output or "-" in args.files):
         raise UsageError("-i changes files in place; it goes neither with -o nor with standard input")
     if args.in_place:
-        from secretsvc.signals import end_tidily
+        from secretsvc.files.signals import end_tidily
 
         end_tidily()
     tally = _Tally(job.done, debug=args.debug)

@@ -8,10 +8,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, TextIO
 
-from secretsvc import workspace
 from secretsvc.cli.report import counted, printable, said
 from secretsvc.cli.sealing import TIME
 from secretsvc.errors import FileError, KsecretError, UsageError
+from secretsvc.files import workspace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from secretsvc.keyref import KeyRef
     from secretsvc.operations.keys import Keyring
-    from secretsvc.people import People
+    from secretsvc.policy.people import People
 
 
 class NamedKeys:

@@ -7,12 +7,12 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc import workspace
 from secretsvc.cli import options
 from secretsvc.cli.files import content, may_be_sealed, name_of, stream
 from secretsvc.cli.opening import opener
 from secretsvc.cli.report import report, tell_unbound, warn_of_walk
 from secretsvc.errors import InputError, KsecretError, ManifestError, NotSealedError, UsageError
+from secretsvc.files import workspace
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations.check import may_hold_secret
 from secretsvc.operations.open import nothing_sealed_in, refuse_lost_in, refuse_no_manifest

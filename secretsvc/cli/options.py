@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING
 
+from secretsvc.backends import find
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.cli.report import warn
@@ -122,10 +123,10 @@ class Passphrases:
                     return stream.readline().rstrip(b"\r\n")
             except OSError as error:
                 raise FileError(f"the passphrase can't be read: {error.strerror}", file=self._path) from error
-        name = "KSECRET_GPG_PASSPHRASE" if what == "pgp" else "KSECRET_AGE_PASSPHRASE"
-        if os.environ.get(name):
-            return os.fsencode(os.environ[name])
-        if what == "pgp" or not sys.stderr.isatty():
+        scheme = find(what.partition(" ")[0])
+        if scheme and os.environ.get(scheme.passphrase):
+            return os.fsencode(os.environ[scheme.passphrase])
+        if (scheme and scheme.has_prompt) or not sys.stderr.isatty():
             return None
         from getpass import getpass
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
-    from secretsvc.people import People
-    from secretsvc.policy import Policies, Policy
+    from secretsvc.policy.people import People
+    from secretsvc.policy.policies import Policies, Policy
 
 _NAME = ".ksecret.yaml"
 _NAMES = (_NAME, ".ksecret.yml")
@@ -70,7 +70,7 @@ class FilePolicies:
 
     def people(self, file: str) -> People:
         """The names that its policy has for keys; none where it has no policy, or one that can't be used."""
-        from secretsvc.people import NOBODY
+        from secretsvc.policy.people import NOBODY
 
         try:
             policy = self.find(self._place or file)
@@ -83,7 +83,7 @@ class FilePolicies:
 
         Raises KeyRefError for a name that the file's policy lacks, InputError and FileError for its policy.
         """
-        from secretsvc.people import has_name, is_name
+        from secretsvc.policy.people import has_name, is_name
 
         policy = self.find(self._place or file) if has_name(words) else None
         if not policy or not policy.content.people:
@@ -184,7 +184,7 @@ class FilePolicies:
             if not _is_above(folder):
                 self._without.add(folder)
                 return None
-            from secretsvc.policy import Policies
+            from secretsvc.policy.policies import Policies
 
             self._policies = Policies()
         return self._policies
@@ -192,7 +192,7 @@ class FilePolicies:
 
 def _no_rule(policy: Policy, place: str, secret: Secret) -> KeyRefError:
     from secretsvc.manifest.scalars import canonical
-    from secretsvc.policy import NOWHERE
+    from secretsvc.policy.policies import NOWHERE
 
     if policy.is_misnamed:
         hint = f"rename it to {_NAME}, or name keys with --key"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from secretsvc import key_shapes
+from secretsvc.backends import canonical, complete
 from secretsvc.cli.report import warn
 from secretsvc.errors import FileError, KeyRefError
-from secretsvc.keyref import MOST_KEYS, complete
+from secretsvc.keyref import MOST_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +71,6 @@ def _parsed(text: str, path: str) -> Iterator[str]:
             warn(f"{path}:{number}: passed over: an SSH key of a type that age does not encrypt to")
             continue
         try:
-            yield str(key_shapes.canonical(complete(bare)))
+            yield str(canonical(complete(bare)))
         except KeyRefError as error:
             raise KeyRefError(error.message, hint=error.hint, file=path, line=number) from None

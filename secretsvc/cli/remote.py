@@ -11,8 +11,11 @@ import os
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
+from secretsvc.backends import canonical, complete
 from secretsvc.cli import options, sealing
 from secretsvc.cli.policies import FilePolicies, place_of
+from secretsvc.client.remote import Remote
 from secretsvc.errors import (
     AlreadySealedError,
     InputError,
@@ -20,8 +23,7 @@ from secretsvc.errors import (
     RepeatedError,
     UsageError,
 )
-from secretsvc.key_shapes import canonical
-from secretsvc.keyref import complete, keyset
+from secretsvc.keyref import keyset
 from secretsvc.manifest import foreign
 from secretsvc.manifest.reader import read
 from secretsvc.operations import answers
@@ -29,7 +31,6 @@ from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.open import nothing_sealed, refuse_lost
 from secretsvc.operations.repeats import HINT
 from secretsvc.operations.result import Result
-from secretsvc.remote import Remote
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -179,7 +180,7 @@ class Service:
 
 
 def _result(manifest: Manifest, answer: bytes) -> Result:
-    return Result(answer, len(manifest.secrets), bound=not manifest.is_kubesec)
+    return Result(answer, len(manifest.secrets), formats.of(manifest).binds)
 
 
 def _is_closed(one: Description) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
+from secretsvc import formats
+from secretsvc.errors import printable as printable  # noqa: PLC0414 - what is told to people is found here
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -47,11 +50,6 @@ def _keyed(error: KsecretError, text: str) -> str:
     return f"{error.key_ref}: {text}" if error.key_ref and error.key_ref not in text else text
 
 
-def printable(text: str) -> str:
-    """One line that a terminal only shows: names in manifests and of files may hold control sequences."""
-    return "".join(character if character.isprintable() else "?" for character in text)
-
-
 def _traceback(error: BaseException) -> None:
     """Where it happened, without the messages of causes: those may quote the input."""
     from traceback import format_tb
@@ -81,7 +79,7 @@ def tell_unbound(count: int) -> None:
     """One line on how many files were opened whose format does not bind them to their identity, if any were."""
     if count:
         print(
-            f"ksecret: {counted(count, 'file')} opened in kubesec's format, which binds no Secret to its name and "
+            f"ksecret: {counted(count, 'file')} opened in {formats.unbinding()}, which binds no Secret to its name and "
             "namespace: ksecret convert --to ksecret does",
             file=sys.stderr,
         )

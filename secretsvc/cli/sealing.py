@@ -9,14 +9,15 @@ from _thread import allocate_lock
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.cli import options
 from secretsvc.cli.policies import FilePolicies, place_of
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
-from secretsvc.operations.request import ANY_TIME, FORMATS, Request, Unproven
-from secretsvc.people import has_name
+from secretsvc.operations.request import ANY_TIME, Request, Unproven
+from secretsvc.policy.people import has_name
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from secretsvc.keyref import KeyRef, KeysetChange
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
-    from secretsvc.people import People
+    from secretsvc.policy.people import People
 
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -57,7 +58,10 @@ def add_path(parser: Parser) -> None:
 def add_format(parser: Parser) -> None:
     """`--format` and `--scope`."""
     parser.add_argument(
-        "--format", choices=FORMATS, default="", help="for what is not sealed yet (default: KSECRET_FORMAT, or ksecret)"
+        "--format",
+        choices=formats.names(),
+        default="",
+        help="for what is not sealed yet (default: KSECRET_FORMAT, or ksecret)",
     )
     add_scope(parser)
 
@@ -186,13 +190,13 @@ class Requests:
 def format_of(given: str) -> str:
     """The format asked for, by the option or KSECRET_FORMAT; may be empty. Raises UsageError."""
     wanted = given or os.environ.get("KSECRET_FORMAT", "")
-    if wanted not in ("", *FORMATS):
-        raise UsageError("KSECRET_FORMAT is not a format", hint=f"choose from {', '.join(FORMATS)}")
+    if wanted not in ("", *formats.names()):
+        raise UsageError("KSECRET_FORMAT is not a format", hint=f"choose from {', '.join(formats.names())}")
     return wanted
 
 
 def own_keys(known: Backends, format_: str) -> Keyset:
-    """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own age identity, or PGP key for kubesec.
+    """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own key of the format's kind.
 
     Raises UsageError, and BackendError where there are identities and none of them can be used.
     """
@@ -203,12 +207,10 @@ def own_keys(known: Backends, format_: str) -> Keyset:
         raise KeyRefError(f"KSECRET_KEYS: {error.message}", hint=error.hint) from error
     if refs:
         return keyset(refs)
-    if format_ == "kubesec":
-        return (known.parse("pgp:default"),)
-    from secretsvc.backends.age import Age
-
-    age = known.backend("age")
-    own = age.own_ref() if isinstance(age, Age) else None
+    wished = formats.named(format_).default_key
+    if wished:
+        return (known.parse(wished),)
+    own = known.own_ref()
     if own is None:
         raise UsageError(
             "no key to seal to", hint="run `ksecret init` for one of your own, or say --key KEYREF or KSECRET_KEYS"

@@ -1,1 +1,72 @@
-"""How an envelope is laid out in a file: one module per format."""
+"""The formats that Secrets are sealed in: one row and one folder each, with a `format` that states what it is.
+
+Everybody else asks for the format of a text (`of`) or of a name (`named`), and never which one it is.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from secretsvc.formats.base import Format
+    from secretsvc.manifest.model import Manifest
+
+
+class Row(NamedTuple):
+    """What is known of a format before its modules are imported, which a cold start pays for."""
+
+    module: str
+    """Where its `FORMAT` is."""
+    marker: str
+    """What the text of every file has that is sealed so, as far as a look tells; `"\\n"` stands for a line's start."""
+    pattern: str
+    """A regular expression for `git grep` that fits a line of every such file."""
+
+
+TABLE = {
+    "ksecret": Row("secretsvc.formats.ksecret.format", "ksecret", r"ksecret\.v1\."),
+    "kubesec": Row("secretsvc.formats.kubesec.format", "\n# kubesec:v:", "^# kubesec:v:"),
+}
+"""By name. The first is what Secrets are sealed in where nothing else is said, and told by its envelope alone."""
+
+DEFAULT = "ksecret"
+
+
+def named(name: str) -> Format:
+    """The format of that name; the default one for an empty name. Raises KeyError."""
+    return _loaded(TABLE[name or DEFAULT].module)
+
+
+def of(manifest: Manifest) -> Format:
+    """The format that a manifest is sealed in, as far as it is; the default one where nothing tells another."""
+    return of_text(manifest.text)
+
+
+def of_text(text: str) -> Format:
+    """The same of a text that may be no manifest. A name's spelling hides no marker but the default format's."""
+    others = (name for name, row in TABLE.items() if name != DEFAULT and row.marker in text)
+    return named(next(others, DEFAULT))
+
+
+def names() -> tuple[str, ...]:
+    """Of all formats."""
+    return tuple(TABLE)
+
+
+def unbinding() -> str:
+    """Those that bind a Secret to no name, as messages name them."""
+    return " or ".join(one.label for one in map(named, TABLE) if not one.binds)
+
+
+def markers() -> tuple[bytes, ...]:
+    """What a file holds that has a sealed Secret in it, in whatever format."""
+    return tuple(row.marker.strip("\n").encode() for row in TABLE.values())
+
+
+@cache
+def _loaded(module: str) -> Format:
+    from importlib import import_module
+
+    found: Format = import_module(module).FORMAT
+    return found

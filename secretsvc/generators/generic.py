@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc.errors import UsageError
 from secretsvc.generators.csvrecord import fields
 from secretsvc.generators.keys import Item, collect
+from secretsvc.generators.random_text import ALPHABETS, MAX_LENGTH, random_text
 from secretsvc.generators.sources import env_file_items, file_items, literal_items
-from secretsvc.random_text import ALPHABETS, MAX_LENGTH, random_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import InputError, UsageError
-from secretsvc.random_text import random_text
+from secretsvc.generators.random_text import random_text
 
 if TYPE_CHECKING:
     from secretsvc.generators.keys import Warn

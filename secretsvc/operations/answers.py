@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import BackendError, KsecretError
-from secretsvc.formats import ksecret
+from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply, remove_member
 from secretsvc.operations.patch import pick, with_changes
@@ -151,7 +151,7 @@ def _sealing(manifest: Manifest, secret: Secret) -> _Sealing | None:
         (entry.field, entry.key): entry.value.rstrip("\n") for entry in secret.entries if _is_token(manifest, entry)
     }
     if manifest.is_kubesec:
-        from secretsvc.formats import kubesec
+        from secretsvc.formats.kubesec import envelope as kubesec
 
         lines = kubesec.read(manifest)[1]
         return _Sealing("kubesec", "", "", {str(ref): wrapped for ref, wrapped in lines.keys}, lines.mac, tokens)
@@ -163,7 +163,7 @@ def _sealing(manifest: Manifest, secret: Secret) -> _Sealing | None:
 
 def _is_token(manifest: Manifest, entry: Entry) -> bool:
     if manifest.is_kubesec:
-        from secretsvc.formats import kubesec
+        from secretsvc.formats.kubesec import envelope as kubesec
 
         return kubesec.is_token(entry)
     return re.fullmatch(WHOLE_TOKEN, ksecret.token(entry)) is not None
@@ -195,7 +195,7 @@ def _rest(manifest: Manifest, *, comments: bool) -> str:
         if secret.envelope:
             edits.append(remove_member(text, secret.root, secret.envelope))
     if manifest.is_kubesec:
-        from secretsvc.formats import kubesec
+        from secretsvc.formats.kubesec import envelope as kubesec
 
         edits += kubesec.remove(text)
     rest = apply(text, edits)

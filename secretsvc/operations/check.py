@@ -6,8 +6,8 @@ import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from secretsvc.backends import canonical
 from secretsvc.errors import BoundError, KsecretError, ManifestError
-from secretsvc.key_shapes import canonical
 from secretsvc.manifest import copies, lost, nodes, reader, rules
 from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.spelling import may_be_hidden
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.check_envelope import Hit
-    from secretsvc.policy import Policies, Policy
+    from secretsvc.policy.policies import Policies, Policy
 
 # In a text in quotes the letter before may be an escape's: `\ndata:`.
 _WORD = re.compile(

@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import KsecretError
-from secretsvc.formats import ksecret, kubesec
+from secretsvc.formats.ksecret import envelope as ksecret
+from secretsvc.formats.kubesec import envelope as kubesec
 from secretsvc.manifest import nodes
 from secretsvc.tokens import SOPS_TOKEN, TOKEN_PREFIX, UNMERGED, decode_strict
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
 from secretsvc.errors import KsecretError
-from secretsvc.formats import ksecret, kubesec
+from secretsvc.formats.ksecret import envelope as ksecret
+from secretsvc.formats.kubesec import envelope as kubesec
 from secretsvc.manifest import lost, reader
 from secretsvc.operations.findings import Finding
-from secretsvc.people import NOBODY
+from secretsvc.policy.people import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from secretsvc.manifest.model import Manifest
-    from secretsvc.people import People
+    from secretsvc.policy.people import People
 
 _LISTED = 5
-_MARKS = (b"ksecret", b"# kubesec:v:")
 
 
 class Sealing(NamedTuple):
@@ -33,7 +34,7 @@ class Sealing(NamedTuple):
 
 def sealings(data: bytes) -> list[Sealing]:
     """Those of a manifest; none of one that can't be read."""
-    if not any(mark in data for mark in _MARKS) and not lost.may_stand_in(data):
+    if not any(mark in data for mark in formats.markers()) and not lost.may_stand_in(data):
         return []
     try:
         return list(_sealings(reader.read(data, allow_binary_tag=True)))

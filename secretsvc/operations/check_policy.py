@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secretsvc import key_shapes
+from secretsvc.backends import verify
 from secretsvc.errors import KeyRefError
 from secretsvc.operations.findings import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from secretsvc.policy import Policy
+    from secretsvc.policy.policies import Policy
 
 
 def check_policy(policy: Policy, file: str) -> Iterator[Finding]:
@@ -19,6 +19,6 @@ def check_policy(policy: Policy, file: str) -> Iterator[Finding]:
     for rule in policy.content.rules:
         for number, key in enumerate(rule.keys, 1):
             try:
-                key_shapes.verify(key)
+                verify(key)
             except KeyRefError as error:
                 yield Finding(file, rule.line, "KS018", f"key {number} of this rule: {error.message}")

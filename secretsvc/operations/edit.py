@@ -6,7 +6,7 @@ from traceback import clear_frames
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import InputError, KsecretError, ManifestError
-from secretsvc.formats import ksecret
+from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.nodes import Member
 from secretsvc.manifest.reader import read
@@ -205,7 +205,7 @@ def _envelope_again(draft: Draft, clear: Manifest, index: int, old: int, encoded
             root = root._replace(members=[Member(key, value._replace(end=encoded[last.start].end))])
         yield append_member(clear.text, root, lambda layout: ksecret.render(opened.envelope, layout))
     else:
-        from secretsvc.formats import kubesec
+        from secretsvc.formats.kubesec import envelope as kubesec
 
         yield from kubesec.put(clear.text, opened.envelope)
 

@@ -6,7 +6,8 @@ import calendar
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.formats import ksecret
+from secretsvc import formats
+from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import MOST_NODES
 from secretsvc.manifest.reader import read
@@ -35,6 +36,18 @@ class Description(NamedTuple):
     """Entry names by field."""
     in_the_clear: list[str]
     """Entries without a token in a sealed Secret, as `field/key`."""
+    format_name: str = ""
+    """By which `--format` and policies know it; empty where it is not sealed."""
+
+    @property
+    def bound(self) -> bool:
+        """Whether it opens, if it is sealed, under its own namespace and name only."""
+        return formats.named(self.format_name).binds
+
+    @property
+    def proves_values(self) -> bool:
+        """Whether its proof is over values, so that one that fits tells them."""
+        return formats.named(self.format_name).proves_values
 
     @property
     def label(self) -> str:
@@ -44,7 +57,7 @@ class Description(NamedTuple):
 
     def as_json(self) -> dict[str, object]:
         """The same under the names of the envelope and of JSON: `sealedFor`, `ageDays`, `inTheClear`."""
-        return {_camel(name): value for name, value in self._asdict().items()}
+        return {_camel(name): value for name, value in self._asdict().items() if name != "format_name"}
 
 
 def describe_manifest(data: bytes, owner: Callable[[str], str], most_nodes: int = MOST_NODES) -> list[Description]:
@@ -59,7 +72,7 @@ def describe_manifest(data: bytes, owner: Callable[[str], str], most_nodes: int 
 
 
 def _describe_kubesec(manifest: Manifest, owner: Callable[[str], str]) -> Description:
-    from secretsvc.formats import kubesec
+    from secretsvc.formats.kubesec import envelope as kubesec
 
     secret, envelope = kubesec.read(manifest)
     clear = [f"{entry.field}/{entry.key}" for entry in secret.entries if not kubesec.is_token(entry)]
@@ -74,6 +87,7 @@ def _describe_kubesec(manifest: Manifest, owner: Callable[[str], str]) -> Descri
         keys=keys,
         entries=_names(secret),
         in_the_clear=clear,
+        format_name="kubesec",
     )
 
 
@@ -97,6 +111,7 @@ def _describe(secret: Secret, owner: Callable[[str], str]) -> Description:
         [{"ref": ref, "owner": owner(ref)} for ref in envelope.keys] if envelope else [],
         _names(secret),
         clear,
+        "ksecret" if envelope else "",
     )
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import AlteredError
-from secretsvc.formats import ksecret
+from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.keyref import keyset
 from secretsvc.manifest.reader import read
 from secretsvc.operations.open import Opened, nothing_sealed, open_secrets
@@ -104,7 +104,7 @@ def _keysets(manifest: Manifest, request: Request) -> Iterator[tuple[int, Secret
         if secret.envelope:
             held = ksecret.read(secret.envelope).refs
         else:
-            from secretsvc.formats import kubesec
+            from secretsvc.formats.kubesec import envelope as kubesec
 
             held = keyset(kubesec.read(manifest)[1].refs)
         yield index, secret, held, request.wanted(held, secret)

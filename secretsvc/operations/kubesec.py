@@ -13,8 +13,8 @@ from secretsvc.errors import (
     ManifestError,
     UsageError,
 )
-from secretsvc.formats import kubesec
-from secretsvc.formats.kubesec_crypto import Dek, armoured
+from secretsvc.formats.kubesec import envelope as kubesec
+from secretsvc.formats.kubesec.crypto import Dek, armoured
 from secretsvc.keyref import keyset
 from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read

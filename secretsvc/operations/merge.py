@@ -22,10 +22,10 @@ from secretsvc.tokens import SUFFIX
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secretsvc.git_run import Merged
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.merge_entries import MergedEntries, Region, Side
     from secretsvc.operations.merge_envelope import Traits
+    from secretsvc.programs.git import Merged
 
     LineMerge = Callable[[bytes, bytes, bytes], Merged]
     """Base, ours, theirs → Git's own merge of them."""

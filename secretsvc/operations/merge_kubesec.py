@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.key_shapes import stated
+from secretsvc.backends import stated
 from secretsvc.operations.merge_entries import UnmergeableError
 from secretsvc.operations.merge_envelope import MergedEnvelope, home_of, merge_keys
 
@@ -108,7 +108,7 @@ def merge_kubesec(
 
 
 def _sorted(keys: Mapping[str, str]) -> dict[str, str]:
-    from secretsvc.formats.kubesec import ordered  # which needs cryptography, and most merges don't get here
+    from secretsvc.formats.kubesec.envelope import ordered  # which needs cryptography, and most merges don't get here
 
     return {str(ref): wrapped for ref, wrapped in ordered((stated(ref), wrapped) for ref, wrapped in keys.items())}
 

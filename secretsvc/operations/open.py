@@ -6,10 +6,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from secretsvc import patience
-from secretsvc.envelope import Dek, Payload
 from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NotSealedError
-from secretsvc.formats import ksecret
-from secretsvc.formats.values import value_of, written
+from secretsvc.formats.ksecret import envelope as ksecret
+from secretsvc.formats.ksecret.crypto import Dek, Payload
+from secretsvc.formats.ksecret.values import value_of, written
 from secretsvc.manifest import lost
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, inside

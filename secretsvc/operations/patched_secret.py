@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc import patience
 from secretsvc.errors import ManifestError
-from secretsvc.formats.values import value_of
+from secretsvc.formats.ksecret.values import value_of
 from secretsvc.manifest import change
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read

@@ -56,7 +56,7 @@ def _is_typed(manifest: Manifest, secret: Secret, entry: Entry) -> bool:
 
 
 def _is_token(entry: Entry) -> bool:
-    from secretsvc.formats import kubesec
+    from secretsvc.formats.kubesec import envelope as kubesec
 
     return kubesec.is_token(entry)
 

@@ -16,11 +16,9 @@ if TYPE_CHECKING:
 ANY_TIME = "~"
 """For `rotate_before`: later than every time, so that every DEK is replaced."""
 
-FORMATS = ("ksecret", "kubesec")
-
 
 class Unproven(NamedTuple):
-    """A file in kubesec's format whose MAC proves nothing: what somebody would have to vouch for."""
+    """A file whose MAC proves nothing: what somebody would have to vouch for."""
 
     label: str
     why: str
@@ -40,9 +38,9 @@ class Request(NamedTuple):
     created: str
     """The time to write for a new DEK: UTC, RFC 3339, seconds."""
     format: str = ""
-    """For what is not sealed yet: one of FORMATS; empty: as its parent, else ksecret."""
+    """For what is not sealed yet: a name of `formats`; empty: as its parent, else the default."""
     rotate_before: str = ""
-    """A DEK made before that time gets replaced, and so does one that does not say (kubesec's format)."""
+    """A DEK made before that time gets replaced, and so does one that does not say."""
     trust: Callable[[Unproven], bool] | None = None
     """Asked whether a file without a fitting MAC is to get one; None: such a file is refused."""
 

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import AlreadySealedError
-from secretsvc.formats import ksecret
+from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply, replace_member
 from secretsvc.operations.convert import convert_manifest
@@ -81,8 +81,8 @@ def _edit(manifest: Manifest, secret: Secret, keyring: Keyring) -> Edit:
 
 
 def _kubesec_edits(manifest: Manifest, keyring: Keyring) -> list[Edit]:
-    from secretsvc.formats import kubesec
-    from secretsvc.formats.kubesec_crypto import armoured
+    from secretsvc.formats.kubesec import envelope as kubesec
+    from secretsvc.formats.kubesec.crypto import armoured
     from secretsvc.operations.kubesec import open_file
 
     _, envelope = kubesec.read(manifest)

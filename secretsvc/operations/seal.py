@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from secretsvc import patience
-from secretsvc.envelope import BLOCK, NONCE_BYTES, TAG_BYTES, Dek, Payload
 from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError
-from secretsvc.formats import ksecret
-from secretsvc.formats.values import payload_of, value_of
+from secretsvc.formats.ksecret import envelope as ksecret
+from secretsvc.formats.ksecret.crypto import BLOCK, NONCE_BYTES, TAG_BYTES, Dek, Payload
+from secretsvc.formats.ksecret.values import payload_of, value_of
 from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside

@@ -120,7 +120,7 @@ def _values(text: str, secret: Secret, keyring: Callable[[], Keyring]) -> Values
     """What the Secret's entries hold, as YAML and JSON both take it; nothing where it does not open."""
     if not secret.envelope:
         return {(entry.field, entry.key): _shown(text, entry, entry.value) for entry in secret.entries}
-    from secretsvc.formats.values import value_of
+    from secretsvc.formats.ksecret.values import value_of
     from secretsvc.operations.open import open_secret
 
     try:

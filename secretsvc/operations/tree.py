@@ -12,7 +12,7 @@ from secretsvc.manifest.rules import decode_base64
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
     from secretsvc.manifest.nodes import Node
-    from secretsvc.template import Value
+    from secretsvc.operations.go_template import Value
 
 
 def trees(data: bytes, *, decoded: bool) -> list[Value]:

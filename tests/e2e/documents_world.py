@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 DEPLOYED = ("deploy/a.yaml", "deploy/prod/b.yaml")
 CLEAR = {
-    "README.md": ("secret.yaml", "new.yaml"),
+    "README.md": ("secret.yaml",),
+    "docs/usage.md": ("secret.yaml", "new.yaml"),
     "docs/remote.md": ("secret.yaml",),
     "docs/api.md": ("secret.yaml",),
     "docs/backends/gcp-kms.md": ("secret.yaml",),
@@ -61,8 +62,9 @@ class World:
         self._files()
         self.me.write("ci-key.asc", homes.mine.gpg("--export-secret-keys", homes.me))
         self._manifests(source)
-        if source == "README.md":
+        if source == "docs/usage.md":
             self.placeholders["age:age1…"] = self.me.ref
+        if source == "README.md":
             shutil.copytree(ROOT / "examples", self.me.work / "examples")
         if source in ("keys", "docs/git.md"):
             self.me.write(".ksecret.yaml", f"version: 1\nrules: [{{keys: ['{self.me.ref}']}}]\n".encode())

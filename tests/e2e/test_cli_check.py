@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from benchmarks import check as benchmark
-from secretsvc.cli.check import _content as content_of
+from secretsvc.cli.verbs.check import _content as content_of
 from secretsvc.errors import FileError
 from secretsvc.operations.findings import RULES
 from tests.e2e.cli import CONFIG_MAP, MANIFEST, NOT_YAML, Person, Ran
@@ -464,7 +464,7 @@ def test_check_imports_no_cryptography_and_no_sdk(me: Person) -> None:
         )
         loaded = modules_after(code)
         assert "secretsvc.operations.check" in loaded
-        assert not loaded & (HEAVY | {"cryptography", "pyrage", "_cffi_backend", "secretsvc.envelope"})
+        assert not loaded & (HEAVY | {"cryptography", "pyrage", "_cffi_backend", "secretsvc.formats.ksecret.crypto"})
         assert not [name for name in loaded if name.startswith("secretsvc.backends")]
 
 

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from secretsvc.api.audit_chain import FIRST, digest, render
+from secretsvc.api.audit.chain import FIRST, digest, render
 from tests.e2e.cli import MANIFEST, Person, b64
 
 SECRET = b"apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc.cli.candidates import MOST_BYTES
-from secretsvc.cli.create_options import KINDS
+from secretsvc.cli.verbs.create_options import KINDS
 from tests.e2e.cli import BIN, MANIFEST, Person
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pyrage
 import pytest
 
-from secretsvc import envelope
 from secretsvc.errors import AlteredError
+from secretsvc.formats.ksecret import crypto as envelope
 from secretsvc.operations.open import open_manifest
 from secretsvc.operations.request import Request
 from secretsvc.operations.seal import seal_manifest

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.git_drivers import CONFIG, PRE_MERGE_COMMIT
+from secretsvc.git.drivers import CONFIG, PRE_MERGE_COMMIT
 from tests.e2e.cli import MARK, Person, b64
 from tests.e2e.git_repository import FILE, Repository
 

@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 SOURCES = Path(secretsvc.__file__).parent
 
 PLACES = {
-    "backends/gnupg_run.py _Call.start": "test_gpg",
-    "cli/apply.py _give": "no program: a copy of this process that writes into a pipe",
+    "backends/gnupg/run.py _Call.start": "test_gpg",
+    "cli/verbs/apply.py _give": "no program: a copy of this process that writes into a pipe",
     "cli/child.py become": "test_kubectl, test_exec",
     "cli/child.py run": "test_exec",
     "cli/editor.py _is_vim": "test_editors",
     "cli/editor.py run_editor": "test_editors",
     "generators/docker_login.py _ask": "test_credential_helpers",
-    "git_objects.py Objects.__enter__": "test_git_reads_the_index, test_git_tells_of_a_range",
-    "git_objects.py Objects.git": "test_git_reads_the_index, test_git_tells_of_a_range",
-    "walk.py _git": "test_git_lists_files",
-    "git_run.py git": "test_git_setup, test_git_merges",
+    "git/objects.py Objects.__enter__": "test_git_reads_the_index, test_git_tells_of_a_range",
+    "git/objects.py Objects.git": "test_git_reads_the_index, test_git_tells_of_a_range",
+    "files/walk.py _git": "test_git_lists_files",
+    "programs/git.py git": "test_git_setup, test_git_merges",
     "api/workers.py Workers._started": "no other program: the service's own workers, which need what it was given",
 }
 """Where programs are started, and what proves that place."""

@@ -300,6 +300,7 @@ class Moto:
 
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # else it prints a line for each request
         self._server = ThreadedMotoServer(host, port, verbose=False)
+        self._clients: dict[str, Any] = {}
 
     @property
     def url(self) -> str:
@@ -316,9 +317,11 @@ class Moto:
         """A KMS client of botocore's, to make keys and aliases with."""
         from botocore.session import Session
 
-        session = Session()
-        session.set_credentials("testing", "testing")
-        return session.create_client("kms", region_name=region, endpoint_url=self.url)
+        if region not in self._clients:
+            session = Session()
+            session.set_credentials("testing", "testing")
+            self._clients[region] = session.create_client("kms", region_name=region, endpoint_url=self.url)
+        return self._clients[region]
 
 
 def _arguments() -> argparse.Namespace:

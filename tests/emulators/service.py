@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from secretsvc.api.problems import status_of
 from secretsvc.errors import KsecretError
 from secretsvc.keyref import keyset, parse_change
 from secretsvc.operations.open import open_manifest
@@ -98,7 +99,7 @@ class FakeService:
             more = {"hint": error.hint, "line": error.line, "entry": error.entry, "keyRef": error.key_ref}
             return _problem(
                 next(TYPES[one.__name__] for one in type(error).__mro__ if one.__name__ in TYPES),
-                error.http_status,
+                status_of(type(error)),
                 error.message,
                 **more,
             )

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.backends import aws_kms
-from secretsvc.backends.aws_kms import AwsKms
+from secretsvc.backends.aws_kms import backend as aws_kms
+from secretsvc.backends.aws_kms.backend import AwsKms
 from secretsvc.backends.base import Settings
 from secretsvc.errors import KsecretError
 from secretsvc.keyref import KeyRef
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DEK = bytes(range(32))
 CONTEXT = {"ksecret-namespace": "prod", "ksecret-name": "db"}
-ROOT = Path(aws_kms.__file__).parents[2]
+ROOT = Path(aws_kms.__file__).parents[3]
 REF = KeyRef("aws", KEY)
 
 

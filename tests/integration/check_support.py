@@ -6,7 +6,7 @@ from base64 import b64encode
 
 from secretsvc.operations.check import check_file, may_hold_secret
 from secretsvc.operations.findings import RULES
-from secretsvc.policy import Policies
+from secretsvc.policy.policies import Policies
 from tests.support import LOCK, new_lock, seal
 
 MARK = "n0t-public"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secretsvc.backends import gcp_kms
 from secretsvc.backends.base import Settings
+from secretsvc.backends.gcp_kms import backend as gcp_kms
 from secretsvc.errors import KsecretError
 from secretsvc.keyref import KeyRef
 from tests.emulators import gcp
@@ -17,7 +17,7 @@ from tests.emulators import gcp
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(gcp_kms.__file__).parents[2]
+ROOT = Path(gcp_kms.__file__).parents[3]
 DEK = bytes(range(32))
 CONTEXT = {"ksecret-namespace": "prod", "ksecret-name": "sample-db-auth"}
 RING = "projects/p/locations/europe-west1/keyRings/ring"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from secretsvc.backends import gnupg
+from secretsvc.backends.gnupg import backend as gnupg
 from secretsvc.keyref import KeyRef
 from tests.integration.gpg_home import LONG_AGO, GpgHome
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 DEK = bytes(range(32))
 PASSPHRASE = b"correct horse: battery"
-ROOT = Path(gnupg.__file__).parents[2]
+ROOT = Path(gnupg.__file__).parents[3]
 
 
 class World(NamedTuple):

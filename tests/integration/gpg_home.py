@@ -9,7 +9,7 @@ import tempfile
 from typing import TYPE_CHECKING
 
 from secretsvc.backends.base import Settings
-from secretsvc.backends.gnupg import GnuPG
+from secretsvc.backends.gnupg.backend import GnuPG
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secretsvc.api import audit
-from secretsvc.api.audit import AuditLog
-from secretsvc.api.audit_chain import verify
-from secretsvc.api.audit_sinks import FileSink, StdoutSink
+from secretsvc.api.audit import log
+from secretsvc.api.audit.chain import verify
+from secretsvc.api.audit.log import AuditLog
+from secretsvc.api.audit.sinks import FileSink, StdoutSink
 from secretsvc.api.draining import Draining
 from secretsvc.api.health import Health
 from secretsvc.api.problems import RefusedError
@@ -74,7 +74,7 @@ def test_a_line_that_a_crash_left_torn_is_kept_and_said(tmp_path: Path) -> None:
 def test_several_processes_share_one_chain(tmp_path: Path) -> None:
     path = tmp_path / "audit"
     code = (
-        "import sys\nfrom secretsvc.api.audit_sinks import FileSink\n"
+        "import sys\nfrom secretsvc.api.audit.sinks import FileSink\n"
         "sink = FileSink(sys.argv[1], {'event': 'start'})\n"
         "for number in range(200): sink.write([{'event': 'outcome', 'number': number}])\n"
     )
@@ -129,7 +129,7 @@ def test_standard_output_has_a_chain_for_each_process(tmp_path: Path) -> None:
 
 _SLOWLY_READ = """\
 import sys
-from secretsvc.api.audit_sinks import StdoutSink
+from secretsvc.api.audit.sinks import StdoutSink
 sink = StdoutSink({'event': 'start'})
 for number in range(60):
     sink.write([{'event': 'intent', 'secrets': ['x' * size]} for size in (10, 20_000, 100_000, 3000)])
@@ -156,7 +156,7 @@ def test_several_processes_tear_no_line_of_one_standard_output_that_is_read_slow
 
 def test_a_writer_of_standard_output_that_is_killed_tears_no_line_of_the_others(tmp_path: Path) -> None:
     code = (
-        "from secretsvc.api.audit_sinks import StdoutSink\nsink = StdoutSink({'event': 'start'})\n"
+        "from secretsvc.api.audit.sinks import StdoutSink\nsink = StdoutSink({'event': 'start'})\n"
         "for _ in range(int(__import__('sys').argv[1])): sink.write([{'event': 'x', 'secrets': ['x' * 3000]}] * 20)\n"
     )
     read, written = os.pipe()
@@ -307,7 +307,7 @@ def test_what_a_blocked_log_was_given_is_dropped_when_it_is_given_up() -> None:
 
 
 def test_only_so_many_lines_wait(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "_ROOM", 10)
+    monkeypatch.setattr(log, "_ROOM", 10)
     sink = Blocked()
 
     async def main() -> list[float]:

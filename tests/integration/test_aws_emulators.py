@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from secretsvc.backends import canonical
 from secretsvc.errors import BackendError
 from tests.emulators.aws import KEY, StubKms
-from tests.integration.aws_support import ROOT, environ, kms, there_and_back
+from tests.integration.aws_support import ROOT, environ, there_and_back
 
 __all__ = ["environ"]  # a fixture, for pytest to find here
 
@@ -57,7 +58,7 @@ class TestEmulators:
                 name, _, value = process.stdout.readline().removeprefix("export ").strip().partition("=")
                 said[name] = value
                 monkeypatch.setenv(name, value)
-            ref = kms().parse(said["KSECRET_KEYS"].removeprefix("aws:"))
+            ref = canonical(said["KSECRET_KEYS"])
             if "--state" in arguments:
                 with pytest.raises(BackendError, match="key is disabled"):
                     there_and_back(ref)

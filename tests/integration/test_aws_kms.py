@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.backends import aws_kms_client
+from secretsvc.backends.aws_kms import SCHEME
+from secretsvc.backends.aws_kms import client as aws_kms_client
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError, KeyRefError
@@ -58,12 +59,12 @@ class TestNames:
         ],
     )
     def test_arn_is_canonical(self, arn: str) -> None:
-        assert kms().parse(f" {arn} ") == KeyRef("aws", arn)
+        assert SCHEME.parse(f" {arn} ") == KeyRef("aws", arn)
 
     def test_case_is_kept_in_an_aliass_name_only(self) -> None:
-        assert kms().parse(KEY.upper()) == REF
+        assert SCHEME.parse(KEY.upper()) == REF
         alias = "arn:aws:kms:eu-west-1:111122223333:alias/Prod"
-        assert kms().parse(alias.replace("arn:aws:kms", "ARN:aws:KMS")).id == alias
+        assert SCHEME.parse(alias.replace("arn:aws:kms", "ARN:aws:KMS")).id == alias
 
     @pytest.mark.parametrize(
         ("text", "said"),
@@ -88,10 +89,10 @@ class TestNames:
     )
     def test_what_is_no_arn_is_refused_without_showing_it(self, text: str, said: str | None) -> None:
         if said is None:
-            assert kms().parse(text) == REF
+            assert SCHEME.parse(text) == REF
             return
         with pytest.raises(KeyRefError, match=said) as caught:
-            kms().parse(text)
+            SCHEME.parse(text)
         assert caught.value.hint
         assert not text or text not in str(caught.value)
 
@@ -108,14 +109,14 @@ class TestNames:
 class TestMoto:
     def test_round_trip_with_a_key(self, real: Moto) -> None:
         backend, ref = kms(), made(real)
-        wrapped = backend.wrap(backend.parse(ref.id), DEK, CONTEXT)
+        wrapped = backend.wrap(SCHEME.parse(ref.id), DEK, CONTEXT)
         assert DEK not in wrapped
         assert backend.unwrap(ref, wrapped, dict(reversed(CONTEXT.items()))) == DEK
 
     def test_round_trip_with_an_alias(self, real: Moto) -> None:
         backend, ref = kms(), made(real)
         real.client().create_alias(AliasName="alias/round-trip", TargetKeyId=ref.id)
-        alias = backend.parse(f"{ref.id.partition(':key/')[0]}:alias/round-trip")
+        alias = SCHEME.parse(f"{ref.id.partition(':key/')[0]}:alias/round-trip")
         wrapped = backend.wrap(alias, DEK, CONTEXT)
         assert backend.unwrap(alias, wrapped, CONTEXT) == DEK
         assert backend.unwrap(ref, wrapped, CONTEXT) == DEK
@@ -238,7 +239,7 @@ class TestProcess:
     def test_importing_and_making_it_imports_no_sdk(self) -> None:
         code = (
             "import os, sys; from secretsvc.backends import aws_kms, base\n"
-            f"aws_kms.backend(base.Settings(os.environ, print)).parse({KEY!r})\n"
+            f"aws_kms.SCHEME.backend(base.Settings(os.environ, print)); aws_kms.SCHEME.parse({KEY!r})\n"
             "print([name for name in sys.modules if name.startswith(('boto', 'urllib3'))])"
         )
         assert python(code).stdout == "[]\n"
@@ -247,7 +248,7 @@ class TestProcess:
         code = (
             "import os, sys; sys.modules['boto3'] = None; from secretsvc.backends import aws_kms, base\n"
             "from secretsvc.keyref import KeyRef\n"
-            "backend = aws_kms.backend(base.Settings(os.environ, print))\n"
+            "backend = aws_kms.SCHEME.backend(base.Settings(os.environ, print))\n"
             f"backend.wrap(KeyRef('aws', {KEY!r}), bytes(32), {{}})"
         )
         done = python(code)
@@ -257,7 +258,7 @@ class TestProcess:
         code = (
             "import os, sys; sys.modules['botocore'] = None; from secretsvc.backends import aws_kms, base\n"
             "from secretsvc.errors import BackendUnavailableError; from secretsvc.keyref import KeyRef\n"
-            "backend = aws_kms.backend(base.Settings(os.environ, print))\n"
+            "backend = aws_kms.SCHEME.backend(base.Settings(os.environ, print))\n"
             f"try: backend.wrap(KeyRef('aws', {KEY!r}), bytes(32), {{}})\n"
             "except BackendUnavailableError as error: print(error, error.hint, sep='; ')"
         )

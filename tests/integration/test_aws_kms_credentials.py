@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.backends import aws_kms_errors
-from secretsvc.backends.aws_kms import AwsKms
+from secretsvc.backends.aws_kms import errors as aws_kms_errors
+from secretsvc.backends.aws_kms.backend import AwsKms
 from secretsvc.backends.base import Settings
 from secretsvc.errors import BackendError, BackendUnavailableError
 from secretsvc.keyref import KeyRef
@@ -237,7 +237,7 @@ class TestCredentials:
         code = (
             "import os; from secretsvc.backends import aws_kms, base; from secretsvc.keyref import KeyRef\n"
             "for name in ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY'): os.environ.pop(name)\n"
-            f"aws_kms.backend(base.Settings(os.environ, print)).wrap(KeyRef('aws', {KEY!r}), bytes(32), {{}})"
+            f"aws_kms.SCHEME.backend(base.Settings(os.environ, print)).wrap(KeyRef('aws', {KEY!r}), bytes(32), {{}})"
         )
         assert "the AWS role asks for an MFA code, and there is nobody to ask" in python(code, AWS_PROFILE="p").stderr
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc.operations.check import check_file, needs_sealing
-from secretsvc.policy import Policies
+from secretsvc.policy.policies import Policies
 from tests import kubesec_support
 from tests.integration.check_support import (
     CLEAR,

@@ -11,7 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from google_crc32c import value as crc32c
 
-from secretsvc.backends import gcp_kms, gcp_kms_client
+from secretsvc.backends.gcp_kms import SCHEME
+from secretsvc.backends.gcp_kms import backend as gcp_kms
+from secretsvc.backends.gcp_kms import client as gcp_kms_client
 from secretsvc.errors import AlteredError, BackendError, KeyRefError
 from secretsvc.keyref import KeyRef
 from tests.emulators import gcp
@@ -33,7 +35,7 @@ __all__ = ["backend", "kms"]  # fixtures, for pytest to find here
     ],
 )
 def test_a_resource_name_is_canonical(name: str) -> None:
-    assert made("").parse(f" {name}\n") == KeyRef("gcp", name)
+    assert SCHEME.parse(f" {name}\n") == KeyRef("gcp", name)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_a_resource_name_is_canonical(name: str) -> None:
     ],
 )
 def test_other_spellings_are_refused(text: str, message: str, hint: str) -> None:
-    says(failure(made("").parse, text), KeyRefError, message, hint)
+    says(failure(SCHEME.parse, text), KeyRefError, message, hint)
 
 
 # Wrapping and unwrapping

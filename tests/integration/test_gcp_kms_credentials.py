@@ -29,12 +29,13 @@ __all__ = ["kms"]  # fixtures, for pytest to find here
 _CALL = """
 import json, os, sys
 from secretsvc.backends.base import Settings
-from secretsvc.backends.gcp_kms import GcpKms
+from secretsvc.backends.gcp_kms import SCHEME
+from secretsvc.backends.gcp_kms.backend import GcpKms
 from secretsvc.errors import KsecretError
 sys.modules.update(dict.fromkeys(json.loads(sys.argv[2])))
 kms = GcpKms(Settings(os.environ, lambda what: None), patience=float(os.environ.get("TEST_PATIENCE", "10")))
 try:
-    ref = kms.parse(sys.argv[1])
+    ref = SCHEME.parse(sys.argv[1])
     wrapped = kms.wrap(ref, bytes(range(32)), {"ksecret-name": "n"})
     print(json.dumps({"dek": kms.unwrap(ref, wrapped, {"ksecret-name": "n"}).hex()}))
 except KsecretError as error:
@@ -69,7 +70,8 @@ def test_importing_making_and_parsing_import_no_sdk() -> None:
 import sys
 from secretsvc.backends import gcp_kms
 from secretsvc.backends.base import Settings
-gcp_kms.backend(Settings({{}}, lambda what: None)).parse({REF.id!r})
+gcp_kms.SCHEME.backend(Settings({{}}, lambda what: None))
+gcp_kms.SCHEME.parse({REF.id!r})
 print([name for name in sys.modules if name.split(".")[0] in ("google", "grpc", "google_crc32c", "requests")])
 """
     assert run("-c", code).stdout == "[]\n"

@@ -12,7 +12,9 @@ from google.api_core import exceptions
 from google.rpc import error_details_pb2
 from grpc import StatusCode
 
-from secretsvc.backends import gcp_kms, gcp_kms_client, gcp_kms_errors
+from secretsvc.backends.gcp_kms import backend as gcp_kms
+from secretsvc.backends.gcp_kms import client as gcp_kms_client
+from secretsvc.backends.gcp_kms import errors as gcp_kms_errors
 from secretsvc.errors import BackendError, BackendUnavailableError, KeyRefError
 from secretsvc.keyref import KeyRef
 from tests.emulators import gcp

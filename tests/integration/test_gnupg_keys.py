@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secretsvc.backends.gnupg import SCHEME
 from secretsvc.errors import KeyNotHeldError, KeyRefError, UsageError
 from secretsvc.keyref import KeyRef
 from tests.integration.gnupg_support import DEK, World
-from tests.integration.gpg_home import GpgHome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.integration.gpg_home import GpgHome
 
 
 class TestNames:
@@ -33,10 +35,10 @@ class TestNames:
         ],
     )
     def test_a_full_fingerprint_becomes_upper_case_without_spaces(self, text: str) -> None:
-        assert str(GpgHome.backend(_Nowhere(), PATH="").parse(text)) == f"pgp:{self.FINGERPRINT}"
+        assert str(SCHEME.parse(text)) == f"pgp:{self.FINGERPRINT}"
 
     def test_a_version_5_fingerprint_has_64_digits(self) -> None:
-        assert GpgHome.backend(_Nowhere(), PATH="").parse("ab" * 32).id == "AB" * 32
+        assert SCHEME.parse("ab" * 32).id == "AB" * 32
 
     @pytest.mark.parametrize(
         "text",
@@ -44,7 +46,7 @@ class TestNames:
     )
     def test_anything_else_is_refused_without_being_quoted(self, text: str) -> None:
         with pytest.raises(KeyRefError, match="full fingerprint, 40 hex digits") as caught:
-            GpgHome.backend(_Nowhere(), PATH="").parse(text)
+            SCHEME.parse(text)
         assert "gpg --list-keys --fingerprint" in caught.value.hint
         assert not text or text not in caught.value.message + caught.value.hint
 
@@ -70,13 +72,6 @@ class TestNames:
     def test_describe_never_fails(self, world: World) -> None:
         assert world.alice.backend().describe(KeyRef("pgp", "A" * 40)) == ""
         assert world.alice.backend(PATH="").describe(world.ref("alice")) == ""
-
-
-class _Nowhere(GpgHome):
-    """No home at all: for what must work without gpg."""
-
-    def __init__(self) -> None:
-        self.environ = {}
 
 
 class TestKeyring:

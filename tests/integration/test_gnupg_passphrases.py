@@ -77,11 +77,12 @@ class TestPassphrases:
         code = (
             "import sys, os\n"
             "from secretsvc.backends.base import Settings\n"
-            "from secretsvc.backends.gnupg import GnuPG\n"
+            "from secretsvc.backends.gnupg import SCHEME\n"
+            "from secretsvc.backends.gnupg.backend import GnuPG\n"
             "from secretsvc.errors import BackendError\n"
             "backend = GnuPG(Settings(os.environ, lambda what: None))\n"
-            "for call in (lambda: backend.unwrap(backend.parse(sys.argv[1]), sys.stdin.buffer.read(), {}),\n"
-            "             lambda: backend.wrap(backend.parse(sys.argv[2]), bytes(32), {})):\n"
+            "for call in (lambda: backend.unwrap(SCHEME.parse(sys.argv[1]), sys.stdin.buffer.read(), {}),\n"
+            "             lambda: backend.wrap(SCHEME.parse(sys.argv[2]), bytes(32), {})):\n"
             "    try: call()\n"
             "    except BackendError as error: print(error.message, error.hint)\n"
         )
@@ -105,7 +106,7 @@ class TestPassphrases:
     def test_pinentry_is_told_the_terminal(self) -> None:
         leader, terminal = os.openpty()
         try:
-            code = "from secretsvc.backends.gnupg import _terminal as t; print(t({}), t({'GPG_TTY': '/dev/x'}))"
+            code = "from secretsvc.backends.gnupg.backend import _terminal as t; print(t({}), t({'GPG_TTY': '/dev/x'}))"
             done = subprocess.run(
                 [sys.executable, "-c", code],
                 stdin=terminal,

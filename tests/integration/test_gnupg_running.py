@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.backends import gnupg
+from secretsvc.backends.gnupg import backend as gnupg
 from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError
 from secretsvc.keyref import KeyRef
 from tests.integration.gnupg_support import DEK, ROOT, World, recording_gpg
@@ -105,10 +105,11 @@ class TestRunning:
         code = (
             "import os, sys\n"
             "from secretsvc.backends.base import Settings\n"
-            "from secretsvc.backends.gnupg import GnuPG\n"
+            "from secretsvc.backends.gnupg import SCHEME\n"
+            "from secretsvc.backends.gnupg.backend import GnuPG\n"
             "os.closerange(0, 3)\n"
             "backend = GnuPG(Settings(os.environ, lambda what: None))\n"
-            "ref = backend.parse(sys.argv[1])\n"
+            "ref = SCHEME.parse(sys.argv[1])\n"
             "dek = backend.unwrap(ref, backend.wrap(ref, bytes(32), {}), {})\n"
             "open(sys.argv[2], 'wb').write(dek)\n"
         )
@@ -121,7 +122,7 @@ class TestRunning:
         assert (tmp_path / "dek").read_bytes() == bytes(32)
 
     def test_a_cold_start_imports_nothing_slow(self) -> None:
-        code = "import sys, secretsvc.backends.gnupg; print(*sys.modules)"
+        code = "import sys, secretsvc.backends.gnupg.backend; print(*sys.modules)"
         done = subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, capture_output=True, check=True, timeout=20
         )

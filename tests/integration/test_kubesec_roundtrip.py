@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from secretsvc.errors import AlreadySealedError, KsecretError, ManifestError
-from secretsvc.formats import kubesec
+from secretsvc.formats.kubesec import envelope as kubesec
 from secretsvc.keyref import KeyRef
 from secretsvc.manifest.reader import read
 from tests import kubesec_reader

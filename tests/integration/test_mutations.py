@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc.errors import KsecretError
-from secretsvc.git_run import Merged
 from secretsvc.manifest.reader import read
 from secretsvc.operations.check import check_file
 from secretsvc.operations.edit import open_draft, seal_draft
@@ -26,6 +25,7 @@ from secretsvc.operations.prepare import decode_data, encode_cleartext
 from secretsvc.operations.rotate import rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 from secretsvc.operations.textconv import structure, with_values
+from secretsvc.programs.git import Merged
 from secretsvc.tokens import TOKEN_PREFIX
 from tests.kubesec_support import ALL, PGP, Want
 from tests.mutations import corpus, mutated
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CASES = int(os.environ.get("KSECRET_TEST_MUTATIONS", "4000")) // 4
+pytestmark = pytest.mark.no_cover
 FORMATS = ("ksecret", "kubesec")
 Values = dict[tuple[str | None, str | None, str, str], str]
 

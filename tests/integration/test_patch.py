@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from secretsvc.errors import ManifestError
-from secretsvc.formats import ksecret
+from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.manifest.reader import read
 from secretsvc.operations.patch import Changes, patch_manifest
 from tests.kubesec_support import ALL, GCP, PGP, Want, independent, lines, open_, seal, texts

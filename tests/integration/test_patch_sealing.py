@@ -7,7 +7,7 @@ import re
 import pytest
 
 from secretsvc.errors import AlteredError, InputError, KeyRefError, KsecretError, ManifestError, NotSealedError
-from secretsvc.formats.kubesec_crypto import Dek
+from secretsvc.formats.kubesec.crypto import Dek
 from secretsvc.manifest.reader import read
 from secretsvc.operations.patch import Changes, get_value
 from secretsvc.operations.result import Result

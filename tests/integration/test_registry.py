@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pyrage
 import pytest
 
+from secretsvc import backends
 from secretsvc.backends import registry
-from secretsvc.backends.base import Settings
+from secretsvc.backends.base import Scheme, Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, NoKeyError
 from secretsvc.keyref import KeyRef
@@ -113,9 +114,9 @@ def test_a_failed_wrapping_names_its_key() -> None:
 
 
 def test_backends_are_made_once_a_run_and_only_when_needed() -> None:
-    backends = holding(MINE)
-    assert backends.backend("age") is backends.backend("age")
-    assert holding(MINE).backend("age") is not backends.backend("age")
+    ring = holding(MINE)
+    assert ring.backend("age") is ring.backend("age")
+    assert holding(MINE).backend("age") is not ring.backend("age")
 
 
 class Recorder(dict[str, str]):
@@ -149,15 +150,12 @@ def test_what_is_not_known_has_no_description(uri: str) -> None:
 
 
 class Recorded:
-    """A plug-in's backend, whose names are in capitals; notes what it is handed."""
+    """A plug-in's backend; notes what it is handed."""
 
-    scheme, jobs = "vault", 1
+    jobs = 1
 
     def __init__(self) -> None:
         self.handed: list[str] = []
-
-    def parse(self, text: str) -> KeyRef:
-        return KeyRef("vault", text.upper())
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         self.handed.append(ref.id)
@@ -172,9 +170,24 @@ class Recorded:
         return "its owner"
 
 
-def test_a_backend_is_handed_only_what_its_own_parse_gives_back_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin = Recorded()
-    monkeypatch.setattr(registry, "_factory", lambda scheme: lambda settings: plugin)
+class Vault(Scheme):
+    """A plug-in's kind of keys, whose names are in capitals."""
+
+    name, title, example, cost = "vault", "Vault", "NAME", 5
+
+    def __init__(self) -> None:
+        self.made = Recorded()
+
+    def backend(self, settings: Settings) -> Recorded:
+        return self.made
+
+    def parse(self, text: str) -> KeyRef:
+        return KeyRef(self.name, text.upper())
+
+
+def test_a_backend_is_handed_only_what_its_schemes_parse_gives_back_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin, ours = Vault(), backends.find
+    monkeypatch.setattr(registry, "find", lambda name: plugin if name == "vault" else ours(name))
     ring, wrapped_dek = holding(MINE), b64encode(DEK).decode()
     for uri in ("vault:a", "vault:a ", " vault:a"):
         assert ring.describe(uri) == ""
@@ -184,7 +197,7 @@ def test_a_backend_is_handed_only_what_its_own_parse_gives_back_unchanged(monkey
             ring.rewrap({uri: wrapped_dek}, {}, lambda: DEK)
     with pytest.raises(KeyRefError, match="not how ksecret spells"):
         ring.wrap(KeyRef("vault", "a"), DEK, {})
-    assert plugin.handed == []
+    assert plugin.made.handed == []
     assert ring.parse("vault:a") == KeyRef("vault", "A")
     assert (ring.describe("vault:A"), ring.unwrap({"vault:A": wrapped_dek}, {})) == ("its owner", DEK)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from secretsvc.errors import AlreadySealedError, AlteredError, KeyNotHeldError, KeyRefError, ManifestError
-from secretsvc.formats import ksecret
+from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.manifest.reader import read
 from secretsvc.operations.request import Request

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.globs import MAX_LENGTH, Glob, parse
+from secretsvc.files.globs import MAX_LENGTH, Glob, parse
 
 if TYPE_CHECKING:
     from pathlib import Path

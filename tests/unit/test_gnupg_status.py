@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from secretsvc.backends.gnupg_run import Answer
-from secretsvc.backends.gnupg_status import check_opened, listed_keys, recipient, unsigned_because
+from secretsvc.backends.gnupg.run import Answer
+from secretsvc.backends.gnupg.status import check_opened, listed_keys, recipient, unsigned_because
 from secretsvc.errors import AlteredError, BackendError, KeyRefError
 from secretsvc.keyref import KeyRef
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc import workspace
 from secretsvc.errors import ManifestError
+from secretsvc.files import workspace
 
 if TYPE_CHECKING:
     from mmap import mmap

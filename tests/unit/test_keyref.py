@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from secretsvc.backends import complete, split
 from secretsvc.errors import KeyRefError
-from secretsvc.keyref import MAX_LENGTH, KeyRef, Keyset, KeysetChange, complete, keyset, parse_change, split
+from secretsvc.keyref import MAX_LENGTH, KeyRef, Keyset, KeysetChange, keyset, parse_change
 
 A, B, C = (KeyRef("age", name) for name in "abc")
 

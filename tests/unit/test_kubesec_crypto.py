@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from secretsvc.errors import AlteredError
-from secretsvc.formats.kubesec_crypto import Dek
+from secretsvc.formats.kubesec.crypto import Dek
 
 SECRET = bytes(range(32))
 TEXTS = {("data", "a"): "YQ=="}

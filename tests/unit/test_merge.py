@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from secretsvc.errors import AlteredError
-from secretsvc.git_run import merge_lines
 from secretsvc.operations.merge import Outcome, merge_manifests
+from secretsvc.programs.git import merge_lines
 from tests.support import LOCK, open_, seal
 
 CLEAR = """\

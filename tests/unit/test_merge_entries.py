@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secretsvc.errors import AlteredError
-from secretsvc.git_run import merge_lines
 from secretsvc.manifest.reader import read
 from secretsvc.operations.merge import merge_manifests
+from secretsvc.programs.git import merge_lines
 from tests.support import LOCK, open_
 
 Values: TypeAlias = dict[str, str]

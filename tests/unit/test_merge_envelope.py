@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from secretsvc.errors import AlteredError
-from secretsvc.git_run import merge_lines
 from secretsvc.keyref import KeysetChange
 from secretsvc.operations.merge import Outcome, merge_manifests
 from secretsvc.operations.request import Request
 from secretsvc.operations.seal import seal_manifest
+from secretsvc.programs.git import merge_lines
 from tests.support import LOCK, Lock, new_lock, open_, seal
 
 CLEAR = b"""\

@@ -11,8 +11,8 @@ from base64 import b64encode
 import pytest
 import yaml
 
-from secretsvc.git_run import merge_lines
 from secretsvc.operations.merge import Outcome, merge_manifests
+from secretsvc.programs.git import merge_lines
 
 
 def token(what: str, parts: int = 3) -> str:

@@ -16,12 +16,12 @@ import jsonschema
 import pytest
 import yaml
 
-from secretsvc import policy_reader
+from secretsvc.backends import canonical
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import FileError, InputError, KsecretError
-from secretsvc.key_shapes import canonical
-from secretsvc.policy import MISNAMED, NAME, Policies, starter
+from secretsvc.policy import reader
+from secretsvc.policy.policies import MISNAMED, NAME, Policies, starter
 from tests.support import new_lock
 
 AGE = str(new_lock().keys[0])
@@ -390,12 +390,12 @@ def test_mistakes_are_told_with_file_and_line(tmp_path: Path, name: str) -> None
 
 def test_a_key_may_name_its_aws_profile() -> None:
     text = f"version: 1\nrules:\n- keys: [{{key: '{AWS}', profile: a}}, '{AGE}']\n- keys: ['{AWS}']\n"
-    content = policy_reader.read(text.encode(), NAME)
+    content = reader.read(text.encode(), NAME)
     assert [rule.keys for rule in content.rules] == [(AWS, AGE), (AWS,)]
     assert content.profiles == {AWS: "a"}
     jsonschema.validate(yaml.safe_load(text), SCHEMA)
     with pytest.raises(InputError, match="one key has two profiles"):
-        policy_reader.read(f"{text}- keys: [{{key: '{AWS[4:]}', profile: b}}]\n".encode(), NAME)
+        reader.read(f"{text}- keys: [{{key: '{AWS[4:]}', profile: b}}]\n".encode(), NAME)
 
 
 PEOPLE = f"""\
@@ -418,7 +418,7 @@ def test_rules_name_people_in_place_of_their_keys(tmp_path: Path) -> None:
 
 
 def test_a_name_stands_beside_its_key_and_never_in_its_place(tmp_path: Path) -> None:
-    people = policy_reader.read(PEOPLE.encode(), NAME).people
+    people = reader.read(PEOPLE.encode(), NAME).people
     assert people.named(PGP) == f"bob@example.org ({PGP})"
     assert people.named(AGE) == f"alice ({AGE})", "the first name that has it"
     assert people.named(GCP) == GCP
@@ -428,7 +428,7 @@ def test_a_name_stands_beside_its_key_and_never_in_its_place(tmp_path: Path) -> 
 
 def test_an_unknown_name_is_not_repeated() -> None:
     with pytest.raises(InputError, match=r"^people has no such name$") as caught:
-        policy_reader.read(f"version: 1\npeople: {{alice: {AGE}}}\nrules: [{{keys: [hunter2]}}]\n".encode(), NAME)
+        reader.read(f"version: 1\npeople: {{alice: {AGE}}}\nrules: [{{keys: [hunter2]}}]\n".encode(), NAME)
     assert "hunter2" not in caught.value.message + caught.value.hint
 
 
@@ -462,7 +462,7 @@ def test_the_schema_takes_what_ksecret_takes() -> None:
     jsonschema.Draft7Validator.check_schema(SCHEMA)
     for text in (FULL, "version: 1\n", starter([AGE, PGP])):
         jsonschema.validate(yaml.safe_load(text), SCHEMA)
-        policy_reader.read(text.encode(), NAME)
+        reader.read(text.encode(), NAME)
 
 
 def test_the_documented_policies_are_policies() -> None:
@@ -470,7 +470,7 @@ def test_the_documented_policies_are_policies() -> None:
     examples = re.findall(r"(?s)```yaml\n(version: 1\n.*?)```", text)
     assert examples
     for example in examples:
-        assert policy_reader.read(example.encode(), NAME).rules
+        assert reader.read(example.encode(), NAME).rules
         jsonschema.validate(yaml.safe_load(example), SCHEMA)
 
 
@@ -498,30 +498,34 @@ def test_a_first_policy_names_the_keys(tmp_path: Path) -> None:
 )
 def test_keys_are_compared_in_the_spelling_that_backends_give_them(key: str) -> None:
     known = Backends(Settings({}, lambda what: None))
-    content = policy_reader.read(f"version: 1\nrules:\n- keys: [{json.dumps(key)}]\n".encode(), NAME)
+    content = reader.read(f"version: 1\nrules:\n- keys: [{json.dumps(key)}]\n".encode(), NAME)
     assert content.rules[0].keys == (key,)
     assert canonical(key) == known.parse(key)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("12h", 43200), ("90d", 7776000), ("6w", 3628800)])
 def test_ages(text: str, seconds: int) -> None:
-    assert policy_reader.seconds(text) == seconds
+    assert reader.seconds(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "d", "90", "-1d", "1.5d", "90D", "9999999d", "90d ", "٩d"])
 def test_what_is_no_age(text: str) -> None:
     with pytest.raises(ValueError, match="not an age"):
-        policy_reader.seconds(text)
+        reader.seconds(text)
 
 
 def test_a_policy_needs_neither_cryptography_nor_backends(repository: Path) -> None:
-    code = f"import sys; from secretsvc.policy import Policies; p = Policies().find({str(repository / 'a.yaml')!r})"
+    find = f"p = Policies().find({str(repository / 'a.yaml')!r})"
+    code = f"import sys; from secretsvc.policy.policies import Policies; {find}"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}; assert p; print(*sys.modules)"], check=True, text=True, stdout=subprocess.PIPE
     )
     loaded = done.stdout.split()
-    assert "secretsvc.policy" in loaded
-    assert not [name for name in loaded if name.startswith(("cryptography", "pyrage", "secretsvc.backends", "boto"))]
+    assert "secretsvc.policy.policies" in loaded
+    assert not [name for name in loaded if name.startswith(("cryptography", "pyrage", "boto", "google", "grpc"))]
+    assert not [
+        name for name in loaded if name.startswith("secretsvc.backends.") and name.endswith((".backend", ".registry"))
+    ]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from secretsvc.cli import private_folder as module
-from secretsvc.cli.private_folder import IN_USE, PREFIX, keep, private_folder
 from secretsvc.errors import FileError
+from secretsvc.files import private_folder as module
+from secretsvc.files.private_folder import IN_USE, PREFIX, keep, private_folder
 
 
 @pytest.fixture

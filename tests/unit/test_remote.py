@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc import errors, remote, remote_line
-from secretsvc.remote import Remote, token_source
-from secretsvc.remote_problems import Answer, problem
+from secretsvc import errors
+from secretsvc.client import line as client_line
+from secretsvc.client import remote
+from secretsvc.client.problems import Answer, problem
+from secretsvc.client.remote import Remote, token_source
 from tests.emulators.service import PROBLEM, TOKEN, Canned, FakeService
 from tests.support import new_lock, seal
 from tests.unit.certificates import Authority
@@ -42,8 +44,8 @@ def client(service: FakeService) -> Iterator[Remote]:
 @pytest.fixture
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     found: list[float] = []
-    monkeypatch.setattr(remote_line.time, "sleep", found.append)
-    monkeypatch.setattr(remote_line.random, "random", lambda: 0.4)  # of a quarter, a tenth
+    monkeypatch.setattr(client_line.time, "sleep", found.append)
+    monkeypatch.setattr(client_line.random, "random", lambda: 0.4)  # of a quarter, a tenth
     return found
 
 
@@ -150,7 +152,7 @@ def test_a_service_that_says_when_to_come_back_is_asked_again(
 def test_one_of_many_threads_waits_for_all(service: FakeService, naps: list[float]) -> None:
     """Eight were sent away, one comes back to ask, and only when that one was served the others do."""
     gate, order, lock = threading.Barrier(8), [], threading.Lock()
-    line = remote_line.Line()
+    line = client_line.Line()
     first = threading.local()
 
     def send() -> Answer:
@@ -173,7 +175,7 @@ def test_one_of_many_threads_waits_for_all(service: FakeService, naps: list[floa
 
 
 def test_who_waited_in_vain_did_it_for_all_that_were_sent_away(naps: list[float]) -> None:
-    gate, line, sent = threading.Barrier(8), remote_line.Line(), threading.local()
+    gate, line, sent = threading.Barrier(8), client_line.Line(), threading.local()
 
     def send() -> Answer:
         if not getattr(sent, "once", False):

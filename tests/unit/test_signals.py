@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.signals import end_tidily, undisturbed
+from secretsvc.files.signals import end_tidily, undisturbed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from secretsvc.errors import UsageError
-from secretsvc.template import Value, parse, render
+from secretsvc.operations.go_template import Value, parse, render
 
 ROOT: dict[str, Value] = {
     "kind": "Secret",

@@ -178,7 +178,7 @@ def test_an_error_of_our_own_does_not_stop_a_log(
 
 def test_structure_and_merge_import_no_cryptography_and_no_backend() -> None:
     code = (
-        "import sys, secretsvc.cli.git, secretsvc.operations.merge, secretsvc.operations.textconv as t\n"
+        "import sys, secretsvc.cli.verbs.git, secretsvc.operations.merge, secretsvc.operations.textconv as t\n"
         f"t.structure({seal(CLEAR)!r})\n"
         "print([m for m in sys.modules if m.split('.')[0] in ('cryptography', 'pyrage') or '.backends' in m])"
     )

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from secretsvc.envelope import Dek, Payload
 from secretsvc.errors import AlteredError
+from secretsvc.formats.ksecret.crypto import Dek, Payload
 from tests import vectors
 
 RECORDED = {"tokens.json": 13, "seals.json": 3}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc import workspace
+from secretsvc.files import workspace
 
 if TYPE_CHECKING:
     from pathlib import Path

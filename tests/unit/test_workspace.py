@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc import workspace
 from secretsvc.cli.main import main
 from secretsvc.errors import FileError, ManifestError, UsageError
+from secretsvc.files import workspace
+from secretsvc.files.workspace import Item
 from secretsvc.manifest.reader import MAX_BYTES
-from secretsvc.workspace import Item
 from tests.unit.workspace_support import MANIFEST, as_nobody, needs_root
 
 if TYPE_CHECKING:
@@ -151,8 +151,8 @@ def test_the_content_does_not_show_in_a_snapshot(tmp_path: Path) -> None:
 
 SIGNALLED = """
 import os, signal, threading, time
-from secretsvc.signals import end_tidily
-from secretsvc.workspace import Item, in_order
+from secretsvc.files.signals import end_tidily
+from secretsvc.files.workspace import Item, in_order
 
 def starts(thread, start=threading.Thread.start):
     start(thread)

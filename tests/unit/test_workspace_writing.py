@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc import workspace
 from secretsvc.errors import FileError
+from secretsvc.files import workspace
 from tests.unit.workspace_support import ROOT, as_nobody, needs_root
 
 if TYPE_CHECKING:

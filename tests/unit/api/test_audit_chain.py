@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from secretsvc.api.audit_chain import FIRST, digest, render, verify
+from secretsvc.api.audit.chain import FIRST, digest, render, verify
 
 
 def log(count: int, previous: str = FIRST, chain: str = "") -> list[bytes]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 
-from secretsvc.api.limits import MOST_CALLERS, Places, Rates, Room, body_of
+from secretsvc.api.bodies import Bodies
+from secretsvc.api.limits import MOST_CALLERS, Places, Rates, Room
 from secretsvc.api.problems import RefusedError
+from secretsvc.api.readers import Readers
+from secretsvc.api.settings import Limits
 
 
 class Clock:
@@ -65,7 +67,7 @@ DISCONNECT = {"type": "http.disconnect"}
 
 
 def taken(*chunks: bytes, room: Room | None = None, stated: str = "", ends: bool = True) -> bytes:
-    """What `body_of` takes of these chunks where 8 bytes are the most; without an end the caller is gone after them."""
+    """What is taken of these chunks where 8 bytes are the most; without an end the caller is gone after them."""
     messages: list[dict[str, Any]] = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     messages.append({"type": "http.request", "body": b""} if ends else DISCONNECT)
 
@@ -74,10 +76,8 @@ def taken(*chunks: bytes, room: Room | None = None, stated: str = "", ends: bool
 
     headers = [(b"content-length", stated.encode())] if stated else []
     request = Request({"type": "http", "headers": headers, "state": {}}, receive)
-    parts: Any = SimpleNamespace(
-        room=room or Room(100), places=Places(1, lambda: 0), limits=SimpleNamespace(body_seconds=5.0)
-    )
-    return asyncio.run(body_of(request, parts, 8))
+    bodies = Bodies(room or Room(100), Places(1, lambda: 0), Readers(5.0), Limits(bodySeconds=5.0))
+    return asyncio.run(bodies.whole(request, 8))
 
 
 def test_a_body_of_exactly_the_limit_is_taken_and_no_byte_more() -> None:

@@ -1,0 +1,226 @@
+"""Models of the bodies that are more than a manifest, and how JSON and forms become them."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic.alias_generators import to_camel
+
+from secretsvc import formats
+from secretsvc.api.operations import OPERATIONS, BatchName, Call
+from secretsvc.api.problems import REQUEST, TOO_LARGE, RefusedError
+from secretsvc.errors import ManifestError
+from secretsvc.manifest.json_reader import refuse_many
+from secretsvc.operations.patch import Changes
+
+MOST_VALUES = 10_000
+"""Keys and values of a JSON body that is no manifest: pydantic holds the interpreter's lock for all of them."""
+MOST_CHANGES = 100
+"""Entries that one `set` may change, and KeyRefs, labels and such in one body that each cost something."""
+M = TypeVar("M", bound=BaseModel)
+Key = Annotated[str, Field(max_length=2000)]
+Keys = Annotated[list[Key], Field(max_length=10)]
+Name = Annotated[str, Field(max_length=253)]
+"""As long as Kubernetes takes one."""
+Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
+
+
+class Masked(BaseModel):
+    """A body with values in it: its text form shows none, and names are camelCase and all known."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, strict=True, hide_input_in_errors=True
+    )
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        return []
+
+
+class SetBody(Masked):
+    """New values for a sealed manifest."""
+
+    manifest: str
+    values: dict[str, str | None] = Field(
+        default={}, max_length=MOST_CHANGES, description="Entry to its new text; null takes the entry away"
+    )
+    base64_values: dict[str, Base64] = Field(
+        default={}, max_length=MOST_CHANGES, description="Entry to its new bytes, in base64"
+    )
+    string_data: bool = Field(default=False, description="Put new entries under stringData, even where data is there")
+    secret: str = Field(default="", description="NAME or NAMESPACE/NAME, where the manifest has several Secrets")
+    allow_repeated: bool = Field(default=False, description="Pass new values that the manifest repeats in the clear")
+
+
+class GenerateBody(Masked):
+    """A Secret to be made and sealed. Which members count depends on its kind."""
+
+    name: Name
+    namespace: Name = ""
+    type: Name = ""
+    labels: dict[str, str] = {}
+    annotations: dict[str, str] = {}
+    immutable: bool = False
+    data: dict[str, Base64] = Field(default={}, description="generic: entry to bytes, in base64")
+    string_data: dict[str, str] = Field(default={}, description="generic: entry to text")
+    random: dict[str, Annotated[int, Field(ge=16, le=65536)]] = Field(
+        default={}, max_length=MOST_CHANGES, description="generic: entry to length, 1 MiB together"
+    )
+    cert: str = Field(default="", description="tls: PEM")
+    key: str = Field(default="", description="tls: PEM")
+    server: str = Field(default="https://index.docker.io/v1/", description="docker-registry")
+    username: str = Field(default="", description="docker-registry, basic-auth")
+    password: str = Field(default="", description="docker-registry, basic-auth")
+    email: str = Field(default="", description="docker-registry")
+    private_key: str = Field(default="", description="ssh-auth: PEM or OpenSSH's form")
+    token_secret: str = Field(default="", description="bootstrap-token: sixteen of a-z and 0-9; empty: random")
+    ttl: str = Field(default="", description="bootstrap-token: how long it is good, such as 24h; empty: for ever")
+    usages: list[str] = Field(default=["authentication", "signing"], description="bootstrap-token")
+    groups: list[str] = Field(
+        default=[], max_length=MOST_CHANGES, description="bootstrap-token: system:bootstrappers:NAME"
+    )
+    description: str = Field(default="", description="bootstrap-token")
+
+    @property
+    def work(self) -> int:
+        """Return as how many bytes of a body it counts: keys are looked into, and random texts made."""
+        texts = (*self.data.values(), *self.string_data.values(), self.cert, self.key, self.private_key)
+        return sum(map(len, texts)) + sum(self.random.values())
+
+
+if TYPE_CHECKING:
+    Format = str
+else:
+    Format = Literal["", *formats.names()]
+
+
+class BatchLine(Masked):
+    """One operation of a batch."""
+
+    op: BatchName
+    manifest: str
+    id: str = Field(default="", max_length=200, description="Comes back with the result")
+    key: Keys = []
+    scope: Literal["", "strict", "namespace", "any"] = ""
+    format: Format = ""
+    mode: Literal["rotate", "rewrap"] = "rotate"
+    add: Keys = []
+    remove: Keys = []
+    values: dict[str, str | None] = Field(default={}, max_length=MOST_CHANGES)
+    base64_values: dict[str, Base64] = Field(default={}, max_length=MOST_CHANGES)
+    string_data: bool = False
+    secret: str = ""
+    allow_repeated: bool = False
+
+    @model_validator(mode="after")
+    def _taken(self) -> Self:
+        if self.model_fields_set - {"op", "manifest", "id", *OPERATIONS[self.op].members}:
+            raise ValueError("a member that the operation does not take")
+        return self
+
+    def call(self) -> Call:
+        """Return what the line asks for. Raises RefusedError for values that can't be."""
+        operation = OPERATIONS[self.op]
+        return Call(
+            operation,
+            self.manifest.encode(),
+            keys=tuple(self.key),
+            scope=self.scope,
+            format=self.format,
+            mode=self.mode,
+            add=tuple(self.add),
+            remove=tuple(self.remove),
+            changes=changes_of(self) if "values" in operation.members else Changes(),
+            secret=self.secret,
+            allow_repeated=self.allow_repeated,
+        )
+
+
+def parsed(model: type[M], data: bytes) -> M:
+    """Read JSON as that model. Raises RefusedError, which tells the member at fault and never what it holds."""
+    try:
+        refuse_many(data.decode(errors="replace"), MOST_VALUES)
+    except ManifestError:
+        raise RefusedError(TOO_LARGE, f"more than {MOST_VALUES} members and values") from None
+    try:
+        found = model.model_validate_json(data)
+    except ValidationError as error:
+        raise _off(error) from None
+    json.loads(data, object_pairs_hook=_once, parse_int=str)  # pydantic takes the last of two
+    return found
+
+
+def _once(members: list[tuple[str, Any]]) -> None:
+    """Refuse a name that is there twice. Raises RefusedError."""
+    if len({name for name, _ in members}) < len(members):
+        raise RefusedError(REQUEST, "a member that is there twice", hint="keep one of the two")
+
+
+def made(model: type[M], members: dict[str, Any]) -> M:
+    """Make that model of a form's members. Raises as `parsed`."""
+    try:
+        return model.model_validate(members, strict=False)
+    except ValidationError as error:
+        raise _off(error) from None
+
+
+def _off(error: ValidationError) -> RefusedError:
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    known = first["type"] not in ("extra_forbidden", "json_invalid")
+    member = str(first["loc"][0]) if known and first["loc"] else ""
+    message = str(first["msg"]).removeprefix("Value error, ")
+    said = "a member that is not known" if first["type"] == "extra_forbidden" else message
+    return RefusedError(REQUEST, f"{member}: {said}" if member else said, hint="GET /openapi.json has the schema")
+
+
+def members_of(parts: list[tuple[str, bytes]], model: type[BaseModel]) -> dict[str, Any]:
+    """Return a form as the members of a model, numbers and such still as texts (`made` reads them).
+
+    `data.KEY` is the entry KEY of the member `data`, a list's member comes once for each item. Raises RefusedError.
+    """
+    known = {field.alias: field.annotation for field in model.model_fields.values()}
+    found: dict[str, Any] = {}
+    for name, content in parts:
+        member, dot, key = name.partition(".")
+        kind = get_origin(known.get(member))
+        if member not in known or bool(dot) != (kind is dict):
+            raise RefusedError(REQUEST, "a part that is not known", hint="GET /openapi.json has the schema")
+        value = b64encode(content).decode() if known[member] == dict[str, Base64] else _text(member, content)
+        if kind is list:
+            found.setdefault(member, []).append(value)
+            continue
+        held, at = (found.setdefault(member, {}), key) if dot else (found, member)
+        if at in held:
+            raise RefusedError(REQUEST, f"{member}: {'an entry that' if dot else 'it'} is there twice")
+        held[at] = value
+    return found
+
+
+def _text(member: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        raise RefusedError(REQUEST, f"{member}: not text in UTF-8") from None
+
+
+def decoded(text: str, member: str) -> bytes:
+    """Return the bytes of base64 in a body. Raises RefusedError."""
+    try:
+        return b64decode(text, validate=True)
+    except ValueError:
+        raise RefusedError(REQUEST, f"{member}: not base64") from None
+
+
+def changes_of(body: SetBody | BatchLine) -> Changes:
+    """Return the values that are to be set. Raises RefusedError."""
+    values, base64_values = body.values, body.base64_values
+    if not (values or base64_values):
+        raise RefusedError(REQUEST, "values: none", hint='send {"manifest": …, "values": {"KEY": "TEXT"}}')
+    if set(values) & set(base64_values):
+        raise RefusedError(REQUEST, "base64Values: an entry that values has too")
+    texts = {key: None if text is None else text.encode() for key, text in values.items()}
+    return Changes(
+        texts | {key: decoded(text, "base64Values") for key, text in base64_values.items()}, body.string_data
+    )

@@ -1,0 +1,155 @@
+"""The table of operations, which settings, plans, batches and routes read; and a call of one.
+
+An operation that takes members which are known already is a row here and a route in routes/manifest.py.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pydantic.alias_generators import to_camel
+
+from secretsvc.errors import AlreadySealedError, RepeatedError
+from secretsvc.operations.open import open_manifest
+from secretsvc.operations.patch import Changes, patch_manifest
+from secretsvc.operations.request import ANY_TIME
+from secretsvc.operations.result import Result
+from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
+from secretsvc.operations.seal import seal_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.request import Request
+
+    Work = Callable[["Call", Request, Keyring], Result]
+
+ROTATE = "POST /v1/rotate changes keysets, by add= and remove="
+"""What to do about a Secret that is sealed already."""
+
+REPEATED = "take it out; where it is no secret, say allowRepeated"
+"""What to do about a value that stands in the clear elsewhere in the manifest."""
+
+
+class Operation(NamedTuple):
+    """A row of the table."""
+
+    name: str
+    """As rules, audit lines, metrics and batches have it."""
+    work: Work
+    members: tuple[str, ...] = ()
+    """What a call may state beside the manifest, named as in BatchLine."""
+    opens: bool = False
+    """Whether one of the keys is used that a Secret is sealed to."""
+    seals: bool = False
+    """Whether keys wrap a DEK anew: rules must allow all of them."""
+    needs_sealed: bool = True
+    """Whether a manifest without a sealed Secret is refused; else Secrets in the clear become sealed."""
+    gives_manifest: bool = True
+    """Whether the answer is a manifest, and not what is told of one."""
+    in_batches: bool = True
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The members as a query names them."""
+        return tuple(map(to_camel, self.members))
+
+    @property
+    def uses_keys(self) -> bool:
+        """Whether a backend is called: else the answer is what a manifest tells without a key."""
+        return self.opens or self.seals
+
+    @property
+    def seals_clear(self) -> bool:
+        """Whether Secrets in the clear become sealed: to the keys that the call names, or else the key rules."""
+        return self.seals and not self.needs_sealed
+
+
+class Call(NamedTuple):
+    """One operation as a caller asks for it."""
+
+    operation: Operation
+    data: bytes
+    """The manifest."""
+    keys: tuple[str, ...] = ()
+    """KeyRefs as written, in place of those of the key rules."""
+    scope: str = ""
+    format: str = ""
+    mode: str = "rotate"
+    """`rotate` or `rewrap`."""
+    add: tuple[str, ...] = ()
+    remove: tuple[str, ...] = ()
+    changes: Changes = Changes()
+    secret: str = ""
+    """Which Secret is changed, of several."""
+    allow_repeated: bool = False
+    """Pass values that the manifest repeats in the clear."""
+
+    def __repr__(self) -> str:
+        return f"Call({self.operation.name}, masked)"
+
+
+@contextmanager
+def _hints() -> Iterator[None]:
+    """Give errors the API's hints in place of those that name the command line's options."""
+    try:
+        yield
+    except AlreadySealedError as error:
+        error.hint = ROTATE
+        raise
+    except RepeatedError as error:
+        error.hint = REPEATED
+        raise
+
+
+def _seal(call: Call, request: Request, keyring: Keyring) -> Result:
+    with _hints():
+        return seal_manifest(call.data, request, keyring)
+
+
+def _set(call: Call, request: Request, keyring: Keyring) -> Result:
+    with _hints():
+        return patch_manifest(call.data, call.changes, request, keyring, call.secret)
+
+
+def _open(call: Call, _request: Request, keyring: Keyring) -> Result:
+    return open_manifest(call.data, keyring)
+
+
+def _rotate(call: Call, request: Request, keyring: Keyring) -> Result:
+    if call.mode == "rewrap":
+        return rewrap_manifest(call.data, keyring)
+    return rotate_manifest(call.data, request._replace(rotate_before=ANY_TIME), keyring)
+
+
+def _leave(call: Call, _request: Request, _keyring: Keyring) -> Result:
+    return Result(call.data, 0)
+
+
+ENCRYPT = Operation("encrypt", _seal, ("key", "scope", "format", "allow_repeated"), seals=True, needs_sealed=False)
+DECRYPT = Operation("decrypt", _open, opens=True)
+ROTATE_KEYS = Operation("rotate", _rotate, ("mode", "add", "remove"), opens=True, seals=True)
+SET = Operation(
+    "set", _set, ("values", "base64_values", "string_data", "secret", "allow_repeated"), opens=True, seals=True
+)
+INSPECT = Operation("inspect", _leave, gives_manifest=False)
+VERIFY = Operation("verify", _open, opens=True, gives_manifest=False)
+GENERATE = Operation(
+    "generate",
+    _seal,
+    ("key", "scope", "output", "allow_repeated"),
+    seals=True,
+    needs_sealed=False,
+    in_batches=False,
+)
+
+OPERATIONS = {row.name: row for row in (ENCRYPT, DECRYPT, ROTATE_KEYS, SET, INSPECT, VERIFY, GENERATE)}
+
+if TYPE_CHECKING:
+    OperationName = str
+    BatchName = str
+else:
+    OperationName = Literal[tuple(OPERATIONS)]
+    BatchName = Literal[tuple(name for name, row in OPERATIONS.items() if row.in_batches)]

@@ -1,0 +1,86 @@
+"""age recipients as KEKs: what is known of them without pyrage."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from secretsvc.backends.base import Scheme
+from secretsvc.errors import KeyRefError
+from secretsvc.keyref import KeyRef, refuse_identity
+
+if TYPE_CHECKING:
+    from secretsvc.backends.age.backend import Age
+    from secretsvc.backends.base import Settings
+
+_HINT = "give age1…, or an ssh-ed25519 or ssh-rsa public key"
+
+
+class AgeScheme(Scheme):
+    """Recipients `age1…` (X25519) and SSH public keys, which are their own names."""
+
+    name, title, example = "age", "age", "age1…"
+    cost = 1
+    secrets = ("KSECRET_AGE_KEY", "KSECRET_AGE_PASSPHRASE")
+    passphrase = "KSECRET_AGE_PASSPHRASE"  # noqa: S105 - a variable's name
+    has_identities = True
+
+    def backend(self, settings: Settings) -> Age:
+        from secretsvc.backends.age.backend import Age
+
+        return Age(settings)
+
+    def parse(self, text: str) -> KeyRef:
+        """`age1…` in lower case (https://age-encryption.org/v1, "The X25519 recipient type"), or an SSH public key
+        without its comment. Whether its checksum is right, `verify` tells.
+        """
+        refuse_identity(text)
+        canonical = " ".join(text.split()[:2]) if text.lstrip().startswith("ssh-") else text.strip().lower()
+        if not re.fullmatch(r"age1[02-9ac-hj-np-z]{58}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/]+={0,2}", canonical):
+            raise KeyRefError("that is not an age recipient", hint=_HINT)
+        return KeyRef(self.name, canonical)
+
+    def verify(self, ref: KeyRef) -> None:
+        """Raise KeyRefError for a recipient that was cut, or a letter of which was changed."""
+        if not (_is_ssh_key(ref.id) if ref.id.startswith("ssh-") else _is_bech32(ref.id)):
+            raise KeyRefError("that is not an age recipient: it was cut, or a letter of it changed", hint=_HINT)
+
+    def is_bare(self, text: str) -> bool:
+        return text.startswith(("age1", "ssh-"))
+
+
+SCHEME = AgeScheme()
+
+_LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def _is_bech32(text: str) -> bool:
+    """Whether the checksum fits (BIP 173, "Checksum"), for a text of the letters that it may have."""
+    prefix, _, data = text.rpartition("1")
+    values = [*(ord(letter) >> 5 for letter in prefix), 0, *(ord(letter) & 31 for letter in prefix)]
+    checksum = 1
+    for value in (*values, *map(_LETTERS.index, data)):
+        top = checksum >> 25
+        checksum = (checksum & 0x1FFFFFF) << 5 ^ value
+        for bit, generator in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            checksum ^= generator if top >> bit & 1 else 0
+    return checksum == 1
+
+
+def _is_ssh_key(text: str) -> bool:
+    """Whether the blob after the kind is whole, and of that kind (RFC 4253, section 6.6; RFC 8709, section 4)."""
+    from base64 import b64decode
+
+    kind, _, encoded = text.partition(" ")
+    try:
+        rest, fields = b64decode(encoded, validate=True), []
+    except ValueError:
+        return False
+    while rest:
+        length = int.from_bytes(rest[:4], "big")
+        fields.append(rest[4 : 4 + length])
+        if len(rest) < 4 + length:
+            return False
+        rest = rest[4 + length :]
+    lengths = [len(field) for field in fields[1:]]
+    return fields[:1] == [kind.encode()] and (lengths == [32] if kind == "ssh-ed25519" else len(lengths) == 2)

@@ -1,0 +1,126 @@
+"""age recipients as KEKs, in process, by pyrage (the Rust implementation of age-encryption.org/v1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyrage
+
+from secretsvc.backends.age import SCHEME
+from secretsvc.backends.age.identities import Identities
+from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from secretsvc.backends.age.identities import Identity
+    from secretsvc.backends.base import Place, Settings
+    from secretsvc.keyref import KeyRef
+
+MAX_WRAPPED_BYTES = 4096
+"""A DEK wrapped to an X25519 recipient takes up to 410 bytes, to an SSH key of 16,384 bits 3,300."""
+
+MOST_STANZAS = 8
+"""We wrap to one recipient. age itself adds a stanza that means nothing, and other tools may wrap to a few."""
+
+_FIND_HINT = "set KSECRET_AGE_KEY_FILE or KSECRET_AGE_KEY, or run `ksecret init`"
+_ADD_HINT = "set KSECRET_AGE_KEY_FILE to one that does, or let somebody who opens it add yours: `ksecret keys add`"
+
+
+class Age:
+    """Recipients `age1…` (X25519) and SSH public keys (`ssh-ed25519`, `ssh-rsa`).
+
+    Credentials: identities in `KSECRET_AGE_KEY` (the text), in the file that `KSECRET_AGE_KEY_FILE` names, and in
+    the user's `ksecret/age.key`; all that there are, and the first is the one to seal to. A file holds age identities,
+    one a line, or one SSH private key; both may be protected by a passphrase, which is asked for at most once a run.
+    Permissions: to read these files. What leaves the machine: nothing.
+    The encryption context is not bound here: the age format has no place for it. The seal binds it all the same.
+    """
+
+    jobs = 1  # pyrage holds the interpreter's lock, and takes a tenth of a millisecond
+
+    def __init__(self, settings: Settings) -> None:
+        self._identities = Identities(settings)
+
+    def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
+        """A binary age file to that recipient (age-encryption.org/v1). Raises KeyRefError."""
+        recipient = _recipient(ref.id)
+        try:
+            return bytes(pyrage.encrypt(dek, [recipient]))
+        except pyrage.EncryptError:
+            raise BackendError("age could not encrypt to it", key_ref=str(ref)) from None
+
+    def unwrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        """The DEK, by whichever identity opens it; a passphrase is asked for only where no other one does.
+
+        Raises KeyNotHeldError, AlteredError, BackendError.
+        """
+        if len(wrapped) > MAX_WRAPPED_BYTES or wrapped.count(b"\n-> ") > MOST_STANZAS:
+            raise AlteredError("its wrapped data key is too long", hint="restore the file from Git")
+        dek = _opened(wrapped, self._identities.in_clear())
+        for identities in self._identities.behind_passphrases() if dek is None else ():
+            dek = _opened(wrapped, identities)
+            if dek is not None:
+                break
+        if dek is None:
+            raise self._not_opened()
+        return dek
+
+    def _not_opened(self) -> KeyNotHeldError | BackendError:
+        """Why none of the identities opened it, with all that can't be used of them."""
+        problem = self._identities.problem()
+        if self._identities.in_clear():
+            more = f"; {problem.message}" if problem else ""
+            hint = self._looked(problem.hint if problem else _ADD_HINT)
+            return KeyNotHeldError(f"none of the age identities at hand opens it{more}", hint=hint)
+        return problem or KeyNotHeldError("no age identity is at hand", hint=self._looked(_FIND_HINT))
+
+    def _looked(self, hint: str) -> str:
+        """The hint after where identities were looked for."""
+        places = ", ".join(f"{place.name} ({place.found})" for place in self._identities.places())
+        return f"looked in {places}; {hint}" if hint else f"looked in {places}"
+
+    def describe(self, ref: KeyRef) -> str:
+        """Nothing: an age recipient carries no name."""
+        return ""
+
+    def own_ref(self) -> KeyRef | None:
+        """The recipient of the user's first identity that can be used; None where there is none at all.
+
+        Raises BackendError where what there is can't be used.
+        """
+        recipient = self._identities.recipient()
+        return SCHEME.parse(recipient) if recipient else None
+
+    def holds(self, ref: KeyRef) -> bool | None:
+        """Whether an identity at hand opens what is wrapped to it; None where a passphrase hides that."""
+        if _opened(self.wrap(ref, bytes(32), {}), self._identities.in_clear()) is not None:
+            return True
+        return None if self._identities.has_locked() else False
+
+    def places(self) -> list[Place]:
+        """Where identities are looked for, in the order in which they count, and what was found there."""
+        return self._identities.places()
+
+
+def _opened(wrapped: bytes, identities: list[Identity]) -> bytes | None:
+    """What the first fitting identity makes of it; None where none fits. Raises AlteredError."""
+    if not identities:
+        return None
+    try:
+        return bytes(pyrage.decrypt(wrapped, identities))
+    except pyrage.DecryptError as error:
+        if "No matching keys" in str(error):
+            return None
+        raise AlteredError("its wrapped data key was altered", hint="restore the file from Git") from None
+
+
+def _recipient(text: str) -> pyrage.x25519.Recipient | pyrage.ssh.Recipient:
+    try:
+        if text.startswith("ssh-"):
+            return pyrage.ssh.Recipient.from_str(text)
+        return pyrage.x25519.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        raise KeyRefError(
+            "that is not an age recipient", hint="give age1…, or an ssh-ed25519 or ssh-rsa public key"
+        ) from None

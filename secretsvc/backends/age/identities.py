@@ -1,0 +1,271 @@
+"""Where age identities come from: each source is read once a run, and what can't be used of one spoils no other."""
+
+from __future__ import annotations
+
+import os
+import stat
+from _thread import allocate_lock
+from typing import TYPE_CHECKING, TypeAlias
+
+import pyrage
+
+from secretsvc.backends.base import Place
+from secretsvc.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from secretsvc.backends.base import Settings
+
+MAX_IDENTITY_BYTES = 1024 * 1024
+MOST_IDENTITIES = 100
+"""In one source. Each is tried on each stanza of a wrapped DEK, at 0.1 ms a try in which no other thread runs."""
+
+_IDENTITY = "AGE-SECRET-KEY-1"
+_ENCRYPTED = (b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----")
+_SSH = b"-----BEGIN "
+_BOM = b"\xef\xbb\xbf"
+
+Identity: TypeAlias = "pyrage.x25519.Identity | pyrage.ssh.Identity"
+
+
+def default_identity_path(environ: Mapping[str, str]) -> str:
+    """Where `ksecret init` puts the user's identity: `$XDG_CONFIG_HOME/ksecret/age.key`, else under `~/.config`."""
+    config = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
+    return os.path.join(config, "ksecret", "age.key")
+
+
+class Identities:
+    """The identities of a run, in the order in which they count: `KSECRET_AGE_KEY` (the text), the file that
+    `KSECRET_AGE_KEY_FILE` names, the user's own `ksecret/age.key`. Serves several threads, and takes files that were
+    replaced meanwhile, as Kubernetes replaces those of a mounted Secret.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = allocate_lock()
+        self._sources: list[_Source] | None = None
+        self._stamps: list[_Stamp] = []
+
+    def in_clear(self) -> list[Identity]:
+        """Those that are at hand without asking anybody for a passphrase."""
+        return [identity for source in self._all() for identity in source.identities]
+
+    def behind_passphrases(self) -> Iterator[list[Identity]]:
+        """Source by source, those of which somebody has to be asked: as each is taken, and once a run."""
+        for source in self._all():
+            if source.was_locked:
+                with self._lock:
+                    source.unlock(self._settings.passphrase)
+                yield source.identities
+
+    def has_locked(self) -> bool:
+        """Whether there are some that nobody has asked for yet."""
+        return any(source.is_locked for source in self._all())
+
+    def recipient(self) -> str:
+        """The public key of the first identity; empty where there is none.
+
+        Raises BackendError where there are sources, and none of them can be used.
+        """
+        for source in self._all():
+            with self._lock:
+                source.unlock(self._settings.passphrase)
+            if source.identities:
+                return source.recipient()
+        problem = self.problem()
+        if problem:
+            raise problem
+        return ""
+
+    def problem(self) -> BackendError | None:
+        """All that can't be used, as one error."""
+        found = [problem for source in self._all() for problem in source.problems]
+        if not found:
+            return None
+        hint = next((problem.hint for problem in found if problem.hint), "")
+        return BackendError("; ".join(problem.message for problem in found), hint=hint)
+
+    def places(self) -> list[Place]:
+        """Where they are looked for, in order, and what was found there."""
+        return [source.place() for source in self._all()]
+
+    def _all(self) -> list[_Source]:
+        with self._lock:
+            stamps = [_stamp(path) for path in _paths(self._settings.environ)]
+            if self._sources is None or stamps != self._stamps:
+                self._stamps = stamps
+                self._sources = list(_sources(self._settings.environ))
+                for source in self._sources:
+                    if source.mode & 0o077:
+                        what = f"holds a private key, and its mode {source.mode:04o} lets others at it: chmod 600"
+                        self._settings.warn(f"{source.name} {what}")
+            return self._sources
+
+
+def _paths(environ: Mapping[str, str]) -> tuple[str, str]:
+    return environ.get("KSECRET_AGE_KEY_FILE", ""), default_identity_path(environ)
+
+
+_Stamp = tuple[int, int, int] | None
+
+
+def _stamp(path: str) -> _Stamp:
+    """Tells a file from what was there before; None where there is none, and for a pipe, which gives its text once."""
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (status.st_ino, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+def _sources(environ: Mapping[str, str]) -> Iterator[_Source]:
+    text = environ.get("KSECRET_AGE_KEY", "")
+    yield _Source("KSECRET_AGE_KEY", os.fsencode(text), "" if text else "not set")
+    named, default = _paths(environ)
+    yield _from_file(named) if named else _Source("KSECRET_AGE_KEY_FILE", absent="not set")
+    if os.path.abspath(named) != os.path.abspath(default):
+        yield _from_file(default, may_be_absent=True)
+
+
+def _from_file(path: str, *, may_be_absent: bool = False) -> _Source:
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read(MAX_IDENTITY_BYTES + 1)
+            status = os.fstat(stream.fileno())
+    except OSError as error:
+        if may_be_absent and isinstance(error, FileNotFoundError | NotADirectoryError):
+            return _Source(path, absent="no such file")
+        message = f"the age identity file {path} can't be read: {error.strerror}"
+        return _Source(path, problem=BackendError(message, hint="check its path and permissions"))
+    if len(data) > MAX_IDENTITY_BYTES:
+        return _Source(path, problem=BackendError(f"{path} is no age identity file: it is too large"))
+    return _Source(path, data, mode=stat.S_IMODE(status.st_mode) if stat.S_ISREG(status.st_mode) else 0)
+
+
+class _Source:
+    """A variable or a file, and what it gave: identities, age's own or one SSH key, and what can't be used of it."""
+
+    def __init__(
+        self, name: str, data: bytes = b"", absent: str = "", problem: BackendError | None = None, mode: int = 0
+    ) -> None:
+        """`mode`: of a file in which identities stand in the clear, its permissions; else 0."""
+        self.name = name
+        self.identities: list[Identity] = []
+        self.problems = [problem] if problem else []
+        self._absent = absent
+        self._data = data.removeprefix(_BOM)
+        self.was_locked = self._data.startswith(_ENCRYPTED) or (self._is_ssh and _needs_passphrase(self._data))
+        self.is_locked = self.was_locked
+        self.mode = 0 if self.is_locked else mode
+        if not self.is_locked:
+            self._take()
+
+    @property
+    def _is_ssh(self) -> bool:
+        return self._data.startswith(_SSH) and not self._data.startswith(_ENCRYPTED)
+
+    def unlock(self, passphrase: Callable[[str], bytes | None]) -> None:
+        """Takes what is behind its passphrase; that it can't be had is one of its problems then."""
+        if not self.is_locked:
+            return
+        answer = passphrase(f"age identity {self.name}")
+        self.is_locked = False
+        try:
+            self._data = self._without_passphrase(answer)
+            self._take()
+        except BackendError as error:
+            self.problems.append(error)
+
+    def recipient(self) -> str:
+        """The public key of its first identity."""
+        (first, *_) = self.identities
+        return str(first.to_public()) if isinstance(first, pyrage.x25519.Identity) else _public_ssh_key(self._data)
+
+    def place(self) -> Place:
+        """Where it is, and what was found there."""
+        if self._absent:
+            return Place(self.name, self._absent, is_absent=True)
+        count = len(self.identities)
+        parts = [f"{count} {'identity' if count == 1 else 'identities'}"] if count or not self.problems else []
+        parts = ["behind a passphrase"] if self.is_locked else parts
+        hint = next((problem.hint for problem in self.problems if problem.hint), "")
+        said = "; ".join([*parts, *(problem.message for problem in self.problems)])
+        return Place(self.name, said, hint, count, is_bad=bool(self.problems))
+
+    def _take(self) -> None:
+        """The identities in the clear, as far as they can be used."""
+        if self._is_ssh:
+            try:
+                self.identities = [pyrage.ssh.Identity.from_buffer(self._data)]
+            except pyrage.IdentityError:
+                hint = "ed25519 and RSA keys in OpenSSH's or PEM form are"
+                self.problems.append(BackendError(f"the SSH key in {self.name} is not one that age can use", hint=hint))
+            return
+        lines = map(str.strip, self._data.decode("utf-8", "replace").splitlines())
+        words = [line for line in lines if line and not line.startswith("#")]
+        if len(words) > MOST_IDENTITIES:
+            self.problems.append(BackendError(f"{self.name} holds more than {MOST_IDENTITIES} age identities"))
+            return
+        found = [_x25519(word) for word in words]
+        self.identities = [identity for identity in found if identity]
+        if len(self.identities) < len(found):
+            hint = f"a line starts with {_IDENTITY} (plugins are not supported), or the file is an SSH private key"
+            message = f"{self.name} holds a line that is not an age identity"
+            self.problems.append(BackendError(message, hint=hint))
+
+    def _without_passphrase(self, passphrase: bytes | None) -> bytes:
+        if passphrase is None:
+            raise BackendError(
+                f"the age identity in {self.name} is protected by a passphrase, and there is nobody to ask",
+                hint="give the passphrase with --passphrase-file or KSECRET_AGE_PASSPHRASE, or run on a terminal",
+            )
+        try:
+            if self._is_ssh:
+                return _decrypted_ssh_key(self._data, passphrase)
+            return bytes(pyrage.passphrase.decrypt(self._data, passphrase.decode()))
+        except (pyrage.DecryptError, ValueError):
+            kind = "SSH key" if self._is_ssh else "age identity"
+            raise BackendError(f"the passphrase does not open the {kind} in {self.name}") from None
+
+
+def _x25519(word: str) -> pyrage.x25519.Identity | None:
+    try:
+        return pyrage.x25519.Identity.from_str(word)
+    except pyrage.IdentityError:
+        return None
+
+
+def _needs_passphrase(ssh_key: bytes) -> bool:
+    try:
+        pyrage.ssh.Identity.from_buffer(ssh_key)
+    except pyrage.IdentityError as error:
+        return "decrypted first" in str(error)
+    return False
+
+
+def _decrypted_ssh_key(data: bytes, passphrase: bytes) -> bytes:
+    """The same OpenSSH key without its passphrase, in memory. Raises ValueError where the passphrase is wrong."""
+    from cryptography.hazmat.primitives.serialization import (  # only for a protected SSH key
+        Encoding,
+        NoEncryption,
+        PrivateFormat,
+        load_ssh_private_key,
+    )
+
+    key = load_ssh_private_key(data, passphrase)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+
+
+def _public_ssh_key(data: bytes) -> str:
+    """`ssh-ed25519 AAAA…` or `ssh-rsa AAAA…`: the public half of a private key without a passphrase."""
+    from cryptography.hazmat.primitives.serialization import (  # only to seal to an SSH key of one's own
+        Encoding,
+        PublicFormat,
+        load_pem_private_key,
+        load_ssh_private_key,
+    )
+
+    openssh = data.startswith(b"-----BEGIN OPENSSH")
+    key = load_ssh_private_key(data, None) if openssh else load_pem_private_key(data, None)
+    return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()

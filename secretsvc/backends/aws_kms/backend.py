@@ -1,0 +1,117 @@
+"""Keys of AWS KMS as KEKs, by botocore, the core of Amazon's own SDK.
+
+Nothing of botocore is imported before a DEK has to be wrapped or unwrapped: that import is most of what a cold call
+costs. docs/backends/aws-kms.md has the figures, and what an operator should know.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from secretsvc.backends.aws_kms import errors, region_of
+from secretsvc.backends.aws_kms.client import PATIENCE, Connection
+from secretsvc.errors import AlteredError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from secretsvc.backends.base import Settings
+    from secretsvc.keyref import KeyRef
+
+DEK_BYTES = 32
+MAX_WRAPPED_BYTES = 6144
+"""The most that Decrypt takes; a DEK wrapped under a symmetric key has about 185."""
+
+
+class AwsKms:
+    """Symmetric keys (usage ENCRYPT_DECRYPT) of AWS KMS, named by the ARN of a key or of an alias.
+
+    Credentials: those of the profile that the policy names for the key, else the SDK's default chain, from the
+    process's environment: AWS_ACCESS_KEY_ID, AWS_PROFILE and the files
+    under ~/.aws (SSO, roles, credential_process), web identity (IRSA), EKS pod identity and ECS, instance metadata.
+    Region: the ARN's; of STS, AWS_REGION, else AWS_DEFAULT_REGION or the profile's, else the ARN's.
+    AWS_ENDPOINT_URL_KMS and AWS_ENDPOINT_URL stand in place of its public endpoint; AWS_USE_FIPS_ENDPOINT,
+    AWS_CA_BUNDLE and HTTPS_PROXY are honoured; AWS_RETRY_MODE and AWS_MAX_ATTEMPTS are not.
+    Permissions on the key: kms:Encrypt to seal, kms:Decrypt to open, kms:ReEncryptFrom and kms:ReEncryptTo to rewrap.
+    What leaves the machine: over TLS to the key's region, the ARN, the DEK when sealing, the wrapped DEK when opening,
+    and the Secret's namespace and name, which CloudTrail records. No value of a Secret ever does.
+    The encryption context is authenticated: a wrapped DEK opens only with the one that it was wrapped with.
+
+    Safe to use from several threads, which share one client for each region.
+    """
+
+    jobs = 32
+    """Calls at a time that bulk work should make."""
+
+    def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
+        """`patience`: seconds after which a region that does not answer is given up for the rest of the run."""
+        self._profiles = settings.profiles
+        self._connections = {name: Connection(patience, name) for name in {"", *self._profiles.values()}}
+
+    def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
+        """The DEK encrypted under the key, bound to the context. (AWS KMS API, Encrypt)
+
+        Raises KeyRefError for a key that does not exist or is not for encryption, BackendError and
+        BackendUnavailableError for a failure.
+        """
+        answer = self._send(ref, "encrypt", {"KeyId": ref.id, "Plaintext": dek}, EncryptionContext=context)
+        return self._of(ref, answer, "CiphertextBlob", KeyId=ref)
+
+    def unwrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        """The DEK, 32 bytes. The key is named: it is never the ciphertext that picks it. (AWS KMS API, Decrypt)
+
+        Raises AlteredError where it was wrapped by another key or with another context, or altered, or is no DEK;
+        BackendError and BackendUnavailableError for a failure.
+        """
+        parameters = {"KeyId": ref.id, "CiphertextBlob": _wrapped(wrapped)}
+        answer = self._send(ref, "decrypt", parameters, EncryptionContext=context)
+        dek = self._of(ref, answer, "Plaintext", KeyId=ref)
+        if len(dek) != DEK_BYTES:
+            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=errors.RESTORE_HINT)
+        return dek
+
+    def rewrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
+        """The same DEK under the key's newest material; it does not leave KMS (AWS KMS API, ReEncrypt).
+
+        Raises what `unwrap` and `wrap` raise.
+        """
+        answer = self._send(
+            ref,
+            "re_encrypt",
+            {"SourceKeyId": ref.id, "CiphertextBlob": _wrapped(wrapped), "DestinationKeyId": ref.id},
+            SourceEncryptionContext=context,
+            DestinationEncryptionContext=context,
+        )
+        return self._of(ref, answer, "CiphertextBlob", SourceKeyId=ref, KeyId=ref)
+
+    def describe(self, ref: KeyRef) -> str:
+        """Nothing: an alias is in its ARN, and more is known to the service only."""
+        return ""
+
+    def _send(self, ref: KeyRef, operation: str, parameters: Mapping[str, Any], **contexts: Mapping[str, str]) -> Any:
+        """The answer. An empty context is left out, as kubesec and the AWS CLI do."""
+        given = {parameter: dict(context) for parameter, context in contexts.items() if context}
+        return self._connection(ref).send(region_of(ref.id), operation, {**parameters, **given})
+
+    def _connection(self, ref: KeyRef) -> Connection:
+        """That with the credentials of the key's profile, else of the environment."""
+        return self._connections[self._profiles.get(str(ref), "")]
+
+    def _of(self, ref: KeyRef, answer: Any, wanted: str, **keys: KeyRef) -> bytes:
+        """What was asked for, once the answer names the very keys. Raises BackendError."""
+        data = answer.get(wanted)
+        if not data or not all(_is_key(answer.get(name, ""), key) for name, key in keys.items()):
+            raise errors.foreign(self._connection(ref).host(region_of(ref.id)))
+        return bytes(data)
+
+
+def _is_key(answered: str, ref: KeyRef) -> bool:
+    """Whether that is the key's ARN, or, for an alias, that of a key next to it."""
+    home, alias, _ = ref.id.partition(":alias/")
+    return answered.startswith(f"{home}:key/") if alias else answered == ref.id
+
+
+def _wrapped(wrapped: bytes) -> bytes:
+    if not 0 < len(wrapped) <= MAX_WRAPPED_BYTES:
+        raise AlteredError("its wrapped data key is empty or too long", hint=errors.RESTORE_HINT)
+    return wrapped

@@ -1,0 +1,207 @@
+"""Reaching AWS KMS: the session with its credentials, one client for a region, tries, and what is known to be dead.
+
+botocore is used without boto3, which adds a start's tenth and nothing that is needed here. Its own retries are off: its
+adaptive mode all but stops where KMS fails at random (docs/backends/aws-kms.md has the figures), and in its other modes
+an endpoint that is dead gets as many tries as one that throttles.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from secretsvc import __version__
+from secretsvc.backends.aws_kms import errors
+from secretsvc.backends.aws_kms.errors import Call, Kind
+from secretsvc.errors import BackendUnavailableError, KsecretError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PATIENCE = 10.0
+"""Seconds in which KMS has to answer, all tries together. A call at which KMS failed is tried again for as long."""
+
+_CONNECT, _READ, _THROTTLED = 0.3, 0.4, 3.0
+"""In patiences: the time of one try to connect to one address, and to wait for bytes of the answer; and the time for
+which a throttled call is tried again."""
+
+CONNECTIONS = 64
+"""The most that a client keeps open, and so the most calls that run at the same time without a new connection each."""
+
+_SILENT_TRIES = 3
+"""For a region that has answered nobody since the first of them."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+"""Seconds: between two tries it waits for a random time up to the first, twice that, and so on up to the longest."""
+
+_API_VERSION = "2014-11-01"
+"""Of AWS KMS, ever since. Where a later botocore does not know it, its newest is taken."""
+
+
+class Connection:
+    """One session for a run and one client for a region, made when first needed and shared by all threads.
+
+    What can't get better within a run (no library, no credentials), and which regions nobody answered for, is
+    remembered, so that it costs its time once, not once per file. Holds no request and no answer.
+    """
+
+    def __init__(self, patience: float = PATIENCE, profile: str = "") -> None:
+        """`profile`: whose credentials it uses; empty for those that the environment says."""
+        self._patience = patience
+        self._profile = profile
+        self._lock = allocate_lock()
+        self._session: Any = None
+        self._clients: dict[str, Any] = {}
+        self._unusable: KsecretError | None = None
+        self._dead: dict[str, KsecretError] = {}
+        self._answered: dict[str, float] = {}
+
+    def send(self, region: str, operation: str, parameters: Mapping[str, Any]) -> Any:
+        """The answer, a mapping, to `encrypt`, `decrypt` or `re_encrypt`, after as many tries as patience allows.
+
+        Raises the errors of errors.failed and errors.credentials.
+        """
+        client = self._clients.get(region) or self._ready(region)
+        if region in self._dead:
+            raise errors.again(self._dead[region])
+        from random import random
+
+        began, tries = monotonic(), 1
+        while True:
+            try:
+                answer = getattr(client, operation)(**parameters)
+            except Exception as error:  # botocore's parsers raise anything for an odd answer
+                if not self._worth_another_try(region, errors.kind(error), began, tries):
+                    names = {name for key in parameters if key.endswith("Context") for name in parameters[key]}
+                    call = Call(operation, region, self.host(region), tuple(sorted(names)))
+                    raise self._given_up(error, call, began) from None
+            else:
+                self._answered[region] = monotonic()
+                return answer
+            sleep(random() * min(_FIRST_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE))  # noqa: S311 - jitter, no secret
+            tries += 1
+
+    def host(self, region: str) -> str:
+        """HOST or HOST:PORT of the region's endpoint, without what else a configured URL may hold."""
+        from urllib.parse import urlsplit
+
+        return str(urlsplit(self._clients[region].meta.endpoint_url).netloc.rpartition("@")[2])
+
+    def _worth_another_try(self, region: str, kind: Kind, began: float, tries: int) -> bool:
+        """Whether a call that began then and failed like that should be made again."""
+        past = monotonic() - began
+        if kind is Kind.SILENCE:
+            alive = self._answered.get(region, 0.0) >= began
+            return (alive or tries < _SILENT_TRIES) and past + _READ * self._patience <= self._patience
+        if kind is Kind.BROKEN:
+            return False
+        self._answered[region] = monotonic()
+        if kind is Kind.THROTTLED:
+            return past < _THROTTLED * self._patience
+        return kind is Kind.PASSING and past < self._patience
+
+    def _given_up(self, cause: Exception, call: Call, began: float) -> KsecretError:
+        """The error for a call that failed for good. Where nobody answered since it began, its region is dead."""
+        error = errors.failed(cause, call)
+        if isinstance(error, BackendUnavailableError) and self._answered.get(call.region, 0.0) < began:
+            self._dead.setdefault(call.region, error)
+        return error
+
+    def _ready(self, region: str) -> Any:
+        """The region's client, once credentials are there. Raises BackendError and BackendUnavailableError.
+
+        Credentials are had here, under the lock: so nobody signs in twice, and a failure of theirs is told from KMS's.
+        """
+        with self._lock:
+            if self._unusable:
+                raise errors.again(self._unusable)
+            if region not in self._clients:
+                try:
+                    self._session = self._session or _session(self._patience, region, self._profile)
+                    self._clients[region] = _client(self._session, region)
+                except KsecretError as error:
+                    self._unusable = error
+                    raise
+            return self._clients[region]
+
+
+def _session(patience: float, region: str, profile: str) -> Any:
+    """A botocore session that has credentials. `region`: a key's, for STS where no other is configured.
+
+    Raises BackendError and BackendUnavailableError.
+    """
+    try:
+        from botocore.config import Config
+        from botocore.session import Session
+    except ImportError:
+        raise errors.not_installed() from None
+    import logging
+
+    # At DEBUG botocore logs requests and answers whole, DEKs included.
+    logger = logging.getLogger("botocore")
+    logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
+    try:
+        session = Session(profile=profile or None)  # which leaves AWS_ACCESS_KEY_ID out of account
+        session.register_component("data_loader", _loader(session))
+        # Of all clients; the retries are for those that get credentials (STS, SSO), until _client turns them off.
+        session.set_default_client_config(
+            Config(
+                connect_timeout=_CONNECT * patience,
+                read_timeout=_READ * patience,
+                retries={"mode": "standard", "total_max_attempts": 2},
+            )
+        )
+        _settle_region(session, region)
+        credentials = session.get_credentials()
+        if credentials:
+            credentials.get_frozen_credentials()
+    except Exception as error:  # sources of credentials raise anything: OSError, EOFError, KeyError
+        raise errors.credentials(error, profile) from None
+    if not credentials:
+        raise errors.no_credentials()
+    return session
+
+
+def _settle_region(session: Any, region: str) -> None:
+    """Where roles are assumed: AWS_REGION, which botocore does not look at; its own settings; that of the key."""
+    wanted = os.environ.get("AWS_REGION") or session.get_config_variable("region") or region
+    session.set_config_variable("region", wanted)
+
+
+def _client(session: Any, region: str) -> Any:
+    """A KMS client. Raises BackendError where its endpoint is configured as something that is none."""
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError
+
+    config = Config(
+        user_agent=f"ksecret/{__version__}",  # spares a fifteenth of a call, and tells nothing of this machine
+        max_pool_connections=CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": 1},
+    )
+    try:
+        return session.create_client("kms", region_name=region, config=config)
+    except (BotoCoreError, ValueError):
+        raise errors.misconfigured(region) from None
+
+
+def _loader(session: Any) -> Any:
+    """What finds botocore's own data: as ever, but for KMS without a look at what all other services have.
+
+    That look takes a quarter of the time that making a client takes.
+    """
+    from botocore.exceptions import DataNotFoundError
+    from botocore.loaders import Loader
+
+    class QuickLoader(Loader):  # type: ignore[misc]
+        def load_service_model(self, service_name: str, type_name: str, api_version: str | None = None) -> Any:
+            if service_name == "kms":
+                try:
+                    return self.load_data(os.path.join(service_name, _API_VERSION, type_name))
+                except DataNotFoundError:
+                    api_version = None
+            return super().load_service_model(service_name, type_name, api_version)
+
+    folders = (session.get_config_variable("data_path") or "").split(os.pathsep)
+    return QuickLoader(extra_search_paths=[os.path.expanduser(folder) for folder in folders if folder])

@@ -1,0 +1,1 @@
+"""One module per command; each has its `add_arguments` and its `run`."""

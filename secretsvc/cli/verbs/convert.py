@@ -1,0 +1,50 @@
+"""`ksecret convert`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc import formats
+from secretsvc.cli import options, sealing
+from secretsvc.cli.files import Job, each_file
+from secretsvc.errors import UsageError
+from secretsvc.operations.convert import convert_manifest
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+    from secretsvc.operations.result import Result
+
+EXAMPLES = """\
+  ksecret convert --to ksecret -r deploy/           every file of kubesec's under deploy/ becomes ksecret's
+  ksecret convert --to kubesec secret.yaml          the other way, to share it with people who run kubesec
+  ksecret convert --to kubesec -k pgp:6206… secret.yaml
+  ksecret convert --to kubesec -o - secret.yaml     print it"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    options.add_files(parser)
+    parser.add_argument("--to", choices=formats.names(), default="", dest="format", help="the format to write")
+    sealing.add_output(parser)
+    sealing.add_keys(parser)
+    sealing.add_scope(parser)
+    sealing.add_trust(parser)
+    sealing.add_repeated(parser)
+    options.add_jobs(parser)
+    options.add_backends(parser)
+
+
+def run(args: Namespace) -> int:
+    """Converts the files themselves, unless `-o` says where to; the exit code."""
+    if not args.format:
+        raise UsageError("convert to what?", hint="--to ksecret or --to kubesec")
+    options.change_in_place(args)
+    keyring = options.backends(args)
+    requests = sealing.Requests(args, keyring)
+
+    def operation(data: bytes, name: str) -> Result:
+        return convert_manifest(data, requests.of(name), requests.keyring(name))
+
+    return each_file(Job(operation, "converted", private=False, jobs=options.jobs(args, keyring)), args)

@@ -1,0 +1,117 @@
+"""`ksecret create`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from secretsvc.cli import options, sealing
+from secretsvc.cli.entries import pairs
+from secretsvc.cli.report import printable
+from secretsvc.cli.verbs import create_kinds, create_options
+from secretsvc.cli.verbs.create_options import flag
+from secretsvc.errors import FileError, UsageError
+from secretsvc.files import workspace
+from secretsvc.generators import manifest
+from secretsvc.generators.random_text import random_bits
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret create generic db --from-literal=user=admin --random password=32 -o db.yaml
+  ksecret create generic app -n prod --from-env-file=app.env -k age:age1… -o app.yaml
+  ksecret create generic ca --from-file=tls/ca.crt --from-file=key.pem=tls/ca.key -o ca.yaml
+  ksecret create tls web --cert=web.crt --key=web.key -o web.yaml
+  ksecret create tls web --pkcs12 web.p12 --pkcs12-password-file - -o web.yaml
+  ksecret create docker-registry pull --from-docker-config --server ghcr.io -o pull.yaml
+  ksecret create basic-auth git --username me --password-stdin -o git.yaml < password.txt
+  ksecret create db -d user=admin -d file:ca.crt -o db.yaml            as kubesec has it
+  ksecret create generic db --random password=32 --plaintext | kubectl apply --server-side -f -"""
+
+SAFE_BITS = 128
+"""Random bits in a Secret from which on a hash of its values tells nothing."""
+
+FORMATS = {"yaml": manifest.to_yaml, "json": manifest.to_json}
+
+ACTIONS = create_options.KINDS
+
+
+def add_arguments(parser: Parser, action: str = "") -> None:
+    """The options of that kind; of all of them for none."""
+    create_options.add_arguments(parser, action)
+
+
+def run(args: Namespace) -> int:
+    """Makes the Secret in memory, seals it, writes it; the exit code."""
+    wanted = create_options.wanted(args)
+    form, output = _output(args)
+    warnings: list[str] = []
+    contents = create_kinds.contents(wanted, args, warnings.append)
+    secret = contents._replace(
+        name=wanted.name,
+        namespace=wanted.namespace,
+        labels=pairs(args.label or [], "--label"),
+        annotations={**pairs(args.annotation or [], "--annotation"), **contents.annotations},
+        immutable=flag(args, "immutable"),
+    )
+    manifest.check(secret, warnings.append)
+    if flag(args, "append_hash"):
+        if not args.plaintext and (secret.data or secret.string_data):
+            _check_hash(args.random or [])
+        secret = manifest.with_hash(secret)
+    data = FORMATS[form](secret)
+    if not args.plaintext and (secret.data or secret.string_data):
+        keys = [*(args.key_ref or []), *(args.key or [] if wanted.kind != "tls" else [])]
+        data = _sealed(data, keys, output, args)
+    elif not args.plaintext and wanted.kind != "service-account-token":  # which Kubernetes fills itself
+        warnings.append("it holds no value, so there was nothing to seal")
+    for warning in dict.fromkeys(warnings):
+        print(printable(f"ksecret: warning: {warning}"), file=sys.stderr)
+    if output:
+        workspace.create(output, data, private=False)
+    else:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    return 0
+
+
+def _check_hash(random: list[str]) -> None:
+    """Raises UsageError where the hash of the values, which stays in the clear, would tell weak ones.
+
+    It is unsalted and fast, so whoever reads it can try values out, unless part of them can't be guessed.
+    """
+    if sum(random_bits(word.partition("=")[2]) for word in random) < SAFE_BITS:
+        raise UsageError(
+            "--append-hash would put a hash of the values into the name, in the clear: weak values are found by it",
+            hint=f"count in NAME by hand (db-2); the hash goes with --plaintext, and with {SAFE_BITS} bits of --random",
+        )
+
+
+def _output(args: Namespace) -> tuple[str, str]:
+    """The format, and the file to write (empty: standard output). Raises UsageError and FileError."""
+    forms = [word.lower() for word in args.output if word.lower() in FORMATS]
+    files = [word for word in args.output if word.lower() not in FORMATS and word]
+    output = files[-1] if files and files[-1] != "-" else ""
+    if output and args.plaintext:
+        hint = "leave -o out; it is for a pipe: ksecret create … --plaintext | kubectl apply --server-side -f -"
+        raise UsageError("--plaintext goes to standard output, never into a file", hint=hint)
+    special = os.path.exists(output) and not os.path.isfile(output)
+    if os.path.lexists(output) and not (special or args.force):
+        raise FileError("-o: there is such a file already", hint="-f overwrites it", file=output)
+    return (forms[-1] if forms else "json" if output.endswith(".json") else "yaml"), output
+
+
+def _sealed(data: bytes, keys: list[str], output: str, args: Namespace) -> bytes:
+    """The manifest sealed, as `ksecret encrypt` would seal that file."""
+    from secretsvc.operations.seal import seal_manifest
+
+    args.key, args.output, args.in_place = keys, output, False
+    service = options.service(args)
+    if service:
+        return service.seal_manifest(data, "-").data
+    requests = sealing.Requests(args, options.backends(args))
+    return seal_manifest(data, requests.of("-"), requests.keyring("-")).data

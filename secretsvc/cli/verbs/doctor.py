@@ -1,0 +1,158 @@
+"""`ksecret doctor`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.backends import every, names
+from secretsvc.cli import options
+from secretsvc.cli.colour import BAD, GOOD, WARNING, painted
+from secretsvc.cli.policies import FilePolicies
+from secretsvc.cli.recipients import add_recipients
+from secretsvc.cli.report import printable
+from secretsvc.cli.sealing import own_keys
+from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.backends.base import Scheme
+    from secretsvc.backends.registry import Backends
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret doctor                             what is installed, and whether your own keys and .ksecret.yaml's work
+  ksecret doctor -k gcp:projects/… -k age:…  these keys
+  ksecret doctor secret.yaml                 the keys that it is sealed to"""
+
+_COLOURS = {"ok": GOOD, "part": WARNING, "no": WARNING, "FAIL": BAD}
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    parser.add_argument("files", nargs="*", metavar="FILE", help="a sealed manifest, for its keys")
+    parser.add_argument("-k", "--key", action="append", default=[], metavar="KEYREF", help="a key to try (repeat)")
+    add_recipients(parser)
+    options.add_backends(parser)
+
+
+class _Finding(NamedTuple):
+    """One line, `ok`, `part` (seals, but does not open here), `no` or `FAIL`, and what to do about it."""
+
+    grade: str
+    about: str
+    said: str
+    hint: str = ""
+    exit_code: int = 0
+
+
+def run(args: Namespace) -> int:
+    """Prints what works and what does not; the exit code of the worst failure among the keys that were tried."""
+    known = options.backends(args)
+    findings = [*map(_installed, every()), *_identities(known)]
+    if args.key or args.files:
+        texts = _named(args, known)
+        policy = FilePolicies(known).find_for_opening("-")
+        with_profiles = known.with_profiles(policy.content.profiles) if policy else known
+        findings += [_try(with_profiles, text) for text in texts]
+    else:
+        findings += [*_own(known), *_policys(known)]
+    for one in findings:
+        print(painted(f"{one.grade:5}", _COLOURS[one.grade]), printable(f"{one.about}: {one.said}"))
+        if one.hint:
+            print(printable(f"        {one.hint}"))
+    return max((one.exit_code for one in findings), default=0)
+
+
+def _named(args: Namespace, known: Backends) -> list[str]:
+    """The keys of the command line, and of its files."""
+    from secretsvc.files import workspace
+    from secretsvc.operations.inspect import describe_manifest
+
+    texts = FilePolicies(known).spelled("-", args.key)
+    for path in args.files:
+        try:
+            described = describe_manifest(workspace.read(path).data, lambda _ref: "")
+        except KsecretError as error:
+            error.file = path
+            raise
+        texts += [key["ref"] for one in described for key in one.keys if key["ref"] not in texts]
+    return texts
+
+
+def _own(known: Backends) -> list[_Finding]:
+    """The keys that sealing would take where no policy says anything."""
+    try:
+        return [_try(known, str(ref)) for ref in own_keys(known, "ksecret")]
+    except UsageError as error:
+        code = error.exit_code if isinstance(error, KeyRefError) else 0  # to have no key yet is no failure
+        return [_Finding("FAIL" if code else "no", "your own keys", error.message, error.hint, code)]
+    except BackendError as error:
+        return [_Finding("FAIL", "your own keys", error.message, error.hint, error.exit_code)]
+
+
+def _policys(known: Backends) -> list[_Finding]:
+    """The recipients of the policy for the current folder; that others' keys do not open here is no failure."""
+    from secretsvc.policy.policies import NAME, Policies
+
+    try:
+        found = Policies().find(NAME)
+    except KsecretError as error:
+        return [_Finding("FAIL", error.where, error.message, error.hint, error.exit_code)]
+    if found and found.is_misnamed:
+        return [_Finding("no", found.source, "it is not read", f"a policy's name is {NAME}: rename it")]
+    if not found or not found.content.rules:
+        return []
+    texts = dict.fromkeys(key for rule in found.content.rules for key in rule.keys)
+    with_profiles = known.with_profiles(found.content.profiles)
+    tried = [_try(with_profiles, text) for text in texts]
+    named = [one._replace(about=found.content.people.named(one.about)) for one in tried]
+    findings = [one._replace(exit_code=0) if one.grade == "part" else one for one in named]
+    count = sum(one.grade == "ok" for one in findings)
+    said = f"{count} of its {len(findings)} keys {'opens' if count == 1 else 'open'} here"
+    if count:
+        return [*findings, _Finding("ok", found.source, said)]
+    return [*findings, _Finding("no", found.source, said, "ksecret init tells which line to add to it")]
+
+
+def _installed(scheme: Scheme) -> _Finding:
+    """Whether what the backend needs is on this machine; that it is not is a failure only for a key that needs it."""
+    found = scheme.installed()
+    return _Finding("ok" if found.ok else "no", scheme.name, found.said, found.hint)
+
+
+def _identities(known: Backends) -> list[_Finding]:
+    """Where identities are, in the order in which they count; what can't be used is no failure beside what can."""
+    places = [(name, place) for name, backend in known.with_identities() for place in backend.places()]
+    return [
+        _Finding("no" if place.is_bad else "ok", f"{name}: {place.name}", place.found, place.hint)
+        for name, place in places
+        if not place.is_absent
+    ]
+
+
+def _try(known: Backends, text: str) -> _Finding:
+    """The round trip of a throw-away DEK."""
+    context = {
+        "ksecret-doctor": "1"
+    }  # which no Secret has: docs/backends/aws-kms.md lets a key's policy tell them apart
+    dek = os.urandom(32)
+    try:
+        ref = known.parse(text)
+    except KsecretError as error:  # the text may be a private key given by mistake, so it is not shown
+        scheme = text.partition(":")[0]
+        scheme = f"{scheme}:…" if scheme in names() else "a key"
+        return _Finding("FAIL", scheme, f"can't seal to it: {error.message}", error.hint, error.exit_code)
+    try:
+        wrapped = known.wrap(ref, dek, context)
+    except KsecretError as error:
+        return _Finding("FAIL", str(ref), f"can't seal to it: {error.message}", error.hint, error.exit_code)
+    try:
+        opened = known.backend(ref.scheme).unwrap(ref, wrapped, context)
+    except KsecretError as error:
+        said = f"seals, but does not open here: {error.told}"
+        return _Finding("part", str(ref), said, error.hint, error.exit_code)
+    if opened != dek:
+        return _Finding("FAIL", str(ref), "gives back something else than was wrapped", "", 6)
+    return _Finding("ok", str(ref), "seals and opens")

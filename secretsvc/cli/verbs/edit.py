@@ -1,0 +1,185 @@
+"""`ksecret edit`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc import core_dumps, formats
+from secretsvc.cli import options, sealing
+from secretsvc.cli.editor import find_editor, run_editor, terminal
+from secretsvc.cli.files import name_of, standard_input
+from secretsvc.cli.report import printable, report, tell_unbound
+from secretsvc.cli.verbs.edit_output import put_out
+from secretsvc.cli.verbs.edit_text import Sheet, template
+from secretsvc.errors import FileError, InputError, KsecretError, UsageError
+from secretsvc.files import workspace
+from secretsvc.files.private_folder import private_folder, write_private
+from secretsvc.files.signals import end_tidily
+from secretsvc.operations.edit import new_draft, open_draft, seal_draft
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from typing import TextIO
+
+    from secretsvc.cli.editor import Editor, Streams
+    from secretsvc.cli.parser import Parser
+    from secretsvc.files.private_folder import Folder
+    from secretsvc.operations.edit import Draft
+    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.request import Request
+
+EXAMPLES = """\
+  ksecret edit secret.yaml                  open it in $VISUAL or $EDITOR, and seal it again on save
+  ksecret edit -f new.yaml                  make it where there is none
+  ksecret edit -b secret.yaml               values under data as base64
+  ksecret edit --rotate secret.yaml         with a new data key
+  EDITOR="code --wait" ksecret edit secret.yaml"""
+
+
+class _Work(NamedTuple):
+    """What is edited, how it is sealed again, and where somebody is."""
+
+    name: str
+    draft: Draft
+    request: Request
+    keyring: Keyring
+    base64: bool
+    editor: Editor
+    streams: Streams
+    answers: TextIO | None
+    """Where somebody answers questions; None where nobody is."""
+
+    def seal(self, typed: bytes) -> bytes:
+        return seal_draft(self.draft, typed, self.request, self.keyring, decoded=not self.base64).data
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    parser.add_argument("files", nargs="*", metavar="FILE", help="a sealed manifest; - is standard input")
+    sealing.add_output(parser)
+    sealing.add_keys(parser)
+    parser.add_argument("-f", "--force", action="store_true", help="make the file where there is none")
+    parser.add_argument("-b", "--base64", action="store_true", help="show values under data as base64")
+    parser.add_argument("-r", "--rotate", action="store_true", help="a new data key, and new tokens")
+    sealing.add_trust(parser)
+    sealing.add_repeated(parser)
+    options.add_backends(parser)
+
+
+def run(args: Namespace) -> int:
+    """Opens, has it edited, seals and writes; the exit code."""
+    if len(args.files) != 1:
+        raise UsageError("edit takes one file", hint="ksecret edit FILE")
+    (path,) = args.files
+    if args.in_place and (args.output or path == "-"):
+        raise UsageError("-i changes the file in place; it goes neither with -o nor with standard input")
+    options.change_in_place(args)
+    end_tidily()
+    core_dumps.keep_memory_private()
+    with ExitStack() as stack:
+        try:
+            _edit(path, args, stack)
+        except KsecretError as error:
+            error.file = error.file or name_of(path)
+            raise
+    return 0
+
+
+def _edit(path: str, args: Namespace, stack: ExitStack) -> None:
+    editor = find_editor(os.environ)
+    requests = sealing.Requests(args, options.backends(args))
+    request, keyring = requests.of(path), requests.keyring(path)
+    snapshot = _snapshot(path, args)
+    if snapshot:
+        draft = open_draft(snapshot.data, request, keyring, decoded=not args.base64)
+    else:
+        draft = new_draft(template(path))
+        request.wanted(
+            (), draft.sealed.secrets[0], request.format or formats.DEFAULT
+        )  # no key: say so before they type
+    printed = args.output == "-" or (path == "-" and not args.output)
+    work = _Work(
+        path, draft, request, keyring, args.base64, editor, *terminal(stack, piped=path == "-", printed=printed)
+    )
+    asked = bool(args.key or args.rotate or args.recompute_mac)
+    with private_folder(on_disk=True) as folder:
+        sealed = _sealed(work, folder, asked=asked and snapshot is not None)
+    before = snapshot.data if snapshot else None
+    if sealed is None or sealed == before:
+        print(printable(f"ksecret: {name_of(path)}: nothing changed"), file=sys.stderr)
+        sealed = before if printed or args.output else None
+    if sealed is not None:
+        put_out(path, "-" if printed else args.output, snapshot, sealed)
+    tell_unbound(1 if snapshot and not formats.of(draft.sealed).binds else 0)
+
+
+def _snapshot(path: str, args: Namespace) -> workspace.Snapshot | None:
+    """What is there; None for a file that is to be made. Raises FileError."""
+    if path == "-":
+        return workspace.Snapshot("-", standard_input(), (0, 0, 0, 0))
+    if not args.output:
+        workspace.destination(path)  # before somebody types in vain
+    folder = os.path.dirname(os.path.realpath(path))
+    if not args.output and os.path.isdir(folder) and not os.access(folder, os.W_OK):
+        raise FileError("it can't be changed: its folder is not writable", hint="-o FILE writes elsewhere")
+    if args.force and not os.path.lexists(path):
+        if not os.path.isdir(folder):
+            raise FileError("it can't be made: there is no such folder")
+        return None
+    return workspace.read(path)
+
+
+def _sealed(work: _Work, folder: Folder, *, asked: bool) -> bytes | None:
+    """What was typed, sealed; None where nothing was changed. Mistakes are shown and edited again.
+
+    Raises what sealing raises where nobody can be asked, InputError where everything was deleted, SystemExit.
+    """
+    sheet = Sheet(work.name, work.draft.shown, is_json=work.draft.clear.is_json, base64=work.base64)
+    typed, note = work.draft.shown, ""
+    while True:
+        typed, failure = _typed(work, sheet, typed, note, folder)
+        if failure is None and not typed.strip():
+            raise InputError("everything was deleted, so nothing is written")
+        if failure is None and sheet.is_unchanged(typed) and not asked:
+            return None
+        if failure and typed == work.draft.shown:
+            raise failure
+        try:
+            if failure:
+                raise failure
+            return work.seal(typed)
+        except KsecretError as error:
+            note = sheet.note(error)
+            error.file = error.file or work.name
+            if not _wants_to_go_on(work, error):
+                raise
+
+
+def _typed(work: _Work, sheet: Sheet, text: bytes, note: str, folder: Folder) -> tuple[bytes, KsecretError | None]:
+    """What stands in the file once the editor is done, and what is to be said of the editor's own end."""
+    path = os.path.join(folder.path, sheet.file_name)
+    try:
+        write_private(path, sheet.written(text, note))
+        code = run_editor(work.editor, path, folder, work.streams)
+        typed = sheet.read(workspace.read(path).data) if os.path.lexists(path) else b""
+    except OSError as error:
+        raise FileError(f"the clear text can't be written: {error.strerror}") from error
+    if code:
+        how = f"ended with code {code}" if code > 0 else f"was ended by signal {-code}"
+        return typed, FileError(f"the editor {work.editor.name} {how}, so nothing is written")
+    return typed, None
+
+
+def _wants_to_go_on(work: _Work, error: KsecretError) -> bool:
+    """Tells of a mistake and asks; False where nobody can be asked. Raises SystemExit."""
+    if not work.answers:
+        return False
+    report(error)
+    print("Edit again? (no: what you typed is lost) [Y/n] ", end="", file=sys.stderr, flush=True)
+    answer = work.answers.readline()
+    if answer and answer.strip().lower() not in ("n", "no"):
+        return True
+    raise SystemExit(error.exit_code)

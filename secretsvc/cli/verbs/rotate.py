@@ -1,0 +1,141 @@
+"""`ksecret rotate`."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+from secretsvc import formats
+from secretsvc.cli import options, sealing
+from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.journal import Journal
+from secretsvc.cli.report import printable
+from secretsvc.cli.sealing import TIME
+from secretsvc.errors import AlreadySealedError, UsageError
+from secretsvc.operations.request import ANY_TIME
+from secretsvc.operations.rotate import overdue, rewrap_manifest, rotate_manifest
+from secretsvc.policy.reader import seconds
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+    from secretsvc.backends.registry import Backends
+    from secretsvc.cli.parser import Parser
+    from secretsvc.cli.remote import Service
+    from secretsvc.files.workspace import Item
+    from secretsvc.operations.result import Result
+
+EXAMPLES = """\
+  ksecret rotate secret.yaml                        a new data key, and every value sealed anew
+  ksecret rotate -r --older-than 90d deploy/        where the data key is older than that
+  ksecret rotate -r --older-than 90d --dry-run deploy/
+  ksecret rotate -r --rewrap deploy/                the same data keys, wrapped by each KEK's current version
+  ksecret rotate -r --report run.jsonl deploy/      a run that was interrupted goes on when said again
+  ksecret rotate -r --shard "$JOB_COMPLETION_INDEX/8" deploy/      one of 8 pods of an Indexed Job"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    options.add_files(parser)
+    sealing.add_output(parser)
+    parser.add_argument("--rewrap", action="store_true", help="keep the data key; wrap it anew under each KEK")
+    parser.add_argument("--older-than", metavar="AGE", default="", help="only data keys older than 12h, 90d, 8w")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="print what would be rotated; needs no key")
+    parser.add_argument("--shard", metavar="I/N", default="", help="part I (from 0) of N of the files in the folders")
+    parser.add_argument("--report", metavar="FILE", default="", help="JSON lines; one without an end is gone on with")
+    parser.add_argument(
+        "--format", choices=formats.names(), default="", help="the format to write; others are converted"
+    )
+    sealing.add_scope(parser)
+    sealing.add_trust(parser)
+    options.add_jobs(parser)
+    options.add_server(parser)
+    options.add_backends(parser)
+
+
+def run(args: Namespace) -> int:
+    """Rotates the files themselves, unless `-o` says where to; the exit code."""
+    if args.rewrap and (args.older_than or args.scope or args.format):
+        raise UsageError("--rewrap changes no data key: it goes with neither --older-than, --scope nor --format")
+    options.change_in_place(args)
+    args.key = []
+    before = _before(args.older_than)
+    shard = _shard(args.shard)
+    if args.dry_run:
+        return _dry_run(args, before, shard)
+    known, rotate = _rotator(args)
+    journal = Journal(args.report, "rewrap" if args.rewrap else "rotate", args.shard)
+
+    def operation(data: bytes, name: str) -> Result | bytes:
+        try:
+            return rotate(data, name, min(before, journal.resumed_from or before))
+        except AlreadySealedError:  # young enough
+            return data
+
+    job = Job(
+        operation,
+        "rewrapped" if args.rewrap else "rotated",
+        private=False,
+        jobs=options.jobs(args, known),
+        chosen=lambda item: shard(item) and not journal.has(item.path),
+        record=journal.record,
+    )
+    with journal:
+        return each_file(job, args)
+
+
+def _rotator(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str, str], Result]]:
+    """What rotates the bytes of the file of that name, where a data key was made before that time."""
+    service = options.service(args)
+    if service:
+        return service, service.rewrap_manifest if args.rewrap else service.rotate_manifest
+    keyring = options.backends(args)
+    requests = sealing.Requests(args, keyring)
+
+    def rotate(data: bytes, name: str, before: str) -> Result:
+        if args.rewrap:
+            return rewrap_manifest(data, requests.keyring(name))
+        request = requests.of(name)._replace(rotate_before=before, format=args.format)
+        return rotate_manifest(data, request, requests.keyring(name))
+
+    return keyring, rotate
+
+
+def _before(age: str) -> str:
+    """The time that a data key must have been made before, as envelopes state it. Raises UsageError."""
+    if not age:
+        return ANY_TIME
+    try:
+        return time.strftime(TIME, time.gmtime(time.time() - seconds(age)))
+    except ValueError:
+        raise UsageError("--older-than takes hours, days or weeks", hint="such as 12h, 90d or 8w") from None
+
+
+def _shard(text: str) -> Callable[[Item], bool]:
+    """Which files are this shard's: by a hash of the path under the named folder, the same on every machine."""
+    if not text:
+        return lambda _: True
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
+        raise UsageError("--shard takes I/N, with I from 0 to N - 1", hint="such as 0/8")
+
+    def mine(item: Item) -> bool:
+        from hashlib import sha256
+
+        path = os.path.relpath(item.path, item.root) if item.root else item.path
+        return int.from_bytes(sha256(os.fsencode(path)).digest()[:8], "big") % int(parts) == int(part)
+
+    return mine
+
+
+def _dry_run(args: Namespace, before: str, shard: Callable[[Item], bool]) -> int:
+    args.in_place, args.output = False, ""
+
+    def operation(data: bytes, name: str) -> str | None:
+        found = overdue(data, before)
+        lines = [f"{name}: {label}: data key made {created or 'at an unknown time'}" for label, created in found]
+        return "\n".join(map(printable, lines)) or None
+
+    return each_file(Job(operation, "to rotate", private=True, chosen=shard), args)

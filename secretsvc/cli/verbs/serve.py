@@ -1,0 +1,129 @@
+"""`ksecret serve`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from secretsvc.cli.report import printable
+from secretsvc.errors import BackendUnavailableError, UsageError, install_hint
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret serve --dev                                try it out: no configuration, a token for every right
+  ksecret serve --config /etc/ksecret/service.yaml
+  ksecret serve --config service.yaml --check        only say what is wrong with it
+  ksecret serve --new-token                          a token, and the hash of it for the configuration"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    parser.add_argument("--config", metavar="FILE", default="", help="the configuration (docs/service.md)")
+    parser.add_argument(
+        "--dev", action="store_true", help="for trying out: one token with every right, your age identity"
+    )
+    parser.add_argument("--host", default=None, help="the address to listen at (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=None, help="the port (default: 8200)")
+    parser.add_argument("--workers", type=int, default=None, metavar="N", help="processes (default: 1)")
+    parser.add_argument("--tls-cert", metavar="FILE", default=None, help="the server's certificates, PEM")
+    parser.add_argument("--tls-key", metavar="FILE", default=None, help="their private key, PEM")
+    parser.add_argument("--tls-client-ca", metavar="FILE", default=None, help="demand a client certificate of this CA")
+    parser.add_argument("--tls-client-crl", metavar="FILE", default=None, help="which of these are revoked, PEM")
+    parser.add_argument("--behind-tls-proxy", action="store_true", help="something in front speaks TLS")
+    parser.add_argument("--check", action="store_true", help="check the configuration, and do not serve")
+    parser.add_argument("--new-token", action="store_true", help="print a new token and its hash, and do not serve")
+
+
+def run(args: Namespace) -> int:
+    """Serves until SIGTERM; the exit code."""
+    try:
+        from secretsvc.api.server import check  # noqa: F401 - whether the server's libraries are here
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("secretsvc"):
+            raise
+        raise BackendUnavailableError(
+            f"the service needs {error.name}, which is not installed", hint=install_hint("server")
+        ) from error
+    if args.new_token:
+        from secretsvc.api.auth import new_token
+
+        token, digest = new_token()
+        print(f"token:  {token}\nsha256: {digest}")
+        return 0
+    if args.dev and args.config:
+        raise UsageError("--dev takes no configuration")
+    return _dev(args) if args.dev else _configured(args)
+
+
+def _listening(args: Namespace) -> dict[str, Any]:
+    """What options say about listening, under the configuration's names."""
+    names = {
+        "host": args.host,
+        "port": args.port,
+        "workers": args.workers,
+        "tlsCert": args.tls_cert and os.path.abspath(args.tls_cert),
+        "tlsKey": args.tls_key and os.path.abspath(args.tls_key),
+        "tlsClientCa": args.tls_client_ca and os.path.abspath(args.tls_client_ca),
+        "tlsClientCrl": args.tls_client_crl and os.path.abspath(args.tls_client_crl),
+        "behindTlsProxy": args.behind_tls_proxy or None,
+    }
+    return {name: value for name, value in names.items() if value is not None}
+
+
+def _configured(args: Namespace) -> int:
+    from secretsvc.api.server import check, serve
+    from secretsvc.api.settings_reader import MistakesError, load
+
+    if not args.config:
+        raise UsageError("serve needs a configuration", hint="--config FILE, or --dev to try it out")
+    try:
+        config = load(args.config, os.environ, _listening(args))
+    except MistakesError as mistakes:
+        from secretsvc.cli.report import report
+
+        for mistake in mistakes.found:
+            report(mistake, debug=args.debug)
+        return 3
+    if args.check:
+        from secretsvc.api.app import parts
+
+        check(config)
+        parts(config)
+        print(printable(f"{args.config}: sound"))
+        return 0
+    serve(config)
+    return 0
+
+
+def _dev(args: Namespace) -> int:
+    from tempfile import TemporaryDirectory
+
+    from secretsvc.api.dev import dev_config
+    from secretsvc.api.server import is_loopback, serve
+
+    if args.host and not is_loopback(args.host):
+        raise UsageError("--dev listens to this machine only", hint="write a configuration: docs/service.md")
+    recipient = _recipient()
+    with TemporaryDirectory(prefix="ksecret-dev-") as folder:
+        config, token = dev_config(recipient, _listening(args), folder)
+        print(
+            f"ksecret: for trying out only; whoever has the token may do everything\n  TOKEN={token}", file=sys.stderr
+        )
+        print(f"  sealing to {recipient}", file=sys.stderr)
+        serve(config)
+    return 0
+
+
+def _recipient() -> str:
+    """The user's own age recipient; an identity is made where there is none. Raises what `own_identity` raises."""
+    from secretsvc.cli.verbs.init import own_identity
+
+    where, ref, made = own_identity()
+    if made:
+        print(printable(f"ksecret: made your age identity: {where}"), file=sys.stderr)
+    return str(ref)

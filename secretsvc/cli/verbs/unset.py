@@ -1,0 +1,35 @@
+"""`ksecret unset`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from secretsvc.cli import options, sealing
+from secretsvc.cli.verbs.patch import change_each
+from secretsvc.cli.verbs.set import add_changing
+from secretsvc.errors import UsageError
+from secretsvc.operations.patch import Changes
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from secretsvc.cli.parser import Parser
+
+EXAMPLES = """\
+  ksecret unset secret.yaml old-password older-password"""
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options."""
+    parser.add_argument("files", nargs="*", metavar="FILE KEY", help="a sealed manifest, and the keys to take away")
+    sealing.add_output(parser)
+    add_changing(parser)
+
+
+def run(args: Namespace) -> int:
+    """Takes keys away; the exit code."""
+    args.files, keys = args.files[:1], args.files[1:]
+    if not keys:
+        raise UsageError("unset takes a file and keys", hint="ksecret unset --help shows how")
+    options.change_in_place(args)
+    return change_each(args, Changes(values=dict.fromkeys(keys)), "changed")

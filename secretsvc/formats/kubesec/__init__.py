@@ -1,0 +1,1 @@
+"""kubesec's format: one Secret per file, its envelope in comment lines (design FORMAT)."""

@@ -1,0 +1,117 @@
+"""The cryptography of kubesec's format: values, the MAC, and the armour of a PGP-wrapped DEK (design FORMAT).
+
+Weaker than our own, and kept for those who share files with kubesec: the DEK itself is the key of everything, and the
+MAC covers neither name nor namespace nor type. AES-256-GCM: NIST SP 800-38D. Armour: RFC 4880, section 6.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from os import urandom
+from typing import TYPE_CHECKING
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from secretsvc.errors import AlteredError
+from secretsvc.formats.ksecret.crypto import DEK_BYTES, NONCE_BYTES, TAG_BYTES
+from secretsvc.manifest.model import FIELDS
+from secretsvc.tokens import decode_strict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    Texts = Mapping[tuple[str, str], str]
+    """(field, key) → the value's text as it stands in the manifest."""
+
+BLOCK = 48
+"""Texts are padded with NUL bytes to a multiple of this many, so that a token does not tell a value's length."""
+
+
+class Dek:
+    """A data key as kubesec uses it. Never printed, never kept beyond the file that it belongs to."""
+
+    __slots__ = ("_aead", "secret")
+
+    def __init__(self, secret: bytes) -> None:
+        """`secret`: the 32 bytes that KEKs wrap. Raises AlteredError for any other length."""
+        if len(secret) != DEK_BYTES:
+            raise AlteredError("the wrapped data key is not 32 bytes long")
+        self.secret = secret
+        self._aead = AESGCM(secret)
+
+    @staticmethod
+    def new() -> Dek:
+        """A random one, from the operating system."""
+        return Dek(urandom(DEK_BYTES))
+
+    def __repr__(self) -> str:
+        return "Dek(masked)"
+
+    def seal_value(self, text: str, key: str) -> str:
+        """The token for a value of the entry `key`: `b64(ciphertext).b64(iv).b64(tag)`, without the first if empty."""
+        clear = text.encode()
+        return self._sealed(clear + bytes(-len(clear) % BLOCK), key.encode())
+
+    def open_value(self, token: str, key: str) -> str:
+        """The text of a token, which ends at the first NUL. Raises AlteredError unless it was made so for that key."""
+        try:
+            return self._opened(token, key.encode()).partition(b"\0")[0].decode()
+        except (ValueError, InvalidTag):
+            raise AlteredError(
+                f"the value of {key} was altered, or copied from another key", hint="restore the file from Git"
+            ) from None
+
+    def mac(self, texts: Texts, ids: Iterable[str]) -> str:
+        """The MAC over the values and the keys' ids (in their order), with a new iv: `b64(iv).b64(tag)`."""
+        return self._sealed(b"", _authenticated(texts, ids))
+
+    def mac_fits(self, mac: str, texts: Texts, ids: Iterable[str]) -> bool:
+        """Whether that MAC was made over exactly these."""
+        try:
+            return self._opened(mac, _authenticated(texts, ids)) == b""
+        except (ValueError, InvalidTag):
+            return False
+
+    def _sealed(self, clear: bytes, aad: bytes) -> str:
+        iv = urandom(NONCE_BYTES)
+        box = self._aead.encrypt(iv, clear, aad)
+        parts = (box[:-TAG_BYTES], iv, box[-TAG_BYTES:])
+        return ".".join(b64encode(part).decode() for part in parts if part)
+
+    def _opened(self, text: str, aad: bytes) -> bytes:
+        parts = [decode_strict(part) for part in text.split(".")]
+        ciphertext, iv, tag = parts if len(parts) == 3 else (b"", *parts)  # ValueError for any other number
+        if not all(parts) or len(iv) != NONCE_BYTES or len(tag) != TAG_BYTES:
+            raise ValueError("not a token")
+        return self._aead.decrypt(iv, ciphertext + tag, aad)
+
+
+def _authenticated(texts: Texts, ids: Iterable[str]) -> bytes:
+    """What the MAC covers: per field, in byte order of the keys, key ‖ text; then the ids. No separators anywhere."""
+    parts = [
+        part.encode()
+        for field in FIELDS
+        for key in sorted((key for own, key in texts if own == field), key=str.encode)
+        for part in (key, texts[field, key])
+    ]
+    return b"".join((*parts, *map(str.encode, ids)))
+
+
+def armoured(message: bytes) -> bytes:
+    """A binary OpenPGP message as the ASCII-armoured text that kubesec's gpg makes of it."""
+    text = b64encode(message).decode()
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    checksum = b64encode(_crc24(message).to_bytes(3, "big")).decode()
+    whole = ("-----BEGIN PGP MESSAGE-----", "", *lines, f"={checksum}", "-----END PGP MESSAGE-----", "")
+    return "\n".join(whole).encode()
+
+
+def _crc24(data: bytes) -> int:
+    """RFC 4880, section 6.1."""
+    crc = 0xB704CE
+    for byte in data:
+        crc ^= byte << 16
+        for _ in range(8):
+            crc = crc << 1 ^ (0x1864CFB if crc & 0x800000 else 0)
+    return crc

@@ -1,0 +1,80 @@
+"""Names for keys, as a policy's `people:` gives them (docs/policy.md)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from secretsvc.backends import complete
+from secretsvc.errors import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+MOST_PEOPLE = 1000
+"""Names in one policy."""
+
+_NAME = r"[A-Za-z][A-Za-z0-9._@-]{0,63}"
+
+
+def is_name(text: str) -> bool:
+    """Whether it may be a name: up to 64 of these characters, a letter first, and nothing that a key is called.
+
+    A KeyRef has a colon in it, or is one of the texts that are completed to one.
+    """
+    return (
+        re.fullmatch(_NAME, text) is not None
+        and complete(text) == text
+        and not text.lower().startswith(("age-secret-key-", "ssh-"))
+    )
+
+
+def has_name(words: Iterable[str]) -> bool:
+    """Whether one of some `--key` words, which may begin with + or -, may be a name."""
+    return any(is_name(word.lstrip("+-")) for word in words)
+
+
+class People:
+    """The names of one policy. A message gives a name beside the KeyRef that bears it, never in its place."""
+
+    def __init__(self, keys: Mapping[str, tuple[str, ...]]) -> None:
+        """`keys`: name → its KeyRefs in their canonical spelling."""
+        self._keys = keys
+        self._names = {ref: name for name, refs in reversed(list(keys.items())) for ref in refs}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._keys
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        """The KeyRefs of a name. Raises KeyError; `nearest` says what may have been meant."""
+        return self._keys[name]
+
+    def nearest(self, word: str) -> str:
+        """For the end of a message: which name may have been meant."""
+        return nearest(word, self._keys)
+
+    def name(self, ref: str) -> str:
+        """The name of a KeyRef, the first that has it; empty where none does."""
+        return self._names.get(ref, "")
+
+    def named(self, ref: str) -> str:
+        """`alice (age:age1…)`, or the KeyRef alone."""
+        name = self.name(ref)
+        return f"{name} ({ref})" if name else ref
+
+    def named_in(self, text: str) -> str:
+        """The text with a name before each KeyRef that has one and stands there without."""
+        for ref in self._names:
+            if ref in text:  # and not a longer one's beginning
+                text = re.sub(rf"(?<![\w(]){re.escape(ref)}(?![\w/+=-])", lambda found: self.named(found[0]), text)
+        return text
+
+
+NOBODY = People({})
+"""Where no policy names anybody."""

@@ -1,0 +1,250 @@
+"""The policy for a manifest: the nearest `.ksecret.yaml` upwards from its folder (docs/policy.md).
+
+Knows nothing of backends: KeyRefs are given as they are written. Needs no key and imports no cryptography.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from _thread import allocate_lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.errors import FileError, InputError, KsecretError
+from secretsvc.policy import reader, search
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from secretsvc.policy.reader import Content, Rule
+
+NAME = ".ksecret.yaml"
+
+MISNAMED = ".ksecret.yml"
+"""What people name a policy, too. It is not read, and nothing is sealed where it would count."""
+
+NOWHERE = "-"
+"""In place of a manifest's path: standard input, of which nobody said where it belongs, but for the current folder."""
+
+_DEMANDS_SIGNATURES = re.compile(rb"(?i)require[-_ ]?signature(?![\"']?[ \t]*:[ \t]*false\b)")
+"""What a policy says that is not to be opened without a look at signatures, be it broken in other places or there."""
+
+
+class Policy(NamedTuple):
+    """One policy file, as the manifests below its folder see it."""
+
+    source: str
+    """The file's name, for messages."""
+    folder: str
+    content: Content
+    locate: Callable[[str], str]
+    """A manifest's path → its absolute path."""
+    is_misnamed: bool = False
+    """Whether it was not read, for its name is MISNAMED."""
+
+    @property
+    def has_say(self) -> bool:
+        """Whether it is to say which keys a Secret is sealed to, so that none is where it does not."""
+        return bool(self.content.rules) or self.is_misnamed
+
+    def relative(self, path: str) -> str:
+        """A manifest's path from the policy's folder."""
+        return os.path.relpath(self.locate(path), self.folder)
+
+    @property
+    def max_age(self) -> int | None:
+        """The oldest that a DEK may get, in seconds; None where nothing is said."""
+        return self.content.max_age
+
+    @property
+    def require_signature(self) -> bool:
+        """Whether a PGP-wrapped DEK without a good signature is to be refused."""
+        return self.content.require_signature
+
+    def pattern(self, path: str) -> str:
+        """What a rule's `path` says for that manifest alone."""
+        return "/" + re.sub(r"([*?\[\\])", r"\\\1", self.relative(path))
+
+    def rule_for(self, path: str, namespace: str | None, name: str | None) -> Rule | None:
+        """The first rule that fits a Secret in that file; a text that its manifest does not state is empty."""
+        return self._rules(path, namespace, name)[0]
+
+    def is_certain(self, path: str, namespace: str | None, name: str | None) -> bool:
+        """Whether the keys are known: of NOWHERE they are where every place would give the same."""
+        if path != NOWHERE:
+            return True
+        return len({rule and frozenset(rule.keys) for rule in self._rules(path, namespace, name)}) == 1
+
+    def is_fresh(self, path: str, namespace: str | None, name: str | None) -> bool:
+        """Whether every change of a Secret in that file is to make a new DEK: as its rule says, else as the policy.
+
+        Of NOWHERE: whether any place would want it.
+        """
+        said = [rule and rule.fresh for rule in self._rules(path, namespace, name)]
+        return any(self.content.fresh if fresh is None else fresh for fresh in said)
+
+    def _rules(self, path: str, namespace: str | None, name: str | None) -> list[Rule | None]:
+        """The rule for a Secret in that file, None where none fits; of NOWHERE, each that it is in some place."""
+        relative = None if path == NOWHERE else self.relative(path)
+        found: list[Rule | None] = []
+        for rule in self.content.rules:
+            if rule.fits(relative, namespace or "", name or ""):
+                found.append(rule)
+                if relative is not None or rule.path is None:
+                    return found
+        return [*found, None]
+
+    def keys_for(self, path: str, namespace: str | None, name: str | None) -> tuple[str, ...] | None:
+        """The KeyRefs, as written, of the first rule that fits; None where none does."""
+        rule = self.rule_for(path, namespace, name)
+        return rule.keys if rule else None
+
+
+class _Broken(NamedTuple):
+    """A policy that can't be used."""
+
+    error: KsecretError
+    demands_signatures: bool
+    """Whether its text says so, as far as that was read."""
+
+
+class Policies:
+    """Finds policies, reads each once, and serves several threads."""
+
+    def __init__(self, read: Callable[[str], bytes | None] | None = None, top: str = "") -> None:
+        """From disk; or else by `read` (absolute path → content, None for no file), and not above the folder `top`.
+
+        With `top`, which is absolute, links on the disk and the owners of its folders play no part.
+        """
+        self._read = read or _from_disk
+        self._top = top
+        self._found: dict[str, Policy | _Broken | None] = {}
+        """By the folder of the manifest."""
+        self._in_folder: dict[str, Policy | _Broken | None] = {}
+        self._lock = allocate_lock()
+
+    def find(self, path: str) -> Policy | None:
+        """The policy for the manifest at that path; None where there is none.
+
+        The search ends at the top of the repository; outside of one, where the folders are not one's own any more.
+        Raises InputError for a policy with a mistake in it (file and line are the policy's), FileError for one that
+        can't be read, or that is another user's.
+        """
+        found = self._for(path)
+        if isinstance(found, _Broken):
+            raise _again(found.error) from found.error
+        return found
+
+    def find_for_opening(self, path: str, warn: Callable[[KsecretError], None]) -> Policy | None:
+        """The same for those who only open, and can do without: of one that can't be used `warn` is told.
+
+        Raises InputError where its text says `requireSignature` all the same.
+        """
+        found = self._for(path)
+        if not isinstance(found, _Broken):
+            return found
+        if found.demands_signatures:
+            raise _again(found.error) from found.error
+        warn(_again(found.error))
+        return None
+
+    def _for(self, path: str) -> Policy | _Broken | None:
+        with self._lock:
+            folder = os.path.dirname(self._locate(path))
+            if folder not in self._found:
+                self._found[folder] = self._search(folder)
+            return self._found[folder]
+
+    def _locate(self, path: str) -> str:
+        if self._top:
+            return os.path.abspath(path)
+        folder, name = os.path.split(path)
+        return os.path.join(os.path.realpath(folder), name)
+
+    def _search(self, folder: str) -> Policy | _Broken | None:
+        if self._top:
+            return self._nearest(search.upwards(folder, self._top))
+        own, foreign = search.reach(folder)
+        found = self._nearest(own)
+        paths = [os.path.join(above, name) for above in foreign for name in (NAME, MISNAMED)]
+        there = next((path for path in paths if os.path.lexists(path) and not search.is_planted(path)), "")
+        if found or not there:
+            return found
+        if search.is_safe_to_git(foreign[-1]):
+            return self._nearest(foreign)
+        return _Broken(_not_taken(there, foreign[-1]), demands_signatures=False)
+
+    def _nearest(self, folders: Iterable[str]) -> Policy | _Broken | None:
+        return next((found for found in map(self._in, folders) if found), None)
+
+    def _in(self, folder: str) -> Policy | _Broken | None:
+        if folder not in self._in_folder:
+            self._in_folder[folder] = self._read_in(folder)
+        return self._in_folder[folder]
+
+    def _read_in(self, folder: str) -> Policy | _Broken | None:
+        path = os.path.join(folder, NAME)
+        source = os.path.relpath(path)
+        data: bytes | None = None
+        try:
+            data = self._read(path)
+            content = None if data is None else reader.read(data, source)
+        except (FileError, InputError) as error:
+            error.file = source
+            text = (data or b"").replace(b"\0", b"")  # in UTF-16, too
+            return _Broken(error, _DEMANDS_SIGNATURES.search(text) is not None)
+        return Policy(source, folder, content, self._locate) if content else self._misnamed_in(folder)
+
+    def _misnamed_in(self, folder: str) -> Policy | None:
+        path = os.path.join(folder, MISNAMED)
+        try:
+            is_there = self._read(path) is not None
+        except FileError:
+            return None
+        nothing = reader.Content((), None, False)
+        return Policy(os.path.relpath(path), folder, nothing, self._locate, True) if is_there else None
+
+
+def _again(error: KsecretError) -> KsecretError:
+    """A new one each time: callers add to what they catch."""
+    return type(error)(error.message, hint=error.hint, file=error.file, line=error.line)
+
+
+def _not_taken(path: str, top: str) -> InputError:
+    from shlex import quote
+
+    return InputError(
+        "this policy is not taken: its repository belongs to another user",
+        hint=f"if you trust it: git config --global --add safe.directory {quote(top)}",
+        file=os.path.relpath(path),
+    )
+
+
+def _from_disk(path: str) -> bytes | None:
+    """None also where a stranger put a policy into a folder that is open to all, such as /tmp. Raises FileError."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
+            if search.is_planted(path):
+                return None
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # a pipe or a device has no end, or never begins
+                raise FileError("is no file", hint="a policy is a text file of its own", file=path)
+            return stream.read(reader.MAX_BYTES + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise FileError(f"can't be read: {error.strerror}", file=path) from error
+
+
+def starter(keys: Iterable[str]) -> str:
+    """The text of a first policy: every Secret sealed to these KeyRefs."""
+    from secretsvc.manifest.scalars import canonical
+
+    lines = [
+        "# Which keys Secrets are sealed to: the first rule that fits counts (path, namespace, name).",
+        "version: 1",
+        "rules:",
+        "  - keys:",
+        *(f"      - {canonical(key, flow=False)}" for key in keys),
+    ]
+    return "\n".join(lines) + "\n"

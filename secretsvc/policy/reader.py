@@ -1,0 +1,310 @@
+"""The text of a `.ksecret.yaml` → its rules; every mistake in it is an error with its line (docs/policy.md)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from secretsvc.backends import canonical, complete, find
+from secretsvc.errors import InputError, KeyRefError
+from secretsvc.keyref import MOST_KEYS
+from secretsvc.manifest import nodes
+from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
+from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.yaml_reader import read_documents
+from secretsvc.policy.people import MOST_PEOPLE, NOBODY, People, is_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from collections.abc import Mapping as AnyMapping
+
+    from secretsvc.files.globs import Glob
+
+MAX_BYTES = 1024 * 1024
+"""The largest policy file that is read, in bytes."""
+
+MOST_RULES = 1000
+"""In one policy: each is tried on each Secret."""
+
+_WORD = r"[A-Za-z][A-Za-z_-]{0,29}"
+
+_PROFILE = r"[A-Za-z0-9_.@/+-][A-Za-z0-9_.@/+ -]{0,99}"
+
+MAX_PATTERN = 500
+"""Characters in a pattern."""
+
+_KEYS = ("version", "people", "rules", "rotation", "requireSignature", "dataKey")
+
+SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
+"""The units of an age, in seconds."""
+
+
+class Rule(NamedTuple):
+    """Which Secrets, and the KeyRefs that they are to be sealed to, as written."""
+
+    line: int
+    path: Glob | None
+    """A gitignore-style pattern for paths relative to the policy's folder; None fits all."""
+    namespace: str
+    """As `name`, a pattern with `*`, `?` and `[…]`; empty fits all."""
+    name: str
+    keys: tuple[str, ...]
+    """KeyRefs as written, in place of names those of `people`."""
+    fresh: bool | None = None
+    """As the policy's own; None: that counts."""
+
+    def fits(self, path: str | None, namespace: str, name: str) -> bool:
+        """Whether it is a rule for that Secret, in the file of that relative path; None for some path or other."""
+        return (
+            _fits(namespace, self.namespace)
+            and _fits(name, self.name)
+            and (self.path is None or path is None or self.path.fits(path, inside=True))
+        )
+
+
+def _fits(text: str, pattern: str) -> bool:
+    """Whether a name fits. What is longer than any name of Kubernetes' fits no pattern but the one for all."""
+    from fnmatch import fnmatchcase  # only where there is a policy
+
+    return pattern in ("", "*") or (len(text) <= MAX_PATTERN and fnmatchcase(text, pattern))
+
+
+class Content(NamedTuple):
+    """What a policy file says."""
+
+    rules: tuple[Rule, ...]
+    max_age: int | None
+    """The oldest that a DEK may get, in seconds."""
+    require_signature: bool
+    fresh: bool = False
+    """Whether every change is to make a new DEK."""
+    people: People = NOBODY
+    """The names that it has for keys."""
+    profiles: AnyMapping[str, str] = {}
+    """KeyRef of AWS KMS, canonical → the AWS profile whose credentials use it."""
+
+
+def seconds(text: str) -> int:
+    """`12h`, `90d` or `6w` in seconds. Raises ValueError."""
+    found = re.fullmatch(r"([1-9][0-9]{0,5})([hdw])", text)
+    if not found:
+        raise ValueError("not an age")
+    return int(found[1]) * SECONDS[found[2]]
+
+
+def read(data: bytes, source: str) -> Content:
+    """The policy in the bytes of the file `source`. Raises InputError with file and line."""
+    try:
+        return _content(_root(data))
+    except InputError as error:
+        error.file = source
+        raise
+
+
+def _root(data: bytes) -> Mapping:
+    if len(data) > MAX_BYTES:
+        raise InputError(f"larger than {MAX_BYTES // 1024} KiB: that is no policy")
+    try:
+        documents = read_documents(data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError("not UTF-8 text", hint="convert the file to UTF-8", line=line) from None
+    if len(documents) != 1:
+        line = documents[1].line if documents else 1
+        raise InputError("a policy is one YAML document", hint="start with `version: 1`", line=line)
+    return _mapping(documents[0], "a policy")
+
+
+def _content(root: Mapping) -> Content:
+    said: dict[str, Node] = {}
+    for name, node in _members(root, "a policy", _KEYS):
+        said[name] = node
+        if name == "version":
+            _check_version(node)
+    if "version" not in said:
+        raise InputError("the policy states no version", hint="start with `version: 1`", line=root.line)
+    people = _people(_mapping(said["people"], "people")) if "people" in said else NOBODY
+    items = _items(said["rules"], "rules", MOST_RULES) if "rules" in said else []
+    profiles: dict[str, str] = {}
+    rules = tuple(_rule(_mapping(item, "a rule"), people, profiles) for item in items)
+    return Content(
+        rules,
+        _max_age(_mapping(said["rotation"], "rotation")) if "rotation" in said else None,
+        "requireSignature" in said and _flag(said["requireSignature"], "requireSignature"),
+        "dataKey" in said and _is_fresh(said["dataKey"]),
+        people,
+        profiles,
+    )
+
+
+def _check_version(node: Node) -> None:
+    if not (isinstance(node, Scalar) and node.value == "1" and not node.style):
+        what = "version is not 1, the only one that this ksecret knows"
+        raise InputError(what, hint="upgrade ksecret", line=node.line)
+
+
+def _people(mapping: Mapping) -> People:
+    if len(mapping.members) > MOST_PEOPLE:
+        raise InputError(f"people has more than {MOST_PEOPLE} names", line=mapping.line)
+    found: dict[str, tuple[str, ...]] = {}
+    seen = set()
+    for key, value in mapping.members:
+        name = _text(key, "a name")
+        if not is_name(name):
+            hint = "up to 64 letters, digits, '.', '_', '-' and '@', a letter first; not what a key itself is called"
+            raise InputError("that is not a name for a key", hint=hint, line=key.line)
+        if name.lower() in seen:
+            hint = "keep one of the two, or list the keys of both under it"
+            raise InputError(f"the name {name} is there twice, be it in other letters", hint=hint, line=key.line)
+        seen.add(name.lower())
+        node = _at(value)
+        items = _items(node, "the keys of a name", MOST_KEYS) if isinstance(node, Sequence) else [node]
+        if not items:
+            raise InputError(f"{name} has no key", hint="list one, or take the name away", line=key.line)
+        found[name] = tuple(str(canonical(_key(item))) for item in items)
+    return People(found)
+
+
+def _rule(mapping: Mapping, people: People, profiles: dict[str, str]) -> Rule:
+    """Adds to the profiles."""
+    path: Glob | None = None
+    texts = {"namespace": "", "name": ""}
+    keys: tuple[str, ...] = ()
+    fresh = None
+    for name, node in _members(mapping, "a rule", ("path", *texts, "keys", "dataKey")):
+        if name == "keys":
+            keys = _keys(node, people, profiles)
+        elif name == "path":
+            path = _pattern(node)
+        elif name == "dataKey":
+            fresh = _is_fresh(node)
+        else:
+            texts[name] = _text(node, name)
+            if len(texts[name]) > MAX_PATTERN:
+                raise InputError(f"{name} is longer than {MAX_PATTERN} characters", line=node.line)
+    if not keys:
+        raise InputError("a rule without keys", hint="list the keys under `keys:`", line=mapping.line)
+    return Rule(mapping.line, path, texts["namespace"], texts["name"], keys, fresh)
+
+
+def _pattern(node: Node) -> Glob:
+    from secretsvc.files.globs import parse  # only where a rule has a path
+
+    try:
+        glob = parse(_text(node, "path"))
+    except ValueError:
+        glob = None
+    if not glob or not glob.include:
+        hint = "a pattern such as prod/** or *.yaml; rules are tried in turn, so exceptions go first"
+        raise InputError("path is not one gitignore-style pattern that includes", hint=hint, line=node.line)
+    return glob
+
+
+def _keys(node: Node, people: People, profiles: dict[str, str]) -> tuple[str, ...]:
+    """What a rule lists, with the KeyRefs of people in place of their names. Adds to the profiles."""
+    found: list[str] = []
+    for item in _items(node, "keys", MOST_KEYS):
+        if isinstance(item, Mapping):
+            found.append(_key_with_profile(item, profiles))
+            continue
+        text = _text(item, "a key")
+        if text in people:
+            found += people.keys(text)
+        elif is_name(text) and people:
+            what = f"people has no such name{people.nearest(text)}"
+            raise InputError(what, hint="add it there, or write a key: SCHEME:NAME", line=item.line)
+        else:
+            found.append(_key(item))
+    if len(found) > MOST_KEYS:
+        raise InputError(f"the names in keys stand for more than {MOST_KEYS} keys", line=node.line)
+    return tuple(dict.fromkeys(found))
+
+
+def _key_with_profile(mapping: Mapping, profiles: dict[str, str]) -> str:
+    """`{key: aws:arn:…, profile: NAME}`, where SOPS has `aws_profile`."""
+    said = dict(_members(mapping, "an entry of keys", ("key", "profile")))
+    if len(said) < 2:
+        raise InputError("an entry of keys that is no text has `key` and `profile`", line=mapping.line)
+    key, profile = _key(said["key"]), _text(said["profile"], "profile")
+    ref = canonical(key)
+    scheme = find(ref.scheme)
+    if not (scheme and scheme.has_profiles):
+        raise InputError("profile goes with keys of AWS KMS only", line=mapping.line)
+    if not re.fullmatch(_PROFILE, profile):
+        raise InputError("that is no name of an AWS profile", hint="as in ~/.aws/config", line=said["profile"].line)
+    if profiles.setdefault(str(ref), profile) != profile:
+        raise InputError("one key has two profiles", hint="keep one of the two", line=mapping.line)
+    return key
+
+
+def _key(node: Node) -> str:
+    text = complete(_text(node, "a key"))
+    try:
+        canonical(text)
+    except KeyRefError as error:
+        raise InputError(error.message, hint=error.hint, line=node.line) from None
+    return text
+
+
+def _max_age(mapping: Mapping) -> int | None:
+    for _, node in _members(mapping, "rotation", ("maxAge",)):
+        try:
+            return seconds(node.value if isinstance(node, Scalar) else "")
+        except ValueError:
+            raise InputError("maxAge is not an age", hint="write it as 90d, 12h or 6w", line=node.line) from None
+    return None
+
+
+def _flag(node: Node, what: str) -> bool:
+    if isinstance(node, Scalar) and not node.style and node.value in ("true", "false"):
+        return node.value == "true"
+    raise InputError(f"{what} is neither true nor false", line=node.line)
+
+
+def _is_fresh(node: Node) -> bool:
+    if isinstance(node, Scalar) and node.value in ("fresh", "kept"):
+        return node.value == "fresh"
+    hint = "`fresh`: every change makes a new data key; `kept`: the old one serves on"
+    raise InputError("dataKey is neither `fresh` nor `kept`", hint=hint, line=node.line)
+
+
+def _text(node: Node, what: str) -> str:
+    if isinstance(node, Scalar) and node.value and (node.style or is_string(node.value)):
+        return node.value
+    raise InputError(f"{what} is not a text", hint="quote it", line=node.line)
+
+
+def _items(node: Node, what: str, most: int) -> list[Node]:
+    if not isinstance(node, Sequence):
+        raise InputError(f"{what} is not a list", hint="write each on a line of its own after `- `", line=node.line)
+    if len(node.items) > most:
+        raise InputError(f"{what} has more than {most} items", line=node.line)
+    return [_at(item) for item in node.items]
+
+
+def _mapping(node: Node, what: str) -> Mapping:
+    if isinstance(node, Mapping):
+        return node
+    raise InputError(f"{what} is not a mapping", hint="write it as KEY: VALUE lines", line=node.line)
+
+
+def _members(mapping: Mapping, what: str, names: tuple[str, ...]) -> Iterator[tuple[str, Node]]:
+    """The members, each with a known name and there once. Another name is told only where it is a word, and no key."""
+    seen = set()
+    for key, value in mapping.members:
+        name = key.value if isinstance(key, Scalar) else ""
+        if name not in names:
+            which = f"an unknown key `{name}`" if re.fullmatch(_WORD, name) else "an unknown key here"
+            raise InputError(f"{what} has {which}", hint=f"known: {', '.join(names)}", line=key.line)
+        if name in seen:
+            raise InputError(f"{name} is there twice", hint="keep one of the two", line=key.line)
+        seen.add(name)
+        yield name, _at(value)
+
+
+def _at(node: Node) -> Node:
+    """The node that an alias stands for: keys may be listed once, and repeated by `*name`."""
+    target = nodes.resolved(node)
+    if target is None or (not isinstance(target, nodes.Alias) and target.tag):
+        raise InputError("a tag, or an alias inside what it stands for", hint="write the value out", line=node.line)
+    return target
