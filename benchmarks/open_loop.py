@@ -39,6 +39,8 @@ class Offered(NamedTuple):
     """The most seconds that the generator itself was late."""
     connections: int
     """The most that were needed at a time."""
+    unsent: int
+    """Requests that found no free connection until the end."""
 
     def per_second(self, status: str) -> float:
         """Answers with that status."""
@@ -53,13 +55,17 @@ class Offered(NamedTuple):
 class Generator:
     """One run; on one event loop."""
 
-    def __init__(self, port: int, requests: Sequence[bytes], rate: float, seconds: float, most: int) -> None:
+    def __init__(
+        self, port: int, requests: Sequence[bytes], rate: float, seconds: float, most: int, *, anew: bool
+    ) -> None:
         self._port = port
         self._requests = requests
         self._rate = rate
         self._seconds = seconds
         self._most = most
         """Connections at a time; what finds none free waits for one."""
+        self.anew = anew
+        """Each request has a connection of its own."""
         self._free: list[_Connection] = []
         self._open = 0
         self._counts_from = 0.0
@@ -67,28 +73,27 @@ class Generator:
         self._opening: set[asyncio.Task[None]] = set()
         self.taken: dict[str, list[float]] = {}
         self.late = 0.0
-        self.connections = 0
+        self.connections = self.unsent = 0
 
     async def run(self) -> None:
         """Sends all, and waits for the answers, but not for ever."""
-        began = time.perf_counter()
-        total = int(self._rate * (self._seconds + WARM))
+        began = last = time.perf_counter()
+        self._counts_from, ends = began + WARM, began + self._seconds + WARM
         sent = 0
-        self._counts_from = began + WARM
-        last = began
-        while self._answered < total and last < began + self._seconds + WARM + _LEFT:
+        while last < ends or (self._answered < sent and last < ends + _LEFT):
             await asyncio.sleep(_TICK)
             now = time.perf_counter()
             self.late = max(self.late, now - last - _TICK)
+            due = int((min(now, ends) - began) * self._rate) if last < ends else 0
             last = now
-            due = min(total, int((now - began) * self._rate))
             while sent < due and self._free:
                 self._free.pop().send(self._requests[sent % len(self._requests)], began + sent / self._rate)
                 sent += 1
             for _ in range(min(due - sent - len(self._opening), self._most - self._open)):
                 self._connect()
-        if total > self._answered:
-            self.taken.setdefault("none", []).extend([_LEFT] * (total - self._answered))
+        self.unsent = int((ends - began) * self._rate) - sent
+        if sent > self._answered:
+            self.taken.setdefault("none", []).extend([_LEFT] * (sent - self._answered))
 
     def _connect(self) -> None:
         """Opens a connection; nothing waits for it that finds another free meanwhile."""
@@ -147,6 +152,7 @@ class _Connection(asyncio.Protocol):
 
     def _end(self, status: str, closed: bool) -> None:
         due, self._due = self._due, 0.0
+        closed = closed or self._generator.anew
         self._generator.done(self, status, due, closed=closed)
         if closed:
             self._transport.close()
@@ -165,11 +171,20 @@ def offered(port: int, requests: Sequence[bytes], rate: float, seconds: float, m
 class Offering:
     """A generator at work, in a process of its own."""
 
-    def __init__(self, port: int, requests: Sequence[bytes], rate: float, seconds: float, most: int = 2000) -> None:
-        """Starts it."""
+    def __init__(
+        self,
+        port: int,
+        requests: Sequence[bytes],
+        rate: float,
+        seconds: float,
+        most: int = 2000,
+        *,
+        anew: bool = False,
+    ) -> None:
+        """Starts it. `anew`: each request has a connection of its own."""
         self._rate, self._seconds = rate, seconds
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.open_loop", *map(str, (port, rate, seconds, most))],
+            [sys.executable, "-m", "benchmarks.open_loop", *map(str, (port, rate, seconds, most, int(anew)))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -192,9 +207,9 @@ def main(words: Sequence[str]) -> None:
 
     requests = [b64decode(one) for one in json.loads(sys.stdin.buffer.read())]
     port, rate, seconds, most = int(words[0]), float(words[1]), float(words[2]), int(words[3])
-    generator = Generator(port, requests, rate, seconds, most)
+    generator = Generator(port, requests, rate, seconds, most, anew=words[4] == "1")
     uvloop.run(generator.run())
-    told = {"taken": generator.taken, "late": generator.late, "connections": generator.connections}
+    told = {name: getattr(generator, name) for name in ("taken", "late", "connections", "unsent")}
     json.dump(told, sys.stdout)
 
 

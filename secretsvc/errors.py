@@ -155,3 +155,8 @@ def nearest(word: str, known: Iterable[str]) -> str:
 def install_hint(extra: str) -> str:
     """What to do where the libraries of an extra (`aws`, `gcp`, `server`) are not installed."""
     return f"pip install 'secretsvc[{extra}]', or from a clone pip install '.[{extra}]'"
+
+
+def printable(text: str) -> str:
+    """One line that a terminal only shows: names in manifests and of files may hold control sequences."""
+    return "".join(character if character.isprintable() else "?" for character in text)

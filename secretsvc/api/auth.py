@@ -86,6 +86,8 @@ class Authenticator:
 class UnauthenticatedError(RefusedError):
     """401; `reason` is the metric's label."""
 
+    slowly = True
+
     def __init__(self, reason: str, detail: str, hint: str = "") -> None:
         super().__init__(UNAUTHENTICATED, detail, hint=hint, headers={"www-authenticate": 'Bearer realm="ksecret"'})
         self.reason = reason

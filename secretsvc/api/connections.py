@@ -6,20 +6,27 @@ goes on after its answer, and none on a client that does not take its answer.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import re
+from functools import partial
+from math import inf
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
 
+from httptools import parse_url
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable
 
     from starlette.types import Scope
 
     from secretsvc.api.gate import Refusal
+    from secretsvc.api.pauses import Pauses
     from secretsvc.api.settings import Limits
+    from secretsvc.api.tls import Renewed
 
     Look = Callable[[Scope], Refusal | None]
 
@@ -31,37 +38,109 @@ LOG = "ksecret.connections"
 KEEP_ALIVE = 30.0
 """Seconds that an idle connection stays open. Load balancers should close theirs sooner."""
 
-
 _AT_ONCE = 16 * 1024
 """Bytes that are looked at before others have their turn: of them may be thousands of chunks, headers or requests."""
 
 
 class _Flow(FlowControl):
-    """uvicorn's, which reads nothing on while what was read still waits to be looked at."""
+    """uvicorn's, which reads nothing on while what was read still waits to be looked at, or an answer is held back."""
 
     waiting = False
+    held = False
 
     def resume_reading(self) -> None:
-        if self.waiting:
+        if self.waiting or self.held:
             self.read_paused = False
         else:
             super().resume_reading()
 
 
+class _Timer:
+    """Rings when a time is over, and costs next to nothing to set anew, as every request does more than once."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[float], None]) -> None:
+        """`ring` is told how many seconds were over."""
+        self._loop = loop
+        self._ring = ring
+        self._seconds = 0.0
+        self._due = self._looks = inf
+        self._handle: asyncio.TimerHandle | None = None
+
+    def wait(self, seconds: float) -> None:
+        """From now on; in the place of what it waited for before."""
+        self._seconds, self._due = seconds, self._loop.time() + seconds
+        if self._looks > self._due:
+            self._look_at(self._due)
+
+    def rest(self) -> None:
+        """Waits for nothing."""
+        self._due = inf
+
+    def end(self) -> None:
+        """Waits for nothing any more."""
+        self.rest()
+        if self._handle:
+            self._handle.cancel()
+
+    def _look_at(self, when: float) -> None:
+        if self._handle:
+            self._handle.cancel()
+        self._looks, self._handle = when, self._loop.call_at(when, self._look)
+
+    def _look(self) -> None:
+        self._looks, self._handle = inf, None
+        if self._due <= self._loop.time():
+            self._due = inf
+            self._ring(self._seconds)
+        elif self._due < inf:
+            self._look_at(self._due)
+
+
+class _Answered:
+    """Stands for the last request of a connection, where that was refused before anything was made of it."""
+
+    response_complete = True
+    keep_alive = True
+    message_event = asyncio.Event()
+    """Nobody waits for it."""
+
+
+_ANSWERED = cast("RequestResponseCycle", _Answered())
+_PLAIN = re.compile(rb"(/[\w./-]*)(?:\?[^#]*)?")
+
+
+def path_of(url: bytes) -> str:
+    """As uvicorn has it. Raises HttpParserInvalidURLError."""
+    found = _PLAIN.fullmatch(url)
+    return found[1].decode("ascii") if found else unquote(parse_url(url).path.decode("ascii"))
+
+
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, with one timer for all that a client owes, and one for what it does not take."""
+    """uvicorn's, with one timer for all that a client owes, and one for what it does not take.
+
+    What is refused before its body is answered by one write, without a task. Where it is for its token, the answer is
+    held back for a while, in which nothing more is read. Whoever sent more behind such a request, not waiting for the
+    answer, gets that one only, and the connection is closed: it would go around the pause.
+    """
 
     flow: _Flow
 
-    def __init__(self, *, limits: Limits, look: Look, **words: Any) -> None:
+    def __init__(self, *, limits: Limits, look: Look, pauses: Pauses, renewed: Renewed | None, **words: Any) -> None:
         """`look`: what a request is refused for at once."""
         super().__init__(**words)
         self._look_at = look
-        self._first = False
-        """A request is begun that waits for no other on its connection."""
+        self._pauses = pauses
+        self._renewed = renewed
+        self._refused = 0
+        """Tokens in a row that were refused."""
+        self._answers: asyncio.TimerHandle | None = None
+        self._told: Callable[[], None] = lambda: None
+        """Tells a refusal that is held back."""
+        self._ending = False
+        """More came behind what is held back."""
         self.logger = logging.getLogger(LOG)
         self._limits = limits
-        self._owed: asyncio.TimerHandle | None = None
+        self._owed = _Timer(self.loop, self._late)
         self._untaken: asyncio.TimerHandle | None = None
         self._arriving = False
         """A request has begun, and its body has not ended."""
@@ -74,13 +153,15 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.flow = _Flow(transport)
-        self._wait(self._limits.header_seconds)
+        self._owed.wait(self._limits.header_seconds)
+        self.end_if_withdrawn()  # its client may have taken its time over the handshake
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unseen = b""
-        self._settled()
-        if self._untaken:
-            self._untaken.cancel()
+        self._owed.end()
+        for timer in (self._untaken, self._answers):
+            if timer:
+                timer.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -98,18 +179,19 @@ class Protocol(HttpToolsProtocol):
         super().data_received(data)
         if self._bytes > MOST_HEADERS and not self.transport.is_closing():
             self.transport.abort()  # an answer could come in the middle of another
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._ending:
             self._unseen = b""
+            self.flow.waiting = False
         elif self.flow.waiting:
             self.transport.pause_reading()
             self.loop.call_soon(self._look)
-        elif not self.flow.read_paused:
+        elif not (self.flow.read_paused or self.flow.held):
             self.transport.resume_reading()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._arriving = self._in_headers = True
-        self._wait(self._limits.header_seconds)
+        self._owed.wait(self._limits.header_seconds)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_headers:  # else a trailer (RFC 9112, section 7.1.2), which nobody here reads
@@ -117,43 +199,103 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_headers, self._bytes = False, 0
-        self._settled()
-        self._first = True
-        super().on_headers_complete()
-        self._first = False
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """As uvicorn's; what is refused at once needs no task, and is answered by one write.
-
-        Not what waited for another's answer: of these may be hundreds, each begun by the end of the one before.
-        """
-        refusal = self._look_at(cast("Scope", cycle.scope)) if self._first and not self.flow.write_paused else None
-        if refusal is None:
-            super()._start_asgi_task(cycle, app)
+        self._owed.rest()
+        if self.flow.held:
+            self._ending = True
             return
-        ending = [] if cycle.keep_alive else [(b"connection", b"close")]
-        headers = [*self.server_state.default_headers, *refusal.headers, *ending]
-        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        body = b"" if cycle.scope["method"] == "HEAD" else refusal.body
-        self.transport.write(STATUS_LINE[refusal.status] + lines + b"\r\n" + body)
-        cycle.response_started = cycle.response_complete = True
-        if (b"connection", b"close") in headers:
+        scope = cast("Scope", self.scope)
+        scope["state"]["held"] = self.held
+        if (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused:
+            scope["method"], scope["path"] = self.parser.get_method().decode("ascii"), path_of(self.url)
+            if refusal := self._look_at(scope):
+                self._refuse(refusal, scope["method"])
+                return
+            if "asked" in scope["state"]:
+                self._refused = 0
+        super().on_headers_complete()
+
+    def _refuse(self, refusal: Refusal, method: str) -> None:
+        """Answers what waits for no other answer on its connection."""
+        self.cycle = _ANSWERED
+        keeps = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        told = partial(self._tell, refusal, whole=method != "HEAD", keeps=keeps)
+        if refusal.slowly:
+            self._told = told
+            self._answers = self.loop.call_later(self._hold(), self._release)
+        else:
+            told()
+
+    def _tell(self, refusal: Refusal, *, whole: bool, keeps: bool) -> None:
+        ending = self._ending or not keeps
+        lines = b"".join(b"%s: %s\r\n" % header for header in self.server_state.default_headers)
+        if ending and not refusal.closing:
+            lines += b"connection: close\r\n"
+        body = refusal.body if whole else b""
+        self.transport.write(STATUS_LINE[refusal.status] + lines + refusal.lines + b"\r\n" + body)
+        if ending or refusal.closing:
             self.transport.close()
         self.on_response_complete()
 
+    def _hold(self) -> float:
+        """Reads nothing from now on until `_release`; seconds until then."""
+        self.flow.held = True
+        self.transport.pause_reading()
+        self._refused += 1
+        return self._pauses.seconds(self._refused - 1)
+
+    def _release(self) -> None:
+        self.flow.held = False
+        if self._answers:
+            self._answers = None
+            self._told()
+        if not (self.flow.read_paused or self.flow.waiting or self.transport.is_closing()):
+            self.transport.resume_reading()
+
+    async def held(self) -> bool:
+        """Waits until a refusal that was found late may be told, and says whether the connection has to end with it."""
+        self._ending = bool(self.pipeline)
+        self.pipeline.clear()
+        await asyncio.sleep(self._hold())
+        self._release()
+        return self._ending
+
+    def shutdown(self) -> None:
+        """As uvicorn's; what is held back is told first."""
+        if self._answers:
+            self._ending = True
+            self._answers.cancel()
+            self._release()
+        super().shutdown()
+
+    def end_if_withdrawn(self) -> None:
+        """Closes it where its client was judged by another authority or list of revoked certificates than today's.
+
+        Between two requests, and after the answer to one that is worked on.
+        """
+        secured = self.transport.get_extra_info("ssl_object")
+        if self._renewed and secured and not self._renewed.judged(secured):
+            self.shutdown()
+
     def on_body(self, body: bytes) -> None:
         self._bytes = 0
-        super().on_body(body)
+        if not self.flow.held:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._arriving, self._bytes = False, 0
         super().on_message_complete()
         if self.cycle.response_complete:
-            self._wait(KEEP_ALIVE)
+            self._owed.wait(KEEP_ALIVE)
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._wait(self._limits.header_seconds if self._arriving else KEEP_ALIVE)
+        """As uvicorn's, which would close idle connections after 5 s."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        self._owed.wait(self._limits.header_seconds if self._arriving else KEEP_ALIVE)
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -164,17 +306,9 @@ class Protocol(HttpToolsProtocol):
         if self._untaken:
             self._untaken.cancel()
 
-    def _wait(self, seconds: float) -> None:
-        self._settled()
-        self._owed = self.loop.call_later(seconds, self._late, seconds)
-
-    def _settled(self) -> None:
-        if self._owed:
-            self._owed.cancel()
-
     def _late(self, seconds: float) -> None:
-        if self.cycle and not self.cycle.response_complete:  # then it is the service that owes
-            self._wait(seconds)
+        if self.flow.held or (self.cycle and not self.cycle.response_complete):  # then it is the service that owes
+            self._owed.wait(seconds)
         elif self.transport.get_write_buffer_size():  # closing would wait for it to be taken
             self.transport.abort()
         else:

@@ -7,8 +7,9 @@ import logging
 import os
 import time
 import traceback
+from functools import lru_cache
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from secretsvc.api.auth import Caller, UnauthenticatedError
 from secretsvc.api.presence import Presence
@@ -39,8 +40,14 @@ class Refusal(NamedTuple):
     """A whole answer, with every header."""
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    headers: tuple[tuple[bytes, bytes], ...]
+    lines: bytes
+    """The headers as they go over the wire."""
     body: bytes
+    closing: bool
+    """No more is to come on the connection."""
+    slowly: bool
+    """To be held back for a while, lest who is refused so try thousands of times a second."""
 
 
 def own_headers(request_id: str, *, closing: bool) -> list[tuple[bytes, bytes]]:
@@ -81,11 +88,11 @@ class Gate:
             await self._identify(scope["state"])
             await self._pass(scope, receive, answer)
         except RefusedError as error:
-            await answer.refuse(self._refusal(problem_of(error), request_id))
+            await answer.refuse(self._refusal(error, request_id))
         except Exception as error:
             log_failure(error, request_id)
             if not answer.status:
-                await answer.refuse(self._refusal(problem_of(error), request_id))
+                await answer.refuse(self._refusal(error, request_id))
         finally:
             self._count(scope, answer.status)
 
@@ -94,16 +101,16 @@ class Gate:
 
         So what is more than the service can do, or nobody's, costs the least there is.
         """
-        request_id = f"{self._process}{next(self._numbers):08x}"
-        scope["state"] = {"request_id": request_id, "began": time.perf_counter()}
+        request_id = f"{self._process}{next(self._numbers) & 0xFFFFFFFF:08x}"
+        scope.setdefault("state", {}).update(request_id=request_id, began=time.perf_counter())
         try:
             self._enter(scope)
         except Exception as error:
             if not isinstance(error, RefusedError):
                 log_failure(error, request_id)
-            problem = problem_of(error)
-            self._count(scope, problem.status)
-            return self._refusal(problem, request_id)
+            refusal = self._refusal(error, request_id)
+            self._count(scope, refusal.status)
+            return refusal
         return None
 
     def _enter(self, scope: Scope) -> None:
@@ -148,11 +155,13 @@ class Gate:
         method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
         self._parts.metrics.answered(path, method, status, time.perf_counter() - scope["state"]["began"])
 
-    def _refusal(self, problem: Problem, request_id: str) -> Refusal:
-        body = problem.encoded(request_id)
-        headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
-        encoded = [(name.encode(), text.encode()) for name, text in headers.items()]
-        return Refusal(problem.status, [*encoded, *own_headers(request_id, closing=self._parts.draining.on)], body)
+    def _refusal(self, error: Exception, request_id: str) -> Refusal:
+        problem = problem_of(error)
+        hashable = problem._replace(headers=cast("Any", tuple(problem.headers.items())))
+        found = _refusal(hashable, closing=self._parts.draining.on, slowly=getattr(error, "slowly", False))
+        own = request_id.encode()
+        headers = (*found.headers, (b"x-request-id", own))
+        return found._replace(headers=headers, lines=found.lines.replace(_ID, own), body=found.body.replace(_ID, own))
 
     async def _pass(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         """Has the application answer, for as long as somebody waits for it. Raises what it raises."""
@@ -192,8 +201,28 @@ class _Answer:
     async def refuse(self, refusal: Refusal) -> None:
         """Answers with it."""
         self.status = refusal.status
-        await self._send({"type": "http.response.start", "status": refusal.status, "headers": refusal.headers})
+        held = self._scope["state"].get("held") if refusal.slowly else None
+        ending = [(b"connection", b"close")] if held and await held() and not refusal.closing else []
+        headers = [*refusal.headers, *ending]
+        await self._send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": refusal.body})
+
+
+_ID = b"0" * 32
+"""Where a request's id is to stand."""
+
+
+@lru_cache(256)
+def _refusal(problem: Problem, *, closing: bool, slowly: bool) -> Refusal:
+    """The answer but for its id, and the header of it; one for all that are refused for the same."""
+    body = problem.encoded(_ID.decode())
+    stated = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **dict(problem.headers)}
+    headers = [(name.encode(), text.encode()) for name, text in stated.items()]
+    headers += own_headers(_ID.decode(), closing=closing)
+    closes = (b"connection", b"close") in headers
+    lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+    told = tuple(header for header in headers if header[0] != b"x-request-id")
+    return Refusal(problem.status, told, lines, body, closes, slowly)
 
 
 def log_failure(error: BaseException, request_id: str) -> None:

@@ -135,7 +135,9 @@ class Issuers:
     def _find_place(self) -> None:
         """Raises RefusedError (503)."""
         if self._checking >= MOST_AT_A_TIME:
-            raise busy("too many tokens at a time whose signatures are to be checked")
+            error = busy("too many tokens at a time whose signatures are to be checked")
+            error.slowly = True
+            raise error
 
 
 def _digest(token: str) -> bytes:

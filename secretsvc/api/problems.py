@@ -95,6 +95,9 @@ _PATH = re.compile(r"(?<!\S)/\S+")
 class RefusedError(Exception):
     """A request that is answered with a problem. `detail` never holds a value, a token or a body's text."""
 
+    slowly = False
+    """Whether the answer is held back for a while (see pauses)."""
+
     def __init__(self, kind: Kind, detail: str, *, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.kind = kind

@@ -23,6 +23,7 @@ from secretsvc.api.app import application, parts
 from secretsvc.api.connections import LOG as CONNECTIONS
 from secretsvc.api.connections import Protocol
 from secretsvc.api.draining import Draining, waiting
+from secretsvc.api.pauses import Pauses
 from secretsvc.api.workers import Workers
 from secretsvc.errors import UsageError
 
@@ -119,14 +120,16 @@ def _remove(folder: str) -> None:
 
 def _work(config: Config, sockets: list[socket.socket]) -> None:
     made = parts(config)
-    server = _Server(_uvicorn(config, application(config, made)), made.draining, config.listen.stop_delay)
+    renewed = tls.Renewed(config.listen) if config.listen.tls_cert else None
+    settings = _uvicorn(config, application(config, made), renewed)
+    server = _Server(settings, made.draining, config.listen.stop_delay, renewed)
     sys.setswitchinterval(_TURN)
     gc.freeze()  # what was made for good is not looked through again whenever a manifest's tree is
     server.run(sockets)
 
 
-def _uvicorn(config: Config, app: Gate) -> uvicorn.Config:
-    listen = config.listen
+def _uvicorn(config: Config, app: Gate, renewed: tls.Renewed | None) -> uvicorn.Config:
+    made = partial(Protocol, limits=config.limits, look=app.look, pauses=Pauses(), renewed=renewed)
     return uvicorn.Config(
         app,
         log_config=_LOGS,
@@ -136,17 +139,20 @@ def _uvicorn(config: Config, app: Gate) -> uvicorn.Config:
         lifespan="off",
         ws="none",
         loop="uvloop",
-        http=cast("type[asyncio.Protocol]", partial(Protocol, limits=config.limits, look=app.look)),
-        timeout_graceful_shutdown=max(1, round(listen.stop_grace)),
-        ssl_context_factory=(lambda *_: tls.Renewed(listen).first) if listen.tls_cert else None,
+        http=cast("type[asyncio.Protocol]", made),
+        timeout_graceful_shutdown=max(1, round(config.listen.stop_grace)),
+        ssl_context_factory=(lambda *_: renewed.first) if renewed else None,
     )
 
 
 class _Server(uvicorn.Server):
     """uvicorn's, with time for load balancers and kept-alive connections before it stops accepting."""
 
-    def __init__(self, config: uvicorn.Config, draining: Draining, delay: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, draining: Draining, delay: float, renewed: tls.Renewed | None = None
+    ) -> None:
         super().__init__(config)
+        self._renewed = renewed
         self._draining = draining
         self._delay = delay
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -159,6 +165,13 @@ class _Server(uvicorn.Server):
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(signal.SIGHUP, self.handle_exit)
         await super().serve(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        """As uvicorn's, ten times a second; ends connections whose clients might not get in any more."""
+        if self._renewed and self._renewed.withdrawn():
+            for connection in list(self.server_state.connections):
+                cast("Protocol", connection).end_if_withdrawn()
+        return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """First says so to whoever asks, then stops; a second signal stops at once.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import ssl
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from secretsvc.api.watched import Watched
@@ -17,7 +18,7 @@ _LOG = logging.getLogger("ksecret")
 
 
 def context(listen: Listen) -> ssl.SSLContext:
-    """A server's context, TLS 1.2 and later; with an authority for clients, TLS 1.3.
+    """Make a server's context, TLS 1.2 and later; with an authority for clients, TLS 1.3.
 
     Raises FileError, and UsageError for what can't be used.
     """
@@ -35,7 +36,7 @@ def context(listen: Listen) -> ssl.SSLContext:
 
 
 def _demand_certificates(made: ssl.SSLContext, listen: Listen) -> None:
-    """Of that authority, not revoked, and shown anew for each connection.
+    """Demand a client's certificate of that authority, not revoked, and shown anew for each connection.
 
     So no session is resumed, which would outlive a change of the files: in TLS 1.3 there are none without tickets, in
     TLS 1.2 the server keeps them for two hours, and Python can't tell it not to. Raises UsageError.
@@ -52,7 +53,7 @@ def _demand_certificates(made: ssl.SSLContext, listen: Listen) -> None:
 
 
 def _heed_revocations(made: ssl.SSLContext, path: str) -> None:
-    """Of every certificate in a client's chain (RFC 5280, section 6.3), as nginx and HAProxy do. Raises UsageError."""
+    """Heed those of a client's whole chain (RFC 5280, section 6.3), as nginx and HAProxy do. Raises UsageError."""
     before = made.cert_store_stats()
     try:
         made.load_verify_locations(path)
@@ -70,29 +71,57 @@ def _heed_revocations(made: ssl.SSLContext, path: str) -> None:
 class Renewed:
     """A context that hands each new connection over to one made of what the files hold by now.
 
-    They are looked at when somebody connects. While they can't be used, which the log tells once, the last that could
-    stay in use.
+    They are looked at when somebody connects, and by `withdrawn`. While they can't be used, which the log tells once,
+    the last that could stay in use.
     """
 
     def __init__(self, listen: Listen) -> None:
         """Raises as `context`."""
         self._listen = listen
         self._files = Watched(*_paths(listen))
+        self._clients = _clients(listen)
         self._latest = self.first = context(listen)
+        self._good = [self._latest]
+        """Those with the present authority and list of revoked certificates."""
+        self._withdrawn = False
         self.first.sni_callback = self._greet  # called for clients that name no server, too
 
+    def withdrawn(self) -> bool:
+        """Whether clients are judged by others than when it last said so: those not `judged` have to go."""
+        self._look()
+        before, self._withdrawn = self._withdrawn, False
+        return before
+
+    def judged(self, connection: ssl.SSLSocket | ssl.SSLObject) -> bool:
+        """Whether it was set up with the present authority and list of revoked certificates."""
+        return connection.context in self._good
+
     def _greet(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
-        if self._files.changed():
-            self._renew()
+        self._look()
         connection.context = self._latest
 
-    def _renew(self) -> None:
+    def _look(self) -> None:
+        if not self._files.changed():
+            return
+        clients = _clients(self._listen)
         try:
             self._latest = context(self._listen)
         except (FileError, UsageError) as error:
             _LOG.error("changed TLS files are not used: %s: %s", error.where, error)
-        else:
-            _LOG.info("changed TLS files are used from now on")
+            return
+        _LOG.info("changed TLS files are used from now on")
+        if clients != self._clients:
+            self._clients, self._good, self._withdrawn = clients, [], True
+        self._good.append(self._latest)
+
+
+def _clients(listen: Listen) -> list[bytes]:
+    """What clients' certificates are judged by. It is read before it is used, so that no change is missed."""
+    found = []
+    for path in filter(None, (listen.tls_client_ca, listen.tls_client_crl)):
+        with suppress(OSError), open(path, "rb") as stream:
+            found.append(stream.read())
+    return found
 
 
 def _paths(listen: Listen) -> tuple[str, ...]:

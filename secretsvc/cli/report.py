@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc import formats
+from secretsvc.errors import printable as printable  # noqa: PLC0414 - what is told to people is found here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,11 +48,6 @@ def said(error: KsecretError) -> str:
 
 def _keyed(error: KsecretError, text: str) -> str:
     return f"{error.key_ref}: {text}" if error.key_ref and error.key_ref not in text else text
-
-
-def printable(text: str) -> str:
-    """One line that a terminal only shows: names in manifests and of files may hold control sequences."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _traceback(error: BaseException) -> None:

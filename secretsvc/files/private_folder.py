@@ -11,8 +11,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.cli.report import printable
-from secretsvc.errors import FileError
+from secretsvc.errors import FileError, printable
 from secretsvc.files.signals import undisturbed
 
 if TYPE_CHECKING:

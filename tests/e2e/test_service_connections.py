@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.load import prepared
+from secretsvc.api.connections import KEEP_ALIVE
 from tests.e2e.cli import MANIFEST
 from tests.service import Service, token
 
@@ -29,6 +30,14 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     made.config["limits"] |= {"headerSeconds": SECONDS, "bodySeconds": 2 * SECONDS, "bodiesBytes": 24 * MEBIBYTE}
     with made:
         yield made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def idle(service: Service) -> Iterator[tuple[socket.socket, float]]:
+    """A connection that had an answer, and when."""
+    with connected(service, b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n") as connection:
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 200 ")
+        yield connection, time.monotonic()
 
 
 def memory(service: Service) -> int:
@@ -199,3 +208,15 @@ def test_requests_that_come_all_at_once_are_answered_in_turn(service: Service) -
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n" * 1999 + last)
         answers = connection.makefile("rb").read()
     assert answers.count(b"HTTP/1.1 200 OK") == 2000
+
+
+def test_an_idle_connection_is_kept_for_longer_than_clients_think(
+    service: Service, idle: tuple[socket.socket, float]
+) -> None:
+    """As long as the documentation says, but for this test's patience; uvicorn's own would be closed after 5 s."""
+    assert service
+    connection, since = idle
+    time.sleep(max(0.0, since + 5.5 - time.monotonic()))
+    if time.monotonic() < since + KEEP_ALIVE:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 200 ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from base64 import urlsafe_b64encode
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from benchmarks.load import prepared
+from secretsvc.api.pauses import FIRST
 from tests.e2e.cli import MANIFEST
 from tests.issuer import Issuer, certificate
 from tests.service import Service
@@ -207,3 +210,24 @@ def test_keys_that_are_not_surely_the_issuers_are_not_taken(tmp_path: Path, faul
         assert service.post("/v1/encrypt", MANIFEST, text).problem == "issuer"
         told = "HTTP 302" if issuer.redirects else "not the document that it should be"
         assert f"the keys of ci can't be fetched: {told}" in service.log.read_text()
+
+
+def test_a_refusal_that_was_found_late_waits_too_and_closes_where_more_came_behind(
+    service: Service, issuer: Issuer
+) -> None:
+    good = issuer.token(**GOOD)
+    bad = good[:-8] + ("A" * 8 if good[-8:] != "A" * 8 else "B" * 8)
+    request = prepared("POST", "/v1/encrypt", bad, MANIFEST)
+    with socket.create_connection((service.host, service.port), timeout=30) as connection:
+        began = time.monotonic()
+        connection.sendall(request * 20)
+        told = connection.makefile("rb").read()
+        assert time.monotonic() - began > FIRST * 0.9
+    assert told.count(b"HTTP/1.1 401 ") == told.count(b"HTTP/1.1 ") == 1
+    assert told.lower().count(b"\r\nconnection: close\r\n") == 1
+    with socket.create_connection((service.host, service.port), timeout=30) as connection:
+        connection.sendall(request)
+        assert connection.recv(10_000).startswith(b"HTTP/1.1 401 ")
+        closing = prepared("POST", "/v1/encrypt", good, MANIFEST).replace(b"Host:", b"Connection: close\r\nHost:")
+        connection.sendall(closing)
+        assert connection.makefile("rb").read().startswith(b"HTTP/1.1 200 "), "the connection is in order"

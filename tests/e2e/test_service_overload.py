@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secretsvc.api.pauses import FIRST
 from tests.e2e.cli import MANIFEST
 from tests.emulators.aws import ENVIRON, KEY, StubKms
 from tests.service import Answer, Service, token
@@ -163,24 +164,70 @@ def statuses(told: bytes) -> list[int]:
     return [int(part[:3]) for part in told.split(b"HTTP/1.1 ")[1:]]
 
 
-def test_what_is_refused_at_once_leaves_the_connection_in_order(tmp_path: Path) -> None:
-    bad = b"POST /v1/encrypt HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer kst_none\r\nContent-Length: %d\r\n\r\n"
-    live = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
-    last = live.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    body = b"GET /livez HTTP/1.1\r\n\r\n"  # none that is taken for a request
-    with Service(tmp_path) as service:
-        assert statuses(told_on_one_connection(service, bad % len(body) + body + last)) == [401, 200]
-        many = live + (bad % 0) * 300 + live + (bad % 0) * 3 + last
-        assert statuses(told_on_one_connection(service, many)) == [200, *[401] * 300, 200, *[401] * 3, 200]
-        head = told_on_one_connection(service, (bad % 0).replace(b"POST", b"HEAD") + last)
-        assert statuses(head) == [401, 200]
+BAD = b"POST /v1/encrypt HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer kst_none\r\nContent-Length: %d\r\n\r\n"
+LIVE = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
+LAST = LIVE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+NO_REQUEST = b"GET /livez HTTP/1.1\r\n\r\n"
+"""A body that must not be taken for a request."""
+
+
+def test_what_is_refused_at_once_leaves_the_connection_in_order(service: Service) -> None:
+    service.config["limits"] |= {"requestsPerSecond": 0.001, "burst": 1}
+    many = BAD.replace(b"kst_none", token("root").encode())
+    with service:
+        assert service.get("/v1/keys").status == 200
+        assert statuses(told_on_one_connection(service, many % len(NO_REQUEST) + NO_REQUEST + LAST)) == [429, 200]
+        in_turn = LIVE + (many % 0) * 300 + LIVE + (many % 0) * 3 + LAST
+        assert statuses(told_on_one_connection(service, in_turn)) == [200, *[429] * 300, 200, *[429] * 3, 200]
+        head = told_on_one_connection(service, (many % 0).replace(b"POST", b"HEAD") + LAST)
+        assert statuses(head) == [429, 200]
         assert head.count(b"/problems/") == 0
-        closed = told_on_one_connection(service, (bad % 0).replace(b"HTTP/1.1", b"HTTP/1.0") + live)
-        assert statuses(closed) == [401]
-        for header in (b"cache-control: no-store", b"x-request-id: ", b"www-authenticate: ", b"date: "):
+        closed = told_on_one_connection(service, (many % 0).replace(b"HTTP/1.1", b"HTTP/1.0") + LIVE)
+        assert statuses(closed) == [429]
+        for header in (b"cache-control: no-store", b"x-request-id: ", b"retry-after: ", b"date: "):
             assert closed.lower().count(b"\r\n" + header) == 1
-        counted = 'ksecret_http_requests_total{method="POST",path="/v1/encrypt",status="401"} 305.0'
+
+
+def answered(connection: socket.socket) -> bytes:
+    """One problem as an answer."""
+    told = b""
+    while not told.endswith(b"}"):
+        told += connection.recv(10_000)
+    return told
+
+
+def test_a_refused_token_waits_and_so_does_its_connection_which_stays_in_order(tmp_path: Path) -> None:
+    with Service(tmp_path) as service:
+        with socket.create_connection((service.host, service.port), timeout=10) as connection:
+            ids = set()
+            for number in range(3):
+                began = time.monotonic()
+                connection.sendall(BAD % len(NO_REQUEST))
+                connection.sendall(NO_REQUEST)
+                told = answered(connection)
+                assert time.monotonic() - began > FIRST * 0.9, number
+                assert statuses(told) == [401]
+                for header in (b"cache-control: no-store", b"www-authenticate: ", b"date: "):
+                    assert told.lower().count(b"\r\n" + header) == 1
+                ids.add(told.lower().partition(b"x-request-id: ")[2].partition(b"\r\n")[0])
+            assert len(ids) == 3
+            connection.sendall(LAST)
+            assert statuses(connection.makefile("rb").read()) == [200]
+        counted = 'ksecret_http_requests_total{method="POST",path="/v1/encrypt",status="401"} 3.0'
         assert counted in service.get("/metrics").body.decode()
+
+
+@pytest.mark.parametrize("before", [b"", LIVE], ids=["first", "behind another"])
+def test_tokens_that_come_all_at_once_do_not_go_around_the_pause(tmp_path: Path, before: bytes) -> None:
+    with Service(tmp_path) as service:
+        began = time.monotonic()
+        told = told_on_one_connection(service, before + (BAD % 0) * 500)
+        assert time.monotonic() - began > FIRST * 0.9
+        assert statuses(told) == [200, 401][0 if before else 1 :]
+        assert told.rpartition(b"HTTP/1.1 401")[2].lower().count(b"\r\nconnection: close\r\n") == 1
+        counted = 'ksecret_http_requests_total{method="POST",path="/v1/encrypt",status="401"} 1.0'
+        assert counted in service.get("/metrics").body.decode()
+        assert service.post("/v1/encrypt", MANIFEST).status == 200
 
 
 def test_a_body_of_what_was_refused_at_once_may_not_come_for_ever(tmp_path: Path) -> None:

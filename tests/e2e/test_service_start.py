@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,10 +83,57 @@ def test_a_revoked_client_needs_no_restart(tmp_path: Path) -> None:
     service.context = ssl.create_default_context(cafile=ca)
     service.context.load_cert_chain(client)
     with service:
-        assert service.get("/livez", "").status == 200
-        crl.write_bytes(revocations(ca, client))
+        connection = service.connect()
+        with closing(connection):
+            connection.request("GET", "/livez")
+            assert connection.getresponse().read()
+            assert connection.sock, "it stays open"
+            crl.write_bytes(revocations(ca, client))
+            connection.sock.settimeout(10)
+            assert connection.sock.recv(1) == b"", "open connections end, too"
         wait_until(lambda: not _speaks(service))
         assert "changed TLS files are used from now on" in service.log.read_text()
+
+
+def test_who_was_let_in_before_the_authority_changed_has_an_answer_and_then_comes_anew(tmp_path: Path) -> None:
+    ca, other = certificate(tmp_path / "ca.pem", "test CA"), certificate(tmp_path / "other.pem", "another CA")
+    pem, client = certificate(tmp_path / "server.pem", ca=ca), certificate(tmp_path / "client.pem", "client", ca=ca)
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(ca.read_bytes())
+    service = Service(tmp_path)
+    service.config["listen"] |= {"tlsCert": str(pem), "tlsKey": str(pem), "tlsClientCa": str(roots)}
+    service.context = ssl.create_default_context(cafile=ca)
+    service.context.load_cert_chain(client)
+    with service:
+        idle, busy = service.connect(), service.connect()
+        with closing(idle), closing(busy):
+            idle.request("GET", "/livez")
+            assert idle.getresponse().read()
+            busy.putrequest("POST", "/v1/encrypt")
+            for name, text in {**service.bearer("root"), "Content-Length": str(len(MANIFEST))}.items():
+                busy.putheader(name, text)
+            busy.putheader("Content-Type", "application/yaml")
+            busy.endheaders(MANIFEST[:10])
+            time.sleep(0.5)
+            roots.write_bytes(other.read_bytes())
+            assert idle.sock
+            idle.sock.settimeout(10)
+            assert idle.sock.recv(1) == b""
+            busy.send(MANIFEST[10:])
+            answer = busy.getresponse()
+            assert (answer.status, answer.getheader("connection")) == (200, "close")
+            assert answer.read()
+        assert not _speaks(service)
+        roots.write_bytes(ca.read_bytes())
+        wait_until(lambda: _speaks(service))
+        with closing(service.connect()) as connection:
+            connection.request("GET", "/livez")
+            assert connection.getresponse().read()
+            roots.rename(tmp_path / "old.pem")
+            roots.write_bytes(ca.read_bytes())
+            time.sleep(2.5)
+            connection.request("GET", "/livez")
+            assert connection.getresponse().read(), "the same authority in a new file is no change"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
