@@ -180,6 +180,6 @@ def test_structure_and_merge_import_no_cryptography_and_no_backend() -> None:
     code = (
         "import sys, secretsvc.cli.verbs.git, secretsvc.operations.merge, secretsvc.operations.textconv as t\n"
         f"t.structure({seal(CLEAR)!r})\n"
-        "print([m for m in sys.modules if m.split('.')[0] in ('cryptography', 'pyrage') or '.backends' in m])"
+        "print([m for m in sys.modules if m.split('.')[0] in ('cryptography', 'pyrage') or '.backends.' in m])"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout == b"[]\n"
