@@ -1,1 +1,1 @@
-"""The REST service's room. Nothing is built here yet."""
+"""The REST service: what callers send, whether they may, and how it is done and written down."""

@@ -1,4 +1,4 @@
-"""The application: what it is made of, and its paths. Nothing is made at import."""
+"""Composition of the service: its parts, its paths, and how errors become answers. Nothing is made at import."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from secretsvc import __version__
 from secretsvc.api import openapi
 from secretsvc.api.audit.log import open_log
 from secretsvc.api.auth import Authenticator
-from secretsvc.api.authorisation import Policy
+from secretsvc.api.authorisation import AccessRules
 from secretsvc.api.bodies import Bodies
 from secretsvc.api.draining import Draining
 from secretsvc.api.gate import HEALTH, Gate
@@ -46,7 +46,7 @@ _OPEN = {"metrics": "/metrics", "docs": "/docs"}
 
 
 def parts(config: Config) -> Parts:
-    """Everything made, nothing started, no network touched.
+    """Make everything; nothing is started, no network touched.
 
     Raises KsecretError for files that it names and that can't be used.
     """
@@ -55,7 +55,7 @@ def parts(config: Config) -> Parts:
     metrics, draining = Metrics(), Draining()
     audit = open_log(config.audit, metrics.audit_failures.inc)
     planner = Planner(
-        Policy(config.rules), key_rules.rules if key_rules else (), Backends(settings), config.limits.documents
+        AccessRules(config.rules), key_rules.rules if key_rules else (), Backends(settings), config.limits.documents
     )
     homes = Homes(map(str, planner.ruled()))
     pools = Pools(settings, config.limits, metrics, homes)
@@ -79,7 +79,7 @@ def parts(config: Config) -> Parts:
 
 
 def application(config: Config, made: Parts) -> Gate:
-    """The ASGI application."""
+    """Make the ASGI application of these parts."""
     app = FastAPI(title="ksecret", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False  # behind a proxy that would send a body on to http://
     app.state.parts = made
@@ -98,7 +98,7 @@ def application(config: Config, made: Parts) -> Gate:
 
 
 async def _answered(request: Request, error: Exception) -> Response:
-    """The one place where errors become answers."""
+    """Answer an error: the one place where errors become answers."""
     problem = problem_of(_refusal(error))
     body = problem.encoded(request.state.request_id)
     return Response(body, problem.status, dict(problem.headers), MEDIA_TYPE)

@@ -1,4 +1,4 @@
-"""Who may do what: rules over callers, operations, Secrets and KeyRefs. What no rule allows is denied."""
+"""Authorisation: rules over callers, operations, Secrets and KeyRefs. What no rule allows is denied."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ class Target(NamedTuple):
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
-class Policy:
-    """The rules, asked once for each Secret."""
+class AccessRules:
+    """Rules that allow callers something, asked once for each Secret."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
 
     def keys(self, caller: Caller, operation: str, target: Target) -> list[str] | None:
-        """Patterns of the KeyRefs that may be used for it; None where no rule allows it at all."""
+        """Return patterns of the KeyRefs that may be used for it; None where no rule allows it at all."""
         fitting = [rule for rule in self._of(caller, operation) if _covers(rule, target)]
         return [key for rule in fitting for key in rule.keys] if fitting else None
 
     def may(self, caller: Caller, operation: str) -> bool:
-        """Whether there is anything that the caller may do so."""
+        """Tell whether there is anything that the caller may do so."""
         return any(True for _ in self._of(caller, operation))
 
     def sealing_keys(self, caller: Caller) -> list[str]:
-        """Patterns of the KeyRefs that the caller may seal to, somewhere."""
+        """Return patterns of the KeyRefs that the caller may seal to, somewhere."""
         return [
             key
             for operation in OPERATIONS.values()
@@ -67,7 +67,7 @@ class Policy:
 
 
 def fits(patterns: Iterable[str], text: str) -> bool:
-    """Whether one of the patterns (`*`, `?`, `[…]`, letter case counts) fits the whole text."""
+    """Tell whether one of the patterns (`*`, `?`, `[…]`, letter case counts) fits the whole text."""
     return any(fnmatchcase(text, pattern) for pattern in patterns)
 
 
@@ -93,7 +93,7 @@ def _is(caller: Caller, wanted: Callers) -> bool:
 
 
 def _at(claims: object, path: str) -> object:
-    """The claim of that name, or at that way into objects; names with dots in them first (`kubernetes.io`)."""
+    """Return the claim of that name, or at that way into objects; names with dots in them first (`kubernetes.io`)."""
     if not isinstance(claims, dict):
         return None
     if path in claims:

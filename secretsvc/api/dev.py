@@ -1,4 +1,4 @@
-"""`ksecret serve --dev`: no configuration, one token with every right, sealed to the user's own age identity."""
+"""Configuration of `ksecret serve --dev`: one token with every right, sealed to the user's own age identity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def dev_config(recipient: str, listen: Mapping[str, object], folder: str) -> tuple[Config, str]:
-    """A configuration for trying things out, and its token. `folder` gets the key rules."""
+    """Make a configuration for trying things out, and its token. `folder` gets the key rules."""
     token, digest = new_token()
     rules = os.path.join(folder, "rules.yaml")
     with open(rules, "w", encoding="utf-8") as stream:

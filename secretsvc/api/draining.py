@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _UNACKED = slice(24, 28)
-"""Of a listening socket: how many connections wait to be accepted (struct tcp_info in linux/tcp.h, tcp(7))."""
+"""Bytes of struct tcp_info (linux/tcp.h, tcp(7)): of a listening socket, the connections to be accepted."""
 
 
 class Draining:
-    """Whether the service is about to stop: then it takes what comes, but asks for no more on a connection."""
+    """A flag that the service is about to stop: then it takes what comes, but asks for no more on a connection."""
 
     def __init__(self) -> None:
         self.on = False
 
 
 def waiting(sockets: Iterable[socket.socket]) -> int:
-    """How many connections the kernel has set up for them that nobody has accepted yet; 0 where it does not tell."""
+    """Count the connections that the kernel has set up and nobody has accepted yet; 0 where it does not tell."""
     if not sys.platform.startswith("linux"):
         return 0
     told = [listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _UNACKED.stop) for listener in sockets]

@@ -1,4 +1,4 @@
-"""A body for /v1/generate → the Secret as a manifest in the clear, by the generators that `ksecret create` uses."""
+"""Secrets in the clear, made of bodies for /v1/generate by the generators that `ksecret create` uses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KINDS: tuple[str, ...] = get_args(Kind)
 
 
 def generated(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
-    """Raises RefusedError, UsageError and InputError; `warn` is told what Kubernetes will not like."""
+    """Make a Secret. Raises RefusedError, UsageError and InputError; `warn` is told what Kubernetes will not like."""
     for member in type(body).model_fields:
         if member in body.model_fields_set - {*_COMMON, *_TAKES[kind]}:
             name = type(body).model_fields[member].alias
@@ -40,7 +40,7 @@ def generated(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> New
 
 
 def _of_members(text: str) -> str:
-    """What the generators say of options of the command line, said of the body's members."""
+    """Say of the body's members what generators say of the command line's options."""
     return _OPTION.sub(lambda option: _MEMBERS.get(option[0], option[0]), text)
 
 
@@ -75,7 +75,7 @@ def _tls(body: GenerateBody, _warn: Callable[[str], None]) -> NewSecret:
 def _docker(body: GenerateBody, _warn: Callable[[str], None]) -> NewSecret:
     if not (body.server and body.username and body.password):
         raise UsageError("server, username and password are required")
-    login = docker.Login(*(text.encode() for text in (body.server, body.username, body.password, body.email)))
+    login = docker.Login(body.server.encode(), body.username.encode(), body.password.encode(), body.email.encode())
     return NewSecret("", type=docker.TYPE, data=docker.docker_config(login))
 
 
@@ -136,4 +136,4 @@ _TAKES: dict[str, tuple[str, ...]] = {
     "ssh-auth": ("private_key",),
     "bootstrap-token": ("token_secret", "ttl", "usages", "groups", "description"),
 }
-"""Of a body's members, those of each kind beside the common ones: a value that is not used must not go unsaid."""
+"""Members of a body that each kind takes beside the common ones: a value that is not used must not go unsaid."""

@@ -1,4 +1,4 @@
-"""Whether the service is ready: its audit log takes lines, and the keys of its key rules can be used."""
+"""Readiness: the audit log takes lines, and the keys of the key rules can be used."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from secretsvc.api.audit.log import AuditLog
     from secretsvc.api.draining import Draining
-    from secretsvc.api.guard import Guard
     from secretsvc.api.homes import Homes
+    from secretsvc.api.keyring import CallerKeyring
     from secretsvc.api.pools import Pools
     from secretsvc.keyref import KeyRef
 
@@ -33,7 +33,7 @@ _CONTEXT = {"ksecret-name": "readyz"}
 
 
 class Health:
-    """Looked at by probes."""
+    """State of the service, as probes ask for it."""
 
     def __init__(self, pools: Pools, homes: Homes, audit: AuditLog, draining: Draining, refs: Sequence[KeyRef]) -> None:
         """`refs`: keys to try, each with the wrapping of a throw-away DEK; one for each home is enough."""
@@ -44,7 +44,7 @@ class Health:
         self._tries = {home(str(ref)): _Try(ref) for ref in refs}
 
     async def state(self) -> tuple[bool, dict[str, object]]:
-        """Whether requests should be sent here, and why.
+        """Tell whether requests should be sent here, and why.
 
         One home of keys that fails makes nobody else's requests fail, so it takes all of them to be unready. Much work
         is no failure: a try has a place of its own, and what requests found working is not tried.
@@ -59,7 +59,7 @@ class Health:
         return ready, {"status": said, "audit": audit, "backends": backends}
 
     async def _works(self, name: str) -> bool:
-        """What is known of that home; tried, where too little is."""
+        """Tell whether that home works; it is tried where too little is known."""
         told, last = self._homes.told[name], self._tries[name]
         if told.works(TRUSTED):
             return True
@@ -72,8 +72,8 @@ class Health:
     async def _try(self, name: str) -> None:
         last = self._tries[name]
 
-        def work(guard: Guard) -> bytes:
-            return guard.wrap(last.ref, os.urandom(32), _CONTEXT)
+        def work(keyring: CallerKeyring) -> bytes:
+            return keyring.wrap(last.ref, os.urandom(32), _CONTEXT)
 
         worked = False
         try:

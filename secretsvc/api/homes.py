@@ -12,29 +12,29 @@ if TYPE_CHECKING:
 
 
 class Told:
-    """When a home last did what it was asked, and when it last could not be reached (time.monotonic)."""
+    """Times (time.monotonic) when a home last did what it was asked, and when it last could not be reached."""
 
     def __init__(self) -> None:
         self.worked = self.failed = float("-inf")
 
     def works(self, seconds: float) -> bool:
-        """Whether it did within the last so many seconds, and has not failed since."""
+        """Tell whether it did within the last so many seconds, and has not failed since."""
         return self.worked > max(self.failed, time.monotonic() - seconds)
 
 
 class Homes:
-    """What calls of backends told, of the homes that key rules name: files may name any number of others."""
+    """Homes that key rules name, and what calls of backends told of them: files may name any number of others."""
 
     def __init__(self, uris: Iterable[str] = ()) -> None:
         self.told = {home(uri): Told() for uri in uris}
 
     def worked(self, uris: Iterable[str]) -> None:
-        """A call with these keys gave what was asked for. Of several homes nobody knows which it was."""
+        """Note that a call with these keys gave what was asked for. Of several homes nobody knows which it was."""
         for told in self._of(uris):
             told.worked = time.monotonic()
 
     def failed(self, uris: Iterable[str]) -> None:
-        """A call with these keys found nobody there, or took too long."""
+        """Note that a call with these keys found nobody there, or took too long."""
         for told in self._of(uris):
             told.failed = time.monotonic()
 

@@ -85,7 +85,7 @@ class GenerateBody(Masked):
 
     @property
     def work(self) -> int:
-        """As how many bytes of a body it counts: keys are looked into, and random texts made."""
+        """Return as how many bytes of a body it counts: keys are looked into, and random texts made."""
         texts = (*self.data.values(), *self.string_data.values(), self.cert, self.key, self.private_key)
         return sum(map(len, texts)) + sum(self.random.values())
 
@@ -139,7 +139,7 @@ class BatchLine(Masked):
 
 
 def parsed(model: type[M], data: bytes) -> M:
-    """JSON as that model. Raises RefusedError, which tells the member at fault and never what it holds."""
+    """Read JSON as that model. Raises RefusedError, which tells the member at fault and never what it holds."""
     try:
         refuse_many(data.decode(errors="replace"), MOST_VALUES)
     except ManifestError:
@@ -153,13 +153,13 @@ def parsed(model: type[M], data: bytes) -> M:
 
 
 def _once(members: list[tuple[str, Any]]) -> None:
-    """Raises RefusedError where a name is there twice."""
+    """Refuse a name that is there twice. Raises RefusedError."""
     if len({name for name, _ in members}) < len(members):
         raise RefusedError(REQUEST, "a member that is there twice", hint="keep one of the two")
 
 
 def made(model: type[M], members: dict[str, Any]) -> M:
-    """A form's members as that model. Raises as `parsed`."""
+    """Make that model of a form's members. Raises as `parsed`."""
     try:
         return model.model_validate(members, strict=False)
     except ValidationError as error:
@@ -176,7 +176,7 @@ def _off(error: ValidationError) -> RefusedError:
 
 
 def members_of(parts: list[tuple[str, bytes]], model: type[BaseModel]) -> dict[str, Any]:
-    """A form as the members of a model, numbers and such still as texts (`made` reads them).
+    """Return a form as the members of a model, numbers and such still as texts (`made` reads them).
 
     `data.KEY` is the entry KEY of the member `data`, a list's member comes once for each item. Raises RefusedError.
     """
@@ -206,7 +206,7 @@ def _text(member: str, content: bytes) -> str:
 
 
 def decoded(text: str, member: str) -> bytes:
-    """Base64 from a body. Raises RefusedError."""
+    """Return the bytes of base64 in a body. Raises RefusedError."""
     try:
         return b64decode(text, validate=True)
     except ValueError:

@@ -80,7 +80,7 @@ _SAID = {
 
 
 def answers(statuses: list[int], good: dict[str, Any] | None = None) -> dict[int | str, dict[str, Any]]:
-    """The answers of a path: problems for these statuses, and the good one where FastAPI can't tell it."""
+    """Return the answers of a path: problems for these statuses, and the good one where FastAPI can't tell it."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     problems: dict[int | str, dict[str, Any]] = {
         status: {"description": _SAID[status], "content": content} for status in statuses
@@ -95,14 +95,14 @@ def described(operation: Operation, statuses: list[int], body: dict[str, Any] | 
 
 
 def _manifest_body(operation: Operation) -> dict[str, Any]:
-    """A manifest as it is."""
+    """Return the body of a manifest as it is."""
     what, example = ("sealed", SEALED) if operation.needs_sealed else ("clear", CLEAR)
     content = {"application/yaml": {**_TEXT, "example": example}, "application/json": {"schema": {"type": "object"}}}
     return {"requestBody": {"required": True, "description": f"A {what} manifest", "content": content}}
 
 
 def model_body(model: type[BaseModel], *, form: bool = False) -> dict[str, Any]:
-    """JSON of that model; as a form too, with `member.KEY` parts for the members that are mappings."""
+    """Return a body of that model, as JSON; as a form too, with `member.KEY` parts for members that are mappings."""
     schema = model.model_json_schema(by_alias=True)
     content: dict[str, Any] = {"application/json": {"schema": schema}}
     if form:
@@ -121,7 +121,7 @@ def model_body(model: type[BaseModel], *, form: bool = False) -> dict[str, Any]:
 
 
 def document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI 3.1 document."""
+    """Make the OpenAPI 3.1 document."""
     found = get_openapi(
         title="ksecret",
         version=__version__,

@@ -1,4 +1,4 @@
-"""What the application is made of: one of each, for as long as the process lives. `app.parts` makes them."""
+"""Parts of the application: one of each, for as long as the process lives. `app.parts` makes them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Parts(NamedTuple):
-    """What routes and the middleware around them need."""
+    """Everything that routes and the middleware around them need."""
 
     limits: Limits
     planner: Planner

@@ -1,4 +1,4 @@
-"""Whether a call is allowed, and with which keys. It is asked about the very bytes that are worked on then."""
+"""Plans: whether a call is allowed, and with which keys. Asked about the very bytes that are worked on then."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from secretsvc.api.auth import Caller
-    from secretsvc.api.authorisation import Policy
-    from secretsvc.api.guard import Guard, Permitted
+    from secretsvc.api.authorisation import AccessRules
+    from secretsvc.api.keyring import CallerKeyring, Permitted
     from secretsvc.api.operations import Call, Operation
     from secretsvc.backends.registry import Backends
     from secretsvc.keyref import KeyRef, Keyset
@@ -43,23 +43,23 @@ class Plan(NamedTuple):
 
     uris: frozenset[str]
     """The KeyRefs that it needs."""
-    work: Callable[[Guard], Result]
+    work: Callable[[CallerKeyring], Result]
     permitted: Permitted
     """Keyset → those of its KeyRefs that may open it."""
 
 
 class Planner:
-    """Holds rules, key rules and the parsers of KeyRefs. Does no I/O."""
+    """Holder of rules, key rules and the parsers of KeyRefs. Does no I/O."""
 
-    def __init__(self, policy: Policy, key_rules: Sequence[KeyRule], names: Backends, documents: int) -> None:
+    def __init__(self, rules: AccessRules, key_rules: Sequence[KeyRule], names: Backends, documents: int) -> None:
         """`documents`: how many Secrets one manifest may have. Raises KeyRefError for key rules that name no key."""
-        self._policy = policy
+        self._rules = rules
         self._names = names
         self._documents = documents
         self._key_rules = [(rule, keyset(self.parse(key) for key in rule.keys)) for rule in key_rules]
 
     def parse(self, text: str) -> KeyRef:
-        """The canonical KeyRef. Raises KeyRefError."""
+        """Return the canonical KeyRef. Raises KeyRefError."""
         scheme, _, name = text.partition(":")
         kind = find(scheme.strip()) if name.strip() == "default" else None
         if kind and kind.has_default:  # gpg would be started, to tell whom it takes for the caller
@@ -68,7 +68,7 @@ class Planner:
         return self._names.parse(text)
 
     def keyset_of(self, namespace: str, name: str) -> Keyset:
-        """The keyset of the first key rule that fits. Raises UsageError."""
+        """Return the keyset of the first key rule that fits. Raises UsageError."""
         for rule, keys in self._key_rules:
             if rule.fits("", namespace, name):
                 return keys
@@ -76,23 +76,23 @@ class Planner:
         raise UsageError(f"no key rule of the service fits {label}", hint="name the keys: ?key=KEYREF")
 
     def ruled(self) -> list[KeyRef]:
-        """Every key that the key rules name."""
+        """Return every key that the key rules name."""
         return [ref for _, keys in self._key_rules for ref in keys]
 
     def keys(self, caller: Caller) -> list[str]:
-        """The KeyRefs that the caller may seal to, as far as rules name them."""
-        patterns = self._policy.sealing_keys(caller)
+        """Return the KeyRefs that the caller may seal to, as far as rules name them."""
+        patterns = self._rules.sealing_keys(caller)
         named = {pattern for pattern in patterns if not set("*?[") & set(pattern)}
         ruled = map(str, self.ruled())
         return sorted(named | {uri for uri in ruled if fits(patterns, uri)})
 
     def may(self, caller: Caller, operation: str) -> None:
-        """Raises RefusedError (403) where there is nothing at all that the caller may do so."""
-        if not self._policy.may(caller, operation):
+        """Refuse a caller who may do that with nothing at all. Raises RefusedError (403)."""
+        if not self._rules.may(caller, operation):
             raise _denied(operation)
 
     def plan(self, caller: Caller, call: Call, seen: Sequence[Description]) -> Plan:
-        """How the call is to be carried out. `seen`: what its manifest holds.
+        """Return how the call is to be carried out. `seen`: what its manifest holds.
 
         Raises RefusedError (403, 413) and UsageError.
         """
@@ -122,20 +122,21 @@ class Planner:
         return Plan(frozenset(uris), partial(call.operation.work, call, self._request(call, change, seen)), permitted)
 
     def _patterns(self, caller: Caller, call: Call, one: Description) -> list[str]:
-        """Patterns of the keys for that Secret. Raises RefusedError where a rule lacks for one of its names."""
+        """Return patterns of the keys for that Secret. Raises RefusedError where a rule lacks for one of its names."""
         operations = [call.operation]
         if call.operation.seals_clear and one.sealed and one.in_the_clear:
             operations.append(SET)  # to put a value where a token was is what set does
         found: list[str] | None = None
         for operation in operations:
             for target in _targets(call, one):
-                patterns = self._policy.keys(caller, operation.name, target)
+                patterns = self._rules.keys(caller, operation.name, target)
                 if patterns is None:
                     raise _denied(operation.name, one, _widely(target))
                 found = patterns if found is None else [key for key in found if key in patterns]
         return found or []
 
     def _change(self, call: Call) -> KeysetChange:
+        """Return what the call says of keysets. Raises UsageError."""
         exact, add, remove = (keyset(map(self.parse, texts)) for texts in (call.keys, call.add, call.remove))
         if set(add) & set(remove):
             raise UsageError("a key can't be added and removed in one call")
@@ -159,7 +160,7 @@ class Planner:
         )
 
     def _wanted(self, call: Call, one: Description, change: KeysetChange) -> set[str]:
-        """The KeyRefs that a Secret will be sealed to: all of them must be allowed."""
+        """Return the KeyRefs that a Secret will be sealed to: all of them must be allowed."""
         held = {key["ref"] for key in one.keys}
         if not call.operation.seals:
             return set()
@@ -179,7 +180,7 @@ class Planner:
 
 
 def _proves_values(operation: Operation, seen: Sequence[Description]) -> bool:
-    """Whether what comes of it could be used to try out a value: a MAC may be over values.
+    """Tell whether what comes of it could be used to try out a value: a MAC may be over values.
 
     An older file's MAC fits again where values are what they were, as long as the DEK is the same; so it is not.
     """
@@ -188,7 +189,7 @@ def _proves_values(operation: Operation, seen: Sequence[Description]) -> bool:
 
 
 def _targets(call: Call, one: Description) -> Iterable[Target]:
-    """The Secret as it is called here; and as all that it may be called, where it is bound to less than its name."""
+    """Yield the Secret as it is called here; and as all that it may be called, where it is bound to less than that."""
     stated = Target(one.namespace or "", one.name or "", not (one.bound and formats.named(call.format).binds))
     yield stated
     scope = call.scope if not one.sealed else _scope(one.sealed_for)
@@ -199,7 +200,7 @@ def _targets(call: Call, one: Description) -> Iterable[Target]:
 
 
 def _widely(target: Target) -> str:
-    """What about the seal makes a rule for the name alone too little."""
+    """Say what about the seal makes a rule for the name alone too little."""
     if target.unbound:
         return f"in {formats.unbinding()}, which binds it to no name"
     if target.name != EVERY:

@@ -1,4 +1,4 @@
-"""Bulkheads: threads for each home of keys, so that one which hangs takes down no request that needs another.
+"""Bulkheads: a pool of threads for each home of keys, so that one which hangs takes down no request of another.
 
 A request works in the pool of the homes that its keys have together. Nobody waits inside a pool: a request first gets
 one of its slots, on the event loop, and a slot comes back when its *thread* is done, not when its request gives up. A
@@ -15,8 +15,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc import patience
-from secretsvc.api.guard import Guard, Watch, schemes
+from secretsvc.api.attempts import Attempt
 from secretsvc.api.homes import Homes
+from secretsvc.api.keyring import CallerKeyring
+from secretsvc.api.metrics import schemes
 from secretsvc.api.problems import TIMEOUT, RefusedError, busy
 from secretsvc.backends import home
 from secretsvc.backends.registry import Backends
@@ -25,7 +27,7 @@ from secretsvc.errors import BackendError, KsecretError
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from secretsvc.api.guard import Permitted
+    from secretsvc.api.keyring import Permitted
     from secretsvc.api.metrics import Metrics
     from secretsvc.api.settings import Limits
     from secretsvc.backends.base import Settings
@@ -43,7 +45,7 @@ RENEWED_AFTER = 5.0
 
 
 def name_of(uris: Iterable[str]) -> str:
-    """The pool for requests that need these KeyRefs."""
+    """Return the name of the pool for requests that need these KeyRefs."""
     return "+".join(sorted({home(uri) for uri in uris})) or "none"
 
 
@@ -51,7 +53,7 @@ class Pools:
     """Every pool of this process; on one event loop."""
 
     def __init__(self, settings: Settings, limits: Limits, metrics: Metrics, homes: Homes | None = None) -> None:
-        """`homes`: what is told how calls went."""
+        """Make no pool yet. `homes` is told how calls went."""
         self._settings = settings
         self._limits = limits
         self._metrics = metrics
@@ -59,9 +61,9 @@ class Pools:
         self._pools: dict[str, _Pool] = {}
 
     async def run(
-        self, uris: Collection[str], work: Callable[[Guard], T], permitted: Permitted, *, spare: bool = False
+        self, uris: Collection[str], work: Callable[[CallerKeyring], T], permitted: Permitted, *, spare: bool = False
     ) -> T:
-        """What `work` gives, run in a thread of the pool for these KeyRefs. `spare`: however many are there already.
+        """Run `work` in a thread of the pool for these KeyRefs. `spare`: however many requests are there already.
 
         Raises what it raises, and RefusedError: 503 where too many wait already, 504 where a call of a backend, or the
         whole, takes longer than its limit.
@@ -79,11 +81,11 @@ class Pools:
             running.dec()
 
     def elsewhere(self) -> int:
-        """Requests that only wait for a backend, and keep nobody from being served who needs another."""
+        """Count the requests that only wait for a backend, and keep nobody from being served who needs another."""
         return sum(pool.elsewhere() for pool in self._pools.values())
 
     def _pool(self, name: str) -> _Pool:
-        """The pool of that name, which becomes the last to go."""
+        """Return the pool of that name, which becomes the last to go."""
         if name not in self._pools and len(self._pools) >= MOST_POOLS:
             idle = next((other for other, pool in self._pools.items() if pool.idle), None)
             if idle:
@@ -96,7 +98,7 @@ class Pools:
 
 
 class _Pool:
-    """The threads and the keyring for one set of homes."""
+    """Threads and a keyring for one set of homes."""
 
     def __init__(self, name: str, settings: Settings, limits: Limits, homes: Homes) -> None:
         self._settings = settings
@@ -108,23 +110,23 @@ class _Pool:
         self._threads = limits.threads or max([LEAST_THREADS, *(self._jobs(part) for part in name.split("+"))])
         self._executor = ThreadPoolExecutor(self._threads, thread_name_prefix=name)
         self._slots = asyncio.Semaphore(self._threads)
-        self._working: set[Watch] = set()
-        """Of threads at work, those too that requests have left behind."""
+        self._working: set[Attempt] = set()
+        """Threads at work, also those that requests have left behind."""
         self.present = 0
         """Requests that run here or wait to."""
 
     @property
     def idle(self) -> bool:
-        """Whether no request is here, nor a thread that one has left behind."""
+        """Tell whether no request is here, nor a thread that one has left behind."""
         return not (self.present or self._working)
 
     def elsewhere(self) -> int:
-        """How many of its requests wait for the backend: those in a long call; all, where every thread is in one."""
-        long = [watch for watch in self._working if watch.called_for(LONG)]
-        return self.present if len(long) >= self._threads else sum(not watch.abandoned for watch in long)
+        """Count the requests that wait for the backend: those in a long call; all, where every thread is in one."""
+        long = [attempt for attempt in self._working if attempt.called_for(LONG)]
+        return self.present if len(long) >= self._threads else sum(not attempt.abandoned for attempt in long)
 
     def close(self) -> None:
-        """Ends its threads, which have nothing to do."""
+        """End its threads, which have nothing to do."""
         self._executor.shutdown(wait=False)
 
     def _jobs(self, part: str) -> int:
@@ -133,29 +135,31 @@ class _Pool:
         except KsecretError:
             return LEAST_THREADS
 
-    async def run(self, work: Callable[[Guard], T], metrics: Metrics, uris: frozenset[str], permitted: Permitted) -> T:
+    async def run(
+        self, work: Callable[[CallerKeyring], T], metrics: Metrics, uris: frozenset[str], permitted: Permitted
+    ) -> T:
         try:
             async with asyncio.timeout(self._limits.backend_seconds):
                 await self._slots.acquire()
         except TimeoutError:
             raise _late("those before this one still wait for it") from None
         loop = asyncio.get_running_loop()
-        watch = Watch(self._homes)
-        guard = Guard(self._keyring(), watch, metrics, uris, permitted)
+        attempt = Attempt(self._homes)
+        keyring = CallerKeyring(self._keyring(), attempt, metrics, uris, permitted)
         try:
-            running = self._executor.submit(_watched, watch, work, guard)
+            running = self._executor.submit(_attempted, attempt, work, keyring)
         except BaseException:
             self._slots.release()
             raise
-        self._working.add(watch)
+        self._working.add(attempt)
         result: asyncio.Future[T] = asyncio.wrap_future(running)
-        running.add_done_callback(lambda _: self._returned(loop, watch))
-        timer = _Timer(loop, watch, result, self._limits)
+        running.add_done_callback(lambda _: self._returned(loop, attempt))
+        timer = _Timer(loop, attempt, result, self._limits)
         try:
             return await result
         except asyncio.CancelledError:
             if not timer.rang:  # the request itself was given up
-                watch.abandoned = True
+                attempt.abandoned = True
                 raise
             self._failed = True
             raise _late("it was given up") from None
@@ -165,35 +169,35 @@ class _Pool:
         finally:
             timer.stop()
 
-    def _returned(self, loop: asyncio.AbstractEventLoop, watch: Watch) -> None:
+    def _returned(self, loop: asyncio.AbstractEventLoop, attempt: Attempt) -> None:
         with suppress(RuntimeError):  # the loop is closed: the process ends
-            loop.call_soon_threadsafe(self._left, watch)
+            loop.call_soon_threadsafe(self._left, attempt)
 
-    def _left(self, watch: Watch) -> None:
-        self._working.discard(watch)
+    def _left(self, attempt: Attempt) -> None:
+        self._working.discard(attempt)
         self._slots.release()
 
     def _keyring(self) -> Backends:
-        """A new one once it has failed, so that the first to come after that asks anew; but not too often."""
+        """Return the keyring; a new one once it has failed, so that the next to come asks anew; but not too often."""
         if self._failed and time.monotonic() - self._made >= RENEWED_AFTER:
             self._backends, self._made, self._failed = Backends(self._settings), time.monotonic(), False
         return self._backends
 
 
-def _watched(watch: Watch, work: Callable[[Guard], T], guard: Guard) -> T:
-    """What `work` gives, ended between two of its steps once nobody waits for it."""
-    with patience.asking(watch.check):
-        return work(guard)
+def _attempted(attempt: Attempt, work: Callable[[CallerKeyring], T], keyring: CallerKeyring) -> T:
+    """Run `work`, and end it between two of its steps once nobody waits for it."""
+    with patience.asking(attempt.check):
+        return work(keyring)
 
 
 class _Timer:
-    """Gives up on a thread whose backend call, or whose whole work, takes too long."""
+    """A timer that gives up a thread whose backend call, or whose whole work, takes too long."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, watch: Watch, result: asyncio.Future[T], limits: Limits
+        self, loop: asyncio.AbstractEventLoop, attempt: Attempt, result: asyncio.Future[T], limits: Limits
     ) -> None:
         self._loop = loop
-        self._watch = watch
+        self._attempt = attempt
         self._result = result
         self._limits = limits
         self._began = time.monotonic()
@@ -205,13 +209,13 @@ class _Timer:
 
     def _look(self) -> None:
         left = self._began + self._limits.operation_seconds - time.monotonic()
-        if self._watch.began:
-            left = min(left, self._watch.began + self._limits.backend_seconds - time.monotonic())
+        if self._attempt.began:
+            left = min(left, self._attempt.began + self._limits.backend_seconds - time.monotonic())
         if left > 0:
             self._handle = self._loop.call_later(min(left, self._limits.backend_seconds), self._look)
         elif not self._result.done():
             self.rang = True
-            self._watch.abandon()
+            self._attempt.abandon()
             self._result.cancel()
 
 

@@ -1,4 +1,4 @@
-"""Whether the client is still there: the work for one that has gone is ended."""
+"""Presence of the client: the work for one that has gone is ended."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class Presence:
         self.gone = False
 
     async def receive(self) -> Message:
-        """As ASGI's."""
+        """Receive the next message, as ASGI has it."""
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body") and not self._watching:
             self._watching = asyncio.create_task(self._watch())
         return message
 
     def end(self) -> None:
-        """Looks out no more."""
+        """Look out no more."""
         if self._watching:
             self._watching.cancel()
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc import patience
-from secretsvc.api.guard import Watch
+from secretsvc.api.attempts import Attempt
 from secretsvc.api.problems import TIMEOUT, RefusedError
 
 if TYPE_CHECKING:
@@ -33,16 +33,16 @@ class Readers:
         self._large = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="read-large")
 
     async def run(self, size: int, work: Callable[[], T]) -> T:
-        """What `work` gives for a body of that many bytes. Raises what it raises, and RefusedError (504).
+        """Run `work` for a body of that many bytes. Raises what it raises, and RefusedError (504).
 
         What waits here when its request ends is not begun, and what is at work ends at its next `patience.check`.
         """
         if size <= TINY:
             return work()
-        watch = Watch()
+        attempt = Attempt()
 
         def watched() -> T:
-            with patience.asking(watch.check):
+            with patience.asking(attempt.check):
                 return work()
 
         executor = self._small if size <= _SMALL else self._large
@@ -52,4 +52,4 @@ class Readers:
         except TimeoutError:
             raise RefusedError(TIMEOUT, "there are too many large bodies, or it is too large") from None
         finally:
-            watch.abandoned = True
+            attempt.abandoned = True

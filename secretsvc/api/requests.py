@@ -1,4 +1,4 @@
-"""What routes share: the types of parameters, which of them may be there, and the answer of a manifest."""
+"""Helpers that routes share: the types of parameters, which of them may be there, and the answer of a manifest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One operation from its caller to its answer: looked at, allowed or not, written down, done, written down again."""
+"""An operation from its caller to its answer: looked at, allowed or not, written down, done, written down again."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from secretsvc.operations.result import Result
 
 _MOST, _LONGEST = 100, 1000
-"""How many names an audit line has, and of how many characters: they are whatever a file says."""
+"""Names in an audit line, and characters of each: they are whatever a file says."""
 
 
 class Asked(NamedTuple):
-    """Who asks, under which request id (with a batch's line)."""
+    """A caller who asks, and the request's id (with a batch's line)."""
 
     caller: Caller
     request_id: str
 
 
 class Service:
-    """Carries operations out. Keeps nothing of them."""
+    """Performer of operations. Keeps nothing of them."""
 
     def __init__(
         self, planner: Planner, pools: Pools, readers: Readers, audit: AuditLog, metrics: Metrics, *, nodes: int
@@ -48,7 +48,7 @@ class Service:
         self._nodes = nodes
 
     async def perform(self, asked: Asked, call: Call) -> Result:
-        """The operation's result. Raises RefusedError and KsecretError; then nothing is released.
+        """Carry an operation out. Raises RefusedError and KsecretError; then nothing is released.
 
         The intent is written before a key is used, the outcome before anything is given back.
         """
@@ -67,7 +67,7 @@ class Service:
         return result
 
     async def describe(self, asked: Asked, call: Call) -> list[Description]:
-        """What a manifest tells by itself: no key is used, and no backend asked who holds one. Raises as `perform`."""
+        """Tell what a manifest says without a key: no backend is asked who holds one. Raises as `perform`."""
         trail = _Trail(self._audit, self._metrics, asked, call)
         _, seen = await self._planned(trail, asked, call)
         await trail.intent()
@@ -75,7 +75,7 @@ class Service:
         return seen
 
     async def _planned(self, trail: _Trail, asked: Asked, call: Call) -> tuple[Plan, list[Description]]:
-        """And what the manifest holds. Raises, once both lines are written, why it can't be done."""
+        """Return the plan, and what the manifest holds. Raises, once both lines are written, why it can't be done."""
         try:
             self._planner.may(asked.caller, call.operation.name)
             seen = await self._readers.run(len(call.data), lambda: self._look(call.data))
@@ -89,12 +89,12 @@ class Service:
         return plan, seen
 
     def _look(self, data: bytes) -> list[Description]:
-        """What a manifest holds, told without a key. Raises InputError and AlteredError."""
+        """Tell without a key what a manifest holds. Raises InputError and AlteredError."""
         return describe_manifest(data, lambda _uri: "", self._nodes)
 
 
 class _Trail:
-    """The two audit lines of one operation."""
+    """Two audit lines of one operation, of which the first says what is intended."""
 
     def __init__(self, audit: AuditLog, metrics: Metrics, asked: Asked, call: Call) -> None:
         self._audit = audit
@@ -109,13 +109,13 @@ class _Trail:
             self._event["mode"] = call.mode
 
     def about(self, seen: Sequence[Description]) -> None:
-        """Which Secrets, and which keys they are sealed to now."""
+        """Note which Secrets it is about, and which keys they are sealed to now."""
         labels = ["/".join(filter(None, (one.namespace, one.name))) for one in seen]
         self._event["secrets"] = [label[:_LONGEST] for label in labels[:_MOST]]
         self._event["sealedTo"] = _listed({key["ref"] for one in seen for key in one.keys})
 
     def planned(self, plan: Plan) -> None:
-        """Which keys it needs. Not as the caller wrote them: that may be a private key."""
+        """Note which keys it needs. Not as the caller wrote them: that may be a private key."""
         self._event["keys"] = _listed(plan.uris)
 
     async def intent(self) -> None:
@@ -126,7 +126,7 @@ class _Trail:
             raise
 
     async def given_up(self) -> None:
-        """Of an operation whose caller has gone."""
+        """Write the outcome of an operation whose caller has gone."""
         await asyncio.shield(self.outcome("given up", None))
 
     async def failed(self, error: Exception) -> None:

@@ -1,4 +1,4 @@
-"""The configuration file → Config, every mistake told with file and line."""
+"""Reader of the configuration file, which tells every mistake with file and line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None, "~
 
 
 class MistakesError(Exception):
-    """Everything that is wrong with a configuration."""
+    """Mistakes of a configuration, all of them."""
 
     def __init__(self, found: list[InputError]) -> None:
         super().__init__(f"{len(found)} mistakes")
@@ -35,7 +35,7 @@ class MistakesError(Exception):
 
 
 def load(path: str, environ: MappingOf[str, str], listen: MappingOf[str, Any] | None = None) -> Config:
-    """The configuration in a file; scalars out of the environment, and what options say of `listen`, go before.
+    """Read the configuration in a file; scalars out of the environment, and what options say of `listen`, go before.
 
     Paths in the file are relative to its folder, those of variables and options to the current one.
 
@@ -52,7 +52,7 @@ def load(path: str, environ: MappingOf[str, str], listen: MappingOf[str, Any] | 
 def read(
     data: bytes, source: str, environ: MappingOf[str, str], listen: MappingOf[str, Any] = MappingProxyType({})
 ) -> Config:
-    """The configuration in the bytes of the file `source`. Raises MistakesError, which repeats nothing of them."""
+    """Read the configuration in the bytes of the file `source`. Raises MistakesError, which repeats nothing of them."""
     try:
         root = _root(data)
         tree = _plain(root)

@@ -18,7 +18,7 @@ _LOG = logging.getLogger("ksecret")
 
 
 def context(listen: Listen) -> ssl.SSLContext:
-    """A server's context, TLS 1.2 and later; with an authority for clients, TLS 1.3.
+    """Make a server's context, TLS 1.2 and later; with an authority for clients, TLS 1.3.
 
     Raises FileError, and UsageError for what can't be used.
     """
@@ -36,7 +36,7 @@ def context(listen: Listen) -> ssl.SSLContext:
 
 
 def _demand_certificates(made: ssl.SSLContext, listen: Listen) -> None:
-    """Of that authority, not revoked, and shown anew for each connection.
+    """Demand a client's certificate of that authority, not revoked, and shown anew for each connection.
 
     So no session is resumed, which would outlive a change of the files: in TLS 1.3 there are none without tickets, in
     TLS 1.2 the server keeps them for two hours, and Python can't tell it not to. Raises UsageError.
@@ -53,7 +53,7 @@ def _demand_certificates(made: ssl.SSLContext, listen: Listen) -> None:
 
 
 def _heed_revocations(made: ssl.SSLContext, path: str) -> None:
-    """Of every certificate in a client's chain (RFC 5280, section 6.3), as nginx and HAProxy do. Raises UsageError."""
+    """Heed those of a client's whole chain (RFC 5280, section 6.3), as nginx and HAProxy do. Raises UsageError."""
     before = made.cert_store_stats()
     try:
         made.load_verify_locations(path)

@@ -10,15 +10,15 @@ _LOOKS = 2.0
 
 
 class Watched:
-    """Tells when files may hold something else. Nothing runs by itself: who uses them asks."""
+    """Files that may come to hold something else. Nothing runs by itself: whoever uses them asks."""
 
     def __init__(self, *paths: str) -> None:
-        """Before the files are read first: what changes meanwhile is seen the next time. Empty paths are none."""
+        """Begin before the files are read: what changes meanwhile is seen the next time. Empty paths are none."""
         self._paths = [path for path in paths if path]
         self._marks = self._look()
 
     def changed(self) -> bool:
-        """Whether they have changed since it last said so; False without a look where the last is not long ago."""
+        """Tell whether they have changed since it last said so; False without a look where the last is not long ago."""
         if time.monotonic() < self._looked + _LOOKS:
             return False
         before, self._marks = self._marks, self._look()

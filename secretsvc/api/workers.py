@@ -29,7 +29,7 @@ _LOG = logging.getLogger("ksecret")
 
 
 class Workers:
-    """The parent."""
+    """Parent of the processes."""
 
     def __init__(self, work: Callable[[list[socket.socket]], None], listener: socket.socket, count: int) -> None:
         """`work` is pickled and runs in each worker; it takes SIGTERM as the wish to stop."""
@@ -39,7 +39,7 @@ class Workers:
         self._woken, self._waker = multiprocessing.Pipe(duplex=False)
 
     def run(self) -> None:
-        """Returns when a signal came and every worker has ended; starts a new one for any that ends before."""
+        """Return when a signal came and every worker has ended; starts a new one for any that ends before."""
         for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(sig) is not signal.SIG_IGN:
                 signal.signal(sig, lambda *_: self._waker.send(None))
@@ -65,7 +65,7 @@ class Workers:
 
 
 def _run(work: Callable[[list[socket.socket]], None], listener: socket.socket) -> None:
-    """A worker's life."""
+    """Live as a worker."""
     core_dumps.keep_memory_private()
     threading.Thread(target=_follow, daemon=True).start()
     parent = os.getppid()
@@ -76,7 +76,7 @@ def _run(work: Callable[[list[socket.socket]], None], listener: socket.socket) -
 
 
 def _follow() -> None:
-    """Ends this process in good order when its parent is gone."""
+    """End this process in good order when its parent is gone."""
     parent = multiprocessing.parent_process()
     if parent:
         wait([parent.sentinel])

@@ -102,8 +102,8 @@ def _ids(envelope: kubesec.Envelope) -> list[str]:
     return [ref.id for ref, _ in kubesec.ordered(envelope.keys)]
 
 
-def restore(manifest: Manifest, texts: Mapping[Place, str]) -> bytes:
-    """The bytes with the values in the clear, plain or double-quoted, and without the envelope.
+def restore(manifest: Manifest, texts: Mapping[Place, str]) -> Manifest:
+    """The manifest with the values in the clear, plain or double-quoted, and without the envelope.
 
     Raises AlteredError where the result would not hold exactly these values.
     """
@@ -113,11 +113,10 @@ def restore(manifest: Manifest, texts: Mapping[Place, str]) -> bytes:
         for entry in secret.entries
         if (entry.field, entry.key) in texts
     ]
-    data = manifest.encoded(apply(manifest.text, [*edits, *kubesec.remove(manifest.text)]))
-    clear = read(data)
+    clear = read(manifest.encoded(apply(manifest.text, [*edits, *kubesec.remove(manifest.text)])))
     if len(clear.secrets) != 1 or clear.is_kubesec or _values(clear.secrets[0]) != _values(secret) | dict(texts):
         raise AlteredError("the values can't be written back where the tokens stand", hint="restore the file from Git")
-    return data
+    return clear
 
 
 def _values(secret: Secret) -> dict[Place, str]:

@@ -1,4 +1,4 @@
-"""The audit log: two lines for each operation, on the disk before a key is used and before an answer is sent."""
+"""Audit log: two lines for each operation, on the disk before a key is used and before an answer is sent."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _MOST = 256
 _ROOM = 2048
 """Lines that may wait, of all requests together."""
 _MOMENT = 0.2
-"""Seconds that who asks after the log's health waits at most."""
+"""Seconds that whoever asks after the log's health waits at most."""
 
 
 class AuditLog:
-    """One thread writes; requests that wait at the same time share one flush (group commit)."""
+    """A thread that writes; requests that wait at the same time share one flush (group commit)."""
 
     def __init__(self, sink: Sink, seconds: float, failed: Callable[[], None]) -> None:
         """`seconds`: how long a line may take; `failed` is called for each that could not be written."""
@@ -40,10 +40,10 @@ class AuditLog:
         self._seconds = seconds
         self._failed = failed
         self._waiting: dict[asyncio.Future[None], Mapping[str, object]] = {}
-        """What nobody has begun to write, in order; whoever gives up takes theirs away."""
+        """Lines that nobody has begun to write, in order; whoever gives up takes theirs away."""
         self._changed = threading.Condition()
         self._began: float | None = None
-        """Since when the sink is writing."""
+        """Time since which the sink is writing (time.monotonic)."""
         self._thread = threading.Thread(target=self._work, name="audit", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._probe: asyncio.Task[None] | None = None
@@ -52,7 +52,7 @@ class AuditLog:
         self._told = False
 
     async def write(self, event: Mapping[str, object]) -> None:
-        """Returns when the line is where it belongs. Raises RefusedError (503) where it can't be, or not in time."""
+        """Return when the line is where it belongs. Raises RefusedError (503) where it can't be, or not in time."""
         try:
             await asyncio.shield(self._handed_over(event))  # a caller who leaves takes no line away
             self.works = True
@@ -65,7 +65,7 @@ class AuditLog:
             raise RefusedError(AUDIT, "nothing is done without it", hint=hint, headers={"retry-after": "5"}) from error
 
     async def takes_lines(self) -> bool:
-        """Whether the latest line could be written; where it could not, a probe's line may tell otherwise.
+        """Tell whether the latest line could be written; where it could not, a probe's line may tell otherwise.
 
         Whoever asks waits but a moment, since who waits too long for an answer restarts the service.
         """
@@ -80,7 +80,7 @@ class AuditLog:
             await self.write({"event": "probe"})
 
     def _handed_over(self, event: Mapping[str, object]) -> asyncio.Future[None]:
-        """Done when the line is written. Raises OSError where it would wait in vain."""
+        """Return a future that is done when the line is written. Raises OSError where it would wait in vain."""
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._thread.start()
@@ -97,7 +97,7 @@ class AuditLog:
         return written
 
     def _stuck(self) -> bool:
-        """Whether the sink has been writing for longer than a line may take."""
+        """Tell whether the sink has been writing for longer than a line may take."""
         began = self._began
         return began is not None and time.monotonic() - began > self._seconds
 
@@ -123,7 +123,7 @@ class AuditLog:
                 return
 
     def _taken(self) -> dict[asyncio.Future[None], Mapping[str, object]]:
-        """The lines that are to be written next; waits until there are some."""
+        """Return the lines that are to be written next; wait until there are some."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting)
             taken = dict(islice(self._waiting.items(), _MOST))
@@ -149,7 +149,7 @@ def _now() -> str:
 
 
 def open_log(wanted: settings.Audit, failed: Callable[[], None]) -> AuditLog:
-    """The log that the configuration asks for; nothing is opened before the first line. Raises FileError."""
+    """Make the log that the configuration asks for; nothing is opened before the first line. Raises FileError."""
     start = {"time": _now(), "event": "start", "version": __version__, "process": os.getpid()}
     sink: Sink
     if wanted.file:
@@ -161,7 +161,7 @@ def open_log(wanted: settings.Audit, failed: Callable[[], None]) -> AuditLog:
 
 
 def _check(path: str) -> None:
-    """Raises FileError for a file that can't be appended to, nor be made."""
+    """Refuse a file that can't be appended to, nor be made. Raises FileError."""
     if os.path.exists(path) and not os.path.isfile(path):
         raise FileError("the audit log can't be written: no file", file=path)
     if not os.access(path if os.path.exists(path) else os.path.dirname(path) or ".", os.W_OK):

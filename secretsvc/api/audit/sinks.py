@@ -1,4 +1,4 @@
-"""Where audit lines go: a file that several workers share, or standard output."""
+"""Sinks of audit lines: a file that several workers share, or standard output."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _BLOCK = 64 * 1024
 
 
 class Sink(Protocol):
-    """Takes events, in order. All of them are written when it returns, or it raises OSError and none is."""
+    """Taker of events, in order. All of them are written when it returns, or it raises OSError and none is."""
 
     def write(self, events: Sequence[Mapping[str, object]]) -> bytes:
-        """Writes them, and gives the lines as written."""
+        """Write them, and return the lines as written."""
         ...
 
 
@@ -40,7 +40,7 @@ class FileSink:
         self._end = -1
 
     def write(self, events: Sequence[Mapping[str, object]]) -> bytes:
-        """Appends, and flushes to the disk once. Raises OSError; then the file is as it was, unless the copy failed."""
+        """Append, and flush to the disk once. Raises OSError; then the file is as it was, unless the copy failed."""
         self._open()
         try:
             end = os.fstat(self._file).st_size
@@ -61,13 +61,13 @@ class FileSink:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _opening(self, torn: bool) -> list[Mapping[str, object]]:
-        """What goes before the first line of this process, and after a line that a crash left torn."""
+        """Return what goes before the first line of this process, and after a line that a crash left torn."""
         if torn:
             return [{**(self._start or {"event": "start"}), "torn": True}]
         return [self._start] if self._start else []
 
     def _open(self) -> None:
-        """The file that the path names now, locked."""
+        """Open and lock the file that the path names now."""
         while True:
             if self._file < 0:
                 flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
@@ -86,7 +86,7 @@ class FileSink:
             self._file = -1
 
     def _catch_up(self, end: int) -> bool:
-        """Learns the hash of the last line, which another worker or an earlier run wrote; whether that is torn."""
+        """Learn the hash of the last line, of another worker or an earlier run, and tell whether that is torn."""
         start = max(0, end - MAX_LINE_BYTES)
         tail = b""
         at = end
@@ -123,11 +123,11 @@ class StdoutSink:
         self._started = False
         self._previous = FIRST
         self._torn = b""
-        """What got out of the latest line, where that was a part of it."""
+        """Bytes that got out of the latest line, where that was a part of it."""
         self._file = file
 
     def write(self, events: Sequence[Mapping[str, object]]) -> bytes:
-        """Writes all. Raises OSError; then some lines may be written and one torn, and the next write says so."""
+        """Write all. Raises OSError; then some lines may be written and one torn, and the next write says so."""
         with suppress(OSError):  # what knows no locks
             fcntl.lockf(self._file, fcntl.LOCK_EX)
         try:
@@ -137,7 +137,7 @@ class StdoutSink:
                 fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def _opening(self) -> list[Mapping[str, object]]:
-        """What goes before the first line of this process, and after a line that was left torn."""
+        """Return what goes before the first line of this process, and after a line that was left torn."""
         return [{**self._first, "torn": True}] if self._torn else [] if self._started else [self._first]
 
     def _append(self, event: Mapping[str, object]) -> bytes:
@@ -154,13 +154,13 @@ class StdoutSink:
 
 
 def write_all(file: int, data: bytes) -> None:
-    """Every byte. Raises OSError."""
+    """Write every byte. Raises OSError."""
     while data:
         data = data[_written(file, data) :]
 
 
 def _written(file: int, data: bytes) -> int:
-    """How many bytes were written. Waits also where others have made the file one that does not. Raises OSError."""
+    """Write, and return how many bytes were written; wait also where others made the file one that does not."""
     try:
         return os.write(file, data)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""Many operations in one request: JSON lines in, JSON lines out, in order, each with a fate of its own."""
+"""Batches: many operations in one request, JSON lines in, JSON lines out, in order, each with a fate of its own."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ async def batch(request: Request) -> StreamingResponse:
 
 
 def _split(data: bytes, most: int) -> list[bytes]:
-    """The lines that are not blank. Raises RefusedError."""
+    """Return the lines that are not blank. Raises RefusedError."""
     lines = data.split(b"\n", most)  # not more: a list of millions of line breaks takes more memory than the body
     if len(lines) > most and lines.pop().strip():
         raise RefusedError(TOO_LARGE, f"more than {most} lines")

@@ -51,6 +51,6 @@ async def generate(
 
 
 def _warning(text: str) -> str:
-    """The value of a Warning header (RFC 7234, section 5.5), with the code for what is no matter of caching."""
+    """Return the value of a Warning header (RFC 7234, section 5.5), with the code for what is no matter of caching."""
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'299 - "{quoted}"'

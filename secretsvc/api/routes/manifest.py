@@ -1,4 +1,4 @@
-"""Manifest in, manifest out: encrypt, decrypt, rotate, set; and what is told of one: inspect, verify."""
+"""Operations on a manifest: encrypt, decrypt, rotate, set give one back; inspect and verify tell of it."""
 
 from __future__ import annotations
 

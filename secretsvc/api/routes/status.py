@@ -1,4 +1,4 @@
-"""What machines and people ask about the service itself."""
+"""Paths by which machines and people ask about the service itself."""
 
 from __future__ import annotations
 

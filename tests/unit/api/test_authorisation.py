@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 
 from secretsvc.api.auth import Caller
-from secretsvc.api.authorisation import EVERY, Policy, Target
+from secretsvc.api.authorisation import EVERY, AccessRules, Target
 from secretsvc.api.settings import Rule
 
 CI = Caller(token="ci")
 JOB = Caller(issuer="gitlab", claims={"path": "a/b", "flag": True, "n": 7, "k.io": {"ns": "x"}, "groups": ["p", "q"]})
 
 
-def policy(**more: Any) -> Policy:
+def policy(**more: Any) -> AccessRules:
     rule = {
         "callers": [{"token": "ci"}],
         "operations": ["decrypt"],
@@ -22,11 +22,11 @@ def policy(**more: Any) -> Policy:
         "names": ["*"],
         "keys": ["k:*"],
     }
-    return Policy([Rule.model_validate(rule | more)])
+    return AccessRules([Rule.model_validate(rule | more)])
 
 
 def test_nothing_is_allowed_that_no_rule_allows() -> None:
-    assert Policy([]).keys(CI, "decrypt", Target("a", "b")) is None
+    assert AccessRules([]).keys(CI, "decrypt", Target("a", "b")) is None
     assert policy().keys(CI, "encrypt", Target("a", "b")) is None
     assert policy().keys(Caller(token="other"), "decrypt", Target("a", "b")) is None
     assert policy().keys(Caller(issuer="ci"), "decrypt", Target("a", "b")) is None

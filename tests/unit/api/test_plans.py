@@ -7,7 +7,7 @@ import os
 import pytest
 
 from secretsvc.api.auth import Caller
-from secretsvc.api.authorisation import Policy
+from secretsvc.api.authorisation import AccessRules
 from secretsvc.api.operations import INSPECT as LOOK
 from secretsvc.api.operations import Call
 from secretsvc.api.plans import LONGEST, MOST_KEYS, Planner
@@ -25,7 +25,7 @@ INSPECT = Call(LOOK, b"")
 def planner() -> Planner:
     rule = {"callers": [{"token": "ci"}], "operations": ["inspect"], "namespaces": ["*"], "names": ["*"], "keys": ["*"]}
     names = Backends(Settings({"HOME": os.devnull}, lambda _: None))
-    return Planner(Policy([Rule.model_validate(rule)]), (), names, documents=3)
+    return Planner(AccessRules([Rule.model_validate(rule)]), (), names, documents=3)
 
 
 def sealed(name: str = "db", keys: range = range(1), namespace: str = "prod") -> Description:

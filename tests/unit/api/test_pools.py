@@ -19,7 +19,7 @@ from secretsvc.api.settings import Limits
 from secretsvc.backends.base import Settings
 
 if TYPE_CHECKING:
-    from secretsvc.api.guard import Guard
+    from secretsvc.api.keyring import CallerKeyring
 
 
 def aws(number: int) -> str:
@@ -31,7 +31,7 @@ def made(**limits: float) -> tuple[Pools, Metrics]:
     return Pools(Settings({}, lambda _: None), Limits.model_validate({"threads": 1, **limits}), metrics), metrics
 
 
-def thread(_guard: Guard) -> str:
+def thread(_keyring: CallerKeyring) -> str:
     return threading.current_thread().name
 
 
@@ -61,7 +61,7 @@ async def _hung() -> None:
     pools, _ = made(operations=1)
     until = threading.Event()
 
-    def hang(_guard: Guard) -> str:
+    def hang(_keyring: CallerKeyring) -> str:
         until.wait(10)
         return threading.current_thread().name
 
@@ -88,7 +88,7 @@ async def _given_up(how: str) -> None:
     pools, _ = made(operationSeconds=0.2 if how == "late" else 60, backendSeconds=0.1)
     steps = 0
 
-    def work(_guard: Guard) -> None:
+    def work(_keyring: CallerKeyring) -> None:
         nonlocal steps
         while steps < 500:
             patience.check()
@@ -116,8 +116,8 @@ async def _elsewhere(calls: int) -> list[int]:
     pools = Pools(Settings({}, lambda _: None), Limits.model_validate({"threads": 2}), Metrics(), homes)
     until = threading.Event()
 
-    def work(guard: Guard) -> None:
-        with guard._watch.call([aws(1)]) if left.pop() else nullcontext():
+    def work(keyring: CallerKeyring) -> None:
+        with keyring._attempt.call([aws(1)]) if left.pop() else nullcontext():
             until.wait(10)
 
     left = [True] * calls + [False] * (3 - calls)

@@ -6,7 +6,8 @@ from base64 import b64encode
 
 import pytest
 
-from secretsvc.api.guard import Guard, Watch
+from secretsvc.api.attempts import Attempt
+from secretsvc.api.keyring import CallerKeyring
 from secretsvc.api.metrics import Metrics
 from secretsvc.api.problems import RefusedError
 from secretsvc.errors import NoKeyError
@@ -22,42 +23,42 @@ def keys_for(*locks: Lock) -> dict[str, str]:
 def test_a_key_that_may_not_be_used_is_not_used(lock: Lock) -> None:
     keys = keys_for(lock, new_lock())
     (held, other) = keys
-    allowed = Guard(lock.keyring, Watch(), Metrics(), frozenset(keys), {frozenset(keys): frozenset([held])})
+    allowed = CallerKeyring(lock.keyring, Attempt(), Metrics(), frozenset(keys), {frozenset(keys): frozenset([held])})
     assert allowed.unwrap(keys, {}) == DEK
-    denied = Guard(lock.keyring, Watch(), Metrics(), frozenset(keys), {frozenset(keys): frozenset([other])})
+    denied = CallerKeyring(lock.keyring, Attempt(), Metrics(), frozenset(keys), {frozenset(keys): frozenset([other])})
     with pytest.raises(NoKeyError, match="none of the age identities"):
         denied.unwrap(keys, {})
     with pytest.raises(NoKeyError, match="none of its keys"):
-        Guard(lock.keyring, Watch(), Metrics(), frozenset(keys), {}).unwrap(keys, {})
+        CallerKeyring(lock.keyring, Attempt(), Metrics(), frozenset(keys), {}).unwrap(keys, {})
 
 
 def test_a_data_key_is_kept_for_the_same_keys_and_context_only(lock: Lock) -> None:
     keys = keys_for(lock)
     metrics = Metrics()
-    guard = Guard(lock.keyring, Watch(), metrics, frozenset(keys), {frozenset(keys): frozenset(keys)})
+    keyring = CallerKeyring(lock.keyring, Attempt(), metrics, frozenset(keys), {frozenset(keys): frozenset(keys)})
     for context in ({}, {}, {"ksecret-name": "a"}):
-        guard.unwrap(keys, context)
+        keyring.unwrap(keys, context)
     assert b'result="ok"} 2.0' in metrics.text()
 
 
 def test_no_call_is_made_for_a_request_that_was_given_up(lock: Lock) -> None:
     keys = keys_for(lock)
-    watch = Watch()
-    guard = Guard(lock.keyring, watch, Metrics(), frozenset(keys), {frozenset(keys): frozenset(keys)})
-    watch.abandoned = True
+    attempt = Attempt()
+    keyring = CallerKeyring(lock.keyring, attempt, Metrics(), frozenset(keys), {frozenset(keys): frozenset(keys)})
+    attempt.abandoned = True
     with pytest.raises(RefusedError, match="given up"):
-        guard.unwrap(keys, {})
+        keyring.unwrap(keys, {})
     with pytest.raises(RefusedError, match="given up"):
-        guard.wrap(lock.keys[0], DEK, {})
+        keyring.wrap(lock.keys[0], DEK, {})
 
 
 def test_nothing_is_wrapped_under_a_key_that_was_not_planned_for(lock: Lock) -> None:
     keys = keys_for(lock)
-    guard = Guard(lock.keyring, Watch(), Metrics(), frozenset(keys), {})
-    assert guard.wrap(lock.keys[0], DEK, {})
-    assert list(guard.rewrap(keys, {}, lambda: DEK)) == list(keys)
+    keyring = CallerKeyring(lock.keyring, Attempt(), Metrics(), frozenset(keys), {})
+    assert keyring.wrap(lock.keys[0], DEK, {})
+    assert list(keyring.rewrap(keys, {}, lambda: DEK)) == list(keys)
     other = keys_for(new_lock())
     with pytest.raises(RefusedError, match="was not found to need"):
-        guard.wrap(new_lock().keys[0], DEK, {})
+        keyring.wrap(new_lock().keys[0], DEK, {})
     with pytest.raises(RefusedError, match="was not found to need"):
-        guard.signed().rewrap(keys | other, {}, pytest.fail)
+        keyring.signed().rewrap(keys | other, {}, pytest.fail)

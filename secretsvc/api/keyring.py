@@ -6,14 +6,14 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from secretsvc.api.homes import Homes
-from secretsvc.api.problems import FORBIDDEN, TIMEOUT, RefusedError
-from secretsvc.backends import names
-from secretsvc.errors import BackendError, BackendUnavailableError, KsecretError
+from secretsvc.api.metrics import schemes
+from secretsvc.api.problems import FORBIDDEN, RefusedError
+from secretsvc.errors import BackendError, KsecretError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
+    from secretsvc.api.attempts import Attempt
     from secretsvc.api.metrics import Metrics
     from secretsvc.backends.registry import Backends
     from secretsvc.keyref import KeyRef
@@ -22,56 +22,13 @@ if TYPE_CHECKING:
     """Keyset, as KeyRefs → those of them that may be used to open it."""
 
 
-class Watch:
-    """What the event loop is told of a thread at work, and the thread of the event loop."""
-
-    def __init__(self, homes: Homes | None = None) -> None:
-        self._homes = homes or Homes()
-        self._uris: Collection[str] = ()
-        self.began = 0.0
-        """When the backend call began that runs now (time.monotonic); 0 where none does."""
-        self.abandoned = False
-        """Nobody waits for the result any more."""
-
-    def check(self) -> None:
-        """Raises RefusedError where nobody waits."""
-        if self.abandoned:
-            raise RefusedError(TIMEOUT, "given up")
-
-    def called_for(self, seconds: float) -> bool:
-        """Whether a call of a backend has been under way for longer than that."""
-        began = self.began
-        return bool(began) and time.monotonic() - began > seconds
-
-    @contextmanager
-    def call(self, uris: Collection[str]) -> Iterator[None]:
-        """Around one call of a backend, with these keys. Raises as `check`: what hangs makes no second call."""
-        self.check()
-        self._uris, self.began = uris, time.monotonic()
-        try:
-            yield
-        except BackendUnavailableError:
-            self._homes.failed(uris)
-            raise
-        else:
-            self._homes.worked(uris)
-        finally:
-            self.began = 0.0
-
-    def abandon(self) -> None:
-        """Nobody waits any more, for it took too long."""
-        self.abandoned = True
-        if self.began:
-            self._homes.failed(self._uris)
-
-
-class Guard:
+class CallerKeyring:
     """A `Keyring` for one request. A DEK that it unwraps is kept until the request ends, for its second step."""
 
     def __init__(
         self,
         backends: Backends,
-        watch: Watch,
+        attempt: Attempt,
         metrics: Metrics,
         uris: frozenset[str],
         permitted: Permitted,
@@ -80,20 +37,20 @@ class Guard:
     ) -> None:
         """`uris`: the KeyRefs that the request was found to need, and may use."""
         self._backends = backends
-        self._watch = watch
+        self._attempt = attempt
         self._metrics = metrics
         self._uris = uris
         self._permitted = permitted
         self._held: dict[object, bytes] = {} if held is None else held
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
-        """As `Backends.wrap`. Raises RefusedError for a key that the request was not planned to use."""
+        """Wrap a DEK, as `Backends.wrap`. Raises RefusedError for a key that the request was not planned to use."""
         self._check([str(ref)])
         with self._call("wrap", [str(ref)]):
             return self._backends.wrap(ref, dek, context)
 
     def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
-        """As `Backends.unwrap`, by those keys only that the caller may use."""
+        """Unwrap a DEK, as `Backends.unwrap`, by those keys only that the caller may use."""
         allowed = self._permitted.get(frozenset(keys), frozenset())
         keys = {uri: wrapped for uri, wrapped in keys.items() if uri in allowed}
         which = (frozenset(keys.items()), frozenset(context.items()), id(self._backends))
@@ -103,18 +60,20 @@ class Guard:
         return self._held[which]
 
     def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
-        """As `Backends.rewrap`. Raises as `wrap`."""
+        """Wrap the same DEK anew, as `Backends.rewrap`. Raises as `wrap`."""
         self._check(keys)
         secret = dek()  # a call of its own, and the seal is looked at in any case
         with self._call("rewrap", keys):
             return self._backends.rewrap(keys, context, lambda: secret)
 
-    def signed(self) -> Guard:
-        """As `Backends.signed`."""
-        return Guard(self._backends.signed(), self._watch, self._metrics, self._uris, self._permitted, held=self._held)
+    def signed(self) -> CallerKeyring:
+        """Return one that demands signatures, as `Backends.signed`."""
+        return CallerKeyring(
+            self._backends.signed(), self._attempt, self._metrics, self._uris, self._permitted, held=self._held
+        )
 
     def _check(self, uris: Iterable[str]) -> None:
-        """Plans see to this; here it is seen to that operations keep to them."""
+        """Refuse a key that the plan does not have: plans ask the rules, and operations keep to plans."""
         if not self._uris.issuperset(uris):
             raise RefusedError(FORBIDDEN, "a key that the request was not found to need")
 
@@ -123,7 +82,7 @@ class Guard:
         label, began = schemes(uris), time.perf_counter()
         result = "error"
         try:
-            with self._watch.call(uris):
+            with self._attempt.call(uris):
                 yield
             result = "ok"
         except KsecretError as error:
@@ -132,9 +91,3 @@ class Guard:
         finally:
             self._metrics.operations.labels(operation, label, result).inc()
             self._metrics.kms_seconds.labels(operation, label).observe(time.perf_counter() - began)
-
-
-def schemes(uris: Iterable[str]) -> str:
-    """The schemes of a keyset as a metric's label: of kinds that are installed, since a file may name any others."""
-    found, known = {uri.partition(":")[0] for uri in uris}, names()
-    return "+".join([*(name for name in known if name in found), *(["other"] if found - {*known} else [])])
