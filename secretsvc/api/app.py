@@ -134,7 +134,12 @@ def _key_rules(path: str) -> policy_reader.Content | None:
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
     if content.profiles:
-        raise InputError("a key with a profile, and the service knows none", hint="give it a role", file=path)
+        raise InputError(
+            "a key with a profile, and the service knows none",
+            hint="give the service's own role the right to use it",
+            file=path,
+            key_ref=next(iter(content.profiles)),
+        )
     for rule in content.rules:
         if rule.path:
             hint = "say namespace: and name:"
