@@ -13,17 +13,16 @@ from starlette.responses import Response
 from secretsvc import __version__
 from secretsvc.api import openapi
 from secretsvc.api.audit.log import open_log
-from secretsvc.api.auth import Authenticator
+from secretsvc.api.auth.authenticator import Authenticator
+from secretsvc.api.auth.jwt import Issuers
 from secretsvc.api.authorisation import AccessRules
 from secretsvc.api.bodies import Bodies
-from secretsvc.api.draining import Draining
-from secretsvc.api.gate import HEALTH, Gate
 from secretsvc.api.generate import KINDS
 from secretsvc.api.health import Health
 from secretsvc.api.homes import Homes
-from secretsvc.api.jwt import Issuers
 from secretsvc.api.limits import Places, Rates, Room
 from secretsvc.api.metrics import Metrics
+from secretsvc.api.middleware import HEALTH, Middleware
 from secretsvc.api.parts import Parts
 from secretsvc.api.plans import Planner
 from secretsvc.api.pools import Pools
@@ -31,6 +30,7 @@ from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, Refus
 from secretsvc.api.readers import Readers
 from secretsvc.api.routes import batch, generate, manifest, status
 from secretsvc.api.service import Service
+from secretsvc.api.transport.draining import Draining
 from secretsvc.backends import find
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
@@ -78,7 +78,7 @@ def parts(config: Config) -> Parts:
     )
 
 
-def application(config: Config, made: Parts) -> Gate:
+def application(config: Config, made: Parts) -> Middleware:
     """Make the ASGI application of these parts."""
     app = FastAPI(title="ksecret", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False  # behind a proxy that would send a body on to http://
@@ -94,7 +94,7 @@ def application(config: Config, made: Parts) -> Gate:
     needless = {*HEALTH, *(_OPEN[name] for name in config.without_caller)}
     if "docs" in config.without_caller:
         needless.add("/openapi.json")
-    return Gate(app, made, paths, needless)
+    return Middleware(app, made, paths, needless)
 
 
 async def _answered(request: Request, error: Exception) -> Response:
@@ -134,7 +134,12 @@ def _key_rules(path: str) -> policy_reader.Content | None:
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
     if content.profiles:
-        raise InputError("a key with a profile, and the service knows none", hint="give it a role", file=path)
+        raise InputError(
+            "a key with a profile, and the service knows none",
+            hint="give the service's own role the right to use it",
+            file=path,
+            key_ref=next(iter(content.profiles)),
+        )
     for rule in content.rules:
         if rule.path:
             hint = "say namespace: and name:"

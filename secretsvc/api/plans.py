@@ -18,7 +18,7 @@ from secretsvc.operations.request import ANY_TIME, Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from secretsvc.api.auth import Caller
+    from secretsvc.api.auth.caller import Caller
     from secretsvc.api.authorisation import AccessRules
     from secretsvc.api.keyring import CallerKeyring, Permitted
     from secretsvc.api.operations import Call, Operation

@@ -45,6 +45,15 @@ def put(text: str, secret: Secret, path: Path, value: str) -> Edit:
     raise ValueError("an empty path")
 
 
+def is_text_at(secret: Secret, path: Path) -> bool:
+    """Whether a text stands there that `put` would write anew where it is, and touch nothing beside it."""
+    node: object = secret.root
+    for name in path:
+        found = nodes.member(node, name) if isinstance(node, Mapping) else None
+        node = found.value if found else None
+    return isinstance(node, Scalar) and node.style not in ("|", ">") and node.end > node.start
+
+
 def _is_empty(node: object) -> bool:
     return isinstance(node, Mapping) and not node.members  # `{}`, whose first member gets a line of its own
 

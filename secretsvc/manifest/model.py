@@ -72,6 +72,11 @@ class Manifest(NamedTuple):
     """Every document's root."""
     secrets: tuple[Secret, ...]
 
+    @property
+    def data(self) -> bytes:
+        """The text as bytes, its BOM included."""
+        return self.encoded(self.text)
+
     def encoded(self, text: str) -> bytes:
         """A changed text as bytes, with this manifest's BOM."""
         return (b"\xef\xbb\xbf" if self.bom else b"") + text.encode()

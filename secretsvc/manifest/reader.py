@@ -119,8 +119,9 @@ def _refuse_odd_keys(node: Node) -> None:
     """Refuses keys that stand twice, and those that may be another one than they look like."""
     if isinstance(node, Sequence):
         for item in node.items:
-            _refuse_odd_keys(item)
-    elif isinstance(node, Mapping):
+            if not isinstance(item, Scalar):
+                _refuse_odd_keys(item)
+    elif isinstance(node, Mapping) and node.members:
         seen = set()
         for key, value in node.members:
             if isinstance(key, Alias) or key.tag:
@@ -130,7 +131,8 @@ def _refuse_odd_keys(node: Node) -> None:
                 if key.value in seen:
                     raise ManifestError("a duplicate key in a Secret", hint="keep one of the two", line=key.line)
                 seen.add(key.value)
-            _refuse_odd_keys(value)
+            if not isinstance(value, Scalar):
+                _refuse_odd_keys(value)
 
 
 def _refuse_merge(mapping: Mapping) -> None:
@@ -150,7 +152,7 @@ def _follow_annotations(metadata: Mapping, merges: nodes.Merges) -> None:
 
 def _plain_mapping(member: Member, what: str) -> Mapping | None:
     """The mapping that is the member's value, None for a null; refuses one shared with another place, or no mapping."""
-    _refuse_shared(member.value, what)
+    refuse_shared(member.value, what)
     if isinstance(member.value, Mapping):
         return member.value
     if nodes.is_null(member.value):
@@ -158,7 +160,8 @@ def _plain_mapping(member: Member, what: str) -> Mapping | None:
     raise ManifestError(f"{what} is not a mapping", hint="write it as KEY: VALUE lines", line=member.key.line)
 
 
-def _refuse_shared(node: Node, what: str, tag: str = "") -> None:
+def refuse_shared(node: Node, what: str, tag: str = "") -> None:
+    """Refuses an alias, an anchor, and any tag but that one. Raises ManifestError."""
     if isinstance(node, Alias):
         raise ManifestError(f"{what} is an alias", hint="write the value out in its place", line=node.line)
     if node.anchor:
@@ -172,7 +175,7 @@ def _identity(mapping: Mapping, name: str) -> str | None:
     found = nodes.member(mapping, name)
     if not found or nodes.is_null(found.value):
         return None
-    _refuse_shared(found.value, name)
+    refuse_shared(found.value, name)
     if not isinstance(found.value, Scalar) or not (found.value.style or is_string(found.value.value)):
         raise ManifestError(f"{name} is not a string", hint="quote it", line=found.value.line)
     return found.value.value
@@ -188,12 +191,12 @@ def _entries(root: Mapping, field: str, allow_binary_tag: bool) -> Iterator[Entr
         message = f"more than {MOST_ENTRIES} values under {field}"
         raise ManifestError(message, hint="split it into several Secrets", line=mapping.line)
     for key, value in mapping.members:
-        _refuse_shared(key, f"a key under {field}")
+        refuse_shared(key, f"a key under {field}")
         if not isinstance(key, Scalar) or not (key.style or is_string(key.value)):
             raise ManifestError(f"a key under {field} is not a string", hint="quote it", line=key.line)
         _refuse_key_name(key, field)
         path = f'{field}["{key.value}"]'
-        _refuse_shared(value, path, BINARY if allow_binary_tag else "")
+        refuse_shared(value, path, BINARY if allow_binary_tag else "")
         if nodes.is_null(value):
             raise ManifestError(f"{path} is null", hint='quote it: write "" for an empty value', line=value.line)
         if not isinstance(value, Scalar):

@@ -10,7 +10,7 @@ from secretsvc.manifest.splice import apply
 from secretsvc.manifest.styles import rewritten
 from secretsvc.operations.open import Opened, open_parents, open_secrets, restored, values_of
 from secretsvc.operations.repeats import lines_of
-from secretsvc.operations.seal import seal_manifest
+from secretsvc.operations.seal import Pending, seal_manifest
 
 if TYPE_CHECKING:
     from secretsvc.operations.keys import Keyring
@@ -29,10 +29,12 @@ def convert_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
         raise AlreadySealedError(f"it is in {now}'s format already")
     opened = open_secrets(manifest, keyring, request.trust)
     parents = {(manifest.secrets[index].namespace, manifest.secrets[index].name): one for index, one in opened.items()}
-    manifest = manifest.outline()  # what is restored, and sealed, is read again
+    manifest = manifest.outline()  # what is restored is read again
     clear = restored(manifest, opened)
-    with lines_of(data, clear):
-        sealed = seal_manifest(clear, request, keyring, parents)
+    with lines_of(data, clear.data):
+        pending = Pending(clear, request, keyring, parents)
+        del clear  # the proof reads another one
+        sealed = pending.proven()
     return sealed._replace(bound=not manifest.is_kubesec)
 
 

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import InputError, KsecretError, ManifestError
 from secretsvc.formats.ksecret import envelope as ksecret
-from secretsvc.manifest import rules
+from secretsvc.manifest import nodes, rules
+from secretsvc.manifest.nodes import Member
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside, replaced
 from secretsvc.manifest.splice import Edit, append_member, apply
 from secretsvc.operations.clear_rest import ClearBefore
 from secretsvc.operations.edit_slips import Names, held_lines, refuse_commented, refuse_slips
 from secretsvc.operations.open import Opened, open_secrets, restored
-from secretsvc.operations.prepare import decode_data, encode_cleartext
+from secretsvc.operations.prepare import decodings, encodings, with_typed_encoded
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
-    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.manifest.model import Entry, Manifest
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.open import AnyOpened
     from secretsvc.operations.request import Request
@@ -36,6 +37,8 @@ class Draft(NamedTuple):
     clear: Manifest
     """An outline."""
     names: Names
+    held: set[str]
+    """The lines of `shown` that hold a value."""
     before: ClearBefore
     """What of it was in the clear while it was sealed."""
     shown: bytes
@@ -50,25 +53,26 @@ def open_draft(data: bytes, request: Request, keyring: Keyring, *, decoded: bool
     manifest = read(data)
     opened = open_secrets(manifest, keyring, request.trust)
     before = ClearBefore(manifest)
-    manifest = manifest.outline()
-    data = restored(manifest, opened)
-    clear = read(data)
-    names = Names.of(clear)
+    manifest = manifest.outline()  # what is restored is read again
+    clear = restored(manifest, opened)
+    edits = _decodings(clear) if decoded else []
+    names, held = Names.of(clear), held_lines(clear, edits)
     clear = clear.outline()
-    return Draft(manifest, opened, clear, names, before, _decoded(data, manifest) if decoded else data)
+    return Draft(manifest, opened, clear, names, held, before, clear.encoded(apply(clear.text, edits)))
 
 
 def new_draft(clear: bytes) -> Draft:
     """A manifest that is still to be filled in; its `data` is to hold text. Raises ManifestError."""
     manifest = read(clear)
-    return Draft(manifest, {}, manifest, Names.of(manifest), ClearBefore(manifest), clear)
+    names, held = Names.of(manifest), held_lines(manifest, [])
+    return Draft(manifest, {}, manifest, names, held, ClearBefore(manifest), clear)
 
 
-def _decoded(clear: bytes, sealed: Manifest) -> bytes:
+def _decodings(clear: Manifest) -> list[Edit]:
     try:
-        return decode_data(clear)
+        return decodings(clear)
     except ManifestError as error:
-        if sealed.is_json:
+        if clear.is_json:
             error.hint = "JSON has no way to show them; --base64 edits base64"
         raise
 
@@ -79,13 +83,12 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
     A Secret that was sealed and has another name now gets a new DEK. A new Secret is sealed as its neighbours are.
     Raises ManifestError, InputError, and what sealing raises; lines are those of `edited`.
     """
-    held = set() if request.allow_repeated else held_lines(draft.shown)
-    encoded, half_sealed = encode_cleartext(edited) if decoded else edited, b""
-    clear = read(encoded)
+    half_sealed = b""
+    clear = with_typed_encoded(read(edited, allow_binary_tag=True)) if decoded else read(edited)
     try:
-        _refuse_mistakes(draft, clear, held)
+        _refuse_mistakes(draft, clear, set() if request.allow_repeated else draft.held)
         partners = _partners(draft, clear)
-        half_sealed = _half_sealed(draft, clear, partners)
+        half_sealed = _half_sealed(draft, clear, partners, decoded=decoded)
         clear = clear.outline()  # sealing reads it again
         opened = {index: draft.opened[old] for index, old in partners.items()}
         gone = {_who(draft, old): one for old, one in draft.opened.items() if old not in partners.values()}
@@ -95,7 +98,7 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         if not error.file:  # a policy's
             clear = clear.outline()
             clear_frames(error.__traceback__)  # they hold trees, and two texts are to be read now
-            error.line = _typed_line(error.line, half_sealed, encoded, edited)
+            error.line = _typed_line(error.line, half_sealed, edited) if half_sealed else error.line
         raise
 
 
@@ -108,10 +111,14 @@ def _refuse_mistakes(draft: Draft, clear: Manifest, held: set[str]) -> None:
     refuse_commented(held, clear)
 
 
-def _half_sealed(draft: Draft, clear: Manifest, partners: Mapping[int, int]) -> bytes:
-    """What was typed, with the tokens of what stayed the same and the envelopes in it again."""
-    edits = [edit for index, old in partners.items() for edit in _edits(draft, clear, index, old)]
-    return clear.encoded(apply(clear.text, edits))
+def _half_sealed(draft: Draft, clear: Manifest, partners: Mapping[int, int], *, decoded: bool) -> bytes:
+    """What was typed, encoded, with the tokens of what stayed the same and the envelopes in it again."""
+    encoded = {edit.start: edit for edit in encodings(clear)} if decoded else {}
+    edits = dict(encoded)
+    for index, old in partners.items():
+        edits |= {edit.start: edit for edit in _tokens_again(draft, clear, index, old, encoded)}
+    envelopes = [edit for index, old in partners.items() for edit in _envelope_again(draft, clear, index, old, encoded)]
+    return clear.encoded(apply(clear.text, [*edits.values(), *envelopes]))
 
 
 def _who(draft: Draft, old: int) -> tuple[str | None, str | None]:
@@ -125,20 +132,20 @@ def _like_neighbours(request: Request, draft: Draft) -> Request:
     return request._replace(default_keys=lambda *_: keys)
 
 
-def _typed_line(line: int, half_sealed: bytes, encoded: bytes, edited: bytes) -> int:
+def _typed_line(line: int, half_sealed: bytes, edited: bytes) -> int:
     """A line of what was being sealed → the same place in what was typed; 0 where that can't be told."""
     if not line:
         return 0
     typed = read(edited, allow_binary_tag=True).outline()
     try:
-        now = read(half_sealed or encoded).outline()
+        now = read(half_sealed).outline()
     except ManifestError:
         return 0
     moved = 0
     for entry, before in zip(_in_order(now), _in_order(typed), strict=True):
         if entry.scalar.line < line:
             moved += _height(typed, before) - _height(now, entry)
-    for secret in now.secrets if half_sealed else ():
+    for secret in now.secrets:
         if secret.envelope and secret.envelope.key.line < line:
             moved -= now.text.count("\n", secret.envelope.key.start, secret.envelope.value.end)
     return line + moved
@@ -176,17 +183,27 @@ def _partners(draft: Draft, clear: Manifest) -> dict[int, int]:
     return {index: old for index, old in sorted(partners.items()) if old in draft.opened}
 
 
-def _edits(draft: Draft, clear: Manifest, index: int, old: int) -> Iterator[Edit]:
-    """What stayed the same back to its token, in the shell that it had; and the envelope back."""
+def _tokens_again(draft: Draft, clear: Manifest, index: int, old: int, encoded: Container[int]) -> Iterator[Edit]:
+    """What stayed the same back to its token, in the shell that it had. `encoded`: where texts are to become base64."""
     secret, opened = clear.secrets[index], draft.opened[old]
     sealed = {(entry.field, entry.key): entry for entry in draft.sealed.secrets[old].entries}
     values = {(entry.field, entry.key): entry.value for entry in draft.clear.secrets[old].entries}
     for entry in secret.entries:
         place = (entry.field, entry.key)
         if place in opened.tokens and _same(entry, values[place]):
-            yield _token_again(draft, clear, entry, sealed[place])
+            is_whole = entry.scalar.start in encoded  # with no blank lines in it: nothing but what it stands for
+            yield _token_again(draft, clear, entry, sealed[place], is_whole=is_whole)
+
+
+def _envelope_again(draft: Draft, clear: Manifest, index: int, old: int, encoded: Mapping[int, Edit]) -> Iterator[Edit]:
+    """The envelope back, behind the Secret's last value as that ends once it is encoded."""
+    root, opened = clear.secrets[index].root, draft.opened[old]
     if isinstance(opened, Opened):
-        yield _envelope(clear, secret, opened)
+        key, value = root.members[-1]
+        last = value.members[-1].value if isinstance(value, nodes.Mapping) and not value.flow else value
+        if last.start in encoded:
+            root = root._replace(members=[Member(key, value._replace(end=encoded[last.start].end))])
+        yield append_member(clear.text, root, lambda layout: ksecret.render(opened.envelope, layout))
     else:
         from secretsvc.formats.kubesec import envelope as kubesec
 
@@ -202,14 +219,10 @@ def _same(entry: Entry, value: str) -> bool:
         return False  # sealing says what is wrong with it
 
 
-def _token_again(draft: Draft, clear: Manifest, entry: Entry, sealed: Entry) -> Edit:
+def _token_again(draft: Draft, clear: Manifest, entry: Entry, sealed: Entry, *, is_whole: bool) -> Edit:
     source = draft.sealed.text[sealed.scalar.start : sealed.scalar.end].rstrip("\r\n")
     if sealed.scalar.style in ("|", ">") and (entry.flow or entry.column != sealed.column):
         source = sealed.value.rstrip("\n")
-    elif sealed.scalar.style in ("|", ">") and entry.scalar.style in ("|", ">") and not entry.scalar.tag:
+    elif sealed.scalar.style in ("|", ">") and entry.scalar.style in ("|", ">") and not is_whole:
         return Edit(entry.scalar.start, inside(clear.text, entry).end, source)  # blank lines are in the token
     return replaced(clear.text, entry, source)
-
-
-def _envelope(clear: Manifest, secret: Secret, opened: Opened) -> Edit:
-    return append_member(clear.text, secret.root, lambda layout: ksecret.render(opened.envelope, layout))

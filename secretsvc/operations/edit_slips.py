@@ -8,14 +8,16 @@ from secretsvc.errors import ManifestError, RepeatedError
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
-from secretsvc.manifest.reader import read
+from secretsvc.manifest.splice import apply, moved
 from secretsvc.operations.clear_rest import ClearRest, comments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Sequence as Sequence_
 
-    from secretsvc.manifest.model import Entry, Manifest
+    from secretsvc.manifest.model import Manifest
     from secretsvc.manifest.nodes import Member, Node
+    from secretsvc.manifest.splice import Edit
 
 
 class Names(NamedTuple):
@@ -48,10 +50,11 @@ def refuse_slips(before: Names, now: Manifest) -> None:
             )
 
 
-def held_lines(shown: bytes) -> set[str]:
-    """The lines that hold a value, but for those that are comments already."""
-    manifest = read(shown, allow_binary_tag=True)
-    held = {line for secret in manifest.secrets for entry in secret.entries for line in _lines(manifest, entry)}
+def held_lines(manifest: Manifest, edits: Sequence_[Edit]) -> set[str]:
+    """The lines that hold a value once these edits of values are made, but for those that are comments already."""
+    text, place = apply(manifest.text, edits), moved(edits)
+    scalars = [entry.scalar for secret in manifest.secrets for entry in secret.entries]
+    held = {line for scalar in scalars for line in _lines(text, place(scalar.start), place(scalar.end))}
     return held - {text for _, text in comments(ClearRest(manifest, ()).pieces)}
 
 
@@ -66,11 +69,10 @@ def refuse_commented(held: set[str], now: Manifest) -> None:
             )
 
 
-def _lines(manifest: Manifest, entry: Entry) -> Iterator[str]:
-    """The lines of an entry with anything in them that tells of its value; the last one with and without a comment."""
-    text, end = manifest.text, entry.scalar.end
-    start = text.rfind("\n", 0, entry.scalar.start) + 1
-    for line in (*text[start:end].splitlines(), text[start:end].splitlines()[-1] + text[end:].partition("\n")[0]):
+def _lines(text: str, start: int, end: int) -> Iterator[str]:
+    """The lines of a value with anything in them that tells of it; the first and the last without a comment, too."""
+    lines = text[text.rfind("\n", 0, start) + 1 : end].splitlines()
+    for line in (*lines, lines[0].partition(" #")[0], lines[-1] + text[end:].partition("\n")[0]):
         bare = line.strip().strip("# \t")
         if any(map(str.isalnum, bare)) and not bare.endswith((":", "|", ">", "|-", ">-")):
             yield bare

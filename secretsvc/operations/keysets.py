@@ -11,7 +11,7 @@ from secretsvc.keyref import keyset
 from secretsvc.manifest.reader import read
 from secretsvc.operations.open import Opened, nothing_sealed, open_secrets
 from secretsvc.operations.result import Result
-from secretsvc.operations.seal import seal_manifest
+from secretsvc.operations.seal import Pending
 from secretsvc.operations.settle import Settled, may_be_settled, settle_keys
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ def change_keys(data: bytes, request: Request, keyring: Keyring) -> Result:
         return Result(joined, len(settled.others))
     opened = {index: open_secrets(manifest, keyring, request.trust, only=index)[index] for index in due}
     request = request._replace(allow_repeated=True)  # it changes neither values nor what is in the clear
-    del manifest  # sealing reads it again
-    return seal_manifest(joined, request, keyring, opened=opened)
+    pending = Pending(manifest, request, keyring, opened=opened)
+    del manifest  # the proof reads another one
+    return pending.proven()
 
 
 def join_keysets(settled: Settled, request: Request, keyring: Keyring) -> Result:
@@ -72,9 +73,10 @@ def join_keysets(settled: Settled, request: Request, keyring: Keyring) -> Result
         for index, other in settled.others.items()
     }
     wanted = {manifest.secrets[index].root.start: one.refs for index, one in opened.items()}
-    manifest = manifest.outline()
     request = request._replace(allow_repeated=True, keyset_of=lambda secret: wanted[secret.root.start])
-    return seal_manifest(settled.data, request, keyring, opened=opened)
+    pending = Pending(manifest, request, keyring, opened=opened)
+    del manifest  # the proof reads another one
+    return pending.proven()
 
 
 def _without_second_lists(data: bytes, request: Request) -> Settled:

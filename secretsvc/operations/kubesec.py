@@ -64,7 +64,9 @@ def open_file(manifest: Manifest, keyring: Keyring, trust: Trust | None, *, allo
     ManifestError.
     """
     secret, envelope = kubesec.read(manifest)
-    tokens = {(entry.field, entry.key): kubesec.token(entry) for entry in secret.entries if kubesec.is_token(entry)}
+    tokens = {
+        (entry.field, entry.key): kubesec.token(entry) for entry in secret.entries if kubesec.is_token(entry.value)
+    }
     for entry in secret.entries:
         if (entry.field, entry.key) not in tokens and not allow_clear:
             raise AlteredError(
@@ -102,8 +104,8 @@ def _ids(envelope: kubesec.Envelope) -> list[str]:
     return [ref.id for ref, _ in kubesec.ordered(envelope.keys)]
 
 
-def restore(manifest: Manifest, texts: Mapping[Place, str]) -> bytes:
-    """The bytes with the values in the clear, plain or double-quoted, and without the envelope.
+def restore(manifest: Manifest, texts: Mapping[Place, str]) -> Manifest:
+    """The manifest with the values in the clear, plain or double-quoted, and without the envelope.
 
     Raises AlteredError where the result would not hold exactly these values.
     """
@@ -113,11 +115,10 @@ def restore(manifest: Manifest, texts: Mapping[Place, str]) -> bytes:
         for entry in secret.entries
         if (entry.field, entry.key) in texts
     ]
-    data = manifest.encoded(apply(manifest.text, [*edits, *kubesec.remove(manifest.text)]))
-    clear = read(data)
+    clear = read(manifest.encoded(apply(manifest.text, [*edits, *kubesec.remove(manifest.text)])))
     if len(clear.secrets) != 1 or clear.is_kubesec or _values(clear.secrets[0]) != _values(secret) | dict(texts):
         raise AlteredError("the values can't be written back where the tokens stand", hint="restore the file from Git")
-    return data
+    return clear
 
 
 def _values(secret: Secret) -> dict[Place, str]:
@@ -170,7 +171,7 @@ def _own(manifest: Manifest, request: Request, keyring: Keyring) -> Opened:
     """The file opened as it is. Raises AlreadySealedError where nothing about it is to change."""
     secret, envelope = kubesec.read(manifest)
     held = keyset(envelope.refs)
-    sealed = all(kubesec.is_token(entry) for entry in secret.entries)
+    sealed = all(kubesec.is_token(entry.value) for entry in secret.entries)
     same = sealed and not request.rotates("") and request.wanted(held, secret, "kubesec") == held
     nothing = AlreadySealedError(
         "it is sealed already, in kubesec's format", hint="--key +REF or -REF changes its keyset"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from secretsvc import patience
 from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NotSealedError
@@ -18,7 +19,6 @@ from secretsvc.tokens import SUFFIX, UNMERGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import TypeAlias
 
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Entry, Manifest, Secret
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 Place = tuple[str, str]
 """(field, key) of an entry."""
+
+Unsealed: TypeAlias = "tuple[Manifest, Mapping[int, Mapping[Place, Payload]]]"
+"""A manifest, of which an outline will do, and what was sealed in its Secrets, by index."""
 
 
 class Opened(NamedTuple):
@@ -65,7 +68,7 @@ def open_manifest(data: bytes, keyring: Keyring) -> Result:
     manifest = read(data)
     opened = open_secrets(manifest, keyring)
     manifest = manifest.outline()  # what is restored is read again
-    return Result(restored(manifest, opened), len(opened), bound=not manifest.is_kubesec)
+    return Result(restored(manifest, opened).data, len(opened), bound=not manifest.is_kubesec)
 
 
 def open_secrets(
@@ -128,8 +131,11 @@ def refuse_no_manifest(data: bytes) -> None:
         raise InputError(found.message, hint=found.hint, line=found.line)
 
 
-def restored(manifest: Manifest, opened: Mapping[int, AnyOpened]) -> bytes:
-    """The bytes with these Secrets in the clear. Raises AlteredError where they can't be written back."""
+def restored(manifest: Manifest, opened: Mapping[int, AnyOpened]) -> Manifest:
+    """The manifest with these Secrets in the clear, read again. Raises AlteredError where they can't be written back.
+
+    Of the sealed one, an outline will do.
+    """
     if manifest.is_kubesec:
         from secretsvc.operations import kubesec
 
@@ -171,7 +177,7 @@ def open_secret(
         ksecret.check_bound(envelope.sealed_for, secret)
     if not allow_clear:
         for entry in secret.entries:
-            if not ksecret.is_token(entry):
+            if not ksecret.is_token(entry.value):
                 raise AlteredError(
                     f"{entry.path} is not sealed, in a Secret that is",
                     hint="ksecret encrypt seals it too; or restore the file from Git",
@@ -208,7 +214,7 @@ def opened_with(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> Opened:
         for entry in secret.entries:
             patience.check()
             line = entry.scalar.line
-            if ksecret.is_token(entry):
+            if ksecret.is_token(entry.value):
                 place = (entry.field, entry.key)
                 tokens[place] = ksecret.token(entry)
                 payloads[place] = dek.open_value(tokens[place], envelope.sealed_for, *place)
@@ -222,8 +228,8 @@ def opened_with(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> Opened:
     return Opened(dek, envelope, payloads, tokens)
 
 
-def restore(manifest: Manifest, payloads: Mapping[int, Mapping[Place, Payload]]) -> bytes:
-    """The text with the given Secrets' envelopes taken out and their values back in place.
+def restore(manifest: Manifest, payloads: Mapping[int, Mapping[Place, Payload]]) -> Manifest:
+    """The manifest with the given Secrets' envelopes taken out and their values back in place.
 
     The shell in the file is not trusted: the text is read again and must hold exactly the sealed values.
     Where a shell was changed meanwhile, its value is written in a canonical style instead.
@@ -231,15 +237,34 @@ def restore(manifest: Manifest, payloads: Mapping[int, Mapping[Place, Payload]])
     """
     for attempt in (_as_sealed, _canonical_where_restyled, _canonical):
         try:
-            edits = [edit for index, own in payloads.items() for edit in _edits(manifest, index, own, attempt)]
-            data = manifest.encoded(apply(manifest.text, edits))
-            if _holds(read(data), manifest, payloads):
-                return data
+            clear = read(manifest.encoded(_attempted(manifest, payloads, attempt)))
+            if _holds(clear, manifest, payloads):
+                return clear
         except (ManifestError, ValueError):
             continue
     raise AlteredError(
         "the sealed values can't be written back where the tokens stand", hint="restore the file from Git"
     )
+
+
+def restore_alike(sealed: Unsealed, clear: Unsealed) -> bool:
+    """Whether both restore to the same bytes. Raises AlteredError where one can't be restored.
+
+    Where the first attempt gives both the same text, that is read but once; and not at all where it is the text of
+    `clear` itself, which was read.
+    """
+    with suppress(ManifestError, ValueError):
+        text, other = (_attempted(*side, _as_sealed) for side in (sealed, clear))
+        if text == other:
+            now = clear[0] if text == clear[0].text else read(clear[0].encoded(text))
+            if _holds(now, *sealed) and _holds(now, *clear):
+                return True
+    return restore(*sealed).data == restore(*clear).data
+
+
+def _attempted(manifest: Manifest, payloads: Mapping[int, Mapping[Place, Payload]], attempt: _Attempt) -> str:
+    edits = (edit for index, own in payloads.items() for edit in _edits(manifest, index, own, attempt))
+    return apply(manifest.text, edits)
 
 
 def _edits(manifest: Manifest, index: int, payloads: Mapping[Place, Payload], attempt: _Attempt) -> Iterator[Edit]:

@@ -15,7 +15,7 @@ from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets,
 from secretsvc.operations.patched_secret import PatchedSecret
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.result import Result
-from secretsvc.operations.seal import seal_manifest
+from secretsvc.operations.seal import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,12 +65,13 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     patched = PatchedSecret(manifest, index)
     del manifest  # else its tree was in memory beside those of what it becomes
     patched.put_values(values, None if request.blind else opened)
-    for path, text in _metadata(changes).items():
-        patched.put(path, text)
-    changed = patched.finish()
-    with lines_of(data, changed):
-        sealed = seal_manifest(changed, request, keyring, opened={index: opened}, before=before)
-    return sealed._replace(secrets=1, bound=not patched.manifest.is_kubesec)
+    patched.put(_metadata(changes))
+    is_kubesec = patched.manifest.is_kubesec
+    with lines_of(data, patched.manifest.data):
+        pending = Pending(patched.manifest, request, keyring, opened={index: opened}, before=before)
+        del patched  # the proof reads another tree
+        sealed = pending.proven()
+    return sealed._replace(secrets=1, bound=not is_kubesec)
 
 
 def with_changes(manifest: Manifest, index: int, changes: Changes) -> Manifest:
@@ -94,14 +95,15 @@ def rename_manifest(
     opened = _open_moved(manifest, index, request, keyring, retyped="type" in identity)
     patched = PatchedSecret(manifest, index)
     del manifest  # else its tree was in memory beside those of what it becomes
-    for member, text in identity.items():
-        patched.put(("type",) if member == "type" else ("metadata", member), text)
-    renamed = patched.finish()
+    patched.put({("type",) if member == "type" else ("metadata", member): text for member, text in identity.items()})
+    renamed, is_kubesec = patched.manifest.data, patched.manifest.is_kubesec
     request = request._replace(allow_repeated=True)  # a name is always in the clear
-    sealed = seal_manifest(renamed, request, keyring, opened={index: opened})
+    pending = Pending(patched.manifest, request, keyring, opened={index: opened})
+    del patched  # the proof reads another tree
+    sealed = pending.proven()
     if sealed.data == renamed == data:
         raise AlreadySealedError("it is sealed for that name, namespace and type already")
-    return sealed._replace(secrets=1, bound=not patched.manifest.is_kubesec)
+    return sealed._replace(secrets=1, bound=not is_kubesec)
 
 
 def _open_moved(manifest: Manifest, index: int, request: Request, keyring: Keyring, *, retyped: bool) -> AnyOpened:
@@ -128,7 +130,7 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
         raise InputError(f"it has no such key{nearest(key, names)}", hint=_LISTS)
     opened = open_secrets(manifest, keyring, only=index)
     manifest = manifest.outline()  # what is restored is read again
-    clear = read(restored(manifest, opened)).secrets[index]
+    clear = restored(manifest, opened).secrets[index]
     entry = [entry for entry in clear.entries if entry.key == key][-1]
     try:
         value = decode_base64(entry.value) if entry.field == "data" else entry.value.encode()

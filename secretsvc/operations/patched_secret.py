@@ -38,14 +38,14 @@ class PatchedSecret:
     def _secret(self) -> Secret:
         return self.manifest.secrets[self._index]
 
-    def finish(self) -> bytes:
-        """What has become of the manifest, to be read by somebody else: its tree is given up."""
-        self.manifest = self.manifest.outline()
-        return self.manifest.encoded(self.manifest.text)
+    def put(self, texts: Mapping[change.Path, str]) -> None:
+        """Texts at paths such as `("metadata", "name")`. Raises ManifestError.
 
-    def put(self, path: change.Path, text: str) -> None:
-        """A text at a path, such as `("metadata", "name")`. Raises ManifestError."""
-        self._step([change.put(self.manifest.text, self._secret, path, text)], {})
+        Those that stand there already cost one reading, each of the others one more.
+        """
+        there = [path for path in texts if change.is_text_at(self._secret, path)]
+        for paths in (there, *([path] for path in texts if path not in there)):
+            self._step([change.put(self.manifest.text, self._secret, path, texts[path]) for path in paths], {})
 
     def put_values(self, values: Mapping[Place, str | None], opened: AnyOpened | None) -> None:
         """These texts in place of tokens, and None's entries away. `opened`: what it holds already stays as it is.

@@ -5,33 +5,56 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import rules
-from secretsvc.manifest.reader import read
+from secretsvc.manifest.reader import read, refuse_shared
 from secretsvc.manifest.scalars import canonical, literal_block, replaced
 from secretsvc.manifest.splice import apply, line_break
 
 if TYPE_CHECKING:
-    from secretsvc.manifest.model import Entry, Manifest
+    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.manifest.splice import Edit
 
 
 def encode_cleartext(data: bytes) -> bytes:
     """Clear text under `data` becomes base64; what is tagged `!!binary` is base64 already. Raises ManifestError."""
-    manifest = read(data, allow_binary_tag=True)
-    edits = [
-        replaced(manifest.text, entry, canonical(_encoded(entry), flow=entry.flow))
+    manifest = with_typed_encoded(read(data, allow_binary_tag=True))
+    return manifest.encoded(apply(manifest.text, encodings(manifest)))
+
+
+def with_typed_encoded(manifest: Manifest) -> Manifest:
+    """The manifest with the texts under `data` of Secrets in the clear read as base64; `encodings` writes it so.
+
+    Raises ManifestError, also for a `!!binary` on anything else.
+    """
+    return manifest._replace(secrets=tuple(_with_typed_encoded(manifest, secret) for secret in manifest.secrets))
+
+
+def _with_typed_encoded(manifest: Manifest, secret: Secret) -> Secret:
+    entries = []
+    for entry in secret.entries:
+        if _is_typed(manifest, secret, entry):
+            entries.append(entry._replace(scalar=entry.scalar._replace(value=_encoded(entry))))
+        else:
+            refuse_shared(entry.scalar, entry.path)
+            entries.append(entry)
+    return secret._replace(entries=tuple(entries))
+
+
+def encodings(manifest: Manifest) -> list[Edit]:
+    """The edits that put base64 where clear text stands. Of a manifest `with_typed_encoded`."""
+    return [
+        replaced(manifest.text, entry, canonical(entry.value, flow=entry.flow))
         for secret in manifest.secrets
-        if not secret.envelope
         for entry in secret.entries
-        if entry.field == "data" and not (manifest.is_kubesec and _is_token(entry))
+        if _is_typed(manifest, secret, entry)
     ]
-    return manifest.encoded(apply(manifest.text, edits))
 
 
-def _is_token(entry: Entry) -> bool:
-    from secretsvc.formats.kubesec import envelope as kubesec
-
-    return kubesec.is_token(entry)
+def _is_typed(manifest: Manifest, secret: Secret, entry: Entry) -> bool:
+    format_ = formats.of(manifest)
+    return entry.field == "data" and not (format_.is_sealed(manifest, secret) and format_.is_token(entry.value))
 
 
 def _encoded(entry: Entry) -> str:
@@ -49,14 +72,18 @@ def decode_data(data: bytes) -> bytes:
     `encode_cleartext` undoes it as data, not byte for byte. Raises ManifestError.
     """
     manifest = read(data)
-    edits = [
+    return manifest.encoded(apply(manifest.text, decodings(manifest)))
+
+
+def decodings(manifest: Manifest) -> list[Edit]:
+    """The edits that `decode_data` makes. Raises ManifestError."""
+    return [
         replaced(manifest.text, entry, _decoded(manifest, entry))
         for secret in manifest.secrets
         if not secret.envelope
         for entry in secret.entries
         if entry.field == "data"
     ]
-    return manifest.encoded(apply(manifest.text, edits))
 
 
 def _decoded(manifest: Manifest, entry: Entry) -> str:

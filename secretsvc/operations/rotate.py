@@ -14,7 +14,7 @@ from secretsvc.operations.convert import convert_manifest
 from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets
 from secretsvc.operations.result import Result
-from secretsvc.operations.seal import seal_manifest
+from secretsvc.operations.seal import Pending
 
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest, Secret
@@ -43,8 +43,9 @@ def rotate_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
             raise AlreadySealedError("no data key in it is that old")
         raise nothing_sealed(manifest)
     opened = {index: open_secrets(manifest, keyring, request.trust, only=index)[index] for index in due}
-    del manifest  # sealing reads it again
-    return seal_manifest(data, request, keyring, opened=opened)
+    pending = Pending(manifest, request, keyring, opened=opened)
+    del manifest  # the proof reads another one
+    return pending.proven()
 
 
 def overdue(data: bytes, before: str) -> list[tuple[str, str]]:

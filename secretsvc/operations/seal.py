@@ -16,7 +16,7 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import Edit, append_member, apply, replace_member
 from secretsvc.operations.clear_rest import ClearRest
-from secretsvc.operations.open import Opened, Place, open_secret, opened_with, parent_of, restore, values_of
+from secretsvc.operations.open import Opened, Place, open_secret, opened_with, parent_of, restore_alike, values_of
 from secretsvc.operations.repeats import Known, refuse_repeats
 from secretsvc.operations.result import Result, Sealing
 from secretsvc.tokens import TOKEN_PREFIX
@@ -62,26 +62,56 @@ def seal_manifest(
     byte.
     Raises NothingToSealError, AlreadySealedError, ManifestError, RepeatedError, and what backends and opening raise.
     """
-    manifest = read(data)
-    parents, opened = parents or {}, opened or {}
-    if manifest.is_kubesec or _format(manifest, request, parents) == "kubesec":
-        from secretsvc.operations import kubesec
+    return Pending(read(data), request, keyring, parents, opened, others=others, gone=gone, before=before).proven()
 
-        sealing = kubesec.seal_file(manifest, request, keyring, parents, opened)
-    else:
-        sealing = _seal_secrets(manifest, request, keyring, parents, opened, others=others)
-    rest = None
-    if (sealing.given or before) and not request.allow_repeated:  # else neither values nor what is in the clear changed
-        rest = ClearRest(manifest, {entry.scalar.start for _, entry in sealing.entries})
-    manifest = manifest.outline()  # else its tree was in memory beside what is searched, and what is read again
-    if rest:
-        held = [(manifest.secrets[index].label, one) for index, one in (*sealing.held, *opened.items())]
-        held += [("/".join(filter(None, who)), one) for who, one in (*parents.items(), *(gone or {}).items())]
-        refuse_repeats(manifest, rest, _given(manifest, sealing), () if request.blind else _held(held), before)
-        del rest
-    notes = () if before else tuple(_notes(sealing))
-    sealing.prove()
-    return sealing.result._replace(notes=notes)
+
+class Pending:
+    """A manifest sealed, and nobody's until `proven` has read it: by then no caller should hold the tree before.
+
+    Takes what `seal_manifest` takes, and raises the same.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        request: Request,
+        keyring: Keyring,
+        parents: Parents | None = None,
+        opened: Mapping[int, AnyOpened] | None = None,
+        *,
+        others: bool = False,
+        gone: Parents | None = None,
+        before: ClearBefore | None = None,
+    ) -> None:
+        parents, opened = parents or {}, opened or {}
+        if manifest.is_kubesec or _format(manifest, request, parents) == "kubesec":
+            from secretsvc.operations import kubesec
+
+            self._sealing = kubesec.seal_file(manifest, request, keyring, parents, opened)
+        else:
+            self._sealing = _seal_secrets(manifest, request, keyring, parents, opened, others=others)
+        self._rest = None
+        # Else neither values nor what is in the clear changed.
+        if (self._sealing.given or before) and not request.allow_repeated:
+            self._rest = ClearRest(manifest, {entry.scalar.start for _, entry in self._sealing.entries})
+        self._manifest = manifest.outline()
+        self._before = before
+        self._held: list[tuple[str, AnyOpened]] = []
+        if not request.blind:
+            held = (*self._sealing.held, *opened.items())
+            self._held += [(manifest.secrets[index].label, one) for index, one in held]
+            self._held += [("/".join(filter(None, who)), one) for who, one in (*parents.items(), *(gone or {}).items())]
+
+    def proven(self) -> Result:
+        """What may be written: no value stands in it in the clear, and it opens to what came in."""
+        if self._rest:
+            refuse_repeats(
+                self._manifest, self._rest, _given(self._manifest, self._sealing), _held(self._held), self._before
+            )
+            self._rest = None  # else it was in memory beside the tree of what is read again
+        notes = () if self._before else tuple(_notes(self._sealing))
+        self._sealing.prove()
+        return self._sealing.result._replace(notes=notes)
 
 
 def _notes(sealing: Sealing) -> Iterator[tuple[int, str]]:
@@ -171,7 +201,7 @@ def _plan(
         rules.check_secret(secret)
         return _planned(secret, request, keyring, None, parent)
     current = ksecret.read(secret.envelope)
-    in_clear = [entry for entry in secret.entries if not ksecret.is_token(entry)]
+    in_clear = [entry for entry in secret.entries if not ksecret.is_token(entry.value)]
     if (
         not in_clear
         and not (opened and len(secret.entries) < len(opened.tokens) and request.renews(secret))
@@ -185,7 +215,7 @@ def _plan(
     if in_clear and not request.blind:
         rules.check_secret(secret._replace(entries=tuple(_values(secret, before))))
     else:
-        kept = sum(_least_bytes(entry) for entry in secret.entries if ksecret.is_token(entry)) if in_clear else 0
+        kept = sum(_least_bytes(entry) for entry in secret.entries if ksecret.is_token(entry.value)) if in_clear else 0
         rules.check_secret(secret._replace(entries=tuple(in_clear)), kept)
     return _planned(secret, request, keyring, before, before)
 
@@ -288,13 +318,15 @@ def _prove(manifest: Manifest, sealed: bytes, plans: dict[int, _Plan]) -> None:
         raise _not_restored()
     opened = {index: _reopened(result.secrets[index], plan) for index, plan in plans.items()}
     try:
-        if restore(result, opened) == (restore(manifest, before) if before else manifest.encoded(manifest.text)):
+        if restore_alike((result, opened), (manifest, before)):
             return
     except AlteredError:
         pass
     for index in plans:
         for entry in manifest.secrets[index].entries:
-            if not ksecret.is_token(entry) and not _restorable(entry, opened[index].get((entry.field, entry.key))):
+            if not ksecret.is_token(entry.value) and not _restorable(
+                entry, opened[index].get((entry.field, entry.key))
+            ):
                 raise ManifestError(
                     f"{entry.path} is written in a style that can't be restored exactly",
                     hint="write it as a double-quoted value or a simple block",

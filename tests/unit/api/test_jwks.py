@@ -11,7 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from secretsvc.api import jwks, watched
+from secretsvc.api.auth import jwks
+from secretsvc.api.transport import watched
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jwt as pyjwt
 
-from secretsvc.api.auth import Caller, UnauthenticatedError, refused
-from secretsvc.api.jwks import FileKeys, NoKeyError
-from secretsvc.api.jwks_fetched import FetchedKeys
+from secretsvc.api.auth.caller import Caller, UnauthenticatedError, refused
+from secretsvc.api.auth.jwks import FetchedKeys, FileKeys, NoKeyError
 from secretsvc.api.problems import busy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from secretsvc.api.jwks import Key, Keys
+    from secretsvc.api.auth.jwks import Key, Keys
     from secretsvc.api.settings import Issuer
 
 _REASONS: tuple[tuple[type[pyjwt.InvalidTokenError], str, str], ...] = (
@@ -44,7 +43,7 @@ MOST_REMEMBERED = 1000
 
 
 class Claimed(NamedTuple):
-    """What a token says of itself, of which nothing is believed: it chooses what to check it with."""
+    """Claims of a token about itself, of which nothing is believed: it chooses what to check it with."""
 
     token: str
     issuer: str
@@ -63,7 +62,7 @@ class _Good(NamedTuple):
 
 
 class Issuers:
-    """Those whose tokens are taken."""
+    """Issuers whose tokens are taken."""
 
     def __init__(self, issuers: Sequence[Issuer]) -> None:
         """Raises InputError for files of theirs that can't be used."""
@@ -96,7 +95,7 @@ class Issuers:
         return Claimed(token, name, algorithm, kid)
 
     async def caller(self, claimed: Claimed) -> Caller:
-        """Whom the token is about, every claim verified.
+        """Return whom the token is about, every claim verified.
 
         Raises RefusedError: 401, or 503 where keys can't be had, or too many signatures wait to be checked.
         """
@@ -111,7 +110,7 @@ class Issuers:
         return Caller(issuer=issuer.name, subject=str(claims.get("sub", ""))[:500], claims=claims)
 
     async def _verified(self, claimed: Claimed, issuer: Issuer, key: Key) -> Mapping[str, Any]:
-        """The token's claims; of one that was found good with the very key, if only it has not expired since.
+        """Return the token's claims; of one that was found good with the very key, if only it has not expired since.
 
         A key that its issuer shows no more, or shows anew, is another: then the token is checked anew, too.
         """
@@ -145,7 +144,7 @@ def _digest(token: str) -> bytes:
 
 
 def _object(part: str) -> dict[str, Any]:
-    """A part of a JWT as JSON. Raises RefusedError (401)."""
+    """Read a part of a JWT as JSON. Raises RefusedError (401)."""
     try:
         found = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     except (ValueError, RecursionError):
@@ -156,7 +155,7 @@ def _object(part: str) -> dict[str, Any]:
 
 
 def _checked(claimed: Claimed, issuer: Issuer, key: Key) -> Mapping[str, Any]:
-    """The claims, once PyJWT has found them and the signature good. Raises RefusedError (401)."""
+    """Return the claims, once PyJWT has found them and the signature good. Raises RefusedError (401)."""
     try:
         claims: dict[str, Any] = pyjwt.decode(
             claimed.token,
