@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from secretsvc.api.models import GenerateBody
 
-Kind = Literal["generic", "tls", "docker-registry", "basic-auth", "ssh-auth", "bootstrap-token"]
+SecretKind = Literal["generic", "tls", "docker-registry", "basic-auth", "ssh-auth", "bootstrap-token"]
 """All of the CLI's but service-account-token, which has no value to seal: Kubernetes fills it in."""
 
-KINDS: tuple[str, ...] = get_args(Kind)
+SECRET_KINDS: tuple[str, ...] = get_args(SecretKind)
 
 
 def generated(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
