@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.options import Targets
     from secretsvc.files.workspace import Item, Snapshot
 
-    Operation = Callable[[bytes, str], "Result | bytes | Line | None"]
+    Operation = Callable[[bytes, str], "Result | bytes | PrintedLine | None"]
     """A file's bytes and name → its new bytes, a line to print, or nothing."""
 
 STANDARD_INPUT = "standard input"
@@ -76,7 +76,7 @@ def stream(texts: list[bytes]) -> bytes:
     return b"".join(pieces)
 
 
-class Line(NamedTuple):
+class PrintedLine(NamedTuple):
     """A line to print about a file, in place of new bytes."""
 
     text: str
@@ -96,7 +96,7 @@ class _Outcome(NamedTuple):
     """The end of one file: an error, or else its output (None where there was nothing to do, or it is written)."""
 
     done: bool = False
-    output: bytes | Line | None = None
+    output: bytes | PrintedLine | None = None
     error: KsecretError | None = None
     bound: bool = True
     """False where a file was opened whose format does not bind it to its identity."""
@@ -206,9 +206,9 @@ class Batch:
         failure.file = failure.file or name_of(item.path)
         return _Outcome(error=failure)
 
-    def _written(self, snapshot: Snapshot | None, before: bytes, made: Result | bytes | Line | None) -> _Outcome:
+    def _written(self, snapshot: Snapshot | None, before: bytes, made: Result | bytes | PrintedLine | None) -> _Outcome:
         """Write what the operation made into the file, where that is changed in place; else keep it to be put out."""
-        bound = made.bound if isinstance(made, Result | Line) else True
+        bound = made.bound if isinstance(made, Result | PrintedLine) else True
         notes = made.notes if isinstance(made, Result) else ()
         made = made.data if isinstance(made, Result) else made
         changed = made is not None and made != before
@@ -228,7 +228,7 @@ class Batch:
         self._unbound += not outcome.bound
         word = "skipped" if outcome.skipped else self._done if outcome.done else "unchanged"
         self._counts[word] += 1
-        if isinstance(outcome.output, Line):
+        if isinstance(outcome.output, PrintedLine):
             print(outcome.output.text)
         elif outcome.output is not None:
             self._outputs.append(outcome.output)
