@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn, warn_of_walk
@@ -25,12 +25,21 @@ from secretsvc.operations.result import Result
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from mmap import mmap
+    from typing import Protocol
 
     from secretsvc.cli.options import Targets
     from secretsvc.files.workspace import Item, Snapshot
 
     Operation = Callable[[bytes, str], "Result | bytes | PrintedLine | None"]
     """A file's bytes and name → its new bytes, a line to print, or nothing."""
+
+    class Runs(Protocol):
+        """A session, or the backends: how an operation opens and seals."""
+
+        @property
+        def jobs(self) -> int:
+            """How many files at a time it bears, as far as is known by now."""
+
 
 STANDARD_INPUT = "standard input"
 """Its name in messages."""
@@ -84,14 +93,6 @@ class PrintedLine(NamedTuple):
     """False where the file was opened and its format does not bind it to its identity."""
 
 
-class Runs(Protocol):
-    """A session, or the backends: how an operation opens and seals."""
-
-    @property
-    def jobs(self) -> int:
-        """How many files at a time it bears, as far as is known by now."""
-
-
 class _Outcome(NamedTuple):
     """The end of one file: an error, or else its output (None where there was nothing to do, or it is written)."""
 
@@ -104,15 +105,6 @@ class _Outcome(NamedTuple):
     """A line's number, and what to warn of there."""
     skipped: bool = False
     """Whether it was found in a folder and nothing in it concerns the command."""
-
-
-class Done(NamedTuple):
-    """One file of a batch."""
-
-    path: str
-    word: str
-    """The batch's own word (`sealed`), `unchanged`, `skipped` or `failed`."""
-    error: KsecretError | None
 
 
 class Batch:
@@ -164,8 +156,10 @@ class Batch:
         operation: Operation,
         runs: Runs | None = None,
         may_hold: Callable[[bytes | mmap], bool] = may_be_sealed,
-    ) -> Iterator[Done]:
+    ) -> Iterator[tuple[str, str, KsecretError | None]]:
         """Work on each file, and write it where it is changed in place; `operation` is called in several threads.
+
+        Gives its path, what became of it (the batch's own word, `unchanged`, `skipped` or `failed`), and the error.
 
         `runs`: says how many at a time; None: one. `may_hold`: whether a file that was found in a folder is worked on,
         by its bytes. Raises UsageError, which would be said of every file.
@@ -174,7 +168,7 @@ class Batch:
         jobs = (lambda: self._targets.jobs or runs.jobs) if runs else (lambda: 1)
         outcomes = workspace.in_order(items, partial(self._work, operation, may_hold), jobs)
         for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):
-            yield Done(item.path, self._count(outcome, item.path), outcome.error)
+            yield item.path, self._count(outcome, item.path), outcome.error
 
     def end(self, join: Callable[[list[bytes]], bytes] = stream) -> int:
         """Put out what there is, joined to one, and tell the counts. Gives the exit code of the worst failure."""

@@ -85,8 +85,8 @@ def run(args: Namespace) -> int:
     with journal:
         batch = Batch(targets, "rewrapped" if args.rewrap else "rotated", private=False)
         items = [item for item in batch.items() if shard(item) and not journal.has(item.path)]
-        for done in batch.each(items, operation, session):
-            journal.record(done.path, done.word, done.error)
+        for path, outcome, error in batch.each(items, operation, session):
+            journal.record(path, outcome, error)
         return batch.end()
 
 
