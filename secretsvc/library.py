@@ -156,11 +156,11 @@ def generate(
 
     Raises UsageError for a key, a label or an annotation that no API server takes, InputError for over 1 MiB of values.
     """
-    from secretsvc.generators.keys import Item, collect
+    from secretsvc.generators.entries import NewEntry, collect
     from secretsvc.generators.manifest import NewSecret, to_yaml
     from secretsvc.generators.manifest import check as check_secret
 
-    entries = collect(Item(key, value, "data") for key, value in data.items())
+    entries = collect(NewEntry(key, value, "data") for key, value in data.items())
     secret = NewSecret(name, namespace, type, entries, {}, labels or {}, annotations or {}, immutable)
     check_secret(secret, _refused)
     return to_yaml(secret)

@@ -13,7 +13,7 @@ from secretsvc.errors import InputError, UsageError
 from secretsvc.generators.random_text import random_text
 
 if TYPE_CHECKING:
-    from secretsvc.generators.keys import Warn
+    from secretsvc.generators.entries import Warn
 
 BASIC_AUTH = "kubernetes.io/basic-auth"
 SSH_AUTH = "kubernetes.io/ssh-auth"

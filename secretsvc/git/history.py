@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import FileError, InputError, ManifestError, UsageError
 from secretsvc.git.links import LINK_MODE, MOST_BYTES, Links
-from secretsvc.git.objects import FILE_MODES, Objects
+from secretsvc.git.objects import FILE_MODES, GitObjects
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.programs import git
 
@@ -56,7 +56,7 @@ class History:
         """`option`: the one that asks for it, for messages."""
         self._option = option
         # Who is in a bare repository may mean it, but not one that was committed as a folder of another.
-        self._objects = Objects(option, bare=not git.top_above(os.path.realpath(os.curdir)))
+        self._objects = GitObjects(option, bare=not git.top_above(os.path.realpath(os.curdir)))
 
     def __enter__(self) -> History:
         """Raises UsageError outside a repository, FileError where git is not installed."""

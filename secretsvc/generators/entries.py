@@ -19,7 +19,7 @@ _KEY = r"[-._a-zA-Z0-9]+"
 _ENV_KEY = r"[-._a-zA-Z][-._a-zA-Z0-9]*"
 
 
-class Item(NamedTuple):
+class NewEntry(NamedTuple):
     """One entry to be, and where it is from, as messages say it: flag, then file and line, or the flag's number."""
 
     key: str
@@ -37,7 +37,7 @@ class Item(NamedTuple):
         return InputError(f"{self.flag}: {message}", hint=hint, file=self.file, line=self.line)
 
     def __repr__(self) -> str:
-        return f"Item({self.origin}, masked)"
+        return f"NewEntry({self.origin}, masked)"
 
 
 def complaints(key: str, *, env: bool = False) -> list[str]:
@@ -56,7 +56,7 @@ def complaints(key: str, *, env: bool = False) -> list[str]:
     return found
 
 
-def collect(items: Iterable[Item]) -> dict[str, bytes]:
+def collect(items: Iterable[NewEntry]) -> dict[str, bytes]:
     """The entries by key, in the order given.
 
     Raises InputError for a key that Kubernetes refuses or that is there already. The message never shows the key: what
