@@ -66,7 +66,7 @@ def run(args: Namespace) -> int:
     batch = Batch(targets, "opened", private=True)
     items = batch.items()
     if args.if_needed and not targets.in_place:  # printed from folders is what `ksecret apply` takes
-        from secretsvc.cli.opened import is_hidden
+        from secretsvc.cli.in_memory import is_hidden
 
         items = [item for item in items if not is_hidden(item)]
     for _ in batch.each(items, operation, session, (lambda _: True) if args.if_needed else may_be_sealed):
@@ -78,7 +78,7 @@ def run(args: Namespace) -> int:
 
 def _opened_or_clear(session: Opener, data: bytes, name: str) -> Result:
     """Open the manifest, or leave it as it is where nothing in it is sealed."""
-    from secretsvc.cli.opened import open_sealed
+    from secretsvc.cli.in_memory import open_sealed
     from secretsvc.operations.result import Result
 
     try:
@@ -110,7 +110,7 @@ def _finisher(template: str, *, cleartext: bool) -> Callable[[bytes], bytes]:
 
 def _shaped(targets: Targets, output_format: str, session: Opener, *, pass_clear: bool) -> int:
     """Opens everything and puts it out as JSON or as variables; the exit code."""
-    from secretsvc.cli.opened import open_all
+    from secretsvc.cli.in_memory import open_all
     from secretsvc.operations.output import as_env, as_json
 
     opened, failed = open_all(targets, session, pass_clear=pass_clear)
