@@ -127,10 +127,10 @@ NO_KEY_HINT = "run `ksecret init` for one of your own, or say --key KEYREF or KS
 class Requests:
     """The request of this run for each of its files."""
 
-    def __init__(self, wanted: SealingOptions, keyring: Backends) -> None:
+    def __init__(self, wanted: SealingOptions, backends: Backends) -> None:
         """Raises UsageError."""
         self._wanted = wanted
-        self._keyring = keyring
+        self._backends = backends
         self._lock = allocate_lock()
         self._keysets: set[Keyset] = set()
         self._has_names = has_name(wanted.keys)
@@ -143,8 +143,8 @@ class Requests:
             ANY_TIME if wanted.rotate else "",
             allow_repeated=wanted.allow_repeated,
         )
-        self._own_keys = cache(partial(own_keys, keyring))
-        self._policies = FilePolicies(keyring, wanted.place)
+        self._own_keys = cache(partial(own_keys, backends))
+        self._policies = FilePolicies(backends, wanted.place)
 
     def of(self, name: str, source: str = "") -> Request:
         """The request for the file of that name, whose DEK may come from the file `source`.
@@ -177,7 +177,7 @@ class Requests:
         return self._parsed(spelled) if self._has_names else self._request.change
 
     def _parsed(self, words: Iterable[str]) -> KeysetChange:
-        return parse_change(words, self._keyring.parse)
+        return parse_change(words, self._backends.parse)
 
     def keyring(self, name: str, source: str = "") -> Keyring:
         """The backends, as the policies of these files, and of what is made of them, want them.
@@ -191,7 +191,7 @@ class Requests:
         with self._lock:
             is_new = refs not in self._keysets
             self._keysets.add(refs)
-        if is_new and self._keyring.opens(refs) is False:
+        if is_new and self._backends.opens(refs) is False:
             where = "standard input" if name == "-" else name
             warn(f"{where}: {secret.label} is sealed to no key of yours on this machine, so you can't open it here")
 
@@ -208,7 +208,7 @@ class Requests:
         with self._lock:
             lines = [
                 f"{name}: {unproven.label}: {unproven.why}; with a new one you vouch for what it holds now:",
-                *(f"  key    {people.named(ref)}  {self._keyring.describe(ref)}".rstrip() for ref in unproven.keys),
+                *(f"  key    {people.named(ref)}  {self._backends.describe(ref)}".rstrip() for ref in unproven.keys),
                 *(f"  entry  {entry}" for entry in unproven.entries),
             ]
             print("\n".join(map(printable, lines)), file=sys.stderr)
@@ -228,20 +228,20 @@ def format_of(given: str) -> str:
     return wanted
 
 
-def own_keys(known: Backends, format_: str) -> Keyset:
+def own_keys(backends: Backends, format_: str) -> Keyset:
     """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own key of the format's kind; none is empty.
 
     Raises KeyRefError, and BackendError where there are identities and none of them can be used.
     """
     listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
     try:
-        refs = [known.parse(text) for text in listed if text.strip()]
+        refs = [backends.parse(text) for text in listed if text.strip()]
     except KeyRefError as error:
         raise KeyRefError(f"KSECRET_KEYS: {error.message}", hint=error.hint) from error
     if refs:
         return keyset(refs)
     wished = formats.named(format_).default_key
     if wished:
-        return (known.parse(wished),)
-    own = known.own_ref()
+        return (backends.parse(wished),)
+    own = backends.own_ref()
     return (own,) if own else ()
