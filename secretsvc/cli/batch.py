@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
         @property
         def jobs(self) -> int:
-            """How many files at a time it bears, as far as is known by now."""
+            """Number of files at a time that it bears, as far as is known by now."""
 
 
 STANDARD_INPUT = "standard input"
@@ -235,7 +235,7 @@ class Batch:
 
 
 def _snapshot(item: Item, may_hold: Callable[[bytes | mmap], bool]) -> Snapshot | None:
-    """None for standard input, and for what was found in a folder and is not to be worked on."""
+    """Read a file; None for standard input, and for what was found in a folder and is not to be worked on."""
     if item.path == "-":
         return None
     if item.named:

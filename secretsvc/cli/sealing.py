@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from secretsvc.policy.people import People
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
-"""How envelopes state a time: UTC, RFC 3339, seconds."""
+"""Form of a time in envelopes: UTC, RFC 3339, seconds."""
 
 
 class SealingOptions(NamedTuple):
-    """How files are sealed, as options say."""
+    """Options about how files are sealed."""
 
     keys: tuple[str, ...] = ()
     """KeyRefs and names, `+` or `-` before those that are added or taken away."""
@@ -187,7 +187,7 @@ class Requests:
         return self._policies.keyring(name, source)
 
     def _warn_unless_opened(self, name: str, secret: Secret, refs: Keyset) -> None:
-        """Of a keyset none of whose keys is here, once a run. What only a KMS could tell is not asked."""
+        """Warn, once a run, of a keyset none of whose keys is here. What only a KMS could tell is not asked."""
         with self._lock:
             is_new = refs not in self._keysets
             self._keysets.add(refs)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
         @property
         def jobs(self) -> int:
-            """How many files at a time the homes of the keys that were needed so far bear."""
+            """Number of files at a time that the homes of the keys needed so far bear."""
 
         def open(self, data: bytes, name: str) -> Result:
             """Open the manifest in the file of that name, as `operations.open.open_manifest`."""
@@ -91,7 +91,7 @@ class LocalOpener:
 
     @property
     def jobs(self) -> int:
-        """As many files at a time as the backends that were needed so far bear."""
+        """Number of files at a time that the backends needed so far bear."""
         return self._backends.jobs
 
     def open(self, data: bytes, name: str) -> Result:

@@ -24,7 +24,7 @@ FLAG = "--from-file"
 
 
 class Login(NamedTuple):
-    """What a registry is logged into with, as bytes, since kubectl keeps what is not UTF-8."""
+    """A login of a registry, as bytes, since kubectl keeps what is not UTF-8."""
 
     server: bytes
     username: bytes

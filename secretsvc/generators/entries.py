@@ -41,7 +41,7 @@ class NewEntry(NamedTuple):
 
 
 def complaints(key: str, *, env: bool = False) -> list[str]:
-    """What Kubernetes has against a key's name (design KUBECTL, section 2; `env`: section 3.4, 9)."""
+    """List what Kubernetes has against a key's name (design KUBECTL, section 2; `env`: section 3.4, 9)."""
     found = []
     if not env and len(key.encode(errors="surrogateescape")) > MAX_KEY_BYTES:
         found.append(f"it must be no more than {MAX_KEY_BYTES} bytes")

@@ -20,7 +20,7 @@ LITERAL, FILE, ENV_FILE, RANDOM = "--from-literal", "--from-file", "--from-env-f
 
 
 class Sources(NamedTuple):
-    """What the flags were given, each as it stands on the command line."""
+    """Words of the flags, each as it stands on the command line."""
 
     literals: Sequence[str] = ()
     files: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""What kubectl's `--from-…` flags name, and the files that are read for them: the only module here that reads files."""
+"""Entries that kubectl's `--from-…` flags name, and the files read for them: the only module here that reads files."""
 
 from __future__ import annotations
 

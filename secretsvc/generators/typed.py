@@ -64,7 +64,7 @@ def service_account_annotations(account: str) -> dict[str, str]:
 
 
 class Bootstrap(NamedTuple):
-    """What a bootstrap token is to be. `secret` empty: made at random."""
+    """Contents of a bootstrap token. `secret` empty: made at random."""
 
     name: str
     secret: bytes = b""

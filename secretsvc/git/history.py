@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 MAX_PUSH = 16 * 1024 * 1024
-"""How many bytes of lines about a push are read: some 100,000 refs."""
+"""Bytes of lines about a push that are read: some 100,000 refs."""
 _PUSHED = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) (refs/.+)")
 _AT_ONCE = 500
 """Commits for which Git lists changes in one call."""
@@ -45,7 +45,7 @@ class Pushed(NamedTuple):
 
     commits: list[str]
     tips: list[str]
-    """Those of them that refs are to name."""
+    """Commits among them that refs are to name."""
     tagged: list[Change]
 
 
@@ -227,7 +227,7 @@ class History:
 
 
 def _changes(listed: bytes) -> Iterator[Change]:
-    """By the raw output of git-diff-tree(1) with -z: an id, then records `:MODE… ID… STATUS`, each before its path.
+    """Parse the raw output of git-diff-tree(1) with -z: an id, then records `:MODE… ID… STATUS`, each before its path.
 
     There is a colon, and a mode and an id, for each parent; the last mode and id are the commit's own.
     """

@@ -62,7 +62,7 @@ def _content(path: str) -> bytes:
 
 
 def _path() -> str:
-    """Where this clone has it; empty where hooks are elsewhere: for all clones, or in files that are committed."""
+    """Path of this clone's hook; empty where hooks are elsewhere: for all clones, or in files that are committed."""
     set_to = git("config", "-z", "--get-all", "core.hooksPath").stdout.split(b"\0")
     folder = os.path.join(os.fsdecode(git("rev-parse", "--git-common-dir").stdout.removesuffix(b"\n")), "hooks")
     elsewhere = any(value not in (b"", os.fsencode(os.devnull)) for value in set_to)  # ours (programs/git.py)

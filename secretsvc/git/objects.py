@@ -92,7 +92,7 @@ class GitObjects:
 
 
 def _sized(stream: IO[bytes], size: int, most: int) -> bytes | None:
-    """That many bytes, and a line feed after them. What is too large is read all the same, and thrown away."""
+    """Read that many bytes, and a line feed after them. What is too large is read all the same, and thrown away."""
     if size <= most:
         return stream.read(size + 1)[:-1]
     left = size + 1

@@ -34,7 +34,7 @@ EXAMPLES = """\
 exit code: 0 nothing found, 1 findings, 3 and above: something could not be checked"""
 
 Form = Literal["text", "json", "sarif"]
-"""Of the output."""
+"""Form of the output."""
 
 _OTHERS = 1 << 20
 """Bytes up to which files that are no manifests are looked through for identities."""

@@ -61,7 +61,7 @@ class _Work(NamedTuple):
     editor: Editor
     streams: Streams
     answers: TextIO | None
-    """Where somebody answers questions; None where nobody is."""
+    """The terminal of somebody who answers questions; None where nobody does."""
 
     def seal(self, typed: bytes) -> bytes:
         return seal_draft(self.draft, typed, self.request, self.keyring, decoded=not self.base64).data
