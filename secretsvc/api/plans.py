@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.result import Result
-    from secretsvc.policy.reader import Rule as KeyRule
+    from secretsvc.policy.reader import KeyRule
 
 MOST_KEYS = 100
 """KeyRefs in one manifest: gpg is asked for each, and what a file says must not keep its home busy for minutes."""
