@@ -30,7 +30,7 @@ class Rates:
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: Hashable) -> None:
-        """Counts a request. Raises RefusedError (429, with Retry-After) where the caller has none left."""
+        """Count a request. Raises RefusedError (429, with Retry-After) where the caller has none left."""
         now = self._clock()
         left, then = self._buckets.pop(caller, (self._burst, now))
         left = min(self._burst, left + (now - then) * self._rate)
@@ -44,7 +44,7 @@ class Rates:
 
 
 class Places:
-    """How many requests are worked on at a time, in this process: more would make all of them wait, and none faster.
+    """Places for requests at work in this process: more at a time would make all of them wait, and none faster.
 
     A request is looked at before its body comes, and counts from when that is whole, so that slow ones hold no place.
     But for a moment it is expected: of hundreds that come at once only so many are let in, and the others cost little.
@@ -60,7 +60,7 @@ class Places:
         """Ids of requests whose bodies are not whole yet, in the order in which they came, and when they did."""
 
     def look(self) -> None:
-        """Raises RefusedError (503) where there is no place."""
+        """Look for a place. Raises RefusedError (503) where there is none."""
         if self._taken + len(self._expected) >= self._most:
             since = self._clock() - SOON
             while self._expected and self._expected[first := next(iter(self._expected))] < since:
@@ -72,14 +72,14 @@ class Places:
         self._expected[state["request_id"]] = self._clock()
 
     def take(self, state: dict[str, Any], count: int = 1) -> None:
-        """For the request with that state, until `give_back`. Raises as `look`; the last may take more than is left."""
+        """Take for that request, until `give_back`. Raises as `look`; the last may take more than is left."""
         self._expected.pop(state.get("request_id", ""), None)
         self._find(self._taken)
         self._taken += count
         state["places"] = state.get("places", 0) + count
 
     def give_back(self, state: dict[str, Any]) -> None:
-        """What the request took, if it took any."""
+        """Give back what the request took, if it took any."""
         self._expected.pop(state.get("request_id", ""), None)
         self._taken -= state.pop("places", 0)
 
@@ -89,18 +89,18 @@ class Places:
 
 
 class Room:
-    """The memory that bodies may take together, in this process."""
+    """Memory that bodies may take together, in this process."""
 
     def __init__(self, most: int) -> None:
         self.most = self._left = most
 
     def take(self, state: dict[str, Any], size: int) -> None:
-        """For the request with that state, until `give_back`. Raises RefusedError (503)."""
+        """Take for the request of that state, until `give_back`. Raises RefusedError (503)."""
         if size > self._left:
             raise busy("too many large bodies at a time")
         self._left -= size
         state["room"] = state.get("room", 0) + size
 
     def give_back(self, state: dict[str, Any]) -> None:
-        """What the request took, if it took any."""
+        """Give back what the request took, if it took any."""
         self._left += state.pop("room", 0)
