@@ -16,6 +16,10 @@ MOST_CALLERS = 10_000
 """Callers whose buckets are remembered; the one that was seen longest ago is forgotten first."""
 
 
+SOON = 0.1
+"""Seconds within which the body of a request usually is there."""
+
+
 class Rates:
     """A token bucket for each caller, in this process."""
 
@@ -26,7 +30,7 @@ class Rates:
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: Hashable) -> None:
-        """Counts a request. Raises RefusedError (429, with Retry-After) where the caller has none left."""
+        """Count a request. Raises RefusedError (429, with Retry-After) where the caller has none left."""
         now = self._clock()
         left, then = self._buckets.pop(caller, (self._burst, now))
         left = min(self._burst, left + (now - then) * self._rate)
@@ -40,46 +44,63 @@ class Rates:
 
 
 class Places:
-    """How many requests are worked on at a time, in this process: more would make all of them wait, and none faster.
+    """Places for requests at work in this process: more at a time would make all of them wait, and none faster.
 
     A request is looked at before its body comes, and counts from when that is whole, so that slow ones hold no place.
+    But for a moment it is expected: of hundreds that come at once only so many are let in, and the others cost little.
     """
 
-    def __init__(self, most: int, elsewhere: Callable[[], int]) -> None:
+    def __init__(self, most: int, elsewhere: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
         """`elsewhere`: how many of those that have a place only wait for somebody else, and do not count meanwhile."""
         self._most = most
         self._elsewhere = elsewhere
+        self._clock = clock
         self._taken = 0
+        self._expected: dict[str, float] = {}
+        """Ids of requests whose bodies are not whole yet, in the order in which they came, and when they did."""
 
     def look(self) -> None:
-        """Raises RefusedError (503) where there is no place."""
-        if self._taken >= self._most and self._taken - self._elsewhere() >= self._most:
-            raise busy(f"more than {self._most} requests at a time")
+        """Look for a place. Raises RefusedError (503) where there is none."""
+        if self._taken + len(self._expected) >= self._most:
+            since = self._clock() - SOON
+            while self._expected and self._expected[first := next(iter(self._expected))] < since:
+                del self._expected[first]
+            self._find(self._taken + len(self._expected))
+
+    def expect(self, state: dict[str, Any]) -> None:
+        """Count the request with that state until its body is whole, but not for longer than `SOON`."""
+        self._expected[state["request_id"]] = self._clock()
 
     def take(self, state: dict[str, Any], count: int = 1) -> None:
-        """For the request with that state, until `give_back`. Raises as `look`; the last may take more than is left."""
-        self.look()
+        """Take for that request, until `give_back`. Raises as `look`; the last may take more than is left."""
+        self._expected.pop(state.get("request_id", ""), None)
+        self._find(self._taken)
         self._taken += count
         state["places"] = state.get("places", 0) + count
 
     def give_back(self, state: dict[str, Any]) -> None:
-        """What the request took, if it took any."""
+        """Give back what the request took, if it took any."""
+        self._expected.pop(state.get("request_id", ""), None)
         self._taken -= state.pop("places", 0)
+
+    def _find(self, count: int) -> None:
+        if count >= self._most and count - self._elsewhere() >= self._most:
+            raise busy(f"more than {self._most} requests at a time")
 
 
 class Room:
-    """The memory that bodies may take together, in this process."""
+    """Memory that bodies may take together, in this process."""
 
     def __init__(self, most: int) -> None:
         self.most = self._left = most
 
     def take(self, state: dict[str, Any], size: int) -> None:
-        """For the request with that state, until `give_back`. Raises RefusedError (503)."""
+        """Take for the request of that state, until `give_back`. Raises RefusedError (503)."""
         if size > self._left:
             raise busy("too many large bodies at a time")
         self._left -= size
         state["room"] = state.get("room", 0) + size
 
     def give_back(self, state: dict[str, Any]) -> None:
-        """What the request took, if it took any."""
+        """Give back what the request took, if it took any."""
         self._left += state.pop("room", 0)
