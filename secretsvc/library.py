@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     To = Recipients | Iterable[KeyRef | str]
 
-TIME = "%Y-%m-%dT%H:%M:%SZ"
-"""How envelopes state a time: UTC, RFC 3339, seconds."""
-
 
 class Keyring(Backends):
     """The keys that this process can use, of every backend. It keeps clients and identities, and never a DEK.
@@ -178,9 +175,9 @@ def _recipients(to: To, keyring: Keyring) -> Keyset:
 
 
 def _request(wanted: Keyset, *, scope: str = "", format: str = "", allow_repeated: bool = False) -> Request:
-    from secretsvc.operations.request import Request
+    from secretsvc.operations.request import Request, stated
 
-    created = time.strftime(TIME, time.gmtime())
+    created = stated()
     change = KeysetChange(wanted, (), ())
     return Request(change, _nobody, scope, created, format=format, allow_repeated=allow_repeated)
 

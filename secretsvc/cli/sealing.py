@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from _thread import allocate_lock
 from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +15,7 @@ from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
-from secretsvc.operations.request import ANY_TIME, Request, Unproven
+from secretsvc.operations.request import ANY_TIME, Request, Unproven, stated
 from secretsvc.policy.people import has_name
 
 if TYPE_CHECKING:
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
     from secretsvc.policy.people import People
-
-TIME = "%Y-%m-%dT%H:%M:%SZ"
-"""Form of a time in envelopes: UTC, RFC 3339, seconds."""
 
 
 class SealingOptions(NamedTuple):
@@ -138,7 +134,7 @@ class Requests:
             self._parsed(() if self._has_names else wanted.keys),
             partial(self._default_keys, ""),
             wanted.scope,
-            time.strftime(TIME, time.gmtime()),
+            stated(),
             format_of(wanted.format),
             ANY_TIME if wanted.rotate else "",
             allow_repeated=wanted.allow_repeated,

@@ -11,10 +11,10 @@ from secretsvc.cli import options, sealing
 from secretsvc.cli.batch import Batch, PrintedLine
 from secretsvc.cli.journal import Journal
 from secretsvc.cli.report import printable
-from secretsvc.cli.sealing import TIME, SealingOptions, place_of
+from secretsvc.cli.sealing import SealingOptions, place_of
 from secretsvc.cli.session import begin
 from secretsvc.errors import AlreadySealedError, UsageError
-from secretsvc.operations.request import ANY_TIME
+from secretsvc.operations.request import ANY_TIME, stated
 from secretsvc.operations.rotate import overdue
 from secretsvc.policy.reader import seconds
 
@@ -95,7 +95,7 @@ def _before(age: str) -> str:
     if not age:
         return ANY_TIME
     try:
-        return time.strftime(TIME, time.gmtime(time.time() - seconds(age)))
+        return stated(time.time() - seconds(age))
     except ValueError:
         raise UsageError("--older-than takes hours, days or weeks", hint="such as 12h, 90d or 8w") from None
 
