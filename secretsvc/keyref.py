@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc.errors import KeyRefError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 MAX_LENGTH = 1000
 """Characters in a KeyRef: a YAML key may have 1,024 (YAML 1.1, section 9.2), quotes included."""
@@ -31,6 +31,23 @@ class KeyRef(NamedTuple):
 
 Keyset = tuple[KeyRef, ...]
 """Sorted by the bytes of the URI, without repetition."""
+
+
+class WrappedKey(NamedTuple):
+    """A DEK, or a share of one, wrapped under one KEK. How it is spelled in a file is its format's business."""
+
+    ref: KeyRef
+    wrapped: bytes
+    """Empty where the file has something else than what it should have."""
+    context: Mapping[str, str] = {}
+    """What the KEK's home authenticates with it, where it can."""
+    group: int = 0
+    """Which share it is, where a DEK is split among groups of keys."""
+    source: str = ""
+    """The text that a file has for it, so that it is not spelled anew; empty for one that was wrapped just now."""
+
+    def __repr__(self) -> str:
+        return f"WrappedKey({self.ref}, masked)"
 
 
 def refuse_identity(text: str) -> None:

@@ -9,9 +9,6 @@ TOKEN_PREFIX = "ksecret.v1."  # noqa: S105
 WHOLE_TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]{122,}={0,2}"  # noqa: S105
 """The shape of a token, wherever it stands: nonce, tag and at least one block are 92 bytes (design FORMAT)."""
 
-KUBESEC_TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
-"""The whole shape of kubesec's tokens (design FORMAT): the ciphertext, which an empty value has not, IV and tag."""
-
 SOPS_TOKEN = r"ENC\[AES256_GCM,data:[A-Za-z0-9+/=]*,iv:[A-Za-z0-9+/=]+,tag:[A-Za-z0-9+/=]+,type:[a-z]+\]"  # noqa: S105
 """The whole shape of SOPS's tokens (https://github.com/getsops/sops, aes/cipher.go)."""
 

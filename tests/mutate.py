@@ -29,11 +29,11 @@ SECONDS = 300.0
 """For the tests of one variant."""
 MODULES = {
     "api/audit/chain.py": ("unit/api/test_audit_chain.py",),
-    "api/auth.py": ("unit/api/test_auth.py",),
+    "api/auth/authenticator.py": ("unit/api/test_auth.py",),
     "api/authorisation.py": ("unit/api/test_authorisation.py", "e2e/test_service_rights.py"),
-    "api/jwks.py": ("unit/api/test_jwks.py",),
-    "api/jwks_fetched.py": ("e2e/test_service_jwt.py",),
-    "api/jwt.py": ("e2e/test_service_jwt.py",),
+    "api/auth/caller.py": ("unit/api/test_auth.py",),
+    "api/auth/jwks.py": ("unit/api/test_jwks.py", "e2e/test_service_jwt.py"),
+    "api/auth/jwt.py": ("e2e/test_service_jwt.py",),
     "api/limits.py": ("unit/api/test_limits.py", "e2e/test_service_manifests.py"),
     "api/plans.py": ("unit/api/test_plans.py", "e2e/test_service_rights.py", "e2e/test_service_manifests.py"),
     "backends/gnupg/status.py": ("unit/test_gnupg/status.py", "integration/test_gnupg_unwrap.py"),
@@ -185,7 +185,9 @@ class Copy:
 def main() -> int:
     """Exit code 1 where a variant survives, 2 where the tests fail without any."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutate", description=__doc__)
-    parser.add_argument("modules", nargs="*", metavar="MODULE", help="such as api/auth.py; without any: all of MODULES")
+    parser.add_argument(
+        "modules", nargs="*", metavar="MODULE", help="such as api/plans.py; without any: all of MODULES"
+    )
     parser.add_argument("--tests", nargs="+", default=[], help="paths below tests/, in place of the module's own")
     parser.add_argument("--count", type=int, default=20, help="how many variants, chosen at random; 0: all")
     parser.add_argument("--seed", type=int, default=0)

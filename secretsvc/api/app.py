@@ -13,17 +13,16 @@ from starlette.responses import Response
 from secretsvc import __version__
 from secretsvc.api import openapi
 from secretsvc.api.audit.log import open_log
-from secretsvc.api.auth import Authenticator
+from secretsvc.api.auth.authenticator import Authenticator
+from secretsvc.api.auth.jwt import Issuers
 from secretsvc.api.authorisation import AccessRules
 from secretsvc.api.bodies import Bodies
-from secretsvc.api.draining import Draining
-from secretsvc.api.gate import HEALTH, Gate
-from secretsvc.api.generate import KINDS
+from secretsvc.api.generate import SECRET_KINDS
 from secretsvc.api.health import Health
 from secretsvc.api.homes import Homes
-from secretsvc.api.jwt import Issuers
 from secretsvc.api.limits import Places, Rates, Room
 from secretsvc.api.metrics import Metrics
+from secretsvc.api.middleware import HEALTH, Middleware
 from secretsvc.api.parts import Parts
 from secretsvc.api.plans import Planner
 from secretsvc.api.pools import Pools
@@ -31,6 +30,7 @@ from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, Refus
 from secretsvc.api.readers import Readers
 from secretsvc.api.routes import batch, generate, manifest, status
 from secretsvc.api.service import Service
+from secretsvc.api.transport.draining import Draining
 from secretsvc.backends import find
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
@@ -78,7 +78,7 @@ def parts(config: Config) -> Parts:
     )
 
 
-def application(config: Config, made: Parts) -> Gate:
+def application(config: Config, made: Parts) -> Middleware:
     """Make the ASGI application of these parts."""
     app = FastAPI(title="ksecret", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False  # behind a proxy that would send a body on to http://
@@ -90,11 +90,13 @@ def application(config: Config, made: Parts) -> Gate:
     app.openapi = lambda: document or (document.update(openapi.document(app)) or document)  # type: ignore[method-assign]
     for kind in (KsecretError, RefusedError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _answered)
-    paths = {path for path in app.openapi()["paths"] if "{" not in path} | {f"/v1/generate/{kind}" for kind in KINDS}
+    paths = {path for path in app.openapi()["paths"] if "{" not in path} | {
+        f"/v1/generate/{kind}" for kind in SECRET_KINDS
+    }
     needless = {*HEALTH, *(_OPEN[name] for name in config.without_caller)}
     if "docs" in config.without_caller:
         needless.add("/openapi.json")
-    return Gate(app, made, paths, needless)
+    return Middleware(app, made, paths, needless)
 
 
 async def _answered(request: Request, error: Exception) -> Response:
@@ -109,7 +111,7 @@ def _refusal(error: Exception) -> Exception:
         first = error.errors()[0]
         name = str(first["loc"][1]) if len(first["loc"]) > 1 and first["loc"][0] in ("query", "path") else ""
         if first["loc"][:2] == ("path", "kind"):
-            return RefusedError(NOT_FOUND, "no such kind of Secret", hint=f"there are {', '.join(KINDS)}")
+            return RefusedError(NOT_FOUND, "no such kind of Secret", hint=f"there are {', '.join(SECRET_KINDS)}")
         return RefusedError(REQUEST, f"{name}: {first['msg']}", hint="GET /openapi.json has the schema")
     if isinstance(error, HTTPException):
         kind = {404: NOT_FOUND, 405: METHOD}.get(error.status_code, REQUEST)
@@ -134,7 +136,12 @@ def _key_rules(path: str) -> policy_reader.Content | None:
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
     if content.profiles:
-        raise InputError("a key with a profile, and the service knows none", hint="give it a role", file=path)
+        raise InputError(
+            "a key with a profile, and the service knows none",
+            hint="give the service's own role the right to use it",
+            file=path,
+            key_ref=next(iter(content.profiles)),
+        )
     for rule in content.rules:
         if rule.path:
             hint = "say namespace: and name:"

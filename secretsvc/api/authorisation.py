@@ -10,7 +10,7 @@ from secretsvc.api.operations import OPERATIONS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from secretsvc.api.auth import Caller
+    from secretsvc.api.auth.caller import Caller
     from secretsvc.api.settings import Callers, Rule
 
 EVERY = "*"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from secretsvc.api.auth import new_token
+from secretsvc.api.auth.authenticator import new_token
 from secretsvc.api.operations import OPERATIONS
 from secretsvc.api.settings import Config
 

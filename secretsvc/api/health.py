@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from secretsvc.api.audit.log import AuditLog
-    from secretsvc.api.draining import Draining
     from secretsvc.api.homes import Homes
     from secretsvc.api.keyring import CallerKeyring
     from secretsvc.api.pools import Pools
+    from secretsvc.api.transport.draining import Draining
     from secretsvc.keyref import KeyRef
 
 TRUSTED = 300.0

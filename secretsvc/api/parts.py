@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from secretsvc.api.audit.log import AuditLog
-    from secretsvc.api.auth import Authenticator
+    from secretsvc.api.auth.authenticator import Authenticator
     from secretsvc.api.bodies import Bodies
-    from secretsvc.api.draining import Draining
     from secretsvc.api.health import Health
     from secretsvc.api.limits import Places, Rates, Room
     from secretsvc.api.metrics import Metrics
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from secretsvc.api.readers import Readers
     from secretsvc.api.service import Service
     from secretsvc.api.settings import Limits
+    from secretsvc.api.transport.draining import Draining
 
 
 class Parts(NamedTuple):

@@ -18,7 +18,7 @@ from secretsvc.operations.request import ANY_TIME, Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from secretsvc.api.auth import Caller
+    from secretsvc.api.auth.caller import Caller
     from secretsvc.api.authorisation import AccessRules
     from secretsvc.api.keyring import CallerKeyring, Permitted
     from secretsvc.api.operations import Call, Operation
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.result import Result
-    from secretsvc.policy.reader import Rule as KeyRule
+    from secretsvc.policy.reader import KeyRule
 
 MOST_KEYS = 100
 """KeyRefs in one manifest: gpg is asked for each, and what a file says must not keep its home busy for minutes."""

@@ -18,19 +18,19 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 
 from secretsvc import core_dumps
-from secretsvc.api import tls
 from secretsvc.api.app import application, parts
-from secretsvc.api.connections import LOG as CONNECTIONS
-from secretsvc.api.connections import Protocol
-from secretsvc.api.draining import Draining, waiting
-from secretsvc.api.pauses import Pauses
-from secretsvc.api.workers import Workers
+from secretsvc.api.transport import tls
+from secretsvc.api.transport.connections import LOG as CONNECTIONS
+from secretsvc.api.transport.connections import Protocol
+from secretsvc.api.transport.draining import Draining, waiting
+from secretsvc.api.transport.pauses import Pauses
+from secretsvc.api.transport.workers import Workers
 from secretsvc.errors import UsageError
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from secretsvc.api.gate import Gate
+    from secretsvc.api.middleware import Middleware
     from secretsvc.api.settings import Config
 
 _BACKLOG = 2048
@@ -128,7 +128,7 @@ def _work(config: Config, sockets: list[socket.socket]) -> None:
     server.run(sockets)
 
 
-def _uvicorn(config: Config, app: Gate, renewed: tls.Renewed | None) -> uvicorn.Config:
+def _uvicorn(config: Config, app: Middleware, renewed: tls.Renewed | None) -> uvicorn.Config:
     made = partial(Protocol, limits=config.limits, look=app.look, pauses=Pauses(), renewed=renewed)
     return uvicorn.Config(
         app,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from secretsvc.api.audit.log import AuditLog
-    from secretsvc.api.auth import Caller
+    from secretsvc.api.auth.caller import Caller
     from secretsvc.api.metrics import Metrics
     from secretsvc.api.operations import Call
     from secretsvc.api.plans import Plan, Planner

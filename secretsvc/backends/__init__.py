@@ -56,6 +56,11 @@ def every() -> Iterator[Scheme]:
     yield from filter(None, map(find, _plugins()))
 
 
+def secrets() -> frozenset[str]:
+    """Return the environment variables that hold secrets of some kind of keys that is installed here."""
+    return frozenset(name for scheme in every() for name in scheme.secrets)
+
+
 @cache
 def _plugins() -> Mapping[str, EntryPoint]:
     from importlib.metadata import entry_points

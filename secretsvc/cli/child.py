@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn
 
 from secretsvc import core_dumps, programs
+from secretsvc.backends import secrets
 from secretsvc.errors import FileError
 from secretsvc.files.signals import ENDING
 
@@ -29,9 +30,9 @@ _OF_THE_TERMINAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGWINC
 
 
 def environment(more: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
-    """This process's environment for the user's own command: no secret of ksecret's in it, and more variables."""
-    ours = programs.environment(os.environ, calls_ksecret=True)
-    return {os.fsencode(name): os.fsencode(text) for name, text in ours.items()} | dict(more)
+    """This process's environment for the user's own command: no secret of a backend's in it, and more variables."""
+    ours, never = programs.environment(os.environ, calls_ksecret=True), secrets()
+    return {os.fsencode(name): os.fsencode(text) for name, text in ours.items() if name not in never} | dict(more)
 
 
 def find(name: str) -> str:

@@ -12,6 +12,7 @@ from shutil import which
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import programs
+from secretsvc.backends import secrets
 from secretsvc.errors import UsageError
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def _keep_quiet(editor: Editor, folder: Folder) -> list[str]:
 
 def _environment(editor: Editor, folder: Folder) -> dict[str, str]:
     """Vi, nano and what they call have their temporary files in the private folder too."""
-    own = programs.environment(os.environ)
+    never = secrets()
+    own = {name: text for name, text in programs.environment(os.environ).items() if name not in never}
     return own | {"TMPDIR": folder.path} if _stem(editor) in (*_VIM, "vi", "ex", "nano") else own
 
 

@@ -36,7 +36,7 @@ STANDARD_INPUT = "standard input"
 
 def may_be_sealed(content: bytes | mmap) -> bool:
     """Whether something in it may be sealed, or look as if it were."""
-    return any(content.find(marker) >= 0 for marker in formats.markers()) or lost.may_stand_in(content)
+    return formats.may_be_sealed(content) or lost.may_stand_in(content)
 
 
 _NOTHING_TO_DO = (AlreadySealedError, NothingToSealError, NotSealedError)

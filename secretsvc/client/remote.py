@@ -31,9 +31,6 @@ TIMEOUT = 75.0
 MAX_ANSWER = 64 * 1024 * 1024
 """Bytes, as many as a manifest may have."""
 
-AUDIENCE = "ksecret"
-"""For whom an identity token is asked for, unless KSECRET_TOKEN_AUDIENCE says otherwise."""
-
 
 class Remote:
     """A service at one address. Safe in several threads: as many connections are kept as were needed at a time."""
@@ -44,7 +41,7 @@ class Remote:
         self._open = partial(_connection, self._base, _context(ca_file, environ))
         self._open()  # a proxy that can't be used is told before any file is read
         self._shows_certificate = bool(environ.get("KSECRET_SERVER_CERT"))
-        self._source = token_source(environ)
+        self._source = token_source(environ, self._base.geturl().rstrip("/"))
         self._token = ""
         self._lock = Lock()
         self._line = Line()
@@ -207,8 +204,8 @@ def _is_about_ours(reason: str, *, shows_certificate: bool) -> bool:
     return any(name in reason.partition("_ALERT_")[2] for name in names)
 
 
-def token_source(environ: Mapping[str, str]) -> Callable[[], str]:
-    """What gives the bearer token: KSECRET_TOKEN, KSECRET_TOKEN_FILE, or GitHub Actions.
+def token_source(environ: Mapping[str, str], server: str) -> Callable[[], str]:
+    """What gives the bearer token for the service at that URL: KSECRET_TOKEN, KSECRET_TOKEN_FILE, or GitHub Actions.
 
     The file is read, and GitHub asked, whenever it is called. Raises UsageError where there is none of them.
     """
@@ -217,7 +214,7 @@ def token_source(environ: Mapping[str, str]) -> Callable[[], str]:
     if environ.get("KSECRET_TOKEN_FILE"):
         return partial(_from_file, environ["KSECRET_TOKEN_FILE"])
     if environ.get("ACTIONS_ID_TOKEN_REQUEST_URL") and environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN"):
-        return partial(_from_github, environ)
+        return partial(_from_github, environ, environ.get("KSECRET_TOKEN_AUDIENCE") or server)
     raise UsageError(
         "no token for the service",
         hint="put it into KSECRET_TOKEN, or its file's name into KSECRET_TOKEN_FILE; "
@@ -243,10 +240,10 @@ def _from_file(path: str) -> str:
         raise UsageError("the token's file holds no token", file=path) from None
 
 
-def _from_github(environ: Mapping[str, str]) -> str:
+def _from_github(environ: Mapping[str, str], audience: str) -> str:
     """An identity token of the job (GitHub, "OpenID Connect reference": a GET with `audience`). Raises BackendError."""
     url = _of_github(environ["ACTIONS_ID_TOKEN_REQUEST_URL"])
-    query = urlencode({"audience": environ.get("KSECRET_TOKEN_AUDIENCE") or AUDIENCE})
+    query = urlencode({"audience": audience})
     target = f"{url.path or '/'}?{url.query}{'&' if url.query else ''}{query}"
     bearer = _clean(environ["ACTIONS_ID_TOKEN_REQUEST_TOKEN"], "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
     connection = _connection(url, ssl.create_default_context())

@@ -5,10 +5,14 @@ Everybody else asks for the format of a text (`of`) or of a name (`named`), and 
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from mmap import mmap
+
     from secretsvc.formats.base import Format
     from secretsvc.manifest.model import Manifest
 
@@ -49,6 +53,26 @@ def of_text(text: str) -> Format:
     return named(next(others, DEFAULT))
 
 
+def in_text(text: str) -> Iterator[Format]:
+    """Those of which something may stand in a text, be it no manifest."""
+    return (named(name) for name, row in TABLE.items() if row.marker in text)
+
+
+def may_be_sealed(content: bytes | mmap) -> bool:
+    """Whether something in it may be sealed, in whatever format."""
+    return any(content.find(marker) >= 0 for marker in markers())
+
+
+def holds_sealed(content: bytes) -> bool:
+    """Whether sealed text stands in it, and not just a word that may tell of some."""
+    return any(re.search(row.pattern.encode(), content, re.MULTILINE) for row in TABLE.values())
+
+
+def every() -> Iterator[Format]:
+    """All of them."""
+    return map(named, TABLE)
+
+
 def names() -> tuple[str, ...]:
     """Of all formats."""
     return tuple(TABLE)
@@ -56,7 +80,7 @@ def names() -> tuple[str, ...]:
 
 def unbinding() -> str:
     """Those that bind a Secret to no name, as messages name them."""
-    return " or ".join(one.label for one in map(named, TABLE) if not one.binds)
+    return " or ".join(one.label for one in every() if not one.binds)
 
 
 def markers() -> tuple[bytes, ...]:

@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.manifest import nodes
-from secretsvc.tokens import KUBESEC_TOKEN, SOPS_TOKEN, TOKEN_PREFIX, WHOLE_TOKEN
+from secretsvc.tokens import SOPS_TOKEN, TOKEN_PREFIX, WHOLE_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,7 @@ _HIDDEN = re.compile(
     rb"|[ksecr](?:\\(?:\r\n?|\n|\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*+)++[secrt]"  # a line that goes on after a backslash
 )
 """How a member's name or a token may be spelled without the word standing there."""
+KUBESEC_TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
 _KUBESEC_TAIL = rb"\.[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="
 
 

@@ -9,19 +9,20 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
 from secretsvc.errors import BackendError, KsecretError
-from secretsvc.formats.ksecret import envelope as ksecret
+from secretsvc.formats.base import token_of
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.splice import Edit, apply, remove_member
+from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations.patch import pick, with_changes
-from secretsvc.tokens import WHOLE_TOKEN, decode_strict
+from secretsvc.tokens import decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
+    from secretsvc.formats.base import Format, Place, Sealed
     from secretsvc.keyref import Keyset
-    from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.operations.open import Place
+    from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.patch import Changes
 
 _VALUE = "\0"
@@ -31,17 +32,29 @@ _VALUE = "\0"
 class _Sealing(NamedTuple):
     """What a sealed Secret shows."""
 
-    format: str
-    sealed_for: str
-    created: str
+    format: Format
+    sealed: Sealed
     keys: dict[str, str]
-    """KeyRef → base64 of the wrapped DEK. All of them are others where the DEK is another."""
-    proof: str
-    """The seal, or the MAC."""
+    """KeyRef → the wrapped DEK, as it is written. All of them are others where the DEK is another."""
     tokens: dict[Place, str]
 
+    @property
+    def is_for(self) -> tuple[str, str]:
+        """The format, and what it is bound to."""
+        return self.format.name, self.sealed.sealed_for
+
+    @property
+    def shown(self) -> tuple[object, ...]:
+        """All that a text tells of it, but for the wrapped DEKs."""
+        return *self.is_for, self.sealed.created, self.sealed.proof, self.tokens
+
+    @property
+    def whole(self) -> tuple[object, ...]:
+        """All that a text tells of it, wherever in the text it stands."""
+        return *self.shown, self.keys
+
     def __repr__(self) -> str:
-        return f"_Sealing({self.format}, masked)"
+        return f"_Sealing({self.format.name}, masked)"
 
 
 class _Pair(NamedTuple):
@@ -64,7 +77,7 @@ def check_opened(before: Manifest, answer: bytes) -> None:
     now = _read(answer)
     _check_rest(before, now, comments=False)  # a block's goes where the block is written in another style
     for pair in _pairs(before, now):
-        if pair.sealing or any(_is_token(now, entry) for entry in pair.new.entries):
+        if pair.sealing or any(formats.of(now).is_whole(entry.value) for entry in pair.new.entries):
             raise pair.refusal("is sealed still")
         if not pair.was:
             _check_untouched(pair)
@@ -107,7 +120,7 @@ def check_rewrapped(before: Manifest, answer: bytes) -> None:
     for pair in _pairs(before, now):
         if not pair.was:
             _check_untouched(pair)
-        elif _same_holders(pair)[1]._replace(keys=pair.was.keys) != pair.was:
+        elif _same_holders(pair)[1].shown != pair.was.shown:
             raise pair.refusal("has another data key, or other tokens")
 
 
@@ -147,26 +160,12 @@ def _answered(now: Manifest, secret: Secret) -> _Sealing | None:
 
 def _sealing(manifest: Manifest, secret: Secret) -> _Sealing | None:
     """How it is sealed; None where it is not. Raises InputError, AlteredError."""
-    tokens = {
-        (entry.field, entry.key): entry.value.rstrip("\n") for entry in secret.entries if _is_token(manifest, entry)
-    }
-    if manifest.is_kubesec:
-        from secretsvc.formats.kubesec import envelope as kubesec
-
-        lines = kubesec.read(manifest)[1]
-        return _Sealing("kubesec", "", "", {str(ref): wrapped for ref, wrapped in lines.keys}, lines.mac, tokens)
-    if not secret.envelope:
+    format_ = formats.of(manifest)
+    if not format_.is_sealed(manifest, secret):
         return None
-    envelope = ksecret.read(secret.envelope)
-    return _Sealing("ksecret", envelope.sealed_for, envelope.created, envelope.keys, envelope.seal, tokens)
-
-
-def _is_token(manifest: Manifest, entry: Entry) -> bool:
-    if manifest.is_kubesec:
-        from secretsvc.formats.kubesec import envelope as kubesec
-
-        return kubesec.is_token(entry)
-    return re.fullmatch(WHOLE_TOKEN, ksecret.token(entry)) is not None
+    sealed = format_.read(manifest, secret)
+    tokens = {(entry.field, entry.key): token_of(entry) for entry in secret.entries if format_.is_whole(entry.value)}
+    return _Sealing(format_, sealed, {str(key.ref): key.source for key in sealed.keys}, tokens)
 
 
 def _check_rest(before: Manifest, now: Manifest, *, comments: bool = True) -> None:
@@ -184,7 +183,7 @@ def _identity(secret: Secret) -> tuple[str | None, str | None, str, list[Place]]
 
 def _rest(manifest: Manifest, *, comments: bool) -> str:
     """The text without envelopes, and with one sign for each value, however it was written."""
-    text = manifest.text
+    text, format_ = manifest.text, formats.of(manifest)
     edits = []
     for secret in manifest.secrets:
         for _, _, scalar, *_ in secret.entries:
@@ -192,12 +191,8 @@ def _rest(manifest: Manifest, *, comments: bool) -> str:
             header = re.match(r"[|>][-+0-9]*([ \t]+#[^\r\n]*)?", written) if scalar.style in ("|", ">") else None
             below = f"{(header[1] or '').rstrip()}\n" if header else ""
             edits.append(Edit(scalar.start, scalar.start + len(written), _VALUE + below))
-        if secret.envelope:
-            edits.append(remove_member(text, secret.root, secret.envelope))
-    if manifest.is_kubesec:
-        from secretsvc.formats.kubesec import envelope as kubesec
-
-        edits += kubesec.remove(text)
+        if format_.is_sealed(manifest, secret):
+            edits += format_.removed(manifest, secret)
     rest = apply(text, edits)
     if not comments:
         rest = re.sub(f"{_VALUE}[ \t]+#[^\r\n]*", _VALUE, rest)
@@ -208,15 +203,15 @@ def _rest(manifest: Manifest, *, comments: bool) -> str:
 def _check_untouched(pair: _Pair) -> None:
     """That a Secret that nothing was asked for is as it was. Raises BackendError."""
     values = [[entry.value for entry in secret.entries] for secret in (pair.old, pair.new)]
-    if pair.was != pair.sealing or values[0] != values[1]:
+    if (pair.was and pair.was.whole) != (pair.sealing and pair.sealing.whole) or values[0] != values[1]:
         raise pair.refusal("is another, and no change of it was asked for")
 
 
 def _check_fresh(pair: _Pair, keys: Keyset, scope: str, format_: str) -> None:
     sealing = _closed(pair)
-    if sealing.format != (format_ or "ksecret"):
+    if sealing.format != formats.named(format_):
         raise pair.refusal("is sealed in another format")
-    if sealing.format == "ksecret" and sealing.sealed_for != ksecret.bind(pair.new, scope or "strict"):
+    if sealing.sealed.sealed_for != sealing.format.bind(pair.new, scope, None):
         raise pair.refusal("is sealed for something else")
     if keys and sealing.keys.keys() != set(map(str, keys)):
         raise pair.refusal("is sealed to other keys")
@@ -228,7 +223,7 @@ def _check_changed(pair: _Pair, changed: Container[str]) -> None:
     if _is_renewed(was, sealing):
         return
     kept = {place: token for place, token in was.tokens.items() if place[1] not in changed}
-    same_key = sealing.keys == was.keys and (sealing.proof == was.proof or was.format == "kubesec")
+    same_key = sealing.keys == was.keys and (sealing.sealed.proof == was.sealed.proof or was.format.proves_values)
     if not (same_key and kept.items() <= sealing.tokens.items()):
         raise pair.refusal("has other tokens than those that were to change")
 
@@ -239,7 +234,7 @@ def _same_holders(pair: _Pair) -> tuple[_Sealing, _Sealing]:
     assert was
     if sealing.keys.keys() != was.keys.keys():
         raise pair.refusal("is sealed to other keys")
-    if (sealing.format, sealing.sealed_for) != (was.format, was.sealed_for):
+    if sealing.is_for != was.is_for:
         raise pair.refusal("is sealed for something else, or in another format")
     return was, sealing
 

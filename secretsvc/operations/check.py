@@ -6,25 +6,26 @@ import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from secretsvc import formats
 from secretsvc.backends import canonical
 from secretsvc.errors import BoundError, KsecretError, ManifestError
 from secretsvc.manifest import copies, lost, nodes, reader, rules
 from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.spelling import may_be_hidden
-from secretsvc.operations import check_refused, check_repeats
+from secretsvc.operations import check_refused, check_repeats, check_sops
 from secretsvc.operations.check_conflict import first_marker, versions, with_quoted_markers
-from secretsvc.operations.check_envelope import Sealed, sealed_by_ksecret, sealed_by_kubesec, sealed_by_sops
 from secretsvc.operations.check_template import without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
 from secretsvc.operations.findings import Finding
-from secretsvc.tokens import KUBESEC_TOKEN, SUFFIX, TOKEN_PREFIX
+from secretsvc.tokens import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from mmap import mmap
 
+    from secretsvc.formats.base import Examined
+    from secretsvc.formats.base import Flaw as Hit
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.operations.check_envelope import Hit
     from secretsvc.policy.policies import Policies, Policy
 
 # In a text in quotes the letter before may be an escape's: `\ndata:`.
@@ -104,16 +105,12 @@ def _check_versions(data: bytes, file: str, policies: Policies | None, now: floa
     checked = [_check_secrets(version, file, policies, now) for version in (*versions(data), *whole)]
     findings = {(found.line, found.code): found for one in reversed(checked) for found in one.findings}
     allowed = max(one.allowed for one in checked)
-    if is_looked_through and not (findings or allowed or _holds_sealed(data) or seems_to_hold(text)):
+    if is_looked_through and not (findings or allowed or formats.holds_sealed(data) or seems_to_hold(text)):
         return Checked([], 0)
     if _is_allowed(text.splitlines(), line):
         return Checked(list(findings.values()), allowed + 1)
     marker = Finding(file, line, "KS016", "a conflict marker: nobody has chosen between two versions of a Secret yet")
     return Checked([marker, *findings.values()], allowed)
-
-
-def _holds_sealed(data: bytes) -> bool:
-    return TOKEN_PREFIX.encode() in data or b"\n# kubesec:v:" in data
 
 
 def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
@@ -170,7 +167,7 @@ def _policy(policies: Policies | None, file: str, manifest: Manifest) -> Policy 
     try:
         return policies.find(file)
     except KsecretError:
-        if any(secret.envelope for secret in manifest.secrets) or manifest.is_kubesec:
+        if any(formats.of(manifest).is_sealed(manifest, secret) for secret in manifest.secrets):
             raise
         return None  # what is in the clear is told, whatever the policy says
 
@@ -186,8 +183,12 @@ def _is_allowed(lines: list[str], first_line: int) -> bool:
 
 def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None, now: float) -> Iterator[Hit]:
     yield from check_repeats.copied(secret)
-    sealed = sealed_by_ksecret(secret) or sealed_by_kubesec(manifest) or sealed_by_sops(secret)
-    yield from sealed.hits if sealed else ()
+    format_ = formats.of(manifest)
+    if format_.is_sealed(manifest, secret):
+        sealed: Examined | None = format_.examine(manifest, secret)
+    else:
+        sealed = check_sops.sealed_by_sops(secret)
+    yield from sealed.flaws if sealed else ()
     for slip in rules.misspelled(secret):
         yield slip.key.line, "KS010", f"its Secret is refused: {rules.no_field(slip).message}"
     yield from _entries(secret, sealed)
@@ -202,7 +203,7 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
         )
 
 
-def _held_against(policy: Policy, secret: Secret, sealed: Sealed | None, file: str, now: float) -> Iterator[Hit]:
+def _held_against(policy: Policy, secret: Secret, sealed: Examined | None, file: str, now: float) -> Iterator[Hit]:
     """What differs from the policy. Keys and age of what SOPS sealed are not known."""
     who = file, secret.namespace, secret.name
     rule = policy.rule_for(*who)
@@ -222,7 +223,7 @@ def _held_against(policy: Policy, secret: Secret, sealed: Sealed | None, file: s
         yield sealed.line, "KS009", what
 
 
-def _entries(secret: Secret, sealed: Sealed | None) -> Iterator[Hit]:
+def _entries(secret: Secret, sealed: Examined | None) -> Iterator[Hit]:
     """What stands where tokens should."""
     found: dict[str, list[Entry]] = {}
     for entry in secret.entries:
@@ -240,12 +241,12 @@ def _entries(secret: Secret, sealed: Sealed | None) -> Iterator[Hit]:
         yield entries[0].scalar.line, code, f"{secret.label} {says[code]}: {names}"
 
 
-def _code_for(entry: Entry, sealed: Sealed | None) -> str:
+def _code_for(entry: Entry, sealed: Examined | None) -> str:
     if entry.value.lstrip().startswith(_ENCODED_TOKEN) or lost.is_encoded(entry):
         return "KS004"
     if sealed:
-        return "" if sealed.is_token(entry) else "KS002"
-    if entry.value.startswith(TOKEN_PREFIX) or re.fullmatch(KUBESEC_TOKEN, entry.value.rstrip("\n")):
+        return "" if sealed.is_token(entry.value) else "KS002"
+    if any(format_.is_token(entry.value) for format_ in formats.every()):
         return "KS003"
     return "KS001" if without_placeholders(entry.value).strip() else ""
 
@@ -255,7 +256,7 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_LISTED]) + more
 
 
-def _keyset(secret: Secret, sealed: Sealed, wanted: tuple[str, ...], policy: Policy) -> Iterator[Hit]:
+def _keyset(secret: Secret, sealed: Examined, wanted: tuple[str, ...], policy: Policy) -> Iterator[Hit]:
     held, ruled = set(sealed.keys), {str(canonical(key)) for key in wanted}
     named = policy.content.people.named
     lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (ruled - held, held - ruled))

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import KsecretError
-from secretsvc.formats.ksecret import envelope as ksecret
-from secretsvc.formats.kubesec import envelope as kubesec
 from secretsvc.manifest import lost, reader
 from secretsvc.operations.findings import Finding
 from secretsvc.policy.people import NOBODY
@@ -27,14 +25,14 @@ class Sealing(NamedTuple):
     label: str
     line: int
     proof: str
-    """What only a holder of the data key can write, so where it is the same the key is. In kubesec's format, whose
-    MAC changes with each value: the wrapped data keys."""
+    """What only a holder of the data key can write, so where it is the same the key is. Where a MAC changes with each
+    value: the wrapped data keys."""
     refs: frozenset[str]
 
 
 def sealings(data: bytes) -> list[Sealing]:
     """Those of a manifest; none of one that can't be read."""
-    if not any(mark in data for mark in formats.markers()) and not lost.may_stand_in(data):
+    if not formats.may_be_sealed(data) and not lost.may_stand_in(data):
         return []
     try:
         return list(_sealings(reader.read(data, allow_binary_tag=True)))
@@ -43,15 +41,13 @@ def sealings(data: bytes) -> list[Sealing]:
 
 
 def _sealings(manifest: Manifest) -> Iterator[Sealing]:
+    format_ = formats.of(manifest)
     for secret in manifest.secrets:
-        if secret.envelope:
-            envelope = ksecret.read(secret.envelope)
-            yield Sealing(secret.label, secret.envelope.key.line, envelope.seal, frozenset(envelope.keys))
-    if manifest.is_kubesec:
-        secret, sealed = kubesec.read(manifest)
-        line = manifest.text.count("\n", 0, manifest.text.index("\n# kubesec:v:")) + 2
-        wrapped = sorted(f"{ref} {text}" for ref, text in sealed.keys)
-        yield Sealing(secret.label, line, "\n".join(wrapped), frozenset(map(str, sealed.refs)))
+        if format_.is_sealed(manifest, secret):
+            sealed = format_.read(manifest, secret)
+            wrapped = sorted(f"{key.ref} {key.source}" for key in sealed.keys)
+            proof = "\n".join(wrapped) if format_.proves_values else sealed.proof
+            yield Sealing(secret.label, sealed.line, proof, frozenset(str(key.ref) for key in sealed.keys))
 
 
 def new_keys(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar, Sequence
 from secretsvc.manifest.roots import text_of
-from secretsvc.operations.check_envelope import is_whole_sops_token
+from secretsvc.operations.check_sops import is_whole_sops_token
 from secretsvc.operations.check_template import LATER, without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
 from secretsvc.tokens import TOKEN_PREFIX

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.manifest.copies import copies
 from secretsvc.operations.clear_rest import ClearRest, commented_entries
-from secretsvc.operations.sealed_text import is_token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from secretsvc.formats.base import Flaw as Hit
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.check_envelope import Hit
 
 _LEAST = 4
 _MARKS = ("[", "<", "(", "{", "$", "%", "*", "|", ">", "&", "!", "#", "ref+", "ksecret.v1.")
@@ -38,10 +38,9 @@ def commented_out(manifest: Manifest) -> dict[int, list[Hit]]:
     found: dict[int, list[Hit]] = {}
     if "#" not in manifest.text or manifest.is_json:
         return found
+    format_ = formats.of(manifest)
     for line, secret, key, value in commented_entries(ClearRest(manifest, ()).pieces, manifest.secrets):
-        sealed = any(
-            entry.key == key and is_token(entry.value, kubesec=manifest.is_kubesec) for entry in secret.entries
-        )
+        sealed = any(entry.key == key and format_.is_token(entry.value) for entry in secret.entries)
         if sealed and _is_value(value, key):
             what = f"a comment in {secret.label} seems to give a value of {key} in the clear"
             found.setdefault(secret.line, []).append((line, "KS005", what))

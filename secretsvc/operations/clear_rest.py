@@ -6,10 +6,9 @@ import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
-from secretsvc.manifest.reader import ENVELOPE
-from secretsvc.operations.sealed_text import is_token
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.nodes import Node
 
-_KUBESEC_LINE = r"(?m)^# kubesec:[^\n]*"
 _COMMENT_OR_BREAK = r"#[^\r\n]*|\n"
 _BETWEEN = " \t\r\n:,-?{}[]"
 _SHORT = 8
@@ -73,7 +71,7 @@ class ClearRest:
         self.identities: set[str] = set()
         self.descriptions: set[str] = set()
         self._text = manifest.text
-        self._kubesec = manifest.is_kubesec
+        self._format = formats.of(manifest)
         self._sealed = sealed
         self._secrets = {secret.root.start for secret in manifest.secrets}
         self._at = self._counted = 0
@@ -99,7 +97,7 @@ class ClearRest:
                     self._object(item)
             elif is_secret and name in FIELDS and isinstance(value, Mapping):
                 self._entries(value, name)
-            elif is_secret and name == ENVELOPE:
+            elif is_secret and name and name == self._format.member:
                 self._pass(value)
             else:
                 self._node(value, (name,))
@@ -123,9 +121,7 @@ class ClearRest:
     def _entries(self, mapping: Mapping, field: str) -> None:
         for key, value in mapping.members:
             name = self._identity(key)
-            sealed = isinstance(value, Scalar) and (
-                value.start in self._sealed or is_token(value.value, kubesec=self._kubesec)
-            )
+            sealed = isinstance(value, Scalar) and (value.start in self._sealed or self._format.is_token(value.value))
             if sealed:
                 self._pass(value)
             else:
@@ -187,8 +183,7 @@ class ClearRest:
             return
         self._line += self._text.count("\n", self._counted, start)
         self._counted = start
-        if self._kubesec:
-            gap = re.sub(_KUBESEC_LINE, "", gap)
+        gap = self._format.without_lines(gap)
         self.pieces.append(Piece(self._line, None, gap, True))
 
 

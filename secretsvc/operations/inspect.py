@@ -7,7 +7,6 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
-from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import MOST_NODES
 from secretsvc.manifest.reader import read
@@ -66,52 +65,28 @@ def describe_manifest(data: bytes, owner: Callable[[str], str], most_nodes: int 
     Raises InputError, AlteredError.
     """
     manifest = read(data, most_nodes=most_nodes)
-    if manifest.is_kubesec:
-        return [_describe_kubesec(manifest, owner)]
-    return [_describe(secret, owner) for secret in manifest.secrets]
-
-
-def _describe_kubesec(manifest: Manifest, owner: Callable[[str], str]) -> Description:
-    from secretsvc.formats.kubesec import envelope as kubesec
-
-    secret, envelope = kubesec.read(manifest)
-    clear = [f"{entry.field}/{entry.key}" for entry in secret.entries if not kubesec.is_token(entry)]
-    keys = [{"ref": str(ref), "owner": owner(str(ref))} for ref in envelope.refs]
-    return Description(
-        *(secret.namespace, secret.name, secret.type, secret.line),
-        sealed=True,
-        format=f"kubesec v{envelope.version}{'' if envelope.mac else ', no MAC'}",
-        sealed_for="",
-        created="",
-        age_days=None,
-        keys=keys,
-        entries=_names(secret),
-        in_the_clear=clear,
-        format_name="kubesec",
-    )
+    return [_describe(manifest, secret, owner) for secret in manifest.secrets]
 
 
 def _names(secret: Secret) -> dict[str, list[str]]:
     return {field: [entry.key for entry in secret.entries if entry.field == field] for field in FIELDS}
 
 
-def _describe(secret: Secret, owner: Callable[[str], str]) -> Description:
-    envelope = ksecret.read(secret.envelope) if secret.envelope else None
-    clear = [f"{entry.field}/{entry.key}" for entry in secret.entries if not ksecret.is_token(entry)]
+def _describe(manifest: Manifest, secret: Secret, owner: Callable[[str], str]) -> Description:
+    format_ = formats.of(manifest)
+    sealed = format_.read(manifest, secret) if format_.is_sealed(manifest, secret) else None
+    clear = [f"{entry.field}/{entry.key}" for entry in secret.entries if not format_.is_token(entry.value)]
     return Description(
-        secret.namespace,
-        secret.name,
-        secret.type,
-        secret.line,
-        envelope is not None,
-        "ksecret v1" if envelope else "",
-        envelope.sealed_for if envelope else "",
-        envelope.created if envelope else "",
-        _age_days(envelope.created) if envelope else None,
-        [{"ref": ref, "owner": owner(ref)} for ref in envelope.keys] if envelope else [],
-        _names(secret),
-        clear,
-        "ksecret" if envelope else "",
+        *(secret.namespace, secret.name, secret.type, secret.line),
+        sealed=sealed is not None,
+        format=sealed.version if sealed else "",
+        sealed_for=sealed.sealed_for if sealed else "",
+        created=sealed.created if sealed else "",
+        age_days=_age_days(sealed.created) if sealed else None,
+        keys=[{"ref": str(key.ref), "owner": owner(str(key.ref))} for key in sealed.keys] if sealed else [],
+        entries=_names(secret),
+        in_the_clear=clear,
+        format_name=format_.name if sealed else "",
     )
 
 

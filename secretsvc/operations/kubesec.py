@@ -64,7 +64,9 @@ def open_file(manifest: Manifest, keyring: Keyring, trust: Trust | None, *, allo
     ManifestError.
     """
     secret, envelope = kubesec.read(manifest)
-    tokens = {(entry.field, entry.key): kubesec.token(entry) for entry in secret.entries if kubesec.is_token(entry)}
+    tokens = {
+        (entry.field, entry.key): kubesec.token(entry) for entry in secret.entries if kubesec.is_token(entry.value)
+    }
     for entry in secret.entries:
         if (entry.field, entry.key) not in tokens and not allow_clear:
             raise AlteredError(
@@ -169,7 +171,7 @@ def _own(manifest: Manifest, request: Request, keyring: Keyring) -> Opened:
     """The file opened as it is. Raises AlreadySealedError where nothing about it is to change."""
     secret, envelope = kubesec.read(manifest)
     held = keyset(envelope.refs)
-    sealed = all(kubesec.is_token(entry) for entry in secret.entries)
+    sealed = all(kubesec.is_token(entry.value) for entry in secret.entries)
     same = sealed and not request.rotates("") and request.wanted(held, secret, "kubesec") == held
     nothing = AlreadySealedError(
         "it is sealed already, in kubesec's format", hint="--key +REF or -REF changes its keyset"

@@ -10,21 +10,22 @@ import re
 from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
 from secretsvc.errors import KsecretError
+from secretsvc.formats.merge import UnmergeableError
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
-from secretsvc.operations.merge_entries import UnmergeableError, field_span, merge_entries, region_of
-from secretsvc.operations.merge_envelope import merge_envelopes, same_data_key, sealing_of, traits_of
-from secretsvc.operations.merge_kubesec import KubesecSides, kubesec_home, kubesec_sealing_of, merge_kubesec
+from secretsvc.operations.merge_entries import field_span, merge_entries, region_of
 from secretsvc.tokens import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secretsvc.formats.base import Format
+    from secretsvc.formats.merge import Merges, Side
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.merge_entries import MergedEntries, Region, Side
-    from secretsvc.operations.merge_envelope import Traits
+    from secretsvc.operations.merge_entries import MergedEntries, Region
     from secretsvc.programs.git import Merged
 
     LineMerge = Callable[[bytes, bytes, bytes], Merged]
@@ -105,11 +106,9 @@ def _by_entries(versions: list[Manifest], name: str, merge_lines: LineMerge) -> 
     _check_texts(versions)
     plan = _Plan()
     label = quote(name) if name.isprintable() else "FILE"
-    if all(version.is_kubesec for version in versions):
-        _plan_kubesec(plan, versions, label)
-    else:
-        for secrets in _matched(versions):
-            _plan_secret(plan, versions, secrets, label)
+    format_, merges = _way(versions)
+    for secrets in _matched(versions, format_):
+        _plan_secret(plan, versions, secrets, label, merges)
     if not plan.texts:
         raise UnmergeableError
     slotted = [apply(version.text, edits).encode() for version, edits in zip(versions, plan.edits, strict=True)]
@@ -127,6 +126,16 @@ def _by_entries(versions: list[Manifest], name: str, merge_lines: LineMerge) -> 
     return Outcome(data, plan.conflicts)
 
 
+def _way(versions: list[Manifest]) -> tuple[Format, Merges]:
+    """The one format of all three, and how it merges. Raises UnmergeableError."""
+    found = {one.name: one for one in map(formats.of, versions)}
+    format_ = next(iter(found.values()))
+    merges = format_.merges()
+    if len(found) > 1 or not merges:
+        raise UnmergeableError
+    return format_, merges
+
+
 def _check_texts(versions: list[Manifest]) -> None:
     """Raises UnmergeableError for texts whose lines are not lines to Git, and for JSON, where no comment may stand."""
     for version in versions:
@@ -135,51 +144,40 @@ def _check_texts(versions: list[Manifest]) -> None:
             raise UnmergeableError
 
 
-def _matched(versions: list[Manifest]) -> list[list[Secret]]:
+def _matched(versions: list[Manifest], format_: Format) -> list[list[Secret]]:
     """The Secrets that are sealed in all three, found by namespace and name."""
     sides = [
-        {(secret.namespace, secret.name): secret for secret in version.secrets if secret.envelope}
+        {(secret.namespace, secret.name): secret for secret in version.secrets if format_.is_sealed(version, secret)}
         for version in versions
     ]
     if any(
-        len(side) != sum(bool(one.envelope) for one in version.secrets)
+        len(side) != sum(format_.is_sealed(version, one) for one in version.secrets)
         for side, version in zip(sides, versions, strict=True)
     ):
         raise UnmergeableError  # two of one name
     return [[side[who] for side in sides] for who in sides[1] if who in sides[0] and who in sides[2]]
 
 
-def _plan_secret(plan: _Plan, versions: list[Manifest], secrets: list[Secret], name: str) -> None:
-    sealings = [sealing_of(*pair) for pair in zip(versions, secrets, strict=True)]
-    envelope = merge_envelopes(sealings[0], sealings[1], sealings[2], name)
-    _plan_entries(plan, versions, secrets, envelope.home, kubesec=False)
-    plan.put(envelope.text, [(one.start, one.end) for one in sealings])
-    if envelope.conflict:
-        plan.conflicts.append(f"{secrets[1].label}: {envelope.conflict}")
-
-
-def _plan_kubesec(plan: _Plan, versions: list[Manifest], name: str) -> None:
-    sealings = KubesecSides(*(kubesec_sealing_of(version) for version in versions))
-    home = kubesec_home(sealings)
-    secrets = [version.secrets[0] for version in versions]
-    if len({(one.namespace, one.name, one.type) for one in secrets}) > 1:
-        raise UnmergeableError
-    merged = _plan_entries(plan, versions, secrets, home, kubesec=True)
+def _plan_secret(plan: _Plan, versions: list[Manifest], secrets: list[Secret], name: str, merges: Merges) -> None:
+    sides = [merges.standing(*pair) for pair in zip(versions, secrets, strict=True)]
+    home = merges.home(sides)
+    before = len(plan.conflicts)
+    merged = _plan_entries(plan, versions, secrets, home)
     values = {(field, key): value for field, one in merged.items() for key, value in one.values.items()}
-    envelope = merge_kubesec(sealings, home, None if plan.conflicts else values, name)
-    plan.put(envelope.text, [(one.start, one.end) for one in sealings])
+    envelope = merges.envelope(sides, home, None if len(plan.conflicts) > before else values, name)
+    plan.put(envelope.text, [(one.start, one.end) for one in sides])
     if envelope.conflict:
         plan.conflicts.append(f"{secrets[1].label}: {envelope.conflict}")
 
 
 def _plan_entries(
-    plan: _Plan, versions: list[Manifest], secrets: list[Secret], home: Side | None, *, kubesec: bool
+    plan: _Plan, versions: list[Manifest], secrets: list[Secret], home: Side | None
 ) -> dict[str, MergedEntries]:
     """Plans the fields that two or three of the versions have; one that a single side added is left to the lines."""
     done = {}
     sides = list(zip(versions, secrets, strict=True))
     for field in FIELDS:
-        regions = [region_of(*side, field, kubesec=kubesec) for side in sides]
+        regions = [region_of(*side, field) for side in sides]
         present = [region for region in regions if region]
         if not present:
             continue
@@ -209,15 +207,13 @@ def _filled(text: str, texts: dict[str, str]) -> str:
 
 def _mixes_data_keys(sides: list[Manifest], merged: Manifest) -> bool:
     """Whether a Secret has got a token of another data key than its envelope's."""
-    by_name: dict[tuple[str | None, str | None], list[Traits | None]] = {}
+    merges = formats.of(merged).merges()
+    by_name: dict[tuple[str | None, str | None], list[Secret]] = {}
     for side in sides:
         for one in side.secrets:
-            by_name.setdefault((one.namespace, one.name), []).append(traits_of(one))
-    for secret in merged.secrets:
-        traits, origins = traits_of(secret), by_name.get((secret.namespace, secret.name), [])
-        if len(origins) > _MOST_OF_ONE_NAME:
-            return True
-        fitting = [one.tokens for one in origins if one and traits and same_data_key(one, traits)]
-        if traits and any(origins) and not traits.tokens <= frozenset().union(*fitting):
+            by_name.setdefault((one.namespace, one.name), []).append(one)
+    for secret in merged.secrets if merges else ():
+        origins = by_name.get((secret.namespace, secret.name), [])
+        if len(origins) > _MOST_OF_ONE_NAME or (merges and merges.mixes_data_keys(origins, secret)):
             return True
     return False

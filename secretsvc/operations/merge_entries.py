@@ -7,24 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
+from secretsvc.formats.merge import UnmergeableError
 from secretsvc.manifest import nodes
+from secretsvc.manifest.lines import line_end, line_start, without_break
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import line_break
-from secretsvc.operations.sealed_text import is_token
 from secretsvc.tokens import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Literal, TypeAlias
 
+    from secretsvc.formats.merge import Side
     from secretsvc.manifest.model import Manifest, Secret
-
-    Side: TypeAlias = Literal["ours", "theirs"]
-
-
-class UnmergeableError(Exception):
-    """The texts are not such that entries can be told apart by lines: the caller merges them as plain text."""
 
 
 class Chunk(NamedTuple):
@@ -77,25 +73,7 @@ class Region(NamedTuple):
         return f"Region({self.start}, {self.end}, masked)"
 
 
-def line_start(text: str, at: int) -> int:
-    """Where the line of `at` starts."""
-    return text.rfind("\n", 0, at) + 1
-
-
-def line_end(text: str, at: int) -> int:
-    """Just after the line break that ends the line of `at`; `at` itself where a line starts there."""
-    if at and text[at - 1] == "\n":
-        return at
-    feed = text.find("\n", at)
-    return feed + 1 if feed >= 0 else len(text)
-
-
-def without_break(text: str, end: int) -> int:
-    """`end` moved before the line break that stands there."""
-    return end - (2 if text.endswith("\r\n", 0, end) else text.endswith("\n", 0, end))
-
-
-def region_of(manifest: Manifest, secret: Secret, field: str, *, kubesec: bool) -> Region | None:
+def region_of(manifest: Manifest, secret: Secret, field: str) -> Region | None:
     """The field's entries; None where it has none. Raises UnmergeableError for those that share lines."""
     holder = nodes.member(secret.root, field)
     mapping = holder.value if holder else None
@@ -106,6 +84,7 @@ def region_of(manifest: Manifest, secret: Secret, field: str, *, kubesec: bool) 
     start = at = line_end(text, holder.key.end)
     if mapping.flow or start > mapping.start:
         raise UnmergeableError
+    format_ = formats.of(manifest)
     chunks = {}
     for entry, (key, _) in zip(entries, mapping.members, strict=True):
         own, end = line_start(text, key.start), line_end(text, entry.scalar.end)
@@ -121,7 +100,7 @@ def region_of(manifest: Manifest, secret: Secret, field: str, *, kubesec: bool) 
             text[place.end : max(last, place.end)],
             key.end - (1 if key.style else 0) - own,
             text[max(last, place.end) : end],
-            is_token(entry.value, kubesec=kubesec),
+            format_.is_token(entry.value),
         )
         at = end
     return Region(start, max(without_break(text, at), start), mapping.column, line_break(text), chunks)

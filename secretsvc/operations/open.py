@@ -177,7 +177,7 @@ def open_secret(
         ksecret.check_bound(envelope.sealed_for, secret)
     if not allow_clear:
         for entry in secret.entries:
-            if not ksecret.is_token(entry):
+            if not ksecret.is_token(entry.value):
                 raise AlteredError(
                     f"{entry.path} is not sealed, in a Secret that is",
                     hint="ksecret encrypt seals it too; or restore the file from Git",
@@ -214,7 +214,7 @@ def opened_with(dek: Dek, secret: Secret, envelope: ksecret.Envelope) -> Opened:
         for entry in secret.entries:
             patience.check()
             line = entry.scalar.line
-            if ksecret.is_token(entry):
+            if ksecret.is_token(entry.value):
                 place = (entry.field, entry.key)
                 tokens[place] = ksecret.token(entry)
                 payloads[place] = dek.open_value(tokens[place], envelope.sealed_for, *place)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read, refuse_shared
@@ -52,13 +53,8 @@ def encodings(manifest: Manifest) -> list[Edit]:
 
 
 def _is_typed(manifest: Manifest, secret: Secret, entry: Entry) -> bool:
-    return entry.field == "data" and not secret.envelope and not (manifest.is_kubesec and _is_token(entry))
-
-
-def _is_token(entry: Entry) -> bool:
-    from secretsvc.formats.kubesec import envelope as kubesec
-
-    return kubesec.is_token(entry)
+    format_ = formats.of(manifest)
+    return entry.field == "data" and not (format_.is_sealed(manifest, secret) and format_.is_token(entry.value))
 
 
 def _encoded(entry: Entry) -> str:

@@ -206,7 +206,7 @@ def _plan(
         rules.check_secret(secret)
         return _planned(secret, request, keyring, None, parent)
     current = ksecret.read(secret.envelope)
-    in_clear = [entry for entry in secret.entries if not ksecret.is_token(entry)]
+    in_clear = [entry for entry in secret.entries if not ksecret.is_token(entry.value)]
     if (
         not in_clear
         and not (opened and len(secret.entries) < len(opened.tokens) and request.renews(secret))
@@ -220,7 +220,7 @@ def _plan(
     if in_clear and not request.blind:
         rules.check_secret(secret._replace(entries=tuple(_values(secret, before))))
     else:
-        kept = sum(_least_bytes(entry) for entry in secret.entries if ksecret.is_token(entry)) if in_clear else 0
+        kept = sum(_least_bytes(entry) for entry in secret.entries if ksecret.is_token(entry.value)) if in_clear else 0
         rules.check_secret(secret._replace(entries=tuple(in_clear)), kept)
     return _planned(secret, request, keyring, before, before)
 
@@ -329,7 +329,9 @@ def _prove(manifest: Manifest, sealed: bytes, plans: dict[int, _Plan]) -> None:
         pass
     for index in plans:
         for entry in manifest.secrets[index].entries:
-            if not ksecret.is_token(entry) and not _restorable(entry, opened[index].get((entry.field, entry.key))):
+            if not ksecret.is_token(entry.value) and not _restorable(
+                entry, opened[index].get((entry.field, entry.key))
+            ):
                 raise ManifestError(
                     f"{entry.path} is written in a style that can't be restored exactly",
                     hint="write it as a double-quoted value or a simple block",

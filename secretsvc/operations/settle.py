@@ -1,6 +1,6 @@
 """Settling what `git merge` left to a person: one side's values, one side's key list or both. Needs no key itself.
 
-Reads what `merge_entries` and `merge_envelope` wrote: the comments tell whose a text is, and `.CONFLICT` sets it aside.
+Reads what `merge_entries` and the formats wrote: the comments tell whose a text is, and `.CONFLICT` sets it aside.
 """
 
 from __future__ import annotations
@@ -8,28 +8,31 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
 from secretsvc.errors import AlteredError, InputError
 from secretsvc.formats.ksecret import envelope as ksecret
+from secretsvc.formats.merge import UnmergeableError
 from secretsvc.manifest import nodes
+from secretsvc.manifest.lines import line_end, line_start, without_break
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import leading_documents, read
 from secretsvc.manifest.splice import Edit, apply, line_break
 from secretsvc.operations.check_conflict import first_marker
-from secretsvc.operations.merge_entries import UnmergeableError, line_end, line_start, region_of, without_break
+from secretsvc.operations.merge_entries import region_of
 from secretsvc.tokens import SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from mmap import mmap
 
+    from secretsvc.formats.merge import Side
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.nodes import Member
-    from secretsvc.operations.merge_entries import Chunk, Region, Side
+    from secretsvc.operations.merge_entries import Chunk, Region
 
 _NOTE = r"(?m)^ *# ksecret: CONFLICT: ([^\r\n]*)\r?\n *#[^\r\n]*\r?\n"
 """Above an entry or a key list in conflict: what happened, and what to do."""
-_MAC_NOTE = r"(?m)^# ksecret: CONFLICT: the MAC [^\r\n]*\r?\n(?:# [^\r\n]*\r?\n){2}(?=# kubesec:)"
 _BOTH = r'both sides (?:added|changed) "'
 _REMOVED = r'(ours|theirs) removed "'
 _NEW_DATA_KEY = r"(ours|theirs) has a new data key \(rotate\), "
@@ -51,7 +54,7 @@ class Settled(NamedTuple):
     others: dict[int, ksecret.Envelope]
     """Secrets, by index, whose keys are to be joined by those of the other side's envelope."""
     unproven: bool
-    """Whether it is in kubesec's format, and its MAC may have to be made anew."""
+    """Whether its proof (a MAC) may have to be made anew."""
 
 
 def may_be_settled(content: bytes | mmap) -> bool:
@@ -99,10 +102,9 @@ def settle_keys(data: bytes) -> Settled:
 
 def _settled(manifest: Manifest, edits: list[Edit], others: dict[int, ksecret.Envelope]) -> Settled:
     text = apply(manifest.text, edits)
-    mac_note = re.search(_MAC_NOTE, text) if manifest.is_kubesec else None
-    if mac_note:
-        text = text[: mac_note.start()] + text[mac_note.end() :]
-    return Settled(manifest.encoded(text), others, bool(mac_note))
+    merges = formats.of(manifest).merges()
+    whole = merges.without_note(text) if merges else text
+    return Settled(manifest.encoded(whole), others, whole != text)
 
 
 def _entry_edits(manifest: Manifest, secret: Secret, side: Side | None) -> Iterator[Edit]:
@@ -114,7 +116,7 @@ def _entry_edits(manifest: Manifest, secret: Secret, side: Side | None) -> Itera
         if not side:
             raise InputError(f"{where} is in conflict, too", hint="add --ours or --theirs")
         try:
-            region = region_of(manifest, secret, field, kubesec=manifest.is_kubesec)
+            region = region_of(manifest, secret, field)
         except UnmergeableError:
             region = None
         if not region:

@@ -6,29 +6,26 @@ Nothing here imports cryptography, unless values are to be shown.
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.errors import KsecretError
+from secretsvc.manifest.lines import line_end
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import Edit, apply
-from secretsvc.operations.sealed_text import KUBESEC_VERSION, TOKEN, envelope_of, is_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.manifest.nodes import Scalar
     from secretsvc.operations.keys import Keyring
 
     Values = dict[tuple[str, str], str]
     """(field, key) → the value's text in the manifest."""
 
 IN_THE_CLEAR = "<in the clear>"
-
-_KUBESEC_LINE = r"(?m)^(# kubesec:(?:mac|[a-z]+:.+):)([A-Za-z0-9+/=.]+)(?=\r?$)"
 
 
 def structure(data: bytes) -> bytes:
@@ -67,31 +64,23 @@ def _shortened(
 
 
 def _edits(manifest: Manifest, secret: Secret, values: Values, name: Callable[[str], str]) -> Iterator[Edit]:
+    format_ = formats.of(manifest)
     for entry in secret.entries:
         at = (entry.field, entry.key)
         if at in values:
             yield _replaced(manifest, entry, values[at])
-        elif is_token(entry.value, kubesec=manifest.is_kubesec):
+        elif format_.is_token(entry.value):
             place = inside(manifest.text, entry)
             yield Edit(place.start, place.end, " " * place.indent + _mark("sealed", entry.value.rstrip("\n")))
         elif entry.value:
             yield _replaced(manifest, entry, f'"{IN_THE_CLEAR}"' if manifest.is_json else IN_THE_CLEAR)
-    envelope = envelope_of(secret)
-    if envelope:
-        for ref, wrapped in envelope.keys.items():
-            yield _in_quotes(f"wrapped for {name(ref)}" if name(ref) else "wrapped", wrapped)
-        yield _in_quotes("seal", envelope.seal)
+    yield from format_.shortened(secret, _mark, name)
 
 
 def _replaced(manifest: Manifest, entry: Entry, scalar: str) -> Edit:
     """The whole scalar, but not the line break after a block."""
     end = inside(manifest.text, entry).end if entry.scalar.style in ("|", ">") else entry.scalar.end
     return Edit(entry.scalar.start, end, scalar)
-
-
-def _in_quotes(what: str, scalar: Scalar) -> Edit:
-    inset = 1 if scalar.style in ("'", '"') else 0
-    return Edit(scalar.start + inset, scalar.end - inset, _mark(what, scalar.value))
 
 
 def _mark(what: str, text: str) -> str:
@@ -102,18 +91,10 @@ def _mark(what: str, text: str) -> str:
 
 
 def _swept(text: str) -> str:
-    """Tokens wherever else they stand (comments, what does not parse), and kubesec's lines."""
-    if "ksecret.v1." in text:
-        text = re.sub(TOKEN, lambda found: _mark("sealed", found[0]), text)
-    if KUBESEC_VERSION in text:
-        text = re.sub(_KUBESEC_LINE, _kubesec_line, text)
+    """Tokens and wrapped data keys wherever else they stand: in comments, in what does not parse."""
+    for format_ in formats.in_text(text):
+        text = format_.swept(text, _mark)
     return text
-
-
-def _kubesec_line(found: re.Match[str]) -> str:
-    if found[1] == "# kubesec:v:":
-        return found[0]
-    return found[1] + _mark("mac" if found[1] == "# kubesec:mac:" else "wrapped", found[2])
 
 
 def _values(text: str, secret: Secret, keyring: Callable[[], Keyring]) -> Values:
@@ -157,8 +138,6 @@ def _shown(text: str, entry: Entry, value: str) -> str:
 
 def _is_followed(text: str, entry: Entry) -> bool:
     """Whether a comment stands behind the value, which a block would take in."""
-    from secretsvc.operations.merge_entries import line_end
-
     rest = text[entry.scalar.end : line_end(text, entry.scalar.end)]
     return entry.scalar.style not in ("|", ">") and bool(rest.strip())
 

@@ -17,7 +17,7 @@ from secretsvc.policy import reader, search
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from secretsvc.policy.reader import Content, Rule
+    from secretsvc.policy.reader import Content, KeyRule
 
 NAME = ".ksecret.yaml"
 
@@ -66,7 +66,7 @@ class Policy(NamedTuple):
         """What a rule's `path` says for that manifest alone."""
         return "/" + re.sub(r"([*?\[\\])", r"\\\1", self.relative(path))
 
-    def rule_for(self, path: str, namespace: str | None, name: str | None) -> Rule | None:
+    def rule_for(self, path: str, namespace: str | None, name: str | None) -> KeyRule | None:
         """The first rule that fits a Secret in that file; a text that its manifest does not state is empty."""
         return self._rules(path, namespace, name)[0]
 
@@ -84,10 +84,10 @@ class Policy(NamedTuple):
         said = [rule and rule.fresh for rule in self._rules(path, namespace, name)]
         return any(self.content.fresh if fresh is None else fresh for fresh in said)
 
-    def _rules(self, path: str, namespace: str | None, name: str | None) -> list[Rule | None]:
+    def _rules(self, path: str, namespace: str | None, name: str | None) -> list[KeyRule | None]:
         """The rule for a Secret in that file, None where none fits; of NOWHERE, each that it is in some place."""
         relative = None if path == NOWHERE else self.relative(path)
-        found: list[Rule | None] = []
+        found: list[KeyRule | None] = []
         for rule in self.content.rules:
             if rule.fits(relative, namespace or "", name or ""):
                 found.append(rule)

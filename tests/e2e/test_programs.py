@@ -38,7 +38,7 @@ PLACES = {
     "git/objects.py Objects.git": "test_git_reads_the_index, test_git_tells_of_a_range",
     "files/walk.py _git": "test_git_lists_files",
     "programs/git.py git": "test_git_setup, test_git_merges",
-    "api/workers.py Workers._started": "no other program: the service's own workers, which need what it was given",
+    "api/transport/workers.py Workers._started": "no other program: the service's own workers",
 }
 """Where programs are started, and what proves that place."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.load import prepared
-from secretsvc.api.connections import KEEP_ALIVE
+from secretsvc.api.transport.connections import KEEP_ALIVE
 from tests.e2e.cli import MANIFEST
 from tests.service import Service, token
 

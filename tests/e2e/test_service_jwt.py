@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from benchmarks.load import prepared
-from secretsvc.api.pauses import FIRST
+from secretsvc.api.transport.pauses import FIRST
 from tests.e2e.cli import MANIFEST
 from tests.issuer import Issuer, certificate
 from tests.service import Service

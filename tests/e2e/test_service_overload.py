@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.api.pauses import FIRST
+from secretsvc.api.transport.pauses import FIRST
 from tests.e2e.cli import MANIFEST
 from tests.emulators.aws import ENVIRON, KEY, StubKms
 from tests.service import Answer, Service, token

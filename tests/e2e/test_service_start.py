@@ -285,6 +285,18 @@ def test_what_a_configuration_names_must_be_there(tmp_path: Path, change: dict[s
     assert said in ran.err, ran.err
 
 
+def test_a_key_rule_with_a_profile_of_aws_is_refused_as_the_service_has_none(tmp_path: Path) -> None:
+    """Whoever runs the service chooses its credentials, and a rule that named others would not have them."""
+    key = "aws:arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    service, person = Service(tmp_path), Person(tmp_path)
+    service.key_rules = [{"keys": [service.ref, {"key": key, "profile": "production"}]}]
+    ran = person.run("serve", "--check", "--config", str(service.write()))
+    assert ran.code != 0
+    assert f"rules.yaml: {key}: a key with a profile, and the service knows none" in ran.err
+    service.key_rules = [{"keys": [service.ref, key]}]
+    assert person.run("serve", "--check", "--config", str(service.write())).code == 0
+
+
 def test_variables_go_before_the_file(tmp_path: Path) -> None:
     with Service(tmp_path, KSECRET_SERVE_LIMITS_BODY_BYTES="1024") as service:
         assert service.post("/v1/encrypt", MANIFEST + b"#" * 1024).problem == "too-large"

@@ -20,9 +20,9 @@ from secretsvc.api.audit import log
 from secretsvc.api.audit.chain import verify
 from secretsvc.api.audit.log import AuditLog
 from secretsvc.api.audit.sinks import FileSink, StdoutSink
-from secretsvc.api.draining import Draining
 from secretsvc.api.health import Health
 from secretsvc.api.problems import RefusedError
+from secretsvc.api.transport.draining import Draining
 from tests.e2e.cli import Person
 
 if TYPE_CHECKING:

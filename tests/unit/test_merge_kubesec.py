@@ -16,7 +16,9 @@ from secretsvc.programs.git import merge_lines
 
 
 def token(what: str, parts: int = 3) -> str:
-    return ".".join(b64encode(hashlib.sha256(f"{what}{part}".encode()).digest()[:12]).decode() for part in range(parts))
+    sizes = (12,) * (parts - 1) + (16,)
+    digests = (hashlib.sha256(f"{what}{part}".encode()).digest() for part in range(parts))
+    return ".".join(b64encode(digest[:size]).decode() for digest, size in zip(digests, sizes, strict=True))
 
 
 def wrapped(what: str) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 CLEAR = b"apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\nstringData:\n  k: v\n"
 YAML = "application/yaml"
 ENVIRON = {"KSECRET_TOKEN": TOKEN}
+URL = "https://ksecret.example"
 
 
 @pytest.fixture
@@ -219,6 +220,16 @@ def test_a_token_that_ran_out_is_read_anew_once(service: FakeService, tmp_path: 
     client.close()
 
 
+def test_an_identity_token_is_for_the_service_that_gets_it(service: FakeService) -> None:
+    """One for a word that anybody's service may go by could be used at another."""
+    service.canned = [Canned(body=b'{"value": "not-a-secret-test-token"}', media="application/json")]
+    actions = {"ACTIONS_ID_TOKEN_REQUEST_URL": f"{service.url}/token", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "runner"}
+    client = Remote(f"{service.url}/", actions)
+    sealed_by(client)
+    assert service.seen[0].query == [("audience", service.url)]
+    client.close()
+
+
 def test_where_tokens_come_from_and_in_which_order(service: FakeService, tmp_path: Path) -> None:
     path = tmp_path / "token"
     path.write_text(" from-file \n")
@@ -229,20 +240,20 @@ def test_where_tokens_come_from_and_in_which_order(service: FakeService, tmp_pat
         "ACTIONS_ID_TOKEN_REQUEST_URL": f"{service.url}/token?api-version=2.0",
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "runner",
     }
-    assert token_source(every)() == "from-environment"
+    assert token_source(every, URL)() == "from-environment"
     del every["KSECRET_TOKEN"]
-    assert token_source(every)() == "from-file"
+    assert token_source(every, URL)() == "from-file"
     del every["KSECRET_TOKEN_FILE"]
-    assert token_source(every)() == "from-github"
-    assert token_source(every | {"KSECRET_TOKEN_AUDIENCE": "mine & yours"})() == "from-github"
+    assert token_source(every, URL)() == "from-github"
+    assert token_source(every | {"KSECRET_TOKEN_AUDIENCE": "mine & yours"}, URL)() == "from-github"
     assert [seen.query for seen in service.seen] == [
-        [("api-version", "2.0"), ("audience", "ksecret")],
+        [("api-version", "2.0"), ("audience", URL)],
         [("api-version", "2.0"), ("audience", "mine & yours")],
     ]
     assert {seen.token for seen in service.seen} == {"runner"}
     del every["ACTIONS_ID_TOKEN_REQUEST_TOKEN"]
     with pytest.raises(errors.UsageError, match="no token for the service"):
-        token_source(every)
+        token_source(every, URL)
 
 
 @pytest.mark.parametrize(
@@ -251,14 +262,18 @@ def test_where_tokens_come_from_and_in_which_order(service: FakeService, tmp_pat
 )
 def test_github_without_a_token(service: FakeService, canned: Canned) -> None:
     service.canned = [canned]
-    source = token_source({"ACTIONS_ID_TOKEN_REQUEST_URL": service.url, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "runner"})
+    source = token_source(
+        {"ACTIONS_ID_TOKEN_REQUEST_URL": service.url, "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "runner"}, URL
+    )
     with pytest.raises(errors.BackendError, match="GitHub gave no identity token") as raised:
         source()
     assert "pa55" not in str(raised.value)
 
 
 def test_githubs_own_token_goes_over_https_only() -> None:
-    source = token_source({"ACTIONS_ID_TOKEN_REQUEST_URL": "http://a.example", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "x"})
+    source = token_source(
+        {"ACTIONS_ID_TOKEN_REQUEST_URL": "http://a.example", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "x"}, URL
+    )
     with pytest.raises(errors.UsageError, match="not an https URL"):
         source()
 
@@ -269,13 +284,13 @@ def test_a_token_that_can_stand_in_no_header_is_not_shown(text: str, tmp_path: P
     path.write_text(text, newline="")
     for environ in ({"KSECRET_TOKEN": text}, {"KSECRET_TOKEN_FILE": str(path)}):
         with pytest.raises(errors.UsageError, match="holds no token") as raised:
-            token_source(environ)()
+            token_source(environ, URL)()
         assert "pa55" not in str(raised.value)
 
 
 def test_a_token_file_that_is_not_there() -> None:
     with pytest.raises(errors.FileError, match="the token can't be read: No such file"):
-        token_source({"KSECRET_TOKEN_FILE": "/nowhere/token"})()
+        token_source({"KSECRET_TOKEN_FILE": "/nowhere/token"}, URL)()
 
 
 KINDS = [

@@ -11,10 +11,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
 
 from secretsvc.api.bodies import LINES, media_type
-from secretsvc.api.gate import log_failure
 from secretsvc.api.models import BatchLine, parsed
 from secretsvc.api.openapi import answers
 from secretsvc.api.problems import TOO_LARGE, RefusedError, problem_of
+from secretsvc.api.refusals import log_failure
 from secretsvc.api.requests import only, parts_of, verdict
 
 if TYPE_CHECKING:

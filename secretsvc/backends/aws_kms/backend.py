@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from secretsvc.backends.aws_kms import errors, region_of
-from secretsvc.backends.aws_kms.client import PATIENCE, Connection
+from secretsvc.backends.aws_kms.client import Connection
+from secretsvc.backends.tries import PATIENCE
 from secretsvc.errors import AlteredError
 
 if TYPE_CHECKING:

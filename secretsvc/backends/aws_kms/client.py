@@ -1,4 +1,4 @@
-"""Reaching AWS KMS: the session with its credentials, one client for a region, tries, and what is known to be dead.
+"""Reaching AWS KMS: the session with its credentials, and one client for a region.
 
 botocore is used without boto3, which adds a start's tenth and nothing that is needed here. Its own retries are off: its
 adaptive mode all but stops where KMS fails at random (docs/backends/aws-kms.md has the figures), and in its other modes
@@ -8,80 +8,55 @@ an endpoint that is dead gets as many tries as one that throttles.
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
-from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from secretsvc import __version__
 from secretsvc.backends.aws_kms import errors
-from secretsvc.backends.aws_kms.errors import Call, Kind
-from secretsvc.errors import BackendUnavailableError, KsecretError
+from secretsvc.backends.aws_kms.errors import Call
+from secretsvc.backends.tries import PATIENCE, Tries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PATIENCE = 10.0
-"""Seconds in which KMS has to answer, all tries together. A call at which KMS failed is tried again for as long."""
+    from secretsvc.errors import KsecretError
 
-_CONNECT, _READ, _THROTTLED = 0.3, 0.4, 3.0
-"""In patiences: the time of one try to connect to one address, and to wait for bytes of the answer; and the time for
-which a throttled call is tried again."""
+_CONNECT, _READ = 0.3, 0.4
+"""In patiences: the time of one try to connect to one address, and to wait for bytes of the answer."""
 
 CONNECTIONS = 64
 """The most that a client keeps open, and so the most calls that run at the same time without a new connection each."""
 
 _SILENT_TRIES = 3
-"""For a region that has answered nobody since the first of them."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-"""Seconds: between two tries it waits for a random time up to the first, twice that, and so on up to the longest."""
 
 _API_VERSION = "2014-11-01"
 """Of AWS KMS, ever since. Where a later botocore does not know it, its newest is taken."""
 
 
 class Connection:
-    """One session for a run and one client for a region, made when first needed and shared by all threads.
-
-    What can't get better within a run (no library, no credentials), and which regions nobody answered for, is
-    remembered, so that it costs its time once, not once per file. Holds no request and no answer.
-    """
+    """One session for a run and one client for a region, made when first needed and shared by all threads."""
 
     def __init__(self, patience: float = PATIENCE, profile: str = "") -> None:
         """`profile`: whose credentials it uses; empty for those that the environment says."""
         self._patience = patience
         self._profile = profile
-        self._lock = allocate_lock()
+        self._tries = Tries(patience, silent_tries=_SILENT_TRIES, silent_seconds=_READ * patience)
         self._session: Any = None
         self._clients: dict[str, Any] = {}
-        self._unusable: KsecretError | None = None
-        self._dead: dict[str, KsecretError] = {}
-        self._answered: dict[str, float] = {}
 
     def send(self, region: str, operation: str, parameters: Mapping[str, Any]) -> Any:
         """The answer, a mapping, to `encrypt`, `decrypt` or `re_encrypt`, after as many tries as patience allows.
 
         Raises the errors of errors.failed and errors.credentials.
         """
-        client = self._clients.get(region) or self._ready(region)
-        if region in self._dead:
-            raise errors.again(self._dead[region])
-        from random import random
+        client = self._clients.get(region) or self._tries.ready(lambda: self._made(region))
+        self._tries.check(region)
+        method = getattr(client, operation)
 
-        began, tries = monotonic(), 1
-        while True:
-            try:
-                answer = getattr(client, operation)(**parameters)
-            except Exception as error:  # botocore's parsers raise anything for an odd answer
-                if not self._worth_another_try(region, errors.kind(error), began, tries):
-                    names = {name for key in parameters if key.endswith("Context") for name in parameters[key]}
-                    call = Call(operation, region, self.host(region), tuple(sorted(names)))
-                    raise self._given_up(error, call, began) from None
-            else:
-                self._answered[region] = monotonic()
-                return answer
-            sleep(random() * min(_FIRST_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE))  # noqa: S311 - jitter, no secret
-            tries += 1
+        def failed(error: Exception) -> KsecretError:
+            names = {name for key in parameters if key.endswith("Context") for name in parameters[key]}
+            return errors.failed(error, Call(operation, region, self.host(region), tuple(sorted(names))))
+
+        return self._tries.call(region, lambda: method(**parameters), errors.kind, failed)
 
     def host(self, region: str) -> str:
         """HOST or HOST:PORT of the region's endpoint, without what else a configured URL may hold."""
@@ -89,42 +64,14 @@ class Connection:
 
         return str(urlsplit(self._clients[region].meta.endpoint_url).netloc.rpartition("@")[2])
 
-    def _worth_another_try(self, region: str, kind: Kind, began: float, tries: int) -> bool:
-        """Whether a call that began then and failed like that should be made again."""
-        past = monotonic() - began
-        if kind is Kind.SILENCE:
-            alive = self._answered.get(region, 0.0) >= began
-            return (alive or tries < _SILENT_TRIES) and past + _READ * self._patience <= self._patience
-        if kind is Kind.BROKEN:
-            return False
-        self._answered[region] = monotonic()
-        if kind is Kind.THROTTLED:
-            return past < _THROTTLED * self._patience
-        return kind is Kind.PASSING and past < self._patience
+    def _made(self, region: str) -> Any:
+        """The region's client, once credentials are there: so a failure of theirs is told from KMS's.
 
-    def _given_up(self, cause: Exception, call: Call, began: float) -> KsecretError:
-        """The error for a call that failed for good. Where nobody answered since it began, its region is dead."""
-        error = errors.failed(cause, call)
-        if isinstance(error, BackendUnavailableError) and self._answered.get(call.region, 0.0) < began:
-            self._dead.setdefault(call.region, error)
-        return error
-
-    def _ready(self, region: str) -> Any:
-        """The region's client, once credentials are there. Raises BackendError and BackendUnavailableError.
-
-        Credentials are had here, under the lock: so nobody signs in twice, and a failure of theirs is told from KMS's.
+        Raises BackendError and BackendUnavailableError.
         """
-        with self._lock:
-            if self._unusable:
-                raise errors.again(self._unusable)
-            if region not in self._clients:
-                try:
-                    self._session = self._session or _session(self._patience, region, self._profile)
-                    self._clients[region] = _client(self._session, region)
-                except KsecretError as error:
-                    self._unusable = error
-                    raise
-            return self._clients[region]
+        self._session = self._session or _session(self._patience, region, self._profile)
+        self._clients[region] = self._clients.get(region) or _client(self._session, region)
+        return self._clients[region]
 
 
 def _session(patience: float, region: str, profile: str) -> Any:

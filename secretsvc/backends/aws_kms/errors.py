@@ -7,9 +7,9 @@ Developer Guide, "Key states of AWS KMS keys". Classes are known by name, so tha
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.backends.tries import Kind
 from secretsvc.errors import (
     AlteredError,
     BackendError,
@@ -33,16 +33,6 @@ class Call(NamedTuple):
     region: str
     host: str
     context: tuple[str, ...]
-
-
-class Kind(Enum):
-    """What a failure is a sign of, and so for how long it is worth another try."""
-
-    FINAL = 0  # KMS has answered, and will say the same again
-    BROKEN = 1  # nothing of KMS's came, and nothing will: TLS, credentials, something else at its address
-    SILENCE = 2  # nobody answered
-    PASSING = 3  # KMS itself failed
-    THROTTLED = 4
 
 
 _THROTTLED = (
@@ -154,11 +144,6 @@ _SILENCE: Mapping[str, str] = {
 def not_installed() -> BackendUnavailableError:
     """botocore, which boto3 brings along, can't be imported."""
     return BackendUnavailableError("the library for AWS KMS is not installed", hint=install_hint("aws"))
-
-
-def again(error: KsecretError) -> KsecretError:
-    """What is raised where a failure is remembered: the same, as a new exception, to which callers add their file."""
-    return type(error)(f"{error.message} (as earlier in this run)", hint=error.hint)
 
 
 def no_credentials() -> BackendError:

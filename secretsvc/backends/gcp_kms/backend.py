@@ -10,7 +10,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from secretsvc.backends.gcp_kms import errors
-from secretsvc.backends.gcp_kms.client import PATIENCE, Connection
+from secretsvc.backends.gcp_kms.client import Connection
+from secretsvc.backends.tries import PATIENCE
 from secretsvc.errors import AlteredError, BackendError
 
 if TYPE_CHECKING:

@@ -1,15 +1,14 @@
-"""Reaching Cloud KMS: its endpoint, the credentials, the one client, retries, and what is known to be out of reach."""
+"""Reaching Cloud KMS: its endpoint, the credentials, and the one client."""
 
 from __future__ import annotations
 
 import os
 import re
-from _thread import allocate_lock
-from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from secretsvc.backends.gcp_kms import errors
-from secretsvc.errors import BackendError, BackendUnavailableError, KsecretError
+from secretsvc.backends.tries import Tries
+from secretsvc.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,20 +19,11 @@ if TYPE_CHECKING:
 UNIVERSE = "googleapis.com"
 """The domain of Google's public cloud; sovereign clouds have others, which their credentials name."""
 
-PATIENCE = 10.0
-"""Seconds in which something has to answer. A call that failed otherwise is tried again for as long too."""
-
-THROTTLED = 3
-"""How many times as long a throttled call is tried again: quotas are counted by the minute."""
-
 _ATTEMPT = 5.0
 """Seconds for one try of a call; the connection and TLS are made in the first one's."""
 
 _TOKEN = 5.0
 """Seconds for one request for an access token."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
-"""Seconds: between two tries it waits for a random time up to the first, twice that, and so on up to the longest."""
 
 _SCOPES = ("https://www.googleapis.com/auth/cloudkms",)
 
@@ -64,78 +54,31 @@ def endpoint(text: str, location: str = "", universe: str = UNIVERSE) -> Endpoin
 
 
 class Connection:
-    """One client for each endpoint in a run, made when first needed and shared by all threads.
-
-    What can't get better within a run (no credentials, no library) and which locations' keys nobody answered for is
-    remembered, so that it costs its time once, not once per file. Holds no request and no answer.
-    """
+    """One client for each endpoint in a run, made when first needed and shared by all threads."""
 
     def __init__(self, endpoint_text: str, patience: float) -> None:
         self._endpoint_text = endpoint_text
         self._patience = patience
-        self._lock = allocate_lock()
+        self._tries = Tries(patience)
         self._clients: dict[Endpoint, KeyManagementServiceClient] = {}
         self._universe = UNIVERSE
         self._credentials: Credentials | None = None
-        self._unusable: KsecretError | None = None
-        self._dead: dict[str, KsecretError] = {}
-        self._answered: dict[str, float] = {}
 
     def send(self, operation: str, request: Mapping[str, object]) -> Any:
         """The answer to `encrypt` or `decrypt`, after as many tries as patience allows.
 
-        Raises errors.ChecksumError where the request was altered on its way, and the errors of
-        errors.failed.
+        Raises errors.ChecksumError where the request was altered on its way, and the errors of errors.failed.
         """
         location = str(request["name"]).split("/")[3]
-        if location in self._dead:
-            raise errors.again(self._dead[location])
-        client = self._ready(location)
-        from google.api_core.exceptions import GoogleAPICallError, RetryError
-        from google.api_core.retry import Retry
-
-        began = monotonic()
-        retry = Retry(
-            predicate=self._worth_another_try(location, began),
-            initial=_FIRST_PAUSE,
-            maximum=_LONGEST_PAUSE,
-            timeout=THROTTLED * self._patience,
-        )
+        self._tries.check(location)
+        client = self._tries.ready(lambda: self._ready(location))
         method: Callable[..., Any] = client.encrypt if operation == "encrypt" else client.decrypt
-        try:
-            answer = method(request=dict(request), retry=retry, timeout=min(_ATTEMPT, self._patience))
-        except RetryError as error:
-            raise self._given_up(error.cause, operation, location, began) from None
-        except GoogleAPICallError as error:
-            raise self._given_up(error, operation, location, began) from None
-        self._answered[location] = monotonic()
-        return answer
-
-    def _worth_another_try(self, location: str, began: float) -> Callable[[Exception], bool]:
-        """Tells whether a call that began then and failed like that should be made again."""
-        from google.api_core import exceptions
-
-        silence = (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded)
-        passing = (exceptions.InternalServerError, exceptions.Aborted)
-
-        def worth(error: Exception) -> bool:
-            past = monotonic() - began
-            if isinstance(error, silence):
-                return past < self._patience and location not in self._dead and not errors.is_token(error)
-            self._answered[location] = monotonic()
-            if isinstance(error, exceptions.ResourceExhausted):
-                return past < THROTTLED * self._patience
-            return isinstance(error, passing) and past < self._patience
-
-        return worth
-
-    def _given_up(self, cause: Exception | None, operation: str, location: str, began: float) -> Exception:
-        """The error for a call that failed for good. Where nobody answered since it began, its location is dead."""
-        host = self._endpoint(location).host
-        error = errors.failed(cause, operation, host)
-        if isinstance(error, BackendUnavailableError) and self._answered.get(location, 0.0) < began:
-            self._dead.setdefault(location, error)
-        return error
+        return self._tries.call(
+            location,
+            lambda: method(request=dict(request), retry=None, timeout=min(_ATTEMPT, self._patience)),
+            errors.kind,
+            lambda error: errors.failed(error, operation, self._endpoint(location).host),
+        )
 
     def _endpoint(self, location: str) -> Endpoint:
         return endpoint(self._endpoint_text, location, self._universe)
@@ -145,17 +88,10 @@ class Connection:
 
         Raises BackendError and BackendUnavailableError.
         """
-        with self._lock:
-            if self._unusable:
-                raise errors.again(self._unusable)
-            try:
-                client = self._clients.get(self._endpoint(location)) or self._made(location)
-                self._refresh()
-            except KsecretError as error:
-                self._unusable = error
-                raise
-            self._clients[self._endpoint(location)] = client  # which the credentials' universe may tell only now
-            return client
+        client = self._clients.get(self._endpoint(location)) or self._made(location)
+        self._refresh()
+        self._clients[self._endpoint(location)] = client  # which the credentials' universe may tell only now
+        return client
 
     def _made(self, location: str) -> KeyManagementServiceClient:
         plain = self._endpoint(location).plain

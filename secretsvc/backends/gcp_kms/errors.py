@@ -10,6 +10,7 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+from secretsvc.backends.tries import Kind
 from secretsvc.errors import (
     AlteredError,
     BackendError,
@@ -88,11 +89,6 @@ class ChecksumError(Exception):
     """Cloud KMS says that the request's checksums do not fit what arrived."""
 
 
-def again(error: KsecretError) -> KsecretError:
-    """A new exception that says the same: who raises one adds the file and key that it is about."""
-    return type(error)(error.message, hint=error.hint)
-
-
 def not_installed() -> BackendUnavailableError:
     """google-cloud-kms, or something that it needs, can't be imported."""
     return BackendUnavailableError("the library for Google Cloud KMS is not installed", hint=install_hint("gcp"))
@@ -136,6 +132,21 @@ def credentials(error: Exception) -> BackendError:
         "file of credentials; for federation, what its credential_source names must be there; impersonation needs "
         "roles/iam.serviceAccountTokenCreator",
     )
+
+
+def kind(error: Exception) -> Kind:
+    """Whether another try may help."""
+    from google.api_core import exceptions
+
+    if is_token(error):
+        return Kind.BROKEN
+    kinds = {
+        Kind.SILENCE: (exceptions.ServiceUnavailable, exceptions.DeadlineExceeded),
+        Kind.THROTTLED: (exceptions.ResourceExhausted,),
+        Kind.PASSING: (exceptions.InternalServerError, exceptions.Aborted),
+        Kind.FINAL: (exceptions.GoogleAPICallError,),
+    }
+    return next((kind for kind, classes in kinds.items() if isinstance(error, classes)), Kind.BROKEN)
 
 
 def failed(error: Exception | None, operation: str, host: str) -> KsecretError | ChecksumError:

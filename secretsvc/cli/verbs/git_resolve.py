@@ -65,7 +65,7 @@ def trusting_sides(request: Request, data: bytes, name: str, keyring: Keyring) -
 
 
 def _trusts(request: Request, data: bytes, name: str, keyring: Keyring, unproven: Unproven) -> bool:
-    from secretsvc.operations.kubesec_sides import vouched_for
+    from secretsvc.operations.sides import vouched_for
 
     asked = request.trust
     return vouched_for(data, sides_of(name), keyring) or bool(asked and asked(unproven))

@@ -50,7 +50,7 @@ def run(args: Namespace) -> int:
             f"the service needs {error.name}, which is not installed", hint=install_hint("server")
         ) from error
     if args.new_token:
-        from secretsvc.api.auth import new_token
+        from secretsvc.api.auth.authenticator import new_token
 
         token, digest = new_token()
         print(f"token:  {token}\nsha256: {digest}")

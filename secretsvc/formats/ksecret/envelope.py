@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
+from secretsvc.formats.base import token_of
 from secretsvc.keyref import MOST_KEYS, keyset
+from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.scalars import canonical, quoted
@@ -17,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from secretsvc.keyref import Keyset
-    from secretsvc.manifest.model import Entry, Secret
+    from secretsvc.manifest.model import Secret
     from secretsvc.manifest.nodes import Member
     from secretsvc.manifest.splice import Layout
 
 VERSION = "1"
-SCOPES = ("strict", "namespace", "any")
+_MEMBERS = {"version", "sealedFor", "created", "keys", "seal"}
 
 TYPES = (
     "Opaque",
@@ -53,6 +55,39 @@ class Envelope(NamedTuple):
     def refs(self) -> Keyset:
         """The keyset."""
         return keyset(stated(ref) for ref in self.keys)
+
+
+class Standing(NamedTuple):
+    """An envelope as it stands, with its places; nothing of it is checked."""
+
+    sealed_for: str
+    created: str
+    keys: dict[str, Scalar]
+    """KeyRef → the scalar that holds the wrapped DEK."""
+    seal: Scalar
+    mapping: Mapping
+
+
+def standing(secret: Secret) -> Standing | None:
+    """The Secret's envelope as it stands; None where it has none, or one that is not of this form."""
+    mapping = secret.envelope.value if secret.envelope else None
+    if not isinstance(mapping, Mapping):
+        return None
+    found = {key.value: value for key, value in mapping.members if isinstance(key, Scalar)}
+    keys = nodes.value(mapping, "keys")
+    sealed_for, created, seal = found.get("sealedFor"), found.get("created"), found.get("seal")
+    if (
+        set(found) == _MEMBERS
+        and isinstance(keys, Mapping)
+        and isinstance(sealed_for, Scalar)
+        and isinstance(created, Scalar)
+        and isinstance(seal, Scalar)
+    ):
+        wrapped = {
+            key.value: value for key, value in keys.members if isinstance(key, Scalar) and isinstance(value, Scalar)
+        }
+        return Standing(sealed_for.value, created.value, wrapped, seal, mapping)
+    return None
 
 
 def read(member: Member) -> Envelope:
@@ -168,14 +203,12 @@ def _braced(members: list[str], layout: Layout, indent: str) -> str:
     return "{" + start + ("," + start).join(members) + layout.newline + indent[: -len(layout.unit)] + "}"
 
 
-def is_token(entry: Entry) -> bool:
-    """Whether a token stands where the entry's value stood."""
-    return entry.value.startswith(TOKEN_PREFIX)
+token = token_of
 
 
-def token(entry: Entry) -> str:
-    """The token, without the line break that a block scalar adds to it, and that a formatter may have kept."""
-    return entry.value.rstrip("\n")
+def is_token(value: str) -> bool:
+    """Whether it begins as a token does."""
+    return value.startswith(TOKEN_PREFIX)
 
 
 def bind(secret: Secret, scope: str) -> str:

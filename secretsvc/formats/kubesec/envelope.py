@@ -14,17 +14,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
+from secretsvc.formats.base import token_of
 from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.splice import Edit, line_break
-from secretsvc.tokens import KUBESEC_TOKEN, decode_strict
+from secretsvc.tokens import decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from secretsvc.keyref import KeyRef
-    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.nodes import Node
+
+TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
+"""The whole shape of a token (design FORMAT): the ciphertext, which an empty value has not, IV and tag."""
 
 SCHEMES = ("pgp", "gcp", "aws")
 """The kinds of keys, in the order in which kubesec ranks them."""
@@ -53,14 +57,12 @@ class Envelope(NamedTuple):
         return tuple(ref for ref, _ in self.keys)
 
 
-def is_token(entry: Entry) -> bool:
-    """Whether what stands there has the shape of kubesec's tokens."""
-    return re.fullmatch(KUBESEC_TOKEN, token(entry)) is not None
+token = token_of
 
 
-def token(entry: Entry) -> str:
-    """The token, without the line break that a formatter may have put behind it."""
-    return entry.value.rstrip("\n")
+def is_token(value: str) -> bool:
+    """Whether it has the shape of kubesec's tokens, but for a line break that a formatter may have put behind it."""
+    return re.fullmatch(TOKEN, value.rstrip("\n")) is not None
 
 
 def read(manifest: Manifest) -> tuple[Secret, Envelope]:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from secretsvc.formats.base import Format
+from secretsvc.errors import KsecretError
+from secretsvc.formats.base import Examined, Format, Sealed, decoded
 from secretsvc.formats.kubesec import envelope
+from secretsvc.keyref import WrappedKey
 
 if TYPE_CHECKING:
-    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.formats.base import Mark
+    from secretsvc.formats.merge import Merges
+    from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.manifest.splice import Edit
+
+_MAC = r"[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="
+_ANY_LINE = r"(?m)^# kubesec:[^\n]*"
+_LONG_LINE = r"(?m)^(# kubesec:(?:mac|[a-z]+:.+):)([A-Za-z0-9+/=.]+)(?=\r?$)"
 
 
 class Kubesec(Format):
@@ -20,12 +30,55 @@ class Kubesec(Format):
     proves_values = True
     signed = True
     default_key = "pgp:default"
+    member = ""
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
         return envelope.VERSION_LINE in manifest.text
 
-    def is_token(self, entry: Entry) -> bool:
-        return envelope.is_token(entry)
+    def is_token(self, value: str) -> bool:
+        return envelope.is_token(value)
+
+    def is_whole(self, value: str) -> bool:
+        return envelope.is_token(value)
+
+    def read(self, manifest: Manifest, secret: Secret) -> Sealed:
+        _, own = envelope.read(manifest)
+        keys = tuple(WrappedKey(ref, decoded(text), source=text) for ref, text in own.keys)
+        version = f"kubesec v{own.version}{'' if own.mac else ', no MAC'}"
+        return Sealed(_first_line(manifest), version, keys, "", "", own.mac, own)
+
+    def examine(self, manifest: Manifest, secret: Secret) -> Examined:
+        line = _first_line(manifest)
+        try:
+            _, own = envelope.read(manifest)
+        except KsecretError as error:
+            return Examined(line, envelope.is_token, ((error.line or line, "KS006", error.message),))
+        is_broken = own.version in ("3", "4") and not re.fullmatch(_MAC, own.mac)
+        flaws = ((line, "KS006", "kubesec's line with the MAC is missing or broken"),) if is_broken else ()
+        return Examined(line, envelope.is_token, flaws, tuple(map(str, own.refs)))
+
+    def removed(self, manifest: Manifest, secret: Secret) -> list[Edit]:
+        return envelope.remove(manifest.text) if secret.root.start == manifest.secrets[0].root.start else []
+
+    def swept(self, text: str, mark: Mark) -> str:
+        def line(found: re.Match[str]) -> str:
+            if found[1] == "# kubesec:v:":
+                return found[0]
+            return found[1] + mark("mac" if found[1] == "# kubesec:mac:" else "wrapped", found[2])
+
+        return re.sub(_LONG_LINE, line, text) if envelope.VERSION_LINE in text else text
+
+    def without_lines(self, text: str) -> str:
+        return re.sub(_ANY_LINE, "", text)
+
+    def merges(self) -> Merges:
+        from secretsvc.formats.kubesec.merge import KubesecMerges
+
+        return KubesecMerges()
+
+
+def _first_line(manifest: Manifest) -> int:
+    return manifest.text.count("\n", 0, manifest.text.index(envelope.VERSION_LINE)) + 2
 
 
 FORMAT = Kubesec()

@@ -7,8 +7,9 @@ from hashlib import sha256
 
 import pytest
 
-from secretsvc.api.auth import MAX_TOKEN, Authenticator, Caller, UnauthenticatedError
-from secretsvc.api.jwt import Issuers
+from secretsvc.api.auth.authenticator import MAX_TOKEN, Authenticator
+from secretsvc.api.auth.caller import Caller, UnauthenticatedError
+from secretsvc.api.auth.jwt import Issuers
 from secretsvc.api.settings import Token
 
 TEXT = "kst_ci-0123456789"

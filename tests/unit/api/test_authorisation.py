@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from secretsvc.api.auth import Caller
+from secretsvc.api.auth.caller import Caller
 from secretsvc.api.authorisation import EVERY, AccessRules, Target
 from secretsvc.api.settings import Rule
 

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from secretsvc.api.draining import waiting
+from secretsvc.api.transport.draining import waiting
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux tells, others do not")

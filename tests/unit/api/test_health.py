@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secretsvc.api import health, homes
-from secretsvc.api.draining import Draining
 from secretsvc.api.health import PAUSE, TRUSTED, Health
 from secretsvc.api.homes import Homes
 from secretsvc.api.problems import TIMEOUT, RefusedError
+from secretsvc.api.transport.draining import Draining
 from secretsvc.keyref import KeyRef
 
 if TYPE_CHECKING:

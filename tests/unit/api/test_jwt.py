@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 import jwt as pyjwt
 import pytest
 
-from secretsvc.api import jwt, settings
-from secretsvc.api.auth import MAX_TOKEN, Authenticator, Caller
-from secretsvc.api.jwt import MOST_AT_A_TIME, MOST_REMEMBERED, Issuers
+from secretsvc.api import settings
+from secretsvc.api.auth import jwt
+from secretsvc.api.auth.authenticator import MAX_TOKEN, Authenticator
+from secretsvc.api.auth.caller import Caller
+from secretsvc.api.auth.jwt import MOST_AT_A_TIME, MOST_REMEMBERED, Issuers
 from secretsvc.api.problems import RefusedError
 from tests.issuer import Issuer
 
@@ -158,7 +160,7 @@ def test_a_good_token_is_good_until_it_expires_or_its_key_is_no_more(issuers: Is
 
 
 def jwt_keys(jwks: object) -> Any:
-    from secretsvc.api.jwks import parsed
+    from secretsvc.api.auth.jwks import parsed
 
     return parsed(json.dumps(jwks).encode())
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secretsvc.api.pauses import FIRST, MOST, Pauses
+from secretsvc.api.transport.pauses import FIRST, MOST, Pauses
 
 
 class Clock:

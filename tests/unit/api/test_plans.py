@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from secretsvc.api.auth import Caller
+from secretsvc.api.auth.caller import Caller
 from secretsvc.api.authorisation import AccessRules
 from secretsvc.api.operations import INSPECT as LOOK
 from secretsvc.api.operations import Call

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.api import tls, watched
 from secretsvc.api.settings import Listen
+from secretsvc.api.transport import tls, watched
 from secretsvc.errors import FileError, UsageError
 from tests.issuer import certificate, revocations
 

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jwt as pyjwt
 
-from secretsvc.api.auth import Caller, UnauthenticatedError, refused
-from secretsvc.api.jwks import FileKeys, NoKeyError
-from secretsvc.api.jwks_fetched import FetchedKeys
+from secretsvc.api.auth.caller import Caller, UnauthenticatedError, refused
+from secretsvc.api.auth.jwks import FetchedKeys, FileKeys, UnknownKeyError
 from secretsvc.api.problems import busy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from secretsvc.api.jwks import Key, Keys
+    from secretsvc.api.auth.jwks import Keys, PublicKey
     from secretsvc.api.settings import Issuer
 
 _REASONS: tuple[tuple[type[pyjwt.InvalidTokenError], str, str], ...] = (
@@ -44,7 +43,7 @@ MOST_REMEMBERED = 1000
 
 
 class Claimed(NamedTuple):
-    """What a token says of itself, of which nothing is believed: it chooses what to check it with."""
+    """Claims of a token about itself, of which nothing is believed: it chooses what to check it with."""
 
     token: str
     issuer: str
@@ -58,12 +57,12 @@ class Claimed(NamedTuple):
 class _Good(NamedTuple):
     """A token that was checked, with that key of its issuer's."""
 
-    key: Key
+    key: PublicKey
     claims: Mapping[str, Any]
 
 
 class Issuers:
-    """Those whose tokens are taken."""
+    """Issuers whose tokens are taken."""
 
     def __init__(self, issuers: Sequence[Issuer]) -> None:
         """Raises InputError for files of theirs that can't be used."""
@@ -96,22 +95,22 @@ class Issuers:
         return Claimed(token, name, algorithm, kid)
 
     async def caller(self, claimed: Claimed) -> Caller:
-        """Whom the token is about, every claim verified.
+        """Return whom the token is about, every claim verified.
 
         Raises RefusedError: 401, or 503 where keys can't be had, or too many signatures wait to be checked.
         """
         issuer, keys = self._issuers[claimed.issuer]
         try:
             key = await keys.key(claimed.key)
-        except NoKeyError:
+        except UnknownKeyError:
             raise refused("key", "the token was signed by a key that its issuer does not show") from None
         if claimed.algorithm not in key.algorithms:
             raise refused("algorithm", "the token's algorithm is not allowed")
         claims = await self._verified(claimed, issuer, key)
         return Caller(issuer=issuer.name, subject=str(claims.get("sub", ""))[:500], claims=claims)
 
-    async def _verified(self, claimed: Claimed, issuer: Issuer, key: Key) -> Mapping[str, Any]:
-        """The token's claims; of one that was found good with the very key, if only it has not expired since.
+    async def _verified(self, claimed: Claimed, issuer: Issuer, key: PublicKey) -> Mapping[str, Any]:
+        """Return the token's claims; of one that was found good with the very key, if only it has not expired since.
 
         A key that its issuer shows no more, or shows anew, is another: then the token is checked anew, too.
         """
@@ -145,7 +144,7 @@ def _digest(token: str) -> bytes:
 
 
 def _object(part: str) -> dict[str, Any]:
-    """A part of a JWT as JSON. Raises RefusedError (401)."""
+    """Read a part of a JWT as JSON. Raises RefusedError (401)."""
     try:
         found = json.loads(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
     except (ValueError, RecursionError):
@@ -155,8 +154,8 @@ def _object(part: str) -> dict[str, Any]:
     return found
 
 
-def _checked(claimed: Claimed, issuer: Issuer, key: Key) -> Mapping[str, Any]:
-    """The claims, once PyJWT has found them and the signature good. Raises RefusedError (401)."""
+def _checked(claimed: Claimed, issuer: Issuer, key: PublicKey) -> Mapping[str, Any]:
+    """Return the claims, once PyJWT has found them and the signature good. Raises RefusedError (401)."""
     try:
         claims: dict[str, Any] = pyjwt.decode(
             claimed.token,

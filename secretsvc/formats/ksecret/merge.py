@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.formats.base import token_of
+from secretsvc.formats.ksecret.envelope import standing
+from secretsvc.formats.merge import MergedEnvelope, Merges, Standing, UnmergeableError, home_of, merge_keys
+from secretsvc.manifest.lines import line_end, line_start, without_break
 from secretsvc.manifest.splice import Edit, apply, line_break
-from secretsvc.operations.merge_entries import UnmergeableError, line_end, line_start, without_break
-from secretsvc.operations.sealed_text import envelope_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from secretsvc.formats.base import Place
+    from secretsvc.formats.merge import Side
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.nodes import Scalar
-    from secretsvc.operations.merge_entries import Side
 
 
 class Traits(NamedTuple):
@@ -46,28 +49,45 @@ class Sealing(NamedTuple):
         return self.traits.keys
 
 
-class MergedEnvelope(NamedTuple):
-    """The lines that go where the envelope stood. `home`: whose data key it is, where the sides have different ones."""
+class KsecretMerges(Merges):
+    """One side's seal must fit: it is over the keys and the type, and over no value."""
 
-    text: str
-    home: Side | None
-    conflict: str
-    """What the sides disagree on; empty where they don't."""
+    def standing(self, manifest: Manifest, secret: Secret) -> Standing:
+        own = sealing_of(manifest, secret)
+        return Standing(own.start, own.end, own)
+
+    def home(self, sides: Sequence[Standing]) -> Side | None:
+        base, ours, theirs = (side.own for side in sides)
+        return merge_envelopes(base, ours, theirs, "").home
+
+    def envelope(
+        self, sides: Sequence[Standing], home: Side | None, values: Mapping[Place, str] | None, name: str
+    ) -> MergedEnvelope:
+        base, ours, theirs = (side.own for side in sides)
+        return merge_envelopes(base, ours, theirs, name)
+
+    def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
+        traits, known = traits_of(merged), [traits_of(one) for one in origins]
+        fitting = [one.tokens for one in known if one and traits and same_data_key(one, traits)]
+        return bool(traits and any(known) and not traits.tokens <= frozenset().union(*fitting))
+
+    def without_note(self, text: str) -> str:
+        return text
 
 
 def traits_of(secret: Secret) -> Traits | None:
     """None for a Secret without a complete envelope."""
-    envelope = envelope_of(secret)
+    envelope = standing(secret)
     if not envelope:
         return None
     keys = {ref: wrapped.value for ref, wrapped in envelope.keys.items()}
-    tokens = frozenset(entry.value.rstrip("\n") for entry in secret.entries)
+    tokens = frozenset(token_of(entry) for entry in secret.entries)
     return Traits(envelope.created, envelope.seal.value, keys, tokens)
 
 
 def sealing_of(manifest: Manifest, secret: Secret) -> Sealing:
     """The Secret's envelope. Raises UnmergeableError for one that is not of lines of its own, or not complete."""
-    envelope, traits = envelope_of(secret), traits_of(secret)
+    envelope, traits = standing(secret), traits_of(secret)
     member, text = secret.envelope, manifest.text
     if not envelope or not traits or not member or secret.root.flow or envelope.mapping.flow:
         raise UnmergeableError
@@ -102,22 +122,6 @@ def same_data_key(one: Traits, other: Traits) -> bool:
         or not one.keys.items().isdisjoint(other.keys.items())
         or not one.tokens.isdisjoint(other.tokens)
     )
-
-
-def merge_keys(base: Mapping[str, str], ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
-    """KeyRef by KeyRef the side that changed; where both did, either serves, since both wrap the same DEK."""
-    merged = {}
-    for ref in {**ours, **theirs}:
-        before, left, right = base.get(ref), ours.get(ref), theirs.get(ref)
-        taken = right if left == before else left if right == before else left or right
-        if taken is not None:
-            merged[ref] = taken
-    return merged
-
-
-def home_of(base_is_ours: bool, base_is_theirs: bool) -> Side:
-    """The side with the new data key; ours where both have one."""
-    return "theirs" if base_is_ours and not base_is_theirs else "ours"
 
 
 def merge_envelopes(base: Sealing, ours: Sealing, theirs: Sealing, name: str) -> MergedEnvelope:

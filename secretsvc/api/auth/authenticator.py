@@ -1,4 +1,4 @@
-"""Who is calling: static bearer tokens, of which only hashes are known, and JWTs."""
+"""Authenticator of callers: by static bearer tokens, of which only hashes are known, and by JWTs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 from hashlib import sha256
 from hmac import compare_digest
 from secrets import token_urlsafe
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from secretsvc.api.problems import UNAUTHENTICATED, RefusedError
+from secretsvc.api.auth.caller import Caller, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from secretsvc.api.jwt import Claimed, Issuers
+    from secretsvc.api.auth.jwt import Claimed, Issuers
     from secretsvc.api.settings import Token
 
 MAX_TOKEN = 4 * 1024
@@ -22,38 +22,21 @@ MAX_TOKEN = 4 * 1024
 _HINT = "send `Authorization: Bearer TOKEN`"
 
 
-class Caller(NamedTuple):
-    """Who was found to be calling: a token's holder, or an issuer's subject with its verified claims."""
-
-    token: str = ""
-    issuer: str = ""
-    subject: str = ""
-    claims: Mapping[str, object] = {}
-
-    def as_json(self) -> dict[str, str]:
-        """As the audit log names them."""
-        return {"token": self.token} if self.token else {"issuer": self.issuer, "subject": self.subject}
-
-    @property
-    def id(self) -> tuple[str, str, str]:
-        return self.token, self.issuer, self.subject
-
-
 def new_token() -> tuple[str, str]:
-    """A new token, 256 random bits, and the hash of it that a configuration holds."""
+    """Make a new token, 256 random bits, and the hash of it that a configuration holds."""
     text = f"kst_{token_urlsafe(32)}"
     return text, sha256(text.encode()).hexdigest()
 
 
 class Authenticator:
-    """Tells who sent an Authorization header."""
+    """Teller of who sent an Authorization header."""
 
     def __init__(self, tokens: Sequence[Token], issuers: Issuers) -> None:
         self._tokens = [(bytes.fromhex(token.sha256), token.name, token.expires) for token in tokens]
         self._issuers = issuers
 
     def look(self, header: str) -> Caller | Claimed:
-        """The caller; of a JWT what it claims, for `verified`. Raises RefusedError (401), which shows no token."""
+        """Return the caller; of a JWT what it claims, for `verified`. Raises RefusedError (401) without the token."""
         scheme, _, text = header.partition(" ")
         text = text.strip()
         if not header:
@@ -65,11 +48,11 @@ class Authenticator:
         return self._holder(text)
 
     async def verified(self, claimed: Claimed) -> Caller:
-        """Raises RefusedError: 401, or 503 where an issuer's keys can't be had, or too much is to be checked."""
+        """Verify a claim. Raises RefusedError: 401, or 503: no keys of the issuer, or too much is to be checked."""
         return await self._issuers.caller(claimed)
 
     def _holder(self, text: str) -> Caller:
-        """Compares with every token, so that the time says nothing of which one came near."""
+        """Compare with every token, so that the time says nothing of which one came near."""
         presented = sha256(text.encode()).digest()
         found: tuple[str, str] | None = None
         for known, name, expires in self._tokens:
@@ -81,18 +64,3 @@ class Authenticator:
         if expires and expires <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()):
             raise refused("expired", "the token has expired")
         return Caller(token=name)
-
-
-class UnauthenticatedError(RefusedError):
-    """401; `reason` is the metric's label."""
-
-    slowly = True
-
-    def __init__(self, reason: str, detail: str, hint: str = "") -> None:
-        super().__init__(UNAUTHENTICATED, detail, hint=hint, headers={"www-authenticate": 'Bearer realm="ksecret"'})
-        self.reason = reason
-
-
-def refused(reason: str, detail: str, hint: str = "") -> UnauthenticatedError:
-    """The 401 for that reason: one word of a few, since it labels a metric."""
-    return UnauthenticatedError(reason, detail, hint)

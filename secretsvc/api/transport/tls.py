@@ -8,7 +8,7 @@ import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from secretsvc.api.watched import Watched
+from secretsvc.api.transport.watched import Watched
 from secretsvc.errors import FileError, UsageError
 
 if TYPE_CHECKING:

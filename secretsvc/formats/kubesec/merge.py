@@ -6,17 +6,44 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
-from secretsvc.operations.merge_entries import UnmergeableError
-from secretsvc.operations.merge_envelope import MergedEnvelope, home_of, merge_keys
+from secretsvc.formats.kubesec.envelope import ordered
+from secretsvc.formats.merge import MergedEnvelope, Merges, Standing, UnmergeableError, home_of, merge_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from secretsvc.manifest.model import Manifest
-    from secretsvc.operations.merge_entries import Side
+    from secretsvc.formats.base import Place
+    from secretsvc.formats.merge import Side
+    from secretsvc.manifest.model import Manifest, Secret
 
 _LINES = r"(?m)^# kubesec:[^\r\n]*(?:\r?\n# kubesec:[^\r\n]*)*"
 _LINE = r"# kubesec:(v|mac|(?:pgp|gcp|aws):.+):([A-Za-z0-9+/=.]+)"
+
+
+_NOTE = r"(?m)^# ksecret: CONFLICT: the MAC [^\r\n]*\r?\n(?:# [^\r\n]*\r?\n){2}(?=# kubesec:)"
+
+
+class KubesecMerges(Merges):
+    """The MAC is over every value, so it stays where all of them are one side's, and is to be made anew elsewhere."""
+
+    def standing(self, manifest: Manifest, secret: Secret) -> Standing:
+        own = kubesec_sealing_of(manifest)
+        return Standing(own.start, own.end, own)
+
+    def home(self, sides: Sequence[Standing]) -> Side | None:
+        return kubesec_home(KubesecSides(*(side.own for side in sides)))
+
+    def envelope(
+        self, sides: Sequence[Standing], home: Side | None, values: Mapping[Place, str] | None, name: str
+    ) -> MergedEnvelope:
+        return merge_kubesec(KubesecSides(*(side.own for side in sides)), home, values, name)
+
+    def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
+        return False  # the MAC tells, and whoever opens it
+
+    def without_note(self, text: str) -> str:
+        found = re.search(_NOTE, text)
+        return text[: found.start()] + text[found.end() :] if found else text
 
 
 class KubesecSealing(NamedTuple):
@@ -29,7 +56,8 @@ class KubesecSealing(NamedTuple):
     keys: dict[str, str]
     """`pgp:<fingerprint>` and so on → wrapped DEK, in the lines' order."""
     mac: str
-    values: dict[tuple[str, str], str]
+    type: str
+    values: dict[Place, str]
     """(field, key) → token."""
 
 
@@ -64,7 +92,7 @@ def kubesec_sealing_of(manifest: Manifest) -> KubesecSealing:
     if not (version and mac and keys):
         raise UnmergeableError
     newline = "\r\n" if "\r" in blocks[0][0] else "\n"  # ksecret and kubesec write a lone line feed here
-    return KubesecSealing(start, end, newline, version, keys, mac, values)
+    return KubesecSealing(start, end, newline, version, keys, mac, manifest.secrets[0].type, values)
 
 
 def _same_data_key(one: KubesecSealing, other: KubesecSealing) -> bool:
@@ -78,6 +106,8 @@ def kubesec_home(sides: KubesecSides) -> Side | None:
     Raises UnmergeableError where that can't be answered by taking a side: both have one, or the other changed keys.
     """
     base, ours, theirs = sides
+    if not base.type == ours.type == theirs.type:
+        raise UnmergeableError
     if _same_data_key(ours, theirs):
         return None
     left, right = _same_data_key(ours, base), _same_data_key(theirs, base)
@@ -88,7 +118,7 @@ def kubesec_home(sides: KubesecSides) -> Side | None:
 
 
 def merge_kubesec(
-    sides: KubesecSides, home: Side | None, values: Mapping[tuple[str, str], str] | None, name: str
+    sides: KubesecSides, home: Side | None, values: Mapping[Place, str] | None, name: str
 ) -> MergedEnvelope:
     """The comment lines, with a side's MAC where keys and `values` (None: in conflict) are all that side's."""
     base, ours, theirs = sides
@@ -108,8 +138,6 @@ def merge_kubesec(
 
 
 def _sorted(keys: Mapping[str, str]) -> dict[str, str]:
-    from secretsvc.formats.kubesec.envelope import ordered  # which needs cryptography, and most merges don't get here
-
     return {str(ref): wrapped for ref, wrapped in ordered((stated(ref), wrapped) for ref, wrapped in keys.items())}
 
 

@@ -1,4 +1,4 @@
-"""An issuer's public keys from a URL, or from the URL that OIDC discovery tells."""
+"""Public keys of an issuer (JWKS, RFC 7517): from a file, from a URL, or from the URL that OIDC discovery tells."""
 
 from __future__ import annotations
 
@@ -8,17 +8,35 @@ import logging
 import ssl
 import time
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, OpenerDirector, Request, build_opener
 
+from jwt import PyJWK
+from jwt.exceptions import InvalidKeyError, PyJWKError
+
 from secretsvc import __version__
-from secretsvc.api.jwks import Key, NoKeyError, find, parsed
 from secretsvc.api.problems import ISSUER, RefusedError
+from secretsvc.api.transport.watched import Watched
 from secretsvc.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from secretsvc.api.settings import Issuer
+
+_ALGORITHMS = {
+    "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    "P-256": ("ES256",),
+    "P-384": ("ES384",),
+    "P-521": ("ES512",),
+    "OKP": ("EdDSA",),
+}
+"""Algorithms by type of key, or by curve (RFC 7518, section 3.1; RFC 8037): one key never serves two families."""
+
+
+_PRIVATE = ("d", "p", "q", "dp", "dq", "qi", "oth", "k")
 
 MAX_BYTES = 1024 * 1024
 FRESH = 600.0
@@ -28,11 +46,90 @@ STALE = 6 * 3600.0
 PAUSE = 10.0
 """Least seconds between two fetches, whatever tokens ask for."""
 SECONDS = 5.0
-"""For each of the fetch's two requests."""
+"""Seconds for each of the fetch's two requests."""
 
 _ACCEPT = "application/json, application/jwk-set+json"
 """Kubernetes has its keys as the latter only (RFC 7517, section 8.5), and answers 406 to who does not name it."""
+
 _LOG = logging.getLogger("ksecret")
+
+
+class PublicKey(NamedTuple):
+    """A public key, and the algorithms that it may be used with."""
+
+    key: Any
+    algorithms: tuple[str, ...]
+
+
+class UnknownKeyError(Exception):
+    """Of an issuer that has no key of that id."""
+
+
+class Keys(Protocol):
+    """Keys of one issuer."""
+
+    async def key(self, kid: str) -> PublicKey:
+        """Return the key of that id; of no id, the only key. Raises UnknownKeyError, and RefusedError (503)."""
+
+
+class FileKeys:
+    """Keys from a file, which may be replaced: while it can't be used, which the log tells once, its last keys stay."""
+
+    def __init__(self, path: str) -> None:
+        """Raises InputError for a file that can't be used."""
+        self._path = path
+        self._file = Watched(path)
+        self._keys = _from_file(path)
+
+    async def key(self, kid: str) -> PublicKey:
+        """Return a key as `Keys.key` does, without waiting."""
+        if self._file.changed():
+            try:
+                self._keys = _from_file(self._path)
+            except InputError as error:
+                _LOG.error("a changed JWKS is not used: %s: %s", error.where, error)
+            else:
+                _LOG.info("a changed JWKS is used from now on: %s", self._path)
+        found = find(self._keys, kid)
+        if found is None:
+            raise UnknownKeyError
+        return found
+
+
+def find(keys: Mapping[str, PublicKey], kid: str) -> PublicKey | None:
+    """Return the key of that id; of no id, the only key there is."""
+    return keys.get(kid) if kid or len(keys) != 1 else next(iter(keys.values()))
+
+
+def _from_file(path: str) -> dict[str, PublicKey]:
+    try:
+        return parsed(Path(path).read_bytes())
+    except OSError as error:
+        raise InputError(f"the JWKS can't be read: {error.strerror}", file=path) from error
+    except ValueError as error:
+        raise InputError("not a JWKS with public keys (RFC 7517)", file=path) from error
+
+
+def parsed(data: bytes) -> dict[str, PublicKey]:
+    """Return the signing keys of a JWKS, without kinds that are not known (RFC 7517, section 5). Raises ValueError."""
+    document = json.loads(data)
+    if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
+        raise ValueError("not a JWKS")
+    found: dict[str, PublicKey] = {}
+    for member in document["keys"]:
+        if not isinstance(member, dict) or member.get("use", "sig") != "sig":
+            continue
+        known = _ALGORITHMS.get(str(member.get("crv" if member.get("kty") == "EC" else "kty")), ())
+        allowed = tuple(name for name in known if member.get("alg", name) == name)
+        try:
+            key = PyJWK.from_dict({name: text for name, text in member.items() if name not in _PRIVATE})
+        except (PyJWKError, InvalidKeyError, ValueError, TypeError, KeyError):
+            continue
+        if allowed:
+            found[str(member.get("kid", ""))] = PublicKey(key.key, allowed)
+    if not found:
+        raise ValueError("no usable key")
+    return found
 
 
 class FetchedKeys:
@@ -42,14 +139,14 @@ class FetchedKeys:
         """Raises InputError for certificates that can't be used."""
         self._issuer = issuer
         self._lock = asyncio.Lock()
-        self._keys: dict[str, Key] = {}
+        self._keys: dict[str, PublicKey] = {}
         self._fetched = float("-inf")
         self._tried = float("-inf")
         self._refreshing: asyncio.Task[None] | None = None
         _opener(issuer.ca_file)
 
-    async def key(self, kid: str) -> Key:
-        """As that of jwks.Keys."""
+    async def key(self, kid: str) -> PublicKey:
+        """Return a key as `Keys.key` does; only a token that names a new key waits for it."""
         found = find(self._keys, kid)
         if found is None:
             async with self._lock:  # only tokens that name a new key wait for it
@@ -64,7 +161,7 @@ class FetchedKeys:
             detail = f"the keys of {self._issuer.name} can't be fetched"
             raise RefusedError(ISSUER, detail, hint=hint, headers={"retry-after": "10"})
         if found is None:
-            raise NoKeyError
+            raise UnknownKeyError
         return found
 
     async def _fetch(self) -> None:
@@ -80,7 +177,7 @@ class FetchedKeys:
 
 class _NoRedirects(HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """A redirect could lead away from https, or to another host."""
+        """Follow none: it could lead away from https, or to another host."""
 
 
 def _opener(ca_file: str) -> OpenerDirector:
@@ -92,7 +189,7 @@ def _opener(ca_file: str) -> OpenerDirector:
 
 
 def _reason(error: Exception) -> str:
-    """Why, without a word of the answer."""
+    """Say why, without a word of the answer."""
     if isinstance(error, HTTPError):
         return f"HTTP {error.code}"
     if isinstance(error, InputError):
@@ -105,8 +202,8 @@ def _reason(error: Exception) -> str:
     return "not the document that it should be"
 
 
-def _get_keys(issuer: Issuer) -> dict[str, Key]:
-    """Raises OSError, ValueError, HTTPException and InputError."""
+def _get_keys(issuer: Issuer) -> dict[str, PublicKey]:
+    """Fetch the keys. Raises OSError, ValueError, HTTPException and InputError."""
     opener = _opener(issuer.ca_file)  # anew each time: the file may have been replaced
     url = issuer.jwks_url
     if not url:

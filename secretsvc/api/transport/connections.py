@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     from starlette.types import Scope
 
-    from secretsvc.api.gate import Refusal
-    from secretsvc.api.pauses import Pauses
+    from secretsvc.api.refusals import Refusal
     from secretsvc.api.settings import Limits
-    from secretsvc.api.tls import Renewed
+    from secretsvc.api.transport.pauses import Pauses
+    from secretsvc.api.transport.tls import Renewed
 
     Look = Callable[[Scope], Refusal | None]
 

@@ -1,19 +1,17 @@
-"""What every request passes: its id, its caller and their rate, the answer's headers, metrics, the last catch."""
+"""Middleware that every request passes: its id, its caller and their rate, headers, metrics, the last catch."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
-import traceback
-from functools import lru_cache
 from itertools import count
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any
 
-from secretsvc.api.auth import Caller, UnauthenticatedError
+from secretsvc.api.auth.caller import Caller, UnauthenticatedError
 from secretsvc.api.presence import Presence
-from secretsvc.api.problems import MEDIA_TYPE, RefusedError, problem_of
+from secretsvc.api.problems import RefusedError
+from secretsvc.api.refusals import log_failure, own_headers, refusal_of
 from secretsvc.api.service import Asked
 
 if TYPE_CHECKING:
@@ -22,41 +20,15 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from secretsvc.api.parts import Parts
-    from secretsvc.api.problems import Problem
+    from secretsvc.api.refusals import Refusal
 
 HEALTH = ("/livez", "/readyz", "/healthz")
-_LOG = logging.getLogger("ksecret")
 _GONE = 499
-"""What metrics have, as nginx's log does, for a client that left before its answer."""
-
-_HEADERS = [
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
-]
+"""Status in metrics, as in nginx's log, of a client that left before its answer."""
 
 
-class Refusal(NamedTuple):
-    """A whole answer, with every header."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...]
-    lines: bytes
-    """The headers as they go over the wire."""
-    body: bytes
-    closing: bool
-    """No more is to come on the connection."""
-    slowly: bool
-    """To be held back for a while, lest who is refused so try thousands of times a second."""
-
-
-def own_headers(request_id: str, *, closing: bool) -> list[tuple[bytes, bytes]]:
-    """The headers that every answer has. `closing`: no more is to come on this connection."""
-    return [*_HEADERS, (b"x-request-id", request_id.encode()), *([(b"connection", b"close")] if closing else [])]
-
-
-class Gate:
-    """ASGI middleware around the application."""
+class Middleware:
+    """Middleware (ASGI) around the application."""
 
     def __init__(
         self,
@@ -65,7 +37,7 @@ class Gate:
         paths: Collection[str],
         open_paths: Collection[str],
     ) -> None:
-        """`paths`: those that metrics know by name; `open_paths`: those that need no caller."""
+        """Stand around `app`. `paths`: those that metrics know by name; `open_paths`: those that need no caller."""
         self._app = app
         self._parts = parts
         self._process = os.urandom(12).hex()  # random once: asking the system for each request costs more than the rest
@@ -97,7 +69,7 @@ class Gate:
             self._count(scope, answer.status)
 
     def look(self, scope: Scope) -> Refusal | None:
-        """What a request is refused for before anything is begun for it; it may be told without asking the application.
+        """Return what a request is refused for before anything is begun for it; the application need not be asked.
 
         So what is more than the service can do, or nobody's, costs the least there is.
         """
@@ -114,7 +86,7 @@ class Gate:
         return None
 
     def _enter(self, scope: Scope) -> None:
-        """Puts where it is found who asks, or claims to. Raises RefusedError: 503 before anything costs, 401, 429.
+        """Find who asks, or claims to, and keep it there. Raises RefusedError: 503 before anything costs, 401, 429.
 
         What brings no body is no work: so `/metrics` is there when it is needed most.
         """
@@ -137,7 +109,7 @@ class Gate:
             scope["state"]["claimed"] = found
 
     async def _identify(self, state: dict[str, Any]) -> None:
-        """Who asks, of whom only a claim is known. Raises RefusedError: 401, 429, 503."""
+        """Find who asks, of whom only a claim is known. Raises RefusedError: 401, 429, 503."""
         if "claimed" in state:
             try:
                 caller = await self._parts.authenticator.verified(state.pop("claimed"))
@@ -156,15 +128,10 @@ class Gate:
         self._parts.metrics.answered(path, method, status, time.perf_counter() - scope["state"]["began"])
 
     def _refusal(self, error: Exception, request_id: str) -> Refusal:
-        problem = problem_of(error)
-        hashable = problem._replace(headers=cast("Any", tuple(problem.headers.items())))
-        found = _refusal(hashable, closing=self._parts.draining.on, slowly=getattr(error, "slowly", False))
-        own = request_id.encode()
-        headers = (*found.headers, (b"x-request-id", own))
-        return found._replace(headers=headers, lines=found.lines.replace(_ID, own), body=found.body.replace(_ID, own))
+        return refusal_of(error, request_id, closing=self._parts.draining.on)
 
     async def _pass(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
-        """Has the application answer, for as long as somebody waits for it. Raises what it raises."""
+        """Have the application answer, for as long as somebody waits for it. Raises what it raises."""
         task = asyncio.current_task()
         presence = Presence(receive, task)
         try:
@@ -181,17 +148,17 @@ class Gate:
 
 
 class _Answer:
-    """The way of one answer out, with the headers that every answer has."""
+    """Way of one answer out, with the headers that every answer has."""
 
     def __init__(self, send: Send, scope: Scope, *, closing: bool) -> None:
         self._send = send
         self._scope = scope
         self._closing = closing
         self.status = 0
-        """0 until it is told."""
+        """HTTP status; 0 until it is told."""
 
     async def send(self, message: Message) -> None:
-        """As ASGI's."""
+        """Send a message, as ASGI has it."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             own = own_headers(self._scope["state"]["request_id"], closing=self._closing)
@@ -199,36 +166,10 @@ class _Answer:
         await self._send(message)
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Answers with it."""
+        """Answer with it."""
         self.status = refusal.status
         held = self._scope["state"].get("held") if refusal.slowly else None
         ending = [(b"connection", b"close")] if held and await held() and not refusal.closing else []
         headers = [*refusal.headers, *ending]
         await self._send({"type": "http.response.start", "status": refusal.status, "headers": headers})
         await self._send({"type": "http.response.body", "body": refusal.body})
-
-
-_ID = b"0" * 32
-"""Where a request's id is to stand."""
-
-
-@lru_cache(256)
-def _refusal(problem: Problem, *, closing: bool, slowly: bool) -> Refusal:
-    """The answer but for its id, and the header of it; one for all that are refused for the same."""
-    body = problem.encoded(_ID.decode())
-    stated = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **dict(problem.headers)}
-    headers = [(name.encode(), text.encode()) for name, text in stated.items()]
-    headers += own_headers(_ID.decode(), closing=closing)
-    closes = (b"connection", b"close") in headers
-    lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-    told = tuple(header for header in headers if header[0] != b"x-request-id")
-    return Refusal(problem.status, told, lines, body, closes, slowly)
-
-
-def log_failure(error: BaseException, request_id: str) -> None:
-    """The kind of a mistake of ours and its places in the code, never its message: that may hold a value."""
-    places = " < ".join(
-        f"{frame.name} ({frame.filename}:{frame.lineno})"
-        for frame in reversed(traceback.extract_tb(error.__traceback__)[-8:])
-    )
-    _LOG.error("request %s failed: %s at %s", request_id, type(error).__name__, places)

@@ -1,0 +1,1 @@
+"""Sockets, TLS, processes and connections: everything around uvicorn that it leaves to a proxy or to nobody."""

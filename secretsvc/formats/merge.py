@@ -1,0 +1,84 @@
+"""What merging of envelopes takes and gives, and what it shares from format to format. No key takes part."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Literal, TypeAlias
+
+    from secretsvc.formats.base import Place
+    from secretsvc.manifest.model import Manifest, Secret
+
+    Side: TypeAlias = Literal["ours", "theirs"]
+
+
+class UnmergeableError(Exception):
+    """The texts are not such that entries can be told apart by lines: the caller merges them as plain text."""
+
+
+class Standing(NamedTuple):
+    """An envelope in one version of a file: `text[start:end]`, whole lines without the last line break."""
+
+    start: int
+    end: int
+    own: Any
+    """What the format makes of it."""
+
+
+class MergedEnvelope(NamedTuple):
+    """The lines that go where the envelope stood. `home`: whose data key it is, where the sides have different ones."""
+
+    text: str
+    home: Side | None
+    conflict: str
+    """What the sides disagree on; empty where they don't."""
+
+
+class Merges(Protocol):
+    """What a format may have beside: a way to merge three versions of a file entry by entry, without a key."""
+
+    def standing(self, manifest: Manifest, secret: Secret) -> Standing:
+        """The Secret's envelope. Raises UnmergeableError for one that is not of lines of its own, or not complete."""
+        ...
+
+    def home(self, sides: Sequence[Standing]) -> Side | None:
+        """The side (of base, ours, theirs) with the data key of the merged Secret, where the two have different ones.
+
+        Raises UnmergeableError where no side can be taken.
+        """
+        ...
+
+    def envelope(
+        self, sides: Sequence[Standing], home: Side | None, values: Mapping[Place, str] | None, name: str
+    ) -> MergedEnvelope:
+        """The merged envelope. `values`: the merged tokens, None where they are in conflict; `name`: the file's.
+
+        Raises UnmergeableError.
+        """
+        ...
+
+    def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
+        """Whether the merged Secret has a token of another data key than its envelope's, as far as texts tell."""
+        ...
+
+    def without_note(self, text: str) -> str:
+        """The text without the comment that says that a proof is to be made anew; the same where there is none."""
+        ...
+
+
+def merge_keys(base: Mapping[str, str], ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
+    """KeyRef by KeyRef the side that changed; where both did, either serves, since both wrap the same DEK."""
+    merged = {}
+    for ref in {**ours, **theirs}:
+        before, left, right = base.get(ref), ours.get(ref), theirs.get(ref)
+        taken = right if left == before else left if right == before else left or right
+        if taken is not None:
+            merged[ref] = taken
+    return merged
+
+
+def home_of(base_is_ours: bool, base_is_theirs: bool) -> Side:
+    """The side with the new data key; ours where both have one."""
+    return "theirs" if base_is_ours and not base_is_theirs else "ours"

@@ -1,0 +1,18 @@
+"""Everything goes wrong in turns, each for an instant here; `python -m benchmarks.chaos` takes its time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from benchmarks import chaos
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def test_nothing_is_answered_wrongly_nor_lost_while_everything_fails_in_turns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(chaos, "SHORTEST", 0.3)
+    held = chaos.run(1)
+    assert held, capsys.readouterr().out
