@@ -150,7 +150,9 @@ def _typed_line(line: int, half_sealed: bytes, edited: bytes) -> int:
             moved += _height(typed, before) - _height(now, entry)
     for secret in now.secrets:
         if secret.envelope and secret.envelope.key.line < line:
-            moved -= now.text.count("\n", secret.envelope.key.start, secret.envelope.value.end)
+            start = secret.envelope.key.start
+            moved -= now.text.count("\n", start, secret.envelope.value.end)
+            moved -= now.text[:start].rstrip(" ").endswith("\n")  # and the line break that came with it
     return line + moved
 
 
