@@ -36,7 +36,7 @@ _TOLD: dict[type[errors.KsecretError], tuple[str, int]] = {
 
 
 class RefusalKind(NamedTuple):
-    """A kind of refusal that HTTP alone knows."""
+    """Kind of a refusal that HTTP alone knows."""
 
     name: str
     status: int
@@ -128,7 +128,7 @@ class Problem(NamedTuple):
     headers: Mapping[str, str] = {}
 
     def members(self, request_id: str) -> dict[str, object]:
-        """As JSON has it; what is not known is left out."""
+        """Return the members of its JSON; what is not known is left out."""
         found = {
             "type": f"/problems/{self.type}",
             "title": self.title,
@@ -147,7 +147,7 @@ class Problem(NamedTuple):
 
 
 def problem_of(error: Exception) -> Problem:
-    """How an exception is answered; one that is not ours tells nothing."""
+    """Return how an exception is answered; one that is not ours tells nothing."""
     if isinstance(error, RefusedError):
         kind = error.kind
         return Problem(kind.name, kind.status, kind.title, error.detail, error.hint, headers=error.headers)

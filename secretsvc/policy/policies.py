@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 NAME = ".ksecret.yaml"
 
 MISNAMED = ".ksecret.yml"
-"""What people name a policy, too. It is not read, and nothing is sealed where it would count."""
+"""A name that people give a policy, too. It is not read, and nothing is sealed where it would count."""
 
 NOWHERE = "-"
 """In place of a manifest's path: standard input, of which nobody said where it belongs, but for the current folder."""
 
 _DEMANDS_SIGNATURES = re.compile(rb"(?i)require[-_ ]?signature(?![\"']?[ \t]*:[ \t]*false\b)")
-"""What a policy says that is not to be opened without a look at signatures, be it broken in other places or there."""
+"""Text of a policy that no file is opened without a look at signatures for, be it broken in other places or there."""
 
 
 class Policy(NamedTuple):
@@ -63,7 +63,7 @@ class Policy(NamedTuple):
         return self.content.require_signature
 
     def pattern(self, path: str) -> str:
-        """What a rule's `path` says for that manifest alone."""
+        """The `path` of a rule for that manifest alone."""
         return "/" + re.sub(r"([*?\[\\])", r"\\\1", self.relative(path))
 
     def rule_for(self, path: str, namespace: str | None, name: str | None) -> KeyRule | None:
@@ -94,11 +94,6 @@ class Policy(NamedTuple):
                 if relative is not None or rule.path is None:
                     return found
         return [*found, None]
-
-    def keys_for(self, path: str, namespace: str | None, name: str | None) -> tuple[str, ...] | None:
-        """The KeyRefs, as written, of the first rule that fits; None where none does."""
-        rule = self.rule_for(path, namespace, name)
-        return rule.keys if rule else None
 
 
 class _Broken(NamedTuple):

@@ -70,7 +70,7 @@ def _fits(text: str, pattern: str) -> bool:
 
 
 class Content(NamedTuple):
-    """What a policy file says."""
+    """The content of a policy file."""
 
     rules: tuple[KeyRule, ...]
     max_age: int | None
@@ -201,7 +201,7 @@ def _pattern(node: Node) -> Glob:
 
 
 def _keys(node: Node, people: People, profiles: dict[str, str]) -> tuple[str, ...]:
-    """What a rule lists, with the KeyRefs of people in place of their names. Adds to the profiles."""
+    """The keys that a rule lists, with the KeyRefs of people in place of their names. Adds to the profiles."""
     found: list[str] = []
     for item in _items(node, "keys", MOST_KEYS):
         if isinstance(item, Mapping):
