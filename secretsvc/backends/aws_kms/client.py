@@ -8,6 +8,7 @@ an endpoint that is dead gets as many tries as one that throttles.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from secretsvc import __version__
@@ -91,7 +92,7 @@ def _session(patience: float, region: str, profile: str) -> Any:
     logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
     try:
         session = Session(profile=profile or None)  # which leaves AWS_ACCESS_KEY_ID out of account
-        session.register_component("data_loader", _loader(session))
+        session.register_component("data_loader", _loader(session.get_config_variable("data_path") or ""))
         # Of all clients; the retries are for those that get credentials (STS, SSO), until _client turns them off.
         session.set_default_client_config(
             Config(
@@ -133,10 +134,12 @@ def _client(session: Any, region: str) -> Any:
         raise errors.misconfigured(region) from None
 
 
-def _loader(session: Any) -> Any:
+@lru_cache(maxsize=4)
+def _loader(folders: str) -> Any:
     """What finds botocore's own data: as ever, but for KMS without a look at what all other services have.
 
-    That look takes a quarter of the time that making a client takes.
+    That look takes a quarter of the time that making a client takes. `folders`: those with further data, as in PATH.
+    It is kept, with the megabytes that it has read: a service makes a new session whenever AWS KMS has failed.
     """
     from botocore.exceptions import DataNotFoundError
     from botocore.loaders import Loader
@@ -150,5 +153,4 @@ def _loader(session: Any) -> Any:
                     api_version = None
             return super().load_service_model(service_name, type_name, api_version)
 
-    folders = (session.get_config_variable("data_path") or "").split(os.pathsep)
-    return QuickLoader(extra_search_paths=[os.path.expanduser(folder) for folder in folders if folder])
+    return QuickLoader(extra_search_paths=[os.path.expanduser(one) for one in folders.split(os.pathsep) if one])
