@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from secretsvc.policy.policies import Policies
 
 Form = Literal["text", "json", "sarif"]
-"""Of the output."""
+"""Form of the output."""
 
 _OTHERS = 1 << 20
 """Bytes up to which files that are no manifests are looked through for identities."""

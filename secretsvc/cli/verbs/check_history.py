@@ -58,7 +58,7 @@ def _lines() -> bytes:
 
 
 def _once(changes: Iterable[Change]) -> Iterator[Change]:
-    """Those by which a version of a file comes for the first time."""
+    """Changes by which a version of a file comes for the first time."""
     seen = set()
     for change in changes:
         if (change.path, change.blob) not in seen:
@@ -76,7 +76,7 @@ def _sources(history: History, changes: Iterable[Change]) -> Iterator[Source]:
 
 
 def _policies(history: History, commit: str) -> Policies:
-    """As the commit has them; the current folder stands for the top of the repository, which may have no work tree."""
+    """Policies of the commit; the current folder stands for the top of the repository, which may have no work tree."""
     top = os.getcwd()
     return Policies(lambda path: history.file(commit, os.path.relpath(path, top), MAX_BYTES), top)
 

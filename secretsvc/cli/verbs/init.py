@@ -48,7 +48,7 @@ def run(_args: Namespace) -> int:
 
 
 def own_identity() -> tuple[str, KeyRef, bool]:
-    """Where the user's own age identity is, its recipient, and whether it was made just now, as none was at hand.
+    """Find or make the user's own age identity: where it is, its recipient, and whether it was made just now.
 
     Raises BackendError and InputError where there are sources of identities that give none, and FileError.
     """
