@@ -1,6 +1,6 @@
 """The AWS KMS backend over the wire: against moto's server, and against a stub and a proxy that misbehave on demand.
 
-Nothing of botocore is replaced. What moto does not do (key states, permissions, multi-region keys) the stub does.
+Nothing of boto3 is replaced. What moto does not do (key states, permissions, multi-region keys) the stub does.
 """
 
 from __future__ import annotations
@@ -244,19 +244,10 @@ class TestProcess:
         )
         assert python(code).stdout == "[]\n"
 
-    def test_boto3_is_not_needed(self, stub: StubKms) -> None:
+    @pytest.mark.parametrize("library", ["boto3", "botocore"])
+    def test_without_the_library_it_says_what_to_install(self, library: str) -> None:
         code = (
-            "import os, sys; sys.modules['boto3'] = None; from secretsvc.backends import aws_kms, base\n"
-            "from secretsvc.keyref import KeyRef\n"
-            "backend = aws_kms.SCHEME.backend(base.Settings(os.environ, print))\n"
-            f"backend.wrap(KeyRef('aws', {KEY!r}), bytes(32), {{}})"
-        )
-        done = python(code)
-        assert (done.returncode, done.stderr) == (0, "")
-
-    def test_without_the_library_it_says_what_to_install(self) -> None:
-        code = (
-            "import os, sys; sys.modules['botocore'] = None; from secretsvc.backends import aws_kms, base\n"
+            f"import os, sys; sys.modules[{library!r}] = None; from secretsvc.backends import aws_kms, base\n"
             "from secretsvc.errors import BackendUnavailableError; from secretsvc.keyref import KeyRef\n"
             "backend = aws_kms.SCHEME.backend(base.Settings(os.environ, print))\n"
             f"try: backend.wrap(KeyRef('aws', {KEY!r}), bytes(32), {{}})\n"

@@ -1,6 +1,6 @@
-"""Keys of AWS KMS as KEKs, by botocore, the core of Amazon's own SDK.
+"""Keys of AWS KMS as KEKs, by boto3, Amazon's own SDK.
 
-Nothing of botocore is imported before a DEK has to be wrapped or unwrapped: that import is most of what a cold call
+Nothing of it is imported before a DEK has to be wrapped or unwrapped: that import is most of what a cold call
 costs. docs/backends/aws-kms.md has the figures, and what an operator should know.
 """
 

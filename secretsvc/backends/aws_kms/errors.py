@@ -142,7 +142,7 @@ _SILENCE: Mapping[str, str] = {
 
 
 def not_installed() -> BackendUnavailableError:
-    """botocore, which boto3 brings along, can't be imported."""
+    """boto3 can't be imported."""
     return BackendUnavailableError("the library for AWS KMS is not installed", hint=install_hint("aws"))
 
 
