@@ -44,7 +44,7 @@ class Connection:
         self._clients: dict[str, Any] = {}
 
     def send(self, region: str, operation: str, parameters: Mapping[str, Any]) -> Any:
-        """The answer, a mapping, to `encrypt`, `decrypt` or `re_encrypt`, after as many tries as patience allows.
+        """The answer, a mapping, to an operation such as `encrypt`, after as many tries as patience allows.
 
         Raises the errors of errors.failed and errors.credentials.
         """
@@ -111,6 +111,21 @@ def _session(patience: float, region: str, profile: str) -> Any:
     if not credentials:
         raise errors.no_credentials()
     return session
+
+
+def configured_region() -> str:
+    """Return where AWS_REGION, AWS_DEFAULT_REGION or the profile says that one's keys are. Raises BackendError."""
+    try:
+        from boto3.session import Session
+    except ImportError:
+        raise errors.not_installed() from None
+    try:
+        region = os.environ.get("AWS_REGION") or Session().region_name
+    except Exception as error:  # as above
+        raise errors.credentials(error) from None
+    if not region:
+        raise errors.no_region()
+    return str(region)
 
 
 def _settle_region(core: Any, region: str) -> None:
