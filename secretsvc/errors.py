@@ -37,6 +37,8 @@ class KsecretError(Exception):
     """The root. `message` is one line, `reasons` are several that follow it; `hint` says what to do, or is empty."""
 
     exit_code = 7
+    ends_run = False
+    """Whether it would be said of every file, so that a run over many ends with it."""
 
     def __init__(
         self,
@@ -76,10 +78,13 @@ class UsageError(KsecretError):
     """The call's words are off."""
 
     exit_code = 2
+    ends_run = True
 
 
 class KeyRefError(UsageError):
-    """A text is not the name of a key, or not of one that can be used."""
+    """A text is not the name of a key, or not of one that can be used: in a file, or for it by its policy."""
+
+    ends_run = False
 
 
 class InputError(KsecretError):
@@ -143,7 +148,7 @@ class FileError(KsecretError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """What may have been meant, for the end of a message; the word itself is not repeated, for it may be a secret."""
+    """Guess what was meant, for the end of a message; the word itself is not repeated, for it may be a secret."""
     from difflib import get_close_matches
     from itertools import islice
 
@@ -153,7 +158,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def install_hint(extra: str) -> str:
-    """What to do where the libraries of an extra (`aws`, `gcp`, `server`) are not installed."""
+    """Say what to do where the libraries of an extra (`aws`, `gcp`, `server`) are not installed."""
     return f"pip install 'secretsvc[{extra}]', or from a clone pip install '.[{extra}]'"
 
 

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import Namespace
 from typing import Any, NamedTuple, NoReturn
 
 from secretsvc import core_dumps
 from secretsvc.cli import options
-from secretsvc.cli.files import standard_input
-from secretsvc.cli.policies import FilePolicies
+from secretsvc.cli.batch import standard_input
 from secretsvc.cli.report import printable, report, tell_unbound
+from secretsvc.cli.session import LocalOpener
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.files import workspace
 from secretsvc.manifest.objects import documents, with_data
-from secretsvc.operations.open import open_manifest
 from secretsvc.operations.output import dumped
 
 API_VERSION = "ksecret.dev/v1alpha1"
@@ -111,7 +109,7 @@ def _is_ours(config: Any) -> bool:
 
 
 def _config(config: Any) -> _Config:
-    """What a configuration says. Raises InputError for one that is not ours, or says what we do not know."""
+    """Read a configuration. Raises InputError for one that is not ours, or says what we do not know."""
     if not _is_ours(config):
         raise InputError(f"the configuration is no {API_VERSION} {KIND}", hint=_EXAMPLE)
     unknown = sorted(set(config) - {"apiVersion", "kind", "metadata", "files"})
@@ -131,7 +129,7 @@ def _config(config: Any) -> _Config:
 
 def _generate(config: _Config) -> tuple[list[dict[str, Any]], list[KsecretError]]:
     """Every object in the listed files, opened, and what failed."""
-    policies = FilePolicies(options.backends(Namespace(keyring="", passphrase="", passphrase_file="")))
+    session = LocalOpener(options.backends(options.Unlocking()))
     anywhere = _may_lie_anywhere()
     unbound = 0
     generated: list[dict[str, Any]] = []
@@ -141,7 +139,7 @@ def _generate(config: _Config) -> tuple[list[dict[str, Any]], list[KsecretError]
             if not (anywhere or _is_inside(file)):
                 hint = f"move it there, or {RESTRICTOR}={_NONE}, as kustomize's --load-restrictor"
                 raise FileError("it is not in or below the kustomization's folder", hint=hint)
-            opened = open_manifest(workspace.read(file).data, policies.keyring_for_opening(file))
+            opened = session.open(workspace.read(file).data, file)
             unbound += not opened.bound
             generated += _objects(opened.data, config.annotations)
         except KsecretError as error:

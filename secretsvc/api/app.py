@@ -17,7 +17,7 @@ from secretsvc.api.auth.authenticator import Authenticator
 from secretsvc.api.auth.jwt import Issuers
 from secretsvc.api.authorisation import AccessRules
 from secretsvc.api.bodies import Bodies
-from secretsvc.api.generate import KINDS
+from secretsvc.api.generate import SECRET_KINDS
 from secretsvc.api.health import Health
 from secretsvc.api.homes import Homes
 from secretsvc.api.limits import Places, Rates, Room
@@ -90,7 +90,9 @@ def application(config: Config, made: Parts) -> Middleware:
     app.openapi = lambda: document or (document.update(openapi.document(app)) or document)  # type: ignore[method-assign]
     for kind in (KsecretError, RefusedError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _answered)
-    paths = {path for path in app.openapi()["paths"] if "{" not in path} | {f"/v1/generate/{kind}" for kind in KINDS}
+    paths = {path for path in app.openapi()["paths"] if "{" not in path} | {
+        f"/v1/generate/{kind}" for kind in SECRET_KINDS
+    }
     needless = {*HEALTH, *(_OPEN[name] for name in config.without_caller)}
     if "docs" in config.without_caller:
         needless.add("/openapi.json")
@@ -109,7 +111,7 @@ def _refusal(error: Exception) -> Exception:
         first = error.errors()[0]
         name = str(first["loc"][1]) if len(first["loc"]) > 1 and first["loc"][0] in ("query", "path") else ""
         if first["loc"][:2] == ("path", "kind"):
-            return RefusedError(NOT_FOUND, "no such kind of Secret", hint=f"there are {', '.join(KINDS)}")
+            return RefusedError(NOT_FOUND, "no such kind of Secret", hint=f"there are {', '.join(SECRET_KINDS)}")
         return RefusedError(REQUEST, f"{name}: {first['msg']}", hint="GET /openapi.json has the schema")
     if isinstance(error, HTTPException):
         kind = {404: NOT_FOUND, 405: METHOD}.get(error.status_code, REQUEST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from secretsvc.api.models import decoded
 from secretsvc.api.problems import REQUEST, RefusedError
@@ -19,16 +19,11 @@ if TYPE_CHECKING:
 
     from secretsvc.api.models import GenerateBody
 
-Kind = Literal["generic", "tls", "docker-registry", "basic-auth", "ssh-auth", "bootstrap-token"]
-"""All of the CLI's but service-account-token, which has no value to seal: Kubernetes fills it in."""
-
-KINDS: tuple[str, ...] = get_args(Kind)
-
 
 def generated(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
     """Make a Secret. Raises RefusedError, UsageError and InputError; `warn` is told what Kubernetes will not like."""
     for member in type(body).model_fields:
-        if member in body.model_fields_set - {*_COMMON, *_TAKES[kind]}:
+        if member in body.model_fields_set - {*_COMMON, *_ROWS[kind].members}:
             name = type(body).model_fields[member].alias
             raise RefusedError(REQUEST, f"{name}: {kind} does not take it", hint="docs/api.md has the members of each")
     try:
@@ -45,7 +40,8 @@ def _of_members(text: str) -> str:
 
 
 def _made(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
-    secret = _MAKERS[kind](body, warn)._replace(
+    made = _ROWS[kind].make(body, warn)
+    secret = made._replace(
         name=body.name,
         namespace=body.namespace,
         labels=body.labels,
@@ -101,15 +97,6 @@ def _bootstrap(body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
     return NewSecret("", type=typed.BOOTSTRAP_TOKEN, data=typed.bootstrap_token(asked))
 
 
-_MAKERS: dict[str, Callable[[GenerateBody, Callable[[str], None]], NewSecret]] = {
-    "generic": _generic,
-    "tls": _tls,
-    "docker-registry": _docker,
-    "basic-auth": _basic,
-    "ssh-auth": _ssh,
-    "bootstrap-token": _bootstrap,
-}
-
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 _MEMBERS = {
     "--annotation": "annotations",
@@ -128,12 +115,28 @@ _MEMBERS = {
 }
 
 _COMMON = ("name", "namespace", "labels", "annotations", "immutable")
-_TAKES: dict[str, tuple[str, ...]] = {
-    "generic": ("type", "data", "string_data", "random"),
-    "tls": ("cert", "key"),
-    "docker-registry": ("server", "username", "password", "email"),
-    "basic-auth": ("username", "password"),
-    "ssh-auth": ("private_key",),
-    "bootstrap-token": ("token_secret", "ttl", "usages", "groups", "description"),
+
+
+class _Row(NamedTuple):
+    """A kind of Secret: what makes it, and the members of a body that it takes beside the common ones."""
+
+    make: Callable[[GenerateBody, Callable[[str], None]], NewSecret]
+    members: tuple[str, ...]
+    """A value that is not used must not go unsaid: others are refused."""
+
+
+_ROWS = {
+    "generic": _Row(_generic, ("type", "data", "string_data", "random")),
+    "tls": _Row(_tls, ("cert", "key")),
+    "docker-registry": _Row(_docker, ("server", "username", "password", "email")),
+    "basic-auth": _Row(_basic, ("username", "password")),
+    "ssh-auth": _Row(_ssh, ("private_key",)),
+    "bootstrap-token": _Row(_bootstrap, ("token_secret", "ttl", "usages", "groups", "description")),
 }
-"""Members of a body that each kind takes beside the common ones: a value that is not used must not go unsaid."""
+"""All of the CLI's but service-account-token, which has no value to seal: Kubernetes fills it in."""
+
+SECRET_KINDS = tuple(_ROWS)
+if TYPE_CHECKING:
+    SecretKind = str
+else:
+    SecretKind = Literal[SECRET_KINDS]

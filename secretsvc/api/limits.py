@@ -26,7 +26,7 @@ class Rates:
         self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def take(self, caller: Hashable) -> None:
-        """Counts a request. Raises RefusedError (429, with Retry-After) where the caller has none left."""
+        """Count a request. Raises RefusedError (429, with Retry-After) where the caller has none left."""
         now = self._clock()
         left, then = self._buckets.pop(caller, (self._burst, now))
         left = min(self._burst, left + (now - then) * self._rate)
@@ -40,7 +40,7 @@ class Rates:
 
 
 class Places:
-    """How many requests are worked on at a time, in this process: more would make all of them wait, and none faster.
+    """Places for requests at work in this process: more at a time would make all of them wait, and none faster.
 
     A request is looked at before its body comes, and counts from when that is whole, so that slow ones hold no place.
     """
@@ -52,34 +52,34 @@ class Places:
         self._taken = 0
 
     def look(self) -> None:
-        """Raises RefusedError (503) where there is no place."""
+        """Look for a place. Raises RefusedError (503) where there is none."""
         if self._taken >= self._most and self._taken - self._elsewhere() >= self._most:
             raise busy(f"more than {self._most} requests at a time")
 
     def take(self, state: dict[str, Any], count: int = 1) -> None:
-        """For the request with that state, until `give_back`. Raises as `look`; the last may take more than is left."""
+        """Take for that request, until `give_back`. Raises as `look`; the last may take more than is left."""
         self.look()
         self._taken += count
         state["places"] = state.get("places", 0) + count
 
     def give_back(self, state: dict[str, Any]) -> None:
-        """What the request took, if it took any."""
+        """Give back what the request took, if it took any."""
         self._taken -= state.pop("places", 0)
 
 
 class Room:
-    """The memory that bodies may take together, in this process."""
+    """Memory that bodies may take together, in this process."""
 
     def __init__(self, most: int) -> None:
         self.most = self._left = most
 
     def take(self, state: dict[str, Any], size: int) -> None:
-        """For the request with that state, until `give_back`. Raises RefusedError (503)."""
+        """Take for the request of that state, until `give_back`. Raises RefusedError (503)."""
         if size > self._left:
             raise busy("too many large bodies at a time")
         self._left -= size
         state["room"] = state.get("room", 0) + size
 
     def give_back(self, state: dict[str, Any]) -> None:
-        """What the request took, if it took any."""
+        """Give back what the request took, if it took any."""
         self._left += state.pop("room", 0)

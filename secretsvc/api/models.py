@@ -24,7 +24,7 @@ M = TypeVar("M", bound=BaseModel)
 Key = Annotated[str, Field(max_length=2000)]
 Keys = Annotated[list[Key], Field(max_length=10)]
 Name = Annotated[str, Field(max_length=253)]
-"""As long as Kubernetes takes one."""
+"""Name as long as Kubernetes takes one."""
 Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.openapi.utils import get_openapi
 
 from secretsvc import __version__
-from secretsvc.api.problems import KINDS, MEDIA_TYPE, TITLES, names
+from secretsvc.api.problems import MEDIA_TYPE, REFUSAL_KINDS, TITLES, names
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -73,7 +73,7 @@ PROBLEM: dict[str, Any] = {
 }
 
 _SAID = {
-    **{kind.status: kind.title for kind in KINDS},
+    **{kind.status: kind.title for kind in REFUSAL_KINDS},
     **TITLES,
     503: "A backend can't be reached, too much waits for it, or the audit line could not be written",
 }

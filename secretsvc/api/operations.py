@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
     Work = Callable[["Call", Request, Keyring], Result]
 
-ROTATE = "POST /v1/rotate changes keysets, by add= and remove="
-"""What to do about a Secret that is sealed already."""
+SEALED_HINT = "POST /v1/rotate changes keysets, by add= and remove="
+"""Advice about a Secret that is sealed already."""
 
-REPEATED = "take it out; where it is no secret, say allowRepeated"
-"""What to do about a value that stands in the clear elsewhere in the manifest."""
+_REPEATED_HINT = "take it out; where it is no secret, say allowRepeated"
+"""Advice about a value that stands in the clear elsewhere in the manifest."""
 
 
 class Operation(NamedTuple):
     """A row of the table."""
 
     name: str
-    """As rules, audit lines, metrics and batches have it."""
+    """Name in rules, audit lines, metrics and batches."""
     work: Work
     members: tuple[str, ...] = ()
-    """What a call may state beside the manifest, named as in BatchLine."""
+    """Members that a call may state beside the manifest, named as in BatchLine."""
     opens: bool = False
     """Whether one of the keys is used that a Secret is sealed to."""
     seals: bool = False
@@ -53,17 +53,17 @@ class Operation(NamedTuple):
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """The members as a query names them."""
+        """Return the members as a query names them."""
         return tuple(map(to_camel, self.members))
 
     @property
     def uses_keys(self) -> bool:
-        """Whether a backend is called: else the answer is what a manifest tells without a key."""
+        """Tell whether a backend is called: else the answer is what a manifest tells without a key."""
         return self.opens or self.seals
 
     @property
     def seals_clear(self) -> bool:
-        """Whether Secrets in the clear become sealed: to the keys that the call names, or else the key rules."""
+        """Tell whether Secrets in the clear become sealed: to the keys that the call names, or else the key rules."""
         return self.seals and not self.needs_sealed
 
 
@@ -97,10 +97,10 @@ def _hints() -> Iterator[None]:
     try:
         yield
     except AlreadySealedError as error:
-        error.hint = ROTATE
+        error.hint = SEALED_HINT
         raise
     except RepeatedError as error:
-        error.hint = REPEATED
+        error.hint = _REPEATED_HINT
         raise
 
 
@@ -130,7 +130,7 @@ def _leave(call: Call, _request: Request, _keyring: Keyring) -> Result:
 
 ENCRYPT = Operation("encrypt", _seal, ("key", "scope", "format", "allow_repeated"), seals=True, needs_sealed=False)
 DECRYPT = Operation("decrypt", _open, opens=True)
-ROTATE_KEYS = Operation("rotate", _rotate, ("mode", "add", "remove"), opens=True, seals=True)
+ROTATE = Operation("rotate", _rotate, ("mode", "add", "remove"), opens=True, seals=True)
 SET = Operation(
     "set", _set, ("values", "base64_values", "string_data", "secret", "allow_repeated"), opens=True, seals=True
 )
@@ -145,7 +145,7 @@ GENERATE = Operation(
     in_batches=False,
 )
 
-OPERATIONS = {row.name: row for row in (ENCRYPT, DECRYPT, ROTATE_KEYS, SET, INSPECT, VERIFY, GENERATE)}
+OPERATIONS = {row.name: row for row in (ENCRYPT, DECRYPT, ROTATE, SET, INSPECT, VERIFY, GENERATE)}
 
 if TYPE_CHECKING:
     OperationName = str

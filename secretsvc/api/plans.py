@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.api.authorisation import EVERY, Target, fits
-from secretsvc.api.operations import ROTATE, SET
+from secretsvc.api.operations import SEALED_HINT, SET
 from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
 from secretsvc.backends import find
 from secretsvc.errors import NotSealedError, UsageError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.result import Result
-    from secretsvc.policy.reader import Rule as KeyRule
+    from secretsvc.policy.reader import KeyRule
 
 MOST_KEYS = 100
 """KeyRefs in one manifest: gpg is asked for each, and what a file says must not keep its home busy for minutes."""
@@ -35,7 +35,7 @@ LONGEST = 253
 """Characters of a name or a namespace, as Kubernetes has it: rules compare them with every pattern."""
 
 TIME = "%Y-%m-%dT%H:%M:%SZ"
-"""How envelopes state a time: UTC, RFC 3339, seconds."""
+"""Format of a time in envelopes: UTC, RFC 3339, seconds."""
 
 
 class Plan(NamedTuple):
@@ -168,7 +168,7 @@ class Planner:
             if one.sealed:
                 if call.keys or call.scope or call.format:
                     raise UsageError(
-                        "a Secret in it is sealed already, so key, scope and format can't be said", hint=ROTATE
+                        "a Secret in it is sealed already, so key, scope and format can't be said", hint=SEALED_HINT
                     )
                 return held if one.in_the_clear else set()
             if not any(one.entries.values()):

@@ -154,11 +154,11 @@ class _Pool:
         self._working.add(attempt)
         result: asyncio.Future[T] = asyncio.wrap_future(running)
         running.add_done_callback(lambda _: self._returned(loop, attempt))
-        timer = _Timer(loop, attempt, result, self._limits)
+        deadline = _Deadline(loop, attempt, result, self._limits)
         try:
             return await result
         except asyncio.CancelledError:
-            if not timer.rang:  # the request itself was given up
+            if not deadline.rang:  # the request itself was given up
                 attempt.abandoned = True
                 raise
             self._failed = True
@@ -167,7 +167,7 @@ class _Pool:
             self._failed = True
             raise
         finally:
-            timer.stop()
+            deadline.stop()
 
     def _returned(self, loop: asyncio.AbstractEventLoop, attempt: Attempt) -> None:
         with suppress(RuntimeError):  # the loop is closed: the process ends
@@ -190,8 +190,8 @@ def _attempted(attempt: Attempt, work: Callable[[CallerKeyring], T], keyring: Ca
         return work(keyring)
 
 
-class _Timer:
-    """A timer that gives up a thread whose backend call, or whose whole work, takes too long."""
+class _Deadline:
+    """A deadline that gives up a thread whose backend call, or whose whole work, takes too long."""
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, attempt: Attempt, result: asyncio.Future[T], limits: Limits

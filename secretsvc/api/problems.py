@@ -35,30 +35,30 @@ _TOLD: dict[type[errors.KsecretError], tuple[str, int]] = {
 """The name and the HTTP status of each error; one that is not here has those of its parent."""
 
 
-class Kind(NamedTuple):
-    """A kind of refusal that HTTP alone knows."""
+class RefusalKind(NamedTuple):
+    """Kind of a refusal that HTTP alone knows."""
 
     name: str
     status: int
     title: str
 
 
-REQUEST = Kind("request", 400, "The request's parameters are off")
-UNAUTHENTICATED = Kind("unauthenticated", 401, "Who is calling is not known")
-FORBIDDEN = Kind("forbidden", 403, "No rule allows that")
-NOT_FOUND = Kind("not-found", 404, "There is no such path")
-METHOD = Kind("method", 405, "The path does not take that method")
-SLOW_BODY = Kind("slow-body", 408, "The body did not arrive in time")
-TOO_LARGE = Kind("too-large", 413, "The request is over a limit")
-MEDIA = Kind("media-type", 415, "The body's media type is not one that this path takes")
-RATE = Kind("rate", 429, "Too many requests of this caller")
-INTERNAL = Kind("internal", 500, "The service failed")
-AUDIT = Kind("audit", 503, "The audit line could not be written")
-BUSY = Kind("busy", 503, "Too much work for these keys")
-ISSUER = Kind("issuer", 503, "The token's issuer could not be asked for its keys")
-TIMEOUT = Kind("timeout", 504, "The keys' home did not answer in time")
+REQUEST = RefusalKind("request", 400, "The request's parameters are off")
+UNAUTHENTICATED = RefusalKind("unauthenticated", 401, "Who is calling is not known")
+FORBIDDEN = RefusalKind("forbidden", 403, "No rule allows that")
+NOT_FOUND = RefusalKind("not-found", 404, "There is no such path")
+METHOD = RefusalKind("method", 405, "The path does not take that method")
+SLOW_BODY = RefusalKind("slow-body", 408, "The body did not arrive in time")
+TOO_LARGE = RefusalKind("too-large", 413, "The request is over a limit")
+MEDIA = RefusalKind("media-type", 415, "The body's media type is not one that this path takes")
+RATE = RefusalKind("rate", 429, "Too many requests of this caller")
+INTERNAL = RefusalKind("internal", 500, "The service failed")
+AUDIT = RefusalKind("audit", 503, "The audit line could not be written")
+BUSY = RefusalKind("busy", 503, "Too much work for these keys")
+ISSUER = RefusalKind("issuer", 503, "The token's issuer could not be asked for its keys")
+TIMEOUT = RefusalKind("timeout", 504, "The keys' home did not answer in time")
 
-KINDS = (
+REFUSAL_KINDS = (
     REQUEST,
     UNAUTHENTICATED,
     FORBIDDEN,
@@ -98,7 +98,9 @@ class RefusedError(Exception):
     slowly = False
     """Whether the answer is held back for a while (see pauses)."""
 
-    def __init__(self, kind: Kind, detail: str, *, hint: str = "", headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, kind: RefusalKind, detail: str, *, hint: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
@@ -126,7 +128,7 @@ class Problem(NamedTuple):
     headers: Mapping[str, str] = {}
 
     def members(self, request_id: str) -> dict[str, object]:
-        """As JSON has it; what is not known is left out."""
+        """Return the members of its JSON; what is not known is left out."""
         found = {
             "type": f"/problems/{self.type}",
             "title": self.title,
@@ -145,7 +147,7 @@ class Problem(NamedTuple):
 
 
 def problem_of(error: Exception) -> Problem:
-    """How an exception is answered; one that is not ours tells nothing."""
+    """Return how an exception is answered; one that is not ours tells nothing."""
     if isinstance(error, RefusedError):
         kind = error.kind
         return Problem(kind.name, kind.status, kind.title, error.detail, error.hint, headers=error.headers)
@@ -180,4 +182,4 @@ def _told(kind: type[errors.KsecretError]) -> tuple[str, int]:
 
 def names() -> set[str]:
     """Return every name that a `type` may end in."""
-    return {name for name, _ in _TOLD.values()} | {kind.name for kind in KINDS}
+    return {name for name, _ in _TOLD.values()} | {kind.name for kind in REFUSAL_KINDS}

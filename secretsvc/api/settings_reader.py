@@ -87,7 +87,7 @@ def _root(data: bytes) -> Mapping:
 
 
 def _plain(node: Node | None) -> Any:
-    """What a node says: texts, and what is plainly a number, a boolean or nothing. Raises InputError."""
+    """Return what a node says: texts, and what is plainly a number, a boolean or nothing. Raises InputError."""
     if isinstance(node, Alias) and node.target is None:
         raise InputError("an alias inside what it stands for", line=node.line)
     node = resolved(node)
@@ -122,7 +122,7 @@ def _word(text: str) -> str | int | float | bool | None:
 
 
 def names() -> dict[str, tuple[str, str]]:
-    """The variables that override scalars → section and member."""
+    """Return the variables that override scalars, each with its section and member."""
     return {
         PREFIX + re.sub(r"(?<!^)(?=[A-Z])", "_", f"{section}_{field.alias}").upper(): (section, str(field.alias))
         for section, model in _SECTIONS.items()
@@ -168,7 +168,7 @@ def _said(found: Any) -> str:
 
 
 def _line(node: Node, place: tuple[str | int, ...]) -> int:
-    """The line of the innermost node on the way to `place` that is there."""
+    """Return the line of the innermost node on the way to `place` that is there."""
     line = node.line
     for part in place:
         step: Node | None = resolved(node)

@@ -1,4 +1,4 @@
-"""What the next word of a command line may be, for shells that complete it. Asks no backend; reads are bounded."""
+"""Candidates for the next word of a command line, for shells. Asks no backend; reads are bounded."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _FILES = Candidates({}, files=True)
 
 
 def candidates(words: list[str], prefix: str) -> Candidates:
-    """What may stand behind these words, which lack the program's name, where `prefix` is typed. Never raises."""
+    """List what may stand behind these words (without the program's name) where `prefix` is typed. Never raises."""
     try:
         found = _of_command(words, prefix)
     except (KsecretError, OSError, ValueError, RecursionError):
@@ -74,7 +74,7 @@ def _about(action: argparse.Action) -> str:
 
 
 def _values(option: argparse.Action, so_far: SoFar, prefix: str) -> Candidates:
-    """What an option may be given."""
+    """Values of an option."""
     if option.choices:
         return Candidates(dict.fromkeys(map(str, option.choices), ""))
     shown = str(option.metavar or "")
@@ -85,7 +85,7 @@ def _values(option: argparse.Action, so_far: SoFar, prefix: str) -> Candidates:
 
 
 def _plain(command: str, plain: list[argparse.Action], so_far: SoFar) -> Candidates:
-    """What may stand where no option does."""
+    """Words that are no options."""
     typed = so_far.plain
     if not typed and plain and plain[0].choices:
         from secretsvc.cli.commands import load

@@ -29,6 +29,18 @@ _PASSED_ON = ENDING | {signal.SIGWINCH}
 _OF_THE_TERMINAL = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGWINCH)
 
 
+class _NotRunError(FileError):
+    """The program can't be run."""
+
+    exit_code = 126
+
+
+class _NotFoundError(FileError):
+    """There is no such program."""
+
+    exit_code = 127
+
+
 def environment(more: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
     """This process's environment for the user's own command: no secret of a backend's in it, and more variables."""
     ours, never = programs.environment(os.environ, calls_ksecret=True), secrets()
@@ -86,11 +98,8 @@ def run(command: list[str], environ: Mapping[bytes, bytes], mask: set[signal.Sig
 
 
 def _not_started(program: str, error: OSError) -> FileError:
-    missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-    failure = FileError(f"{program}: can't be run: {error.strerror}")
-    if missing:
-        failure = FileError(f"{program}: not found")
-    elif error.errno == errno.E2BIG:
-        failure.hint = "a value is too large for an environment; ksecret exec --files puts values in files"
-    failure.exit_code = 127 if missing else 126
-    return failure
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return _NotFoundError(f"{program}: not found")
+    too_large = "a value is too large for an environment; ksecret exec --files puts values in files"
+    hint = too_large if error.errno == errno.E2BIG else ""
+    return _NotRunError(f"{program}: can't be run: {error.strerror}", hint=hint)

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 _VIM = ("vim", "nvim", "gvim", "vimx", "mvim")
 _VIM_QUIET = (
-    *("-n", "-i", "NONE"),  # no swap file, no viminfo or shada
-    *("-c", "silent! set noswapfile nobackup nowritebackup noundofile | silent! set nofixendofline"),
+    "-n",  # no swap file
+    "-i",  # no viminfo or shada
+    "NONE",
+    "-c",
+    "silent! set noswapfile nobackup nowritebackup noundofile | silent! set nofixendofline",
 )
 _RETURNS_AT_ONCE = ("code", "code-insiders", "codium", "cursor", "subl", "zed")
 _PATIENCE = 5.0

@@ -69,7 +69,7 @@ class Journal:
                 raise FileError(f"can't be written: {error.strerror}", file=self._path) from error
 
     def _read(self) -> None:
-        """What an earlier run left. A last line that was cut off by its end is passed over."""
+        """Read what an earlier run left. A last line that was cut off by its end is passed over."""
         try:
             with open(self._path, encoding="utf-8") as stream:
                 lines = [_parsed(line) for line in stream]

@@ -7,9 +7,7 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.cli import options
-from secretsvc.cli.files import content, may_be_sealed, name_of, stream
-from secretsvc.cli.opening import opener
+from secretsvc.cli.batch import content, may_be_sealed, name_of, stream
 from secretsvc.cli.report import report, tell_unbound, warn_of_walk
 from secretsvc.errors import InputError, KsecretError, ManifestError, NotSealedError, UsageError
 from secretsvc.files import workspace
@@ -18,9 +16,10 @@ from secretsvc.operations.check import may_hold_secret
 from secretsvc.operations.open import nothing_sealed_in, refuse_lost_in, refuse_no_manifest
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
+    from secretsvc.cli.options import Targets
+    from secretsvc.cli.session import Opener
     from secretsvc.operations.result import Result
 
 
@@ -35,43 +34,42 @@ class Clear(NamedTuple):
         return f"Clear({self.name!r}, masked)"
 
 
-def handed_on(args: Namespace) -> tuple[bytes, int]:
-    """One stream of every file that `args` mean, as `kubectl apply` is to get it, sealed or not, and the exit code.
+def handed_on(targets: Targets, opener: Opener) -> tuple[bytes, int]:
+    """One stream of every file, as `kubectl apply` is to get it, sealed or not, and the exit code.
 
     Where that is not 0 there is no stream: a part of the files would pass for the whole. Raises UsageError, InputError.
     """
     from secretsvc.operations.output import as_data
 
-    opened, failed = open_all(args, pass_clear=True)
+    opened, failed = open_all(targets, opener, pass_clear=True)
     if not (opened or failed):
         raise InputError("no manifest is there to hand on")
     return b"" if failed else stream([as_data(one.data) for one in opened]), failed
 
 
-def open_all(args: Namespace, *, pass_clear: bool, warn: bool = True) -> tuple[list[Clear], int]:
-    """Every file that `args.files` and `args.recursive` mean, opened, and the exit code: 0, or the worst of failures.
+def open_all(targets: Targets, opener: Opener, *, pass_clear: bool, warn: bool = True) -> tuple[list[Clear], int]:
+    """Every file, opened, and the exit code: 0, or the worst of failures.
 
     With `pass_clear` a manifest in which nothing is sealed is passed on as it is; without, it is passed over in a
     folder and a failure where it was named. A folder's files come in kubectl's order, without hidden ones. Each failure
     has been told of. `warn`: tell of files in a format that does not bind. Raises UsageError.
     """
-    if not args.files:
+    if not targets.files:
         raise UsageError("no file named", hint="name a sealed manifest, or - for standard input")
-    if args.files.count("-") > 1:
+    if targets.files.count("-") > 1:
         raise UsageError("standard input can be read once only")
     failures: list[KsecretError] = []
-    found = workspace.discover(args.files, recursive=args.recursive, failed=failures.append, warn=warn_of_walk)
+    found = workspace.discover(targets.files, recursive=targets.recursive, failed=failures.append, warn=warn_of_walk)
     items = _as_kubectl(item for item in found if not is_hidden(item))
-    known, open_ = opener(args)
-    work = partial(_open, open_, pass_clear)
+    work = partial(_open, opener, pass_clear)
     opened: list[Clear] = []
-    for outcome in workspace.in_order(items, work, options.jobs(args, known)):
+    for outcome in workspace.in_order(items, work, lambda: targets.jobs or opener.jobs):
         if isinstance(outcome, Clear):
             opened.append(outcome)
         elif outcome:
             failures.append(outcome)
     for error in failures:
-        report(error, debug=args.debug)
+        report(error, debug=targets.debug)
     if warn:
         tell_unbound(sum(not one.bound for one in opened))
     return opened, max((error.exit_code for error in failures), default=0)
@@ -94,28 +92,28 @@ def _as_kubectl(items: Iterable[workspace.Item]) -> list[workspace.Item]:
     ]
 
 
-def open_sealed(open_: Callable[[bytes, str], Result], data: bytes, name: str) -> Result:
-    """A file's bytes opened by `open_`; where they have no mark of being sealed, not even read by it.
+def open_sealed(opener: Opener, data: bytes, name: str) -> Result:
+    """A file's bytes opened; where they have no mark of being sealed, not even read by the opener.
 
     Raises NotSealedError, AlteredError for sealed text without a mark too, ManifestError for more than was read of a
-    pipe, and what `open_` raises.
+    pipe, and what the opener raises.
     """
     if len(data) > MAX_BYTES:
         raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB")
     if may_be_sealed(data.replace(b"\0", b"")):  # in UTF-16, too
-        return open_(data, name)
+        return opener.open(data, name)
     if may_hold_secret(data):
         refuse_lost_in(data)
     raise NotSealedError("nothing in it is sealed")
 
 
-def _open(open_: Callable[[bytes, str], Result], pass_clear: bool, item: workspace.Item) -> Clear | KsecretError | None:
-    """What became of one file; None where it is passed over."""
+def _open(opener: Opener, pass_clear: bool, item: workspace.Item) -> Clear | KsecretError | None:
+    """Open one file; None where it is passed over, an error where it fails."""
     name = name_of(item.path)
     try:
         data = content(item.path)
         try:
-            opened = open_sealed(open_, data, item.path)
+            opened = open_sealed(opener, data, item.path)
             return Clear(name, opened.data, opened.bound)
         except NotSealedError:
             if pass_clear:

@@ -1,11 +1,11 @@
-"""Options that several commands share, and what they mean to operations."""
+"""Options that several commands share, and the typed values that they become, which is all that commands hand on."""
 
 from __future__ import annotations
 
 import os
 import sys
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import find
 from secretsvc.backends.base import Settings
@@ -15,12 +15,51 @@ from secretsvc.errors import FileError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
 
     from secretsvc.cli.parser import Parser
-    from secretsvc.cli.remote import Service
 
 MAX_JOBS = 256
+
+
+class Targets(NamedTuple):
+    """The files that a command works on, and where what comes of them goes."""
+
+    files: tuple[str, ...]
+    recursive: bool | None = None
+    """Whether folders are taken; None where no option asks for it."""
+    in_place: bool = False
+    output: str = ""
+    """A file; standard output where it is `-` or empty."""
+    debug: bool = False
+    jobs: int = 0
+    """Files at a time; 0: as many as the keys' homes bear."""
+    keep_going: bool | None = None
+    """Whether what could be done is put out though other files failed; None where no option asks for it."""
+
+    def in_place_by_default(self) -> Targets:
+        """The same for commands that change the files themselves: but not where `-o` is said, or a pipe is read."""
+        return self._replace(in_place=self.in_place or not (self.output or "-" in self.files))
+
+
+class Unlocking(NamedTuple):
+    """Options about keys at hand, for the backends."""
+
+    keyring: str = ""
+    """GnuPG: the file with the public keys."""
+    passphrase: str = ""
+    passphrase_file: str = ""
+
+    def __repr__(self) -> str:
+        return f"Unlocking({self.keyring!r}, masked, {self.passphrase_file!r})"
+
+
+class Server(NamedTuple):
+    """The service that is to do it."""
+
+    url: str = ""
+    """Empty: none, the keys at hand do it."""
+    ca: str = ""
+    """A file with the only authority to trust for it, as PEM; empty: the system's."""
 
 
 def add_files(parser: Parser) -> None:
@@ -35,9 +74,9 @@ def add_output(parser: Parser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", default="", help="write here; - is standard output")
 
 
-def change_in_place(args: Namespace) -> None:
-    """For commands that change the files they are given, unless `-o` says where to, or it is standard input."""
-    args.in_place = args.in_place or not (args.output or "-" in args.files)
+def targets(args: Namespace) -> Targets:
+    """Read the options of `add_files` and `add_output`."""
+    return Targets(tuple(args.files), args.recursive, args.in_place, args.output, args.debug)
 
 
 def add_secret(parser: Parser) -> None:
@@ -46,10 +85,15 @@ def add_secret(parser: Parser) -> None:
 
 
 def add_backends(parser: Parser) -> None:
-    """What the backends may be told."""
+    """`--keyring`, `--passphrase-file` and `--passphrase`."""
     parser.add_argument("--keyring", metavar="FILE", default="", help="GnuPG: the public keyring to use")
     parser.add_argument("--passphrase-file", metavar="FILE", default="", help="its first line unlocks age and PGP keys")
     parser.add_argument("--passphrase", metavar="TEXT", default="", help="as kubesec has it; others can see it")
+
+
+def unlocking(args: Namespace) -> Unlocking:
+    """Read the options of `add_backends`."""
+    return Unlocking(args.keyring, args.passphrase, args.passphrase_file)
 
 
 def add_jobs(parser: Parser) -> None:
@@ -66,11 +110,6 @@ def _count(text: str) -> int:
     return number
 
 
-def jobs(args: Namespace, known: Backends | Service) -> Callable[[], int]:
-    """How many files to work on at a time: what the user says, else what the backends needed so far bear."""
-    return lambda: args.jobs or known.jobs
-
-
 def add_server(parser: Parser, *words: str) -> None:
     """`--server`, or the words given where that one is taken, and `--server-ca`."""
     about = "let a ksecret service do it (default: KSECRET_SERVER; '' for none)"
@@ -78,26 +117,22 @@ def add_server(parser: Parser, *words: str) -> None:
     parser.add_argument("--server-ca", metavar="FILE", default="", help="the only authority to trust for it, as PEM")
 
 
-def service(args: Namespace) -> Service | None:
-    """The service that is to do it, where one is named. Raises UsageError, FileError."""
+def server(args: Namespace) -> Server:
+    """Read the options of `add_server`, else the environment."""
     url = os.environ.get("KSECRET_SERVER", "") if args.ksecret_server is None else args.ksecret_server
-    if not url:
-        return None
-    from secretsvc.cli.remote import connect
-
-    return connect(url, args)
+    return Server(url, args.server_ca or os.environ.get("KSECRET_SERVER_CA", ""))
 
 
-def backends(args: Namespace) -> Backends:
+def backends(unlocking: Unlocking) -> Backends:
     """The backends of this run, told of the options and the environment."""
-    if args.passphrase:
+    if unlocking.passphrase:
         print(
             "ksecret: everybody on this machine can read --passphrase among the running processes\n"
             "  --passphrase-file FILE, KSECRET_AGE_PASSPHRASE or KSECRET_GPG_PASSPHRASE keep it private",
             file=sys.stderr,
         )
-    ask = Passphrases(args.passphrase, args.passphrase_file).ask
-    return Backends(Settings(os.environ, ask, args.keyring, warn=cache(warn)))
+    ask = Passphrases(unlocking.passphrase, unlocking.passphrase_file).ask
+    return Backends(Settings(os.environ, ask, unlocking.keyring, warn=cache(warn)))
 
 
 class Passphrases:

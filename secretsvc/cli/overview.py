@@ -8,15 +8,17 @@ from secretsvc.cli.commands import GROUPS
 from secretsvc.cli.parser import help_width
 
 _VARIABLES = (
-    *("KSECRET_KEYS", "KSECRET_FORMAT", "KSECRET_AGE_KEY", "KSECRET_AGE_KEY_FILE", "KSECRET_AGE_PASSPHRASE"),
-    *(
-        "KSECRET_GPG_PASSPHRASE",
-        "KSECRET_SERVER",
-        "KSECRET_SERVER_CA",
-        "KSECRET_TOKEN",
-        "KSECRET_TOKEN_FILE",
-        "NO_COLOR",
-    ),
+    "KSECRET_KEYS",
+    "KSECRET_FORMAT",
+    "KSECRET_AGE_KEY",
+    "KSECRET_AGE_KEY_FILE",
+    "KSECRET_AGE_PASSPHRASE",
+    "KSECRET_GPG_PASSPHRASE",
+    "KSECRET_SERVER",
+    "KSECRET_SERVER_CA",
+    "KSECRET_TOKEN",
+    "KSECRET_TOKEN_FILE",
+    "NO_COLOR",
 )
 _LAST = "ksecret COMMAND --help tells more; ksecret --version; --debug shows tracebacks (never values)"
 

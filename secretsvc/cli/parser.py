@@ -36,7 +36,7 @@ class Parsing(NamedTuple):
 
 
 def parsing(command: str, words: list[str]) -> Parsing:
-    """What takes the words behind a command: where its first one is an action of it, with that one's options only."""
+    """Make the parser of the words behind a command: where the first is an action of it, with its options only."""
     module = load(command)
     actions: Mapping[str, str] = getattr(module, "ACTIONS", {})
     action = words[0] if words and words[0] in actions else ""
@@ -68,7 +68,7 @@ class Parser(argparse.ArgumentParser):
     """One command's options. Wrong usage raises UsageError instead of ending the process."""
 
     takes_dashes = True
-    """Whether words behind `--` count; to kubectl's generators they do not."""
+    """Whether words behind `--` are read: `kubectl create` drops them, and so does `ksecret create`."""
 
     def __init__(self, prog: str, summary: str, examples: str = "", actions: Mapping[str, str] | None = None) -> None:
         self._by_word: dict[str, argparse.Action] = {}
@@ -129,7 +129,7 @@ class Parser(argparse.ArgumentParser):
 
     @property
     def plain(self) -> list[argparse.Action]:
-        """What takes words that are no options, in their order."""
+        """The arguments that take words which are no options, in their order."""
         return [action for action in self._actions if not action.option_strings]
 
     def so_far(self, words: list[str]) -> SoFar | None:
@@ -170,7 +170,7 @@ class Parser(argparse.ArgumentParser):
         return self.parse_args(self._sorted(words[:at]), argparse.Namespace(command=words[at + 1 :]))
 
     def error(self, message: str) -> NoReturn:
-        """What argparse calls when it gives up."""
+        """Raise UsageError: argparse calls this when it gives up."""
         # argparse would print the word, and it may be a secret.
         if message.startswith("unrecognized"):
             message = "a word too many"

@@ -1,4 +1,4 @@
-"""What `.ksecret.yaml` says about a file, for the commands; without one, its library is not even imported."""
+"""Policies (`.ksecret.yaml`) of the files of a run; where there is none, a policy's code is not even imported."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 from secretsvc.cli.report import warn
-from secretsvc.errors import InputError, KeyRefError, KsecretError, UsageError
+from secretsvc.errors import InputError, KeyRefError, KsecretError
 from secretsvc.keyref import Keyset, keyset
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Iterable, Iterator, Sequence
 
     from secretsvc.backends.registry import Backends
@@ -21,25 +20,6 @@ if TYPE_CHECKING:
 
 _NAME = ".ksecret.yaml"
 _NAMES = (_NAME, ".ksecret.yml")
-
-
-def place_of(args: Namespace) -> str:
-    """The path by which the policy's rule is chosen for all that a command makes; empty for that of each input.
-
-    It is that of `--path`, else of `-o`: what is printed, or goes to a pipe or a device, stands nowhere yet. A command
-    that has no `--path` makes nothing that is sealed. Raises UsageError.
-    """
-    path = getattr(args, "path", None)
-    if path is None:
-        return ""
-    if path == "-" or path.endswith(os.sep) or os.path.isdir(path):
-        raise UsageError("--path takes the path of a file", hint="the one that the sealed manifest will have")
-    if path and args.in_place:
-        hint = "it says where standard input belongs, or what is printed"
-        raise UsageError("--path does not go with a file that is changed in place", hint=hint)
-    output: str = args.output
-    stands = output not in ("", "-") and (os.path.isfile(output) or not os.path.exists(output))
-    return path or (output if stands else "")
 
 
 class FilePolicies:
@@ -176,7 +156,7 @@ class FilePolicies:
             warn(text)
 
     def _above(self, file: str) -> Policies | None:
-        """What finds policies; None where there is none above the file."""
+        """The finder of policies; None where there is none above the file."""
         if self._policies is None:
             folder = os.path.dirname(file)
             if folder in self._without:

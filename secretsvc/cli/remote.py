@@ -13,13 +13,10 @@ from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.backends import canonical, complete
-from secretsvc.cli import options, sealing
-from secretsvc.cli.policies import FilePolicies, place_of
-from secretsvc.client.remote import Remote
+from secretsvc.cli.sealing import format_of
 from secretsvc.errors import (
     AlreadySealedError,
     InputError,
-    KeyRefError,
     RepeatedError,
     UsageError,
 )
@@ -33,50 +30,33 @@ from secretsvc.operations.repeats import HINT
 from secretsvc.operations.result import Result
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Sequence
 
+    from secretsvc.cli.policies import FilePolicies
+    from secretsvc.cli.sealing import SealingOptions
+    from secretsvc.client.remote import Remote
     from secretsvc.manifest.model import Manifest
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.patch import Changes
 
     Query = Sequence[tuple[str, str]]
 
-_HERE = ("parent", "recompute_mac", "keyring", "passphrase", "passphrase_file")
-"""Options that tell of keys on this machine, or ask somebody at it."""
 
-
-def connect(url: str, args: Namespace) -> Service:
-    """The service at that address. Raises UsageError, also for options that only work with keys at hand; FileError."""
-    for name in _HERE:
-        if getattr(args, name, None):
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} does not go with a service", hint="--server '' works with the keys at hand")
-    return Service(Remote(url, os.environ, args.server_ca or os.environ.get("KSECRET_SERVER_CA", "")), args)
-
-
-class Service:
-    """What `secretsvc.operations` do, done by a service. Safe in several threads.
-
-    Each takes a file's bytes and name, and raises what its namesake there raises.
-    """
+class RemoteSession:
+    """A session (`cli.session`) that a service does the work of. Safe in several threads."""
 
     jobs = 8
     """How many files at a time, unless `--jobs` says."""
 
-    def __init__(self, remote: Remote, args: Namespace) -> None:
+    def __init__(self, remote: Remote, policies: FilePolicies, wanted: SealingOptions) -> None:
         """Raises UsageError."""
         self._remote = remote
-        self._known = options.backends(args)
-        self._policies = FilePolicies(self._known, place_of(args))
-        self._keys: list[str] = getattr(args, "key", [])
-        self._scope = getattr(args, "scope", "")
-        self._format = getattr(args, "format", "")
-        self._allow_repeated: bool = getattr(args, "allow_repeated", False)
-        if any(key.startswith(("+", "-")) for key in self._keys):
+        self._policies = policies
+        self._wanted = wanted
+        if any(key.startswith(("+", "-")) for key in wanted.keys):
             raise UsageError("a service changes no keyset by --key +REF or -REF", hint="name the whole keyset")
 
-    def open_manifest(self, data: bytes, name: str) -> Result:
+    def open(self, data: bytes, name: str) -> Result:
         """The manifest in the clear."""
         policy = self._policies.find_for_opening(name)
         manifest, _ = self._sealed(data, is_signed=policy is not None and policy.require_signature)
@@ -84,7 +64,7 @@ class Service:
         answers.check_opened(manifest, answer)
         return _result(manifest, answer)
 
-    def seal_manifest(self, data: bytes, name: str) -> Result:
+    def seal(self, data: bytes, name: str) -> Result:
         """The manifest sealed, to the keys that it would be sealed to here, else to those of the service's rules."""
         manifest, seen = self._read(data, is_signed=self._policies.wants_signatures(name))
         if not any(secret.entries for secret in manifest.secrets):
@@ -92,31 +72,32 @@ class Service:
         if all(map(_is_closed, seen)):
             raise AlreadySealedError("it is sealed already", hint="a service changes no keyset by encrypt")
         # The environment's format is for what is not sealed yet; options that do not fit, the service refuses.
-        format_ = self._format if any(one.sealed for one in seen) else sealing.format_of(self._format)
-        query = [*(("key", key) for key in self._keys_for(manifest, name)), ("format", format_), ("scope", self._scope)]
-        query += [("allowRepeated", "true")] if self._allow_repeated else []
+        format_ = self._wanted.format if any(one.sealed for one in seen) else format_of(self._wanted.format)
+        query = [("key", key) for key in self._keys_for(manifest, name)]
+        query += [("format", format_), ("scope", self._wanted.scope)]
+        query += [("allowRepeated", "true")] if self._wanted.allow_repeated else []
         asked = keyset(canonical(complete(text)) for name, text in query if name == "key")
         answer = self._ask("/v1/encrypt", data, query)
-        answers.check_encrypted(manifest, answer, asked, self._scope, format_)
+        answers.check_encrypted(manifest, answer, asked, self._wanted.scope, format_)
         if any(one.sealed for one in seen) and self._renews(manifest, name):
             return self._rotated(read(answer), answer, "rotate")
         return _result(manifest, answer)
 
-    def rotate_manifest(self, data: bytes, name: str, before: str) -> Result:
+    def rotate(self, data: bytes, name: str, before: str) -> Result:
         """The manifest with new DEKs in all its Secrets, where one was made before that time (as envelopes say it)."""
         manifest, seen = self._sealed(data, is_signed=self._policies.wants_signatures(name))
-        if self._scope or self._format:
+        if self._wanted.scope or self._wanted.format:
             raise UsageError("a service rotates in the format and scope that a file has", hint="see ksecret convert")
         if all(one.created >= before for one in seen if one.sealed):
             raise AlreadySealedError("no data key in it is that old")
         return self._rotated(manifest, data, "rotate")
 
-    def rewrap_manifest(self, data: bytes, name: str, _before: str) -> Result:
+    def rewrap(self, data: bytes, name: str) -> Result:
         """The manifest with its DEKs wrapped anew."""
         manifest, _ = self._sealed(data, is_signed=self._policies.wants_signatures(name))
         return self._rotated(manifest, data, "rewrap")
 
-    def patch_manifest(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
+    def patch(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
         """The manifest with `changes.values`, none of them None, sealed in."""
         manifest, _ = self._sealed(data, is_signed=self._policies.wants_signatures(name))
         if self._renews(manifest, name):
@@ -124,7 +105,7 @@ class Service:
             manifest = read(data)
         values = {key: b64encode(value).decode() for key, value in changes.values.items() if value is not None}
         body = {"manifest": data.decode(), "secret": which, "base64Values": values, "stringData": changes.prefer_text}
-        body |= {"allowRepeated": True} if self._allow_repeated else {}
+        body |= {"allowRepeated": True} if self._wanted.allow_repeated else {}
         answer = self._ask("/v1/set", json.dumps(body).encode(), media="application/json")
         answers.check_set(manifest, answer, changes, which)
         return _result(manifest, answer)
@@ -156,8 +137,8 @@ class Service:
     def _keys_for(self, manifest: Manifest, name: str) -> list[str]:
         """By `--key`, the file's policy or KSECRET_KEYS; none where they say nothing, or all Secrets keep their own."""
         fresh = [secret for secret in manifest.secrets if secret.entries and not secret.envelope]
-        if self._keys or not fresh:
-            return self._policies.spelled(name, self._keys)
+        if self._wanted.keys or not fresh:
+            return self._policies.spelled(name, self._wanted.keys)
         first, *others = [self._policies.keys(name, secret) for secret in fresh]
         if any(other != first for other in others):
             raise InputError(
@@ -167,16 +148,15 @@ class Service:
         return [str(ref) for ref in first] if first else [text.strip() for text in listed if text.strip()]
 
     def _ask(self, path: str, body: bytes, query: Query = (), media: str = "application/yaml") -> bytes:
-        """What it answers, unchecked."""
+        """The service's answer, unchecked."""
         try:
             return self._remote.post(path, body, query=[(name, text) for name, text in query if text], media=media)
-        except KeyRefError:
-            raise
         except RepeatedError as error:
             error.hint = HINT
             raise
-        except UsageError as error:  # said of this file and not of the run, which goes on
-            raise KeyRefError(error.message, hint=error.hint, line=error.line) from error
+        except UsageError as error:
+            error.ends_run = False  # it is about this file
+            raise
 
 
 def _result(manifest: Manifest, answer: bytes) -> Result:

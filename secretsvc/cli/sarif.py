@@ -11,7 +11,7 @@ from secretsvc.operations.findings import RULES, SHORT
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from secretsvc.operations.findings import Finding, Rule
+    from secretsvc.operations.findings import CheckRule, Finding
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -31,7 +31,7 @@ def log(findings: Iterable[Finding], version: str, *, complete: bool) -> dict[st
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
+def _rule(rule: CheckRule) -> dict[str, Any]:
     """A reportingDescriptor (section 3.49); its `properties` are what GitHub reads."""
     return {
         "id": rule.code,

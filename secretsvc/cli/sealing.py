@@ -1,4 +1,4 @@
-"""What the commands that seal share: their options, and the request that follows from them."""
+"""Options of the commands that seal, and the request that follows from them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 import time
 from _thread import allocate_lock
 from functools import cache, partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.cli import options
-from secretsvc.cli.policies import FilePolicies, place_of
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
@@ -20,19 +20,53 @@ from secretsvc.operations.request import ANY_TIME, Request, Unproven
 from secretsvc.policy.people import has_name
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from secretsvc.backends.registry import Backends
+    from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
-    from secretsvc.keyref import KeyRef, KeysetChange
+    from secretsvc.keyref import KeysetChange
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
     from secretsvc.policy.people import People
 
-
 TIME = "%Y-%m-%dT%H:%M:%SZ"
 """How envelopes state a time: UTC, RFC 3339, seconds."""
+
+
+class SealingOptions(NamedTuple):
+    """How files are sealed, as options say."""
+
+    keys: tuple[str, ...] = ()
+    """KeyRefs and names, `+` or `-` before those that are added or taken away."""
+    place: str = ""
+    """The path by which the policy's rule is chosen for all that is made; empty: that of each file."""
+    format: str = ""
+    scope: str = ""
+    parent: str = ""
+    """A sealed file whose keyset, DEK and tokens are taken."""
+    rotate: bool = False
+    """Whether all data keys are made anew."""
+    recompute_mac: bool = False
+    """Whether somebody is asked to vouch for a file whose MAC does not fit."""
+    yes: bool = False
+    """Whether they have said yes."""
+    allow_repeated: bool = False
+
+
+def place_of(path: str, targets: Targets) -> str:
+    """The place of what a command with `--path` makes: that of `--path`, else of `-o`; else it is each file's own.
+
+    What is printed, or goes to a pipe or a device, stands nowhere yet. Raises UsageError.
+    """
+    if path == "-" or path.endswith(os.sep) or os.path.isdir(path):
+        raise UsageError("--path takes the path of a file", hint="the one that the sealed manifest will have")
+    if path and targets.in_place:
+        hint = "it says where standard input belongs, or what is printed"
+        raise UsageError("--path does not go with a file that is changed in place", hint=hint)
+    output = targets.output
+    stands = output not in ("", "-") and (os.path.isfile(output) or not os.path.exists(output))
+    return path or (output if stands else "")
 
 
 def add_keys(parser: Parser) -> None:
@@ -86,33 +120,31 @@ def add_repeated(parser: Parser) -> None:
     )
 
 
+NO_KEY = "no key to seal to"
+NO_KEY_HINT = "run `ksecret init` for one of your own, or say --key KEYREF or KSECRET_KEYS"
+
+
 class Requests:
     """The request of this run for each of its files."""
 
-    def __init__(self, args: Namespace, keyring: Backends) -> None:
+    def __init__(self, wanted: SealingOptions, keyring: Backends) -> None:
         """Raises UsageError."""
-        self._asks = getattr(args, "recompute_mac", False)
-        self._yes = getattr(args, "yes", False)
-        self._syncs = getattr(args, "action", "") == "sync"
+        self._wanted = wanted
         self._keyring = keyring
         self._lock = allocate_lock()
-        self._taken: set[KeyRef] = set()
-        self._to_take: set[KeyRef] = set()
         self._keysets: set[Keyset] = set()
-        self._takes = getattr(args, "action", "") == "remove"
-        self._words: list[str] = args.key
-        self._has_names = has_name(args.key)
+        self._has_names = has_name(wanted.keys)
         self._request = Request(
-            self._parsed(() if self._has_names else args.key),
+            self._parsed(() if self._has_names else wanted.keys),
             partial(self._default_keys, ""),
-            getattr(args, "scope", ""),
+            wanted.scope,
             time.strftime(TIME, time.gmtime()),
-            format_of(getattr(args, "format", "")),
-            ANY_TIME if getattr(args, "rotate", False) else "",
-            allow_repeated=getattr(args, "allow_repeated", False),
+            format_of(wanted.format),
+            ANY_TIME if wanted.rotate else "",
+            allow_repeated=wanted.allow_repeated,
         )
         self._own_keys = cache(partial(own_keys, keyring))
-        self._policies = FilePolicies(keyring, place_of(args))
+        self._policies = FilePolicies(keyring, wanted.place)
 
     def of(self, name: str, source: str = "") -> Request:
         """The request for the file of that name, whose DEK may come from the file `source`.
@@ -123,8 +155,7 @@ class Requests:
             change=self._change(name),
             renews=partial(self._policies.renews, (name, source)),
             default_keys=partial(self._default_keys, name),
-            keyset_of=partial(self._policies.demanded, name) if self._syncs else None,
-            trust=partial(self._trusts, name) if self._asks else None,
+            trust=partial(self._trusts, name) if self._wanted.recompute_mac else None,
             tell_keyset=partial(self._warn_unless_opened, name),
         )
 
@@ -132,17 +163,21 @@ class Requests:
         """The names that the policy of the file of that name has for keys."""
         return self._policies.people(name)
 
-    def not_taken(self) -> Keyset:
-        """The keys to be taken away that no keyset had so far."""
-        return keyset(self._to_take - self._taken)
+    @property
+    def change(self) -> KeysetChange:
+        """The change of keysets that is asked for of every file; none where words are names, which hang on the file."""
+        return self._request.change
+
+    def demanded(self, name: str) -> Callable[[Secret], Keyset]:
+        """The keyset that the policy of the file of that name demands for a Secret; raises InputError for none."""
+        return partial(self._policies.demanded, name)
 
     def _change(self, name: str) -> KeysetChange:
-        return self._parsed(self._policies.spelled(name, self._words)) if self._has_names else self._request.change
+        spelled = self._policies.spelled(name, self._wanted.keys) if self._has_names else ()
+        return self._parsed(spelled) if self._has_names else self._request.change
 
     def _parsed(self, words: Iterable[str]) -> KeysetChange:
-        change = parse_change(words, self._keyring.parse)
-        self._to_take.update(change.remove)
-        return change._replace(taken=self._taken.add) if self._takes else change
+        return parse_change(words, self._keyring.parse)
 
     def keyring(self, name: str, source: str = "") -> Keyring:
         """The backends, as the policies of these files, and of what is made of them, want them.
@@ -161,13 +196,11 @@ class Requests:
             warn(f"{where}: {secret.label} is sealed to no key of yours on this machine, so you can't open it here")
 
     def _default_keys(self, name: str, secret: Secret, format_: str) -> Keyset:
-        keys = self._policies.keys(name, secret)
-        try:
-            return keys or self._own_keys(format_)
-        except UsageError as error:
-            if not self._policies.find(name):
-                raise
-            raise KeyRefError(error.message, hint=error.hint) from error  # its rules may have keys for other files
+        keys = self._policies.keys(name, secret) or self._own_keys(format_)
+        if keys:
+            return keys
+        error = KeyRefError if self._policies.find(name) else UsageError  # its rules may have keys for other files
+        raise error(NO_KEY, hint=NO_KEY_HINT)
 
     def _trusts(self, name: str, unproven: Unproven) -> bool:
         """Shows what somebody would vouch for, and asks. Raises UsageError where nobody can be asked."""
@@ -179,7 +212,7 @@ class Requests:
                 *(f"  entry  {entry}" for entry in unproven.entries),
             ]
             print("\n".join(map(printable, lines)), file=sys.stderr)
-            if self._yes:
+            if self._wanted.yes:
                 return True
             if not (sys.stdin.isatty() and sys.stderr.isatty()):
                 raise UsageError("nobody is here to be asked", hint="if that is as it should be, say --yes")
@@ -196,9 +229,9 @@ def format_of(given: str) -> str:
 
 
 def own_keys(known: Backends, format_: str) -> Keyset:
-    """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own key of the format's kind.
+    """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own key of the format's kind; none is empty.
 
-    Raises UsageError, and BackendError where there are identities and none of them can be used.
+    Raises KeyRefError, and BackendError where there are identities and none of them can be used.
     """
     listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
     try:
@@ -211,8 +244,4 @@ def own_keys(known: Backends, format_: str) -> Keyset:
     if wished:
         return (known.parse(wished),)
     own = known.own_ref()
-    if own is None:
-        raise UsageError(
-            "no key to seal to", hint="run `ksecret init` for one of your own, or say --key KEYREF or KSECRET_KEYS"
-        )
-    return (own,)
+    return (own,) if own else ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from secretsvc.cli.files import standard_input
+from secretsvc.cli.batch import standard_input
 from secretsvc.cli.report import printable
 from secretsvc.errors import UsageError
 from secretsvc.generators.sources import without_line_break

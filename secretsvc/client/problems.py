@@ -1,4 +1,4 @@
-"""What a service answers when it does not answer with a manifest: its problem documents, as errors of the tree."""
+"""Problem documents (RFC 9457), which a service answers in place of a manifest, as errors of the tree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Answer(NamedTuple):
-    """What came back: status, media type without parameters, seconds of Retry-After (0: it says none), body."""
+    """An HTTP answer: status, media type without parameters, seconds of Retry-After (0: it says none), body."""
 
     status: int
     media: str

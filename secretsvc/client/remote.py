@@ -205,7 +205,7 @@ def _is_about_ours(reason: str, *, shows_certificate: bool) -> bool:
 
 
 def token_source(environ: Mapping[str, str], server: str) -> Callable[[], str]:
-    """What gives the bearer token for the service at that URL: KSECRET_TOKEN, KSECRET_TOKEN_FILE, or GitHub Actions.
+    """The source of the bearer token for the service at that URL: KSECRET_TOKEN, KSECRET_TOKEN_FILE, or GitHub Actions.
 
     The file is read, and GitHub asked, whenever it is called. Raises UsageError where there is none of them.
     """

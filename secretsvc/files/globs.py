@@ -21,7 +21,7 @@ class Glob(NamedTuple):
     """False for one that starts with `!`."""
     folders_only: bool
     names: tuple[re.Pattern[str] | None, ...]
-    """What fits each name on the way, from the folder where the pattern counts; None for `**`."""
+    """One for each name on the way, from the folder where the pattern counts; None for `**`."""
 
     def fits(self, path: str, *, inside: bool) -> bool:
         """Whether it fits a relative path, which ends in a slash if it is a folder's.

@@ -1,4 +1,4 @@
-"""What `.gitignore` files name (gitignore(5)): those of the folders walked and of their parents."""
+"""Ignored files: those that `.gitignore` files name (gitignore(5)), of the folders walked and of their parents."""
 
 from __future__ import annotations
 

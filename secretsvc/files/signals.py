@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _ENDS_NOTHING = ("CHLD", "CONT", "URG", "WINCH", "INFO", "STOP", "TSTP", "TTIN", "TTOU", "PIPE", "XFSZ")
-"""What a process is told or stopped by; Python ignores the last two."""
+"""Signals that tell or stop a process; Python ignores the last two."""
 _CANT_WAIT = ("KILL", "ILL", "TRAP", "BUS", "FPE", "SEGV", "SYS")
 """Kill, and faults of the program, after which it can't go on."""
 

@@ -153,7 +153,7 @@ def _is_ignored(folder: str) -> bool:
 
 
 def _git(folder: str, *words: str, failed: Callable[[FileError], None] | None = None) -> bytes:
-    """What it prints when run in that folder. `failed` is told of folders that it could not list."""
+    """Run Git in that folder; gives what it prints. `failed` is told of folders that it could not list."""
     from subprocess import TimeoutExpired, run
 
     places = {f"GIT_{what}" for what in _PLACES}

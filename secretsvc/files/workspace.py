@@ -135,7 +135,7 @@ def _in_threads(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable
 
 
 def _looked_through(path: str, test: Callable[[bytes | mmap], bool]) -> bool:
-    """What the test says of a file's bytes, which are not read whole; False for none. Raises FileError."""
+    """Test a file's bytes without reading it whole; False for an empty file. Raises FileError."""
     from mmap import ACCESS_READ, mmap
 
     try:

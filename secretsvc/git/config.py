@@ -19,7 +19,7 @@ _KEPT = "refs/notes/textconv/ksecret"
 
 
 class Report(NamedTuple):
-    """What was done, for people."""
+    """Lines for people: what was done, and what to look after."""
 
     done: list[str]
     warnings: list[str]

@@ -1,4 +1,4 @@
-"""What commits changed, those of a range or of a push, whatever stands in a work tree or the index."""
+"""Changes of commits, those of a range or of a push, whatever stands in a work tree or the index."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Change(NamedTuple):
 
 
 class Pushed(NamedTuple):
-    """What a push brings: commits, the oldest first, and files of tags that name no commit."""
+    """The new things of a push: commits, the oldest first, and files of tags that name no commit."""
 
     commits: list[str]
     tips: list[str]
@@ -95,7 +95,7 @@ class History:
         return found.split()[-1].decode()  # old versions of Git repeat --end-of-options
 
     def pushed(self, lines: bytes) -> Pushed:
-        """What the lines that Git gives a pre-receive hook (githooks(5)) bring that no ref has yet.
+        """Find what a push brings that no ref has yet, by the lines that Git gives a pre-receive hook (githooks(5)).
 
         Raises UsageError where there is no line, InputError for one of another form.
         """
@@ -195,7 +195,7 @@ class History:
         return os.fsdecode(self._objects.read(blob.encode(), MOST_BYTES)[1] or b"")
 
     def changes(self, commits: list[str], paths: Iterable[str]) -> Iterator[Change]:
-        """What each of the commits added or changed, under those paths (everywhere where there are none)."""
+        """Files that each of the commits added or changed, under those paths (everywhere where there are none)."""
         words = ("--literal-pathspecs", "diff-tree", "--stdin", "--root", "-r", "-c", "--raw", "-z", "--no-renames")
         paths = ("--no-abbrev", "--no-relative", "--no-ext-diff", "--", *paths)
         for at in range(0, len(commits), _AT_ONCE):

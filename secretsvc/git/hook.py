@@ -13,11 +13,11 @@ from secretsvc.programs.git import git
 _NAME = "pre-merge-commit"
 _CONTENT = PRE_MERGE_COMMIT.encode()
 _RUNS_OURS = (b"ksecret", b"pre-commit.com")
-"""What a hook of somebody's holds that runs ours, or may: that of https://pre-commit.com does what its file says."""
+"""Marks of a hook of somebody's that runs ours, or may: that of https://pre-commit.com does what its file says."""
 
 
 class Installed(NamedTuple):
-    """What was done, for people."""
+    """Lines for people: what was done, and what to look after."""
 
     done: list[str]
     warnings: list[str]

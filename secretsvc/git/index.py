@@ -1,4 +1,4 @@
-"""What is staged: files and policies as the Git index has them, whatever stands in the work tree."""
+"""The Git index: files and policies as they are staged, whatever stands in the work tree."""
 
 from __future__ import annotations
 
@@ -47,8 +47,19 @@ class GitIndex:
         One without a manifest's name has that of each link to it, too; and a link the name of that which it leads to.
         """
         listed = self._objects.git(
-            *("--literal-pathspecs", "diff", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames"),
-            *("--no-relative", "--no-ext-diff", "--no-textconv", "--diff-filter=ACMT", "--", *paths),
+            "--literal-pathspecs",
+            "diff",
+            "--cached",
+            "--raw",
+            "-z",
+            "--no-abbrev",
+            "--no-renames",
+            "--no-relative",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--diff-filter=ACMT",
+            "--",
+            *paths,
         )
         words = listed.split(b"\0")[:-1]  # `:MODE MODE ID ID STATUS`, path, and so on (git-diff(1), "Raw output")
         found: dict[Staged, None] = {}

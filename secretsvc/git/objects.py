@@ -48,7 +48,7 @@ class Objects:
             self._reader.communicate()
 
     def git(self, *words: str, stdin: bytes = b"", failed: KsecretError | None = None) -> bytes:
-        """What that command of Git's prints. Raises `failed`, or else FileError, where it fails."""
+        """Run a command of Git's; gives what it prints. Raises `failed`, or else FileError, where it fails."""
         from subprocess import run
 
         try:

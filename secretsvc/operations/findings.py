@@ -8,7 +8,7 @@ SHORT = 12
 """How many hex digits of a commit's id stand for it."""
 
 
-class Rule(NamedTuple):
+class CheckRule(NamedTuple):
     """One kind of finding. `help` says what to do about it."""
 
     code: str
@@ -33,104 +33,104 @@ class Finding(NamedTuple):
 RULES = {
     rule.code: rule
     for rule in (
-        Rule(
+        CheckRule(
             "KS001",
             "plaintext-secret",
             "A Secret's values are in the clear",
             "Seal it with `ksecret encrypt -i FILE`. If it was pushed, change the values too: Git keeps old ones.",
         ),
-        Rule(
+        CheckRule(
             "KS002",
             "half-sealed-secret",
             "A sealed Secret has values in the clear",
             "Seal the rest with `ksecret encrypt -i FILE`; `ksecret set` adds values that are sealed at once.",
         ),
-        Rule(
+        CheckRule(
             "KS003",
             "token-without-envelope",
             "A token stands in a Secret that has no envelope, so nothing can open it",
             "Restore the `ksecret:` member from Git, or put the clear value there and seal it.",
         ),
-        Rule(
+        CheckRule(
             "KS004",
             "encoded-token",
             "A token was base64-encoded, so it would be deployed as if it were the value",
             "Put the token there as it is, or open the file, mend the value and seal it again.",
         ),
-        Rule(
+        CheckRule(
             "KS005",
             "repeated-value",
             "A value is repeated in the clear beside its token: in an annotation or a comment",
             "Delete it, annotations with `ksecret encrypt --from-cluster`; deploy with `--server-side`.",
         ),
-        Rule(
+        CheckRule(
             "KS006",
             "broken-envelope",
             "The envelope or a token can't be right, whatever the key",
             "Restore the file from Git; upgrade ksecret where the version is not known.",
         ),
-        Rule(
+        CheckRule(
             "KS007",
             "wrong-identity",
             "A Secret is not the one that it was sealed for, so it will not open",
             "To move a Secret, open it under its old name and seal it under the new one.",
         ),
-        Rule(
+        CheckRule(
             "KS008",
             "keyset-differs",
             "A Secret is not sealed to the keys that .ksecret.yaml names",
             "Bring it to what the policy says with `ksecret keys sync FILE`, or mend the policy.",
         ),
-        Rule(
+        CheckRule(
             "KS009",
             "old-data-key",
             "A data key is older than rotation.maxAge in .ksecret.yaml",
             "Rotate it with `ksecret rotate FILE`.",
         ),
-        Rule(
+        CheckRule(
             "KS010",
             "unreadable-secret",
             "A file that seems to hold a Secret can't be read",
             "Mend what the message names; nobody can tell whether such a file is safe.",
         ),
-        Rule(
+        CheckRule(
             "KS011",
             "literal-in-template",
             "A template's Secret has a value in the clear",
             "Take the value from outside the template, or keep it in a sealed Secret of its own.",
         ),
-        Rule(
+        CheckRule(
             "KS012",
             "unresolved-merge",
             "A merge left two values for a key, or two envelopes, so the Secret will not open",
             "Keep one of the two lines, under the key's own name, and take the comments away; docs/git.md shows how.",
         ),
-        Rule(
+        CheckRule(
             "KS013",
             "private-key",
             "An age identity, which opens what is sealed to it, stands in a file",
             "Take it out. If it was pushed: make a new one, rotate what is sealed to it, change the values too.",
         ),
-        Rule(
+        CheckRule(
             "KS014",
             "nested-secret",
             "A Secret inside another object is in the clear, and ksecret does not seal it there",
             "Keep the Secret in a document of its own, and seal it; or let the values come from elsewhere.",
         ),
-        Rule(
+        CheckRule(
             "KS015",
             "no-rule",
             "A Secret stands in a file that no rule of .ksecret.yaml covers",
             "Add a rule that fits it (one without path, namespace and name fits all), then `ksecret keys sync FILE`. "
             "A policy of another name, such as .ksecret.yml, is not read.",
         ),
-        Rule(
+        CheckRule(
             "KS016",
             "conflict-markers",
             "Git's conflict markers stand in a file with a Secret",
             "Finish the merge; docs/git.md shows how `ksecret git merge` does it for sealed files.",
         ),
-        Rule(
+        CheckRule(
             "KS017",
             "new-data-key",
             "A commit brings a data key or recipients that the file had not before",
@@ -138,7 +138,7 @@ RULES = {
             "is added that they may not read. `dataKey: fresh` in .ksecret.yaml has every change do that.",
             level="note",
         ),
-        Rule(
+        CheckRule(
             "KS018",
             "unusable-recipient",
             "A rule of .ksecret.yaml names a recipient that no backend takes, so nothing can be sealed by it",

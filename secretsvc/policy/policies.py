@@ -17,18 +17,18 @@ from secretsvc.policy import reader, search
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from secretsvc.policy.reader import Content, Rule
+    from secretsvc.policy.reader import Content, KeyRule
 
 NAME = ".ksecret.yaml"
 
 MISNAMED = ".ksecret.yml"
-"""What people name a policy, too. It is not read, and nothing is sealed where it would count."""
+"""A name that people give a policy, too. It is not read, and nothing is sealed where it would count."""
 
 NOWHERE = "-"
 """In place of a manifest's path: standard input, of which nobody said where it belongs, but for the current folder."""
 
 _DEMANDS_SIGNATURES = re.compile(rb"(?i)require[-_ ]?signature(?![\"']?[ \t]*:[ \t]*false\b)")
-"""What a policy says that is not to be opened without a look at signatures, be it broken in other places or there."""
+"""Text of a policy that no file is opened without a look at signatures for, be it broken in other places or there."""
 
 
 class Policy(NamedTuple):
@@ -63,10 +63,10 @@ class Policy(NamedTuple):
         return self.content.require_signature
 
     def pattern(self, path: str) -> str:
-        """What a rule's `path` says for that manifest alone."""
+        """The `path` of a rule for that manifest alone."""
         return "/" + re.sub(r"([*?\[\\])", r"\\\1", self.relative(path))
 
-    def rule_for(self, path: str, namespace: str | None, name: str | None) -> Rule | None:
+    def rule_for(self, path: str, namespace: str | None, name: str | None) -> KeyRule | None:
         """The first rule that fits a Secret in that file; a text that its manifest does not state is empty."""
         return self._rules(path, namespace, name)[0]
 
@@ -84,21 +84,16 @@ class Policy(NamedTuple):
         said = [rule and rule.fresh for rule in self._rules(path, namespace, name)]
         return any(self.content.fresh if fresh is None else fresh for fresh in said)
 
-    def _rules(self, path: str, namespace: str | None, name: str | None) -> list[Rule | None]:
+    def _rules(self, path: str, namespace: str | None, name: str | None) -> list[KeyRule | None]:
         """The rule for a Secret in that file, None where none fits; of NOWHERE, each that it is in some place."""
         relative = None if path == NOWHERE else self.relative(path)
-        found: list[Rule | None] = []
+        found: list[KeyRule | None] = []
         for rule in self.content.rules:
             if rule.fits(relative, namespace or "", name or ""):
                 found.append(rule)
                 if relative is not None or rule.path is None:
                     return found
         return [*found, None]
-
-    def keys_for(self, path: str, namespace: str | None, name: str | None) -> tuple[str, ...] | None:
-        """The KeyRefs, as written, of the first rule that fits; None where none does."""
-        rule = self.rule_for(path, namespace, name)
-        return rule.keys if rule else None
 
 
 class _Broken(NamedTuple):

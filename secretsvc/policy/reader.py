@@ -39,7 +39,7 @@ SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 """The units of an age, in seconds."""
 
 
-class Rule(NamedTuple):
+class KeyRule(NamedTuple):
     """Which Secrets, and the KeyRefs that they are to be sealed to, as written."""
 
     line: int
@@ -70,9 +70,9 @@ def _fits(text: str, pattern: str) -> bool:
 
 
 class Content(NamedTuple):
-    """What a policy file says."""
+    """The content of a policy file."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[KeyRule, ...]
     max_age: int | None
     """The oldest that a DEK may get, in seconds."""
     require_signature: bool
@@ -165,7 +165,7 @@ def _people(mapping: Mapping) -> People:
     return People(found)
 
 
-def _rule(mapping: Mapping, people: People, profiles: dict[str, str]) -> Rule:
+def _rule(mapping: Mapping, people: People, profiles: dict[str, str]) -> KeyRule:
     """Adds to the profiles."""
     path: Glob | None = None
     texts = {"namespace": "", "name": ""}
@@ -184,7 +184,7 @@ def _rule(mapping: Mapping, people: People, profiles: dict[str, str]) -> Rule:
                 raise InputError(f"{name} is longer than {MAX_PATTERN} characters", line=node.line)
     if not keys:
         raise InputError("a rule without keys", hint="list the keys under `keys:`", line=mapping.line)
-    return Rule(mapping.line, path, texts["namespace"], texts["name"], keys, fresh)
+    return KeyRule(mapping.line, path, texts["namespace"], texts["name"], keys, fresh)
 
 
 def _pattern(node: Node) -> Glob:
@@ -201,7 +201,7 @@ def _pattern(node: Node) -> Glob:
 
 
 def _keys(node: Node, people: People, profiles: dict[str, str]) -> tuple[str, ...]:
-    """What a rule lists, with the KeyRefs of people in place of their names. Adds to the profiles."""
+    """The keys that a rule lists, with the KeyRefs of people in place of their names. Adds to the profiles."""
     found: list[str] = []
     for item in _items(node, "keys", MOST_KEYS):
         if isinstance(item, Mapping):

@@ -18,12 +18,22 @@ _OURS = "KSECRET_"
 _NO_SECRET = frozenset(
     _OURS + name
     for name in (
-        *("AGE_KEY_FILE", "TOKEN_FILE", "FILES"),  # paths: who may read what they name can do so without them
-        *("SERVER", "SERVER_CA", "SERVER_CERT", "SERVER_KEY", "SERVER_INSECURE", "TOKEN_AUDIENCE"),
-        *("KEYS", "FORMAT", "GCP_KMS_ENDPOINT", "LOAD_RESTRICTOR"),
+        "AGE_KEY_FILE",  # a path, and so are the next two: who may read what they name can do so without them
+        "TOKEN_FILE",
+        "FILES",
+        "SERVER",
+        "SERVER_CA",
+        "SERVER_CERT",
+        "SERVER_KEY",
+        "SERVER_INSECURE",
+        "TOKEN_AUDIENCE",
+        "KEYS",
+        "FORMAT",
+        "GCP_KMS_ENDPOINT",
+        "LOAD_RESTRICTOR",
     )
 )
-"""What a program may be told that calls ksecret again: names, addresses and paths."""
+"""Variables for programs that call ksecret again: names, addresses and paths."""
 
 
 def environment(environ: Mapping[str, str], *, calls_ksecret: bool = False) -> dict[str, str]:

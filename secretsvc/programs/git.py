@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 _CAREFUL = (
     "--no-pager",
-    *("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}"),
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    f"core.hooksPath={os.devnull}",
 )
 """A repository that came with a configuration (an archive, a bare one committed as a folder) runs nothing by it."""
 
@@ -35,7 +38,7 @@ def command(*words: str, bare: bool = False) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """What it gets: neither ksecret's variables, as no driver of ours runs in these calls, nor a way out."""
+    """The environment for it: no variables of ksecret's, as no driver of ours runs in these calls, and no way out."""
     return programs.environment(os.environ) | _OFFLINE
 
 
@@ -76,7 +79,7 @@ class Merged(NamedTuple):
 
 
 def merge_lines(base: bytes, ours: bytes, theirs: bytes) -> Merged:
-    """What Git itself would make of three texts (`git merge-file`, so the user's merge.conflictStyle holds).
+    """Merge three texts as Git itself would (`git merge-file`, so the user's merge.conflictStyle holds).
 
     It wants files: they live in a private folder for the time of the call, and hold what Git keeps anyway.
     """

@@ -1,4 +1,4 @@
-"""`ksecret init --key KIND`: keys of one's own to choose from, or made, by real gpg, moto, and an emulator of Cloud KMS."""
+"""`ksecret init --key KIND`: keys to choose from, or made, by real gpg, moto, and an emulator of Cloud KMS."""
 
 from __future__ import annotations
 

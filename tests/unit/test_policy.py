@@ -55,7 +55,8 @@ def repository(tmp_path: Path) -> Path:
 def keys(folder: Path, path: str, namespace: str | None = None, name: str | None = None) -> tuple[str, ...] | None:
     policy = Policies().find(str(folder / path))
     assert policy
-    return policy.keys_for(str(folder / path), namespace, name)
+    rule = policy.rule_for(str(folder / path), namespace, name)
+    return rule.keys if rule else None
 
 
 def test_the_first_rule_that_fits_counts(repository: Path) -> None:

@@ -54,22 +54,22 @@ _ACCEPT = "application/json, application/jwk-set+json"
 _LOG = logging.getLogger("ksecret")
 
 
-class Key(NamedTuple):
+class PublicKey(NamedTuple):
     """A public key, and the algorithms that it may be used with."""
 
     key: Any
     algorithms: tuple[str, ...]
 
 
-class NoKeyError(Exception):
+class UnknownKeyError(Exception):
     """Of an issuer that has no key of that id."""
 
 
 class Keys(Protocol):
     """Keys of one issuer."""
 
-    async def key(self, kid: str) -> Key:
-        """Return the key of that id; of no id, the only key there is. Raises NoKeyError, and RefusedError (503)."""
+    async def key(self, kid: str) -> PublicKey:
+        """Return the key of that id; of no id, the only key. Raises UnknownKeyError, and RefusedError (503)."""
 
 
 class FileKeys:
@@ -81,7 +81,7 @@ class FileKeys:
         self._file = Watched(path)
         self._keys = _from_file(path)
 
-    async def key(self, kid: str) -> Key:
+    async def key(self, kid: str) -> PublicKey:
         """Return a key as `Keys.key` does, without waiting."""
         if self._file.changed():
             try:
@@ -92,16 +92,16 @@ class FileKeys:
                 _LOG.info("a changed JWKS is used from now on: %s", self._path)
         found = find(self._keys, kid)
         if found is None:
-            raise NoKeyError
+            raise UnknownKeyError
         return found
 
 
-def find(keys: Mapping[str, Key], kid: str) -> Key | None:
+def find(keys: Mapping[str, PublicKey], kid: str) -> PublicKey | None:
     """Return the key of that id; of no id, the only key there is."""
     return keys.get(kid) if kid or len(keys) != 1 else next(iter(keys.values()))
 
 
-def _from_file(path: str) -> dict[str, Key]:
+def _from_file(path: str) -> dict[str, PublicKey]:
     try:
         return parsed(Path(path).read_bytes())
     except OSError as error:
@@ -110,12 +110,12 @@ def _from_file(path: str) -> dict[str, Key]:
         raise InputError("not a JWKS with public keys (RFC 7517)", file=path) from error
 
 
-def parsed(data: bytes) -> dict[str, Key]:
+def parsed(data: bytes) -> dict[str, PublicKey]:
     """Return the signing keys of a JWKS, without kinds that are not known (RFC 7517, section 5). Raises ValueError."""
     document = json.loads(data)
     if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
         raise ValueError("not a JWKS")
-    found: dict[str, Key] = {}
+    found: dict[str, PublicKey] = {}
     for member in document["keys"]:
         if not isinstance(member, dict) or member.get("use", "sig") != "sig":
             continue
@@ -126,7 +126,7 @@ def parsed(data: bytes) -> dict[str, Key]:
         except (PyJWKError, InvalidKeyError, ValueError, TypeError, KeyError):
             continue
         if allowed:
-            found[str(member.get("kid", ""))] = Key(key.key, allowed)
+            found[str(member.get("kid", ""))] = PublicKey(key.key, allowed)
     if not found:
         raise ValueError("no usable key")
     return found
@@ -139,13 +139,13 @@ class FetchedKeys:
         """Raises InputError for certificates that can't be used."""
         self._issuer = issuer
         self._lock = asyncio.Lock()
-        self._keys: dict[str, Key] = {}
+        self._keys: dict[str, PublicKey] = {}
         self._fetched = float("-inf")
         self._tried = float("-inf")
         self._refreshing: asyncio.Task[None] | None = None
         _opener(issuer.ca_file)
 
-    async def key(self, kid: str) -> Key:
+    async def key(self, kid: str) -> PublicKey:
         """Return a key as `Keys.key` does; only a token that names a new key waits for it."""
         found = find(self._keys, kid)
         if found is None:
@@ -161,7 +161,7 @@ class FetchedKeys:
             detail = f"the keys of {self._issuer.name} can't be fetched"
             raise RefusedError(ISSUER, detail, hint=hint, headers={"retry-after": "10"})
         if found is None:
-            raise NoKeyError
+            raise UnknownKeyError
         return found
 
     async def _fetch(self) -> None:
@@ -202,7 +202,7 @@ def _reason(error: Exception) -> str:
     return "not the document that it should be"
 
 
-def _get_keys(issuer: Issuer) -> dict[str, Key]:
+def _get_keys(issuer: Issuer) -> dict[str, PublicKey]:
     """Fetch the keys. Raises OSError, ValueError, HTTPException and InputError."""
     opener = _opener(issuer.ca_file)  # anew each time: the file may have been replaced
     url = issuer.jwks_url

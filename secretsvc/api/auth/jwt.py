@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jwt as pyjwt
 
 from secretsvc.api.auth.caller import Caller, UnauthenticatedError, refused
-from secretsvc.api.auth.jwks import FetchedKeys, FileKeys, NoKeyError
+from secretsvc.api.auth.jwks import FetchedKeys, FileKeys, UnknownKeyError
 from secretsvc.api.problems import busy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from secretsvc.api.auth.jwks import Key, Keys
+    from secretsvc.api.auth.jwks import Keys, PublicKey
     from secretsvc.api.settings import Issuer
 
 _REASONS: tuple[tuple[type[pyjwt.InvalidTokenError], str, str], ...] = (
@@ -57,7 +57,7 @@ class Claimed(NamedTuple):
 class _Good(NamedTuple):
     """A token that was checked, with that key of its issuer's."""
 
-    key: Key
+    key: PublicKey
     claims: Mapping[str, Any]
 
 
@@ -102,14 +102,14 @@ class Issuers:
         issuer, keys = self._issuers[claimed.issuer]
         try:
             key = await keys.key(claimed.key)
-        except NoKeyError:
+        except UnknownKeyError:
             raise refused("key", "the token was signed by a key that its issuer does not show") from None
         if claimed.algorithm not in key.algorithms:
             raise refused("algorithm", "the token's algorithm is not allowed")
         claims = await self._verified(claimed, issuer, key)
         return Caller(issuer=issuer.name, subject=str(claims.get("sub", ""))[:500], claims=claims)
 
-    async def _verified(self, claimed: Claimed, issuer: Issuer, key: Key) -> Mapping[str, Any]:
+    async def _verified(self, claimed: Claimed, issuer: Issuer, key: PublicKey) -> Mapping[str, Any]:
         """Return the token's claims; of one that was found good with the very key, if only it has not expired since.
 
         A key that its issuer shows no more, or shows anew, is another: then the token is checked anew, too.
@@ -154,7 +154,7 @@ def _object(part: str) -> dict[str, Any]:
     return found
 
 
-def _checked(claimed: Claimed, issuer: Issuer, key: Key) -> Mapping[str, Any]:
+def _checked(claimed: Claimed, issuer: Issuer, key: PublicKey) -> Mapping[str, Any]:
     """Return the claims, once PyJWT has found them and the signature good. Raises RefusedError (401)."""
     try:
         claims: dict[str, Any] = pyjwt.decode(

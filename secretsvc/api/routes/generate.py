@@ -7,7 +7,7 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 
 from secretsvc.api.bodies import JSON, YAML
-from secretsvc.api.generate import Kind, generated
+from secretsvc.api.generate import SecretKind, generated
 from secretsvc.api.models import GenerateBody
 from secretsvc.api.openapi import described, model_body
 from secretsvc.api.operations import GENERATE, Call
@@ -22,7 +22,7 @@ _STATUSES = [400, 401, 403, 404, 408, 413, 415, 429, 502, 503, 504]
 @router.post("/v1/generate/{kind}", **described(GENERATE, _STATUSES, model_body(GenerateBody, form=True)))
 async def generate(
     request: Request,
-    kind: Kind,
+    kind: SecretKind,
     *,
     key: KeyRefs = [],  # noqa: B006
     scope: Scope | None = None,

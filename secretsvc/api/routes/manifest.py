@@ -11,7 +11,7 @@ from secretsvc import formats
 from secretsvc.api.bodies import JSON, YAML
 from secretsvc.api.models import SetBody, changes_of
 from secretsvc.api.openapi import described, model_body
-from secretsvc.api.operations import DECRYPT, ENCRYPT, INSPECT, ROTATE_KEYS, SET, VERIFY, Call, Operation
+from secretsvc.api.operations import DECRYPT, ENCRYPT, INSPECT, ROTATE, SET, VERIFY, Call, Operation
 from secretsvc.api.requests import AllowRepeated, Format, KeyRefs, Scope, answer, only, parts_of, verdict
 
 router = APIRouter(tags=["manifests"])
@@ -49,7 +49,7 @@ async def decrypt(request: Request) -> Response:
     return await _perform(request, DECRYPT)
 
 
-@router.post("/v1/rotate", **described(ROTATE_KEYS, _STATUSES))
+@router.post("/v1/rotate", **described(ROTATE, _STATUSES))
 async def rotate(
     request: Request,
     mode: Literal["rotate", "rewrap"] = "rotate",
@@ -57,8 +57,8 @@ async def rotate(
     remove: KeyRefs = [],  # noqa: B006
 ) -> Response:
     """New data keys and tokens, or (`rewrap`) the same data keys wrapped anew. The clear text stays inside."""
-    only(request, *ROTATE_KEYS.parameters)
-    return await _perform(request, ROTATE_KEYS, mode=mode, add=tuple(add), remove=tuple(remove))
+    only(request, *ROTATE.parameters)
+    return await _perform(request, ROTATE, mode=mode, add=tuple(add), remove=tuple(remove))
 
 
 @router.post("/v1/set", **described(SET, _STATUSES, model_body(SetBody, form=True)))

@@ -17,7 +17,7 @@ MOST = 10.0
 
 
 class Pauses:
-    """How long connections whose tokens were refused wait for the answer; nothing is read from them meanwhile.
+    """Pauses of connections whose tokens were refused, before the answer; nothing is read from them meanwhile.
 
     The first token of a connection is answered soon, whatever others do: its sender may have taken a wrong one. Further
     ones, of whichever connection, have their turn one after the other, so that who keeps thousands of connections open
@@ -27,10 +27,10 @@ class Pauses:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._last = float("-inf")
-        """When the last turn that was given out is."""
+        """Time of the last turn that was given out."""
 
     def seconds(self, refused: int) -> float:
-        """For a connection of which so many tokens in a row were refused before."""
+        """Return the pause of a connection of which so many tokens in a row were refused before."""
         if not refused:
             return FIRST
         now = self._clock()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import child, options
 from secretsvc.cli.opened import handed_on
+from secretsvc.cli.session import opener
 from secretsvc.errors import FileError, UsageError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ EXAMPLES = """\
   ksecret apply secret.yaml -- --dry-run=server          what comes after -- is kubectl's"""
 
 _FALSE = ("0", "f", "F", "false", "FALSE", "False")
-"""What pflag takes for false (Go's strconv.ParseBool)."""
+"""Words that pflag takes for false (Go's strconv.ParseBool)."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -36,7 +37,8 @@ def run(args: Namespace) -> int:
     """Opens everything, then becomes kubectl; so the exit code is kubectl's."""
     _check(args.command)
     kubectl = child.find("kubectl")
-    data, failed = handed_on(args)
+    targets = options.Targets(tuple(args.files), args.recursive, debug=args.debug, jobs=args.jobs)
+    data, failed = handed_on(targets, opener(options.server(args), options.unlocking(args)))
     if failed:
         return failed
     _give(data)

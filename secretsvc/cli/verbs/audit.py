@@ -6,7 +6,7 @@ import sys
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from secretsvc.cli.files import name_of
+from secretsvc.cli.batch import name_of
 from secretsvc.cli.report import counted, printable
 from secretsvc.errors import FileError
 

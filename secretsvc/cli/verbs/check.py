@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from secretsvc.cli.batch import name_of, standard_input
 from secretsvc.cli.colour import BAD, WARNING, painted
-from secretsvc.cli.files import name_of, standard_input
 from secretsvc.cli.report import printable, progress, report, summary, warn
 from secretsvc.errors import FileError, KsecretError, UsageError
 from secretsvc.files import workspace
@@ -33,6 +33,9 @@ EXAMPLES = """\
   ksecret check --sarif > ksecret.sarif
 exit code: 0 nothing found, 1 findings, 3 and above: something could not be checked"""
 
+Form = Literal["text", "json", "sarif"]
+"""Of the output."""
+
 _OTHERS = 1 << 20
 """Bytes up to which files that are no manifests are looked through for identities."""
 
@@ -49,7 +52,7 @@ class Source(NamedTuple):
     commit: str = ""
     """The id of the commit that it is looked at in."""
     also: Callable[[bytes], list[Finding]] = lambda _: []
-    """What else there is to find in its bytes."""
+    """Gives more findings in its bytes."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -83,13 +86,18 @@ def run(args: Namespace) -> int:
         raise UsageError("--staged, --range and --pre-receive name different things to check: choose one")
     if args.path and args.files != ["-"]:
         raise UsageError("--path goes with standard input", hint="ksecret check --path FILE -")
-    output = Output(args)
+    form: Form = "sarif" if args.sarif else "json" if args.json else "text"
+    output = Output(form, fails_on_notices=args.fail_on_new_keys, debug=args.debug)
     if args.staged:
         _staged(args.files, output)
-    elif args.pre_receive or args.range is not None:
-        from secretsvc.cli.verbs.check_history import check_history
+    elif args.pre_receive:
+        from secretsvc.cli.verbs.check_history import check_push
 
-        check_history(args, output)
+        check_push(args.files, output)
+    elif args.range is not None:
+        from secretsvc.cli.verbs.check_history import check_range
+
+        check_range(args.range, args.files, output)
     else:
         found = workspace.discover(
             args.files or ["."], recursive=True, failed=output.failed, warn=_warn, ignoring=False, suffixes=("",)
@@ -104,8 +112,11 @@ def run(args: Namespace) -> int:
 class Output:
     """Prints findings as they come, or keeps them for SARIF, and counts."""
 
-    def __init__(self, args: Namespace) -> None:
-        self._args = args
+    def __init__(self, form: Form, *, fails_on_notices: bool, debug: bool) -> None:
+        """`fails_on_notices`: whether new data keys and recipients count as findings."""
+        self._form = form
+        self._fails_on_notices = fails_on_notices
+        self._debug = debug
         self._kept: list[Finding] = []
         self._told: set[tuple[str, str]] = set()
         self._counts = {"checked": 0, "findings": 0, "allowed": 0, "failed": 0}
@@ -117,31 +128,31 @@ class Output:
         self._counts["checked"] += 1
         self._counts["allowed"] += checked.allowed
         for finding in checked.findings:
-            notice = RULES[finding.code].level == "note" and not self._args.fail_on_new_keys
+            notice = RULES[finding.code].level == "note" and not self._fails_on_notices
             self._counts["findings"] += not notice
             self._notices += notice
-            if self._args.sarif:
+            if self._form == "sarif":
                 self._kept.append(finding)
             else:
-                print(_as_json(finding) if self._args.json else _as_text(finding))
+                print(_as_json(finding) if self._form == "json" else _as_text(finding))
 
     def passed_over(self, source: Source) -> None:
         """A file with nothing to find in it; what is no manifest is not worth a word."""
         self._counts["checked"] += source.manifest
 
     def failed(self, error: KsecretError, commit: str = "") -> None:
-        """What could not be checked. A policy's mistake is told once, however many files and commits it is for."""
+        """Tell of what could not be checked; of a policy's mistake once, however many files and commits it is for."""
         self._counts["failed"] += 1
         self._worst = max(self._worst, error.exit_code)
         told = error.where, error.message
         if told not in self._told:
             error.file = _in_commit(commit, error.file)
-            report(error, debug=self._args.debug)
+            report(error, debug=self._debug)
         self._told.add(told)
 
     def finish(self) -> int:
         """The exit code, after what comes last."""
-        if self._args.sarif:
+        if self._form == "sarif":
             from json import dumps
 
             from secretsvc import __version__
@@ -170,7 +181,7 @@ def check_all(sources: Iterable[Source], output: Output) -> None:
 
 
 def _of_policy(source: Source) -> list[Finding]:
-    """What is wrong with a policy, or with its name, where the file is one. Raises InputError, FileError."""
+    """Faults of a policy, or of its name, where the file is one. Raises InputError, FileError."""
     name = os.path.basename(source.name)
     if name == MISNAMED:
         said = f"this file is not read: a policy's name is {NAME}, so no rule covers what it was made for"

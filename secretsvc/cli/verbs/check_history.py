@@ -21,7 +21,6 @@ from secretsvc.policy.policies import Policies
 from secretsvc.policy.reader import MAX_BYTES
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Iterable, Iterator
 
     from secretsvc.cli.verbs.check import Output
@@ -31,16 +30,24 @@ if TYPE_CHECKING:
     from secretsvc.policy.people import People
 
 
-def check_history(args: Namespace, output: Output) -> None:
-    """Checks what each commit changed, each version of a file once. Raises UsageError, InputError, FileError."""
-    with History("--pre-receive" if args.pre_receive else "--range") as history:
-        if args.pre_receive:
-            commits, tips, tagged = history.pushed(_lines())
-        else:
-            commits = history.range(args.range)
-            tips, tagged = commits[-1:], []
-        changes = list(_once(history.behind_links([*history.changes(commits, args.files), *tagged], tips)))
-        check_all(progress(_sources(history, changes), len(changes)), output)
+def check_push(paths: list[str], output: Output) -> None:
+    """Checks what each commit of a push changed, as Git tells it on standard input. Raises as `check_range`."""
+    with History("--pre-receive") as history:
+        commits, tips, tagged = history.pushed(_lines())
+        _check(history, [*history.changes(commits, paths), *tagged], tips, output)
+
+
+def check_range(range_: str, paths: list[str], output: Output) -> None:
+    """Checks what each commit of `A..B` changed. Raises UsageError, InputError, FileError."""
+    with History("--range") as history:
+        commits = history.range(range_)
+        _check(history, history.changes(commits, paths), commits[-1:], output)
+
+
+def _check(history: History, changes: Iterable[Change], tips: list[str], output: Output) -> None:
+    """Each version of a file is checked once."""
+    found = list(_once(history.behind_links(changes, tips)))
+    check_all(progress(_sources(history, found), len(found)), output)
 
 
 def _lines() -> bytes:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.batch import Batch
+from secretsvc.cli.sealing import Requests, SealingOptions, place_of
 from secretsvc.errors import UsageError
 from secretsvc.operations.convert import convert_manifest
 
@@ -40,11 +41,20 @@ def run(args: Namespace) -> int:
     """Converts the files themselves, unless `-o` says where to; the exit code."""
     if not args.format:
         raise UsageError("convert to what?", hint="--to ksecret or --to kubesec")
-    options.change_in_place(args)
-    keyring = options.backends(args)
-    requests = sealing.Requests(args, keyring)
+    targets = options.targets(args)._replace(jobs=args.jobs).in_place_by_default()
+    wanted = SealingOptions(
+        tuple(args.key),
+        place_of(args.path, targets),
+        args.format,
+        args.scope,
+        recompute_mac=args.recompute_mac,
+        yes=args.yes,
+        allow_repeated=args.allow_repeated,
+    )
+    backends = options.backends(options.unlocking(args))
+    requests = Requests(wanted, backends)
 
     def operation(data: bytes, name: str) -> Result:
         return convert_manifest(data, requests.of(name), requests.keyring(name))
 
-    return each_file(Job(operation, "converted", private=False, jobs=options.jobs(args, keyring)), args)
+    return Batch(targets, "converted", private=False).run(operation, backends)

@@ -6,9 +6,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc.cli import options, sealing
+from secretsvc.cli import options
 from secretsvc.cli.entries import pairs
+from secretsvc.cli.options import Targets
 from secretsvc.cli.report import printable
+from secretsvc.cli.sealing import SealingOptions, place_of
 from secretsvc.cli.verbs import create_kinds, create_options
 from secretsvc.cli.verbs.create_options import flag
 from secretsvc.errors import FileError, UsageError
@@ -56,10 +58,10 @@ def run(args: Namespace) -> int:
         namespace=wanted.namespace,
         labels=pairs(args.label or [], "--label"),
         annotations={**pairs(args.annotation or [], "--annotation"), **contents.annotations},
-        immutable=flag(args, "immutable"),
+        immutable=flag(args.immutable, "--immutable"),
     )
     manifest.check(secret, warnings.append)
-    if flag(args, "append_hash"):
+    if flag(args.append_hash, "--append-hash"):
         if not args.plaintext and (secret.data or secret.string_data):
             _check_hash(args.random or [])
         secret = manifest.with_hash(secret)
@@ -107,11 +109,13 @@ def _output(args: Namespace) -> tuple[str, str]:
 
 def _sealed(data: bytes, keys: list[str], output: str, args: Namespace) -> bytes:
     """The manifest sealed, as `ksecret encrypt` would seal that file."""
-    from secretsvc.operations.seal import seal_manifest
+    from secretsvc.cli.session import begin
 
-    args.key, args.output, args.in_place = keys, output, False
-    service = options.service(args)
-    if service:
-        return service.seal_manifest(data, "-").data
-    requests = sealing.Requests(args, options.backends(args))
-    return seal_manifest(data, requests.of("-"), requests.keyring("-")).data
+    wanted = SealingOptions(
+        tuple(keys),
+        place_of(args.path, Targets((), output=output)),
+        args.format,
+        args.scope,
+        allow_repeated=args.allow_repeated,
+    )
+    return begin(options.server(args), options.unlocking(args), wanted).seal(data, "-").data

@@ -1,4 +1,4 @@
-"""What each kind of `ksecret create` puts into a Secret: the options' words handed to the generators."""
+"""Contents of a Secret, for each kind of `ksecret create`: the options' words handed to the generators."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def _docker_registry(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
             warn("--from-file: it is taken, and the --docker- options are ignored, as kubectl does")
         return NewSecret("", type=docker.TYPE, data=docker.docker_files(elements, warn))
     server = docker.DEFAULT_SERVER if args.docker_server is None else os.fsencode(args.docker_server)
-    password = _password(args, "docker_password", warn)
+    piped = flag(args.docker_password_stdin, "--docker-password-stdin")
+    password = _password(args.docker_password, "--docker-password", warn, piped=piped)
     username, email = os.fsencode(args.docker_username or ""), os.fsencode(args.docker_email or "")
     return NewSecret("", type=docker.TYPE, data=docker.docker_config(docker.Login(server, username, password, email)))
 
@@ -106,7 +107,9 @@ def _docker_registry(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
 def _basic_auth(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
     from secretsvc.generators.typed import BASIC_AUTH, basic_auth
 
-    data = basic_auth(os.fsencode(args.username or ""), _password(args, "password", warn))
+    piped = flag(args.password_stdin, "--password-stdin")
+    password = _password(args.password, "--password", warn, piped=piped)
+    data = basic_auth(os.fsencode(args.username or ""), password)
     return NewSecret("", type=BASIC_AUTH, data=data)
 
 
@@ -154,14 +157,13 @@ _KINDS: dict[str, Callable[[Wanted, Namespace, Warn], NewSecret]] = {
 }
 
 
-def _password(args: Namespace, name: str, warn: Warn) -> bytes:
+def _password(word: str | None, option: str, warn: Warn, *, piped: bool) -> bytes:
     """A password from standard input, from `@PATH`, or, with a warning as docker gives it, from the word itself."""
-    option = f"--{name.replace('_', '-')}"
-    if flag(args, f"{name}_stdin"):
-        if getattr(args, name) is not None:
-            raise UsageError(f"{option} and {option}-stdin are one too many")
-        return typed_or_piped(f"{option}-stdin")
-    return _word(getattr(args, name) or "", option, warn)
+    if not piped:
+        return _word(word or "", option, warn)
+    if word is not None:
+        raise UsageError(f"{option} and {option}-stdin are one too many")
+    return typed_or_piped(f"{option}-stdin")
 
 
 def _word(word: str, option: str, warn: Warn) -> bytes:

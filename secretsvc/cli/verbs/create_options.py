@@ -25,8 +25,14 @@ OWN = {
     KUBESEC: _FROM_WORDS,
     "tls": ("cert", "pkcs12", "pkcs12_password_file"),
     "docker-registry": (
-        *("docker_server", "docker_username", "docker_password", "docker_password_stdin", "docker_email"),
-        *("from_file", "from_docker_config", "server"),
+        "docker_server",
+        "docker_username",
+        "docker_password",
+        "docker_password_stdin",
+        "docker_email",
+        "from_file",
+        "from_docker_config",
+        "server",
     ),
     "basic-auth": ("username", "password", "password_stdin"),
     "ssh-auth": ("ssh_privatekey",),
@@ -44,7 +50,7 @@ KINDS = {
     "service-account-token": "a token that Kubernetes makes",
     "bootstrap-token": "a token for nodes that join",
 }
-"""What each makes."""
+"""By name: what the Secret holds."""
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
@@ -138,7 +144,7 @@ def _add_typed(parser: Parser) -> None:
 
 
 def _add_kubectl(parser: Parser) -> None:
-    """What a kubectl command line may bring along, and means nothing here."""
+    """Options that a kubectl command line may bring along, and that mean nothing here."""
     parser.add_argument("--dry-run", nargs="?", const="true", metavar="client", help="taken, and means nothing here")
     parser.add_argument("--validate", nargs="?", const="strict", metavar="…", help="the same")
     for name in ("--field-manager", "--kubeconfig", "--context", "--cluster", "--user"):
@@ -146,7 +152,7 @@ def _add_kubectl(parser: Parser) -> None:
 
 
 class Wanted(NamedTuple):
-    """What is to be made, once the words are in order."""
+    """Kind and identity of the Secret to make, once the words are in order."""
 
     kind: str
     name: str
@@ -155,8 +161,11 @@ class Wanted(NamedTuple):
 
 def wanted(args: Namespace) -> Wanted:
     """Kind and NAME, and that every option fits, checked in kubectl's order. Raises UsageError."""
-    for name in ("immutable", "append_hash", "save_config", "docker_password_stdin", "password_stdin"):
-        flag(args, name)
+    flag(args.immutable, "--immutable")
+    flag(args.append_hash, "--append-hash")
+    saves = flag(args.save_config, "--save-config")
+    flag(args.docker_password_stdin, "--docker-password-stdin")
+    flag(args.password_stdin, "--password-stdin")
     given = metadata(args.metadata or [])
     kind, names = (args.kind, args.words) if args.kind else _kind(args.words, given)
     _check_options(args, kind)
@@ -170,7 +179,7 @@ def wanted(args: Namespace) -> Wanted:
     namespace = args.namespace or given.get("namespace", "")
     if given.get("namespace", namespace) != namespace:
         raise UsageError("--namespace and --metadata namespace=… differ")
-    if flag(args, "save_config"):
+    if saves:
         hint = "apply it with kubectl apply --server-side, which keeps no such copy"
         raise UsageError("--save-config would repeat the clear values in an annotation", hint=hint)
     return Wanted(kind, names[0], namespace)
@@ -198,9 +207,8 @@ def _check_kubectl(args: Namespace) -> None:
         raise UsageError("--validate: invalid value", hint="strict, warn or ignore")
 
 
-def flag(args: Namespace, name: str) -> bool:
-    """A boolean's value, by pflag's spellings. Raises UsageError."""
-    text = getattr(args, name)
+def flag(text: str | None, option: str) -> bool:
+    """The value of a boolean option, by pflag's spellings. Raises UsageError."""
     if text is not None and text not in _TRUE + _FALSE:
-        raise UsageError(f"--{name.replace('_', '-')}: invalid value", hint="true or false")
+        raise UsageError(f"{option}: invalid value", hint="true or false")
     return text in _TRUE

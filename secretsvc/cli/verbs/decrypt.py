@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli import options
-from secretsvc.cli.files import Job, each_file, put_out, stream
-from secretsvc.cli.opening import opener
+from secretsvc.cli.batch import Batch, may_be_sealed, put_out
+from secretsvc.cli.session import opener
 from secretsvc.errors import NotSealedError, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
+    from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
-    from secretsvc.files.workspace import Item
+    from secretsvc.cli.session import Opener
     from secretsvc.operations.result import Result
 
 EXAMPLES = """\
@@ -45,71 +46,84 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
+class _Shape(NamedTuple):
+    """The shape in which clear text is put out."""
+
+    cleartext: bool
+    template: str
+    output_format: str
+
+
 def run(args: Namespace) -> int:
     """Opens; the exit code."""
-    if args.output_format != "yaml":
-        return _shaped(args)
-    known, open_ = opener(args)
-    finish = _finisher(args)
-
-    def shown(opened: Result, _name: str) -> bytes:
-        return finish(opened.data)
-
-    join = _rendered if args.template and args.output in ("", "-") else b"".join if args.template else stream
-    job = Job(open_, "opened", private=True, jobs=options.jobs(args, known), shown=shown, join=join)
-    return each_file(_passing_clear(job, open_, args) if args.if_needed else job, args)
-
-
-def _passing_clear(job: Job, open_: Callable[[bytes, str], Result], args: Namespace) -> Job:
-    """The same for what is not sealed too, which stays as it is; printed from folders is what `ksecret apply` takes."""
-    from secretsvc.cli.opened import is_hidden, open_sealed
-    from secretsvc.operations.result import Result
+    targets = options.targets(args)._replace(jobs=args.jobs, keep_going=args.keep_going)
+    shape = _Shape(args.cleartext, args.template, args.output_format)
+    if shape.output_format != "yaml":
+        if targets.in_place or shape.cleartext or shape.template:
+            raise UsageError("--output-format goes neither with --in-place nor with --cleartext or --template")
+        return _shaped(targets, shape, opener(options.server(args), options.unlocking(args)), pass_clear=args.if_needed)
+    session = opener(options.server(args), options.unlocking(args))
+    finish = _finisher(targets, shape)
 
     def operation(data: bytes, name: str) -> Result:
-        try:
-            return open_sealed(open_, data, name)
-        except NotSealedError:
-            return Result(data, 0)
+        opened = _opened_or_clear(session, data, name) if args.if_needed else session.open(data, name)
+        return opened._replace(data=finish(opened.data))
 
-    def chosen(item: Item) -> bool:
-        return args.in_place or not is_hidden(item)
+    batch = Batch(targets, "opened", private=True)
+    items = batch.items()
+    if args.if_needed and not targets.in_place:  # printed from folders is what `ksecret apply` takes
+        from secretsvc.cli.opened import is_hidden
 
-    return job._replace(operation=operation, may_hold=lambda _: True, chosen=chosen)
+        items = [item for item in items if not is_hidden(item)]
+    for _ in batch.each(items, operation, session, (lambda _: True) if args.if_needed else may_be_sealed):
+        pass
+    if not shape.template:
+        return batch.end()
+    return batch.end(_rendered if targets.output in ("", "-") else b"".join)
+
+
+def _opened_or_clear(session: Opener, data: bytes, name: str) -> Result:
+    """Open the manifest, or leave it as it is where nothing in it is sealed."""
+    from secretsvc.cli.opened import open_sealed
+    from secretsvc.operations.result import Result
+
+    try:
+        return open_sealed(session, data, name)
+    except NotSealedError:
+        return Result(data, 0)
 
 
 def _rendered(texts: list[bytes]) -> bytes:
-    """What templates made, printed: as kubesec's, it ends with a line break."""
+    """Join what templates made, to be printed: as kubesec's, it ends with a line break."""
     text = b"".join(texts)
     return text if text.endswith(b"\n") else text + b"\n"
 
 
-def _finisher(args: Namespace) -> Callable[[bytes], bytes]:
-    """What is done to the clear manifest before it is put out. Raises UsageError."""
-    if args.template:
+def _finisher(targets: Targets, shape: _Shape) -> Callable[[bytes], bytes]:
+    """The last step between the clear manifest and the output, as a function. Raises UsageError."""
+    if shape.template:
         from secretsvc.operations.go_template import parse
         from secretsvc.operations.tree import trees
 
-        if args.in_place:
+        if targets.in_place:
             raise UsageError("--template prints; it does not go with -i")
-        template = parse(args.template)
-        return lambda data: b"".join(template.render(tree) for tree in trees(data, decoded=args.cleartext))
-    if args.cleartext:
+        template = parse(shape.template)
+        return lambda data: b"".join(template.render(tree) for tree in trees(data, decoded=shape.cleartext))
+    if shape.cleartext:
         from secretsvc.operations.prepare import decode_data
 
         return decode_data
     return lambda data: data
 
 
-def _shaped(args: Namespace) -> int:
-    """Opens everything and puts it out as JSON or as variables; the exit code. Raises UsageError."""
+def _shaped(targets: Targets, shape: _Shape, session: Opener, *, pass_clear: bool) -> int:
+    """Opens everything and puts it out as JSON or as variables; the exit code."""
     from secretsvc.cli.opened import open_all
     from secretsvc.operations.output import as_env, as_json
 
-    if args.in_place or args.cleartext or args.template:
-        raise UsageError("--output-format goes neither with --in-place nor with --cleartext or --template")
-    opened, failed = open_all(args, pass_clear=args.if_needed)
-    if failed and not (opened and args.keep_going):
+    opened, failed = open_all(targets, session, pass_clear=pass_clear)
+    if failed and not (opened and targets.keep_going):
         return failed
-    shape = as_json if args.output_format == "json" else as_env
-    put_out(shape((one.name, one.data) for one in opened), args.output, private=True)
+    printed = as_json if shape.output_format == "json" else as_env
+    put_out(printed((one.name, one.data) for one in opened), targets.output, private=True)
     return failed

@@ -12,8 +12,8 @@ from secretsvc.cli.colour import BAD, GOOD, WARNING, painted
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
-from secretsvc.cli.sealing import own_keys
-from secretsvc.errors import BackendError, KeyRefError, KsecretError, UsageError
+from secretsvc.cli.sealing import NO_KEY, NO_KEY_HINT, own_keys
+from secretsvc.errors import BackendError, KeyRefError, KsecretError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -50,10 +50,10 @@ class _Finding(NamedTuple):
 
 def run(args: Namespace) -> int:
     """Prints what works and what does not; the exit code of the worst failure among the keys that were tried."""
-    known = options.backends(args)
+    known = options.backends(options.unlocking(args))
     findings = [*map(_installed, every()), *_identities(known), *_local(known)]
     if args.key or args.files:
-        texts = _named(args, known)
+        texts = _named(args.key, args.files, known)
         policy = FilePolicies(known).find_for_opening("-")
         with_profiles = known.with_profiles(policy.content.profiles) if policy else known
         findings += [_try(with_profiles, text) for text in texts]
@@ -66,13 +66,13 @@ def run(args: Namespace) -> int:
     return max((one.exit_code for one in findings), default=0)
 
 
-def _named(args: Namespace, known: Backends) -> list[str]:
+def _named(keys: list[str], files: list[str], known: Backends) -> list[str]:
     """The keys of the command line, and of its files."""
     from secretsvc.files import workspace
     from secretsvc.operations.inspect import describe_manifest
 
-    texts = FilePolicies(known).spelled("-", args.key)
-    for path in args.files:
+    texts = FilePolicies(known).spelled("-", keys)
+    for path in files:
         try:
             described = describe_manifest(workspace.read(path).data, lambda _ref: "")
         except KsecretError as error:
@@ -85,12 +85,12 @@ def _named(args: Namespace, known: Backends) -> list[str]:
 def _own(known: Backends) -> list[_Finding]:
     """The keys that sealing would take where no policy says anything."""
     try:
-        return [_try(known, str(ref)) for ref in own_keys(known, "ksecret")]
-    except UsageError as error:
-        code = error.exit_code if isinstance(error, KeyRefError) else 0  # to have no key yet is no failure
-        return [_Finding("FAIL" if code else "no", "your own keys", error.message, error.hint, code)]
-    except BackendError as error:
+        refs = own_keys(known, "ksecret")
+    except (KeyRefError, BackendError) as error:
         return [_Finding("FAIL", "your own keys", error.message, error.hint, error.exit_code)]
+    if not refs:  # to have none yet is no failure
+        return [_Finding("no", "your own keys", NO_KEY, NO_KEY_HINT)]
+    return [_try(known, str(ref)) for ref in refs]
 
 
 def _policys(known: Backends) -> list[_Finding]:

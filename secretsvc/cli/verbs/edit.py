@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import core_dumps, formats
 from secretsvc.cli import options, sealing
+from secretsvc.cli.batch import name_of, standard_input
 from secretsvc.cli.editor import find_editor, run_editor, terminal
-from secretsvc.cli.files import name_of, standard_input
 from secretsvc.cli.report import printable, report, tell_unbound
+from secretsvc.cli.sealing import Requests, SealingOptions, place_of
 from secretsvc.cli.verbs.edit_output import put_out
 from secretsvc.cli.verbs.edit_text import Sheet, template
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from secretsvc.cli.editor import Editor, Streams
+    from secretsvc.cli.options import Unlocking
     from secretsvc.cli.parser import Parser
     from secretsvc.files.private_folder import Folder
     from secretsvc.operations.edit import Draft
@@ -39,8 +41,18 @@ EXAMPLES = """\
   EDITOR="code --wait" ksecret edit secret.yaml"""
 
 
+class _Editing(NamedTuple):
+    """The file to edit, as options say."""
+
+    path: str
+    output: str
+    make: bool
+    """Whether the file is made where there is none."""
+    base64: bool
+
+
 class _Work(NamedTuple):
-    """What is edited, how it is sealed again, and where somebody is."""
+    """A draft in somebody's editor, and how it is sealed again."""
 
     name: str
     draft: Draft
@@ -76,56 +88,66 @@ def run(args: Namespace) -> int:
     (path,) = args.files
     if args.in_place and (args.output or path == "-"):
         raise UsageError("-i changes the file in place; it goes neither with -o nor with standard input")
-    options.change_in_place(args)
+    targets = options.Targets((path,), None, args.in_place, args.output, args.debug).in_place_by_default()
+    editing = _Editing(path, args.output, make=args.force, base64=args.base64)
     end_tidily()
     core_dumps.keep_memory_private()
     with ExitStack() as stack:
         try:
-            _edit(path, args, stack)
+            wanted = SealingOptions(
+                tuple(args.key),
+                place_of(args.path, targets),
+                rotate=args.rotate,
+                recompute_mac=args.recompute_mac,
+                yes=args.yes,
+                allow_repeated=args.allow_repeated,
+            )
+            _edit(editing, wanted, options.unlocking(args), stack)
         except KsecretError as error:
             error.file = error.file or name_of(path)
             raise
     return 0
 
 
-def _edit(path: str, args: Namespace, stack: ExitStack) -> None:
+def _edit(editing: _Editing, wanted: SealingOptions, unlocking: Unlocking, stack: ExitStack) -> None:
+    path, output = editing.path, editing.output
     editor = find_editor(os.environ)
-    requests = sealing.Requests(args, options.backends(args))
+    requests = Requests(wanted, options.backends(unlocking))
     request, keyring = requests.of(path), requests.keyring(path)
-    snapshot = _snapshot(path, args)
+    snapshot = _snapshot(editing)
     if snapshot:
-        draft = open_draft(snapshot.data, request, keyring, decoded=not args.base64)
+        draft = open_draft(snapshot.data, request, keyring, decoded=not editing.base64)
     else:
         draft = new_draft(template(path))
         request.wanted(
             (), draft.sealed.secrets[0], request.format or formats.DEFAULT
         )  # no key: say so before they type
-    printed = args.output == "-" or (path == "-" and not args.output)
-    work = _Work(
-        path, draft, request, keyring, args.base64, editor, *terminal(stack, piped=path == "-", printed=printed)
-    )
-    asked = bool(args.key or args.rotate or args.recompute_mac)
+    printed = output == "-" or (path == "-" and not output)
+    streams, answers = terminal(stack, piped=path == "-", printed=printed)
+    work = _Work(path, draft, request, keyring, editing.base64, editor, streams, answers)
+    asked = bool(wanted.keys or wanted.rotate or wanted.recompute_mac)
     with private_folder(on_disk=True) as folder:
         sealed = _sealed(work, folder, asked=asked and snapshot is not None)
     before = snapshot.data if snapshot else None
     if sealed is None or sealed == before:
         print(printable(f"ksecret: {name_of(path)}: nothing changed"), file=sys.stderr)
-        sealed = before if printed or args.output else None
+        sealed = before if printed or output else None
     if sealed is not None:
-        put_out(path, "-" if printed else args.output, snapshot, sealed)
+        put_out(path, "-" if printed else output, snapshot, sealed)
     tell_unbound(1 if snapshot and not formats.of(draft.sealed).binds else 0)
 
 
-def _snapshot(path: str, args: Namespace) -> workspace.Snapshot | None:
-    """What is there; None for a file that is to be made. Raises FileError."""
+def _snapshot(editing: _Editing) -> workspace.Snapshot | None:
+    """Read the file; None for one that is to be made. Raises FileError."""
+    path, output = editing.path, editing.output
     if path == "-":
         return workspace.Snapshot("-", standard_input(), (0, 0, 0, 0))
-    if not args.output:
+    if not output:
         workspace.destination(path)  # before somebody types in vain
     folder = os.path.dirname(os.path.realpath(path))
-    if not args.output and os.path.isdir(folder) and not os.access(folder, os.W_OK):
+    if not output and os.path.isdir(folder) and not os.access(folder, os.W_OK):
         raise FileError("it can't be changed: its folder is not writable", hint="-o FILE writes elsewhere")
-    if args.force and not os.path.lexists(path):
+    if editing.make and not os.path.lexists(path):
         if not os.path.isdir(folder):
             raise FileError("it can't be made: there is no such folder")
         return None
@@ -133,7 +155,7 @@ def _snapshot(path: str, args: Namespace) -> workspace.Snapshot | None:
 
 
 def _sealed(work: _Work, folder: Folder, *, asked: bool) -> bytes | None:
-    """What was typed, sealed; None where nothing was changed. Mistakes are shown and edited again.
+    """Seal what was typed; None where nothing was changed. Mistakes are shown and edited again.
 
     Raises what sealing raises where nobody can be asked, InputError where everything was deleted, SystemExit.
     """
@@ -159,7 +181,7 @@ def _sealed(work: _Work, folder: Folder, *, asked: bool) -> bytes | None:
 
 
 def _typed(work: _Work, sheet: Sheet, text: bytes, note: str, folder: Folder) -> tuple[bytes, KsecretError | None]:
-    """What stands in the file once the editor is done, and what is to be said of the editor's own end."""
+    """Run the editor: the text that it leaves, and an error where it ended badly itself."""
     path = os.path.join(folder.path, sheet.file_name)
     try:
         write_private(path, sheet.written(text, note))

@@ -1,4 +1,4 @@
-"""What the editor shows: the clear text below a few lines that say what to do, which are taken off again."""
+"""Text for the editor: the clear text below a few lines that say what to do, which are taken off again."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Sheet:
         ]
 
     def written(self, text: bytes, note: str = "") -> bytes:
-        """What to put before the editor."""
+        """The text to put before the editor."""
         if not self._header:
             return text
         lines = [note or self._about[0], *self._about[1:]]
@@ -44,7 +44,7 @@ class Sheet:
         return bom + os.fsencode(header) + text.removeprefix(bom)
 
     def read(self, data: bytes) -> bytes:
-        """What the editor left, without the header."""
+        """The text that the editor left, without the header."""
         if not self._header:
             return data
         bom = _BOM if data.startswith(_BOM) else b""

@@ -5,22 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import Job, content, each_file, name_of
+from secretsvc.cli.batch import Batch, name_of
 from secretsvc.cli.report import warn
-from secretsvc.errors import AlreadySealedError, KsecretError
+from secretsvc.cli.sealing import SealingOptions, place_of
+from secretsvc.cli.session import begin
+from secretsvc.errors import AlreadySealedError
 from secretsvc.manifest.spelling import may_be_hidden
-from secretsvc.operations.open import open_parents
-from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
     from mmap import mmap
 
-    from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
-    from secretsvc.cli.remote import Service
-    from secretsvc.operations.open import Parents
+    from secretsvc.cli.session import Session
     from secretsvc.operations.result import Result
 
 EXAMPLES = """\
@@ -69,7 +66,18 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Seals; the exit code."""
-    known, seal = _sealer(args)
+    targets = options.targets(args)._replace(jobs=args.jobs)
+    wanted = SealingOptions(
+        tuple(args.key),
+        place_of(args.path, targets),
+        args.format,
+        args.scope,
+        parent=args.parent,
+        recompute_mac=args.recompute_mac,
+        yes=args.yes,
+        allow_repeated=args.allow_repeated,
+    )
+    session = begin(options.server(args), options.unlocking(args), wanted)
 
     def operation(data: bytes, name: str) -> Result | bytes:
         if args.if_needed:
@@ -78,26 +86,25 @@ def run(args: Namespace) -> int:
             if not needs_sealing(data, name):
                 return data
         if args.cleartext or args.from_cluster:
-            return _prepared(data, name, seal, args)
-        sealed = seal(data, name)
+            return _prepared(session, data, name, cleartext=args.cleartext, from_cluster=args.from_cluster)
+        sealed = session.seal(data, name)
         _warn_of_cluster(data, name)
         return sealed
 
-    job = Job(operation, "sealed", private=False, may_hold=may_hold_secret, jobs=options.jobs(args, known))
-    return each_file(job, args)
+    return Batch(targets, "sealed", private=False).run(operation, session, may_hold_secret)
 
 
-def _prepared(data: bytes, name: str, seal: Callable[[bytes, str], Result], args: Namespace) -> Result | bytes:
+def _prepared(session: Session, data: bytes, name: str, *, cleartext: bool, from_cluster: bool) -> Result | bytes:
     """Sealed after a change of the clear text; copies of the data are taken out of what is sealed already, too."""
     from secretsvc.operations.from_cluster import without_cluster
     from secretsvc.operations.prepare import encode_cleartext
     from secretsvc.operations.repeats import lines_of
 
-    stripped = without_cluster(data) if args.from_cluster else data
-    clear = encode_cleartext(stripped) if args.cleartext else stripped
+    stripped = without_cluster(data) if from_cluster else data
+    clear = encode_cleartext(stripped) if cleartext else stripped
     try:
         with lines_of(data, clear):
-            sealed = seal(clear, name)
+            sealed = session.seal(clear, name)
         _warn_of_cluster(stripped, name)
         return sealed
     except AlreadySealedError:
@@ -114,25 +121,3 @@ def _warn_of_cluster(data: bytes, name: str) -> None:
     if found:
         what = f"{', '.join(found.names)}: only a cluster sets that, and the next apply will fail over it"
         warn(f"{name_of(name)}:{found.line}: {what}; --from-cluster takes it away")
-
-
-def _sealer(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str], Result]]:
-    service = options.service(args)
-    if service:
-        return service, service.seal_manifest
-    keyring = options.backends(args)
-    requests = sealing.Requests(args, keyring)
-    parents = _parents(args.parent, requests)
-    return keyring, lambda data, name: seal_manifest(
-        data, requests.of(name, args.parent), requests.keyring(name), parents
-    )
-
-
-def _parents(path: str, requests: sealing.Requests) -> Parents:
-    if not path:
-        return {}
-    try:
-        return open_parents(content(path), requests.keyring(path))
-    except KsecretError as error:
-        error.file = path
-        raise

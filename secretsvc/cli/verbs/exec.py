@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from secretsvc import core_dumps
 from secretsvc.cli import child, options
 from secretsvc.cli.opened import open_all
+from secretsvc.cli.session import opener
 from secretsvc.errors import FileError, UsageError
 from secretsvc.operations.values import by_name, only, values, variables
 
@@ -47,10 +48,11 @@ def run(args: Namespace) -> int:
         raise UsageError("no command to run", hint="put it last: ksecret exec FILE -- CMD ARGS")
     if args.as_files and (args.upper or args.prefix):
         raise UsageError("--upper and --prefix are for variables; files are named like their keys")
-    args.recursive = None
     if args.as_files:
         core_dumps.keep_memory_private()  # this process stays
-    opened, failed = open_all(args, pass_clear=False, warn=False)
+    targets = options.Targets(tuple(args.files), debug=args.debug, jobs=args.jobs)
+    session = opener(options.server(args), options.unlocking(args))
+    opened, failed = open_all(targets, session, pass_clear=False, warn=False)
     if failed:
         return failed
     found = only([value for one in opened for value in values(one.data, one.name)], args.only)

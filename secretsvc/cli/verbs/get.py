@@ -6,7 +6,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.batch import Batch
+from secretsvc.cli.options import Targets
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.errors import UsageError
@@ -37,18 +38,20 @@ def run(args: Namespace) -> int:
     """Prints one value, or the names of all; the exit code."""
     if len(args.files) not in (1, 2):
         raise UsageError("get takes a file and a key, or a file", hint="ksecret get --help shows how")
-    keys, args.files = args.files[1:], args.files[:1]
-    args.in_place, args.recursive = False, None
+    path, *keys = args.files
+    targets = Targets((path,), output=args.output, debug=args.debug)
     if not keys:
-        names = Job(lambda data, _name: _listed(entry_names(data, args.secret)), "printed", private=False)
-        return each_file(names, args)
-    policies = FilePolicies(options.backends(args))
+        names = Batch(targets, "printed", private=False)
+        return names.run(lambda data, _name: _listed(entry_names(data, args.secret)))
+    policies = FilePolicies(options.backends(options.unlocking(args)))
+    on_terminal = args.output in ("", "-") and sys.stdout.isatty()
 
     def operation(data: bytes, name: str) -> Result:
-        return get_value(data, keys[0], policies.keyring_for_opening(name), args.secret)
+        value = get_value(data, keys[0], policies.keyring_for_opening(name), args.secret)
+        # On a terminal with a line break, so that the shell's prompt does not stand behind it.
+        return value._replace(data=value.data + b"\n") if on_terminal and not value.data.endswith(b"\n") else value
 
-    shown = _ended if args.output in ("", "-") and sys.stdout.isatty() else _exact
-    return each_file(Job(operation, "printed", private=True, shown=shown), args)
+    return Batch(targets, "printed", private=True).run(operation)
 
 
 def _listed(found: list[tuple[str, list[str]]]) -> bytes:
@@ -58,12 +61,3 @@ def _listed(found: list[tuple[str, list[str]]]) -> bytes:
     else:
         lines = [line for label, names in found for line in (f"{label}:", *(f"  {name}" for name in names))]
     return "".join(f"{printable(line)}\n" for line in lines).encode()
-
-
-def _exact(value: Result, _name: str) -> bytes:
-    return value.data
-
-
-def _ended(value: Result, _name: str) -> bytes:
-    """With a line break, so that the shell's prompt does not stand behind it."""
-    return value.data if value.data.endswith(b"\n") else value.data + b"\n"

@@ -43,7 +43,7 @@ _WORDS = {
     "merge": ("WORD", "%%O %%A %%B %%P of a merge driver"),
     "": ("WORD", "setup: patterns; resolve: files; textconv: a file; merge: %%O %%A %%B %%P"),
 }
-"""What each action takes, and what is said of it."""
+"""By action: the name of its words in help, and what they are."""
 
 
 def add_arguments(parser: Parser, action: str = "") -> None:
@@ -86,9 +86,11 @@ def run(args: Namespace) -> int:
 
 
 def _resolve(args: Namespace) -> int:
-    from secretsvc.cli.verbs.git_resolve import resolve
+    from secretsvc.cli.options import Targets
+    from secretsvc.cli.verbs.git_resolve import resolve, resolving
 
-    return resolve(args, _keyring())
+    asked = resolving(ours=args.ours, theirs=args.theirs, both_keys=args.both_keys, yes=args.yes)
+    return resolve(Targets(tuple(args.words), args.recursive, in_place=True, debug=args.debug), asked, _backends())
 
 
 def _setup(args: Namespace) -> int:
@@ -141,7 +143,7 @@ def _shown(data: bytes, *, show: bool) -> bytes:
         try:
             if _is_kept():
                 return _KEPT + structure(data)
-            return with_values(data, _keyring, _people().name)
+            return with_values(data, _backends, _people().name)
         except Exception as error:  # whatever it is, the rest of the log matters more
             note = f"# ksecret: values can't be shown ({type(error).__name__})\n".encode()
     try:
@@ -168,14 +170,11 @@ def _is_kept() -> bool:
     return keeps_shown_values()
 
 
-def _keyring() -> Backends:
+def _backends() -> Backends:
     """Git passes no options, so it is the environment that says what backends want to know."""
     from secretsvc.cli import options
-    from secretsvc.cli.parser import Parser
 
-    parser = Parser("ksecret git", "")
-    options.add_backends(parser)
-    return options.backends(parser.parse([]))
+    return options.backends(options.Unlocking())
 
 
 def _merge(args: Namespace) -> int:

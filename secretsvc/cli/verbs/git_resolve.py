@@ -4,36 +4,46 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.cli import sealing
-from secretsvc.cli.files import Job, each_file, may_be_sealed
+from secretsvc.cli.batch import Batch, may_be_sealed
+from secretsvc.cli.sealing import Requests, SealingOptions
 from secretsvc.errors import AlreadySealedError, UsageError
 from secretsvc.operations.settle import Choice, may_be_settled, settle
 
 if TYPE_CHECKING:
-    from argparse import Namespace
     from mmap import mmap
 
     from secretsvc.backends.registry import Backends
+    from secretsvc.cli.options import Targets
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.request import Request, Unproven
     from secretsvc.operations.result import Result
 
 
-def resolve(args: Namespace, keyring: Backends) -> int:
-    """Settles files in place; the exit code."""
-    if (args.ours and args.theirs) or not (args.ours or args.theirs or args.both_keys):
+class Resolving(NamedTuple):
+    """Choices of `git resolve`."""
+
+    choice: Choice
+    yes: bool
+    """Whether somebody vouches for what the sides do not prove."""
+
+
+def resolving(*, ours: bool, theirs: bool, both_keys: bool, yes: bool) -> Resolving:
+    """Raises UsageError for options that do not go together."""
+    if (ours and theirs) or not (ours or theirs or both_keys):
         raise UsageError("git resolve takes --ours or --theirs, --both-keys, or one of the two and --both-keys")
-    choice = Choice("ours" if args.ours else "theirs" if args.theirs else None, args.both_keys)
-    args.files, args.in_place, args.output = args.words, True, ""
-    args.key, args.recompute_mac = [], True
-    requests = sealing.Requests(args, keyring)
+    return Resolving(Choice("ours" if ours else "theirs" if theirs else None, both_keys), yes)
+
+
+def resolve(targets: Targets, resolving: Resolving, backends: Backends) -> int:
+    """Settles files in place; the exit code."""
+    requests = Requests(SealingOptions(recompute_mac=True, yes=resolving.yes), backends)
 
     def operation(data: bytes, name: str) -> Result | bytes:
         if not may_be_settled(data):
             return data
-        settled = settle(data, choice)
+        settled = settle(data, resolving.choice)
         request, keys = requests.of(name), requests.keyring(name)
         if settled.others:
             from secretsvc.operations.keysets import join_keysets
@@ -41,8 +51,7 @@ def resolve(args: Namespace, keyring: Backends) -> int:
             return join_keysets(settled, request, keys)
         return _proven(settled.data, name, request, keys) if settled.unproven else settled.data
 
-    job = Job(operation, "settled", private=False, may_hold=_may_be_ours, jobs=lambda: keyring.jobs)
-    return each_file(job, args)
+    return Batch(targets, "settled", private=False).run(operation, backends, _may_be_ours)
 
 
 def _may_be_ours(content: bytes | mmap) -> bool:

@@ -101,7 +101,7 @@ def _is_named(ref: KeyRef, found: Policy) -> bool:
 
 
 def _tell_line(ref: str, found: Policy) -> None:
-    """What to add to the policy, and who can seal again what is sealed already."""
+    """Tell which line to add to the policy, and who can seal again what is sealed already."""
     from secretsvc.manifest.scalars import canonical as quoted
 
     folder = os.path.dirname(found.source) or "."

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import Job, each_file
-from secretsvc.cli.policies import FilePolicies, place_of
+from secretsvc.cli.batch import Batch, Line
+from secretsvc.cli.options import Targets
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.operations.inspect import Description, describe_manifest
 from secretsvc.operations.open import nothing_sealed_in
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Mapping
 
+    from secretsvc.cli.options import Unlocking
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
@@ -32,27 +34,27 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Describes; the exit code."""
-    args.in_place = False
-    describe = describer(args)
+    targets = Targets(tuple(args.files), args.recursive, output=args.output, debug=args.debug)
+    describe = describer(options.unlocking(args))
 
-    def operation(data: bytes, name: str) -> bytes | str:
+    def operation(data: bytes, name: str) -> bytes | Line:
         found = describe(data, name)
         if not any(one.sealed for one in found):
             raise nothing_sealed_in(data)
         told = "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
-        return f"{told}\n".encode() if args.output else told
+        return f"{told}\n".encode() if targets.output else Line(told)
 
-    return each_file(Job(operation, "inspected", private=True), args)
+    return Batch(targets, "inspected", private=True).run(operation)
 
 
-def describer(args: Namespace) -> Callable[[bytes, str], list[Description]]:
-    """What describes a file's bytes, given its name: with a key's `name` where the file's policy has one for it."""
-    known = options.backends(args)
-    policies = FilePolicies(known, place_of(args))
+def describer(unlocking: Unlocking, place: str = "") -> Callable[[bytes, str], list[Description]]:
+    """Make a function of a file's bytes and name that describes it; keys have a `name` where its policy has one."""
+    backends = options.backends(unlocking)
+    policies = FilePolicies(backends, place)
 
     def describe(data: bytes, file: str) -> list[Description]:
         people = policies.people(file)
-        found = describe_manifest(data, known.describe)
+        found = describe_manifest(data, backends.describe)
         return [
             one._replace(keys=[{**key, "name": people.name(key["ref"])} for key in one.keys] if people else one.keys)
             for one in found

@@ -6,21 +6,27 @@ import sys
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.batch import Batch, Line
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
+from secretsvc.cli.sealing import Requests, SealingOptions, place_of
 from secretsvc.cli.verbs.git_resolve import trusting_sides
 from secretsvc.cli.verbs.inspect import describer, said_of
 from secretsvc.errors import UsageError
+from secretsvc.keyref import keyset
 from secretsvc.operations.keysets import change_keys, key_changes
 from secretsvc.operations.open import nothing_sealed_in
 from secretsvc.operations.settle import may_be_settled
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
+    from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
+    from secretsvc.keyref import KeyRef
     from secretsvc.operations.inspect import Description
+    from secretsvc.operations.request import Request
     from secretsvc.operations.result import Result
 
 EXAMPLES = """\
@@ -40,7 +46,7 @@ ACTIONS = {
 
 def add_arguments(parser: Parser, action: str = "") -> None:
     """The options of that action; of all of them for none."""
-    parser.set_defaults(action=action, key=[], dry_run=False, json=False, in_place=False, output="")
+    parser.set_defaults(action=action, key=[], dry_run=False, json=False, in_place=False, output="", path="", jobs=0)
     if not action:
         parser.add_argument("action", choices=ACTIONS, help="what to do")
     options.add_files(parser)
@@ -63,52 +69,76 @@ def run(args: Namespace) -> int:
     """Lists or changes keysets; the exit code."""
     if bool(args.key) != (args.action in ("add", "remove")):
         raise UsageError(f"keys {args.action} takes {'no --key' if args.key else '--key KEYREF'}")
+    targets = options.targets(args)._replace(jobs=args.jobs)
     if args.action == "list":
-        return _list(args)
+        targets = targets._replace(in_place=False)
+        return _list(targets, describer(options.unlocking(args), place_of(args.path, targets)), as_json=args.json)
+    targets = targets._replace(in_place=False, output="") if args.dry_run else targets.in_place_by_default()
     sign = {"add": "+", "remove": "-", "sync": ""}[args.action]
-    args.key = [sign + key.removeprefix("+") for key in args.key]
+    wanted = SealingOptions(
+        tuple(sign + key.removeprefix("+") for key in args.key),
+        place_of(args.path, targets._replace(output=args.output)),
+        recompute_mac=args.recompute_mac,
+        yes=args.yes,
+    )
+    backends = options.backends(options.unlocking(args))
+    change = _Change(args.action, Requests(wanted, backends))
     if args.dry_run:
-        args.in_place = False
+        code = Batch(targets, "to change", private=True).run(change.planned)
     else:
-        options.change_in_place(args)
-    keyring = options.backends(args)
-    requests = sealing.Requests(args, keyring)
-
-    def plan(data: bytes, name: str) -> str | None:
-        changes = key_changes(data, requests.of(name))
-        named = requests.people(name).named
-        lines = [f"{name}: {label}: {'+' if added else '-'}{named(ref)}" for label, ref, added in changes]
-        return "\n".join(map(printable, lines)) or None
-
-    def operation(data: bytes, name: str) -> Result:
-        request, keys = requests.of(name), requests.keyring(name)
-        if args.action == "sync" and may_be_settled(data):
-            request = trusting_sides(request, data, name, keys)
-        return change_keys(data, request, keys)
-
-    if args.dry_run:
-        args.output = ""
-        job = Job(plan, "to change", private=True)
-    else:
-        job = Job(operation, "changed", private=False, jobs=options.jobs(args, keyring))
-    code = each_file(job, args)
-    for ref in requests.not_taken() if not code else ():
-        named = requests.people(args.files[0]).named(str(ref))
-        print(printable(f"ksecret: nothing here was sealed to {named}, so it was taken away nowhere"), file=sys.stderr)
+        code = Batch(targets, "changed", private=False).run(change.made, backends)
+    for name in change.not_taken(args.files[0]) if not code else ():
+        print(printable(f"ksecret: nothing here was sealed to {name}, so it was taken away nowhere"), file=sys.stderr)
     return code
 
 
-def _list(args: Namespace) -> int:
-    args.in_place = False
-    describe = describer(args)
+class _Change:
+    """The change of keysets that an action makes, file by file."""
 
-    def operation(data: bytes, name: str) -> str:
+    def __init__(self, action: str, requests: Requests) -> None:
+        self._action = action
+        self._requests = requests
+        self._to_take: set[KeyRef] = set(requests.change.remove)
+        self._taken: set[KeyRef] = set()
+
+    def planned(self, data: bytes, name: str) -> Line | None:
+        """A line for each key that would be added or taken away."""
+        changes = key_changes(data, self._request(name))
+        named = self._requests.people(name).named
+        lines = [f"{name}: {label}: {'+' if added else '-'}{named(ref)}" for label, ref, added in changes]
+        return Line("\n".join(map(printable, lines))) if lines else None
+
+    def made(self, data: bytes, name: str) -> Result:
+        """The manifest with its keysets changed."""
+        request, keyring = self._request(name), self._requests.keyring(name)
+        if self._action == "sync" and may_be_settled(data):
+            request = trusting_sides(request, data, name, keyring)
+        return change_keys(data, request, keyring)
+
+    def not_taken(self, name: str) -> list[str]:
+        """The keys to be taken away that no keyset had, as the policy of the file of that name calls them."""
+        left = keyset(self._to_take - self._taken)
+        named = self._requests.people(name).named if left else str
+        return [named(str(ref)) for ref in left]
+
+    def _request(self, name: str) -> Request:
+        request = self._requests.of(name)
+        if self._action == "sync":
+            return request._replace(keyset_of=self._requests.demanded(name))
+        if self._action == "remove":
+            self._to_take.update(request.change.remove)
+            return request._replace(change=request.change._replace(taken=self._taken.add))
+        return request
+
+
+def _list(targets: Targets, describe: Callable[[bytes, str], list[Description]], *, as_json: bool) -> int:
+    def operation(data: bytes, name: str) -> Line:
         found = [one for one in describe(data, name) if one.sealed]
         if not found:
             raise nothing_sealed_in(data)
-        return "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
+        return Line("\n".join(_as_json(one, name) if as_json else _as_text(one, name) for one in found))
 
-    return each_file(Job(operation, "listed", private=True), args)
+    return Batch(targets, "listed", private=True).run(operation)
 
 
 def _as_text(one: Description, name: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import Job, content, each_file
+from secretsvc.cli.batch import Batch, content
+from secretsvc.cli.options import Targets
+from secretsvc.cli.sealing import Requests, SealingOptions, place_of
 from secretsvc.errors import UsageError
 from secretsvc.operations.convert import superimpose
 
@@ -35,20 +37,21 @@ def run(args: Namespace) -> int:
     """Seals the target with the source's values; the exit code."""
     if len(args.files) != 2:
         raise UsageError("merge takes a source and a target", hint="ksecret merge --help shows how")
-    source, *args.files = args.files
-    args.recursive = None
-    keyring = options.backends(args)
-    requests = sealing.Requests(args, keyring)
+    source, target = args.files
+    targets = Targets((target,), None, args.in_place, args.output, args.debug)
+    wanted = SealingOptions(tuple(args.key), place_of(args.path, targets), allow_repeated=args.allow_repeated)
+    requests = Requests(wanted, options.backends(options.unlocking(args)))
     sealed = content(source)
 
     def operation(data: bytes, name: str) -> Result:
-        if args.cleartext:
-            from secretsvc.operations.prepare import encode_cleartext
-            from secretsvc.operations.repeats import lines_of
+        request, keyring = requests.of(name, source), requests.keyring(name, source)
+        if not args.cleartext:
+            return superimpose(sealed, data, request, keyring)
+        from secretsvc.operations.prepare import encode_cleartext
+        from secretsvc.operations.repeats import lines_of
 
-            encoded = encode_cleartext(data)
-            with lines_of(data, encoded):
-                return superimpose(sealed, encoded, requests.of(name, source), requests.keyring(name, source))
-        return superimpose(sealed, data, requests.of(name, source), requests.keyring(name, source))
+        encoded = encode_cleartext(data)
+        with lines_of(data, encoded):
+            return superimpose(sealed, encoded, request, keyring)
 
-    return each_file(Job(operation, "sealed", private=False), args)
+    return Batch(targets, "sealed", private=False).run(operation)

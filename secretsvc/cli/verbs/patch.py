@@ -5,15 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import entries, options, sealing
-from secretsvc.cli.files import Job, each_file
-from secretsvc.operations.patch import Changes, patch_manifest
+from secretsvc.cli.batch import Batch
+from secretsvc.cli.options import Server, Targets
+from secretsvc.cli.sealing import SealingOptions, place_of
+from secretsvc.cli.session import begin
+from secretsvc.operations.patch import Changes
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
 
     from secretsvc.cli.parser import Parser
-    from secretsvc.cli.remote import Service
+    from secretsvc.cli.session import Session
     from secretsvc.operations.result import Result
 
 EXAMPLES = """\
@@ -60,24 +62,24 @@ def run(args: Namespace) -> int:
         labels=entries.pairs(args.label, "--label"),
         annotations=entries.pairs(args.annotation, "--annotation"),
     )
-    return change_each(args, changes, "patched")
+    targets = Targets(tuple(args.files), None, args.in_place, args.output, args.debug)
+    wanted = SealingOptions(
+        tuple(args.key),
+        place_of(args.path, targets),
+        scope=args.scope,
+        rotate=args.rotate,
+        recompute_mac=args.recompute_mac,
+        yes=args.yes,
+        allow_repeated=args.allow_repeated,
+    )
+    session = begin(Server(), options.unlocking(args), wanted)
+    return change_each(targets, session, changes, args.secret, "patched")
 
 
-def change_each(args: Namespace, changes: Changes, done: str, service: Service | None = None) -> int:
-    """Makes the same changes to each file, by a service or here; the exit code."""
-    args.recursive = None
-    args.key = getattr(args, "key", [])
-    change = service.patch_manifest if service else _changer(args)
+def change_each(targets: Targets, session: Session, changes: Changes, which: str, done: str) -> int:
+    """Makes the same changes to each file; the exit code."""
 
     def operation(data: bytes, name: str) -> Result:
-        return change(data, name, changes, args.secret)
+        return session.patch(data, name, changes, which)
 
-    return each_file(Job(operation, done, private=False), args)
-
-
-def _changer(args: Namespace) -> Callable[[bytes, str, Changes, str], Result]:
-    keyring = options.backends(args)
-    requests = sealing.Requests(args, keyring)
-    return lambda data, name, changes, which: patch_manifest(
-        data, changes, requests.of(name), requests.keyring(name), which
-    )
+    return Batch(targets, done, private=False).run(operation)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.batch import Batch
+from secretsvc.cli.options import Targets
+from secretsvc.cli.sealing import Requests, SealingOptions, place_of
 from secretsvc.operations.patch import rename_manifest
 
 if TYPE_CHECKING:
@@ -35,13 +37,13 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Seals for another name, namespace or type; the exit code."""
-    args.recursive = None
-    options.change_in_place(args)
-    identity = {member: text for member in ("name", "namespace", "type") if (text := getattr(args, member))}
-    keyring = options.backends(args)
-    requests = sealing.Requests(args, keyring)
+    targets = Targets(tuple(args.files), None, args.in_place, args.output, args.debug).in_place_by_default()
+    identity = {"name": args.name, "namespace": args.namespace, "type": args.type}
+    changed = {member: text for member, text in identity.items() if text}
+    wanted = SealingOptions(tuple(args.key), place_of(args.path, targets), scope=args.scope)
+    requests = Requests(wanted, options.backends(options.unlocking(args)))
 
     def operation(data: bytes, name: str) -> Result:
-        return rename_manifest(data, identity, requests.of(name), requests.keyring(name), args.secret)
+        return rename_manifest(data, changed, requests.of(name), requests.keyring(name), args.secret)
 
-    return each_file(Job(operation, "renamed", private=False), args)
+    return Batch(targets, "renamed", private=False).run(operation)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import put_out
+from secretsvc.cli.batch import put_out
 from secretsvc.cli.opened import handed_on
+from secretsvc.cli.session import opener
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -30,7 +31,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Prints the stream that `ksecret apply` would hand on, or nothing where a file does not open; the exit code."""
-    data, failed = handed_on(args)
+    targets = options.Targets(tuple(args.files), args.recursive, debug=args.debug, jobs=args.jobs)
+    data, failed = handed_on(targets, opener(options.server(args), options.unlocking(args)))
     if not failed:
         put_out(data, args.output, private=True)
     return failed

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.cli import options, sealing
-from secretsvc.cli.files import Job, each_file
+from secretsvc.cli.batch import Batch, Line
 from secretsvc.cli.journal import Journal
 from secretsvc.cli.report import printable
-from secretsvc.cli.sealing import TIME
+from secretsvc.cli.sealing import TIME, SealingOptions, place_of
+from secretsvc.cli.session import begin
 from secretsvc.errors import AlreadySealedError, UsageError
 from secretsvc.operations.request import ANY_TIME
-from secretsvc.operations.rotate import overdue, rewrap_manifest, rotate_manifest
+from secretsvc.operations.rotate import overdue
 from secretsvc.policy.reader import seconds
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from secretsvc.backends.registry import Backends
+    from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
-    from secretsvc.cli.remote import Service
     from secretsvc.files.workspace import Item
     from secretsvc.operations.result import Result
 
@@ -59,48 +59,35 @@ def run(args: Namespace) -> int:
     """Rotates the files themselves, unless `-o` says where to; the exit code."""
     if args.rewrap and (args.older_than or args.scope or args.format):
         raise UsageError("--rewrap changes no data key: it goes with neither --older-than, --scope nor --format")
-    options.change_in_place(args)
-    args.key = []
+    targets = options.targets(args)._replace(jobs=args.jobs).in_place_by_default()
     before = _before(args.older_than)
     shard = _shard(args.shard)
     if args.dry_run:
-        return _dry_run(args, before, shard)
-    known, rotate = _rotator(args)
+        return _dry_run(targets._replace(in_place=False, output=""), before, shard)
+    wanted = SealingOptions(
+        place=place_of(args.path, targets),
+        format=args.format,
+        scope=args.scope,
+        recompute_mac=args.recompute_mac,
+        yes=args.yes,
+    )
+    session = begin(options.server(args), options.unlocking(args), wanted)
     journal = Journal(args.report, "rewrap" if args.rewrap else "rotate", args.shard)
 
     def operation(data: bytes, name: str) -> Result | bytes:
         try:
-            return rotate(data, name, min(before, journal.resumed_from or before))
+            if args.rewrap:
+                return session.rewrap(data, name)
+            return session.rotate(data, name, min(before, journal.resumed_from or before))
         except AlreadySealedError:  # young enough
             return data
 
-    job = Job(
-        operation,
-        "rewrapped" if args.rewrap else "rotated",
-        private=False,
-        jobs=options.jobs(args, known),
-        chosen=lambda item: shard(item) and not journal.has(item.path),
-        record=journal.record,
-    )
     with journal:
-        return each_file(job, args)
-
-
-def _rotator(args: Namespace) -> tuple[Backends | Service, Callable[[bytes, str, str], Result]]:
-    """What rotates the bytes of the file of that name, where a data key was made before that time."""
-    service = options.service(args)
-    if service:
-        return service, service.rewrap_manifest if args.rewrap else service.rotate_manifest
-    keyring = options.backends(args)
-    requests = sealing.Requests(args, keyring)
-
-    def rotate(data: bytes, name: str, before: str) -> Result:
-        if args.rewrap:
-            return rewrap_manifest(data, requests.keyring(name))
-        request = requests.of(name)._replace(rotate_before=before, format=args.format)
-        return rotate_manifest(data, request, requests.keyring(name))
-
-    return keyring, rotate
+        batch = Batch(targets, "rewrapped" if args.rewrap else "rotated", private=False)
+        items = [item for item in batch.items() if shard(item) and not journal.has(item.path)]
+        for done in batch.each(items, operation, session):
+            journal.record(done.path, done.word, done.error)
+        return batch.end()
 
 
 def _before(age: str) -> str:
@@ -130,12 +117,13 @@ def _shard(text: str) -> Callable[[Item], bool]:
     return mine
 
 
-def _dry_run(args: Namespace, before: str, shard: Callable[[Item], bool]) -> int:
-    args.in_place, args.output = False, ""
-
-    def operation(data: bytes, name: str) -> str | None:
+def _dry_run(targets: Targets, before: str, shard: Callable[[Item], bool]) -> int:
+    def operation(data: bytes, name: str) -> Line | None:
         found = overdue(data, before)
         lines = [f"{name}: {label}: data key made {created or 'at an unknown time'}" for label, created in found]
-        return "\n".join(map(printable, lines)) or None
+        return Line("\n".join(map(printable, lines))) if lines else None
 
-    return each_file(Job(operation, "to rotate", private=True, chosen=shard), args)
+    batch = Batch(targets, "to rotate", private=True)
+    for _ in batch.each([item for item in batch.items() if shard(item)], operation):
+        pass
+    return batch.end()

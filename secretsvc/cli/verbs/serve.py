@@ -61,7 +61,7 @@ def run(args: Namespace) -> int:
 
 
 def _listening(args: Namespace) -> dict[str, Any]:
-    """What options say about listening, under the configuration's names."""
+    """Options about listening, under the configuration's names."""
     names = {
         "host": args.host,
         "port": args.port,

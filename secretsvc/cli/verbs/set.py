@@ -7,6 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
+from secretsvc.cli.options import Targets
+from secretsvc.cli.sealing import SealingOptions, place_of
+from secretsvc.cli.session import begin
 from secretsvc.cli.typed import typed_or_piped
 from secretsvc.cli.verbs.patch import change_each
 from secretsvc.errors import UsageError
@@ -49,7 +52,7 @@ def add_arguments(parser: Parser) -> None:
 
 
 def add_changing(parser: Parser) -> None:
-    """What `set` and `unset` share."""
+    """Options that `set` and `unset` share."""
     options.add_secret(parser)
     sealing.add_trust(parser)
     sealing.add_repeated(parser)
@@ -73,9 +76,21 @@ def run(args: Namespace) -> int:
         if key in values:
             raise UsageError(f"{key} is set twice")
         values[key] = read(key, text)
-    args.files = file
-    options.change_in_place(args)
-    return change_each(args, Changes(values, args.string_data), "set", options.service(args))
+    targets, wanted = changed_file(args)
+    session = begin(options.server(args), options.unlocking(args), wanted)
+    return change_each(targets, session, Changes(values, args.string_data), args.secret, "set")
+
+
+def changed_file(args: Namespace) -> tuple[Targets, SealingOptions]:
+    """The file that comes first, and how it is sealed again, as `set` and `unset` have it. Raises UsageError."""
+    targets = Targets(tuple(args.files[:1]), None, args.in_place, args.output, args.debug).in_place_by_default()
+    wanted = SealingOptions(
+        place=place_of(args.path, targets),
+        recompute_mac=args.recompute_mac,
+        yes=args.yes,
+        allow_repeated=args.allow_repeated,
+    )
+    return targets, wanted
 
 
 def _value(key: str, text: str) -> bytes:

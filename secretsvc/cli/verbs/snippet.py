@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from secretsvc.cli.files import content, name_of
+from secretsvc.cli.batch import content, name_of
 from secretsvc.errors import InputError
 from secretsvc.generators import snippet
 from secretsvc.manifest.reader import read
@@ -21,8 +21,6 @@ EXAMPLES = """\
   ksecret snippet db.yaml --env          one variable for each key
   ksecret snippet db.yaml --volume       a file for each key"""
 
-FORMS = {"env": snippet.env, "env_from": snippet.env_from, "volume": snippet.volume}
-
 
 def add_arguments(parser: Parser) -> None:
     """The options."""
@@ -36,7 +34,8 @@ def run(args: Namespace) -> int:
     """Prints the fragment of every Secret in the file; needs no key. The exit code."""
     data = content(args.file)
     name = name_of(args.file)
-    forms = [form for option, form in FORMS.items() if getattr(args, option)]
+    asked = ((args.env, snippet.env), (args.env_from, snippet.env_from), (args.volume, snippet.volume))
+    forms = [form for is_asked, form in asked if is_asked]
     try:
         secrets = read(data).secrets
         if not secrets:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
+from secretsvc.cli.options import Server
+from secretsvc.cli.session import begin
 from secretsvc.cli.verbs.patch import change_each
-from secretsvc.cli.verbs.set import add_changing
+from secretsvc.cli.verbs.set import add_changing, changed_file
 from secretsvc.errors import UsageError
 from secretsvc.operations.patch import Changes
 
@@ -28,8 +30,9 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Takes keys away; the exit code."""
-    args.files, keys = args.files[:1], args.files[1:]
+    keys = args.files[1:]
     if not keys:
         raise UsageError("unset takes a file and keys", hint="ksecret unset --help shows how")
-    options.change_in_place(args)
-    return change_each(args, Changes(values=dict.fromkeys(keys)), "changed")
+    targets, wanted = changed_file(args)
+    session = begin(Server(), options.unlocking(args), wanted)
+    return change_each(targets, session, Changes(values=dict.fromkeys(keys)), args.secret, "changed")

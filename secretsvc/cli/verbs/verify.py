@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.files import Job, each_file
-from secretsvc.cli.policies import FilePolicies
+from secretsvc.cli.batch import Batch, Line
+from secretsvc.cli.options import Targets
 from secretsvc.cli.report import printable
-from secretsvc.errors import AlteredError
-from secretsvc.operations.open import open_manifest
+from secretsvc.cli.session import LocalOpener
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
-    from secretsvc.operations.result import Result
 
 EXAMPLES = """\
   ksecret verify secret.yaml          exit 0: it opens and nothing was altered; 1: altered or moved
@@ -31,18 +29,11 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Opens and checks; the exit code: 1 where a file was altered, others where it could not be checked."""
-    keyring = options.backends(args)
-    args.in_place, args.output = False, ""
-    policies = FilePolicies(keyring)
+    targets = Targets(tuple(args.files), args.recursive, debug=args.debug, jobs=args.jobs)
+    session = LocalOpener(options.backends(options.unlocking(args)))
 
-    def operation(data: bytes, name: str) -> Result:
-        try:
-            return open_manifest(data, policies.keyring_for_opening(name))
-        except AlteredError as error:
-            error.exit_code = 1
-            raise
+    def operation(data: bytes, name: str) -> Line:
+        opened = session.open(data, name)
+        return Line(printable(f"{name}: {opened.secrets} sealed, all sound"), opened.bound)
 
-    def shown(opened: Result, name: str) -> str:
-        return printable(f"{name}: {opened.secrets} sealed, all sound")
-
-    return each_file(Job(operation, "verified", private=True, jobs=options.jobs(args, keyring), shown=shown), args)
+    return Batch(targets, "verified", private=True, altered=1).run(operation, session)

@@ -79,7 +79,7 @@ def test_a_replaced_file_is_read_again_and_a_broken_one_changes_nothing(
         assert asyncio.run(keys.key("old"))
     put(json.dumps({"keys": [{**RSA, "kid": "new"}]}))
     assert asyncio.run(keys.key("new"))
-    with pytest.raises(jwks.NoKeyError, match=r"^$"):
+    with pytest.raises(jwks.UnknownKeyError, match=r"^$"):
         asyncio.run(keys.key("old"))
     path.unlink()
     assert asyncio.run(keys.key("new"))

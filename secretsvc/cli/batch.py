@@ -1,0 +1,258 @@
+"""One operation over the files of a command line: each on its own, the rest go on when one fails."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from secretsvc import formats
+from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn, warn_of_walk
+from secretsvc.errors import (
+    AlreadySealedError,
+    AlteredError,
+    FileError,
+    KsecretError,
+    NothingToSealError,
+    NotSealedError,
+    UsageError,
+)
+from secretsvc.files import workspace
+from secretsvc.manifest import lost
+from secretsvc.manifest.reader import MAX_BYTES
+from secretsvc.operations.result import Result
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from mmap import mmap
+
+    from secretsvc.cli.options import Targets
+    from secretsvc.files.workspace import Item, Snapshot
+
+    Operation = Callable[[bytes, str], "Result | bytes | Line | None"]
+    """A file's bytes and name → its new bytes, a line to print, or nothing."""
+
+STANDARD_INPUT = "standard input"
+"""Its name in messages."""
+
+
+def may_be_sealed(content: bytes | mmap) -> bool:
+    """Whether something in it may be sealed, or look as if it were."""
+    return formats.may_be_sealed(content) or lost.may_stand_in(content)
+
+
+_NOTHING_TO_DO = (AlreadySealedError, NothingToSealError, NotSealedError)
+
+
+def standard_input() -> bytes:
+    """All of it, up to more than a manifest may have. Raises FileError."""
+    try:
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise FileError(f"can't be read: {error.strerror}", file=STANDARD_INPUT) from error
+
+
+def name_of(path: str) -> str:
+    """Name, in messages, a file of the command line."""
+    return STANDARD_INPUT if path == "-" else path
+
+
+def content(path: str) -> bytes:
+    """A manifest's bytes, of a file or of standard input. Raises FileError, ManifestError for too large a file."""
+    return standard_input() if path == "-" else workspace.read(path).data
+
+
+def stream(texts: list[bytes]) -> bytes:
+    """One text as it is; several as one YAML stream, with `---` between them where they do not bring it."""
+    pieces = texts[:1]
+    for text in (text.removeprefix(b"\xef\xbb\xbf") for text in texts[1:]):
+        if not pieces[-1].endswith((b"\n", b"\r")):
+            pieces.append(b"\n")
+        if text.startswith(b"%"):
+            pieces.append(b"...\n")
+        elif not text.startswith(b"---"):
+            pieces.append(b"---\n")
+        pieces.append(text)
+    return b"".join(pieces)
+
+
+class Line(NamedTuple):
+    """A line to print about a file, in place of new bytes."""
+
+    text: str
+    bound: bool = True
+    """False where the file was opened and its format does not bind it to its identity."""
+
+
+class Runs(Protocol):
+    """A session, or the backends: how an operation opens and seals."""
+
+    @property
+    def jobs(self) -> int:
+        """How many files at a time it bears, as far as is known by now."""
+
+
+class _Outcome(NamedTuple):
+    """The end of one file: an error, or else its output (None where there was nothing to do, or it is written)."""
+
+    done: bool = False
+    output: bytes | Line | None = None
+    error: KsecretError | None = None
+    bound: bool = True
+    """False where a file was opened whose format does not bind it to its identity."""
+    notes: tuple[tuple[int, str], ...] = ()
+    """A line's number, and what to warn of there."""
+    skipped: bool = False
+    """Whether it was found in a folder and nothing in it concerns the command."""
+
+
+class Done(NamedTuple):
+    """One file of a batch."""
+
+    path: str
+    word: str
+    """The batch's own word (`sealed`), `unchanged`, `skipped` or `failed`."""
+    error: KsecretError | None
+
+
+class Batch:
+    """One operation over the files of a command line, in these steps: `items`, `each`, `end`; `run` is all of them.
+
+    A file that fails is told of and counted, and the rest go on.
+    """
+
+    def __init__(self, targets: Targets, done: str, *, private: bool, altered: int = AlteredError.exit_code) -> None:
+        """`done`: the word in the summary, such as `sealed`. `private`: what comes out is for its owner's eyes only.
+
+        `altered`: the exit code for a file that was altered. Raises UsageError for targets that do not go together.
+        """
+        if not targets.files:
+            raise UsageError("no file named", hint="name a manifest, - for standard input, or a folder with -r")
+        if targets.in_place and (targets.output or "-" in targets.files):
+            raise UsageError("-i changes files in place; it goes neither with -o nor with standard input")
+        if targets.in_place:
+            from secretsvc.files.signals import end_tidily
+
+            end_tidily()
+        self._targets = targets
+        self._done = done
+        self._private = private
+        self._altered = altered
+        self._outputs: list[bytes] = []
+        self._worst = 0
+        self._unbound = 0
+        self._counts = {done: 0, "unchanged": 0, "skipped": 0, "failed": 0}
+        self._many = bool(targets.recursive)
+
+    def run(
+        self, operation: Operation, runs: Runs | None = None, may_hold: Callable[[bytes | mmap], bool] = may_be_sealed
+    ) -> int:
+        """Work on every file and put out what comes of it; the exit code. As `each` and `end`."""
+        for _ in self.each(self.items(), operation, runs, may_hold):
+            pass
+        return self.end()
+
+    def items(self) -> list[Item]:
+        """Find the files. A folder that can't be listed is told of, and counts as failed. Raises UsageError."""
+        targets = self._targets
+        found = workspace.discover(targets.files, recursive=targets.recursive, failed=self._failed, warn=warn_of_walk)
+        return list(found)
+
+    def each(
+        self,
+        items: list[Item],
+        operation: Operation,
+        runs: Runs | None = None,
+        may_hold: Callable[[bytes | mmap], bool] = may_be_sealed,
+    ) -> Iterator[Done]:
+        """Work on each file, and write it where it is changed in place; `operation` is called in several threads.
+
+        `runs`: says how many at a time; None: one. `may_hold`: whether a file that was found in a folder is worked on,
+        by its bytes. Raises UsageError, which would be said of every file.
+        """
+        self._many = self._many or len(items) > 1
+        jobs = (lambda: self._targets.jobs or runs.jobs) if runs else (lambda: 1)
+        outcomes = workspace.in_order(items, partial(self._work, operation, may_hold), jobs)
+        for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):
+            yield Done(item.path, self._count(outcome, item.path), outcome.error)
+
+    def end(self, join: Callable[[list[bytes]], bytes] = stream) -> int:
+        """Put out what there is, joined to one, and tell the counts. Gives the exit code of the worst failure."""
+        keep_going = self._targets.keep_going
+        if self._outputs and (keep_going or not self._worst):  # a part of the files would pass for the whole
+            put_out(join(self._outputs), self._targets.output, private=self._private)
+        if self._many:
+            summary(self._counts)
+        if self._outputs and self._worst and not keep_going:
+            tell_withheld(may_keep_going=keep_going is not None)
+        tell_unbound(self._unbound)
+        return self._worst
+
+    def _work(self, operation: Operation, may_hold: Callable[[bytes | mmap], bool], item: Item) -> _Outcome:
+        try:
+            snapshot = _snapshot(item, may_hold)
+            if not snapshot and item.path != "-":
+                return _Outcome(skipped=True)
+            data = snapshot.data if snapshot else standard_input()
+            return self._written(snapshot, data, operation(data, item.path))
+        except _NOTHING_TO_DO as error:
+            if not item.named:
+                return _Outcome(skipped=not isinstance(error, AlreadySealedError))
+            failure: KsecretError = error
+        except KsecretError as error:
+            if error.ends_run:
+                raise
+            failure = error
+        failure.file = failure.file or name_of(item.path)
+        return _Outcome(error=failure)
+
+    def _written(self, snapshot: Snapshot | None, before: bytes, made: Result | bytes | Line | None) -> _Outcome:
+        """Write what the operation made into the file, where that is changed in place; else keep it to be put out."""
+        bound = made.bound if isinstance(made, Result | Line) else True
+        notes = made.notes if isinstance(made, Result) else ()
+        made = made.data if isinstance(made, Result) else made
+        changed = made is not None and made != before
+        if snapshot and self._targets.in_place and isinstance(made, bytes):
+            if changed:
+                workspace.replace(snapshot, made, private=self._private)
+            made = None
+        return _Outcome(changed, made, bound=bound, notes=notes)
+
+    def _count(self, outcome: _Outcome, path: str) -> str:
+        """Tell of one file under the word that it gives, and keep its bytes for the end."""
+        for line, what in outcome.notes:
+            warn(f"{name_of(path)}:{line}: {what}")
+        if outcome.error:
+            self._failed(outcome.error)
+            return "failed"
+        self._unbound += not outcome.bound
+        word = "skipped" if outcome.skipped else self._done if outcome.done else "unchanged"
+        self._counts[word] += 1
+        if isinstance(outcome.output, Line):
+            print(outcome.output.text)
+        elif outcome.output is not None:
+            self._outputs.append(outcome.output)
+        return word
+
+    def _failed(self, error: KsecretError) -> None:
+        report(error, debug=self._targets.debug)
+        self._counts["failed"] += 1
+        self._worst = max(self._worst, self._altered if isinstance(error, AlteredError) else error.exit_code)
+
+
+def _snapshot(item: Item, may_hold: Callable[[bytes | mmap], bool]) -> Snapshot | None:
+    """None for standard input, and for what was found in a folder and is not to be worked on."""
+    if item.path == "-":
+        return None
+    if item.named:
+        return workspace.read(item.path)
+    return workspace.read_if(item.path, may_hold)
+
+
+def put_out(data: bytes, output: str, *, private: bool) -> None:
+    """Writes an output file, or prints where that is `-` or empty. Raises FileError, and OSError from printing."""
+    if output in ("", "-"):
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    else:
+        workspace.create(output, data, private=private)

@@ -1,0 +1,152 @@
+"""Sessions: what opens and seals the files of a run. Keys at hand or a service, that is decided here, once."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from secretsvc.cli import options
+from secretsvc.cli.policies import FilePolicies
+from secretsvc.errors import KsecretError, UsageError
+from secretsvc.operations.open import open_manifest
+
+if TYPE_CHECKING:
+    from secretsvc.backends.registry import Backends
+    from secretsvc.cli.options import Server, Unlocking
+    from secretsvc.cli.remote import RemoteSession
+    from secretsvc.cli.sealing import Requests, SealingOptions
+    from secretsvc.operations.open import Parents
+    from secretsvc.operations.patch import Changes
+    from secretsvc.operations.result import Result
+
+
+class Opener(Protocol):
+    """Opens manifests, in several threads at once."""
+
+    @property
+    def jobs(self) -> int:
+        """How many files at a time the homes of the keys that were needed so far bear."""
+
+    def open(self, data: bytes, name: str) -> Result:
+        """Open the manifest in the file of that name, as `operations.open.open_manifest`."""
+
+
+class Session(Opener, Protocol):
+    """Changes manifests too. Each method takes a file's bytes and name, and does and raises what its operation does."""
+
+    def seal(self, data: bytes, name: str) -> Result:
+        """Seal it, as `operations.seal.seal_manifest`."""
+
+    def rotate(self, data: bytes, name: str, before: str) -> Result:
+        """Replace data keys made before that time (as envelopes state it), as `operations.rotate.rotate_manifest`."""
+
+    def rewrap(self, data: bytes, name: str) -> Result:
+        """Wrap its data keys anew, as `operations.rotate.rewrap_manifest`."""
+
+    def patch(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
+        """Change one Secret of it, as `operations.patch.patch_manifest`."""
+
+
+def opener(server: Server, unlocking: Unlocking) -> Opener:
+    """Begin a run that only opens. Raises UsageError, FileError."""
+    if not server.url:
+        return LocalOpener(options.backends(unlocking))
+    from secretsvc.cli.sealing import SealingOptions
+
+    return _remote(server, unlocking, SealingOptions())
+
+
+def begin(server: Server, unlocking: Unlocking, wanted: SealingOptions) -> Session:
+    """Begin a run that seals. Raises UsageError, FileError, and what opening `wanted.parent` raises."""
+    if not server.url:
+        return LocalSession(options.backends(unlocking), wanted)
+    return _remote(server, unlocking, wanted)
+
+
+def _remote(server: Server, unlocking: Unlocking, wanted: SealingOptions) -> RemoteSession:
+    """Raises UsageError, also for options that tell of keys on this machine, or ask somebody at it; FileError."""
+    from secretsvc.cli.remote import RemoteSession
+    from secretsvc.client.remote import Remote
+
+    here = {
+        "--parent": wanted.parent,
+        "--recompute-mac": wanted.recompute_mac,
+        "--keyring": unlocking.keyring,
+        "--passphrase": unlocking.passphrase,
+        "--passphrase-file": unlocking.passphrase_file,
+    }
+    for option, value in here.items():
+        if value:
+            raise UsageError(f"{option} does not go with a service", hint="--server '' works with the keys at hand")
+    remote = Remote(server.url, os.environ, server.ca)
+    return RemoteSession(remote, FilePolicies(options.backends(unlocking), wanted.place), wanted)
+
+
+class LocalOpener:
+    """Opens with the keys at hand, as each file's policy wants them."""
+
+    def __init__(self, backends: Backends) -> None:
+        self._backends = backends
+        self._policies = FilePolicies(backends)
+
+    @property
+    def jobs(self) -> int:
+        """As many files at a time as the backends that were needed so far bear."""
+        return self._backends.jobs
+
+    def open(self, data: bytes, name: str) -> Result:
+        """Open the manifest in the file of that name."""
+        return open_manifest(data, self._policies.keyring_for_opening(name))
+
+
+class LocalSession(LocalOpener):
+    """Opens and seals with the keys at hand. Operations are imported when they are needed: a start is short."""
+
+    def __init__(self, backends: Backends, wanted: SealingOptions) -> None:
+        """Raises UsageError, and what opening `wanted.parent` raises."""
+        from secretsvc.cli.sealing import Requests
+
+        super().__init__(backends)
+        self._wanted = wanted
+        self._requests = Requests(wanted, backends)
+        self._parents = _parents(wanted.parent, self._requests)
+
+    def seal(self, data: bytes, name: str) -> Result:
+        """Seal the manifest in the file of that name."""
+        from secretsvc.operations.seal import seal_manifest
+
+        request = self._requests.of(name, self._wanted.parent)
+        return seal_manifest(data, request, self._requests.keyring(name), self._parents)
+
+    def rotate(self, data: bytes, name: str, before: str) -> Result:
+        """Replace its data keys made before that time; other formats are converted only where an option says so."""
+        from secretsvc.operations.rotate import rotate_manifest
+
+        request = self._requests.of(name)._replace(rotate_before=before, format=self._wanted.format)
+        return rotate_manifest(data, request, self._requests.keyring(name))
+
+    def rewrap(self, data: bytes, name: str) -> Result:
+        """Wrap its data keys anew."""
+        from secretsvc.operations.rotate import rewrap_manifest
+
+        return rewrap_manifest(data, self._requests.keyring(name))
+
+    def patch(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
+        """Change the Secret `which`, or the only one."""
+        from secretsvc.operations.patch import patch_manifest
+
+        return patch_manifest(data, changes, self._requests.of(name), self._requests.keyring(name), which)
+
+
+def _parents(path: str, requests: Requests) -> Parents:
+    """The Secrets of the sealed file that others are to be sealed like. Raises what opening raises, with its path."""
+    if not path:
+        return {}
+    from secretsvc.cli.batch import content
+    from secretsvc.operations.open import open_parents
+
+    try:
+        return open_parents(content(path), requests.keyring(path))
+    except KsecretError as error:
+        error.file = path
+        raise
