@@ -87,6 +87,8 @@ class World:
         self.seen: Counter[str] = Counter()
         """How often each was answered: `age 200`, `aws 504 timeout`, `age cut off`."""
         self.told: list[Told] = []
+        self.last_error = ""
+        """Of what was tried to see whether all works."""
 
     def note(self, what: str, told: Told | None = None) -> None:
         """Counts it."""
@@ -116,8 +118,11 @@ class World:
 
     def _seals(self, key: str) -> bool:
         try:
-            return self.service.post("/v1/encrypt", MANIFEST.format(number=0).encode(), key=key).status == 200
-        except (OSError, http.client.HTTPException):
+            answer = self.service.post("/v1/encrypt", MANIFEST.format(number=0).encode(), key=key)
+            self.last_error = f"{answer.status} {answer.problem}" if answer.status != 200 else ""
+            return answer.status == 200
+        except (OSError, http.client.HTTPException) as error:
+            self.last_error = repr(error)
             return False
 
 
@@ -266,7 +271,8 @@ def killed_workers(world: World, seconds: float) -> bool:
 def replaced_certificates(world: World, seconds: float) -> bool:
     """The service's own, and the clients' authorities; whether the new ones count, and who was let in comes anew."""
     before = world.service.connect()
-    before.connect()
+    with suppress(OSError):
+        before.connect()
     new = certificate(world.pem.with_suffix(".new"), ca=world.ca)
     expected = ssl.PEM_cert_to_DER_cert(new.read_text().partition("-----BEGIN PRIVATE")[0])
     new.replace(world.pem)
@@ -286,6 +292,8 @@ def replaced_certificates(world: World, seconds: float) -> bool:
 
     time.sleep(seconds)
     counts = until(lambda: all(shown() for _ in range(6)), 15)
+    if not before.sock:
+        return False
     before.sock.settimeout(5)
     with suppress(ConnectionError):
         counts = counts and before.sock.recv(1) == b""
@@ -339,7 +347,7 @@ def turns(world: World, seconds: float) -> bool:
             recovered = until(world.works, RECOVERS)
             took = time.monotonic() - began
             said = f"{name}: {'as it should' if felt else 'NOT AS IT SHOULD'}, then all keys work after {took:.1f} s"
-            print(said if recovered else f"{name}: NO RECOVERY", flush=True)
+            print(said if recovered else f"{name}: NO RECOVERY; {world.workers()=}; {world.last_error}", flush=True)
             holds = holds and felt and recovered
             time.sleep(length / 4)
         first = False
@@ -382,6 +390,8 @@ def run(seconds: float) -> bool:
                 thread.join(60)
             code = world.service.stop()
         print("; ".join(f"{what}: {count}" for what, count in sorted(world.seen.items())))
+        lines = world.service.log.read_text().splitlines()
+        print(f"{len(lines)} lines in its log, the last of which are", *lines[-8:], sep="\n  ")
         for text, count in Counter(world.wrong).most_common(10):
             print(f"WRONG, {count} times: {text}")
         sizes = [round(one) for one in memory.found[:: max(1, len(memory.found) // 20)]]

@@ -74,10 +74,15 @@ class Lock(NamedTuple):
 
 def new_lock() -> Lock:
     """A lock with an identity made now; it finds no other identity, whoever runs the tests."""
-    identity = pyrage.x25519.Identity.generate()
-    environ = {"KSECRET_AGE_KEY": str(identity), "XDG_CONFIG_HOME": os.devnull, "HOME": os.devnull}
+    return lock_of(str(pyrage.x25519.Identity.generate()))
+
+
+def lock_of(identity: str) -> Lock:
+    """A lock with that age identity."""
+    environ = {"KSECRET_AGE_KEY": identity, "XDG_CONFIG_HOME": os.devnull, "HOME": os.devnull}
     keyring = Backends(Settings(environ, lambda what: None))
-    return Lock(keyring, (KeyRef("age", str(identity.to_public())),), str(identity))
+    recipient = pyrage.x25519.Identity.from_str(identity).to_public()
+    return Lock(keyring, (KeyRef("age", str(recipient)),), identity)
 
 
 LOCK = new_lock()

@@ -16,6 +16,10 @@ MOST_CALLERS = 10_000
 """Callers whose buckets are remembered; the one that was seen longest ago is forgotten first."""
 
 
+SOON = 0.1
+"""Seconds within which the body of a request usually is there."""
+
+
 class Rates:
     """A token bucket for each caller, in this process."""
 
@@ -43,28 +47,45 @@ class Places:
     """Places for requests at work in this process: more at a time would make all of them wait, and none faster.
 
     A request is looked at before its body comes, and counts from when that is whole, so that slow ones hold no place.
+    But for a moment it is expected: of hundreds that come at once only so many are let in, and the others cost little.
     """
 
-    def __init__(self, most: int, elsewhere: Callable[[], int]) -> None:
+    def __init__(self, most: int, elsewhere: Callable[[], int], clock: Callable[[], float] = time.monotonic) -> None:
         """`elsewhere`: how many of those that have a place only wait for somebody else, and do not count meanwhile."""
         self._most = most
         self._elsewhere = elsewhere
+        self._clock = clock
         self._taken = 0
+        self._expected: dict[str, float] = {}
+        """Ids of requests whose bodies are not whole yet, in the order in which they came, and when they did."""
 
     def look(self) -> None:
         """Look for a place. Raises RefusedError (503) where there is none."""
-        if self._taken >= self._most and self._taken - self._elsewhere() >= self._most:
-            raise busy(f"more than {self._most} requests at a time")
+        if self._taken + len(self._expected) >= self._most:
+            since = self._clock() - SOON
+            while self._expected and self._expected[first := next(iter(self._expected))] < since:
+                del self._expected[first]
+            self._find(self._taken + len(self._expected))
+
+    def expect(self, state: dict[str, Any]) -> None:
+        """Count the request with that state until its body is whole, but not for longer than `SOON`."""
+        self._expected[state["request_id"]] = self._clock()
 
     def take(self, state: dict[str, Any], count: int = 1) -> None:
         """Take for that request, until `give_back`. Raises as `look`; the last may take more than is left."""
-        self.look()
+        self._expected.pop(state.get("request_id", ""), None)
+        self._find(self._taken)
         self._taken += count
         state["places"] = state.get("places", 0) + count
 
     def give_back(self, state: dict[str, Any]) -> None:
         """Give back what the request took, if it took any."""
+        self._expected.pop(state.get("request_id", ""), None)
         self._taken -= state.pop("places", 0)
+
+    def _find(self, count: int) -> None:
+        if count >= self._most and count - self._elsewhere() >= self._most:
+            raise busy(f"more than {self._most} requests at a time")
 
 
 class Room:

@@ -105,6 +105,8 @@ class Middleware:
             raise
         if isinstance(found, Caller):
             self._found(scope["state"], found)
+            if scope["method"] != "GET":
+                self._parts.places.expect(scope["state"])
         else:
             scope["state"]["claimed"] = found
 

@@ -23,22 +23,22 @@ class NamedKeys:
         self._people = people
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
-        """As the keyring's."""
+        """Do as the keyring does, and name keys in its errors."""
         with self._naming():
             return self._keyring.wrap(ref, dek, context)
 
     def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
-        """As the keyring's."""
+        """Do as the keyring does, and name keys in its errors."""
         with self._naming():
             return self._keyring.unwrap(keys, context)
 
     def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
-        """As the keyring's."""
+        """Do as the keyring does, and name keys in its errors."""
         with self._naming():
             return self._keyring.rewrap(keys, context, dek)
 
     def signed(self) -> NamedKeys:
-        """As the keyring's."""
+        """Do as the keyring does, and name keys in its errors."""
         return NamedKeys(self._keyring.signed(), self._people)
 
     @contextmanager

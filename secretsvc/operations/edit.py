@@ -16,7 +16,7 @@ from secretsvc.operations.clear_rest import ClearBefore
 from secretsvc.operations.edit_slips import Names, held_lines, refuse_commented, refuse_slips
 from secretsvc.operations.open import Opened, open_secrets, restored
 from secretsvc.operations.prepare import decodings, encodings, with_typed_encoded
-from secretsvc.operations.seal import seal_manifest
+from secretsvc.operations.seal import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
@@ -38,7 +38,7 @@ class Draft(NamedTuple):
     """An outline."""
     names: Names
     held: set[str]
-    """The lines of `shown` that hold a value."""
+    """The lines of `shown` that hold a value, but for those that were comments already."""
     before: ClearBefore
     """What of it was in the clear while it was sealed."""
     shown: bytes
@@ -56,7 +56,7 @@ def open_draft(data: bytes, request: Request, keyring: Keyring, *, decoded: bool
     manifest = manifest.outline()  # what is restored is read again
     clear = restored(manifest, opened)
     edits = _decodings(clear) if decoded else []
-    names, held = Names.of(clear), held_lines(clear, edits)
+    names, held = Names.of(clear), held_lines(clear, edits) - before.comments
     clear = clear.outline()
     return Draft(manifest, opened, clear, names, held, before, clear.encoded(apply(clear.text, edits)))
 
@@ -64,8 +64,8 @@ def open_draft(data: bytes, request: Request, keyring: Keyring, *, decoded: bool
 def new_draft(clear: bytes) -> Draft:
     """A manifest that is still to be filled in; its `data` is to hold text. Raises ManifestError."""
     manifest = read(clear)
-    names, held = Names.of(manifest), held_lines(manifest, [])
-    return Draft(manifest, {}, manifest, names, held, ClearBefore(manifest), clear)
+    before = ClearBefore(manifest)
+    return Draft(manifest, {}, manifest, Names.of(manifest), held_lines(manifest, []) - before.comments, before, clear)
 
 
 def _decodings(clear: Manifest) -> list[Edit]:
@@ -86,14 +86,18 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
     half_sealed = b""
     clear = with_typed_encoded(read(edited, allow_binary_tag=True)) if decoded else read(edited)
     try:
-        _refuse_mistakes(draft, clear, set() if request.allow_repeated else draft.held)
+        _refuse_mistakes(draft, clear)
         partners = _partners(draft, clear)
         half_sealed = _half_sealed(draft, clear, partners, decoded=decoded)
         clear = clear.outline()  # sealing reads it again
         opened = {index: draft.opened[old] for index, old in partners.items()}
         gone = {_who(draft, old): one for old, one in draft.opened.items() if old not in partners.values()}
         like = _like_neighbours(request, draft)
-        return seal_manifest(half_sealed, like, keyring, opened=opened, others=True, gone=gone, before=draft.before)
+        half = read(half_sealed)
+        pending = Pending(half, like, keyring, opened=opened, others=True, gone=gone, before=draft.before)
+        del half  # the proof reads another tree
+        refuse_commented(draft.held, pending.in_clear)
+        return pending.proven()
     except KsecretError as error:
         if not error.file:  # a policy's
             clear = clear.outline()
@@ -102,13 +106,12 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         raise
 
 
-def _refuse_mistakes(draft: Draft, clear: Manifest, held: set[str]) -> None:
-    """Told before anything is sealed. `held`: lines that held a value. Raises ManifestError, RepeatedError."""
+def _refuse_mistakes(draft: Draft, clear: Manifest) -> None:
+    """Told before anything is sealed. Raises ManifestError."""
     for secret in clear.secrets:
         if secret.entries and not secret.envelope:
             rules.check_secret(secret)
     refuse_slips(draft.names, clear)
-    refuse_commented(held, clear)
 
 
 def _half_sealed(draft: Draft, clear: Manifest, partners: Mapping[int, int], *, decoded: bool) -> bytes:
@@ -147,7 +150,9 @@ def _typed_line(line: int, half_sealed: bytes, edited: bytes) -> int:
             moved += _height(typed, before) - _height(now, entry)
     for secret in now.secrets:
         if secret.envelope and secret.envelope.key.line < line:
-            moved -= now.text.count("\n", secret.envelope.key.start, secret.envelope.value.end)
+            start = secret.envelope.key.start
+            moved -= now.text.count("\n", start, secret.envelope.value.end)
+            moved -= now.text[:start].rstrip(" ").endswith("\n")  # and the line break that came with it
     return line + moved
 
 

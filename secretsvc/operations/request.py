@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import KeyRefError
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 ANY_TIME = "~"
 """For `rotate_before`: later than every time, so that every DEK is replaced."""
+
+
+def stated(seconds: float | None = None) -> str:
+    """State a time, in seconds since the epoch (default: now), as envelopes do: UTC, RFC 3339, whole seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 class Unproven(NamedTuple):

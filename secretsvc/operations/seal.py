@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.operations.clear_rest import ClearBefore
+    from secretsvc.operations.clear_rest import ClearBefore, Piece
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.open import AnyOpened, Parents
     from secretsvc.operations.request import Request
@@ -101,6 +101,11 @@ class Pending:
             held = (*self._sealing.held, *opened.items())
             self._held += [(manifest.secrets[index].label, one) for index, one in held]
             self._held += [("/".join(filter(None, who)), one) for who, one in (*parents.items(), *(gone or {}).items())]
+
+    @property
+    def in_clear(self) -> list[Piece]:
+        """What of it stays in the clear; nothing where nobody is to look for values there."""
+        return self._rest.pieces if self._rest else []
 
     def proven(self) -> Result:
         """What may be written: no value stands in it in the clear, and it opens to what came in."""
@@ -313,7 +318,7 @@ def _known_token(plan: _Plan, at: Place, payload: Payload) -> str:
 def _prove(manifest: Manifest, sealed: bytes, plans: dict[int, _Plan]) -> None:
     """Opens what is about to be written and compares it with what came in. Raises ManifestError."""
     before = {index: plan.before.payloads for index, plan in plans.items() if plan.before}
-    result = read(sealed).outline()
+    result = manifest if sealed == manifest.data else read(sealed).outline()
     if len(result.secrets) != len(manifest.secrets):
         raise _not_restored()
     opened = {index: _reopened(result.secrets[index], plan) for index, plan in plans.items()}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secretsvc.api.limits import SOON
 from secretsvc.api.transport.pauses import FIRST
 from tests.e2e.cli import MANIFEST
 from tests.emulators.aws import ENVIRON, KEY, StubKms
@@ -112,6 +113,7 @@ def test_a_body_that_comes_slowly_holds_no_place(service: Service) -> None:
         slow = [socket.create_connection((service.host, service.port), timeout=5) for _ in range(4)]
         for connection in slow:
             connection.sendall(headers(len(MANIFEST)) + MANIFEST[:10])
+            time.sleep(2 * SOON)  # a moment for which they are expected
         assert service.post("/v1/encrypt", MANIFEST).status == 200
         for connection in slow:
             connection.sendall(MANIFEST[10:])

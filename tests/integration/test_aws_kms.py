@@ -260,6 +260,13 @@ class TestProcess:
         monkeypatch.setattr(aws_kms_client, "_API_VERSION", "1999-12-31")
         there_and_back(REF)
 
+    def test_every_further_session_looks_for_data_in_the_same_folders(self, stub: StubKms) -> None:
+        """boto3 adds its own folder to what all sessions share."""
+        there_and_back(REF)
+        folders = list(aws_kms_client._loader("").search_paths)
+        there_and_back(REF)
+        assert list(aws_kms_client._loader("").search_paths) == folders
+
     def test_a_log_at_debug_holds_no_dek(self, stub: StubKms, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)
         logging.getLogger("botocore").setLevel(logging.NOTSET)

@@ -8,6 +8,7 @@ endpoint that is dead gets as many tries as one that throttles.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from secretsvc import __version__
@@ -92,7 +93,8 @@ def _session(patience: float, region: str, profile: str) -> Any:
     logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
     try:
         core = Core(profile=profile or None)  # which leaves AWS_ACCESS_KEY_ID out of account
-        core.register_component("data_loader", _loader(core))
+        loader = _loader(core.get_config_variable("data_path") or "")
+        core.register_component("data_loader", loader)
         # Of all clients; the retries are for those that get credentials (STS, SSO), until _client turns them off.
         core.set_default_client_config(
             Config(
@@ -103,6 +105,7 @@ def _session(patience: float, region: str, profile: str) -> Any:
         )
         _settle_region(core, region)
         session = Session(botocore_session=core)
+        loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # to which boto3 adds its own folder each time
         credentials = session.get_credentials()
         if credentials:
             credentials.get_frozen_credentials()
@@ -150,10 +153,12 @@ def _client(session: Any, region: str) -> Any:
         raise errors.misconfigured(region) from None
 
 
-def _loader(core: Any) -> Any:
+@lru_cache(maxsize=4)
+def _loader(folders: str) -> Any:
     """What finds botocore's own data: as ever, but for KMS without a look at what all other services have.
 
-    That look takes a quarter of the time that making a client takes.
+    That look takes a quarter of the time that making a client takes. `folders`: those with further data, as in PATH.
+    It is kept, with the megabytes that it has read: a service makes a new session whenever AWS KMS has failed.
     """
     from botocore.exceptions import DataNotFoundError
     from botocore.loaders import Loader
@@ -167,5 +172,4 @@ def _loader(core: Any) -> Any:
                     api_version = None
             return super().load_service_model(service_name, type_name, api_version)
 
-    folders = (core.get_config_variable("data_path") or "").split(os.pathsep)
-    return QuickLoader(extra_search_paths=[os.path.expanduser(folder) for folder in folders if folder])
+    return QuickLoader(extra_search_paths=[os.path.expanduser(one) for one in folders.split(os.pathsep) if one])

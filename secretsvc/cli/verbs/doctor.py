@@ -124,7 +124,7 @@ def _installed(scheme: Scheme) -> _Finding:
 
 
 def _identities(known: Backends) -> list[_Finding]:
-    """Where identities are, in the order in which they count; what can't be used is no failure beside what can."""
+    """Places of identities, in the order in which they count; what can't be used is no failure beside what can."""
     places = [(name, place) for name, backend in known.with_identities() for place in backend.places()]
     return [
         _Finding("no" if place.is_bad else "ok", f"{name}: {place.name}", place.found, place.hint)

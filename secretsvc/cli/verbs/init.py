@@ -61,12 +61,12 @@ def run(args: Namespace) -> int:
 
 
 def own_backends() -> Backends:
-    """Backends that are told of nothing but the environment, and ask for passphrases."""
+    """Make backends that are told of nothing but the environment, and ask for passphrases."""
     return Backends(Settings(os.environ, options.Passphrases().ask))
 
 
 def own_identity(known: Backends, kind: str = "") -> tuple[str, KeyRef, bool]:
-    """Where the user's own identity is, its recipient, and whether it was made just now, as none was at hand.
+    """Find or make the user's own identity: where it is, its recipient, and whether it was made just now.
 
     `kind`: the scheme's name; empty for the first that keeps identities. Raises BackendError and InputError where there
     are sources of identities that give none, and FileError.

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 
 from secretsvc.api.bodies import Bodies
-from secretsvc.api.limits import MOST_CALLERS, Places, Rates, Room
+from secretsvc.api.limits import MOST_CALLERS, SOON, Places, Rates, Room
 from secretsvc.api.problems import RefusedError
 from secretsvc.api.readers import Readers
 from secretsvc.api.settings import Limits
@@ -152,3 +152,35 @@ def test_those_who_are_refused_together_are_told_to_come_again_at_different_time
         told.add(int(caught.value.headers["retry-after"]))
     assert len(told) > 1
     assert told <= set(range(1, 6))
+
+
+def test_of_hundreds_that_come_at_once_so_many_are_let_in_as_there_are_places() -> None:
+    """Before the body of any of them has come."""
+    now = 0.0
+    places = Places(2, lambda: 0, lambda: now)
+    first, second = {"request_id": "1"}, {"request_id": "2"}
+    for state in (first, second):
+        places.look()
+        places.expect(state)
+    with pytest.raises(RefusedError, match="more than 2 requests at a time"):
+        places.look()
+    places.take(first)
+    places.take(second)
+    places.give_back(first)
+    places.look()
+
+
+def test_whose_body_does_not_come_soon_holds_no_place() -> None:
+    now = 0.0
+    places = Places(1, lambda: 0, lambda: now)
+    slow: dict[str, Any] = {"request_id": "1"}
+    places.expect(slow)
+    with pytest.raises(RefusedError, match="more than 1 requests at a time"):
+        places.look()
+    now = SOON + 0.01
+    places.look()
+    other: dict[str, Any] = {"request_id": "2"}
+    places.expect(other)
+    places.take(other)
+    with pytest.raises(RefusedError, match="more than 1 requests at a time"):
+        places.take(slow)
