@@ -45,10 +45,13 @@ CHANGES = {
     "rename": ["rename", "{}", "--name=other", "--namespace=prod", "-o", "-"],
     "edit": ["edit", "{}", "-o", "-"],
 }
-"""Each change is read again to prove it, up to ten times: their seconds are told, and no bar."""
 SEALED = {"opened": ["decrypt"], "rotated": ["rotate"]} | CHANGES
 """Commands on what `encrypt` made of a file, where it made something of it. `{}`: the file, else it comes last."""
-EDITOR = "#!/bin/sh\necho '# by hand' >> \"$1\"\n"
+EDITOR = """#!/bin/sh
+sed -i '0,/\\<a: [^,}]*/s//a: bm90LWE=/' "$1"
+echo '# by hand' >> "$1"
+"""
+"""Changes a value and what is in the clear."""
 
 
 class Cost(NamedTuple):
@@ -150,9 +153,8 @@ def main(
         for family in families or FAMILIES:
             for name, verdict in measure(bench, family, sizes, commands).items():
                 largest = verdict.largest
-                bars = [bar for bar in verdict.missed if bar != "seconds" or name not in CHANGES]
-                missed += len(bars)
-                told = f"  MISSED: {', '.join(bars)}" if bars else ""
+                missed += len(verdict.missed)
+                told = f"  MISSED: {', '.join(verdict.missed)}" if verdict.missed else ""
                 print(
                     f"{family:24} {name:9} {verdict.growth:6.2f} {verdict.worst.seconds:8.2f}"
                     f" {largest.memory / 1e6:6.0f} {largest.size / 1e6:4.1f}{told}",

@@ -184,6 +184,7 @@ FAMILIES: dict[str, Callable[[int], bytes]] = {
     "clear-mappings": _around(CLEAR + "x: [", "{},   ", "{}]\n"),
     "clear-words": _numbered(CLEAR + "x: [", "a{}x,", "a]\n"),
     "clear-keys": _numbered(CLEAR + "x: {", "ab{}: abcdefgh,", "a: b}\n"),
+    "clear-texts": _numbered(CLEAR + "x: {", "ab{}: abcdefghijklmnopqrstuvwxyz-abcdef,", "a: b}\n"),
     "clear-comments": _numbered(CLEAR + "x: [", "a,#a{}\n", "a]\n"),
     "allowed-blanks": _around("#", " ", "\n" + SECRET + "data: {a: YQ==}\n"),
 }

@@ -16,19 +16,29 @@ import yaml
 
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
-from secretsvc.keyref import KeyRef, Keyset, KeysetChange
+from secretsvc.formats.base import decoded
+from secretsvc.keyref import KeyRef, Keyset, KeysetChange, WrappedKey
 from secretsvc.manifest.reader import read
 from secretsvc.operations.open import open_manifest, open_parents
 from secretsvc.operations.request import Request
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 DATA = Path(__file__).parent / "data"
 CREATED = "2026-11-23T03:10:20Z"
 TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]+={0,2}"
 NO_CHANGE = KeysetChange((), (), ())
+
+
+def wrapped_keys(texts: Mapping[str, str], context: Mapping[str, str] | None = None) -> tuple[WrappedKey, ...]:
+    """KeyRef → base64, as envelopes have it, for a keyring."""
+    uris = {uri: uri.partition(":") for uri in texts}
+    return tuple(
+        WrappedKey(KeyRef(scheme, name), decoded(texts[uri]), context or {}, source=texts[uri])
+        for uri, (scheme, _, name) in uris.items()
+    )
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 15.0, *, every: float = 0.05) -> None:
@@ -74,10 +84,15 @@ class Lock(NamedTuple):
 
 def new_lock() -> Lock:
     """A lock with an identity made now; it finds no other identity, whoever runs the tests."""
-    identity = pyrage.x25519.Identity.generate()
-    environ = {"KSECRET_AGE_KEY": str(identity), "XDG_CONFIG_HOME": os.devnull, "HOME": os.devnull}
+    return lock_of(str(pyrage.x25519.Identity.generate()))
+
+
+def lock_of(identity: str) -> Lock:
+    """A lock with that age identity."""
+    environ = {"KSECRET_AGE_KEY": identity, "XDG_CONFIG_HOME": os.devnull, "HOME": os.devnull}
     keyring = Backends(Settings(environ, lambda what: None))
-    return Lock(keyring, (KeyRef("age", str(identity.to_public())),), str(identity))
+    recipient = pyrage.x25519.Identity.from_str(identity).to_public()
+    return Lock(keyring, (KeyRef("age", str(recipient)),), identity)
 
 
 LOCK = new_lock()

@@ -15,7 +15,7 @@ from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
-from secretsvc.operations.request import ANY_TIME, Request, Unproven, stated
+from secretsvc.operations.request import ANY_TIME, Request, stated
 from secretsvc.policy.people import has_name
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
+    from secretsvc.formats.base import Unproven
     from secretsvc.keyref import KeysetChange
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring

@@ -150,7 +150,9 @@ class _Reader:
             self.anchors[anchor] = None  # until it is complete: an alias inside it stands for nothing
         node: Node
         if kind is ScalarEvent:
-            end, value = min(event.end_mark.index, self._length), self._shared(event.value)
+            end, value = event.end_mark.index, event.value
+            value = self._words.get(value) or self._shared(value)
+            end = end if end < self._length else self._length
             node = Scalar(mark.index, end, self._line, value, event.style or "", anchor, event.tag)
         elif kind is SequenceStartEvent:
             node = self._sequence(event, mark, self._line, depth + 1)
@@ -170,10 +172,10 @@ class _Reader:
         patience.check()
 
     def _shared(self, value: str) -> str:
-        """One text for all of the first words that are alike: `metadata`, `name` and others stand in a file often."""
+        """Keeps the first words for all that are alike: `metadata`, `name` and others stand in a file often."""
         if len(self._words) < _MOST_WORDS:
-            return self._words.setdefault(value, value)
-        return self._words.get(value, value)
+            self._words[value] = value
+        return value
 
     def _sequence(self, event: Any, mark: Any, line: int, depth: int) -> Sequence:
         items: list[Node] = []

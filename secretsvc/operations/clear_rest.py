@@ -157,10 +157,10 @@ class ClearRest:
                 self._node(value, (*path, key.value if isinstance(key, Scalar) else "?"))
 
     def _add(self, scalar: Scalar, path: tuple[str, ...]) -> None:
-        if len(scalar.value) < _SHORT and len(scalar.value.encode("utf-8", "surrogatepass")) < _SHORT:
+        value, style = scalar.value, scalar.style
+        if len(value) < _SHORT and len(value.encode("utf-8", "surrogatepass")) < _SHORT:
             return  # a text may have a hundred thousand of them
-        block = scalar.style in ("|", ">")
-        self.pieces.append(Piece(scalar.line + block, path, scalar.value, scalar.style == "|"))
+        self.pieces.append(Piece(scalar.line + (style in ("|", ">")), path, value, style == "|"))
 
     def _skip(self, scalar: Scalar) -> None:
         """Goes on behind a scalar; the first line of a block, where a comment may stand, is none of it."""
@@ -170,14 +170,16 @@ class ClearRest:
             start = end if end >= 0 else scalar.end
         self._between(start)
         self._at = max(self._at, scalar.end)
-        self.pieces += [Piece(scalar.line, None, name, False) for name in (scalar.anchor, scalar.tag) if name]
+        if scalar.anchor or scalar.tag:
+            self.pieces += [Piece(scalar.line, None, name, False) for name in (scalar.anchor, scalar.tag) if name]
 
     def _between(self, end: int) -> None:
         """Notes what stands between the scalar before and that place."""
         start = self._at
-        gap = self._text[start:end] if end > start else ""
-        self._at = max(start, end)
-        if "#" not in gap and len(gap.strip(_BETWEEN)) < _SHORT:
+        if end <= start:
+            return
+        gap, self._at = self._text[start:end], end
+        if "#" not in gap and (end - start < _SHORT or len(gap.strip(_BETWEEN)) < _SHORT):
             return
         self._line += self._text.count("\n", self._counted, start)
         self._counted = start
@@ -190,17 +192,19 @@ class ClearBefore:
 
     def __init__(self, manifest: Manifest) -> None:
         pieces = ClearRest(manifest, ()).pieces
-        self._texts = {(*piece.path, piece.text) for piece in pieces if piece.path is not None}
-        self._lines = {line.strip() for piece in pieces if piece.path is None for line in piece.text.split("\n")}
+        self.comments = {text for _, text in comments(pieces)}
+        # Hashes: a file may have as many texts as bytes, and no two share one but by a chance in 2^64 that is nobody's.
+        self._texts = {hash((*piece.path, piece.text)) for piece in pieces if piece.path is not None}
+        self._lines = {hash(line.strip()) for piece in pieces if piece.path is None for line in piece.text.split("\n")}
 
     def fresh(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         """The pieces, without the comments and texts that stood in the clear before, in whatever place."""
         for piece in pieces:
             if piece.path is None:
-                lines = ["" if line.strip() in self._lines else line for line in piece.text.split("\n")]
+                lines = ["" if hash(line.strip()) in self._lines else line for line in piece.text.split("\n")]
                 if any(lines):
                     yield piece._replace(text="\n".join(lines))
-            elif (*piece.path, piece.text) not in self._texts:
+            elif hash((*piece.path, piece.text)) not in self._texts:
                 yield piece
 
 

@@ -5,25 +5,25 @@ from __future__ import annotations
 from traceback import clear_frames
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
 from secretsvc.errors import InputError, KsecretError, ManifestError
-from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.nodes import Member
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside, replaced
-from secretsvc.manifest.splice import Edit, append_member, apply
+from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations.clear_rest import ClearBefore
 from secretsvc.operations.edit_slips import Names, held_lines, refuse_commented, refuse_slips
-from secretsvc.operations.open import Opened, open_secrets, restored
+from secretsvc.operations.open import open_secrets, restored
 from secretsvc.operations.prepare import decodings, encodings, with_typed_encoded
-from secretsvc.operations.seal import seal_manifest
+from secretsvc.operations.seal import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
+    from secretsvc.formats.base import Opened
     from secretsvc.manifest.model import Entry, Manifest
     from secretsvc.operations.keys import Keyring
-    from secretsvc.operations.open import AnyOpened
     from secretsvc.operations.request import Request
     from secretsvc.operations.result import Result
 
@@ -33,12 +33,12 @@ class Draft(NamedTuple):
 
     sealed: Manifest
     """An outline."""
-    opened: Mapping[int, AnyOpened]
+    opened: Mapping[int, Opened]
     clear: Manifest
     """An outline."""
     names: Names
     held: set[str]
-    """The lines of `shown` that hold a value."""
+    """The lines of `shown` that hold a value, but for those that were comments already."""
     before: ClearBefore
     """What of it was in the clear while it was sealed."""
     shown: bytes
@@ -56,7 +56,7 @@ def open_draft(data: bytes, request: Request, keyring: Keyring, *, decoded: bool
     manifest = manifest.outline()  # what is restored is read again
     clear = restored(manifest, opened)
     edits = _decodings(clear) if decoded else []
-    names, held = Names.of(clear), held_lines(clear, edits)
+    names, held = Names.of(clear), held_lines(clear, edits) - before.comments
     clear = clear.outline()
     return Draft(manifest, opened, clear, names, held, before, clear.encoded(apply(clear.text, edits)))
 
@@ -64,8 +64,8 @@ def open_draft(data: bytes, request: Request, keyring: Keyring, *, decoded: bool
 def new_draft(clear: bytes) -> Draft:
     """A manifest that is still to be filled in; its `data` is to hold text. Raises ManifestError."""
     manifest = read(clear)
-    names, held = Names.of(manifest), held_lines(manifest, [])
-    return Draft(manifest, {}, manifest, names, held, ClearBefore(manifest), clear)
+    before = ClearBefore(manifest)
+    return Draft(manifest, {}, manifest, Names.of(manifest), held_lines(manifest, []) - before.comments, before, clear)
 
 
 def _decodings(clear: Manifest) -> list[Edit]:
@@ -86,14 +86,18 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
     half_sealed = b""
     clear = with_typed_encoded(read(edited, allow_binary_tag=True)) if decoded else read(edited)
     try:
-        _refuse_mistakes(draft, clear, set() if request.allow_repeated else draft.held)
+        _refuse_mistakes(draft, clear)
         partners = _partners(draft, clear)
         half_sealed = _half_sealed(draft, clear, partners, decoded=decoded)
         clear = clear.outline()  # sealing reads it again
         opened = {index: draft.opened[old] for index, old in partners.items()}
         gone = {_who(draft, old): one for old, one in draft.opened.items() if old not in partners.values()}
         like = _like_neighbours(request, draft)
-        return seal_manifest(half_sealed, like, keyring, opened=opened, others=True, gone=gone, before=draft.before)
+        half = read(half_sealed)
+        pending = Pending(half, like, keyring, opened=opened, others=True, gone=gone, before=draft.before)
+        del half  # the proof reads another tree
+        refuse_commented(draft.held, pending.in_clear)
+        return pending.proven()
     except KsecretError as error:
         if not error.file:  # a policy's
             clear = clear.outline()
@@ -102,13 +106,12 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         raise
 
 
-def _refuse_mistakes(draft: Draft, clear: Manifest, held: set[str]) -> None:
-    """Told before anything is sealed. `held`: lines that held a value. Raises ManifestError, RepeatedError."""
+def _refuse_mistakes(draft: Draft, clear: Manifest) -> None:
+    """Told before anything is sealed. Raises ManifestError."""
     for secret in clear.secrets:
         if secret.entries and not secret.envelope:
             rules.check_secret(secret)
     refuse_slips(draft.names, clear)
-    refuse_commented(held, clear)
 
 
 def _half_sealed(draft: Draft, clear: Manifest, partners: Mapping[int, int], *, decoded: bool) -> bytes:
@@ -147,7 +150,9 @@ def _typed_line(line: int, half_sealed: bytes, edited: bytes) -> int:
             moved += _height(typed, before) - _height(now, entry)
     for secret in now.secrets:
         if secret.envelope and secret.envelope.key.line < line:
-            moved -= now.text.count("\n", secret.envelope.key.start, secret.envelope.value.end)
+            start = secret.envelope.key.start
+            moved -= now.text.count("\n", start, secret.envelope.value.end)
+            moved -= now.text[:start].rstrip(" ").endswith("\n")  # and the line break that came with it
     return line + moved
 
 
@@ -164,11 +169,12 @@ def _height(manifest: Manifest, entry: Entry) -> int:
 def _partners(draft: Draft, clear: Manifest) -> dict[int, int]:
     """Index of each edited Secret → index of the sealed one that it was: that of its name, or the one that is left.
 
-    Raises InputError where kubesec's format can't hold them.
+    Raises InputError where the format can't hold them.
     """
     before, now = draft.sealed.secrets, clear.secrets
-    if draft.sealed.is_kubesec and len(now) != 1:
-        raise InputError("kubesec's format holds one Secret per file", hint="ksecret convert --to ksecret lifts that")
+    format_ = formats.of(draft.sealed)
+    if format_.whole_file and len(now) != 1:
+        raise InputError(f"{format_.label} holds one Secret per file", hint="ksecret convert --to ksecret lifts that")
     free = dict.fromkeys(range(len(before)))
     partners = {}
     for index, secret in enumerate(now):
@@ -195,19 +201,16 @@ def _tokens_again(draft: Draft, clear: Manifest, index: int, old: int, encoded: 
             yield _token_again(draft, clear, entry, sealed[place], is_whole=is_whole)
 
 
-def _envelope_again(draft: Draft, clear: Manifest, index: int, old: int, encoded: Mapping[int, Edit]) -> Iterator[Edit]:
+def _envelope_again(draft: Draft, clear: Manifest, index: int, old: int, encoded: Mapping[int, Edit]) -> list[Edit]:
     """The envelope back, behind the Secret's last value as that ends once it is encoded."""
-    root, opened = clear.secrets[index].root, draft.opened[old]
-    if isinstance(opened, Opened):
-        key, value = root.members[-1]
+    secret, opened = clear.secrets[index], draft.opened[old]
+    if secret.root.members:
+        key, value = secret.root.members[-1]
         last = value.members[-1].value if isinstance(value, nodes.Mapping) and not value.flow else value
         if last.start in encoded:
-            root = root._replace(members=[Member(key, value._replace(end=encoded[last.start].end))])
-        yield append_member(clear.text, root, lambda layout: ksecret.render(opened.envelope, layout))
-    else:
-        from secretsvc.formats.kubesec import envelope as kubesec
-
-        yield from kubesec.put(clear.text, opened.envelope)
+            members = [Member(key, value._replace(end=encoded[last.start].end))]
+            secret = secret._replace(root=secret.root._replace(members=members))
+    return opened.format.put(clear.text, secret, opened.sealed.own)
 
 
 def _same(entry: Entry, value: str) -> bool:

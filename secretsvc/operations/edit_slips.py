@@ -9,15 +9,16 @@ from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.splice import apply, moved
-from secretsvc.operations.clear_rest import ClearRest, comments
+from secretsvc.operations.clear_rest import comments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from collections.abc import Sequence as Sequence_
 
     from secretsvc.manifest.model import Manifest
     from secretsvc.manifest.nodes import Member, Node
     from secretsvc.manifest.splice import Edit
+    from secretsvc.operations.clear_rest import Piece
 
 
 class Names(NamedTuple):
@@ -51,16 +52,15 @@ def refuse_slips(before: Names, now: Manifest) -> None:
 
 
 def held_lines(manifest: Manifest, edits: Sequence_[Edit]) -> set[str]:
-    """The lines that hold a value once these edits of values are made, but for those that are comments already."""
+    """The lines that hold a value once these edits of values are made."""
     text, place = apply(manifest.text, edits), moved(edits)
     scalars = [entry.scalar for secret in manifest.secrets for entry in secret.entries]
-    held = {line for scalar in scalars for line in _lines(text, place(scalar.start), place(scalar.end))}
-    return held - {text for _, text in comments(ClearRest(manifest, ()).pieces)}
+    return {line for scalar in scalars for line in _lines(text, place(scalar.start), place(scalar.end))}
 
 
-def refuse_commented(held: set[str], now: Manifest) -> None:
-    """Refuses a comment of a line that held a value, however short. Raises RepeatedError."""
-    for line, text in comments(ClearRest(now, ()).pieces) if held else ():
+def refuse_commented(held: set[str], pieces: Iterable[Piece]) -> None:
+    """Refuses a comment, of what stays in the clear, of a line that held a value. Raises RepeatedError."""
+    for line, text in comments(pieces):
         if text in held:
             raise RepeatedError(
                 "a line that held a value is a comment now, so the value would stay in the clear",

@@ -9,11 +9,14 @@ import os
 import re
 import subprocess
 import sys
+import time
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 import pyrage
+
+from tests.support import lock_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,11 +89,13 @@ class Person:
         self.home.mkdir()
         self.key_file = self.home / "ksecret" / "age.key"
         self.identity = str(pyrage.x25519.Identity.generate())
-        self.ref = f"age:{pyrage.x25519.Identity.from_str(self.identity).to_public()}"
         if identity:
             self.key_file.parent.mkdir()
             self.key_file.write_text(f"{self.identity}\n")
             self.key_file.chmod(0o600)
+        self.lock = lock_of(self.identity)
+        (key,) = self.lock.keys
+        self.ref = str(key)
         kept = {name: text for name, text in os.environ.items() if name.startswith("PYTHON")}
         self.environ = kept | {
             "PATH": os.pathsep.join((BIN, os.environ.get("PATH", os.defpath))),
@@ -137,10 +142,17 @@ class Person:
         return path
 
     def write_sealed(self, name: str, data: bytes = MANIFEST, *options: str) -> Path:
-        """A file that `encrypt -i` has sealed."""
-        path = self.write(name, data)
-        self.ok("encrypt", "-i", *options, name)
-        return path
+        """A file that is sealed as `encrypt -i` does; where that is to own keys alone, it is done in this process."""
+        if options or self.has_settings():
+            path = self.write(name, data)
+            self.ok("encrypt", "-i", *options, "--", name)
+            return path
+        return self.write(name, self.lock.seal(data, created=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())))
+
+    def has_settings(self) -> bool:
+        """Whether anything but their own identity says to whom and in what format they seal."""
+        told = any(name.startswith("KSECRET_") for name in self.environ)
+        return told or not self.key_file.exists() or any(self.work.rglob(".ksecret.yaml"))
 
     def names(self) -> list[str]:
         """Every file in the work folder, hidden and temporary ones too."""

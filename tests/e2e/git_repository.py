@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import shutil
 import subprocess
+import tempfile
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.e2e.cli import MARK, b64, member
+from tests.e2e.cli import MARK, Person, b64, member
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.e2e.cli import Person
-
 FILE = "secret.yaml"
+SETUP = ("git", "setup", "*.yaml", "*.json")
 CLEAR = f"""\
 # for the shop
 apiVersion: v1
@@ -35,6 +40,17 @@ stringData:
 """
 
 
+@cache
+def set_up() -> Path:
+    """A repository with the drivers and nothing else, made once: setting them up writes no key and no place."""
+    folder = Path(tempfile.mkdtemp(prefix="ks"))
+    atexit.register(shutil.rmtree, folder)
+    me = Person(folder)
+    me.ok("init", "-q", "-b", "main", ".", program="git", GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
+    me.ok(*SETUP, GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
+    return me.work
+
+
 class Repository:
     """In the person's work folder, with the drivers set up unless `plain`."""
 
@@ -44,12 +60,13 @@ class Repository:
         config = me.home / "gitconfig"
         config.write_text("[user]\nname = Test\nemail = test@example.com\n[init]\ndefaultBranch = main\n")
         me.environ |= {"GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_NOSYSTEM": "1", "GIT_EDITOR": "true"}
-        self.ok("init", "-q")
-        if not plain:
-            me.ok("git", "setup", "*.yaml", "*.json")
-        self.path = me.write(name, clear.encode())
-        if clear:
-            me.ok("encrypt", "-i", "--", name)
+        if plain or any(me.work.iterdir()):
+            self.ok("init", "-q")
+            if not plain:
+                me.ok(*SETUP)
+        else:
+            shutil.copytree(set_up(), me.work, dirs_exist_ok=True)
+        self.path = me.write_sealed(name, clear.encode()) if clear else me.write(name, b"")
         self.commit()
 
     def git(self, *words: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,7 @@ import yaml
 
 from tests.e2e.cli import MARK, Person
 from tests.e2e.git_repository import FILE, Repository
+from tests.support import kubernetes_values
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,15 +40,18 @@ def merge(repo: Repository, ours: tuple[str, ...], theirs: tuple[str, ...]) -> i
 
 def values(repo: Repository) -> dict[str, str]:
     """By name, of the merged file, which opens."""
-    repo.me.ok("verify", FILE)
-    return {name: repo.me.ok("get", FILE, name).out.decode() for name in repo.me.ok("get", FILE).out.decode().split()}
+    (secret,) = kubernetes_values(repo.clear().encode())
+    return {key: value.decode() for (_, key), value in secret.items()}
 
 
-@pytest.mark.parametrize("ours", ["", "--string-data"])
-@pytest.mark.parametrize("theirs", ["", "--string-data"])
-@pytest.mark.parametrize("clear", FILES.values(), ids=FILES)
-def test_both_added_entries_are_kept(me: Person, clear: str, ours: str, theirs: str) -> None:
-    repo = Repository(me, clear)
+FIELDS = ["", "--string-data"]
+SIDES = [(clear, one, one) for clear in FILES for one in FIELDS]
+SIDES += [(clear, *sides) for clear in ("data", "stringData", "both") for sides in (FIELDS, FIELDS[::-1])]
+
+
+@pytest.mark.parametrize(("name", "ours", "theirs"), SIDES)
+def test_both_added_entries_are_kept(me: Person, name: str, ours: str, theirs: str) -> None:
+    repo = Repository(me, FILES[name])
     before = values(repo)
     words = [("set", *filter(None, [option]), FILE) for option in (ours, theirs)]
     assert merge(repo, (*words[0], f"mine=m{MARK}"), (*words[1], f"yours=y{MARK}")) == 0

@@ -9,8 +9,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from secretsvc.cli.checking import Source, check_all, worth_reading
 from secretsvc.cli.report import progress
-from secretsvc.cli.verbs.check import Source, check_all, worth_reading
 from secretsvc.errors import InputError, KsecretError
 from secretsvc.files import workspace
 from secretsvc.git.history import MAX_PUSH, History
@@ -23,7 +23,7 @@ from secretsvc.policy.reader import MAX_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from secretsvc.cli.verbs.check import Output
+    from secretsvc.cli.checking import Output
     from secretsvc.git.history import Change
     from secretsvc.operations.check_keys import Sealing
     from secretsvc.operations.findings import Finding

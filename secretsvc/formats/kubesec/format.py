@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import KsecretError
+from secretsvc.errors import AlteredError, KsecretError, ManifestError
 from secretsvc.formats.base import Examined, Format, Sealed, decoded
 from secretsvc.formats.kubesec import envelope
+from secretsvc.formats.kubesec.envelope import RECOMPUTE
 from secretsvc.keyref import WrappedKey
 
 if TYPE_CHECKING:
-    from secretsvc.formats.base import Mark
+    from collections.abc import Sequence
+
+    from secretsvc.formats.base import Made, Mark, Opened, Plan, Trust
     from secretsvc.formats.merge import Merges
+    from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.splice import Edit
 
@@ -26,19 +30,19 @@ class Kubesec(Format):
 
     name = "kubesec"
     label = "kubesec's format"
-    binds = False
     proves_values = True
     signed = True
     default_key = "pgp:default"
-    member = ""
+    whole_file = True
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
         return envelope.VERSION_LINE in manifest.text
 
-    def is_token(self, value: str) -> bool:
-        return envelope.is_token(value)
+    def check_owner(self, manifest: Manifest) -> None:
+        if envelope.VERSION_LINE in manifest.text:
+            envelope.check_owner(manifest)
 
-    def is_whole(self, value: str) -> bool:
+    def is_token(self, value: str) -> bool:
         return envelope.is_token(value)
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
@@ -57,8 +61,52 @@ class Kubesec(Format):
         flaws = ((line, "KS006", "kubesec's line with the MAC is missing or broken"),) if is_broken else ()
         return Examined(line, envelope.is_token, flaws, tuple(map(str, own.refs)))
 
-    def removed(self, manifest: Manifest, secret: Secret) -> list[Edit]:
-        return envelope.remove(manifest.text) if secret.root.start == manifest.secrets[0].root.start else []
+    def check_provable(self, sealed: Sealed) -> None:
+        if not sealed.proof:
+            what = f"it has no MAC (version {sealed.own.version} of kubesec's format)"
+            raise AlteredError(what, hint=RECOMPUTE)
+
+    def check_shape(self, manifest: Manifest) -> None:
+        envelope.check_shape(manifest)
+
+    def check_values(self, secret: Secret) -> None:
+        for entry in secret.entries:
+            if "\0" in entry.value:
+                raise ManifestError(
+                    f"{entry.path} holds a NUL, which ends a text in kubesec's format",
+                    hint="put it under data, as base64, or use --format ksecret",
+                    line=entry.scalar.line,
+                )
+
+    def check_keys(self, refs: Keyset) -> None:
+        envelope.check_keys(refs)
+
+    def seals_empty(self, manifest: Manifest) -> bool:
+        return envelope.is_alone(manifest)  # as kubesec does
+
+    def new_dek(self) -> bytes:
+        from secretsvc.formats.kubesec import sealing
+
+        return sealing.new_dek()
+
+    def open(self, secret: Secret, sealed: Sealed, dek: bytes, *, trust: Trust | None, retyped: bool) -> Opened:
+        from secretsvc.formats.kubesec import sealing
+
+        return sealing.open_secret(self, secret, sealed, dek, trust=trust)
+
+    def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
+        from secretsvc.formats.kubesec import sealing
+
+        return sealing.seal_secret(manifest, secret, plan)
+
+    def with_keys(self, own: envelope.Envelope, keys: Sequence[WrappedKey]) -> envelope.Envelope:
+        return own._replace(keys=tuple((key.ref, envelope.encoded(key)) for key in keys))
+
+    def put(self, text: str, secret: Secret, own: envelope.Envelope) -> list[Edit]:
+        return envelope.put(text, own)
+
+    def removed(self, text: str, secret: Secret) -> list[Edit]:
+        return envelope.remove(text)
 
     def swept(self, text: str, mark: Mark) -> str:
         def line(found: re.Match[str]) -> str:
