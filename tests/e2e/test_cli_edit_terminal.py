@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.cli import MANIFEST, MARK, MARKS, PASSWORD, b64, is_sealed, member
 from tests.e2e.editing import MEMORY, Writer, me, nothing_secret
-from tests.support import wait_until
+from tests.support import is_gone, wait_until
 
 __all__ = ["me"]  # a fixture, for pytest to find here
 
@@ -100,8 +100,7 @@ def test_signals_that_end_it_remove_the_folder_and_end_the_editor(me: Writer, nu
     assert nothing_secret(screen)
     assert me.left() == []
     assert path.read_bytes() == before
-    with pytest.raises(ProcessLookupError, match="No such process"):
-        os.kill(int(me.note("pid")), 0)
+    wait_until(lambda: is_gone(int(me.note("pid"))))
 
 
 ENDING = ["TERM", "HUP", "INT", "QUIT", "ABRT", "USR1", "USR2", "ALRM", "XCPU", "PWR", "RTMIN"]
