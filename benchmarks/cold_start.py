@@ -27,7 +27,7 @@ from benchmarks.common import KSECRET, PYTHON, Bench, verdict
 PGP_KEYS = {"rsa3072": ("rsa3072", "rsa3072"), "cv25519": ("ed25519", "cv25519")}
 """Algorithms of the primary key and of its encryption subkey."""
 
-SDKS = {"aws": "botocore.session", "gcp": "google.cloud.kms_v1"}
+SDKS = {"aws": "boto3.session", "gcp": "google.cloud.kms_v1"}
 """What a KMS decrypt imports beside our own modules."""
 
 

@@ -47,7 +47,11 @@ CHANGES = {
 }
 SEALED = {"opened": ["decrypt"], "rotated": ["rotate"]} | CHANGES
 """Commands on what `encrypt` made of a file, where it made something of it. `{}`: the file, else it comes last."""
-EDITOR = "#!/bin/sh\necho '# by hand' >> \"$1\"\n"
+EDITOR = """#!/bin/sh
+sed -i '0,/\\<a: [^,}]*/s//a: bm90LWE=/' "$1"
+echo '# by hand' >> "$1"
+"""
+"""Changes a value and what is in the clear."""
 
 
 class Cost(NamedTuple):

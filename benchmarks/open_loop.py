@@ -39,6 +39,8 @@ class Offered(NamedTuple):
     """The most seconds that the generator itself was late."""
     connections: int
     """The most that were needed at a time."""
+    first: float
+    """The most seconds of an answer in the first second, in which most connections are opened."""
     unsent: int
     """Requests that found no free connection until the end."""
 
@@ -72,7 +74,7 @@ class Generator:
         self._answered = 0
         self._opening: set[asyncio.Task[None]] = set()
         self.taken: dict[str, list[float]] = {}
-        self.late = 0.0
+        self.late = self.first = 0.0
         self.connections = self.unsent = 0
 
     async def run(self) -> None:
@@ -115,8 +117,11 @@ class Generator:
     def done(self, connection: _Connection, status: str, due: float, *, closed: bool) -> None:
         """An answer has come, or none will."""
         self._answered += 1
+        took = time.perf_counter() - due
         if due >= self._counts_from:
-            self.taken.setdefault(status, []).append(time.perf_counter() - due)
+            self.taken.setdefault(status, []).append(took)
+        else:
+            self.first = max(self.first, took)
         if not closed:
             self._free.append(connection)
 
@@ -209,7 +214,7 @@ def main(words: Sequence[str]) -> None:
     port, rate, seconds, most = int(words[0]), float(words[1]), float(words[2]), int(words[3])
     generator = Generator(port, requests, rate, seconds, most, anew=words[4] == "1")
     uvloop.run(generator.run())
-    told = {name: getattr(generator, name) for name in ("taken", "late", "connections", "unsent")}
+    told = {name: getattr(generator, name) for name in ("taken", "late", "connections", "first", "unsent")}
     json.dump(told, sys.stdout)
 
 

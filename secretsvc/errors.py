@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _MOST_NAMES, _LONGEST_NAME = 200, 64
-"""That a word is compared with: the time for each pair grows with the square of their length."""
+"""Limits for names that a word is compared with: the time for each pair grows with the square of their length."""
 
 
 class KsecretError(Exception):

@@ -99,7 +99,7 @@ def _tell(failures: list[KsecretError]) -> int:
 
 
 def _result(error: KsecretError) -> dict[str, Any]:
-    """As the functions specification has it (`results`)."""
+    """One of the `results` of the functions specification."""
     told: dict[str, Any] = {"message": printable(error.told), "severity": "error"}
     return told | ({"file": {"path": error.file}} if error.file else {})
 
@@ -181,7 +181,7 @@ def _objects(data: bytes, annotations: dict[str, str]) -> list[dict[str, Any]]:
 
 
 def _secret(secret: dict[str, Any], annotations: dict[str, str]) -> dict[str, Any]:
-    """With those annotations, and `stringData` moved into `data`: kustomize merges and hashes no other field."""
+    """The Secret, annotated, its `stringData` moved into `data`: kustomize merges and hashes no other field."""
     metadata = secret.get("metadata") or {}
     own = metadata.get("annotations") or {}
     if annotations:

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
     To = Recipients | Iterable[KeyRef | str]
 
-TIME = "%Y-%m-%dT%H:%M:%SZ"
-"""How envelopes state a time: UTC, RFC 3339, seconds."""
-
 
 class Keyring(Backends):
     """The keys that this process can use, of every backend. It keeps clients and identities, and never a DEK.
@@ -156,11 +153,11 @@ def generate(
 
     Raises UsageError for a key, a label or an annotation that no API server takes, InputError for over 1 MiB of values.
     """
-    from secretsvc.generators.keys import Item, collect
+    from secretsvc.generators.entries import NewEntry, collect
     from secretsvc.generators.manifest import NewSecret, to_yaml
     from secretsvc.generators.manifest import check as check_secret
 
-    entries = collect(Item(key, value, "data") for key, value in data.items())
+    entries = collect(NewEntry(key, value, "data") for key, value in data.items())
     secret = NewSecret(name, namespace, type, entries, {}, labels or {}, annotations or {}, immutable)
     check_secret(secret, _refused)
     return to_yaml(secret)
@@ -178,9 +175,9 @@ def _recipients(to: To, keyring: Keyring) -> Keyset:
 
 
 def _request(wanted: Keyset, *, scope: str = "", format: str = "", allow_repeated: bool = False) -> Request:
-    from secretsvc.operations.request import Request
+    from secretsvc.operations.request import Request, stated
 
-    created = time.strftime(TIME, time.gmtime())
+    created = stated()
     change = KeysetChange(wanted, (), ())
     return Request(change, _nobody, scope, created, format=format, allow_repeated=allow_repeated)
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from secretsvc.backends import split
 from secretsvc.errors import AlteredError, KeyNotHeldError
 from secretsvc.keyref import KeyRef, Keyset, KeysetChange, keyset
 from secretsvc.manifest.reader import read
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-    from secretsvc.operations.request import Unproven
+    from secretsvc.formats.base import Unproven
+    from secretsvc.keyref import WrappedKey
 
 VECTORS = DATA / "kubesec"
 PGP = KeyRef("pgp", "A" * 40)
@@ -47,14 +47,13 @@ class Keys:
         nonce = os.urandom(12)
         return nonce + _kek(ref).encrypt(nonce, dek, repr(sorted(context.items())).encode())
 
-    def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
-        for uri, wrapped in keys.items():
-            ref = split(uri)
-            if self._held is None or ref in self._held:
+    def unwrap(self, keys: Iterable[WrappedKey]) -> bytes:
+        for key in keys:
+            if self._held is None or key.ref in self._held:
                 try:
-                    return self.unwrapped(ref, b64decode(wrapped), context)
+                    return self.unwrapped(key.ref, key.wrapped, key.context)
                 except (InvalidTag, ValueError):
-                    raise AlteredError(f"{uri}: a wrapped data key that is none") from None
+                    raise AlteredError(f"{key.ref}: a wrapped data key that is none") from None
         raise KeyNotHeldError("no such key here")
 
     @staticmethod

@@ -16,19 +16,29 @@ import yaml
 
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
-from secretsvc.keyref import KeyRef, Keyset, KeysetChange
+from secretsvc.formats.base import decoded
+from secretsvc.keyref import KeyRef, Keyset, KeysetChange, WrappedKey
 from secretsvc.manifest.reader import read
 from secretsvc.operations.open import open_manifest, open_parents
 from secretsvc.operations.request import Request
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 DATA = Path(__file__).parent / "data"
 CREATED = "2026-11-23T03:10:20Z"
 TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]+={0,2}"
 NO_CHANGE = KeysetChange((), (), ())
+
+
+def wrapped_keys(texts: Mapping[str, str], context: Mapping[str, str] | None = None) -> tuple[WrappedKey, ...]:
+    """KeyRef → base64, as envelopes have it, for a keyring."""
+    uris = {uri: uri.partition(":") for uri in texts}
+    return tuple(
+        WrappedKey(KeyRef(scheme, name), decoded(texts[uri]), context or {}, source=texts[uri])
+        for uri, (scheme, _, name) in uris.items()
+    )
 
 
 def wait_until(true: Callable[[], bool], seconds: float = 15.0, *, every: float = 0.05) -> None:

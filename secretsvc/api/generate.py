@@ -9,7 +9,7 @@ from secretsvc.api.models import decoded
 from secretsvc.api.problems import REQUEST, RefusedError
 from secretsvc.errors import InputError, UsageError
 from secretsvc.generators import docker, manifest, tls, typed
-from secretsvc.generators.keys import Item, collect
+from secretsvc.generators.entries import NewEntry, collect
 from secretsvc.generators.manifest import NewSecret
 from secretsvc.generators.random_text import random_text
 from secretsvc.manifest.rules import MAX_SECRET_BYTES
@@ -57,9 +57,9 @@ def _made(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> NewSecr
 def _generic(body: GenerateBody, _warn: Callable[[str], None]) -> NewSecret:
     if sum(body.random.values()) > MAX_SECRET_BYTES:
         raise InputError("random: more than 1 MiB together, Kubernetes' limit")
-    items = [Item(key, decoded(text, "data"), "data") for key, text in body.data.items()]
-    items += [Item(key, random_text(str(length)).encode(), "random") for key, length in body.random.items()]
-    texts = [Item(key, text.encode(), "stringData") for key, text in body.string_data.items()]
+    items = [NewEntry(key, decoded(text, "data"), "data") for key, text in body.data.items()]
+    items += [NewEntry(key, random_text(str(length)).encode(), "random") for key, length in body.random.items()]
+    texts = [NewEntry(key, text.encode(), "stringData") for key, text in body.string_data.items()]
     collect([*items, *texts])
     return NewSecret("", type=body.type or "Opaque", data=collect(items), string_data=body.string_data)
 

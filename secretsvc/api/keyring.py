@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from secretsvc.api.attempts import Attempt
     from secretsvc.api.metrics import Metrics
     from secretsvc.backends.registry import Backends
-    from secretsvc.keyref import KeyRef
+    from secretsvc.keyref import KeyRef, WrappedKey
 
     Permitted = Mapping[frozenset[str], frozenset[str]]
     """Keyset, as KeyRefs → those of them that may be used to open it."""
@@ -49,22 +49,26 @@ class CallerKeyring:
         with self._call("wrap", [str(ref)]):
             return self._backends.wrap(ref, dek, context)
 
-    def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
+    def unwrap(self, keys: Iterable[WrappedKey]) -> bytes:
         """Unwrap a DEK, as `Backends.unwrap`, by those keys only that the caller may use."""
-        allowed = self._permitted.get(frozenset(keys), frozenset())
-        keys = {uri: wrapped for uri, wrapped in keys.items() if uri in allowed}
-        which = (frozenset(keys.items()), frozenset(context.items()), id(self._backends))
+        listed = tuple(keys)
+        allowed = self._permitted.get(frozenset(str(key.ref) for key in listed), frozenset())
+        usable = [key for key in listed if str(key.ref) in allowed]
+        contexts = tuple(tuple(sorted(key.context.items())) for key in usable)
+        which = (frozenset((key.ref, key.wrapped) for key in usable), contexts, id(self._backends))
         if which not in self._held:
-            with self._call("unwrap", keys):
-                self._held[which] = self._backends.unwrap(keys, context)
+            with self._call("unwrap", [str(key.ref) for key in usable]):
+                self._held[which] = self._backends.unwrap(usable)
         return self._held[which]
 
-    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
+    def rewrap(self, keys: Iterable[WrappedKey], dek: Callable[[], bytes]) -> tuple[WrappedKey, ...]:
         """Wrap the same DEK anew, as `Backends.rewrap`. Raises as `wrap`."""
-        self._check(keys)
+        listed = tuple(keys)
+        uris = [str(key.ref) for key in listed]
+        self._check(uris)
         secret = dek()  # a call of its own, and the seal is looked at in any case
-        with self._call("rewrap", keys):
-            return self._backends.rewrap(keys, context, lambda: secret)
+        with self._call("rewrap", uris):
+            return self._backends.rewrap(listed, lambda: secret)
 
     def signed(self) -> CallerKeyring:
         """Return one that demands signatures, as `Backends.signed`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +12,7 @@ from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
 from secretsvc.backends import find
 from secretsvc.errors import NotSealedError, UsageError
 from secretsvc.keyref import KeysetChange, keyset
-from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations.request import ANY_TIME, Request, stated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -33,9 +32,6 @@ MOST_KEYS = 100
 """KeyRefs in one manifest: gpg is asked for each, and what a file says must not keep its home busy for minutes."""
 LONGEST = 253
 """Characters of a name or a namespace, as Kubernetes has it: rules compare them with every pattern."""
-
-TIME = "%Y-%m-%dT%H:%M:%SZ"
-"""Format of a time in envelopes: UTC, RFC 3339, seconds."""
 
 
 class Plan(NamedTuple):
@@ -152,7 +148,7 @@ class Planner:
             change,
             default_keys,
             call.scope,
-            time.strftime(TIME, time.gmtime()),
+            stated(),
             call.format,
             ANY_TIME if _proves_values(call.operation, seen) else "",
             blind=True,

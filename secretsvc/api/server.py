@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from secretsvc.api.settings import Config
 
 _BACKLOG = 2048
+_ACCEPTS = 4
+"""New connections in one turn of the event loop, which takes one from each listening socket. With one alone hundreds
+that come at once wait for as many turns; with many, whoever comes anew for each request keeps out who does not."""
 _MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
 _ACCEPTED_WITHIN = 2.0
 _MOMENT = 0.001
@@ -125,7 +128,7 @@ def _work(config: Config, sockets: list[socket.socket]) -> None:
     server = _Server(settings, made.draining, config.listen.stop_delay, renewed)
     sys.setswitchinterval(_TURN)
     gc.freeze()  # what was made for good is not looked through again whenever a manifest's tree is
-    server.run(sockets)
+    server.run([*sockets, *(one.dup() for one in sockets for _ in range(_ACCEPTS - 1))])
 
 
 def _uvicorn(config: Config, app: Middleware, renewed: tls.Renewed | None) -> uvicorn.Config:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from _thread import allocate_lock
-from base64 import b64decode, b64encode
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from secretsvc.backends.base import Backend, Scheme, Settings
-    from secretsvc.keyref import KeyRef
+    from secretsvc.keyref import KeyRef, WrappedKey
 
 
 class Backends:
@@ -94,46 +93,44 @@ class Backends:
             backend = self.backend(ref.scheme)
             return backend.wrap(ref, dek, context)
 
-    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
-        """A keyset (KeyRef → base64 of the wrapped DEK) with the same DEK wrapped anew under each KEK.
+    def rewrap(self, keys: Iterable[WrappedKey], dek: Callable[[], bytes]) -> tuple[WrappedKey, ...]:
+        """The same DEK wrapped anew under each of these KEKs.
 
         Where a backend does that itself, the DEK stays with it. Elsewhere `dek` is asked for it, and must have made
         sure that the keyset is the sealed one: a DEK would be wrapped for whoever added their key to it by hand.
         Raises as `unwrap` and `wrap`, and what `dek` raises.
         """
-        fresh = {}
-        for uri in keys:
+        fresh = []
+        for key in keys:
             patience.check()
-            with _naming(uri):
-                backend, ref = self._member(uri)
+            with _naming(key.ref):
+                backend = self._member(key.ref)
                 if isinstance(backend, Rewraps):
-                    wrapped = backend.rewrap(ref, _wrapped(keys[uri]), context)
+                    wrapped = backend.rewrap(key.ref, _wrapped(key), key.context)
                 else:
-                    wrapped = backend.wrap(ref, dek(), context)
-            fresh[uri] = b64encode(wrapped).decode()
-        return fresh
+                    wrapped = backend.wrap(key.ref, dek(), key.context)
+            fresh.append(key._replace(wrapped=wrapped, source=""))
+        return tuple(fresh)
 
-    def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
-        """The DEK by the first member of a keyset (KeyRef → base64 of the wrapped DEK) that gives it.
+    def unwrap(self, keys: Iterable[WrappedKey]) -> bytes:
+        """The DEK by the first of the keys that gives it.
 
-        Raises, with every member's own reason: AlteredError or BackendError where one failed in that way,
-        else NoKeyError.
+        Raises, with every key's own reason: AlteredError or BackendError where one failed in that way, else NoKeyError.
         """
         failures: list[tuple[str, KsecretError]] = []
-        for uri in sorted(keys, key=_order):
+        for key in sorted(keys, key=lambda key: _order(str(key.ref))):
             patience.check()
             try:
-                backend, ref = self._member(uri)
-                return backend.unwrap(ref, _wrapped(keys[uri]), context)
+                return self._member(key.ref).unwrap(key.ref, _wrapped(key), key.context)
             except (AlteredError, BackendError, KeyRefError, NoKeyError) as error:
-                failures.append((uri, error))
+                failures.append((str(key.ref), error))
         raise _summary(failures)
 
     def describe(self, uri: str) -> str:
         """Who holds that key, as far as this machine knows offline; "" where it does not, or no backend is there."""
         try:
-            backend, ref = self._member(uri)
-            return backend.describe(ref)
+            ref = split(uri)
+            return self._member(ref).describe(ref)
         except KsecretError:
             return ""
 
@@ -147,20 +144,19 @@ class Backends:
                 return True
         return None if None in answers else False
 
-    def _member(self, uri: str) -> tuple[Backend, KeyRef]:
-        """The one way from a text to a backend: the KeyRef, as its scheme's `parse` gives it back unchanged.
+    def _member(self, ref: KeyRef) -> Backend:
+        """The one way from a file's KeyRef to a backend, whose scheme's `parse` gives it back unchanged.
 
         Raises KeyRefError for a kind of keys that has no backend here; AlteredError for every other text, whether a
         file, a request or a plug-in supplied it.
         """
-        stated = split(uri)
-        backend = self.backend(stated.scheme)
+        backend = self.backend(ref.scheme)
         try:
-            _check(stated._replace(id=uri.partition(":")[2]))
+            _check(ref)
         except KeyRefError as error:
             what = f"the name of its key is none: {error.message}"
             raise AlteredError(what, hint="restore the file from Git") from None
-        return backend, stated
+        return backend
 
 
 def _scheme(name: str) -> Scheme:
@@ -192,11 +188,10 @@ def _order(uri: str) -> tuple[float, str]:
     return (scheme.cost if scheme else float("inf"), uri)
 
 
-def _wrapped(text: str) -> bytes:
-    try:
-        return b64decode(text, validate=True)
-    except ValueError:
-        raise AlteredError("its wrapped data key is not base64", hint="restore the file from Git") from None
+def _wrapped(key: WrappedKey) -> bytes:
+    if not key.wrapped:
+        raise AlteredError("its wrapped data key is not base64", hint="restore the file from Git")
+    return key.wrapped
 
 
 def _summary(failures: list[tuple[str, KsecretError]]) -> KsecretError:

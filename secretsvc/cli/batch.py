@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn, warn_of_walk
@@ -25,12 +25,21 @@ from secretsvc.operations.result import Result
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from mmap import mmap
+    from typing import Protocol
 
     from secretsvc.cli.options import Targets
     from secretsvc.files.workspace import Item, Snapshot
 
-    Operation = Callable[[bytes, str], "Result | bytes | Line | None"]
+    Operation = Callable[[bytes, str], "Result | bytes | PrintedLine | None"]
     """A file's bytes and name → its new bytes, a line to print, or nothing."""
+
+    class Runs(Protocol):
+        """A session, or the backends: how an operation opens and seals."""
+
+        @property
+        def jobs(self) -> int:
+            """Number of files at a time that it bears, as far as is known by now."""
+
 
 STANDARD_INPUT = "standard input"
 """Its name in messages."""
@@ -76,7 +85,7 @@ def stream(texts: list[bytes]) -> bytes:
     return b"".join(pieces)
 
 
-class Line(NamedTuple):
+class PrintedLine(NamedTuple):
     """A line to print about a file, in place of new bytes."""
 
     text: str
@@ -84,19 +93,11 @@ class Line(NamedTuple):
     """False where the file was opened and its format does not bind it to its identity."""
 
 
-class Runs(Protocol):
-    """A session, or the backends: how an operation opens and seals."""
-
-    @property
-    def jobs(self) -> int:
-        """How many files at a time it bears, as far as is known by now."""
-
-
 class _Outcome(NamedTuple):
     """The end of one file: an error, or else its output (None where there was nothing to do, or it is written)."""
 
     done: bool = False
-    output: bytes | Line | None = None
+    output: bytes | PrintedLine | None = None
     error: KsecretError | None = None
     bound: bool = True
     """False where a file was opened whose format does not bind it to its identity."""
@@ -104,15 +105,6 @@ class _Outcome(NamedTuple):
     """A line's number, and what to warn of there."""
     skipped: bool = False
     """Whether it was found in a folder and nothing in it concerns the command."""
-
-
-class Done(NamedTuple):
-    """One file of a batch."""
-
-    path: str
-    word: str
-    """The batch's own word (`sealed`), `unchanged`, `skipped` or `failed`."""
-    error: KsecretError | None
 
 
 class Batch:
@@ -164,8 +156,10 @@ class Batch:
         operation: Operation,
         runs: Runs | None = None,
         may_hold: Callable[[bytes | mmap], bool] = may_be_sealed,
-    ) -> Iterator[Done]:
+    ) -> Iterator[tuple[str, str, KsecretError | None]]:
         """Work on each file, and write it where it is changed in place; `operation` is called in several threads.
+
+        Gives its path, what became of it (the batch's own word, `unchanged`, `skipped` or `failed`), and the error.
 
         `runs`: says how many at a time; None: one. `may_hold`: whether a file that was found in a folder is worked on,
         by its bytes. Raises UsageError, which would be said of every file.
@@ -174,7 +168,7 @@ class Batch:
         jobs = (lambda: self._targets.jobs or runs.jobs) if runs else (lambda: 1)
         outcomes = workspace.in_order(items, partial(self._work, operation, may_hold), jobs)
         for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):
-            yield Done(item.path, self._count(outcome, item.path), outcome.error)
+            yield item.path, self._count(outcome, item.path), outcome.error
 
     def end(self, join: Callable[[list[bytes]], bytes] = stream) -> int:
         """Put out what there is, joined to one, and tell the counts. Gives the exit code of the worst failure."""
@@ -206,9 +200,9 @@ class Batch:
         failure.file = failure.file or name_of(item.path)
         return _Outcome(error=failure)
 
-    def _written(self, snapshot: Snapshot | None, before: bytes, made: Result | bytes | Line | None) -> _Outcome:
+    def _written(self, snapshot: Snapshot | None, before: bytes, made: Result | bytes | PrintedLine | None) -> _Outcome:
         """Write what the operation made into the file, where that is changed in place; else keep it to be put out."""
-        bound = made.bound if isinstance(made, Result | Line) else True
+        bound = made.bound if isinstance(made, Result | PrintedLine) else True
         notes = made.notes if isinstance(made, Result) else ()
         made = made.data if isinstance(made, Result) else made
         changed = made is not None and made != before
@@ -228,7 +222,7 @@ class Batch:
         self._unbound += not outcome.bound
         word = "skipped" if outcome.skipped else self._done if outcome.done else "unchanged"
         self._counts[word] += 1
-        if isinstance(outcome.output, Line):
+        if isinstance(outcome.output, PrintedLine):
             print(outcome.output.text)
         elif outcome.output is not None:
             self._outputs.append(outcome.output)
@@ -241,7 +235,7 @@ class Batch:
 
 
 def _snapshot(item: Item, may_hold: Callable[[bytes | mmap], bool]) -> Snapshot | None:
-    """None for standard input, and for what was found in a folder and is not to be worked on."""
+    """Read a file; None for standard input, and for what was found in a folder and is not to be worked on."""
     if item.path == "-":
         return None
     if item.named:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import SoFar
 
 MOST_BYTES = 1024 * 1024
-"""Of a file whose entries are offered: Kubernetes takes no larger Secret."""
+"""Limit for a file whose entries are offered: Kubernetes takes no larger Secret."""
 
 _ROOT = {
     "--help": "list the commands",

@@ -63,7 +63,7 @@ GROUPS = {
         "audit": Command("verbs.audit", "verify the service's audit log"),
     },
 }
-"""By what one wants to do."""
+"""Commands, by what one wants to do."""
 
 COMMANDS = {name: about for group in GROUPS.values() for name, about in group.items()}
 

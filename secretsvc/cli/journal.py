@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from typing import TYPE_CHECKING, TextIO
 
 from secretsvc.cli.report import counted, printable, said
-from secretsvc.cli.sealing import TIME
 from secretsvc.errors import FileError, KsecretError, UsageError
 from secretsvc.files import workspace
+from secretsvc.operations.request import stated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,12 +51,12 @@ class Journal:
                 self._stream = open(path, "a" if self.resumed_from else "w", encoding="utf-8")
             except OSError as error:
                 raise FileError(f"can't be written: {error.strerror}", file=self._path) from error
-            self._write(self._run | {"started": time.strftime(TIME, time.gmtime())})
+            self._write(self._run | {"started": stated()})
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         if not kind:
-            self._write({"finished": time.strftime(TIME, time.gmtime()), "counts": self._counts})
+            self._write({"finished": stated(), "counts": self._counts})
         if self._stream:
             self._stream.close()
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from secretsvc.errors import KsecretError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from secretsvc.keyref import KeyRef
+    from secretsvc.keyref import KeyRef, WrappedKey
     from secretsvc.operations.keys import Keyring
     from secretsvc.policy.people import People
 
@@ -23,22 +23,22 @@ class NamedKeys:
         self._people = people
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
-        """As the keyring's."""
+        """Do as the keyring does, and name keys in its errors."""
         with self._naming():
             return self._keyring.wrap(ref, dek, context)
 
-    def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
-        """As the keyring's."""
+    def unwrap(self, keys: Sequence[WrappedKey]) -> bytes:
+        """Do as the keyring does, and name keys in its errors."""
         with self._naming():
-            return self._keyring.unwrap(keys, context)
+            return self._keyring.unwrap(keys)
 
-    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
-        """As the keyring's."""
+    def rewrap(self, keys: Sequence[WrappedKey], dek: Callable[[], bytes]) -> tuple[WrappedKey, ...]:
+        """Do as the keyring does, and name keys in its errors."""
         with self._naming():
-            return self._keyring.rewrap(keys, context, dek)
+            return self._keyring.rewrap(keys, dek)
 
     def signed(self) -> NamedKeys:
-        """As the keyring's."""
+        """Do as the keyring does, and name keys in its errors."""
         return NamedKeys(self._keyring.signed(), self._people)
 
     @contextmanager

@@ -136,7 +136,7 @@ def backends(unlocking: Unlocking) -> Backends:
 
 
 class Passphrases:
-    """Where passphrases come from: the options, the environment, the terminal; each is asked once."""
+    """Sources of passphrases: the options, the environment, the terminal; each is asked once."""
 
     def __init__(self, given: str = "", path: str = "") -> None:
         self._given = given

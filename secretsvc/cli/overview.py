@@ -44,7 +44,7 @@ def overview() -> str:
 
 
 def _documentation() -> str:
-    """Where it is, as the installed distribution says."""
+    """Address of the documentation, as the installed distribution says."""
     from importlib.metadata import PackageNotFoundError, metadata
 
     try:

@@ -21,7 +21,7 @@ _NARROWEST, _WIDEST = 40, 120
 
 
 def help_width() -> int:
-    """How wide help is: as the terminal, or as `COLUMNS` says, up to 120 columns."""
+    """Width of help: that of the terminal, or what `COLUMNS` says, up to 120 columns."""
     from shutil import get_terminal_size  # asked for help only: its import takes longer than a start's bar bears
 
     return min(max(get_terminal_size((_WIDTH, 24)).columns, _NARROWEST), _WIDEST)
@@ -59,7 +59,7 @@ class SoFar(NamedTuple):
     plain: list[str]
     """The words that are neither options nor their values."""
     values: dict[str, str]
-    """By option, as its name in the namespace."""
+    """Values by the option's name in the namespace."""
     waiting: argparse.Action | None
     """The option whose value comes next."""
 
@@ -91,12 +91,12 @@ class Parser(argparse.ArgumentParser):
         return argparse.RawDescriptionHelpFormatter(prog, width=self._width)
 
     def format_help(self) -> str:
-        """As argparse's, at the terminal's width."""
+        """Format help as argparse does, at the terminal's width."""
         self._width = help_width()
         return super().format_help()
 
     def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
-        """As argparse's; remembers the option's words."""
+        """Add an argument as argparse does, and remember its words."""
         action = super().add_argument(*names, **options)
         self._by_word.update(dict.fromkeys(action.option_strings, action))
         return action
@@ -133,7 +133,7 @@ class Parser(argparse.ArgumentParser):
         return [action for action in self._actions if not action.option_strings]
 
     def so_far(self, words: list[str]) -> SoFar | None:
-        """How `parse` would read these words where more are to come; None behind `--`. Wrong ones are passed over."""
+        """Read words as `parse` would, where more are to come; None behind `--`. Wrong ones are passed over."""
         so_far = SoFar([], {}, None)
         left = list(reversed(words))
         while left:

@@ -25,8 +25,8 @@ _NAMES = (_NAME, ".ksecret.yml")
 class FilePolicies:
     """The policies of a run, each file's by its path; by `place`, where that is known, for what is made of it."""
 
-    def __init__(self, known: Backends, place: str = "") -> None:
-        self._known = known
+    def __init__(self, backends: Backends, place: str = "") -> None:
+        self._backends = backends
         self._place = place
         self._policies: Policies | None = None
         self._without: set[str] = set()
@@ -97,7 +97,7 @@ class FilePolicies:
         if not rule:
             raise _no_rule(policy, place, secret)
         try:
-            return keyset(self._known.parse(key) for key in rule.keys)
+            return keyset(self._backends.parse(key) for key in rule.keys)
         except KeyRefError as error:
             raise KeyRefError(error.message, hint=error.hint, file=policy.source, line=rule.line) from error
 
@@ -140,8 +140,8 @@ class FilePolicies:
     def _as_wanted(self, policies: Iterable[Policy]) -> Keyring:
         found = list(policies)
         profiles = {key: name for policy in found for key, name in policy.content.profiles.items()}
-        known = self._known.with_profiles(profiles)
-        keyring = known.signed() if any(policy.require_signature for policy in found) else known
+        backends = self._backends.with_profiles(profiles)
+        keyring = backends.signed() if any(policy.require_signature for policy in found) else backends
         people = next((policy.content.people for policy in found if policy.content.people), None)
         if people is None:
             return keyring

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import Parser
 
 MOST_BYTES = 256 * 1024
-"""Of one file: a hundred keys with a comment of 2 KiB each."""
+"""Limit for one file: a hundred keys with a comment of 2 KiB each."""
 
 _UNSUPPORTED = ("ecdsa-sha2-", "sk-ssh-", "sk-ecdsa-", "ssh-dss ")
-"""How SSH public keys start that age can't encrypt to. Lists of somebody's keys, such as a forge gives, have them."""
+"""Beginnings of SSH public keys that age can't encrypt to. Lists such as a forge gives have them."""
 
 
 def add_recipients(parser: Parser, dest: str = "key") -> None:

@@ -46,7 +46,7 @@ class RemoteSession:
     """A session (`cli.session`) that a service does the work of. Safe in several threads."""
 
     jobs = 8
-    """How many files at a time, unless `--jobs` says."""
+    """Files at a time, unless `--jobs` says."""
 
     def __init__(self, remote: Remote, policies: FilePolicies, wanted: SealingOptions) -> None:
         """Raises UsageError."""
@@ -135,7 +135,7 @@ class RemoteSession:
         return any(self._policies.renews([name], secret) for secret in manifest.secrets)
 
     def _keys_for(self, manifest: Manifest, name: str) -> list[str]:
-        """By `--key`, the file's policy or KSECRET_KEYS; none where they say nothing, or all Secrets keep their own."""
+        """Keys by `--key`, the policy or KSECRET_KEYS; none where they say nothing, or all Secrets keep their own."""
         fresh = [secret for secret in manifest.secrets if secret.entries and not secret.envelope]
         if self._wanted.keys or not fresh:
             return self._policies.spelled(name, self._wanted.keys)

@@ -37,7 +37,7 @@ def warn(text: str) -> None:
 
 
 def warn_of_walk(why: str) -> None:
-    """That a walk by `.gitignore` files may miss some."""
+    """Warn that a walk by `.gitignore` files may miss some."""
     warn(f"{why}; files that it tracks though .gitignore names them are passed over")
 
 
@@ -51,7 +51,7 @@ def _keyed(error: KsecretError, text: str) -> str:
 
 
 def _traceback(error: BaseException) -> None:
-    """Where it happened, without the messages of causes: those may quote the input."""
+    """Print where it happened, without the messages of causes: those may quote the input."""
     from traceback import format_tb
 
     cause: BaseException | None = error

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from _thread import allocate_lock
 from functools import cache, partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,7 +15,7 @@ from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
-from secretsvc.operations.request import ANY_TIME, Request, Unproven
+from secretsvc.operations.request import ANY_TIME, Request, stated
 from secretsvc.policy.people import has_name
 
 if TYPE_CHECKING:
@@ -25,17 +24,15 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
+    from secretsvc.formats.base import Unproven
     from secretsvc.keyref import KeysetChange
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keys import Keyring
     from secretsvc.policy.people import People
 
-TIME = "%Y-%m-%dT%H:%M:%SZ"
-"""How envelopes state a time: UTC, RFC 3339, seconds."""
-
 
 class SealingOptions(NamedTuple):
-    """How files are sealed, as options say."""
+    """Options about how files are sealed."""
 
     keys: tuple[str, ...] = ()
     """KeyRefs and names, `+` or `-` before those that are added or taken away."""
@@ -127,10 +124,10 @@ NO_KEY_HINT = "run `ksecret init` for one of your own, or say --key KEYREF or KS
 class Requests:
     """The request of this run for each of its files."""
 
-    def __init__(self, wanted: SealingOptions, keyring: Backends) -> None:
+    def __init__(self, wanted: SealingOptions, backends: Backends) -> None:
         """Raises UsageError."""
         self._wanted = wanted
-        self._keyring = keyring
+        self._backends = backends
         self._lock = allocate_lock()
         self._keysets: set[Keyset] = set()
         self._has_names = has_name(wanted.keys)
@@ -138,13 +135,13 @@ class Requests:
             self._parsed(() if self._has_names else wanted.keys),
             partial(self._default_keys, ""),
             wanted.scope,
-            time.strftime(TIME, time.gmtime()),
+            stated(),
             format_of(wanted.format),
             ANY_TIME if wanted.rotate else "",
             allow_repeated=wanted.allow_repeated,
         )
-        self._own_keys = cache(partial(own_keys, keyring))
-        self._policies = FilePolicies(keyring, wanted.place)
+        self._own_keys = cache(partial(own_keys, backends))
+        self._policies = FilePolicies(backends, wanted.place)
 
     def of(self, name: str, source: str = "") -> Request:
         """The request for the file of that name, whose DEK may come from the file `source`.
@@ -177,7 +174,7 @@ class Requests:
         return self._parsed(spelled) if self._has_names else self._request.change
 
     def _parsed(self, words: Iterable[str]) -> KeysetChange:
-        return parse_change(words, self._keyring.parse)
+        return parse_change(words, self._backends.parse)
 
     def keyring(self, name: str, source: str = "") -> Keyring:
         """The backends, as the policies of these files, and of what is made of them, want them.
@@ -187,11 +184,11 @@ class Requests:
         return self._policies.keyring(name, source)
 
     def _warn_unless_opened(self, name: str, secret: Secret, refs: Keyset) -> None:
-        """Of a keyset none of whose keys is here, once a run. What only a KMS could tell is not asked."""
+        """Warn, once a run, of a keyset none of whose keys is here. What only a KMS could tell is not asked."""
         with self._lock:
             is_new = refs not in self._keysets
             self._keysets.add(refs)
-        if is_new and self._keyring.opens(refs) is False:
+        if is_new and self._backends.opens(refs) is False:
             where = "standard input" if name == "-" else name
             warn(f"{where}: {secret.label} is sealed to no key of yours on this machine, so you can't open it here")
 
@@ -208,7 +205,7 @@ class Requests:
         with self._lock:
             lines = [
                 f"{name}: {unproven.label}: {unproven.why}; with a new one you vouch for what it holds now:",
-                *(f"  key    {people.named(ref)}  {self._keyring.describe(ref)}".rstrip() for ref in unproven.keys),
+                *(f"  key    {people.named(ref)}  {self._backends.describe(ref)}".rstrip() for ref in unproven.keys),
                 *(f"  entry  {entry}" for entry in unproven.entries),
             ]
             print("\n".join(map(printable, lines)), file=sys.stderr)
@@ -228,20 +225,20 @@ def format_of(given: str) -> str:
     return wanted
 
 
-def own_keys(known: Backends, format_: str) -> Keyset:
+def own_keys(backends: Backends, format_: str) -> Keyset:
     """`KSECRET_KEYS` (separated by commas or line breaks), else the user's own key of the format's kind; none is empty.
 
     Raises KeyRefError, and BackendError where there are identities and none of them can be used.
     """
     listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
     try:
-        refs = [known.parse(text) for text in listed if text.strip()]
+        refs = [backends.parse(text) for text in listed if text.strip()]
     except KeyRefError as error:
         raise KeyRefError(f"KSECRET_KEYS: {error.message}", hint=error.hint) from error
     if refs:
         return keyset(refs)
     wished = formats.named(format_).default_key
     if wished:
-        return (known.parse(wished),)
-    own = known.own_ref()
+        return (backends.parse(wished),)
+    own = backends.own_ref()
     return (own,) if own else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.policies import FilePolicies
@@ -11,6 +11,8 @@ from secretsvc.errors import KsecretError, UsageError
 from secretsvc.operations.open import open_manifest
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.options import Server, Unlocking
     from secretsvc.cli.remote import RemoteSession
@@ -19,32 +21,30 @@ if TYPE_CHECKING:
     from secretsvc.operations.patch import Changes
     from secretsvc.operations.result import Result
 
+    class Opener(Protocol):
+        """Opens manifests, in several threads at once."""
 
-class Opener(Protocol):
-    """Opens manifests, in several threads at once."""
+        @property
+        def jobs(self) -> int:
+            """Number of files at a time that the homes of the keys needed so far bear."""
 
-    @property
-    def jobs(self) -> int:
-        """How many files at a time the homes of the keys that were needed so far bear."""
+        def open(self, data: bytes, name: str) -> Result:
+            """Open the manifest in the file of that name, as `operations.open.open_manifest`."""
 
-    def open(self, data: bytes, name: str) -> Result:
-        """Open the manifest in the file of that name, as `operations.open.open_manifest`."""
+    class Session(Opener, Protocol):
+        """Changes manifests too; each method takes a file's bytes and name, and raises what its operation raises."""
 
+        def seal(self, data: bytes, name: str) -> Result:
+            """Seal it, as `operations.seal.seal_manifest`."""
 
-class Session(Opener, Protocol):
-    """Changes manifests too. Each method takes a file's bytes and name, and does and raises what its operation does."""
+        def rotate(self, data: bytes, name: str, before: str) -> Result:
+            """Replace data keys made before that time (as envelopes state it), as `rotate.rotate_manifest`."""
 
-    def seal(self, data: bytes, name: str) -> Result:
-        """Seal it, as `operations.seal.seal_manifest`."""
+        def rewrap(self, data: bytes, name: str) -> Result:
+            """Wrap its data keys anew, as `operations.rotate.rewrap_manifest`."""
 
-    def rotate(self, data: bytes, name: str, before: str) -> Result:
-        """Replace data keys made before that time (as envelopes state it), as `operations.rotate.rotate_manifest`."""
-
-    def rewrap(self, data: bytes, name: str) -> Result:
-        """Wrap its data keys anew, as `operations.rotate.rewrap_manifest`."""
-
-    def patch(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
-        """Change one Secret of it, as `operations.patch.patch_manifest`."""
+        def patch(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
+            """Change one Secret of it, as `operations.patch.patch_manifest`."""
 
 
 def opener(server: Server, unlocking: Unlocking) -> Opener:
@@ -91,7 +91,7 @@ class LocalOpener:
 
     @property
     def jobs(self) -> int:
-        """As many files at a time as the backends that were needed so far bear."""
+        """Number of files at a time that the backends needed so far bear."""
         return self._backends.jobs
 
     def open(self, data: bytes, name: str) -> Result:

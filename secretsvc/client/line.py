@@ -13,17 +13,17 @@ if TYPE_CHECKING:
     from secretsvc.client.problems import Answer
 
 WAITS = 2
-"""How often in a row a `429 Too Many Requests`, or a 503 that says when to come back, is waited for."""
+"""Times in a row that a `429 Too Many Requests`, or a 503 that says when to come back, is waited for."""
 
 LONGEST_WAIT = 30
 """Seconds, however long the service says."""
 
 _SPREAD = 0.25
-"""As much of a wait is added at random, so that many runs that were sent away together do not come back together."""
+"""Share of a wait that is added at random, so that many runs that were sent away together do not come back together."""
 
 
 class Line:
-    """Where a run's threads stand while the service takes no more."""
+    """Queue of a run's threads while the service takes no more."""
 
     def __init__(self) -> None:
         self._first = Lock()

@@ -13,11 +13,11 @@ from urllib.request import getproxies, proxy_bypass
 from secretsvc.errors import UsageError
 
 _PORT = 8080
-"""Of a proxy that names none."""
+"""Port of a proxy that names none."""
 
 
 class Proxy(NamedTuple):
-    """Where a tunnel is asked for, and the headers that ask for it."""
+    """Address of a proxy, and the headers that ask for a tunnel."""
 
     host: str
     port: int
@@ -28,7 +28,7 @@ class Proxy(NamedTuple):
 
 
 def proxy_for(host: str) -> Proxy | None:
-    """None where it is spoken to directly.
+    """Find the proxy; None where the service is spoken to directly.
 
     Raises UsageError, which does not show the address, for one that is no URL or wants another protocol: a login for a
     proxy that is itself spoken to by TLS or SOCKS would go over the network in the clear, to nobody who knows it.

@@ -150,7 +150,7 @@ def _context(ca_file: str, environ: Mapping[str, str]) -> ssl.SSLContext:
 
 
 def _connection(base: SplitResult, context: ssl.SSLContext) -> HTTPConnection:
-    """Not opened yet. Raises UsageError for a proxy that can't be used."""
+    """Make a connection that is not opened yet. Raises UsageError for a proxy that can't be used."""
     host = base.hostname or ""
     if base.scheme == "http":
         return HTTPConnection(host, base.port, timeout=TIMEOUT)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 * 1024
 MOST_PATTERNS = 2000
-"""Of one folder. Beyond what is read of a `.gitignore`, nothing is ignored."""
+"""Limit for one folder. Beyond what is read of a `.gitignore`, nothing is ignored."""
 
 
 class Ignored:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PREFIX = "ksecret-"
 IN_USE = ".in-use"
-"""How a folder's name ends once it is locked: what ends so and is not locked was left behind by a `kill -9`."""
+"""Ending of a folder's name once it is locked: what ends so and is not locked was left behind by a `kill -9`."""
 
 
 class Folder(NamedTuple):

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _PLACES = ("DIR", "WORK_TREE", "INDEX_FILE", "COMMON_DIR", "PREFIX", "OBJECT_DIRECTORY", "NAMESPACE")
 """GIT_… variables that would have Git look at another repository than the folder's own, as in its hooks."""
 _SECONDS = 120
-"""How long Git may take: a pipe for a `.gitignore` would keep it for ever."""
+"""Time that Git may take: a pipe for a `.gitignore` would keep it for ever."""
 _TRUST = "git config --global --add safe.directory FOLDER has Git trust it"
 
 
 class Walk(NamedTuple):
-    """How a walk is done, and who is told of what it meets."""
+    """Settings of a walk, and who is told of what it meets."""
 
     failed: Callable[[FileError], None]
     """Told of folders that can't be listed."""

@@ -23,7 +23,7 @@ _WHOLE = 1 << 20
 """Files up to this many bytes are read at once; larger ones are looked through first."""
 
 SUFFIXES = (".yaml", ".yml", ".json")
-"""How the names end of files that a walk through folders looks at, in capitals or not."""
+"""Endings of the names of files that a walk through folders looks at, in capitals or not."""
 
 
 class Item(NamedTuple):
@@ -166,7 +166,7 @@ def read(path: str) -> Snapshot:
 
 
 def read_if(path: str, test: Callable[[bytes | mmap], bool]) -> Snapshot | None:
-    """As `read`; None for a file whose bytes do not pass the test, however large it is."""
+    """Read a file as `read` does; None for one whose bytes do not pass the test, however large it is."""
     try:
         status = os.stat(path)
     except OSError as error:

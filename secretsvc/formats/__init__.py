@@ -47,6 +47,13 @@ def of(manifest: Manifest) -> Format:
     return of_text(manifest.text)
 
 
+def sealed_in(manifest: Manifest) -> list[int]:
+    """The indexes of the Secrets that are sealed. Raises ManifestError where an envelope is nobody's."""
+    format_ = of(manifest)
+    format_.check_owner(manifest)
+    return [index for index, secret in enumerate(manifest.secrets) if format_.is_sealed(manifest, secret)]
+
+
 def of_text(text: str) -> Format:
     """The same of a text that may be no manifest. A name's spelling hides no marker but the default format's."""
     others = (name for name, row in TABLE.items() if name != DEFAULT and row.marker in text)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from secretsvc.errors import ManifestError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
     from secretsvc.formats.merge import Merges
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     Flaw: TypeAlias = tuple[int, str, str]
     """Line, code (KS006 and so on) and message: a finding without its file."""
+    Trust: TypeAlias = Callable[["Unproven"], bool]
+    """Asked whether a file is to be taken for what it says, where its proof is missing or does not fit."""
     Mark: TypeAlias = Callable[[str, str], str]
     """What a text is (`sealed`, `wrapped`, `mac`) and the text → what stands for it where people look."""
 
@@ -51,6 +55,71 @@ class Sealed(NamedTuple):
         return f"Sealed({self.version}, masked)"
 
 
+class Unproven(NamedTuple):
+    """A file whose MAC proves nothing: what somebody would have to vouch for."""
+
+    label: str
+    why: str
+    keys: tuple[str, ...]
+    """KeyRefs, which every later DEK would be wrapped under too."""
+    entries: tuple[str, ...]
+
+
+class Opened(NamedTuple):
+    """One Secret opened."""
+
+    format: Format
+    sealed: Sealed
+    dek: bytes
+    values: Mapping[Place, Any]
+    """What the format makes of each value; two that are the same are equal."""
+    tokens: Mapping[Place, str]
+    proven: bool = True
+    """False where somebody vouched for what its proof does not fit."""
+
+    @property
+    def refs(self) -> Keyset:
+        """The keyset."""
+        return self.sealed.refs
+
+    @property
+    def texts(self) -> dict[Place, str]:
+        """The text of every value, as it stood in the manifest."""
+        return {place: self.format.text(value) for place, value in self.values.items()}
+
+    def __repr__(self) -> str:
+        return "Opened(masked)"
+
+
+class Plan(NamedTuple):
+    """How one Secret is to be sealed."""
+
+    dek: bytes
+    keys: tuple[WrappedKey, ...]
+    """Those that stay first, in their order."""
+    sealed_for: str
+    created: str
+    """When the DEK was made."""
+    before: Opened | None
+    """What of it is sealed already and stays as it is."""
+    known: Opened | None
+    """Whose tokens and proof serve again where the value is the same: a former self or a parent, of the same DEK."""
+
+    def __repr__(self) -> str:
+        return "Plan(masked)"
+
+
+class Made(NamedTuple):
+    """What sealing one Secret gives."""
+
+    edits: list[Edit]
+    own: Any
+    """What `read` is to give as `own`, once the edits are made."""
+
+    def __repr__(self) -> str:
+        return f"Made({len(self.edits)} edits, masked)"
+
+
 class Examined(NamedTuple):
     """What can be told of an envelope, good or not, without a key."""
 
@@ -64,7 +133,7 @@ class Examined(NamedTuple):
     """When the DEK was made, in seconds since 1970; 0 where it is not known."""
 
 
-class Format(Protocol):
+class Format:
     """A way to seal Secrets: facts about it, and verbs. Importing its module imports no cryptography."""
 
     name: str
@@ -85,28 +154,34 @@ class Format(Protocol):
     default_key: str
     """What is sealed to where nobody names a key, as a person writes it; empty for the user's own age identity."""
 
+    whole_file: bool
+    """Whether a file holds one Secret in this format, and nothing else."""
+
     member: str
     """The member of a Secret that is its envelope; empty where it is none."""
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
         """Whether the Secret has an envelope of this format, good or not."""
-        ...
+        raise NotImplementedError
+
+    def check_owner(self, manifest: Manifest) -> None:
+        """Refuse a manifest that has an envelope, and not the Secret that it would belong to. Raises ManifestError."""
 
     def is_token(self, value: str) -> bool:
         """Whether a value counts as sealed when it is opened."""
-        ...
+        raise NotImplementedError
 
     def is_whole(self, value: str) -> bool:
         """Whether a value has the shape of a token from its first to its last character."""
-        ...
+        raise NotImplementedError
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
         """The envelope of a Secret that is sealed. Raises ManifestError, InputError, AlteredError, with a line."""
-        ...
+        raise NotImplementedError
 
     def examine(self, manifest: Manifest, secret: Secret) -> Examined:
         """What is wrong with a sealed Secret, whatever its key. Raises nothing."""
-        ...
+        raise NotImplementedError
 
     def bind(self, secret: Secret, scope: str, before: Sealed | None) -> str:
         """What the Secret is to be bound to, its `sealed_for`; without a scope, in that of `before`, else strictly.
@@ -115,9 +190,102 @@ class Format(Protocol):
         """
         return ""
 
+    def context(self, sealed_for: str) -> Mapping[str, str]:
+        """What KEKs' homes authenticate with a DEK that is bound to that."""
+        return {}
+
+    def check_bound(self, secret: Secret, sealed: Sealed) -> None:
+        """Refuse a Secret that was moved or renamed. Raises AlteredError."""
+
+    def check_provable(self, sealed: Sealed) -> None:
+        """Refuse what no key could prove, unless somebody vouches for it. Raises AlteredError."""
+
+    def check_shape(self, manifest: Manifest) -> None:
+        """Refuse a manifest in the clear that could not be read any more once it is sealed. Raises ManifestError."""
+
+    def check_values(self, secret: Secret) -> None:
+        """Refuse values in the clear, which are all that the Secret has, that can't be sealed. Raises ManifestError."""
+
+    def check_keys(self, refs: Keyset) -> None:
+        """Refuse keys that the format has no room for. Raises KeyRefError."""
+
+    def seals_empty(self, manifest: Manifest) -> bool:
+        """Whether a Secret without values gets an envelope all the same."""
+        return False
+
+    def least_bytes(self, entry: Entry) -> int:
+        """How many bytes a token stands for at least, as far as it tells."""
+        return 0
+
+    def is_retyped(self, opened: Opened, secret: Secret) -> bool:
+        """Whether the Secret has another type than the one that its proof covers."""
+        return False
+
+    def new_dek(self) -> bytes:
+        """A DEK (bytes), from the operating system's random numbers."""
+        from os import urandom
+
+        return urandom(32)
+
+    def open(self, secret: Secret, sealed: Sealed, dek: bytes, *, trust: Trust | None, retyped: bool) -> Opened:
+        """What its tokens hold, all of it checked before any value is used; entries that are no tokens are passed over.
+
+        `trust`: asked where a proof does not fit. `retyped`: pass over another type than the one it was sealed for.
+        Raises AlteredError, with a line.
+        """
+        raise NotImplementedError
+
+    def text(self, value: Any) -> str:
+        """A value's text, as it stood in the manifest."""
+        return str(value)
+
+    def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
+        """Tokens and envelope in their places. Raises ManifestError."""
+        raise NotImplementedError
+
+    def restored(self, manifest: Manifest, opened: Mapping[int, Opened]) -> Manifest:
+        """The manifest with these Secrets, by index, in the clear, read again. Of the sealed one, an outline will do.
+
+        Raises AlteredError where they can't be written back.
+        """
+        raise NotImplementedError
+
+    def prove(
+        self,
+        sealed: Manifest,
+        opened: Mapping[int, Opened],
+        clear: Manifest,
+        before: Mapping[int, Opened],
+        changed: Collection[int],
+    ) -> None:
+        """Refuse a sealed manifest that would not give back what came in: `clear`, where `before` is sealed already.
+
+        `opened`: the Secrets that were sealed, opened again; `changed`: their indexes. Outlines will do.
+        Raises ManifestError.
+        """
+        for index in changed:
+            secret, now = clear.secrets[index], sealed.secrets[index]
+            texts = {(entry.field, entry.key): entry.value for entry in secret.entries}
+            texts |= before[index].texts if index in before else {}
+            same = (now.namespace, now.name, now.type) == (secret.namespace, secret.name, secret.type)
+            if not same or opened[index].texts != texts:
+                raise ManifestError(
+                    f"the manifest would not hold the same values once sealed in {self.label}",
+                    hint="simplify the layout around its Secret, or use --format ksecret",
+                    line=secret.line,
+                )
+
+    def rewrapped(self, manifest: Manifest, secret: Secret, sealed: Sealed, keys: Sequence[WrappedKey]) -> list[Edit]:
+        """The edits that put these wrapped DEKs in the place of those that are there."""
+        raise NotImplementedError
+
+    def put_back(self, text: str, secret: Secret, sealed: Sealed) -> list[Edit]:
+        """The edits that put the envelope of a Secret back that was opened meanwhile."""
+        raise NotImplementedError
+
     def removed(self, manifest: Manifest, secret: Secret) -> list[Edit]:
         """The edits that take the envelope away. An outline will do."""
-        ...
+        raise NotImplementedError
 
     def shortened(self, secret: Secret, mark: Mark, name: Callable[[str], str]) -> Iterator[Edit]:
         """Edits that put marks in place of what no diff needs of the envelope. `name`: KeyRef → what it is called."""

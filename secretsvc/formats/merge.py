@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Literal, TypeAlias
 
-    from secretsvc.formats.base import Place
+    from secretsvc.formats.base import Opened, Place, Sealed
     from secretsvc.manifest.model import Manifest, Secret
 
     Side: TypeAlias = Literal["ours", "theirs"]
@@ -61,6 +61,13 @@ class Merges(Protocol):
 
     def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
         """Whether the merged Secret has a token of another data key than its envelope's, as far as texts tell."""
+        ...
+
+    def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:
+        """What was opened, with the keys of the other side's envelope, which a merge kept, too.
+
+        Raises AlteredError unless the DEK itself vouches for that envelope: nobody else's may get into the keyset.
+        """
         ...
 
     def without_note(self, text: str) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from secretsvc.errors import UsageError
 
 if TYPE_CHECKING:
-    from secretsvc.generators.keys import Warn
+    from secretsvc.generators.entries import Warn
 
 
 def fields(text: str, flag: str, warn: Warn) -> list[str]:

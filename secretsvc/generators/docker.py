@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import UsageError
 from secretsvc.generators.csvrecord import fields
+from secretsvc.generators.entries import collect
 from secretsvc.generators.gojson import go_json, go_text
-from secretsvc.generators.keys import collect
 from secretsvc.generators.sources import file_items
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secretsvc.generators.keys import Warn
+    from secretsvc.generators.entries import Warn
 
 TYPE = "kubernetes.io/dockerconfigjson"
 KEY = ".dockerconfigjson"
@@ -24,7 +24,7 @@ FLAG = "--from-file"
 
 
 class Login(NamedTuple):
-    """What a registry is logged into with, as bytes, since kubectl keeps what is not UTF-8."""
+    """A login of a registry, as bytes, since kubectl keeps what is not UTF-8."""
 
     server: bytes
     username: bytes

@@ -29,7 +29,7 @@ _HINT = "run `docker login SERVER` first, or name the server as config.json does
 
 
 def config_path(environ: Mapping[str, str]) -> str:
-    """Where docker keeps its configuration: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`."""
+    """Path of docker's configuration: `$DOCKER_CONFIG/config.json`, else `~/.docker/config.json`."""
     folder = environ.get("DOCKER_CONFIG") or os.path.join(environ.get("HOME", ""), ".docker")
     return os.path.join(folder, "config.json")
 
@@ -71,7 +71,7 @@ def _only(auths: dict[str, Any], helpers: dict[str, Any], path: str) -> str:
 
 
 def _host(server: str) -> str:
-    """As docker compares servers: without scheme and path."""
+    """Strip scheme and path of a server, as docker compares them."""
     return server.removeprefix("https://").removeprefix("http://").partition("/")[0]
 
 
@@ -104,7 +104,7 @@ def _login(server: str, entry: dict[str, Any], path: str) -> Login:
 
 
 def _ask(helper: str, server: str, path: str, environ: Mapping[str, str]) -> Login:
-    """What a credential helper keeps for that server."""
+    """Ask a credential helper for what it keeps for that server."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", helper):
         raise InputError(f"{FLAG}: a credential helper's name is off", file=path)
     program = f"docker-credential-{helper}"

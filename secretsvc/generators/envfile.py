@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secretsvc.generators.keys import Item, complaints
+from secretsvc.generators.entries import NewEntry, complaints
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from secretsvc.generators.keys import Warn
+    from secretsvc.generators.entries import Warn
 
 MAX_LINE_BYTES = 65_535
 
@@ -20,7 +20,7 @@ _SPACE = (
 """Go's unicode.IsSpace. Python's own has U+001C to U+001F too, which kubectl keeps."""
 
 
-def env_items(data: bytes, environ: Mapping[bytes, bytes], flag: str, file: str, warn: Warn) -> Iterator[Item]:
+def env_items(data: bytes, environ: Mapping[bytes, bytes], flag: str, file: str, warn: Warn) -> Iterator[NewEntry]:
     """The entries of an env file's bytes, in its order. `environ` gives the value of a line without `=`.
 
     Raises InputError with the line's number and never its content: for text that is not UTF-8, for a key that is not
@@ -28,7 +28,7 @@ def env_items(data: bytes, environ: Mapping[bytes, bytes], flag: str, file: str,
     """
     lines = data.split(b"\n")
     for number, raw in enumerate(lines[:-1] if not lines[-1] else lines, 1):
-        here = Item("", b"", flag, file, number)
+        here = NewEntry("", b"", flag, file, number)
         if len(raw) > MAX_LINE_BYTES:
             hint = "kubectl would drop it and all that follows without a word; use --from-file"
             raise here.error(f"a line over {MAX_LINE_BYTES} bytes", hint)
@@ -45,7 +45,7 @@ def env_items(data: bytes, environ: Mapping[bytes, bytes], flag: str, file: str,
         yield _item(here, line, environ, warn)
 
 
-def _item(here: Item, line: str, environ: Mapping[bytes, bytes], warn: Warn) -> Item:
+def _item(here: NewEntry, line: str, environ: Mapping[bytes, bytes], warn: Warn) -> NewEntry:
     key, equals, text = line.partition("=")
     found = complaints(key, env=True)
     if found:

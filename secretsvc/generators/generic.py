@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import UsageError
 from secretsvc.generators.csvrecord import fields
-from secretsvc.generators.keys import Item, collect
+from secretsvc.generators.entries import NewEntry, collect
 from secretsvc.generators.random_text import ALPHABETS, MAX_LENGTH, random_text
 from secretsvc.generators.sources import env_file_items, file_items, literal_items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from secretsvc.generators.keys import Warn
+    from secretsvc.generators.entries import Warn
 
 LITERAL, FILE, ENV_FILE, RANDOM = "--from-literal", "--from-file", "--from-env-file", "--random"
 
 
 class Sources(NamedTuple):
-    """What the flags were given, each as it stands on the command line."""
+    """Words of the flags, each as it stands on the command line."""
 
     literals: Sequence[str] = ()
     files: Sequence[str] = ()
@@ -29,7 +29,7 @@ class Sources(NamedTuple):
 
 
 def generic(
-    sources: Sources, environ: Mapping[bytes, bytes], warn: Warn, more: Iterable[Item] = ()
+    sources: Sources, environ: Mapping[bytes, bytes], warn: Warn, more: Iterable[NewEntry] = ()
 ) -> dict[str, bytes]:
     """The entries, `more` last. Raises UsageError, FileError and InputError, in the order in which kubectl looks."""
     files = [field for word in sources.files for field in fields(word, FILE, warn)]
@@ -47,13 +47,13 @@ def generic(
     )
 
 
-def _random_items(words: Iterable[str]) -> Iterator[Item]:
+def _random_items(words: Iterable[str]) -> Iterator[NewEntry]:
     for word in words:
         key, _, length = word.partition("=")
         try:
             if not key:
                 raise ValueError("no key")
-            yield Item(key, random_text(length).encode(), RANDOM)
+            yield NewEntry(key, random_text(length).encode(), RANDOM)
         except ValueError:
             message = f"{RANDOM}: expected KEY=LENGTH, up to {MAX_LENGTH} characters, or KEY=LENGTH:ALPHABET"
             raise UsageError(message, hint=f"alphabets: {', '.join(ALPHABETS)}") from None

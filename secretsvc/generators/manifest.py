@@ -14,7 +14,7 @@ from secretsvc.manifest.scalars import canonical, literal_block
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from secretsvc.generators.keys import Warn
+    from secretsvc.generators.entries import Warn
 
 V = TypeVar("V")
 

@@ -60,7 +60,7 @@ def _after_begin(text: bytes, at: int) -> int:
 
 
 def _headers_end(text: bytes, at: int) -> int:
-    """Where the lines that start at `at` have no colon any more."""
+    """Find where the lines that start at `at` have no colon any more."""
     while True:
         line, following = _line(text, at)
         if b":" not in line:

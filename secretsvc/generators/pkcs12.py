@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 FLAG = "--pkcs12"
 MOST_CERTIFICATES = 100
-"""Beside the key's own: each is compared with all others."""
+"""Limit for certificates beside the key's own: each is compared with all others."""
 
 
 class Pair(NamedTuple):

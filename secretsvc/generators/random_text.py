@@ -15,7 +15,7 @@ ALPHABETS = {
     "url": string.ascii_letters + string.digits + "-_",
     "symbols": string.ascii_letters + string.digits + "!#%&()*+,-./:;<=>?@[]^_{|}~",
 }
-"""By name; `symbols` lacks quotes, `$`, backtick, backslash and space, which shells and URLs trip over."""
+"""Alphabets by name; `symbols` lacks quotes, `$`, backtick, backslash and space, which shells and URLs trip over."""
 
 MAX_LENGTH = 65536
 
@@ -30,7 +30,7 @@ def random_text(words: str) -> str:
 
 
 def random_bits(words: str) -> float:
-    """How many bits nobody can guess of a text that was made so. Raises ValueError."""
+    """Number of bits that nobody can guess of a text made so. Raises ValueError."""
     length, characters = _parsed(words)
     return length * log2(len(characters))
 

@@ -80,7 +80,7 @@ BY_TYPE: dict[str, Callable[[Secret], list[str]]] = {
     "kubernetes.io/dockercfg": image_pull,
     "kubernetes.io/tls": ingress,
 }
-"""What a type calls for, where no form is asked for."""
+"""Forms that a type calls for, where none is asked for."""
 
 
 def snippet(secret: Secret, forms: Sequence[Callable[[Secret], list[str]]]) -> str:
@@ -99,7 +99,7 @@ def _name(secret: Secret) -> str:
 
 
 def _keys(secret: Secret) -> list[str]:
-    """In the manifest's order; a key under data and stringData counts once."""
+    """Keys in the manifest's order; one under data and stringData counts once."""
     return list(dict.fromkeys(entry.key for entry in secret.entries))
 
 

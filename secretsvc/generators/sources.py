@@ -1,4 +1,4 @@
-"""What kubectl's `--from-…` flags name, and the files that are read for them: the only module here that reads files."""
+"""Entries that kubectl's `--from-…` flags name, and the files read for them: the only module here that reads files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import stat
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import FileError, InputError, UsageError
+from secretsvc.generators.entries import NewEntry
 from secretsvc.generators.envfile import env_items
-from secretsvc.generators.keys import Item
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from secretsvc.generators.keys import Warn
+    from secretsvc.generators.entries import Warn
 
 MAX_FILE_BYTES = 64 * 1024 * 1024
 """Far over what a Secret holds; a device without an end must not fill the memory."""
@@ -40,7 +40,7 @@ def _unreadable(error: Exception, path: str, flag: str, what: str = "") -> FileE
     return FileError(f"{flag}: can't read {what or 'it'}: {reason}", file=path)
 
 
-def literal_items(words: Iterable[str], flag: str, warn: Warn) -> Iterator[Item]:
+def literal_items(words: Iterable[str], flag: str, warn: Warn) -> Iterator[NewEntry]:
     """`KEY=VALUE` words; the value as it stands, quotes included. Raises UsageError, without the word."""
     for number, word in enumerate(words, 1):
         key, equals, value = word.partition("=")
@@ -48,10 +48,10 @@ def literal_items(words: Iterable[str], flag: str, warn: Warn) -> Iterator[Item]
             raise UsageError(f"{flag} number {number}: invalid source, expected KEY=VALUE")
         if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
             warn(f"{flag} number {number}: the quotes around the value are part of it, as for kubectl")
-        yield Item(key, os.fsencode(value), f"{flag} number {number}")
+        yield NewEntry(key, os.fsencode(value), f"{flag} number {number}")
 
 
-def file_items(elements: Iterable[str], flag: str, warn: Warn) -> Iterator[Item]:
+def file_items(elements: Iterable[str], flag: str, warn: Warn) -> Iterator[NewEntry]:
     """`[KEY=]PATH` elements: a file, or each regular file of a folder (design KUBECTL, section 3.3).
 
     Raises UsageError, FileError and InputError.
@@ -68,7 +68,7 @@ def file_items(elements: Iterable[str], flag: str, warn: Warn) -> Iterator[Item]
             yield from _folder_items(path, flag, warn)
         else:
             name = os.path.basename(path) if key is None else key
-            yield Item(name, read_file(path, flag), flag, path)
+            yield NewEntry(name, read_file(path, flag), flag, path)
 
 
 def _key_and_path(element: str, flag: str) -> tuple[str | None, str]:
@@ -84,7 +84,7 @@ def _key_and_path(element: str, flag: str) -> tuple[str | None, str]:
     return key, path
 
 
-def _folder_items(folder: str, flag: str, warn: Warn) -> Iterator[Item]:
+def _folder_items(folder: str, flag: str, warn: Warn) -> Iterator[NewEntry]:
     """Its own regular files in the order of their names' bytes; links, folders and pipes are passed over."""
     try:
         entries = [entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
@@ -94,10 +94,10 @@ def _folder_items(folder: str, flag: str, warn: Warn) -> Iterator[Item]:
         warn(f"{flag}: {folder}: no regular file in it, so it adds no key (links are passed over, as kubectl does)")
     for name in sorted(entries, key=os.fsencode):
         path = os.path.join(folder, name)
-        yield Item(name, read_file(path, flag), flag, path)
+        yield NewEntry(name, read_file(path, flag), flag, path)
 
 
-def env_file_items(paths: Iterable[str], environ: Mapping[bytes, bytes], flag: str, warn: Warn) -> Iterator[Item]:
+def env_file_items(paths: Iterable[str], environ: Mapping[bytes, bytes], flag: str, warn: Warn) -> Iterator[NewEntry]:
     """The entries of env files. Raises UsageError, FileError and InputError."""
     for path in paths:
         if os.path.isdir(path):

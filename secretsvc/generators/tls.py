@@ -27,7 +27,7 @@ TYPE = "kubernetes.io/tls"
 CERT_FLAG, KEY_FLAG = "--cert", "--key"
 
 MOST_KEY_BYTES = 64 * 1024
-"""Of a private key. One of 16,384 bits, the most that OpenSSL takes, has 9 KB; a megabyte's numbers take minutes."""
+"""Limit for a key. One of 16,384 bits, the most that OpenSSL takes, has 9 KB; a megabyte's numbers take minutes."""
 
 _CURVES = (ec.SECP224R1, ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
 _EXPLICIT_CURVE = bytes.fromhex("06072a8648ce3d0101")

@@ -1,4 +1,4 @@
-"""What is allowed in a TLS Secret, and will hurt: expiry, a chain in the wrong order, no names, weak keys."""
+"""Advice on what is allowed in a TLS Secret, and will hurt: expiry, a chain in the wrong order, no names, weak keys."""
 
 from __future__ import annotations
 

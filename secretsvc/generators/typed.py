@@ -13,7 +13,7 @@ from secretsvc.errors import InputError, UsageError
 from secretsvc.generators.random_text import random_text
 
 if TYPE_CHECKING:
-    from secretsvc.generators.keys import Warn
+    from secretsvc.generators.entries import Warn
 
 BASIC_AUTH = "kubernetes.io/basic-auth"
 SSH_AUTH = "kubernetes.io/ssh-auth"
@@ -64,7 +64,7 @@ def service_account_annotations(account: str) -> dict[str, str]:
 
 
 class Bootstrap(NamedTuple):
-    """What a bootstrap token is to be. `secret` empty: made at random."""
+    """Contents of a bootstrap token. `secret` empty: made at random."""
 
     name: str
     secret: bytes = b""

@@ -25,7 +25,7 @@ _FILES = (":(icase)*.yaml", ":(icase)*.yml", ":(icase)*.json")
 
 
 def path_in(top: str) -> str:
-    """Where a work tree has the file. Raises FileError where a link there leads out of it."""
+    """Path of the file in a work tree. Raises FileError where a link there leads out of it."""
     path = os.path.join(top, ".gitattributes")
     workspace.destination(path, top)
     return path
@@ -121,7 +121,7 @@ def _pattern(word: str) -> bytes:
 
 
 def _quoted(pattern: bytes) -> bytes:
-    """In C quotes where it holds blanks, quotes or what controls a terminal, or begins as no pattern does."""
+    """Quote as C does what holds blanks, quotes or what controls a terminal, or begins as no pattern does."""
     if not (pattern.startswith((b"#", b"!", b"[attr]")) or re.search(rb'[\x00-\x20"\x7f]', pattern)):
         return pattern
     escaped = re.sub(rb'[\\"]', rb"\\\g<0>", pattern)

@@ -15,7 +15,7 @@ from secretsvc.git.drivers import CONFIG
 from secretsvc.programs.git import git, work_tree
 
 _KEPT = "refs/notes/textconv/ksecret"
-"""Where Git keeps what the textconv printed; the commit there says by which command (Git's notes-cache.c)."""
+"""Ref under which Git keeps what the textconv printed; the commit there says by which command (Git's notes-cache.c)."""
 
 
 class Report(NamedTuple):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import FileError, InputError, ManifestError, UsageError
 from secretsvc.git.links import LINK_MODE, MOST_BYTES, Links
-from secretsvc.git.objects import FILE_MODES, Objects
+from secretsvc.git.objects import FILE_MODES, GitObjects
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.programs import git
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 MAX_PUSH = 16 * 1024 * 1024
-"""How many bytes of lines about a push are read: some 100,000 refs."""
+"""Bytes of lines about a push that are read: some 100,000 refs."""
 _PUSHED = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64}) ([0-9a-f]{40}|[0-9a-f]{64}) (refs/.+)")
 _AT_ONCE = 500
 """Commits for which Git lists changes in one call."""
@@ -45,7 +45,7 @@ class Pushed(NamedTuple):
 
     commits: list[str]
     tips: list[str]
-    """Those of them that refs are to name."""
+    """Commits among them that refs are to name."""
     tagged: list[Change]
 
 
@@ -56,7 +56,7 @@ class History:
         """`option`: the one that asks for it, for messages."""
         self._option = option
         # Who is in a bare repository may mean it, but not one that was committed as a folder of another.
-        self._objects = Objects(option, bare=not git.top_above(os.path.realpath(os.curdir)))
+        self._objects = GitObjects(option, bare=not git.top_above(os.path.realpath(os.curdir)))
 
     def __enter__(self) -> History:
         """Raises UsageError outside a repository, FileError where git is not installed."""
@@ -227,7 +227,7 @@ class History:
 
 
 def _changes(listed: bytes) -> Iterator[Change]:
-    """By the raw output of git-diff-tree(1) with -z: an id, then records `:MODE… ID… STATUS`, each before its path.
+    """Parse the raw output of git-diff-tree(1) with -z: an id, then records `:MODE… ID… STATUS`, each before its path.
 
     There is a colon, and a mode and an id, for each parent; the last mode and id are the commit's own.
     """

@@ -16,25 +16,25 @@ _RUNS_OURS = (b"ksecret", b"pre-commit.com")
 """Marks of a hook of somebody's that runs ours, or may: that of https://pre-commit.com does what its file says."""
 
 
-class Installed(NamedTuple):
+class HookReport(NamedTuple):
     """Lines for people: what was done, and what to look after."""
 
     done: list[str]
     warnings: list[str]
 
 
-def install() -> Installed:
+def install() -> HookReport:
     """Writes the hook, where this clone has a folder of its own for hooks, and none of that name. Raises FileError."""
     path = _path()
     advice = f"let your hook {_NAME} run: ksecret check --staged"
     if not path:
-        return Installed(
+        return HookReport(
             [], [f"this clone's hooks are elsewhere (core.hooksPath, or a link), so none was written; {advice}"]
         )
     if os.path.lexists(path):
         present = _content(path)
         ours = any(word in present for word in _RUNS_OURS)
-        return Installed([], [] if ours else [f"there is a hook {_NAME} already; {advice}"])
+        return HookReport([], [] if ours else [f"there is a hook {_NAME} already; {advice}"])
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         workspace.create(path, _CONTENT, private=False)
@@ -42,7 +42,7 @@ def install() -> Installed:
         os.chmod(path, mode | (mode & 0o444) >> 2)  # to be run by whoever may read it
     except OSError as error:
         raise FileError(f"can't be written: {error.strerror}", file=path) from error
-    return Installed([f"hook {_NAME}: ksecret check --staged"], [])
+    return HookReport([f"hook {_NAME}: ksecret check --staged"], [])
 
 
 def remove() -> list[str]:
@@ -62,7 +62,7 @@ def _content(path: str) -> bytes:
 
 
 def _path() -> str:
-    """Where this clone has it; empty where hooks are elsewhere: for all clones, or in files that are committed."""
+    """Path of this clone's hook; empty where hooks are elsewhere: for all clones, or in files that are committed."""
     set_to = git("config", "-z", "--get-all", "core.hooksPath").stdout.split(b"\0")
     folder = os.path.join(os.fsdecode(git("rev-parse", "--git-common-dir").stdout.removesuffix(b"\n")), "hooks")
     elsewhere = any(value not in (b"", os.fsencode(os.devnull)) for value in set_to)  # ours (programs/git.py)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import FileError, ManifestError, UsageError
 from secretsvc.git.links import LINK_MODE, MOST_BYTES, Links
-from secretsvc.git.objects import FILE_MODES, Objects
+from secretsvc.git.objects import FILE_MODES, GitObjects
 from secretsvc.manifest.reader import MAX_BYTES
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class GitIndex:
 
     def __init__(self) -> None:
         """Raises UsageError outside a work tree, FileError where git is not installed or fails."""
-        self._objects = Objects("--staged")
+        self._objects = GitObjects("--staged")
         outside = UsageError("--staged needs a Git repository with a work tree")
         top = self._objects.git("rev-parse", "--show-toplevel", failed=outside)
         self.top = os.fsdecode(top.removesuffix(b"\n"))

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 LINK_MODE = b"120000"
 MOST_BYTES = 4096
-"""Of a link's text: PATH_MAX."""
+"""Limit for a link's text: PATH_MAX."""
 _MOST_HOPS = 40
-"""As Linux follows (path_resolution(7))."""
+"""Links in a row that are followed, as Linux does (path_resolution(7))."""
 
 
 class Links:
-    """Those of one or several trees, from whose top all paths count."""
+    """Links of one or several trees, from whose top all paths count."""
 
     def __init__(self, texts: Iterable[tuple[str, str]]) -> None:
         """`texts`: each link's path, and the path that it holds; of several versions of one, the last counts most."""

@@ -21,7 +21,7 @@ FILE_MODES = (b"100644", b"100755")
 _PATTERN_SETTINGS = tuple(f"GIT_{what}_PATHSPECS" for what in ("LITERAL", "GLOB", "NOGLOB", "ICASE"))
 
 
-class Objects:
+class GitObjects:
     """The repository that the current folder is in, or that GIT_DIR and the like name, as they do in Git's hooks."""
 
     def __init__(self, needed_by: str, *, bare: bool = False) -> None:
@@ -33,7 +33,7 @@ class Objects:
         self._environ = kept | {"GIT_NO_REPLACE_OBJECTS": "1"}
         self._reader: Popen[bytes] | None = None
 
-    def __enter__(self) -> Objects:
+    def __enter__(self) -> GitObjects:
         from subprocess import PIPE, Popen
 
         try:
@@ -92,7 +92,7 @@ class Objects:
 
 
 def _sized(stream: IO[bytes], size: int, most: int) -> bytes | None:
-    """That many bytes, and a line feed after them. What is too large is read all the same, and thrown away."""
+    """Read that many bytes, and a line feed after them. What is too large is read all the same, and thrown away."""
     if size <= most:
         return stream.read(size + 1)[:-1]
     left = size + 1

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 MAX_DEPTH = 64
 """How deep a document may nest. Kubernetes' own objects stay under 20."""
 
-MOST_NODES = 375_000
-"""Of one text: keys, values, lists and mappings. 10,000 sealed Secrets have 370,000."""
+MOST_NODES = 250_000
+"""Of one text: keys, values, lists and mappings. 8,000 sealed Secrets of one value have 230,000."""
 
-_ALWAYS_TAKEN, _CHARACTERS_PER_NODE = 100_000, 18
-"""A text may have so many nodes, however short they are, and one more for each 12 characters: each takes 200 bytes."""
+_ALWAYS_TAKEN, _CHARACTERS_PER_NODE = 80_000, 20
+"""A text may have so many nodes, however short they are, and one more for each 20 characters: each takes 200 bytes."""
 
 NODES_AT_A_TIME = 1000
 """How many are read before it is asked anew whether anybody still waits for them."""

@@ -170,14 +170,15 @@ def _size(entry: Entry) -> int:
 
 
 def _base64_hint(entry: Entry) -> str:
-    if " " in entry.value.strip() and _is_base64(entry.value.replace(" ", "")):
+    if " " in entry.value.strip() and is_base64(entry.value.replace(" ", "")):
         if entry.scalar.style == ">":
             return "write `|` in place of `>`, which joins lines by blanks, and base64 holds none"
         return "write it in one line, or under `|`: its lines are joined by blanks, and base64 holds none"
     return "put clear text under stringData, or say --cleartext"
 
 
-def _is_base64(text: str) -> bool:
+def is_base64(text: str) -> bool:
+    """Whether Kubernetes takes it under `data`."""
     try:
         decode_base64(text)
     except ValueError:

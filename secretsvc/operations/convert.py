@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.errors import AlreadySealedError, ManifestError
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import apply
 from secretsvc.manifest.styles import rewritten
-from secretsvc.operations.open import Opened, open_parents, open_secrets, restored, values_of
+from secretsvc.operations.open import open_parents, open_secrets, restored
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.seal import Pending, seal_manifest
 
@@ -24,9 +25,9 @@ def convert_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
     Raises NotSealedError, AlreadySealedError where it has that format, and what opening and sealing raise.
     """
     manifest = read(data)
-    now = "kubesec" if manifest.is_kubesec else "ksecret"
-    if now == request.format and (manifest.is_kubesec or any(secret.envelope for secret in manifest.secrets)):
-        raise AlreadySealedError(f"it is in {now}'s format already")
+    format_ = formats.of(manifest)
+    if format_.name == request.format and formats.sealed_in(manifest):
+        raise AlreadySealedError(f"it is in {format_.label} already")
     opened = open_secrets(manifest, keyring, request.trust)
     parents = {(manifest.secrets[index].namespace, manifest.secrets[index].name): one for index, one in opened.items()}
     manifest = manifest.outline()  # what is restored is read again
@@ -35,11 +36,11 @@ def convert_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
         pending = Pending(clear, request, keyring, parents)
         del clear  # the proof reads another one
         sealed = pending.proven()
-    return sealed._replace(bound=not manifest.is_kubesec)
+    return sealed._replace(bound=format_.binds)
 
 
 def superimpose(source: bytes, target: bytes, request: Request, keyring: Keyring) -> Result:
-    """`kubesec merge`: the target, in the clear, with the values that the sealed source has for its entries; sealed.
+    """`ksecret merge`: the target, in the clear, with the values that the sealed source has for its entries; sealed.
 
     The source lends keyset, DEK and unchanged tokens as a parent does. Raises ManifestError where one of them does not
     hold one Secret, or where the target is sealed, and what opening and sealing raise.
@@ -50,9 +51,9 @@ def superimpose(source: bytes, target: bytes, request: Request, keyring: Keyring
         raise ManifestError("merge takes a source and a target with one Secret each", hint="split the file")
     (opened,) = parents.values()
     (secret,) = manifest.secrets
-    if manifest.is_kubesec or secret.envelope:
+    if formats.sealed_in(manifest):
         raise AlreadySealedError("merge takes a target in the clear", hint="ksecret decrypt opens it")
-    values = values_of(opened)
+    values = opened.texts
     edits = [
         rewritten(manifest.text, entry, values[entry.field, entry.key])
         for entry in secret.entries
@@ -62,4 +63,4 @@ def superimpose(source: bytes, target: bytes, request: Request, keyring: Keyring
     del manifest, secret  # sealing reads it again
     with lines_of(target, clear):
         sealed = seal_manifest(clear, request, keyring, parents)
-    return sealed._replace(bound=isinstance(opened, Opened))
+    return sealed._replace(bound=opened.format.binds)

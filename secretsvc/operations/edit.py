@@ -5,25 +5,25 @@ from __future__ import annotations
 from traceback import clear_frames
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
 from secretsvc.errors import InputError, KsecretError, ManifestError
-from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.nodes import Member
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside, replaced
-from secretsvc.manifest.splice import Edit, append_member, apply
+from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations.clear_rest import ClearBefore
 from secretsvc.operations.edit_slips import Names, held_lines, refuse_commented, refuse_slips
-from secretsvc.operations.open import Opened, open_secrets, restored
+from secretsvc.operations.open import open_secrets, restored
 from secretsvc.operations.prepare import decodings, encodings, with_typed_encoded
 from secretsvc.operations.seal import Pending
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
+    from secretsvc.formats.base import Opened
     from secretsvc.manifest.model import Entry, Manifest
     from secretsvc.operations.keys import Keyring
-    from secretsvc.operations.open import AnyOpened
     from secretsvc.operations.request import Request
     from secretsvc.operations.result import Result
 
@@ -33,7 +33,7 @@ class Draft(NamedTuple):
 
     sealed: Manifest
     """An outline."""
-    opened: Mapping[int, AnyOpened]
+    opened: Mapping[int, Opened]
     clear: Manifest
     """An outline."""
     names: Names
@@ -169,11 +169,12 @@ def _height(manifest: Manifest, entry: Entry) -> int:
 def _partners(draft: Draft, clear: Manifest) -> dict[int, int]:
     """Index of each edited Secret → index of the sealed one that it was: that of its name, or the one that is left.
 
-    Raises InputError where kubesec's format can't hold them.
+    Raises InputError where the format can't hold them.
     """
     before, now = draft.sealed.secrets, clear.secrets
-    if draft.sealed.is_kubesec and len(now) != 1:
-        raise InputError("kubesec's format holds one Secret per file", hint="ksecret convert --to ksecret lifts that")
+    format_ = formats.of(draft.sealed)
+    if format_.whole_file and len(now) != 1:
+        raise InputError(f"{format_.label} holds one Secret per file", hint="ksecret convert --to ksecret lifts that")
     free = dict.fromkeys(range(len(before)))
     partners = {}
     for index, secret in enumerate(now):
@@ -200,19 +201,16 @@ def _tokens_again(draft: Draft, clear: Manifest, index: int, old: int, encoded: 
             yield _token_again(draft, clear, entry, sealed[place], is_whole=is_whole)
 
 
-def _envelope_again(draft: Draft, clear: Manifest, index: int, old: int, encoded: Mapping[int, Edit]) -> Iterator[Edit]:
+def _envelope_again(draft: Draft, clear: Manifest, index: int, old: int, encoded: Mapping[int, Edit]) -> list[Edit]:
     """The envelope back, behind the Secret's last value as that ends once it is encoded."""
-    root, opened = clear.secrets[index].root, draft.opened[old]
-    if isinstance(opened, Opened):
-        key, value = root.members[-1]
+    secret, opened = clear.secrets[index], draft.opened[old]
+    if secret.root.members:
+        key, value = secret.root.members[-1]
         last = value.members[-1].value if isinstance(value, nodes.Mapping) and not value.flow else value
         if last.start in encoded:
-            root = root._replace(members=[Member(key, value._replace(end=encoded[last.start].end))])
-        yield append_member(clear.text, root, lambda layout: ksecret.render(opened.envelope, layout))
-    else:
-        from secretsvc.formats.kubesec import envelope as kubesec
-
-        yield from kubesec.put(clear.text, opened.envelope)
+            members = [Member(key, value._replace(end=encoded[last.start].end))]
+            secret = secret._replace(root=secret.root._replace(members=members))
+    return opened.format.put_back(clear.text, secret, opened.sealed)
 
 
 def _same(entry: Entry, value: str) -> bool:

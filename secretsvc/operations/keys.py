@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    from secretsvc.keyref import KeyRef
+    from secretsvc.keyref import KeyRef, WrappedKey
 
 
 class Keyring(Protocol):
@@ -17,12 +17,12 @@ class Keyring(Protocol):
         """The DEK wrapped under one KEK. Raises KeyRefError or BackendError."""
         ...
 
-    def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
-        """The DEK by any one member of a keyset (KeyRef → base64). Raises NoKeyError or BackendError."""
+    def unwrap(self, keys: Sequence[WrappedKey]) -> bytes:
+        """The DEK by any one of the keys that it is wrapped under. Raises NoKeyError or BackendError."""
         ...
 
-    def rewrap(self, keys: Mapping[str, str], context: Mapping[str, str], dek: Callable[[], bytes]) -> dict[str, str]:
-        """The same keyset with the same DEK wrapped anew; `dek` gives it where needed, once the keyset is proven.
+    def rewrap(self, keys: Sequence[WrappedKey], dek: Callable[[], bytes]) -> tuple[WrappedKey, ...]:
+        """The same DEK wrapped anew under each key; `dek` gives it where needed, once the keyset is proven.
 
         Raises as `unwrap` and `wrap`, and what `dek` raises.
         """

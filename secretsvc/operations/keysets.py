@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.errors import AlteredError
-from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.keyref import keyset
 from secretsvc.manifest.reader import read
-from secretsvc.operations.open import Opened, nothing_sealed, open_secrets
+from secretsvc.operations.open import nothing_sealed, open_secrets
 from secretsvc.operations.result import Result
 from secretsvc.operations.seal import Pending
 from secretsvc.operations.settle import Settled, may_be_settled, settle_keys
@@ -17,10 +17,10 @@ from secretsvc.operations.settle import Settled, may_be_settled, settle_keys
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from secretsvc.formats.merge import Merges
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.keys import Keyring
-    from secretsvc.operations.open import AnyOpened
     from secretsvc.operations.request import Request
 
 
@@ -69,7 +69,9 @@ def join_keysets(settled: Settled, request: Request, keyring: Keyring) -> Result
     """
     manifest = read(settled.data)
     opened = {
-        index: _joined(open_secrets(manifest, keyring, only=index)[index], other, manifest.secrets[index])
+        index: _merges(manifest).joined(
+            open_secrets(manifest, keyring, only=index)[index], other, manifest.secrets[index]
+        )
         for index, other in settled.others.items()
     }
     wanted = {manifest.secrets[index].root.start: one.refs for index, one in opened.items()}
@@ -84,27 +86,18 @@ def _without_second_lists(data: bytes, request: Request) -> Settled:
     return settle_keys(data) if due else Settled(data, {}, False)
 
 
-def _joined(opened: AnyOpened, other: ksecret.Envelope, secret: Secret) -> AnyOpened:
-    """What was opened, with the other envelope's keys too, under which its DEK is wrapped already.
-
-    Raises AlteredError unless the DEK itself sealed that list: nobody else's may get into the keyset.
-    """
-    assert isinstance(opened, Opened)
-    opened.dek.check_seal(other.seal, other.sealed_for, secret.type, other.created, list(other.keys))
-    return opened._replace(envelope=opened.envelope._replace(keys={**other.keys, **opened.envelope.keys}))
+def _merges(manifest: Manifest) -> Merges:
+    merges = formats.of(manifest).merges()
+    assert merges  # which wrote the second list
+    return merges
 
 
 def _keysets(manifest: Manifest, request: Request) -> Iterator[tuple[int, Secret, Keyset, Keyset]]:
     """Index, Secret, the keyset that it has, and the one that it is to have, of each that is sealed."""
-    sealed = [index for index, secret in enumerate(manifest.secrets) if secret.envelope or manifest.is_kubesec]
+    sealed = formats.sealed_in(manifest)
     if not sealed:
         raise nothing_sealed(manifest)
     for index in sealed:
         secret = manifest.secrets[index]
-        if secret.envelope:
-            held = ksecret.read(secret.envelope).refs
-        else:
-            from secretsvc.formats.kubesec import envelope as kubesec
-
-            held = keyset(kubesec.read(manifest)[1].refs)
+        held = formats.of(manifest).read(manifest, secret).refs
         yield index, secret, held, request.wanted(held, secret)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
 from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError, nearest
 from secretsvc.manifest import change, nodes
 from secretsvc.manifest.model import FIELDS
@@ -20,9 +21,9 @@ from secretsvc.operations.seal import Pending
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from secretsvc.formats.base import Opened, Place
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.keys import Keyring
-    from secretsvc.operations.open import AnyOpened, Place
     from secretsvc.operations.request import Request
 
 
@@ -60,18 +61,18 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     values = _values(changes, manifest.secrets[index])  # names are in the clear: a slip costs nobody a key's use
     opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
     for place, value in values.items():
-        if value and (value.startswith("ksecret.v1.") or value.rstrip("\n") == opened.tokens.get(place)):
+        if value and (formats.named(formats.DEFAULT).is_token(value) or value.rstrip("\n") == opened.tokens.get(place)):
             raise ManifestError(f'{place[0]}["{place[1]}"] would be a token, not a value', hint="give the clear value")
     patched = PatchedSecret(manifest, index)
     del manifest  # else its tree was in memory beside those of what it becomes
     patched.put_values(values, None if request.blind else opened)
     patched.put(_metadata(changes))
-    is_kubesec = patched.manifest.is_kubesec
+    binds = formats.of(patched.manifest).binds
     with lines_of(data, patched.manifest.data):
         pending = Pending(patched.manifest, request, keyring, opened={index: opened}, before=before)
         del patched  # the proof reads another tree
         sealed = pending.proven()
-    return sealed._replace(secrets=1, bound=not is_kubesec)
+    return sealed._replace(secrets=1, bound=binds)
 
 
 def with_changes(manifest: Manifest, index: int, changes: Changes) -> Manifest:
@@ -96,24 +97,21 @@ def rename_manifest(
     patched = PatchedSecret(manifest, index)
     del manifest  # else its tree was in memory beside those of what it becomes
     patched.put({("type",) if member == "type" else ("metadata", member): text for member, text in identity.items()})
-    renamed, is_kubesec = patched.manifest.data, patched.manifest.is_kubesec
+    renamed, binds = patched.manifest.data, formats.of(patched.manifest).binds
     request = request._replace(allow_repeated=True)  # a name is always in the clear
     pending = Pending(patched.manifest, request, keyring, opened={index: opened})
     del patched  # the proof reads another tree
     sealed = pending.proven()
     if sealed.data == renamed == data:
         raise AlreadySealedError("it is sealed for that name, namespace and type already")
-    return sealed._replace(secrets=1, bound=not is_kubesec)
+    return sealed._replace(secrets=1, bound=binds)
 
 
-def _open_moved(manifest: Manifest, index: int, request: Request, keyring: Keyring, *, retyped: bool) -> AnyOpened:
+def _open_moved(manifest: Manifest, index: int, request: Request, keyring: Keyring, *, retyped: bool) -> Opened:
     """The Secret opened by what it was sealed for, whatever it is called. Raises NotSealedError, and as opening."""
-    secret = manifest.secrets[index]
     refuse_lost(manifest)
-    if secret.envelope:
-        return open_secret(secret, keyring, moved=True, retyped=retyped)
-    if manifest.is_kubesec:
-        return open_secrets(manifest, keyring, request.trust)[index]
+    if index in formats.sealed_in(manifest):
+        return open_secret(manifest, index, keyring, request.trust, moved=True, retyped=retyped)
     raise NotSealedError("this Secret is not sealed", hint="rename it in an editor")
 
 
@@ -134,9 +132,9 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
     entry = [entry for entry in clear.entries if entry.key == key][-1]
     try:
         value = decode_base64(entry.value) if entry.field == "data" else entry.value.encode()
-    except ValueError:  # kubesec seals under data what is no base64
+    except ValueError:  # other programs seal that under data, too
         raise ManifestError(f"{entry.path} is not base64", line=entry.scalar.line) from None
-    return Result(value, 1, bound=not manifest.is_kubesec)
+    return Result(value, 1, bound=formats.of(manifest).binds)
 
 
 def entry_names(data: bytes, which: str = "") -> list[tuple[str, list[str]]]:
@@ -177,7 +175,7 @@ def pick(manifest: Manifest, which: str = "") -> int:
 def _refuse_without_values(manifest: Manifest, index: int) -> None:
     """Raises NotSealedError for a Secret with neither a value nor an envelope: no key's name was misspelled there."""
     secret = manifest.secrets[index]
-    if not (secret.entries or secret.envelope or manifest.is_kubesec):
+    if not (secret.entries or formats.of(manifest).is_sealed(manifest, secret)):
         raise nothing_sealed(manifest)
 
 
@@ -210,7 +208,7 @@ def _field_of_new(secret: Secret, changes: Changes, value: bytes) -> str:
     filled = {entry.field for entry in secret.entries} or {
         field for field in FIELDS if nodes.member(secret.root, field)
     }
-    alone = filled == {"stringData"} and b"\0" not in value and _is_text(value)  # kubesec's format takes no NUL there
+    alone = filled == {"stringData"} and b"\0" not in value and _is_text(value)  # not every format takes a NUL there
     return "stringData" if changes.prefer_text or alone else "data"
 
 

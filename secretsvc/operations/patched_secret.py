@@ -6,21 +6,19 @@ from typing import TYPE_CHECKING
 
 from secretsvc import patience
 from secretsvc.errors import ManifestError
-from secretsvc.formats.ksecret.values import value_of
 from secretsvc.manifest import change
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.rules import decode_base64
 from secretsvc.manifest.splice import apply
 from secretsvc.manifest.styles import rewritten
-from secretsvc.operations.open import Opened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from secretsvc.formats.base import Opened, Place
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.splice import Edit
-    from secretsvc.operations.open import AnyOpened, Place
 
 
 class PatchedSecret:
@@ -47,7 +45,7 @@ class PatchedSecret:
         for paths in (there, *([path] for path in texts if path not in there)):
             self._step([change.put(self.manifest.text, self._secret, path, texts[path]) for path in paths], {})
 
-    def put_values(self, values: Mapping[Place, str | None], opened: AnyOpened | None) -> None:
+    def put_values(self, values: Mapping[Place, str | None], opened: Opened | None) -> None:
         """These texts in place of tokens, and None's entries away. `opened`: what it holds already stays as it is.
 
         Many values cost a few readings of the text, not one each. Raises ManifestError.
@@ -122,16 +120,13 @@ def _drops(text: str, secret: Secret, left: Collection[Place]) -> tuple[list[Edi
     return edits, dropped
 
 
-def _same(entry: Entry, opened: AnyOpened, value: str) -> bool:
+def _same(entry: Entry, opened: Opened, value: str) -> bool:
     """Whether the entry holds that value already, in whatever style."""
     place = (entry.field, entry.key)
-    if isinstance(opened, Opened):
-        now = value_of(opened.payloads[place]) if place in opened.payloads else entry.value
-    else:
-        now = opened.texts.get(place, entry.value)
+    now = opened.format.text(opened.values[place]) if place in opened.values else entry.value
     if now == value or entry.field != "data":
         return now == value
     try:
         return decode_base64(now) == decode_base64(value)
-    except ValueError:  # kubesec seals under data what is no base64
+    except ValueError:  # other programs seal that under data, too
         return False

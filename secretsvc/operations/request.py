@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import KeyRefError
@@ -10,6 +11,7 @@ from secretsvc.keyref import MOST_KEYS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secretsvc.formats.base import Trust
     from secretsvc.keyref import Keyset, KeysetChange
     from secretsvc.manifest.model import Secret
 
@@ -17,14 +19,9 @@ ANY_TIME = "~"
 """For `rotate_before`: later than every time, so that every DEK is replaced."""
 
 
-class Unproven(NamedTuple):
-    """A file whose MAC proves nothing: what somebody would have to vouch for."""
-
-    label: str
-    why: str
-    keys: tuple[str, ...]
-    """KeyRefs, which every later DEK would be wrapped under too."""
-    entries: tuple[str, ...]
+def stated(seconds: float | None = None) -> str:
+    """State a time, in seconds since the epoch (default: now), as envelopes do: UTC, RFC 3339, whole seconds."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 class Request(NamedTuple):
@@ -41,7 +38,7 @@ class Request(NamedTuple):
     """For what is not sealed yet: a name of `formats`; empty: as its parent, else the default."""
     rotate_before: str = ""
     """A DEK made before that time gets replaced, and so does one that does not say."""
-    trust: Callable[[Unproven], bool] | None = None
+    trust: Trust | None = None
     """Asked whether a file without a fitting MAC is to get one; None: such a file is refused."""
 
     blind: bool = False

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from secretsvc.manifest.model import Entry
-    from secretsvc.operations.open import AnyOpened
+from typing import NamedTuple
 
 
 class Result(NamedTuple):
@@ -17,27 +11,10 @@ class Result(NamedTuple):
     data: bytes
     secrets: int
     bound: bool = True
-    """Whether what was opened is bound to its name and namespace; files in kubesec's format are not."""
+    """Whether what was opened is bound to its name and namespace, as not every format does."""
 
     notes: tuple[tuple[int, str], ...] = ()
     """What is likely a mistake, and no reason to stop: line and words, without any value."""
 
     def __repr__(self) -> str:
         return f"Result({self.secrets} Secrets, masked)"
-
-
-class Sealing(NamedTuple):
-    """What sealing made, and which values it knows of, each Secret by its index."""
-
-    result: Result
-    entries: Sequence[tuple[int, Entry]]
-    """Those that are sealed now."""
-    given: Sequence[tuple[int, Entry]]
-    """Those of them that came in the clear."""
-    held: Sequence[tuple[int, AnyOpened]]
-    """The Secrets that were opened for it."""
-    prove: Callable[[], None]
-    """Opens the result and compares it with what came in; raises ManifestError. It reads the result: a second tree."""
-
-    def __repr__(self) -> str:
-        return f"Sealing({self.result!r}, masked)"

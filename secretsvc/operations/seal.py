@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc import patience
-from secretsvc.errors import AlreadySealedError, AlteredError, ManifestError
-from secretsvc.formats.ksecret import envelope as ksecret
-from secretsvc.formats.ksecret.crypto import BLOCK, NONCE_BYTES, TAG_BYTES, Dek, Payload
-from secretsvc.formats.ksecret.values import payload_of, value_of
+from secretsvc import formats, patience
+from secretsvc.errors import AlreadySealedError, ManifestError, UsageError
+from secretsvc.formats.base import Plan, token_of
+from secretsvc.keyref import WrappedKey
 from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.scalars import inside
-from secretsvc.manifest.splice import Edit, append_member, apply, replace_member
+from secretsvc.manifest.splice import apply
 from secretsvc.operations.clear_rest import ClearRest
-from secretsvc.operations.open import Opened, Place, open_secret, opened_with, parent_of, restore_alike, values_of
+from secretsvc.operations.open import keyring_for, open_secret, parent_of
 from secretsvc.operations.repeats import Known, refuse_repeats
-from secretsvc.operations.result import Result, Sealing
-from secretsvc.tokens import TOKEN_PREFIX
+from secretsvc.operations.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from secretsvc.formats.base import Format, Made, Opened, Place, Sealed
+    from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.clear_rest import ClearBefore, Piece
     from secretsvc.operations.keys import Keyring
-    from secretsvc.operations.open import AnyOpened, Parents
+    from secretsvc.operations.open import Parents
     from secretsvc.operations.request import Request
-
-
-class _Plan(NamedTuple):
-    """How one Secret is sealed."""
-
-    dek: Dek
-    envelope: ksecret.Envelope
-    before: Opened | None
-    """What it was opened to, where it was sealed already."""
-    known: Opened | None
-    """Whose tokens serve again where the payload is the same: a former self's or a parent's, under the same DEK."""
 
 
 def seal_manifest(
@@ -47,7 +33,7 @@ def seal_manifest(
     request: Request,
     keyring: Keyring,
     parents: Parents | None = None,
-    opened: Mapping[int, AnyOpened] | None = None,
+    opened: Mapping[int, Opened] | None = None,
     *,
     others: bool = False,
     gone: Parents | None = None,
@@ -77,26 +63,23 @@ class Pending:
         request: Request,
         keyring: Keyring,
         parents: Parents | None = None,
-        opened: Mapping[int, AnyOpened] | None = None,
+        opened: Mapping[int, Opened] | None = None,
         *,
         others: bool = False,
         gone: Parents | None = None,
         before: ClearBefore | None = None,
     ) -> None:
         parents, opened = parents or {}, opened or {}
-        if manifest.is_kubesec or _format(manifest, request, parents) == "kubesec":
-            from secretsvc.operations import kubesec
-
-            self._sealing = kubesec.seal_file(manifest, request, keyring, parents, opened)
-        else:
-            self._sealing = _seal_secrets(manifest, request, keyring, parents, opened, others=others)
+        self._sealing = _Work(_format(manifest, request, parents), manifest, request, keyring).sealed(
+            parents, opened, others=others
+        )
         self._rest = None
         # Else neither values nor what is in the clear changed.
         if (self._sealing.given or before) and not request.allow_repeated:
             self._rest = ClearRest(manifest, {entry.scalar.start for _, entry in self._sealing.entries})
         self._manifest = manifest.outline()
         self._before = before
-        self._held: list[tuple[str, AnyOpened]] = []
+        self._held: list[tuple[str, Opened]] = []
         if not request.blind:
             held = (*self._sealing.held, *opened.items())
             self._held += [(manifest.secrets[index].label, one) for index, one in held]
@@ -115,11 +98,11 @@ class Pending:
             )
             self._rest = None  # else it was in memory beside the tree of what is read again
         notes = () if self._before else tuple(_notes(self._sealing))
-        self._sealing.prove()
+        _prove(self._manifest, self._sealing)
         return self._sealing.result._replace(notes=notes)
 
 
-def _notes(sealing: Sealing) -> Iterator[tuple[int, str]]:
+def _notes(sealing: _Sealing) -> Iterator[tuple[int, str]]:
     """Warnings of values that are likely clear text where base64 is wanted."""
     for _, entry in sealing.given:
         if rules.seems_typed(entry):
@@ -127,122 +110,194 @@ def _notes(sealing: Sealing) -> Iterator[tuple[int, str]]:
             yield entry.scalar.line, f"{entry.path} {what}"
 
 
-def _given(manifest: Manifest, sealing: Sealing) -> Iterator[Known]:
+def _given(manifest: Manifest, sealing: _Sealing) -> Iterator[Known]:
     """The values that came in the clear."""
     for index, entry in sealing.given:
         yield Known(manifest.secrets[index].label, entry.field, entry.key, entry.value)
 
 
-def _held(held: Iterable[tuple[str, AnyOpened]]) -> Iterator[Known]:
+def _held(held: Iterable[tuple[str, Opened]]) -> Iterator[Known]:
     """The values that were opened, each Secret by its label."""
     for label, opened in held:
-        for (field, key), text in values_of(opened).items():
+        for (field, key), text in opened.texts.items():
             yield Known(label, field, key, text)
 
 
-def _seal_secrets(
-    manifest: Manifest,
-    request: Request,
-    keyring: Keyring,
-    parents: Parents,
-    opened: Mapping[int, AnyOpened],
-    *,
-    others: bool,
-) -> Sealing:
-    candidates = {
-        index: secret
-        for index, secret in enumerate(manifest.secrets)
-        if (
-            secret.entries
-            or secret.envelope
-            or (secret.namespace, secret.name) in parents
-            or any(rules.misspelled(secret))
-        )
-        and (index in opened or others or not opened)
-    }
-    if not candidates and not opened:
-        from secretsvc.manifest import foreign  # only to tell what is wrong
+class _Sealing(NamedTuple):
+    """What sealing made, and which values it knows of, each Secret by its index."""
 
-        raise foreign.nothing_to_seal(manifest)
-    rules.check_text(manifest)
-    plans = {}
-    for index, secret in candidates.items():
-        before = opened.get(index)
-        plan = _plan(secret, request, keyring, parent_of(secret, parents), before if _is_ours(before) else None)
-        if plan:
-            plans[index] = plan
-    if not plans and not opened:
-        raise AlreadySealedError("it is sealed already", hint="--key +REF or -REF changes its keyset")
-    edits = [edit for index, plan in plans.items() for edit in _edits(manifest, manifest.secrets[index], plan)]
-    sealed = manifest.encoded(apply(manifest.text, edits))
-    prove = partial(_prove, manifest.outline(), sealed, plans)
-    entries = [(index, entry) for index in plans for entry in manifest.secrets[index].entries]
-    given = [(index, entry) for index, entry in entries if not _was_sealed(plans[index], entry)]
-    held = [(index, plan.before) for index, plan in plans.items() if plan.before]
-    return Sealing(Result(sealed, len(plans)), entries, given, held, prove)
+    format: Format
+    result: Result
+    plans: Mapping[int, Plan]
+    made: Mapping[int, Made]
+    entries: list[tuple[int, Entry]]
+    """Those that are sealed now."""
+    given: list[tuple[int, Entry]]
+    """Those of them that came in the clear."""
+    held: list[tuple[int, Opened]]
+    """The Secrets that were opened for it."""
 
 
-def _was_sealed(plan: _Plan, entry: Entry) -> bool:
-    return plan.before is not None and (entry.field, entry.key) in plan.before.payloads
-
-
-def _format(manifest: Manifest, request: Request, parents: Parents) -> str:
+def _format(manifest: Manifest, request: Request, parents: Parents) -> Format:
     """The format that what is not sealed yet gets; a file with a sealed Secret keeps that Secret's."""
-    if any(secret.envelope for secret in manifest.secrets):
-        return "ksecret"
-    inherited = {parent.format for parent in parents.values()}
-    return request.format or ("kubesec" if inherited == {"kubesec"} else "ksecret")
+    if formats.sealed_in(manifest):
+        return formats.of(manifest)
+    inherited = {parent.format.name for parent in parents.values()}
+    return formats.named(request.format or (inherited.pop() if len(inherited) == 1 else ""))
 
 
-def _is_ours(opened: AnyOpened | None) -> TypeGuard[Opened]:
-    return opened is not None and opened.format == "ksecret"
+class _Work:
+    """Sealing one manifest in one format."""
+
+    def __init__(self, format_: Format, manifest: Manifest, request: Request, keyring: Keyring) -> None:
+        self._format = format_
+        self._manifest = manifest
+        self._request = request
+        self._keyring = keyring
+
+    def sealed(self, parents: Parents, opened: Mapping[int, Opened], *, others: bool) -> _Sealing:
+        """As `Pending`."""
+        manifest = self._manifest
+        was_sealed = bool(formats.sealed_in(manifest))
+        self._refuse_scope()
+        candidates = self._candidates(parents, () if others else opened)
+        if not candidates and not opened:
+            from secretsvc.manifest import foreign  # only to tell what is wrong
+
+            raise foreign.nothing_to_seal(manifest)
+        rules.check_text(manifest)
+        if not was_sealed:
+            self._format.check_shape(manifest)
+        found = {index: self._plan(index, parent_of(manifest.secrets[index], parents), opened) for index in candidates}
+        plans = {index: plan for index, plan in found.items() if plan}
+        if not plans and not opened:
+            which = f", in {self._format.label}" if self._format is not formats.named("") else ""
+            raise AlreadySealedError(f"it is sealed already{which}", hint="--key +REF or -REF changes its keyset")
+        made = {index: self._format.seal(manifest, manifest.secrets[index], plan) for index, plan in plans.items()}
+        edits = [edit for one in made.values() for edit in one.edits]
+        sealed = manifest.encoded(apply(manifest.text, edits))
+        entries = [(index, entry) for index in plans for entry in manifest.secrets[index].entries]
+        given = [(index, entry) for index, entry in entries if not _was_sealed(plans[index], entry)]
+        held = [(index, plan.before) for index, plan in plans.items() if plan.before]
+        bound = self._format.binds or not was_sealed
+        return _Sealing(self._format, Result(sealed, len(plans), bound), plans, made, entries, given, held)
+
+    def _refuse_scope(self) -> None:
+        if self._request.scope and not self._format.binds:
+            words_are_off = self._request.format == self._format.name  # else this file is in it, and others go on
+            raise (UsageError if words_are_off else ManifestError)(
+                f"{self._format.label} binds a Secret to no name and no namespace",
+                hint="leave --scope away, or use --format ksecret",
+            )
+
+    def _candidates(self, parents: Parents, only: Iterable[int]) -> list[int]:
+        manifest, chosen = self._manifest, set(only)
+        return [
+            index
+            for index, secret in enumerate(manifest.secrets)
+            if (index in chosen or not chosen)
+            and (
+                secret.entries
+                or self._format.is_sealed(manifest, secret)
+                or (secret.namespace, secret.name) in parents
+                or any(rules.misspelled(secret))
+                or self._format.seals_empty(manifest)
+            )
+        ]
+
+    def _plan(self, index: int, parent: Opened | None, all_opened: Mapping[int, Opened]) -> Plan | None:
+        """None where the Secret is sealed already and nothing about it is to change."""
+        manifest, request, format_ = self._manifest, self._request, self._format
+        secret = manifest.secrets[index]
+        opened = all_opened.get(index)
+        opened = opened if opened and opened.format is format_ else None
+        if not format_.is_sealed(manifest, secret):
+            format_.check_values(secret)
+            rules.check_secret(secret)
+            return self._planned(secret, None, parent)
+        current = format_.read(manifest, secret)
+        tokens = opened.tokens if opened else None
+        in_clear = [entry for entry in secret.entries if not self._is_sealed(entry, tokens)]
+        stays = not in_clear and self._stays(secret, current, opened)
+        may_mend = format_.proves_values and bool((opened and not opened.proven) or (not opened and request.trust))
+        if stays and not may_mend:
+            return None
+        before = opened or open_secret(manifest, index, self._keyring, request.trust, allow_clear=True)
+        if stays and before.proven:
+            return None
+        before = _still(before, secret)
+        self._check(secret, in_clear, before)
+        return self._planned(secret, before, before, mends=stays)
+
+    def _is_sealed(self, entry: Entry, tokens: Mapping[Place, str] | None) -> bool:
+        """Whether a token stands there, and one of `tokens` at that, if they are known: no other would be opened."""
+        if not self._format.is_token(entry.value):
+            return False
+        return tokens is None or tokens.get((entry.field, entry.key)) == token_of(entry)
+
+    def _stays(self, secret: Secret, current: Sealed, opened: Opened | None) -> bool:
+        """Whether nothing about it is to change, all its entries being tokens."""
+        request, format_ = self._request, self._format
+        fewer = opened is not None and len(secret.entries) < len(opened.tokens)
+        return (
+            not (fewer and (format_.proves_values or request.renews(secret)))
+            and not request.rotates(current.created)
+            and request.wanted(current.refs, secret, format_.name) == current.refs
+            and format_.bind(secret, request.scope, current) == current.sealed_for
+            and not (opened and format_.is_retyped(opened, secret))
+        )
+
+    def _check(self, secret: Secret, in_clear: list[Entry], before: Opened) -> None:
+        """What Kubernetes would refuse, as far as the caller may learn of it. Raises ManifestError."""
+        format_, clear = self._format, secret._replace(entries=tuple(in_clear))
+        format_.check_values(clear)
+        if in_clear and not self._request.blind:
+            rules.check_secret(secret._replace(entries=tuple(_values(secret, before))))
+        else:
+            tokens = [entry for entry in secret.entries if format_.is_token(entry.value)] if in_clear else []
+            rules.check_secret(clear, sum(map(format_.least_bytes, tokens)))
+
+    def _planned(self, secret: Secret, before: Opened | None, parent: Opened | None, *, mends: bool = False) -> Plan:
+        """With the parent's DEK where nobody lost a key. `mends`: nothing but its proof is to be another."""
+        request, format_ = self._request, self._format
+        known = parent if parent and parent.format is format_ else None
+        held = parent.refs if parent else ()
+        wanted = request.wanted(held, secret, format_.name)
+        format_.check_keys(wanted)
+        sealed_for = format_.bind(secret, request.scope, known.sealed if known else None)
+        if known and (
+            request.rotates(known.sealed.created)
+            or set(held) - set(wanted)
+            or sealed_for != known.sealed.sealed_for
+            or (request.renews(secret) and not mends)
+        ):
+            known = None  # who lost a key, or made this one, must not read what comes next: a new DEK, new tokens
+        dek = known.dek if known else format_.new_dek()
+        keys = self._wrapped(dek, wanted, sealed_for, known)
+        if set(wanted) != set(held):
+            request.tell_keyset(secret, wanted)
+        return Plan(dek, keys, sealed_for, known.sealed.created if known else request.created, before, known)
+
+    def _wrapped(self, dek: bytes, wanted: Keyset, sealed_for: str, known: Opened | None) -> tuple[WrappedKey, ...]:
+        kept = [key for key in known.sealed.keys if key.ref in wanted] if known else []
+        new = [ref for ref in wanted if ref not in {key.ref for key in kept}]
+        keyring, context = keyring_for(self._format, self._keyring), self._format.context(sealed_for)
+        return (*kept, *(WrappedKey(ref, keyring.wrap(ref, dek, context), context) for ref in new))
 
 
-def _plan(
-    secret: Secret, request: Request, keyring: Keyring, parent: AnyOpened | None, opened: Opened | None
-) -> _Plan | None:
-    """None where the Secret is sealed already and nothing about it is to change."""
-    if not secret.envelope:
-        rules.check_secret(secret)
-        return _planned(secret, request, keyring, None, parent)
-    current = ksecret.read(secret.envelope)
-    in_clear = [entry for entry in secret.entries if not ksecret.is_token(entry.value)]
-    if (
-        not in_clear
-        and not (opened and len(secret.entries) < len(opened.tokens) and request.renews(secret))
-        and not request.rotates(current.created)
-        and request.wanted(current.refs, secret, "ksecret") == current.refs
-        and _bound(secret, request, current) == current.sealed_for
-        and not (opened and _is_of_another_type(opened, secret))
-    ):
-        return None
-    before = _still(opened, secret) if opened else open_secret(secret, keyring, allow_clear=True)
-    if in_clear and not request.blind:
-        rules.check_secret(secret._replace(entries=tuple(_values(secret, before))))
-    else:
-        kept = sum(_least_bytes(entry) for entry in secret.entries if ksecret.is_token(entry.value)) if in_clear else 0
-        rules.check_secret(secret._replace(entries=tuple(in_clear)), kept)
-    return _planned(secret, request, keyring, before, before)
-
-
-def _is_of_another_type(opened: Opened, secret: Secret) -> bool:
-    """Whether the caller gave it another type since."""
-    current = opened.envelope
-    return not opened.dek.seal_fits(current.seal, current.sealed_for, secret.type, current.created, list(current.keys))
+def _was_sealed(plan: Plan, entry: Entry) -> bool:
+    return plan.before is not None and (entry.field, entry.key) in plan.before.values
 
 
 def _values(secret: Secret, before: Opened) -> Iterator[Entry]:
-    """The entries with what tokens stand for in their place."""
+    """The entries with what tokens stand for in their place; without what is no base64, which others seal too."""
+    texts = before.texts
     for entry in secret.entries:
-        payload = before.payloads.get((entry.field, entry.key))
-        yield entry._replace(scalar=entry.scalar._replace(value=value_of(payload))) if payload else entry
-
-
-def _least_bytes(entry: Entry) -> int:
-    """Of a sealed value, as far as its token tells: it may be a block longer, and by a third where it is base64."""
-    encoded = len(ksecret.token(entry)) - len(TOKEN_PREFIX)
-    padded = max(0, encoded // 4 * 3 - NONCE_BYTES - TAG_BYTES - BLOCK)
-    return padded if entry.field == "stringData" else padded // 4 * 3
+        text = texts.get((entry.field, entry.key))
+        if text is None:
+            yield entry
+        elif entry.field != "data" or rules.is_base64(text):
+            yield entry._replace(scalar=entry.scalar._replace(value=text))
 
 
 def _still(opened: Opened, secret: Secret) -> Opened:
@@ -250,110 +305,33 @@ def _still(opened: Opened, secret: Secret) -> Opened:
     places = {
         (entry.field, entry.key)
         for entry in secret.entries
-        if opened.tokens.get((entry.field, entry.key)) == ksecret.token(entry)
+        if opened.tokens.get((entry.field, entry.key)) == token_of(entry)
     }
     return opened._replace(
-        payloads={place: payload for place, payload in opened.payloads.items() if place in places},
+        values={place: value for place, value in opened.values.items() if place in places},
         tokens={place: token for place, token in opened.tokens.items() if place in places},
     )
 
 
-def _bound(secret: Secret, request: Request, current: ksecret.Envelope | None) -> str:
-    return ksecret.bind(secret, request.scope or (ksecret.scope_of(current.sealed_for) if current else "strict"))
-
-
-def _planned(
-    secret: Secret, request: Request, keyring: Keyring, before: Opened | None, parent: AnyOpened | None
-) -> _Plan:
-    known = parent if _is_ours(parent) else None
-    held = parent.refs if parent else ()
-    wanted = request.wanted(held, secret, "ksecret")
-    sealed_for = _bound(secret, request, known.envelope if known else None)
-    if known and (
-        request.rotates(known.envelope.created)
-        or set(held) - set(wanted)
-        or sealed_for != known.envelope.sealed_for
-        or request.renews(secret)
-    ):
-        known = None  # who lost a key, or made this one, must not read what comes next: a new DEK, new tokens
-    dek = known.dek if known else Dek.new()
-    created = known.envelope.created if known else request.created
-    kept = known.envelope.keys if known else {}
-    context = ksecret.context(sealed_for)
-    keys = {
-        str(ref): kept.get(str(ref)) or b64encode(keyring.wrap(ref, dek.secret, context)).decode() for ref in wanted
-    }
-    seal = dek.seal(sealed_for, secret.type, created, list(keys))
-    if set(wanted) != set(held):
-        request.tell_keyset(secret, wanted)
-    return _Plan(dek, ksecret.Envelope(sealed_for, created, keys, seal), before, known)
-
-
-def _edits(manifest: Manifest, secret: Secret, plan: _Plan) -> Iterator[Edit]:
-    sealed_for = plan.envelope.sealed_for
-    for entry in secret.entries:
-        patience.check()
-        at = (entry.field, entry.key)
-        payload = plan.before.payloads.get(at) if plan.before else None
-        if payload is None:
-            payload = payload_of(manifest.text, entry)
-        token = _known_token(plan, at, payload) or plan.dek.seal_value(payload, sealed_for, *at)
-        if token != ksecret.token(entry):
-            place = inside(manifest.text, entry)
-            yield Edit(place.start, place.end, " " * place.indent + token)
-    if secret.envelope:
-        yield replace_member(
-            manifest.text, secret.root, secret.envelope, lambda layout: ksecret.render(plan.envelope, layout)
-        )
-    else:
-        yield append_member(manifest.text, secret.root, lambda layout: ksecret.render(plan.envelope, layout))
-
-
-def _known_token(plan: _Plan, at: Place, payload: Payload) -> str:
-    if plan.known and plan.known.payloads.get(at) == payload:
-        return plan.known.tokens[at]
-    return ""
-
-
-def _prove(manifest: Manifest, sealed: bytes, plans: dict[int, _Plan]) -> None:
-    """Opens what is about to be written and compares it with what came in. Raises ManifestError."""
-    before = {index: plan.before.payloads for index, plan in plans.items() if plan.before}
-    result = manifest if sealed == manifest.data else read(sealed).outline()
+def _prove(manifest: Manifest, sealing: _Sealing) -> None:
+    """Open what is about to be written and compare it with what came in. Raises ManifestError."""
+    format_, plans = sealing.format, sealing.plans
+    result = manifest if sealing.result.data == manifest.data else read(sealing.result.data)
     if len(result.secrets) != len(manifest.secrets):
-        raise _not_restored()
-    opened = {index: _reopened(result.secrets[index], plan) for index, plan in plans.items()}
-    try:
-        if restore_alike((result, opened), (manifest, before)):
-            return
-    except AlteredError:
-        pass
-    for index in plans:
-        for entry in manifest.secrets[index].entries:
-            if not ksecret.is_token(entry.value) and not _restorable(
-                entry, opened[index].get((entry.field, entry.key))
-            ):
-                raise ManifestError(
-                    f"{entry.path} is written in a style that can't be restored exactly",
-                    hint="write it as a double-quoted value or a simple block",
-                    line=entry.scalar.line,
-                )
-    raise _not_restored()
+        raise ManifestError("the manifest would not hold the same Secrets once sealed", hint="simplify its layout")
+    envelopes = {index: _read_again(result, index, sealing) for index in plans}
+    result = result.outline()
+    opened = {}
+    for index, plan in plans.items():
+        patience.check()
+        opened[index] = format_.open(result.secrets[index], envelopes[index], plan.dek, trust=None, retyped=False)
+    before = {index: plan.before for index, plan in plans.items() if plan.before}
+    format_.prove(result, opened, manifest, before, list(plans))
 
 
-def _not_restored() -> ManifestError:
-    return ManifestError(
-        "the manifest could not be restored byte for byte once sealed", hint="simplify the layout around its Secrets"
-    )
-
-
-def _reopened(secret: Secret, plan: _Plan) -> dict[Place, Payload]:
-    if not secret.envelope or ksecret.read(secret.envelope) != plan.envelope:
+def _read_again(result: Manifest, index: int, sealing: _Sealing) -> Sealed:
+    secret = result.secrets[index]
+    sealed = sealing.format.read(result, secret) if sealing.format.is_sealed(result, secret) else None
+    if not sealed or sealed.own != sealing.made[index].own:
         raise ManifestError("the envelope does not fit in where this Secret ends", line=secret.line)
-    return opened_with(plan.dek, secret, plan.envelope).payloads
-
-
-def _restorable(entry: Entry, payload: Payload | None) -> bool:
-    try:
-        return payload is not None and value_of(payload) == entry.value
-    except ValueError:
-        return False
+    return sealed

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import AlteredError, InputError
-from secretsvc.formats.ksecret import envelope as ksecret
+from secretsvc.formats.ksecret.format import second_envelope
 from secretsvc.formats.merge import UnmergeableError
 from secretsvc.manifest import nodes
 from secretsvc.manifest.lines import line_end, line_start, without_break
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar
-from secretsvc.manifest.reader import leading_documents, read
+from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply, line_break
 from secretsvc.operations.check_conflict import first_marker
 from secretsvc.operations.merge_entries import region_of
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from mmap import mmap
 
+    from secretsvc.formats.base import Sealed
     from secretsvc.formats.merge import Side
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.nodes import Member
@@ -51,7 +52,7 @@ class Settled(NamedTuple):
     """The text without the conflict."""
 
     data: bytes
-    others: dict[int, ksecret.Envelope]
+    others: dict[int, Sealed]
     """Secrets, by index, whose keys are to be joined by those of the other side's envelope."""
     unproven: bool
     """Whether its proof (a MAC) may have to be made anew."""
@@ -100,7 +101,7 @@ def settle_keys(data: bytes) -> Settled:
     return _settled(manifest, edits, others)
 
 
-def _settled(manifest: Manifest, edits: list[Edit], others: dict[int, ksecret.Envelope]) -> Settled:
+def _settled(manifest: Manifest, edits: list[Edit], others: dict[int, Sealed]) -> Settled:
     text = apply(manifest.text, edits)
     merges = formats.of(manifest).merges()
     whole = merges.without_note(text) if merges else text
@@ -179,9 +180,7 @@ def _conflict_of(secret: Secret) -> Member | None:
     return nodes.member(mapping, "conflict") if isinstance(mapping, Mapping) else None
 
 
-def _key_edit(
-    manifest: Manifest, secret: Secret, conflict: Member, choice: Choice
-) -> tuple[Edit, ksecret.Envelope | None]:
+def _key_edit(manifest: Manifest, secret: Secret, conflict: Member, choice: Choice) -> tuple[Edit, Sealed | None]:
     edit = _without(manifest, conflict)
     note = _note_above(manifest.text, conflict)
     if not note:
@@ -237,11 +236,6 @@ def _text_in(conflict: Member) -> str:
     return conflict.value.value
 
 
-def _envelope_in(conflict: Member) -> ksecret.Envelope:
+def _envelope_in(conflict: Member) -> Sealed:
     """The other side's envelope. Raises AlteredError, InputError, ManifestError."""
-    lines = "".join(f"  {line}\n" for line in _text_in(conflict).splitlines())
-    found, _ = leading_documents(f"ksecret:\n{lines}")
-    envelope = nodes.member(found[0], "ksecret") if found and isinstance(found[0], Mapping) else None
-    if not envelope:
-        raise AlteredError("the second key list is none", hint="restore the file from Git", line=conflict.key.line)
-    return ksecret.read(envelope)
+    return second_envelope(_text_in(conflict), conflict.key.line)

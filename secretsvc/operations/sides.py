@@ -1,4 +1,4 @@
-"""Whether a merged file in kubesec's format is made of nothing but what its two sides' MACs vouch for."""
+"""Whether a merged file is made of nothing but what its two sides' MACs vouch for."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from secretsvc.errors import KsecretError
 from secretsvc.manifest.reader import read
-from secretsvc.operations.kubesec import open_file
+from secretsvc.operations.open import open_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from secretsvc.keyref import KeyRef, WrappedKey
     from secretsvc.operations.keys import Keyring
 
 
@@ -20,12 +21,16 @@ def vouched_for(data: bytes, sides: Sequence[bytes], keyring: Keyring) -> bool:
     A MAC can't be merged: this is what lets one be made anew without anybody's word for it.
     """
     try:
-        opened = [open_file(read(side), keyring, None) for side in sides]
-        merged = open_file(read(data), keyring, lambda _: True)
+        opened = [one for side in sides for one in open_secrets(read(side), keyring).values()]
+        (merged,) = open_secrets(read(data), keyring, lambda _: True).values()
     except (KsecretError, ValueError):
         return False
-    if not opened or {one.dek.secret for one in opened} != {merged.dek.secret}:
+    if not opened or {one.dek for one in opened} != {merged.dek}:
         return False
     values = {value for one in opened for value in one.tokens.items()}
-    keys = {key for one in opened for key in one.envelope.keys}
-    return values >= set(merged.tokens.items()) and keys >= set(merged.envelope.keys)
+    keys = {_named(key) for one in opened for key in one.sealed.keys}
+    return values >= set(merged.tokens.items()) and keys >= set(map(_named, merged.sealed.keys))
+
+
+def _named(key: WrappedKey) -> tuple[KeyRef, str]:
+    return key.ref, key.source

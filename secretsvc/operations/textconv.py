@@ -35,7 +35,7 @@ def structure(data: bytes) -> bytes:
     """
     try:
         manifest = read(data)
-        return manifest.encoded(_shortened(manifest, lambda _secret: {}))
+        return manifest.encoded(_shortened(manifest, lambda _: {}))
     except (KsecretError, ValueError):
         return _swept(data.decode("latin-1")).encode("latin-1")
 
@@ -48,18 +48,14 @@ def with_values(data: bytes, keyring: Callable[[], Keyring], name: Callable[[str
     """
     try:
         manifest = read(data)
-        values = _kubesec_values(manifest, keyring()) if manifest.is_kubesec else None
-        return manifest.encoded(
-            _shortened(manifest, lambda secret: values or _values(manifest.text, secret, keyring), name)
-        )
+        return manifest.encoded(_shortened(manifest, lambda index: _values(manifest, index, keyring), name))
     except (KsecretError, ValueError):
         return structure(data)
 
 
-def _shortened(
-    manifest: Manifest, values: Callable[[Secret], Values], name: Callable[[str], str] = lambda _: ""
-) -> str:
-    edits = [edit for secret in manifest.secrets for edit in _edits(manifest, secret, values(secret), name)]
+def _shortened(manifest: Manifest, values: Callable[[int], Values], name: Callable[[str], str] = lambda _: "") -> str:
+    secrets = enumerate(manifest.secrets)
+    edits = [edit for index, secret in secrets for edit in _edits(manifest, secret, values(index), name)]
     return _swept(apply(manifest.text, edits))
 
 
@@ -97,30 +93,19 @@ def _swept(text: str) -> str:
     return text
 
 
-def _values(text: str, secret: Secret, keyring: Callable[[], Keyring]) -> Values:
+def _values(manifest: Manifest, index: int, keyring: Callable[[], Keyring]) -> Values:
     """What the Secret's entries hold, as YAML and JSON both take it; nothing where it does not open."""
-    if not secret.envelope:
-        return {(entry.field, entry.key): _shown(text, entry, entry.value) for entry in secret.entries}
-    from secretsvc.formats.ksecret.values import value_of
+    text, secret = manifest.text, manifest.secrets[index]
+    entries = {(entry.field, entry.key): entry for entry in secret.entries}
+    if not formats.of(manifest).is_sealed(manifest, secret):
+        return {place: _shown(text, entry, entry.value) for place, entry in entries.items()}
     from secretsvc.operations.open import open_secret
 
     try:
-        payloads = open_secret(secret, keyring()).payloads
-        return {
-            (entry.field, entry.key): _shown(text, entry, value_of(payloads[entry.field, entry.key]))
-            for entry in secret.entries
-        }
+        texts = open_secret(manifest, index, keyring()).texts
+        return {place: _shown(text, entry, texts[place]) for place, entry in entries.items()}
     except (KsecretError, ValueError):
         return {}
-
-
-def _kubesec_values(manifest: Manifest, keyring: Keyring) -> Values:
-    """The same of kubesec's format, whose envelope is not in the Secret. Raises as `open_file`."""
-    from secretsvc.operations.kubesec import open_file
-
-    texts = open_file(manifest, keyring, None).texts
-    entries = {(entry.field, entry.key): entry for entry in manifest.secrets[0].entries}
-    return {place: _shown(manifest.text, entries[place], value) for place, value in texts.items()}
 
 
 def _shown(text: str, entry: Entry, value: str) -> str:

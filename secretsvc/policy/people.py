@@ -56,7 +56,7 @@ class People:
         return self._keys[name]
 
     def nearest(self, word: str) -> str:
-        """For the end of a message: which name may have been meant."""
+        """Guess which name was meant, for the end of a message."""
         return nearest(word, self._keys)
 
     def name(self, ref: str) -> str:
@@ -77,4 +77,4 @@ class People:
 
 
 NOBODY = People({})
-"""Where no policy names anybody."""
+"""The names where no policy names anybody."""

@@ -25,7 +25,7 @@ MISNAMED = ".ksecret.yml"
 """A name that people give a policy, too. It is not read, and nothing is sealed where it would count."""
 
 NOWHERE = "-"
-"""In place of a manifest's path: standard input, of which nobody said where it belongs, but for the current folder."""
+"""A path's stand-in: standard input, of which nobody said where it belongs, but for the current folder."""
 
 _DEMANDS_SIGNATURES = re.compile(rb"(?i)require[-_ ]?signature(?![\"']?[ \t]*:[ \t]*false\b)")
 """Text of a policy that no file is opened without a look at signatures for, be it broken in other places or there."""
@@ -115,7 +115,7 @@ class Policies:
         self._read = read or _from_disk
         self._top = top
         self._found: dict[str, Policy | _Broken | None] = {}
-        """By the folder of the manifest."""
+        """Policies by the folder of the manifest."""
         self._in_folder: dict[str, Policy | _Broken | None] = {}
         self._lock = allocate_lock()
 
@@ -217,7 +217,7 @@ def _not_taken(path: str, top: str) -> InputError:
 
 
 def _from_disk(path: str) -> bytes | None:
-    """None also where a stranger put a policy into a folder that is open to all, such as /tmp. Raises FileError."""
+    """Read a policy; None also where a stranger put it into a folder open to all, such as /tmp. Raises FileError."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
             if search.is_planted(path):

@@ -24,7 +24,7 @@ MAX_BYTES = 1024 * 1024
 """The largest policy file that is read, in bytes."""
 
 MOST_RULES = 1000
-"""In one policy: each is tried on each Secret."""
+"""Limit for one policy: each rule is tried on each Secret."""
 
 _WORD = r"[A-Za-z][A-Za-z_-]{0,29}"
 
@@ -46,12 +46,12 @@ class KeyRule(NamedTuple):
     path: Glob | None
     """A gitignore-style pattern for paths relative to the policy's folder; None fits all."""
     namespace: str
-    """As `name`, a pattern with `*`, `?` and `[…]`; empty fits all."""
+    """Like `name`, a pattern with `*`, `?` and `[…]`; empty fits all."""
     name: str
     keys: tuple[str, ...]
     """KeyRefs as written, in place of names those of `people`."""
     fresh: bool | None = None
-    """As the policy's own; None: that counts."""
+    """This rule's word in place of the policy's own; None: that counts."""
 
     def fits(self, path: str | None, namespace: str, name: str) -> bool:
         """Whether it is a rule for that Secret, in the file of that relative path; None for some path or other."""

@@ -21,13 +21,13 @@ class Reach(NamedTuple):
     """The folders for a manifest, nearest first."""
 
     own: list[str]
-    """Those whose policies count."""
+    """Folders whose policies count."""
     foreign: list[str]
     """The rest of a repository that belongs to somebody else, up to its top."""
 
 
 def reach(folder: str) -> Reach:
-    """For a manifest in that folder, which is absolute, without links, and need not be there yet."""
+    """Find these folders for a manifest in that folder, which is absolute, without links, and need not be there yet."""
     while not os.path.isdir(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
     owners = {os.geteuid(), _invoker(), _owner(folder)}
@@ -63,7 +63,7 @@ def is_safe_to_git(top: str) -> bool:
 
 
 def _invoker() -> int:
-    """For root whoever called sudo, as for Git; else -1, which is nobody."""
+    """The user behind root: whoever called sudo, as for Git; else -1, which is nobody."""
     caller = os.environ.get("SUDO_UID", "")
     return int(caller) if os.geteuid() == 0 and caller.isascii() and caller.isdecimal() else -1
 

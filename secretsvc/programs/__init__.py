@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _OURS = "KSECRET_"
-"""How the names of ksecret's own variables begin: identities, passphrases, tokens, settings, and whatever comes."""
+"""Beginning of the names of ksecret's own variables: identities, passphrases, tokens, settings, and whatever comes."""
 
 _NO_SECRET = frozenset(
     _OURS + name

@@ -75,7 +75,7 @@ class Merged(NamedTuple):
 
     data: bytes
     conflicts: int
-    """How many places are marked in it with `<<<<<<<`; -1: nothing could be merged and `data` is ours."""
+    """Number of places marked in it with `<<<<<<<`; -1: nothing could be merged and `data` is ours."""
 
 
 def merge_lines(base: bytes, ours: bytes, theirs: bytes) -> Merged:

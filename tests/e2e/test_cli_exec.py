@@ -215,7 +215,7 @@ def test_where_the_user_has_no_folder_in_memory_the_systems_is_taken(me: Person,
 def test_no_folder_in_memory_no_files(me: Person) -> None:
     me.write_sealed("a.yaml")
     code = (
-        "import sys; from secretsvc.cli import main, private_folder\n"
+        "import sys; from secretsvc.cli import main; from secretsvc.files import private_folder\n"
         "private_folder._file_system = lambda device: 'ext4'\n"
         "sys.exit(main.main(sys.argv[1:]))"
     )

@@ -18,8 +18,10 @@ from tests.service import Service, token
 from tests.support import CREATED, LOCK, NO_CHANGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from secretsvc.keyref import WrappedKey
 
 KNOWN = bytes(range(32))
 PLACEHOLDER = (
@@ -31,7 +33,7 @@ REAL = "real-n0t-public"
 class Attacker:
     """Holds no key, but the data key."""
 
-    def unwrap(self, keys: Mapping[str, str], context: Mapping[str, str]) -> bytes:
+    def unwrap(self, keys: Sequence[WrappedKey]) -> bytes:
         return KNOWN
 
     def signed(self) -> Attacker:

@@ -1,4 +1,4 @@
-"""An emulator of Cloud KMS: Encrypt and Decrypt over gRPC, with faults on demand.
+"""An emulator of Cloud KMS: Encrypt, Decrypt and lists of keys over gRPC, with faults on demand.
 
 By hand, in clear text and for anybody: `python -m tests.emulators.gcp --port 8085 --key projects/…/cryptoKeys/…`,
 then KSECRET_GCP_KMS_ENDPOINT=http://127.0.0.1:8085. In tests: `with Emulator() as kms`.
@@ -18,7 +18,20 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import grpc
-from google.cloud.kms_v1.types import DecryptRequest, DecryptResponse, EncryptRequest, EncryptResponse
+from google.cloud.kms_v1.types import (
+    CryptoKey,
+    CryptoKeyVersion,
+    DecryptRequest,
+    DecryptResponse,
+    EncryptRequest,
+    EncryptResponse,
+    ListCryptoKeysRequest,
+    ListCryptoKeysResponse,
+    ListKeyRingsRequest,
+    ListKeyRingsResponse,
+    ProtectionLevel,
+)
+from google.cloud.location.locations_pb2 import ListLocationsRequest, ListLocationsResponse
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import ErrorInfo, PreconditionFailure
 from google.rpc.status_pb2 import Status
@@ -76,7 +89,7 @@ class Emulator:
         self._next: deque[Fault] = deque()
         self._lock = Lock()
         self._server = grpc.server(
-            ThreadPoolExecutor(THREADS), handlers=[_handlers(self)], options=(("grpc.so_reuseport", 0),)
+            ThreadPoolExecutor(THREADS), handlers=_handlers(self), options=(("grpc.so_reuseport", 0),)
         )
         if tls:
             self.port = self._server.add_secure_port(f"localhost:{port}", grpc.ssl_server_credentials([tls]))
@@ -142,6 +155,29 @@ class Emulator:
         answer.plaintext_crc32c.value = crc32c(plaintext) ^ (fault.what == BAD_CHECKSUM)
         return self._leave("Decrypt", answer)
 
+    def list_locations(self, _request: Any, context: grpc.ServicerContext) -> Any:
+        self._enter("ListLocations", "", _principal(context), context.invocation_metadata())
+        places = sorted({name.split("/")[3] for name in self.keys.keys})
+        return self._leave("ListLocations", ListLocationsResponse(locations=[{"location_id": one} for one in places]))
+
+    def list_key_rings(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self._enter("ListKeyRings", f"{request.parent}/", _principal(context), context.invocation_metadata())
+        names = self.keys.keys
+        rings = {name.partition("/cryptoKeys/")[0] for name in names if name.startswith(f"{request.parent}/")}
+        return self._leave(
+            "ListKeyRings", ListKeyRingsResponse.pb()(key_rings=[{"name": one} for one in sorted(rings)])
+        )
+
+    def list_crypto_keys(self, request: Any, context: grpc.ServicerContext) -> Any:
+        self._enter("ListCryptoKeys", f"{request.parent}/", _principal(context), context.invocation_metadata())
+        answer = ListCryptoKeysResponse.pb()()
+        for name, key in self.keys.keys.items():
+            if name.startswith(f"{request.parent}/"):
+                state = CryptoKeyVersion.CryptoKeyVersionState[key.states[key.primary]]
+                told = {"state": state, "protection_level": ProtectionLevel.SOFTWARE}
+                answer.crypto_keys.add(name=name, purpose=CryptoKey.CryptoKeyPurpose[key.purpose], primary=told)
+        return self._leave("ListCryptoKeys", answer)
+
     def _enter(self, operation: str, name: str, principal: str, metadata: Any) -> Fault:
         """Counts the call, waits, and does what is to go wrong before it is looked at; else says what is to after."""
         with self._lock:
@@ -186,10 +222,10 @@ def _principal(context: grpc.ServicerContext) -> str:
     return "anonymous"
 
 
-def _handlers(emulator: Emulator) -> grpc.GenericRpcHandler:
+def _handlers(emulator: Emulator) -> list[grpc.GenericRpcHandler]:
     """Generic handlers: the service's own messages, and no generated stubs."""
 
-    def method(work: Callable[[Any, Any], Any], request: Any, response: Any) -> grpc.RpcMethodHandler:
+    def method(work: Callable[[Any, Any], Any], request: Any) -> grpc.RpcMethodHandler:
         def answered(message: Any, context: grpc.ServicerContext) -> Any:
             try:
                 return work(message, context)
@@ -197,16 +233,20 @@ def _handlers(emulator: Emulator) -> grpc.GenericRpcHandler:
                 context.abort_with_status(rpc_status.to_status(_status(error)))
 
         return grpc.unary_unary_rpc_method_handler(
-            answered, request.pb().FromString, lambda message: message.SerializeToString()
+            answered, request.FromString, lambda message: message.SerializeToString()
         )
 
-    return grpc.method_handlers_generic_handler(
-        SERVICE,
-        {
-            "Encrypt": method(emulator.encrypt, EncryptRequest, EncryptResponse),
-            "Decrypt": method(emulator.decrypt, DecryptRequest, DecryptResponse),
-        },
-    )
+    keys = {
+        "Encrypt": method(emulator.encrypt, EncryptRequest.pb()),
+        "Decrypt": method(emulator.decrypt, DecryptRequest.pb()),
+        "ListKeyRings": method(emulator.list_key_rings, ListKeyRingsRequest.pb()),
+        "ListCryptoKeys": method(emulator.list_crypto_keys, ListCryptoKeysRequest.pb()),
+    }
+    places = {"ListLocations": method(emulator.list_locations, ListLocationsRequest)}
+    return [
+        grpc.method_handlers_generic_handler(SERVICE, keys),
+        grpc.method_handlers_generic_handler("google.cloud.location.Locations", places),
+    ]
 
 
 def _status(error: KmsError) -> Status:

@@ -1,6 +1,6 @@
 """The AWS KMS backend over the wire: against moto's server, and against a stub and a proxy that misbehave on demand.
 
-Nothing of botocore is replaced. What moto does not do (key states, permissions, multi-region keys) the stub does.
+Nothing of boto3 is replaced. What moto does not do (key states, permissions, multi-region keys) the stub does.
 """
 
 from __future__ import annotations
@@ -244,19 +244,10 @@ class TestProcess:
         )
         assert python(code).stdout == "[]\n"
 
-    def test_boto3_is_not_needed(self, stub: StubKms) -> None:
+    @pytest.mark.parametrize("library", ["boto3", "botocore"])
+    def test_without_the_library_it_says_what_to_install(self, library: str) -> None:
         code = (
-            "import os, sys; sys.modules['boto3'] = None; from secretsvc.backends import aws_kms, base\n"
-            "from secretsvc.keyref import KeyRef\n"
-            "backend = aws_kms.SCHEME.backend(base.Settings(os.environ, print))\n"
-            f"backend.wrap(KeyRef('aws', {KEY!r}), bytes(32), {{}})"
-        )
-        done = python(code)
-        assert (done.returncode, done.stderr) == (0, "")
-
-    def test_without_the_library_it_says_what_to_install(self) -> None:
-        code = (
-            "import os, sys; sys.modules['botocore'] = None; from secretsvc.backends import aws_kms, base\n"
+            f"import os, sys; sys.modules[{library!r}] = None; from secretsvc.backends import aws_kms, base\n"
             "from secretsvc.errors import BackendUnavailableError; from secretsvc.keyref import KeyRef\n"
             "backend = aws_kms.SCHEME.backend(base.Settings(os.environ, print))\n"
             f"try: backend.wrap(KeyRef('aws', {KEY!r}), bytes(32), {{}})\n"
@@ -268,6 +259,13 @@ class TestProcess:
     def test_a_botocore_with_another_version_of_the_api(self, stub: StubKms, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(aws_kms_client, "_API_VERSION", "1999-12-31")
         there_and_back(REF)
+
+    def test_every_further_session_looks_for_data_in_the_same_folders(self, stub: StubKms) -> None:
+        """boto3 adds its own folder to what all sessions share."""
+        there_and_back(REF)
+        folders = list(aws_kms_client._loader("").search_paths)
+        there_and_back(REF)
+        assert list(aws_kms_client._loader("").search_paths) == folders
 
     def test_a_log_at_debug_holds_no_dek(self, stub: StubKms, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)

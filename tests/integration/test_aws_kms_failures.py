@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -221,3 +223,21 @@ class TestDeadRegion:
         stub.faults = [Fault("drop", 2)]
         backend = kms()
         assert {backend.unwrap(REF, backend.wrap(REF, DEK, CONTEXT), CONTEXT) for _ in range(10)} == {DEK}
+
+
+def test_who_asks_anew_after_every_failure_takes_no_more_memory(stub: StubKms) -> None:
+    """As the service does. A client is made of megabytes, which Python is in no hurry to collect."""
+    assert stub
+    kms().wrap(REF, DEK, CONTEXT)
+    tracemalloc.start()
+    gc.disable()
+    try:
+        kms().wrap(REF, DEK, CONTEXT)
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(4):
+            kms().wrap(REF, DEK, CONTEXT)
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        gc.enable()
+        tracemalloc.stop()
+    assert grown < 8_000_000

@@ -12,6 +12,7 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import NoKeyError
 from tests.integration.gnupg_support import DEK, recording_gpg
+from tests.support import wrapped_keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,10 +46,10 @@ def test_data_keys_of_strangers_are_not_each_given_to_gpg(world: World, tmp_path
     keys = backends(world, tmp_path)
     foreign = b64encode(world.alice.backend().wrap(world.ref("rsa"), DEK, {})).decode()
     with pytest.raises(NoKeyError, match="its secret PGP key is not on this machine"):
-        keys.unwrap(dict.fromkeys(STRANGERS, foreign), {})
+        keys.unwrap(wrapped_keys(dict.fromkeys(STRANGERS, foreign)))
     assert runs(tmp_path) <= 7
     own = b64encode(world.alice.backend().wrap(world.ref("alice"), DEK, {})).decode()
-    assert keys.unwrap(dict.fromkeys(STRANGERS, foreign) | {f"pgp:{world.key['alice']}": own}, {}) == DEK
+    assert keys.unwrap(wrapped_keys(dict.fromkeys(STRANGERS, foreign) | {f"pgp:{world.key['alice']}": own})) == DEK
     assert runs(tmp_path) <= 8
 
 

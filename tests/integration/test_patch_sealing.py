@@ -25,7 +25,7 @@ from tests.integration.test_patch import (
     sealed,
 )
 from tests.kubesec_support import ALL, AWS, GCP, MORE, PGP, Asked, Want, independent, lines, open_, texts
-from tests.support import spoilt
+from tests.support import spoilt, wrapped_keys
 
 # -- identity, keyset, data key
 
@@ -154,7 +154,7 @@ def test_a_file_without_a_mac_is_patched_where_somebody_vouches_for_it() -> None
 def test_a_value_of_kubesecs_that_is_no_base64_can_be_replaced() -> None:
     """kubesec checks it nowhere, so its files may hold any text under data."""
     before = sealed("kubesec", PLAIN)
-    dek = Dek(ALL.unwrap({str(GCP): lines(before)[1].rpartition(":")[2]}, {}))
+    dek = Dek(ALL.unwrap(wrapped_keys({str(GCP): lines(before)[1].rpartition(":")[2]})))
     odd = before.decode().replace(texts(before)["data", "a"], dek.seal_value("not base64", "a"))
     mac = dek.mac(texts(PLAIN) | {("data", "a"): "not base64"}, [GCP.id])
     odd = re.sub("# kubesec:mac:.*", lambda _: f"# kubesec:mac:{mac}", odd)

@@ -14,7 +14,8 @@ from secretsvc.backends import registry
 from secretsvc.backends.base import Scheme, Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, NoKeyError
-from secretsvc.keyref import KeyRef
+from secretsvc.keyref import KeyRef, WrappedKey
+from tests.support import wrapped_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,17 +44,17 @@ BOBS, BOB = identity()
 
 @pytest.mark.parametrize("held", [MINE, ANNS, BOBS], ids=["mine", "anns", "bobs"])
 def test_any_one_member_opens(held: str) -> None:
-    assert holding(held).unwrap(wrapped(MY_REF, ANN, BOB), {}) == DEK
+    assert holding(held).unwrap(wrapped_keys(wrapped(MY_REF, ANN, BOB))) == DEK
 
 
 def test_members_of_unknown_schemes_and_damaged_ones_are_no_obstacle() -> None:
     keys = {"vault:x": "AAAA", str(ANN): "!!", str(BOB): "AAAA", "no-uri": "AAAA"} | wrapped(MY_REF)
-    assert holding(MINE).unwrap(keys, {}) == DEK
+    assert holding(MINE).unwrap(wrapped_keys(keys)) == DEK
 
 
 def test_every_member_that_is_not_held_is_listed_with_its_reason() -> None:
     with pytest.raises(NoKeyError, match=r"^none of its keys could be used here: ") as caught:
-        holding(MINE).unwrap(wrapped(ANN, BOB) | {"vault:x": "AAAA"}, {})
+        holding(MINE).unwrap(wrapped_keys(wrapped(ANN, BOB) | {"vault:x": "AAAA"}))
     assert type(caught.value) is NoKeyError
     first, second = sorted([str(ANN), str(BOB)])
     message = str(caught.value).removeprefix("none of its keys could be used here: ")
@@ -67,34 +68,34 @@ def test_every_member_that_is_not_held_is_listed_with_its_reason() -> None:
 
 def test_one_member_that_is_not_held_is_named() -> None:
     with pytest.raises(KeyNotHeldError, match=f"^{ANN}: none of the age identities at hand opens it$") as caught:
-        holding(MINE).unwrap(wrapped(ANN), {})
+        holding(MINE).unwrap(wrapped_keys(wrapped(ANN)))
     assert caught.value.key_ref == str(ANN)
     with pytest.raises(KeyNotHeldError, match=f"^{ANN}: no age identity is at hand$"):
-        holding().unwrap(wrapped(ANN), {})
+        holding().unwrap(wrapped_keys(wrapped(ANN)))
     with pytest.raises(KeyNotHeldError, match=r"^vault:x: no backend for keys that start with vault:$") as caught:
-        holding(MINE).unwrap({"vault:x": "AAAA"}, {})
+        holding(MINE).unwrap(wrapped_keys({"vault:x": "AAAA"}))
     assert caught.value.exit_code == 4
 
 
 @pytest.mark.parametrize("text", ["!!!!", "AAA", "ä", "AA AA", "AAAA\n"])
 def test_a_wrapped_key_that_is_not_base64_was_altered(text: str) -> None:
     with pytest.raises(AlteredError, match="its wrapped data key is not base64"):
-        holding(MINE).unwrap({str(MY_REF): text}, {})
+        holding(MINE).unwrap(wrapped_keys({str(MY_REF): text}))
 
 
 def test_the_gravest_failure_decides_what_is_raised() -> None:
     altered = {str(MY_REF): b64encode(b"no age file").decode()}
     with pytest.raises(AlteredError, match="its wrapped data key was altered"):
-        holding(MINE).unwrap(altered, {})
+        holding(MINE).unwrap(wrapped_keys(altered))
     with pytest.raises(
         AlteredError, match=r"none of its keys .*was altered.*vault:x|none of its keys .*vault:x.*altered"
     ):
-        holding(MINE).unwrap(altered | {"vault:x": "AAAA"}, {})
+        holding(MINE).unwrap(wrapped_keys(altered | {"vault:x": "AAAA"}))
     broken = holding(KSECRET_AGE_KEY="not an identity")
     with pytest.raises(BackendError, match=f"^{ANN}: KSECRET_AGE_KEY holds a line that is not an age identity$"):
-        broken.unwrap(wrapped(ANN), {})
+        broken.unwrap(wrapped_keys(wrapped(ANN)))
     with pytest.raises(BackendError, match="KSECRET_AGE_KEY holds a line"):
-        broken.unwrap(wrapped(ANN, BOB) | {"vault:x": "AAAA"}, {})
+        broken.unwrap(wrapped_keys(wrapped(ANN, BOB) | {"vault:x": "AAAA"}))
 
 
 def test_an_unknown_scheme_is_refused_with_the_ones_there_are() -> None:
@@ -119,29 +120,30 @@ def test_backends_are_made_once_a_run_and_only_when_needed() -> None:
     assert holding(MINE).backend("age") is not ring.backend("age")
 
 
-class Recorder(dict[str, str]):
-    """A keyset that tells in which order its wrapped keys were looked at."""
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The KeyRefs whose wrapped keys are looked at, from now on."""
+    order: list[str] = []
+    right = registry._wrapped
 
-    def __init__(self, keys: Mapping[str, str]) -> None:
-        super().__init__(keys)
-        self.order: list[str] = []
+    def noted(key: WrappedKey) -> bytes:
+        order.append(str(key.ref))
+        return right(key)
 
-    def __getitem__(self, uri: str) -> str:
-        self.order.append(uri)
-        return super().__getitem__(uri)
-
-
-def test_the_cheapest_backend_is_tried_first_and_the_rest_not_at_all() -> None:
-    keys = Recorder({"pgp:" + "A" * 40: "AAAA", "vault:x": "AAAA", "other:y": "AAAA"} | wrapped(MY_REF))
-    assert holding(MINE).unwrap(keys, {}) == DEK
-    assert keys.order == [str(MY_REF)]
+    monkeypatch.setattr(registry, "_wrapped", noted)
+    return order
 
 
-def test_within_a_scheme_members_are_tried_in_the_order_of_the_envelope() -> None:
-    keys = Recorder(wrapped(BOB, ANN, MY_REF))
+def test_the_cheapest_backend_is_tried_first_and_the_rest_not_at_all(tried: list[str]) -> None:
+    keys = {"pgp:" + "A" * 40: "AAAA", "vault:x": "AAAA", "other:y": "AAAA"} | wrapped(MY_REF)
+    assert holding(MINE).unwrap(wrapped_keys(keys)) == DEK
+    assert tried == [str(MY_REF)]
+
+
+def test_within_a_scheme_members_are_tried_in_the_order_of_the_envelope(tried: list[str]) -> None:
     with pytest.raises(NoKeyError, match="none of its keys"):
-        holding(identity()[0]).unwrap(keys, {})
-    assert keys.order == sorted(map(str, (MY_REF, ANN, BOB)))
+        holding(identity()[0]).unwrap(wrapped_keys(wrapped(BOB, ANN, MY_REF)))
+    assert tried == sorted(map(str, (MY_REF, ANN, BOB)))
 
 
 @pytest.mark.parametrize("uri", ["vault:x", "no uri", "", "age:age1qqqq"])
@@ -189,23 +191,24 @@ def test_a_backend_is_handed_only_what_its_schemes_parse_gives_back_unchanged(mo
     plugin, ours = Vault(), backends.find
     monkeypatch.setattr(registry, "find", lambda name: plugin if name == "vault" else ours(name))
     ring, wrapped_dek = holding(MINE), b64encode(DEK).decode()
-    for uri in ("vault:a", "vault:a ", " vault:a"):
+    assert ring.describe(" vault:a") == ""
+    for uri in ("vault:a", "vault:a "):
         assert ring.describe(uri) == ""
         with pytest.raises(AlteredError, match="not how ksecret spells a key of the kind vault:"):
-            ring.unwrap({uri: wrapped_dek}, {})
+            ring.unwrap(wrapped_keys({uri: wrapped_dek}))
         with pytest.raises(AlteredError, match="not how ksecret spells"):
-            ring.rewrap({uri: wrapped_dek}, {}, lambda: DEK)
+            ring.rewrap(wrapped_keys({uri: wrapped_dek}), lambda: DEK)
     with pytest.raises(KeyRefError, match="not how ksecret spells"):
         ring.wrap(KeyRef("vault", "a"), DEK, {})
     assert plugin.made.handed == []
     assert ring.parse("vault:a") == KeyRef("vault", "A")
-    assert (ring.describe("vault:A"), ring.unwrap({"vault:A": wrapped_dek}, {})) == ("its owner", DEK)
+    assert (ring.describe("vault:A"), ring.unwrap(wrapped_keys({"vault:A": wrapped_dek}))) == ("its owner", DEK)
 
 
 def test_a_word_default_in_a_file_does_not_stand_for_ones_own_key() -> None:
     ring = holding(MINE)
     with pytest.raises(AlteredError, match="full fingerprint"):
-        ring.unwrap({"pgp:default": "AAAA"}, {})
+        ring.unwrap(wrapped_keys({"pgp:default": "AAAA"}))
 
 
 def test_whether_a_keyset_opens_here_is_unknown_where_a_kms_may_open_it() -> None:

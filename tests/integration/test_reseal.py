@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from secretsvc.errors import AlreadySealedError, AlteredError, KeyNotHeldError, KeyRefError, ManifestError
+from secretsvc.formats.base import token_of
 from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.manifest.reader import read
@@ -50,7 +51,7 @@ def states(data: bytes) -> list[State]:
     found = []
     for secret in read(data).secrets:
         assert secret.envelope
-        tokens = {(entry.field, entry.key): ksecret.token(entry) for entry in secret.entries}
+        tokens = {(entry.field, entry.key): token_of(entry) for entry in secret.entries}
         found.append(State(tokens, ksecret.read(secret.envelope)))
     return found
 

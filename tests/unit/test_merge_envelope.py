@@ -14,7 +14,7 @@ from secretsvc.operations.merge import Outcome, merge_manifests
 from secretsvc.operations.request import Request
 from secretsvc.operations.seal import seal_manifest
 from secretsvc.programs.git import merge_lines
-from tests.support import LOCK, Lock, new_lock, open_, seal
+from tests.support import LOCK, Lock, new_lock, open_, seal, wrapped_keys
 
 CLEAR = b"""\
 apiVersion: v1
@@ -51,7 +51,7 @@ def rewrapped(sealed: bytes) -> bytes:
     """The same data key, wrapped anew."""
     ref = LOCK.keys[0]
     (old,) = re.findall(rf"{ref}: (\S+)".encode(), sealed)
-    dek = LOCK.keyring.unwrap({str(ref): old.decode()}, {"ksecret-name": "a"})
+    dek = LOCK.keyring.unwrap(wrapped_keys({str(ref): old.decode()}, {"ksecret-name": "a"}))
     assert len(b64decode(old)) > 32
     return sealed.replace(old, b64encode(LOCK.keyring.wrap(ref, dek, {"ksecret-name": "a"})))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyrage
 
 from secretsvc.backends.age import SCHEME
-from secretsvc.backends.age.identities import Identities
+from secretsvc.backends.age.identities import Identities, default_identity_path, make_identity
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Age:
     jobs = 1  # pyrage holds the interpreter's lock, and takes a tenth of a millisecond
 
     def __init__(self, settings: Settings) -> None:
+        self._environ = settings.environ
         self._identities = Identities(settings)
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
@@ -101,6 +102,12 @@ class Age:
     def places(self) -> list[Place]:
         """Where identities are looked for, in the order in which they count, and what was found there."""
         return self._identities.places()
+
+    def make_identity(self) -> str:
+        """A new identity in the user's own file, whose path it returns. Raises InputError and FileError."""
+        path = default_identity_path(self._environ)
+        make_identity(path)
+        return path
 
 
 def _opened(wrapped: bytes, identities: list[Identity]) -> bytes | None:

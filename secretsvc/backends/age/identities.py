@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from _thread import allocate_lock
 from typing import TYPE_CHECKING, TypeAlias
 
 import pyrage
 
 from secretsvc.backends.base import Place
-from secretsvc.errors import BackendError
+from secretsvc.errors import BackendError, FileError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +34,25 @@ def default_identity_path(environ: Mapping[str, str]) -> str:
     """Where `ksecret init` puts the user's identity: `$XDG_CONFIG_HOME/ksecret/age.key`, else under `~/.config`."""
     config = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
     return os.path.join(config, "ksecret", "age.key")
+
+
+def make_identity(path: str) -> None:
+    """Write a new identity as age-keygen does: 0600, in a folder that is its owner's alone.
+
+    Raises InputError where something is there already, and FileError.
+    """
+    if os.path.lexists(path):
+        hint = "move it away, and run this again"
+        raise InputError("it holds no age identity that one could seal to", hint=hint, file=path)
+    identity = pyrage.x25519.Identity.generate()
+    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    text = f"# created: {created}\n# public key: {identity.to_public()}\n{identity}\n"
+    try:
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise FileError(f"can't be written: {error.strerror}", file=path) from error
 
 
 class Identities:

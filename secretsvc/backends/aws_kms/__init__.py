@@ -60,7 +60,7 @@ class AwsScheme(Scheme):
         return fields[3] if len(fields) > 3 else ""
 
     def installed(self) -> Installed:
-        return library("botocore", "aws")
+        return library("boto3", "aws")
 
 
 SCHEME = AwsScheme()

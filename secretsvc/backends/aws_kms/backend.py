@@ -1,6 +1,6 @@
-"""Keys of AWS KMS as KEKs, by botocore, the core of Amazon's own SDK.
+"""Keys of AWS KMS as KEKs, by boto3, Amazon's own SDK.
 
-Nothing of botocore is imported before a DEK has to be wrapped or unwrapped: that import is most of what a cold call
+Nothing of it is imported before a DEK has to be wrapped or unwrapped: that import is most of what a cold call
 costs. docs/backends/aws-kms.md has the figures, and what an operator should know.
 """
 
@@ -16,7 +16,7 @@ from secretsvc.errors import AlteredError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secretsvc.backends.base import Settings
+    from secretsvc.backends.base import Offer, Settings
     from secretsvc.keyref import KeyRef
 
 DEK_BYTES = 32
@@ -34,6 +34,7 @@ class AwsKms:
     AWS_ENDPOINT_URL_KMS and AWS_ENDPOINT_URL stand in place of its public endpoint; AWS_USE_FIPS_ENDPOINT,
     AWS_CA_BUNDLE and HTTPS_PROXY are honoured; AWS_RETRY_MODE and AWS_MAX_ATTEMPTS are not.
     Permissions on the key: kms:Encrypt to seal, kms:Decrypt to open, kms:ReEncryptFrom and kms:ReEncryptTo to rewrap.
+    `init --key aws` lists keys with kms:ListAliases and, where they are granted, kms:ListKeys and kms:DescribeKey.
     What leaves the machine: over TLS to the key's region, the ARN, the DEK when sealing, the wrapped DEK when opening,
     and the Secret's namespace and name, which CloudTrail records. No value of a Secret ever does.
     The encryption context is authenticated: a wrapped DEK opens only with the one that it was wrapped with.
@@ -88,6 +89,13 @@ class AwsKms:
     def describe(self, ref: KeyRef) -> str:
         """Nothing: an alias is in its ARN, and more is known to the service only."""
         return ""
+
+    def offers(self) -> list[Offer]:
+        """The keys that the credentials can list, in the region that is configured. Raises BackendError."""
+        from secretsvc.backends.aws_kms import choosing
+        from secretsvc.backends.aws_kms.client import configured_region
+
+        return choosing.offers(self._connections[""], configured_region())
 
     def _send(self, ref: KeyRef, operation: str, parameters: Mapping[str, Any], **contexts: Mapping[str, str]) -> Any:
         """The answer. An empty context is left out, as kubesec and the AWS CLI do."""

@@ -1,13 +1,14 @@
 """Reaching AWS KMS: the session with its credentials, and one client for a region.
 
-botocore is used without boto3, which adds a start's tenth and nothing that is needed here. Its own retries are off: its
-adaptive mode all but stops where KMS fails at random (docs/backends/aws-kms.md has the figures), and in its other modes
-an endpoint that is dead gets as many tries as one that throttles.
+boto3 is Amazon's own SDK; what it has no setting for is set in botocore, its core. Its retries are off: their adaptive
+mode all but stops where KMS fails at random (docs/backends/aws-kms.md has the figures), and in their other modes an
+endpoint that is dead gets as many tries as one that throttles.
 """
 
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from secretsvc import __version__
@@ -44,7 +45,7 @@ class Connection:
         self._clients: dict[str, Any] = {}
 
     def send(self, region: str, operation: str, parameters: Mapping[str, Any]) -> Any:
-        """The answer, a mapping, to `encrypt`, `decrypt` or `re_encrypt`, after as many tries as patience allows.
+        """The answer, a mapping, to an operation such as `encrypt`, after as many tries as patience allows.
 
         Raises the errors of errors.failed and errors.credentials.
         """
@@ -75,13 +76,14 @@ class Connection:
 
 
 def _session(patience: float, region: str, profile: str) -> Any:
-    """A botocore session that has credentials. `region`: a key's, for STS where no other is configured.
+    """A session of boto3's that has credentials. `region`: a key's, for STS where no other is configured.
 
     Raises BackendError and BackendUnavailableError.
     """
     try:
+        from boto3.session import Session
         from botocore.config import Config
-        from botocore.session import Session
+        from botocore.session import Session as Core
     except ImportError:
         raise errors.not_installed() from None
     import logging
@@ -90,17 +92,20 @@ def _session(patience: float, region: str, profile: str) -> Any:
     logger = logging.getLogger("botocore")
     logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
     try:
-        session = Session(profile=profile or None)  # which leaves AWS_ACCESS_KEY_ID out of account
-        session.register_component("data_loader", _loader(session))
+        core = Core(profile=profile or None)  # which leaves AWS_ACCESS_KEY_ID out of account
+        loader = _loader(core.get_config_variable("data_path") or "")
+        core.register_component("data_loader", loader)
         # Of all clients; the retries are for those that get credentials (STS, SSO), until _client turns them off.
-        session.set_default_client_config(
+        core.set_default_client_config(
             Config(
                 connect_timeout=_CONNECT * patience,
                 read_timeout=_READ * patience,
                 retries={"mode": "standard", "total_max_attempts": 2},
             )
         )
-        _settle_region(session, region)
+        _settle_region(core, region)
+        session = Session(botocore_session=core)
+        loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # to which boto3 adds its own folder each time
         credentials = session.get_credentials()
         if credentials:
             credentials.get_frozen_credentials()
@@ -111,10 +116,25 @@ def _session(patience: float, region: str, profile: str) -> Any:
     return session
 
 
-def _settle_region(session: Any, region: str) -> None:
+def configured_region() -> str:
+    """Return where AWS_REGION, AWS_DEFAULT_REGION or the profile says that one's keys are. Raises BackendError."""
+    try:
+        from boto3.session import Session
+    except ImportError:
+        raise errors.not_installed() from None
+    try:
+        region = os.environ.get("AWS_REGION") or Session().region_name
+    except Exception as error:  # as above
+        raise errors.credentials(error) from None
+    if not region:
+        raise errors.no_region()
+    return str(region)
+
+
+def _settle_region(core: Any, region: str) -> None:
     """Where roles are assumed: AWS_REGION, which botocore does not look at; its own settings; that of the key."""
-    wanted = os.environ.get("AWS_REGION") or session.get_config_variable("region") or region
-    session.set_config_variable("region", wanted)
+    wanted = os.environ.get("AWS_REGION") or core.get_config_variable("region") or region
+    core.set_config_variable("region", wanted)
 
 
 def _client(session: Any, region: str) -> Any:
@@ -128,15 +148,17 @@ def _client(session: Any, region: str) -> Any:
         retries={"mode": "standard", "total_max_attempts": 1},
     )
     try:
-        return session.create_client("kms", region_name=region, config=config)
+        return session.client("kms", region_name=region, config=config)
     except (BotoCoreError, ValueError):
         raise errors.misconfigured(region) from None
 
 
-def _loader(session: Any) -> Any:
+@lru_cache(maxsize=4)
+def _loader(folders: str) -> Any:
     """What finds botocore's own data: as ever, but for KMS without a look at what all other services have.
 
-    That look takes a quarter of the time that making a client takes.
+    That look takes a quarter of the time that making a client takes. `folders`: those with further data, as in PATH.
+    It is kept, with the megabytes that it has read: a service makes a new session whenever AWS KMS has failed.
     """
     from botocore.exceptions import DataNotFoundError
     from botocore.loaders import Loader
@@ -150,5 +172,4 @@ def _loader(session: Any) -> Any:
                     api_version = None
             return super().load_service_model(service_name, type_name, api_version)
 
-    folders = (session.get_config_variable("data_path") or "").split(os.pathsep)
-    return QuickLoader(extra_search_paths=[os.path.expanduser(folder) for folder in folders if folder])
+    return QuickLoader(extra_search_paths=[os.path.expanduser(one) for one in folders.split(os.pathsep) if one])

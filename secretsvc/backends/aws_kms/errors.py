@@ -27,7 +27,7 @@ WHO_HINT = "`aws sts get-caller-identity` shows whether they work, and who you a
 
 
 class Call(NamedTuple):
-    """What failed: `encrypt`, `decrypt` or `re_encrypt`, where, and the names (no values) in its encryption context."""
+    """What failed: an operation such as `encrypt`, where, and the names (no values) in its encryption context."""
 
     operation: str
     region: str
@@ -49,6 +49,9 @@ _PERMISSIONS = {
     "encrypt": "kms:Encrypt",
     "decrypt": "kms:Decrypt",
     "re_encrypt": "kms:ReEncryptFrom or kms:ReEncryptTo",
+    "list_aliases": "kms:ListAliases",
+    "list_keys": "kms:ListKeys",
+    "describe_key": "kms:DescribeKey",
 }
 
 _LOGIN_HINT = "run `aws sso login` or `aws login` again, or renew the credentials; " + WHO_HINT
@@ -142,8 +145,13 @@ _SILENCE: Mapping[str, str] = {
 
 
 def not_installed() -> BackendUnavailableError:
-    """botocore, which boto3 brings along, can't be imported."""
+    """boto3 can't be imported."""
     return BackendUnavailableError("the library for AWS KMS is not installed", hint=install_hint("aws"))
+
+
+def no_region() -> BackendError:
+    """For a list of keys, where neither the environment nor a profile says of which region."""
+    return BackendError("no AWS region is configured", hint="set AWS_REGION to that of your keys, or name one: aws:ARN")
 
 
 def no_credentials() -> BackendError:
@@ -257,9 +265,9 @@ def _denied(text: str, call: Call) -> BackendError:
             f"the key that wrapped its data key is not in {call.region}, does not exist, or is not yours to use",
             hint=f"grant kms:Decrypt on the key, or {RESTORE_HINT}",
         )
-    context = " and ".join(call.context) or "empty"
+    context = f" (encryption context: {' and '.join(call.context) or 'empty'})" if "crypt" in call.operation else ""
     return BackendError(
-        f"access is denied: {_PERMISSIONS[call.operation]} is missing (encryption context: {context})",
+        f"access is denied: {_PERMISSIONS[call.operation]} is missing{context}",
         hint="grant it in IAM and in the key's policy to whom `aws sts get-caller-identity` shows; their conditions, "
         "service control policies and VPC endpoint policies may deny it too",
     )

@@ -17,7 +17,7 @@ from secretsvc.errors import AlteredError, BackendError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from secretsvc.backends.base import Settings
+    from secretsvc.backends.base import Offer, Settings
     from secretsvc.keyref import KeyRef
 
 DEK_BYTES = 32
@@ -33,6 +33,7 @@ class GcpKms:
     those of `gcloud auth application-default login`, else the metadata server's (GKE workload identity included).
     Permissions on the key: cloudkms.cryptoKeyVersions.useToEncrypt to seal, cloudkms.cryptoKeyVersions.useToDecrypt to
     open, for instance by roles/cloudkms.cryptoKeyEncrypter, -Decrypter, or -EncrypterDecrypter for both.
+    `init --key gcp` lists the keys of GOOGLE_CLOUD_PROJECT, or of the credentials' own, with roles/cloudkms.viewer.
     What leaves the machine: over TLS to cloudkms.googleapis.com, or to KSECRET_GCP_KMS_ENDPOINT, the key's name, the
     DEK when sealing, the wrapped DEK when opening, and the Secret's namespace and name. No value of a Secret ever does.
     The encryption context is authenticated: a wrapped DEK opens only with the one that it was wrapped with.
@@ -106,6 +107,12 @@ class GcpKms:
         """Nothing: the name says it all, and more is known to the service only."""
         return ""
 
+    def offers(self) -> list[Offer]:
+        """The keys that the credentials can list in the project that is configured. Raises BackendError."""
+        from secretsvc.backends.gcp_kms import choosing
+
+        return choosing.offers(self._connection, self._connection.project())
+
     def _checked(self, operation: str, request: Mapping[str, object], intact: Callable[[Any], object]) -> Any:
         """The answer whose checksums all verify, the second one where the first one's did not.
 
@@ -113,7 +120,7 @@ class GcpKms:
         """
         for _ in range(2):
             try:
-                answer = self._connection.send(operation, request)
+                answer = self._connection.send(operation, request, str(request["name"]).split("/")[3])
             except errors.ChecksumError:
                 continue
             if intact(answer):

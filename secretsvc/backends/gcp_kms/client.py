@@ -64,21 +64,32 @@ class Connection:
         self._universe = UNIVERSE
         self._credentials: Credentials | None = None
 
-    def send(self, operation: str, request: Mapping[str, object]) -> Any:
-        """The answer to `encrypt` or `decrypt`, after as many tries as patience allows.
+    def send(self, operation: str, request: Mapping[str, object], location: str) -> Any:
+        """The answer to a method of the client's, such as `encrypt`, after as many tries as patience allows.
 
         Raises errors.ChecksumError where the request was altered on its way, and the errors of errors.failed.
         """
-        location = str(request["name"]).split("/")[3]
         self._tries.check(location)
         client = self._tries.ready(lambda: self._ready(location))
-        method: Callable[..., Any] = client.encrypt if operation == "encrypt" else client.decrypt
+        method: Callable[..., Any] = getattr(client, operation)
         return self._tries.call(
             location,
             lambda: method(request=dict(request), retry=None, timeout=min(_ATTEMPT, self._patience)),
             errors.kind,
             lambda error: errors.failed(error, operation, self._endpoint(location).host),
         )
+
+    def project(self) -> str:
+        """The project that GOOGLE_CLOUD_PROJECT or the credentials name. Raises BackendError."""
+        named = os.environ.get("GOOGLE_CLOUD_PROJECT", "").strip()
+        if not named and not self._endpoint("global").plain:
+            self._tries.ready(lambda: self._ready("global"))
+            import google.auth
+
+            named = google.auth.default(request=_requests())[1] or ""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.:-]{0,99}", named):
+            raise errors.no_project()
+        return named
 
     def _endpoint(self, location: str) -> Endpoint:
         return endpoint(self._endpoint_text, location, self._universe)

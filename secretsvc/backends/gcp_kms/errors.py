@@ -28,6 +28,9 @@ RESTORE_HINT = "restore the file from Git"
 _ROLES = {
     "encrypt": ("cloudkms.cryptoKeyVersions.useToEncrypt", "roles/cloudkms.cryptoKeyEncrypter"),
     "decrypt": ("cloudkms.cryptoKeyVersions.useToDecrypt", "roles/cloudkms.cryptoKeyDecrypter"),
+    "list_locations": ("cloudkms.locations.list", "roles/cloudkms.viewer"),
+    "list_key_rings": ("cloudkms.keyRings.list", "roles/cloudkms.viewer"),
+    "list_crypto_keys": ("cloudkms.cryptoKeys.list", "roles/cloudkms.viewer"),
 }
 
 # ErrorInfo.reason of google.rpc, "googleapis.com" domain. {consumer} is its metadata's, the project that the call
@@ -97,6 +100,11 @@ def not_installed() -> BackendUnavailableError:
 def is_token(error: Exception) -> bool:
     """Whether gRPC failed because it could not get an access token: it says UNAVAILABLE, and this."""
     return "from plugin failed" in str(error)
+
+
+def no_project() -> BackendError:
+    """For a list of keys, where neither the environment nor the credentials say of which project."""
+    return BackendError("no Google Cloud project is configured", hint="set GOOGLE_CLOUD_PROJECT to that of your keys")
 
 
 def another_universe() -> BackendError:
@@ -185,9 +193,10 @@ def _consumer(error: Exception | None) -> str:
 
 def _denied(operation: str) -> BackendError:
     permission, role = _ROLES[operation]
+    what = "project" if operation.startswith("list") else "key"
     return BackendError(
-        f"access is denied: {permission} is missing, or there is no such key",
-        hint=f"grant {role} on the key to whom `gcloud auth list` or the workload's identity says you are",
+        f"access is denied: {permission} is missing, or there is no such {what}",
+        hint=f"grant {role} on the {what} to whom `gcloud auth list` or the workload's identity says you are",
     )
 
 

@@ -24,6 +24,7 @@ class PgpScheme(Scheme):
     passphrase = "KSECRET_GPG_PASSPHRASE"  # noqa: S105 - a variable's name
     has_prompt = True
     has_default = True
+    is_local = True
 
     def backend(self, settings: Settings) -> GnuPG:
         from secretsvc.backends.gnupg.backend import GnuPG

@@ -1,6 +1,7 @@
 """PGP keys as KEKs, by the gpg that is installed here, with its keyring and its agent.
 
-gpg is called directly: the python-gnupg package takes longer to import than gpg takes to decrypt.
+gpg is called directly: the python-gnupg package takes longer to import than gpg takes to decrypt. It lists and makes
+keys for people (`choosing`).
 docs/backends/gnupg.md has the figures, and what an operator should know.
 """
 
@@ -25,7 +26,7 @@ from secretsvc.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from secretsvc.backends.base import Settings
+    from secretsvc.backends.base import Offer, Settings
     from secretsvc.backends.gnupg.run import Answer
     from secretsvc.keyref import KeyRef
 
@@ -70,6 +71,7 @@ class GnuPG:
     """
 
     jobs = min(4, os.cpu_count() or 1)  # each a process; the agent works on one at a time
+    wanted = "your name and address, as in Alice Doe <alice@example.org>"
 
     def __init__(self, settings: Settings) -> None:
         # An agent that gpg starts keeps its environment for hours, where it can be read: none of our secrets in it.
@@ -177,6 +179,19 @@ class GnuPG:
             return ref.id in self._held_keys()
         except (BackendError, UsageError):
             return None
+
+    def offers(self) -> list[Offer]:
+        """The secret keys here that can encrypt. Raises BackendError."""
+        from secretsvc.backends.gnupg import choosing
+
+        return choosing.offers(self._found(), self._environ, self._common())
+
+    def make(self, told: str) -> KeyRef:
+        """A new key for `Alice Doe <alice@example.org>`. Raises UsageError and BackendError."""
+        from secretsvc.backends.gnupg import choosing
+
+        environ = {**self._environ, **_terminal(self._environ)}
+        return choosing.make(self._found(), environ, self._common(), told)
 
     def _owner(self, ref: KeyRef) -> str:
         """A few keys are looked up one by one, in however large a keyring; more by one list of all that are in it."""

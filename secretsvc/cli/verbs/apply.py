@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import child, options
-from secretsvc.cli.opened import handed_on
+from secretsvc.cli.in_memory import handed_on
 from secretsvc.cli.session import opener
 from secretsvc.errors import FileError, UsageError
 

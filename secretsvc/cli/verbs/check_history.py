@@ -9,8 +9,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from secretsvc.cli.checking import Source, check_all, worth_reading
 from secretsvc.cli.report import progress
-from secretsvc.cli.verbs.check import Source, check_all, worth_reading
 from secretsvc.errors import InputError, KsecretError
 from secretsvc.files import workspace
 from secretsvc.git.history import MAX_PUSH, History
@@ -23,7 +23,7 @@ from secretsvc.policy.reader import MAX_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from secretsvc.cli.verbs.check import Output
+    from secretsvc.cli.checking import Output
     from secretsvc.git.history import Change
     from secretsvc.operations.check_keys import Sealing
     from secretsvc.operations.findings import Finding
@@ -58,7 +58,7 @@ def _lines() -> bytes:
 
 
 def _once(changes: Iterable[Change]) -> Iterator[Change]:
-    """Those by which a version of a file comes for the first time."""
+    """Changes by which a version of a file comes for the first time."""
     seen = set()
     for change in changes:
         if (change.path, change.blob) not in seen:
@@ -76,7 +76,7 @@ def _sources(history: History, changes: Iterable[Change]) -> Iterator[Source]:
 
 
 def _policies(history: History, commit: str) -> Policies:
-    """As the commit has them; the current folder stands for the top of the repository, which may have no work tree."""
+    """Policies of the commit; the current folder stands for the top of the repository, which may have no work tree."""
     top = os.getcwd()
     return Policies(lambda path: history.file(commit, os.path.relpath(path, top), MAX_BYTES), top)
 

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.entries import pairs
+from secretsvc.cli.kubesec_words import pairs
 from secretsvc.cli.options import Targets
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import SealingOptions, place_of

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from secretsvc.cli.entries import data_changes
+from secretsvc.cli.kubesec_words import data_changes
 from secretsvc.cli.typed import typed_or_piped
 from secretsvc.cli.verbs.create_options import KUBESEC, flag
 from secretsvc.errors import FileError, UsageError
-from secretsvc.generators.keys import Item, collect
+from secretsvc.generators.entries import NewEntry, collect
 from secretsvc.generators.manifest import NewSecret
 from secretsvc.generators.sources import read_file, without_line_break
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secretsvc.cli.verbs.create_options import Wanted
-    from secretsvc.generators.keys import Warn
+    from secretsvc.generators.entries import Warn
 
 
 def contents(wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
@@ -42,12 +42,12 @@ def _generic(wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
     return NewSecret("", type=kind, data=data, string_data=string_data)
 
 
-def _entries(words: list[str], option: str) -> list[Item]:
+def _entries(words: list[str], option: str) -> list[NewEntry]:
     try:
         changes = data_changes(words, option, removal=False)
     except FileError as error:
         raise FileError(f"{option}: {error.message}", file=error.file) from error
-    return [Item(key, value or b"", option) for key, value in changes.items()]
+    return [NewEntry(key, value or b"", option) for key, value in changes.items()]
 
 
 def _tls(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.entries import metadata
+from secretsvc.cli.kubesec_words import metadata
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.errors import UsageError
 

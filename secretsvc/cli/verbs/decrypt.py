@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.batch import Batch, may_be_sealed, put_out
@@ -46,24 +46,18 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-class _Shape(NamedTuple):
-    """The shape in which clear text is put out."""
-
-    cleartext: bool
-    template: str
-    output_format: str
-
-
 def run(args: Namespace) -> int:
     """Opens; the exit code."""
     targets = options.targets(args)._replace(jobs=args.jobs, keep_going=args.keep_going)
-    shape = _Shape(args.cleartext, args.template, args.output_format)
-    if shape.output_format != "yaml":
-        if targets.in_place or shape.cleartext or shape.template:
+    if args.output_format != "yaml":
+        if targets.in_place or args.cleartext or args.template:
             raise UsageError("--output-format goes neither with --in-place nor with --cleartext or --template")
-        return _shaped(targets, shape, opener(options.server(args), options.unlocking(args)), pass_clear=args.if_needed)
+        session = opener(options.server(args), options.unlocking(args))
+        return _shaped(targets, args.output_format, session, pass_clear=args.if_needed)
     session = opener(options.server(args), options.unlocking(args))
-    finish = _finisher(targets, shape)
+    if args.template and targets.in_place:
+        raise UsageError("--template prints; it does not go with -i")
+    finish = _finisher(args.template, cleartext=args.cleartext)
 
     def operation(data: bytes, name: str) -> Result:
         opened = _opened_or_clear(session, data, name) if args.if_needed else session.open(data, name)
@@ -72,19 +66,19 @@ def run(args: Namespace) -> int:
     batch = Batch(targets, "opened", private=True)
     items = batch.items()
     if args.if_needed and not targets.in_place:  # printed from folders is what `ksecret apply` takes
-        from secretsvc.cli.opened import is_hidden
+        from secretsvc.cli.in_memory import is_hidden
 
         items = [item for item in items if not is_hidden(item)]
     for _ in batch.each(items, operation, session, (lambda _: True) if args.if_needed else may_be_sealed):
         pass
-    if not shape.template:
+    if not args.template:
         return batch.end()
     return batch.end(_rendered if targets.output in ("", "-") else b"".join)
 
 
 def _opened_or_clear(session: Opener, data: bytes, name: str) -> Result:
     """Open the manifest, or leave it as it is where nothing in it is sealed."""
-    from secretsvc.cli.opened import open_sealed
+    from secretsvc.cli.in_memory import open_sealed
     from secretsvc.operations.result import Result
 
     try:
@@ -99,31 +93,29 @@ def _rendered(texts: list[bytes]) -> bytes:
     return text if text.endswith(b"\n") else text + b"\n"
 
 
-def _finisher(targets: Targets, shape: _Shape) -> Callable[[bytes], bytes]:
+def _finisher(template: str, *, cleartext: bool) -> Callable[[bytes], bytes]:
     """The last step between the clear manifest and the output, as a function. Raises UsageError."""
-    if shape.template:
+    if template:
         from secretsvc.operations.go_template import parse
         from secretsvc.operations.tree import trees
 
-        if targets.in_place:
-            raise UsageError("--template prints; it does not go with -i")
-        template = parse(shape.template)
-        return lambda data: b"".join(template.render(tree) for tree in trees(data, decoded=shape.cleartext))
-    if shape.cleartext:
+        parsed = parse(template)
+        return lambda data: b"".join(parsed.render(tree) for tree in trees(data, decoded=cleartext))
+    if cleartext:
         from secretsvc.operations.prepare import decode_data
 
         return decode_data
     return lambda data: data
 
 
-def _shaped(targets: Targets, shape: _Shape, session: Opener, *, pass_clear: bool) -> int:
+def _shaped(targets: Targets, output_format: str, session: Opener, *, pass_clear: bool) -> int:
     """Opens everything and puts it out as JSON or as variables; the exit code."""
-    from secretsvc.cli.opened import open_all
+    from secretsvc.cli.in_memory import open_all
     from secretsvc.operations.output import as_env, as_json
 
     opened, failed = open_all(targets, session, pass_clear=pass_clear)
     if failed and not (opened and targets.keep_going):
         return failed
-    printed = as_json if shape.output_format == "json" else as_env
+    printed = as_json if output_format == "json" else as_env
     put_out(printed((one.name, one.data) for one in opened), targets.output, private=True)
     return failed

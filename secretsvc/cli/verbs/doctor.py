@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import every, names
+from secretsvc.backends.base import Offers
 from secretsvc.cli import options
 from secretsvc.cli.colour import BAD, GOOD, WARNING, painted
 from secretsvc.cli.policies import FilePolicies
@@ -50,7 +51,7 @@ class _Finding(NamedTuple):
 def run(args: Namespace) -> int:
     """Prints what works and what does not; the exit code of the worst failure among the keys that were tried."""
     known = options.backends(options.unlocking(args))
-    findings = [*map(_installed, every()), *_identities(known)]
+    findings = [*map(_installed, every()), *_identities(known), *_local(known)]
     if args.key or args.files:
         texts = _named(args.key, args.files, known)
         policy = FilePolicies(known).find_for_opening("-")
@@ -123,13 +124,28 @@ def _installed(scheme: Scheme) -> _Finding:
 
 
 def _identities(known: Backends) -> list[_Finding]:
-    """Where identities are, in the order in which they count; what can't be used is no failure beside what can."""
+    """Places of identities, in the order in which they count; what can't be used is no failure beside what can."""
     places = [(name, place) for name, backend in known.with_identities() for place in backend.places()]
     return [
         _Finding("no" if place.is_bad else "ok", f"{name}: {place.name}", place.found, place.hint)
         for name, place in places
         if not place.is_absent
     ]
+
+
+def _local(known: Backends) -> list[_Finding]:
+    """The keys of one's own that are on this machine, of kinds whose backends list them; none is no failure."""
+    findings = []
+    for scheme in every():
+        if scheme.is_local and scheme.installed().ok:
+            backend = known.backend(scheme.name)
+            try:
+                offers = backend.offers() if isinstance(backend, Offers) else []
+            except KsecretError as error:
+                findings.append(_Finding("no", scheme.name, error.message, error.hint))
+                continue
+            findings += [_Finding("ok", f"{scheme.name}: your key", f"{one.ref} {one.about}".strip()) for one in offers]
+    return findings
 
 
 def _try(known: Backends, text: str) -> _Finding:

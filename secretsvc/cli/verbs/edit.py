@@ -13,11 +13,10 @@ from secretsvc.cli.batch import name_of, standard_input
 from secretsvc.cli.editor import find_editor, run_editor, terminal
 from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.cli.sealing import Requests, SealingOptions, place_of
-from secretsvc.cli.verbs.edit_output import put_out
 from secretsvc.cli.verbs.edit_text import Sheet, template
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.files import workspace
-from secretsvc.files.private_folder import private_folder, write_private
+from secretsvc.files.private_folder import keep, private_folder, write_private
 from secretsvc.files.signals import end_tidily
 from secretsvc.operations.edit import new_draft, open_draft, seal_draft
 
@@ -62,7 +61,7 @@ class _Work(NamedTuple):
     editor: Editor
     streams: Streams
     answers: TextIO | None
-    """Where somebody answers questions; None where nobody is."""
+    """The terminal of somebody who answers questions; None where nobody does."""
 
     def seal(self, typed: bytes) -> bytes:
         return seal_draft(self.draft, typed, self.request, self.keyring, decoded=not self.base64).data
@@ -133,7 +132,7 @@ def _edit(editing: _Editing, wanted: SealingOptions, unlocking: Unlocking, stack
         print(printable(f"ksecret: {name_of(path)}: nothing changed"), file=sys.stderr)
         sealed = before if printed or output else None
     if sealed is not None:
-        put_out(path, "-" if printed else output, snapshot, sealed)
+        _put_out(path, "-" if printed else output, snapshot, sealed)
     tell_unbound(1 if snapshot and not formats.of(draft.sealed).binds else 0)
 
 
@@ -205,3 +204,47 @@ def _wants_to_go_on(work: _Work, error: KsecretError) -> bool:
     if answer and answer.strip().lower() not in ("n", "no"):
         return True
     raise SystemExit(error.exit_code)
+
+
+def _put_out(path: str, output: str, snapshot: workspace.Snapshot | None, sealed: bytes) -> None:
+    """Writes the file, the output file, or prints where that is `-`; `snapshot` is None for a file that is to be made.
+
+    Where that fails, what was typed is kept, sealed, in a private folder that the hint names. Raises FileError.
+    """
+    try:
+        if output == "-":
+            _print(sealed)
+        elif output:
+            workspace.create(output, sealed, private=False)
+        elif snapshot:
+            workspace.replace(snapshot, sealed)
+        else:
+            _make(path, sealed)
+    except FileError as error:
+        kept = keep("secret.json" if path.endswith(".json") else "secret.yaml", sealed)
+        error.hint = f"what you typed is kept, sealed, in {kept}"
+        raise
+
+
+def _print(sealed: bytes) -> None:
+    try:
+        sys.stdout.buffer.write(sealed)
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that it is not tried again at the end
+        raise FileError(f"the output can't be written: {error.strerror}", file="standard output") from error
+
+
+def _make(path: str, sealed: bytes) -> None:
+    """A new file; one that somebody made meanwhile stays as it is. Raises FileError."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    except FileExistsError:
+        raise FileError("it was made by somebody else meanwhile; it was left as it is") from None
+    except OSError as error:
+        raise FileError(f"can't be made: {error.strerror}") from error
+    try:
+        workspace.replace(workspace.read(path), sealed)
+    except BaseException:
+        os.unlink(path)
+        raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc import core_dumps
 from secretsvc.cli import child, options
-from secretsvc.cli.opened import open_all
+from secretsvc.cli.in_memory import open_all
 from secretsvc.cli.session import opener
 from secretsvc.errors import FileError, UsageError
 from secretsvc.operations.values import by_name, only, values, variables

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from typing import TYPE_CHECKING
 
-from secretsvc.backends import canonical
-from secretsvc.backends.age.backend import Age
-from secretsvc.backends.age.identities import default_identity_path
+from secretsvc.backends import canonical, find
 from secretsvc.backends.base import Settings
+from secretsvc.backends.registry import Backends
 from secretsvc.cli import options
+from secretsvc.cli.choosing import chosen
 from secretsvc.cli.report import printable
-from secretsvc.errors import FileError, InputError
+from secretsvc.errors import InputError
 from secretsvc.files import workspace
 from secretsvc.policy import search
 from secretsvc.policy.policies import NAME, Policies, Policy, starter
@@ -25,17 +24,31 @@ if TYPE_CHECKING:
     from secretsvc.keyref import KeyRef
 
 EXAMPLES = """\
-  ksecret init          once per person and repository: makes what is missing, your identity and .ksecret.yaml"""
+  ksecret init             once per person and repository: makes what is missing, your identity and .ksecret.yaml
+  ksecret init --key pgp   the same with a PGP key of yours, which you choose, or make
+  ksecret init --key aws   with a key of AWS KMS, of those that your credentials can list (AWS_REGION says where)"""
 
 
 def add_arguments(parser: Parser) -> None:
-    """The options: none."""
+    """The options."""
+    parser.add_argument(
+        "-k",
+        "--key",
+        metavar="KIND",
+        default="",
+        help="the kind of your key, age (default), pgp, aws, gcp …, of which you choose one; or a KEYREF",
+    )
 
 
-def run(_args: Namespace) -> int:
-    """Makes the identity where there is none, and tells the recipient and the next step; the exit code."""
-    where, ref, made = own_identity()
-    print(printable(f"{'made' if made else 'found'} your age identity: {where}"))
+def run(args: Namespace) -> int:
+    """Makes or finds the caller's key, and tells its KeyRef and the next step; the exit code."""
+    known = own_backends()
+    kind = find(args.key)
+    if not args.key or (kind and kind.has_identities):
+        where, ref, made = own_identity(known, args.key)
+        print(printable(f"{'made' if made else 'found'} your {kind.title if kind else 'age'} identity: {where}"))
+    else:
+        ref = chosen(known, args.key)
     print(f"your key, for others to seal to:  {ref}")
     found = _policy(str(ref))
     if found and found.is_misnamed:
@@ -47,28 +60,26 @@ def run(_args: Namespace) -> int:
     return 0
 
 
-def own_identity() -> tuple[str, KeyRef, bool]:
-    """Where the user's own age identity is, its recipient, and whether it was made just now, as none was at hand.
+def own_backends() -> Backends:
+    """Make backends that are told of nothing but the environment, and ask for passphrases."""
+    return Backends(Settings(os.environ, options.Passphrases().ask))
 
-    Raises BackendError and InputError where there are sources of identities that give none, and FileError.
+
+def own_identity(known: Backends, kind: str = "") -> tuple[str, KeyRef, bool]:
+    """Find or make the user's own identity: where it is, its recipient, and whether it was made just now.
+
+    `kind`: the scheme's name; empty for the first that keeps identities. Raises BackendError and InputError where there
+    are sources of identities that give none, and FileError.
     """
-    path = default_identity_path(os.environ)
-    age = _age()
-    ref = age.own_ref()
+    backend = next(backend for name, backend in known.with_identities() if name == kind or not kind)
+    ref = backend.own_ref()
     if ref:
-        return next(place.name for place in age.places() if place.usable), ref, False
-    if os.path.lexists(path):
-        hint = "move it away, and run this again"
-        raise InputError("it holds no age identity that one could seal to", hint=hint, file=path)
-    make_identity(path)
-    ref = _age().own_ref()
+        return next(place.name for place in backend.places() if place.usable), ref, False
+    path = backend.make_identity()
+    ref = backend.own_ref()
     if ref is None:
         raise InputError("it can't be read again", file=path)
     return path, ref, True
-
-
-def _age() -> Age:
-    return Age(Settings(os.environ, options.Passphrases().ask))
 
 
 def _policy(ref: str) -> Policy | None:
@@ -98,18 +109,3 @@ def _tell_line(ref: str, found: Policy) -> None:
     print(printable(said))
     print(f"      - {quoted(ref, flow=False)}")
     print(printable(f"then somebody who can open the files already runs: ksecret keys sync -r {folder}"))
-
-
-def make_identity(path: str) -> None:
-    """A new identity as age-keygen writes one: 0600, in a folder that is its owner's alone."""
-    import pyrage
-
-    identity = pyrage.x25519.Identity.generate()
-    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    text = f"# created: {created}\n# public key: {identity.to_public()}\n{identity}\n"
-    try:
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise FileError(f"can't be written: {error.strerror}", file=path) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.batch import Batch, Line
+from secretsvc.cli.batch import Batch, PrintedLine
 from secretsvc.cli.options import Targets
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
@@ -37,12 +37,12 @@ def run(args: Namespace) -> int:
     targets = Targets(tuple(args.files), args.recursive, output=args.output, debug=args.debug)
     describe = describer(options.unlocking(args))
 
-    def operation(data: bytes, name: str) -> bytes | Line:
+    def operation(data: bytes, name: str) -> bytes | PrintedLine:
         found = describe(data, name)
         if not any(one.sealed for one in found):
             raise nothing_sealed_in(data)
         told = "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
-        return f"{told}\n".encode() if targets.output else Line(told)
+        return f"{told}\n".encode() if targets.output else PrintedLine(told)
 
     return Batch(targets, "inspected", private=True).run(operation)
 

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.batch import Batch, Line
+from secretsvc.cli.batch import Batch, PrintedLine
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import Requests, SealingOptions, place_of
@@ -101,12 +101,12 @@ class _Change:
         self._to_take: set[KeyRef] = set(requests.change.remove)
         self._taken: set[KeyRef] = set()
 
-    def planned(self, data: bytes, name: str) -> Line | None:
+    def planned(self, data: bytes, name: str) -> PrintedLine | None:
         """A line for each key that would be added or taken away."""
         changes = key_changes(data, self._request(name))
         named = self._requests.people(name).named
         lines = [f"{name}: {label}: {'+' if added else '-'}{named(ref)}" for label, ref, added in changes]
-        return Line("\n".join(map(printable, lines))) if lines else None
+        return PrintedLine("\n".join(map(printable, lines))) if lines else None
 
     def made(self, data: bytes, name: str) -> Result:
         """The manifest with its keysets changed."""
@@ -132,11 +132,11 @@ class _Change:
 
 
 def _list(targets: Targets, describe: Callable[[bytes, str], list[Description]], *, as_json: bool) -> int:
-    def operation(data: bytes, name: str) -> Line:
+    def operation(data: bytes, name: str) -> PrintedLine:
         found = [one for one in describe(data, name) if one.sealed]
         if not found:
             raise nothing_sealed_in(data)
-        return Line("\n".join(_as_json(one, name) if as_json else _as_text(one, name) for one in found))
+        return PrintedLine("\n".join(_as_json(one, name) if as_json else _as_text(one, name) for one in found))
 
     return Batch(targets, "listed", private=True).run(operation)
 

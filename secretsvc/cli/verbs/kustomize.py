@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PROGRAM = "ksecret-krm"
 
 PLACE = os.path.join("ksecret.dev", "v1alpha1", "ksecretgenerator", "KsecretGenerator")
-"""Where kustomize looks for a legacy plugin in its plugin folder: group, version, kind in small letters, kind."""
+"""Path of a legacy plugin in kustomize's plugin folder: group, version, kind in small letters, kind."""
 
 EXAMPLES = """\
   ksecret kustomize install
@@ -57,7 +57,7 @@ def _program() -> str:
 
 
 def _plugin_home() -> str:
-    """As kustomize finds it (kubectl.docs.kubernetes.io/guides/extending_kustomize/exec_plugins)."""
+    """Folder of plugins, as kustomize finds it (kubectl.docs.kubernetes.io/guides/extending_kustomize/exec_plugins)."""
     home = os.environ.get("HOME") or os.path.expanduser("~")
     config = os.environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
     return os.environ.get("KUSTOMIZE_PLUGIN_HOME") or os.path.join(config, "kustomize", "plugin")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from secretsvc.cli import entries, options, sealing
+from secretsvc.cli import kubesec_words, options, sealing
 from secretsvc.cli.batch import Batch
 from secretsvc.cli.options import Server, Targets
 from secretsvc.cli.sealing import SealingOptions, place_of
@@ -54,13 +54,13 @@ def add_entries(parser: Parser) -> None:
 
 def run(args: Namespace) -> int:
     """Changes what is named; the exit code."""
-    strings = entries.data_changes(args.string_data, "--string-data", removal=True)
+    strings = kubesec_words.data_changes(args.string_data, "--string-data", removal=True)
     changes = Changes(
-        data=entries.data_changes(args.data, "--data", removal=True),
-        string_data=entries.texts(strings, "--string-data"),
-        metadata=entries.metadata(args.metadata),
-        labels=entries.pairs(args.label, "--label"),
-        annotations=entries.pairs(args.annotation, "--annotation"),
+        data=kubesec_words.data_changes(args.data, "--data", removal=True),
+        string_data=kubesec_words.texts(strings, "--string-data"),
+        metadata=kubesec_words.metadata(args.metadata),
+        labels=kubesec_words.pairs(args.label, "--label"),
+        annotations=kubesec_words.pairs(args.annotation, "--annotation"),
     )
     targets = Targets(tuple(args.files), None, args.in_place, args.output, args.debug)
     wanted = SealingOptions(

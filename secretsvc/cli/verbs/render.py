@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.batch import put_out
-from secretsvc.cli.opened import handed_on
+from secretsvc.cli.in_memory import handed_on
 from secretsvc.cli.session import opener
 
 if TYPE_CHECKING:

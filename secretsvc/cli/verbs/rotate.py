@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.cli import options, sealing
-from secretsvc.cli.batch import Batch, Line
+from secretsvc.cli.batch import Batch, PrintedLine
 from secretsvc.cli.journal import Journal
 from secretsvc.cli.report import printable
-from secretsvc.cli.sealing import TIME, SealingOptions, place_of
+from secretsvc.cli.sealing import SealingOptions, place_of
 from secretsvc.cli.session import begin
 from secretsvc.errors import AlreadySealedError, UsageError
-from secretsvc.operations.request import ANY_TIME
+from secretsvc.operations.request import ANY_TIME, stated
 from secretsvc.operations.rotate import overdue
 from secretsvc.policy.reader import seconds
 
@@ -85,8 +85,8 @@ def run(args: Namespace) -> int:
     with journal:
         batch = Batch(targets, "rewrapped" if args.rewrap else "rotated", private=False)
         items = [item for item in batch.items() if shard(item) and not journal.has(item.path)]
-        for done in batch.each(items, operation, session):
-            journal.record(done.path, done.word, done.error)
+        for path, outcome, error in batch.each(items, operation, session):
+            journal.record(path, outcome, error)
         return batch.end()
 
 
@@ -95,7 +95,7 @@ def _before(age: str) -> str:
     if not age:
         return ANY_TIME
     try:
-        return time.strftime(TIME, time.gmtime(time.time() - seconds(age)))
+        return stated(time.time() - seconds(age))
     except ValueError:
         raise UsageError("--older-than takes hours, days or weeks", hint="such as 12h, 90d or 8w") from None
 
@@ -118,10 +118,10 @@ def _shard(text: str) -> Callable[[Item], bool]:
 
 
 def _dry_run(targets: Targets, before: str, shard: Callable[[Item], bool]) -> int:
-    def operation(data: bytes, name: str) -> Line | None:
+    def operation(data: bytes, name: str) -> PrintedLine | None:
         found = overdue(data, before)
         lines = [f"{name}: {label}: data key made {created or 'at an unknown time'}" for label, created in found]
-        return Line("\n".join(map(printable, lines))) if lines else None
+        return PrintedLine("\n".join(map(printable, lines))) if lines else None
 
     batch = Batch(targets, "to rotate", private=True)
     for _ in batch.each([item for item in batch.items() if shard(item)], operation):

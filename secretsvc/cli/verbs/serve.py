@@ -121,9 +121,9 @@ def _dev(args: Namespace) -> int:
 
 def _recipient() -> str:
     """The user's own age recipient; an identity is made where there is none. Raises what `own_identity` raises."""
-    from secretsvc.cli.verbs.init import own_identity
+    from secretsvc.cli.verbs.init import own_backends, own_identity
 
-    where, ref, made = own_identity()
+    where, ref, made = own_identity(own_backends())
     if made:
         print(printable(f"ksecret: made your age identity: {where}"), file=sys.stderr)
     return str(ref)

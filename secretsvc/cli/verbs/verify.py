@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.batch import Batch, Line
+from secretsvc.cli.batch import Batch, PrintedLine
 from secretsvc.cli.options import Targets
 from secretsvc.cli.report import printable
 from secretsvc.cli.session import LocalOpener
@@ -32,8 +32,8 @@ def run(args: Namespace) -> int:
     targets = Targets(tuple(args.files), args.recursive, debug=args.debug, jobs=args.jobs)
     session = LocalOpener(options.backends(options.unlocking(args)))
 
-    def operation(data: bytes, name: str) -> Line:
+    def operation(data: bytes, name: str) -> PrintedLine:
         opened = session.open(data, name)
-        return Line(printable(f"{name}: {opened.secrets} sealed, all sound"), opened.bound)
+        return PrintedLine(printable(f"{name}: {opened.secrets} sealed, all sound"), opened.bound)
 
     return Batch(targets, "verified", private=True, altered=1).run(operation, session)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
-from secretsvc.formats.base import token_of
 from secretsvc.keyref import MOST_KEYS, keyset
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar
@@ -18,7 +18,7 @@ from secretsvc.tokens import TOKEN_PREFIX, UNMERGED
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from secretsvc.keyref import Keyset
+    from secretsvc.keyref import Keyset, WrappedKey
     from secretsvc.manifest.model import Secret
     from secretsvc.manifest.nodes import Member
     from secretsvc.manifest.splice import Layout
@@ -157,6 +157,11 @@ def _text(node: object) -> str:
     return node.value
 
 
+def encoded(key: WrappedKey) -> str:
+    """A wrapped DEK as an envelope has it: base64; as it stood, where it stood in the file."""
+    return key.source or b64encode(key.wrapped).decode()
+
+
 def render(envelope: Envelope, layout: Layout) -> str:
     """The member's text in the style of its surroundings, lines joined by the layout's line break.
 
@@ -201,9 +206,6 @@ def _braced(members: list[str], layout: Layout, indent: str) -> str:
         return "{" + ("," + layout.colon[1:]).join(members) + "}"
     start = layout.newline + indent
     return "{" + start + ("," + start).join(members) + layout.newline + indent[: -len(layout.unit)] + "}"
-
-
-token = token_of
 
 
 def is_token(value: str) -> bool:

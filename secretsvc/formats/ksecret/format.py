@@ -6,20 +6,24 @@ import re
 from typing import TYPE_CHECKING
 
 from secretsvc.backends import stated
+from secretsvc.errors import AlteredError
 from secretsvc.formats.base import Format, Sealed, decoded
 from secretsvc.formats.ksecret import envelope
 from secretsvc.keyref import WrappedKey
-from secretsvc.manifest.reader import ENVELOPE
-from secretsvc.manifest.splice import Edit, remove_member
+from secretsvc.manifest import nodes
+from secretsvc.manifest.nodes import Mapping as Mapping_
+from secretsvc.manifest.reader import ENVELOPE, leading_documents
+from secretsvc.manifest.splice import Edit, append_member, remove_member, replace_member
 from secretsvc.tokens import TOKEN_PREFIX, WHOLE_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from secretsvc.formats.base import Examined, Mark
+    from secretsvc.formats.base import Examined, Made, Mark, Opened, Plan, Trust
+    from secretsvc.formats.ksecret.crypto import Payload
     from secretsvc.formats.merge import Merges
-    from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.manifest.nodes import Scalar
+    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.manifest.nodes import Member, Scalar
 
 _TOKEN_ANYWHERE = r"ksecret\.v1\.[A-Za-z0-9+/]+={0,2}"  # noqa: S105
 
@@ -33,6 +37,7 @@ class Ksecret(Format):
     proves_values = False
     signed = False
     default_key = ""
+    whole_file = False
     member = ENVELOPE
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
@@ -46,14 +51,7 @@ class Ksecret(Format):
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
         assert secret.envelope
-        own = envelope.read(secret.envelope)
-        context = envelope.context(own.sealed_for)
-        keys = tuple(
-            WrappedKey(ref, decoded(text), context, source=text)
-            for ref, text in zip(map(stated, own.keys), own.keys.values(), strict=True)
-        )
-        line = secret.envelope.key.line
-        return Sealed(line, f"ksecret v{envelope.VERSION}", keys, own.sealed_for, own.created, own.seal, own)
+        return read_member(secret.envelope)
 
     def examine(self, manifest: Manifest, secret: Secret) -> Examined:
         from secretsvc.formats.ksecret.check import examine
@@ -62,6 +60,69 @@ class Ksecret(Format):
 
     def bind(self, secret: Secret, scope: str, before: Sealed | None) -> str:
         return envelope.bind(secret, scope or (envelope.scope_of(before.sealed_for) if before else "strict"))
+
+    def context(self, sealed_for: str) -> Mapping[str, str]:
+        return envelope.context(sealed_for)
+
+    def check_bound(self, secret: Secret, sealed: Sealed) -> None:
+        envelope.check_bound(sealed.sealed_for, secret)
+
+    def least_bytes(self, entry: Entry) -> int:
+        from secretsvc.formats.ksecret import sealing
+
+        return sealing.least_bytes(entry)
+
+    def is_retyped(self, opened: Opened, secret: Secret) -> bool:
+        from secretsvc.formats.ksecret import sealing
+
+        return sealing.is_retyped(opened, secret)
+
+    def new_dek(self) -> bytes:
+        from secretsvc.formats.ksecret import sealing
+
+        return sealing.new_dek()
+
+    def open(self, secret: Secret, sealed: Sealed, dek: bytes, *, trust: Trust | None, retyped: bool) -> Opened:
+        from secretsvc.formats.ksecret import sealing
+
+        return sealing.open_secret(self, secret, sealed, dek, retyped=retyped)
+
+    def text(self, value: Payload) -> str:
+        from secretsvc.formats.ksecret.values import value_of
+
+        return value_of(value)
+
+    def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
+        from secretsvc.formats.ksecret import sealing
+
+        return sealing.seal_secret(manifest, secret, plan)
+
+    def restored(self, manifest: Manifest, opened: Mapping[int, Opened]) -> Manifest:
+        from secretsvc.formats.ksecret import sealing
+
+        return sealing.restored(manifest, opened)
+
+    def prove(
+        self,
+        sealed: Manifest,
+        opened: Mapping[int, Opened],
+        clear: Manifest,
+        before: Mapping[int, Opened],
+        changed: Collection[int],
+    ) -> None:
+        from secretsvc.formats.ksecret import sealing
+
+        sealing.prove(sealed, opened, clear, before, changed)
+
+    def rewrapped(self, manifest: Manifest, secret: Secret, sealed: Sealed, keys: Sequence[WrappedKey]) -> list[Edit]:
+        assert secret.envelope
+        own = sealed.own._replace(keys={str(key.ref): envelope.encoded(key) for key in keys})
+        return [
+            replace_member(manifest.text, secret.root, secret.envelope, lambda layout: envelope.render(own, layout))
+        ]
+
+    def put_back(self, text: str, secret: Secret, sealed: Sealed) -> list[Edit]:
+        return [append_member(text, secret.root, lambda layout: envelope.render(sealed.own, layout))]
 
     def removed(self, manifest: Manifest, secret: Secret) -> list[Edit]:
         return [remove_member(manifest.text, secret.root, secret.envelope)] if secret.envelope else []
@@ -82,6 +143,24 @@ class Ksecret(Format):
         from secretsvc.formats.ksecret.merge import KsecretMerges
 
         return KsecretMerges()
+
+
+def read_member(member: Member) -> Sealed:
+    """What an envelope says. Raises ManifestError, InputError, AlteredError."""
+    own = envelope.read(member)
+    context = envelope.context(own.sealed_for)
+    keys = tuple(WrappedKey(stated(uri), decoded(text), context, source=text) for uri, text in own.keys.items())
+    return Sealed(member.key.line, f"ksecret v{envelope.VERSION}", keys, own.sealed_for, own.created, own.seal, own)
+
+
+def second_envelope(text: str, line: int) -> Sealed:
+    """The other side's envelope, which a merge kept as a text. Raises as `read_member`."""
+    lines = "".join(f"  {line}\n" for line in text.splitlines())
+    found, _ = leading_documents(f"{ENVELOPE}:\n{lines}")
+    member = nodes.member(found[0], ENVELOPE) if found and isinstance(found[0], Mapping_) else None
+    if not member:
+        raise AlteredError("the second key list is none", hint="restore the file from Git", line=line)
+    return read_member(member)
 
 
 def _in_quotes(what: str, scalar: Scalar, mark: Mark) -> Edit:

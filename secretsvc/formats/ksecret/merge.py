@@ -13,7 +13,7 @@ from secretsvc.manifest.splice import Edit, apply, line_break
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from secretsvc.formats.base import Place
+    from secretsvc.formats.base import Opened, Place, Sealed
     from secretsvc.formats.merge import Side
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.nodes import Scalar
@@ -70,6 +70,11 @@ class KsecretMerges(Merges):
         traits, known = traits_of(merged), [traits_of(one) for one in origins]
         fitting = [one.tokens for one in known if one and traits and same_data_key(one, traits)]
         return bool(traits and any(known) and not traits.tokens <= frozenset().union(*fitting))
+
+    def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:
+        from secretsvc.formats.ksecret.sealing import joined
+
+        return joined(opened, other, secret)
 
     def without_note(self, text: str) -> str:
         return text

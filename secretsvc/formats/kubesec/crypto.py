@@ -1,7 +1,7 @@
-"""The cryptography of kubesec's format: values, the MAC, and the armour of a PGP-wrapped DEK (design FORMAT).
+"""The cryptography of kubesec's format: values and the MAC (design FORMAT).
 
 Weaker than our own, and kept for those who share files with kubesec: the DEK itself is the key of everything, and the
-MAC covers neither name nor namespace nor type. AES-256-GCM: NIST SP 800-38D. Armour: RFC 4880, section 6.
+MAC covers neither name nor namespace nor type. AES-256-GCM: NIST SP 800-38D.
 """
 
 from __future__ import annotations
@@ -96,22 +96,3 @@ def _authenticated(texts: Texts, ids: Iterable[str]) -> bytes:
         for part in (key, texts[field, key])
     ]
     return b"".join((*parts, *map(str.encode, ids)))
-
-
-def armoured(message: bytes) -> bytes:
-    """A binary OpenPGP message as the ASCII-armoured text that kubesec's gpg makes of it."""
-    text = b64encode(message).decode()
-    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
-    checksum = b64encode(_crc24(message).to_bytes(3, "big")).decode()
-    whole = ("-----BEGIN PGP MESSAGE-----", "", *lines, f"={checksum}", "-----END PGP MESSAGE-----", "")
-    return "\n".join(whole).encode()
-
-
-def _crc24(data: bytes) -> int:
-    """RFC 4880, section 6.1."""
-    crc = 0xB704CE
-    for byte in data:
-        crc ^= byte << 16
-        for _ in range(8):
-            crc = crc << 1 ^ (0x1864CFB if crc & 0x800000 else 0)
-    return crc

@@ -8,13 +8,13 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from bisect import bisect_right
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
-from secretsvc.formats.base import token_of
 from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.splice import Edit, line_break
@@ -23,7 +23,7 @@ from secretsvc.tokens import decode_strict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from secretsvc.keyref import KeyRef
+    from secretsvc.keyref import KeyRef, WrappedKey
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.nodes import Node
 
@@ -41,6 +41,7 @@ _START = "# kubesec:"
 VERSION_LINE = "\n# kubesec:v:"
 """A file is sealed by kubesec where this stands in it: a line, but not the first (design FORMAT)."""
 _RESTORE = "restore the file from Git"
+RECOMPUTE = "look at its history in Git; if it is as it should be: ksecret encrypt -i --recompute-mac"
 
 
 class Envelope(NamedTuple):
@@ -57,9 +58,6 @@ class Envelope(NamedTuple):
         return tuple(ref for ref, _ in self.keys)
 
 
-token = token_of
-
-
 def is_token(value: str) -> bool:
     """Whether it has the shape of kubesec's tokens, but for a line break that a formatter may have put behind it."""
     return re.fullmatch(TOKEN, value.rstrip("\n")) is not None
@@ -67,12 +65,7 @@ def is_token(value: str) -> bool:
 
 def read(manifest: Manifest) -> tuple[Secret, Envelope]:
     """The one sealed Secret of a file, and its envelope. Raises ManifestError, InputError, AlteredError with a line."""
-    if len(manifest.secrets) != 1:
-        raise ManifestError(
-            "kubesec's lines belong to one Secret, and this file does not hold exactly one",
-            hint="move each Secret into a file of its own",
-            line=_line(manifest, next(_lines(manifest.text))[0]),
-        )
+    check_owner(manifest)
     (secret,) = manifest.secrets
     if secret.envelope:
         raise ManifestError(
@@ -81,6 +74,16 @@ def read(manifest: Manifest) -> tuple[Secret, Envelope]:
             line=secret.envelope.key.line,
         )
     return secret, _interpreted(manifest, secret)
+
+
+def check_owner(manifest: Manifest) -> None:
+    """Raises ManifestError for a file with other than one Secret."""
+    if len(manifest.secrets) != 1:
+        raise ManifestError(
+            "kubesec's lines belong to one Secret, and this file does not hold exactly one",
+            hint="move each Secret into a file of its own",
+            line=_line(manifest, next(_lines(manifest.text))[0]),
+        )
 
 
 def _interpreted(manifest: Manifest, secret: Secret) -> Envelope:
@@ -220,6 +223,31 @@ def check_shape(manifest: Manifest) -> None:
     for start, _ in _lines(manifest.text):
         line = _line(manifest, start)
         raise ManifestError("a comment that kubesec would take for its own", hint="remove it", line=line)
+
+
+def encoded(key: WrappedKey) -> str:
+    """A wrapped DEK as a line has it: base64, by PGP of armoured text; as it stood, where it stood in the file."""
+    wrapped = armoured(key.wrapped) if key.ref.scheme == "pgp" and not key.source else key.wrapped
+    return key.source or b64encode(wrapped).decode()
+
+
+def armoured(message: bytes) -> bytes:
+    """A binary OpenPGP message as the ASCII-armoured text that kubesec's gpg makes of it."""
+    text = b64encode(message).decode()
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    checksum = b64encode(_crc24(message).to_bytes(3, "big")).decode()
+    whole = ("-----BEGIN PGP MESSAGE-----", "", *lines, f"={checksum}", "-----END PGP MESSAGE-----", "")
+    return "\n".join(whole).encode()
+
+
+def _crc24(data: bytes) -> int:
+    """RFC 4880, section 6.1."""
+    crc = 0xB704CE
+    for byte in data:
+        crc ^= byte << 16
+        for _ in range(8):
+            crc = crc << 1 ^ (0x1864CFB if crc & 0x800000 else 0)
+    return crc
 
 
 def render(envelope: Envelope) -> str:

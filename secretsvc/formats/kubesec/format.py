@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import KsecretError
+from secretsvc.errors import AlteredError, KsecretError, ManifestError
 from secretsvc.formats.base import Examined, Format, Sealed, decoded
 from secretsvc.formats.kubesec import envelope
+from secretsvc.formats.kubesec.envelope import RECOMPUTE
 from secretsvc.keyref import WrappedKey
 
 if TYPE_CHECKING:
-    from secretsvc.formats.base import Mark
+    from collections.abc import Mapping, Sequence
+
+    from secretsvc.formats.base import Made, Mark, Opened, Plan, Trust
     from secretsvc.formats.merge import Merges
+    from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.splice import Edit
 
@@ -30,10 +34,15 @@ class Kubesec(Format):
     proves_values = True
     signed = True
     default_key = "pgp:default"
+    whole_file = True
     member = ""
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
         return envelope.VERSION_LINE in manifest.text
+
+    def check_owner(self, manifest: Manifest) -> None:
+        if envelope.VERSION_LINE in manifest.text:
+            envelope.check_owner(manifest)
 
     def is_token(self, value: str) -> bool:
         return envelope.is_token(value)
@@ -56,6 +65,56 @@ class Kubesec(Format):
         is_broken = own.version in ("3", "4") and not re.fullmatch(_MAC, own.mac)
         flaws = ((line, "KS006", "kubesec's line with the MAC is missing or broken"),) if is_broken else ()
         return Examined(line, envelope.is_token, flaws, tuple(map(str, own.refs)))
+
+    def check_provable(self, sealed: Sealed) -> None:
+        if not sealed.proof:
+            what = f"it has no MAC (version {sealed.own.version} of kubesec's format)"
+            raise AlteredError(what, hint=RECOMPUTE)
+
+    def check_shape(self, manifest: Manifest) -> None:
+        envelope.check_shape(manifest)
+
+    def check_values(self, secret: Secret) -> None:
+        for entry in secret.entries:
+            if "\0" in entry.value:
+                raise ManifestError(
+                    f"{entry.path} holds a NUL, which ends a text in kubesec's format",
+                    hint="put it under data, as base64, or use --format ksecret",
+                    line=entry.scalar.line,
+                )
+
+    def check_keys(self, refs: Keyset) -> None:
+        envelope.check_keys(refs)
+
+    def seals_empty(self, manifest: Manifest) -> bool:
+        return envelope.is_alone(manifest)  # as kubesec does
+
+    def new_dek(self) -> bytes:
+        from secretsvc.formats.kubesec import sealing
+
+        return sealing.new_dek()
+
+    def open(self, secret: Secret, sealed: Sealed, dek: bytes, *, trust: Trust | None, retyped: bool) -> Opened:
+        from secretsvc.formats.kubesec import sealing
+
+        return sealing.open_secret(self, secret, sealed, dek, trust=trust)
+
+    def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
+        from secretsvc.formats.kubesec import sealing
+
+        return sealing.seal_secret(manifest, secret, plan)
+
+    def restored(self, manifest: Manifest, opened: Mapping[int, Opened]) -> Manifest:
+        from secretsvc.formats.kubesec import sealing
+
+        return sealing.restored(manifest, opened[0].values)
+
+    def rewrapped(self, manifest: Manifest, secret: Secret, sealed: Sealed, keys: Sequence[WrappedKey]) -> list[Edit]:
+        lines = tuple((key.ref, envelope.encoded(key)) for key in keys)
+        return envelope.put(manifest.text, sealed.own._replace(keys=lines))
+
+    def put_back(self, text: str, secret: Secret, sealed: Sealed) -> list[Edit]:
+        return envelope.put(text, sealed.own)
 
     def removed(self, manifest: Manifest, secret: Secret) -> list[Edit]:
         return envelope.remove(manifest.text) if secret.root.start == manifest.secrets[0].root.start else []

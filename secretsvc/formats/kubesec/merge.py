@@ -12,7 +12,7 @@ from secretsvc.formats.merge import MergedEnvelope, Merges, Standing, Unmergeabl
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from secretsvc.formats.base import Place
+    from secretsvc.formats.base import Opened, Place, Sealed
     from secretsvc.formats.merge import Side
     from secretsvc.manifest.model import Manifest, Secret
 
@@ -40,6 +40,9 @@ class KubesecMerges(Merges):
 
     def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
         return False  # the MAC tells, and whoever opens it
+
+    def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:
+        return opened  # it keeps no second list
 
     def without_note(self, text: str) -> str:
         found = re.search(_NOTE, text)

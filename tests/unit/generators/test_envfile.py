@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from secretsvc.errors import InputError
+from secretsvc.generators.entries import collect
 from secretsvc.generators.envfile import MAX_LINE_BYTES, env_items
-from secretsvc.generators.keys import collect
 
 ENVIRON = {b"HOME_TOWN": b"Bern\xff"}
 SPACE = "[\t\n\v\f\r \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]*"

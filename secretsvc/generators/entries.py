@@ -19,7 +19,7 @@ _KEY = r"[-._a-zA-Z0-9]+"
 _ENV_KEY = r"[-._a-zA-Z][-._a-zA-Z0-9]*"
 
 
-class Item(NamedTuple):
+class NewEntry(NamedTuple):
     """One entry to be, and where it is from, as messages say it: flag, then file and line, or the flag's number."""
 
     key: str
@@ -37,11 +37,11 @@ class Item(NamedTuple):
         return InputError(f"{self.flag}: {message}", hint=hint, file=self.file, line=self.line)
 
     def __repr__(self) -> str:
-        return f"Item({self.origin}, masked)"
+        return f"NewEntry({self.origin}, masked)"
 
 
 def complaints(key: str, *, env: bool = False) -> list[str]:
-    """What Kubernetes has against a key's name (design KUBECTL, section 2; `env`: section 3.4, 9)."""
+    """List what Kubernetes has against a key's name (design KUBECTL, section 2; `env`: section 3.4, 9)."""
     found = []
     if not env and len(key.encode(errors="surrogateescape")) > MAX_KEY_BYTES:
         found.append(f"it must be no more than {MAX_KEY_BYTES} bytes")
@@ -56,7 +56,7 @@ def complaints(key: str, *, env: bool = False) -> list[str]:
     return found
 
 
-def collect(items: Iterable[Item]) -> dict[str, bytes]:
+def collect(items: Iterable[NewEntry]) -> dict[str, bytes]:
     """The entries by key, in the order given.
 
     Raises InputError for a key that Kubernetes refuses or that is there already. The message never shows the key: what

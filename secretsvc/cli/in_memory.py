@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.result import Result
 
 
-class Clear(NamedTuple):
+class ClearFile(NamedTuple):
     """A file's name as messages give it, and its content in the clear."""
 
     name: str
@@ -31,7 +31,7 @@ class Clear(NamedTuple):
     bound: bool = True
 
     def __repr__(self) -> str:
-        return f"Clear({self.name!r}, masked)"
+        return f"ClearFile({self.name!r}, masked)"
 
 
 def handed_on(targets: Targets, opener: Opener) -> tuple[bytes, int]:
@@ -47,7 +47,7 @@ def handed_on(targets: Targets, opener: Opener) -> tuple[bytes, int]:
     return b"" if failed else stream([as_data(one.data) for one in opened]), failed
 
 
-def open_all(targets: Targets, opener: Opener, *, pass_clear: bool, warn: bool = True) -> tuple[list[Clear], int]:
+def open_all(targets: Targets, opener: Opener, *, pass_clear: bool, warn: bool = True) -> tuple[list[ClearFile], int]:
     """Every file, opened, and the exit code: 0, or the worst of failures.
 
     With `pass_clear` a manifest in which nothing is sealed is passed on as it is; without, it is passed over in a
@@ -62,9 +62,9 @@ def open_all(targets: Targets, opener: Opener, *, pass_clear: bool, warn: bool =
     found = workspace.discover(targets.files, recursive=targets.recursive, failed=failures.append, warn=warn_of_walk)
     items = _as_kubectl(item for item in found if not is_hidden(item))
     work = partial(_open, opener, pass_clear)
-    opened: list[Clear] = []
+    opened: list[ClearFile] = []
     for outcome in workspace.in_order(items, work, lambda: targets.jobs or opener.jobs):
-        if isinstance(outcome, Clear):
+        if isinstance(outcome, ClearFile):
             opened.append(outcome)
         elif outcome:
             failures.append(outcome)
@@ -107,18 +107,18 @@ def open_sealed(opener: Opener, data: bytes, name: str) -> Result:
     raise NotSealedError("nothing in it is sealed")
 
 
-def _open(opener: Opener, pass_clear: bool, item: workspace.Item) -> Clear | KsecretError | None:
+def _open(opener: Opener, pass_clear: bool, item: workspace.Item) -> ClearFile | KsecretError | None:
     """Open one file; None where it is passed over, an error where it fails."""
     name = name_of(item.path)
     try:
         data = content(item.path)
         try:
             opened = open_sealed(opener, data, item.path)
-            return Clear(name, opened.data, opened.bound)
+            return ClearFile(name, opened.data, opened.bound)
         except NotSealedError:
             if pass_clear:
                 refuse_no_manifest(data)
-                return Clear(name, data)
+                return ClearFile(name, data)
             if item.named:
                 raise nothing_sealed_in(data) from None
             return None

@@ -39,7 +39,7 @@ def _data_change(word: str, option: str, *, removal: bool) -> tuple[str, bytes |
 
 
 def _each_once(found: Iterable[tuple[str, V]], option: str) -> dict[str, V]:
-    """As a mapping. Raises UsageError for a key that comes twice, because one of its values would be lost."""
+    """Make a mapping. Raises UsageError for a key that comes twice, because one of its values would be lost."""
     once: dict[str, V] = {}
     for key, value in found:
         if key in once:

@@ -1,0 +1,169 @@
+"""Checks of many files, wherever they come from, and the output of what is found in them."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from secretsvc.cli.batch import name_of
+from secretsvc.cli.colour import BAD, WARNING, painted
+from secretsvc.cli.report import printable, report, summary
+from secretsvc.errors import KsecretError
+from secretsvc.operations.check import Checked, check_file, check_other, holds_identity, may_hold_secret
+from secretsvc.operations.check_policy import check_policy
+from secretsvc.operations.findings import RULES, SHORT, Finding
+from secretsvc.policy.policies import MISNAMED, NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from mmap import mmap
+
+    from secretsvc.policy.policies import Policies
+
+Form = Literal["text", "json", "sarif"]
+"""Form of the output."""
+
+_OTHERS = 1 << 20
+"""Bytes up to which files that are no manifests are looked through for identities."""
+
+
+class Source(NamedTuple):
+    """A file to check."""
+
+    name: str
+    read: Callable[[], bytes | None]
+    """Gives its bytes; None where there can be nothing to find in it."""
+    policies: Policies
+    manifest: bool = True
+    """Whether it may be one."""
+    commit: str = ""
+    """The id of the commit that it is looked at in."""
+    also: Callable[[bytes], list[Finding]] = lambda _: []
+    """Gives more findings in its bytes."""
+
+
+class Output:
+    """Prints findings as they come, or keeps them for SARIF, and counts."""
+
+    def __init__(self, form: Form, *, fails_on_notices: bool, debug: bool) -> None:
+        """`fails_on_notices`: whether new data keys and recipients count as findings."""
+        self._form = form
+        self._fails_on_notices = fails_on_notices
+        self._debug = debug
+        self._kept: list[Finding] = []
+        self._told: set[tuple[str, str]] = set()
+        self._counts = {"checked": 0, "findings": 0, "allowed": 0, "failed": 0}
+        self._notices = 0
+        self._worst = 0
+
+    def add(self, checked: Checked) -> None:
+        """One file's findings."""
+        self._counts["checked"] += 1
+        self._counts["allowed"] += checked.allowed
+        for finding in checked.findings:
+            notice = RULES[finding.code].level == "note" and not self._fails_on_notices
+            self._counts["findings"] += not notice
+            self._notices += notice
+            if self._form == "sarif":
+                self._kept.append(finding)
+            else:
+                print(_as_json(finding) if self._form == "json" else _as_text(finding))
+
+    def passed_over(self, source: Source) -> None:
+        """A file with nothing to find in it; what is no manifest is not worth a word."""
+        self._counts["checked"] += source.manifest
+
+    def failed(self, error: KsecretError, commit: str = "") -> None:
+        """Tell of what could not be checked; of a policy's mistake once, however many files and commits it is for."""
+        self._counts["failed"] += 1
+        self._worst = max(self._worst, error.exit_code)
+        told = error.where, error.message
+        if told not in self._told:
+            error.file = _in_commit(commit, error.file)
+            report(error, debug=self._debug)
+        self._told.add(told)
+
+    def finish(self) -> int:
+        """The exit code, after what comes last."""
+        if self._form == "sarif":
+            from json import dumps
+
+            from secretsvc import __version__
+            from secretsvc.cli import sarif
+
+            print(dumps(sarif.log(self._kept, __version__, complete=not self._worst), indent=2))
+        summary(self._counts | ({"notices": self._notices} if self._notices else {}))
+        return self._worst or (1 if self._counts["findings"] else 0)
+
+
+def check_all(sources: Iterable[Source], output: Output) -> None:
+    """Checks each, and tells `output` what it found."""
+    now = time.time()
+    for source in sources:
+        try:
+            of_policy = _of_policy(source)
+            data = source.read()
+            if data is None and not of_policy:
+                output.passed_over(source)
+            else:
+                checked = _checked(data or b"", source, now)
+                output.add(_also(checked._replace(findings=[*of_policy, *checked.findings]), source, data or b""))
+        except KsecretError as error:
+            error.file = error.file or name_of(source.name)
+            output.failed(error, source.commit)
+
+
+def _of_policy(source: Source) -> list[Finding]:
+    """Faults of a policy, or of its name, where the file is one. Raises InputError, FileError."""
+    name = os.path.basename(source.name)
+    if name == MISNAMED:
+        said = f"this file is not read: a policy's name is {NAME}, so no rule covers what it was made for"
+        return [Finding(source.name, 1, "KS015", said)]
+    found = source.policies.find(source.name) if name == NAME else None
+    return list(check_policy(found, source.name)) if found else []
+
+
+def _checked(data: bytes, source: Source, now: float) -> Checked:
+    return check_file(data, source.name, source.policies, now) if source.manifest else check_other(data, source.name)
+
+
+def _also(checked: Checked, source: Source, data: bytes) -> Checked:
+    found = [*checked.findings, *source.also(data)]
+    name = name_of(source.name)
+    return checked._replace(findings=[finding._replace(file=name, commit=source.commit) for finding in found])
+
+
+def may_hold_secrets(data: bytes | mmap) -> bool:
+    """Tell whether a manifest of these bytes is worth being read."""
+    return may_hold_secret(data) or holds_identity(data)
+
+
+def may_hold_identities(data: bytes | mmap) -> bool:
+    """Tell whether another file of these bytes is worth being looked through for identities."""
+    return len(data) <= _OTHERS and holds_identity(data)
+
+
+def worth_reading(whole: Callable[[], bytes], up_to: Callable[[int], bytes | None], *, manifest: bool) -> bytes | None:
+    """A blob's bytes; None where there can be nothing to find in them. `up_to` gives None for more than so many."""
+    data = whole() if manifest else up_to(_OTHERS)
+    test = may_hold_secrets if manifest else may_hold_identities
+    return data if data is not None and test(data) else None
+
+
+def _in_commit(commit: str, file: str) -> str:
+    return f"{commit[:SHORT]}:{file}" if commit else file
+
+
+def _as_text(finding: Finding) -> str:
+    where = printable(f"{_in_commit(finding.commit, finding.file)}:{finding.line}:")
+    code = painted(finding.code, BAD if RULES[finding.code].level == "error" else WARNING)
+    return f"{where} {code} {printable(finding.message)}"
+
+
+def _as_json(finding: Finding) -> str:
+    from json import dumps
+
+    rule = RULES[finding.code]
+    told = {name: value for name, value in finding._asdict().items() if name != "commit" or value}
+    return dumps({**told, "rule": rule.name} | ({"level": rule.level} if rule.level != "error" else {}))

@@ -1,0 +1,250 @@
+"""Opening, sealing and restoring Secrets of format *ksecret v1*, the DEK being at hand."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from secretsvc import patience
+from secretsvc.errors import AlteredError, ManifestError
+from secretsvc.formats.base import Made, Opened, token_of
+from secretsvc.formats.ksecret import envelope
+from secretsvc.formats.ksecret.crypto import BLOCK, NONCE_BYTES, TAG_BYTES, Dek
+from secretsvc.formats.ksecret.values import payload_of, value_of, written
+from secretsvc.manifest.reader import read
+from secretsvc.manifest.scalars import canonical, inside
+from secretsvc.manifest.splice import Edit, append_member, apply, remove_member, replace_member
+from secretsvc.tokens import SUFFIX, TOKEN_PREFIX, UNMERGED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from typing import TypeAlias
+
+    from secretsvc.formats.base import Format, Place, Plan, Sealed
+    from secretsvc.formats.ksecret.crypto import Payload
+    from secretsvc.manifest.model import Entry, Manifest, Secret
+
+    _Attempt: TypeAlias = Callable[[str, Entry, Payload], Edit]
+    _All: TypeAlias = Mapping[int, Opened]
+
+
+def new_dek() -> bytes:
+    """Return a random DEK."""
+    return Dek.new().secret
+
+
+def open_secret(format_: Format, secret: Secret, sealed: Sealed, dek: bytes, *, retyped: bool) -> Opened:
+    """Return its payloads, the seal and every token checked. Raises AlteredError with the line of what does not fit.
+
+    `retyped`: pass over a type that is not the one it was sealed for, where that is one of Kubernetes' own.
+    """
+    key = Dek(dek)
+    before = _type_before(key, secret, sealed.own)
+    if before and not retyped:
+        raise AlteredError(
+            f"{secret.label} was sealed as a Secret of type {before}: its type was changed",
+            hint="if that was meant: ksecret rename --type TYPE FILE seals it for its new type",
+            line=secret.line,
+        )
+    payloads, tokens = _opened(key, secret._replace(type=before or secret.type), sealed)
+    return Opened(format_, sealed, dek, payloads, tokens)
+
+
+def _type_before(key: Dek, secret: Secret, own: envelope.Envelope) -> str:
+    """The type that the seal was made for, where it is one of Kubernetes' own, and not the Secret's; else empty."""
+    types = (secret.type, *envelope.TYPES)
+    before = next((type_ for type_ in types if _seal_fits(key, own, type_)), "")
+    return "" if before == secret.type else before
+
+
+def _seal_fits(key: Dek, own: envelope.Envelope, type_: str) -> bool:
+    return key.seal_fits(own.seal, own.sealed_for, type_, own.created, list(own.keys))
+
+
+def _opened(key: Dek, secret: Secret, sealed: Sealed) -> tuple[dict[Place, Payload], dict[Place, str]]:
+    payloads: dict[Place, Payload] = {}
+    tokens: dict[Place, str] = {}
+    line, own = sealed.line, sealed.own
+    try:
+        key.check_seal(own.seal, own.sealed_for, secret.type, own.created, list(own.keys))
+        for entry in secret.entries:
+            patience.check()
+            line = entry.scalar.line
+            if envelope.is_token(entry.value):
+                place = (entry.field, entry.key)
+                tokens[place] = token_of(entry)
+                payloads[place] = key.open_value(tokens[place], own.sealed_for, *place)
+    except AlteredError as error:
+        error.line = line
+        if error.entry.endswith(SUFFIX):
+            error.hint = (
+                f"{UNMERGED}: ksecret git resolve --ours or --theirs; or keep one of the two, under its own name"
+            )
+        raise
+    return payloads, tokens
+
+
+def is_retyped(opened: Opened, secret: Secret) -> bool:
+    """Whether it was given another type since it was opened."""
+    return not _seal_fits(Dek(opened.dek), opened.sealed.own, secret.type)
+
+
+def joined(opened: Opened, other: Sealed, secret: Secret) -> Opened:
+    """Return it with the other envelope's keys too, under which its DEK is wrapped already.
+
+    Raises AlteredError unless the DEK itself sealed that list: nobody else's may get into the keyset.
+    """
+    own = other.own
+    Dek(opened.dek).check_seal(own.seal, own.sealed_for, secret.type, own.created, list(own.keys))
+    keys = {key.ref: key for key in (*other.keys, *opened.sealed.keys)}
+    return opened._replace(sealed=opened.sealed._replace(keys=tuple(keys.values())))
+
+
+def least_bytes(entry: Entry) -> int:
+    """How many bytes a token stands for at least: a block more, or a third more where it is base64, may be in it."""
+    encoded = len(token_of(entry)) - len(TOKEN_PREFIX)
+    padded = max(0, encoded // 4 * 3 - NONCE_BYTES - TAG_BYTES - BLOCK)
+    return padded if entry.field == "stringData" else padded // 4 * 3
+
+
+def seal_secret(manifest: Manifest, secret: Secret, plan: Plan) -> Made:
+    """Return the edits that put tokens and envelope in their places, and what the envelope says then."""
+    key = Dek(plan.dek)
+    texts = {str(one.ref): envelope.encoded(one) for one in plan.keys}
+    seal = key.seal(plan.sealed_for, secret.type, plan.created, list(texts))
+    own = envelope.Envelope(plan.sealed_for, plan.created, texts, seal)
+    edits = list(_token_edits(manifest, secret, plan, key))
+    if secret.envelope:
+        edits.append(
+            replace_member(manifest.text, secret.root, secret.envelope, lambda layout: envelope.render(own, layout))
+        )
+    else:
+        edits.append(append_member(manifest.text, secret.root, lambda layout: envelope.render(own, layout)))
+    return Made(edits, own)
+
+
+def _token_edits(manifest: Manifest, secret: Secret, plan: Plan, key: Dek) -> Iterator[Edit]:
+    for entry in secret.entries:
+        patience.check()
+        at = (entry.field, entry.key)
+        payload = plan.before.values.get(at) if plan.before else None
+        if payload is None:
+            payload = payload_of(manifest.text, entry)
+        known = plan.known.tokens[at] if plan.known and plan.known.values.get(at) == payload else ""
+        token = known or key.seal_value(payload, plan.sealed_for, *at)
+        if token != token_of(entry):
+            place = inside(manifest.text, entry)
+            yield Edit(place.start, place.end, " " * place.indent + token)
+
+
+def restored(manifest: Manifest, opened: _All) -> Manifest:
+    """Return the manifest with these Secrets' envelopes taken out and their values back in place, read again.
+
+    The shell in the file is not trusted: the text is read again and must hold exactly the sealed values.
+    Where a shell was changed meanwhile, its value is written in a canonical style instead.
+    Raises AlteredError where even that does not give the sealed values.
+    """
+    for attempt in (_as_sealed, _canonical_where_restyled, _canonical):
+        try:
+            clear = read(manifest.encoded(_attempted(manifest, opened, attempt)))
+            if _holds(clear, manifest, opened):
+                return clear
+        except (ManifestError, ValueError):
+            continue
+    raise AlteredError(
+        "the sealed values can't be written back where the tokens stand", hint="restore the file from Git"
+    )
+
+
+def prove(sealed: Manifest, opened: _All, clear: Manifest, before: _All, changed: Collection[int]) -> None:
+    """Refuse a sealed manifest that would not be restored to the bytes of the clear one. Raises ManifestError."""
+    try:
+        if _restore_alike(sealed, opened, clear, before):
+            return
+    except AlteredError:
+        pass
+    for index in changed:
+        for entry in clear.secrets[index].entries:
+            payload = opened[index].values.get((entry.field, entry.key))
+            if not envelope.is_token(entry.value) and not _restorable(entry, payload):
+                raise ManifestError(
+                    f"{entry.path} is written in a style that can't be restored exactly",
+                    hint="write it as a double-quoted value or a simple block",
+                    line=entry.scalar.line,
+                )
+    raise ManifestError(
+        "the manifest could not be restored byte for byte once sealed", hint="simplify the layout around its Secrets"
+    )
+
+
+def _restorable(entry: Entry, payload: Payload | None) -> bool:
+    try:
+        return payload is not None and value_of(payload) == entry.value
+    except ValueError:
+        return False
+
+
+def _restore_alike(sealed: Manifest, opened: _All, clear: Manifest, before: _All) -> bool:
+    """Whether both restore to the same bytes. Raises AlteredError where one can't be restored.
+
+    Where the first attempt gives both the same text, that is read but once; and not at all where it is the text of
+    `clear` itself, which was read.
+    """
+    with suppress(ManifestError, ValueError):
+        text, other = (_attempted(*side, _as_sealed) for side in ((sealed, opened), (clear, before)))
+        if text == other:
+            now = clear if text == clear.text else read(clear.encoded(text))
+            if _holds(now, sealed, opened) and _holds(now, clear, before):
+                return True
+    return restored(sealed, opened).data == restored(clear, before).data
+
+
+def _attempted(manifest: Manifest, opened: _All, attempt: _Attempt) -> str:
+    edits = (edit for index, one in opened.items() for edit in _edits(manifest, index, one, attempt))
+    return apply(manifest.text, edits)
+
+
+def _edits(manifest: Manifest, index: int, opened: Opened, attempt: _Attempt) -> Iterator[Edit]:
+    secret = manifest.secrets[index]
+    for entry in secret.entries:
+        payload = opened.values.get((entry.field, entry.key))
+        if payload:
+            yield attempt(manifest.text, entry, payload)
+    if secret.envelope:
+        yield remove_member(manifest.text, secret.root, secret.envelope)
+
+
+def _as_sealed(text: str, entry: Entry, payload: Payload) -> Edit:
+    place = inside(text, entry)
+    return Edit(place.start, place.end, written(payload, place))
+
+
+def _canonical_where_restyled(text: str, entry: Entry, payload: Payload) -> Edit:
+    same = inside(text, entry).shell.rstrip("+-") == payload.shell.rstrip("+-")
+    return (_as_sealed if same else _canonical)(text, entry, payload)
+
+
+def _canonical(text: str, entry: Entry, payload: Payload) -> Edit:
+    place = inside(text, entry)
+    end = place.end + (1 if place.shell in ("'", '"') else 0)
+    return Edit(entry.scalar.start, end, canonical(value_of(payload), flow=entry.flow))
+
+
+def _holds(clear: Manifest, sealed: Manifest, opened: _All) -> bool:
+    """Whether it holds the same Secrets with the sealed values and nothing else changed.
+
+    Raises ValueError where they are more or fewer.
+    """
+    for index, (now, before) in enumerate(zip(clear.secrets, sealed.secrets, strict=True)):
+        own = opened[index].values if index in opened else {}
+        expected = {
+            (entry.field, entry.key): value_of(own[place])
+            if (place := (entry.field, entry.key)) in own
+            else entry.value
+            for entry in before.entries
+        }
+        if {(entry.field, entry.key): entry.value for entry in now.entries} != expected:
+            return False
+        if (now.namespace, now.name, now.type) != (before.namespace, before.name, before.type):
+            return False
+    return True
