@@ -62,9 +62,19 @@ MODULES = {
     ),
     "manifest/yaml_reader.py": ("integration/test_bounds.py", "integration/test_refusals.py"),
     "operations/keysets.py": ("e2e/test_cli_keysets.py", "e2e/test_git_resolve.py", "e2e/test_cli_kubesec.py"),
+    "formats/ksecret/sealing.py": (
+        "integration/test_last_nets.py",
+        "e2e/test_tamper.py",
+        "formats/test_conformance.py",
+    ),
+    "formats/kubesec/sealing.py": ("formats/test_conformance.py", "integration/test_kubesec_roundtrip.py"),
     "operations/open.py": ("integration/test_last_nets.py", "e2e/test_tamper.py"),
     "operations/rotate.py": ("e2e/test_cli_rotate.py", "integration/test_aws_kms.py", "e2e/test_cli_kubesec.py"),
-    "operations/seal.py": ("integration/test_last_nets.py", "integration/test_reseal.py"),
+    "operations/seal.py": (
+        "formats/test_conformance.py",
+        "integration/test_last_nets.py",
+        "integration/test_reseal.py",
+    ),
     "policy/reader.py": ("unit/test_policy_mistakes.py", "unit/test_policy.py", "e2e/test_cli_policy.py"),
     "tokens.py": ("unit/test_vectors.py", "e2e/test_tamper.py"),
 }
