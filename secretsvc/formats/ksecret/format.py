@@ -21,9 +21,8 @@ from secretsvc.tokens import TOKEN_PREFIX, WHOLE_TOKEN
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from secretsvc.formats.base import Examined, Made, Mark, Opened, Plan, Trust
+    from secretsvc.formats.base import Examined, Made, Mark, Merges, Opened, Plan, Trust
     from secretsvc.formats.ksecret.crypto import Payload
-    from secretsvc.formats.merge import Merges
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Member, Scalar
 

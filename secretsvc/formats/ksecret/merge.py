@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.formats.base import token_of
+from secretsvc.formats.base import Merges, token_of
 from secretsvc.formats.ksecret.envelope import standing
-from secretsvc.formats.merge import MergedEnvelope, Merges, Standing, UnmergeableError, home_of, merge_keys
+from secretsvc.formats.merge import MergedEnvelope, Standing, UnmergeableError, home_of, merge_keys
 from secretsvc.manifest.lines import line_end, line_start, without_break
 from secretsvc.manifest.splice import Edit, apply, line_break
 
