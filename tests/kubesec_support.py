@@ -20,7 +20,7 @@ from tests import kubesec_reader
 from tests.support import CREATED, DATA
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from secretsvc.formats.base import Unproven
@@ -55,6 +55,9 @@ class Keys:
                 except (InvalidTag, ValueError):
                     raise AlteredError(f"{key.ref}: a wrapped data key that is none") from None
         raise KeyNotHeldError("no such key here")
+
+    def rewrap(self, keys: Iterable[WrappedKey], dek: Callable[[], bytes]) -> tuple[WrappedKey, ...]:
+        return tuple(key._replace(wrapped=self.wrap(key.ref, dek(), key.context), source="") for key in keys)
 
     @staticmethod
     def unwrapped(ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:

@@ -36,6 +36,7 @@ MODULES = {
     "api/auth/jwt.py": ("e2e/test_service_jwt.py",),
     "api/limits.py": ("unit/api/test_limits.py", "e2e/test_service_manifests.py"),
     "api/plans.py": ("unit/api/test_plans.py", "e2e/test_service_rights.py", "e2e/test_service_manifests.py"),
+    "backends/tries.py": ("unit/test_tries.py",),
     "backends/gnupg/status.py": ("unit/test_gnupg/status.py", "integration/test_gnupg_unwrap.py"),
     "formats/ksecret/crypto.py": ("unit/test_vectors.py", "e2e/test_tamper.py"),
     "formats/ksecret/envelope.py": ("e2e/test_tamper.py", "unit/test_vectors.py", "integration/test_reseal.py"),
@@ -62,9 +63,19 @@ MODULES = {
     ),
     "manifest/yaml_reader.py": ("integration/test_bounds.py", "integration/test_refusals.py"),
     "operations/keysets.py": ("e2e/test_cli_keysets.py", "e2e/test_git_resolve.py", "e2e/test_cli_kubesec.py"),
+    "formats/ksecret/sealing.py": (
+        "integration/test_last_nets.py",
+        "e2e/test_tamper.py",
+        "formats/test_conformance.py",
+    ),
+    "formats/kubesec/sealing.py": ("formats/test_conformance.py", "integration/test_kubesec_roundtrip.py"),
     "operations/open.py": ("integration/test_last_nets.py", "e2e/test_tamper.py"),
     "operations/rotate.py": ("e2e/test_cli_rotate.py", "integration/test_aws_kms.py", "e2e/test_cli_kubesec.py"),
-    "operations/seal.py": ("integration/test_last_nets.py", "integration/test_reseal.py"),
+    "operations/seal.py": (
+        "formats/test_conformance.py",
+        "integration/test_last_nets.py",
+        "integration/test_reseal.py",
+    ),
     "policy/reader.py": ("unit/test_policy_mistakes.py", "unit/test_policy.py", "e2e/test_cli_policy.py"),
     "tokens.py": ("unit/test_vectors.py", "e2e/test_tamper.py"),
 }

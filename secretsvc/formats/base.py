@@ -5,7 +5,10 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from secretsvc.errors import ManifestError
+from secretsvc.errors import AlteredError, KsecretError, ManifestError
+from secretsvc.manifest.reader import read
+from secretsvc.manifest.scalars import canonical, replaced
+from secretsvc.manifest.splice import apply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -142,22 +145,22 @@ class Format:
     label: str
     """As messages name it: `kubesec's format`."""
 
-    binds: bool
+    binds: bool = False
     """Whether a sealed Secret opens under the namespace and the name only that it was sealed for."""
 
-    proves_values: bool
+    proves_values: bool = False
     """Whether its proof (a MAC) is over the values: each change makes a new one, and one that fits tells them."""
 
-    signed: bool
+    signed: bool = False
     """Whether what PGP keys wrap is signed, and a good signature demanded of it."""
 
-    default_key: str
+    default_key: str = ""
     """What is sealed to where nobody names a key, as a person writes it; empty for the user's own age identity."""
 
-    whole_file: bool
+    whole_file: bool = False
     """Whether a file holds one Secret in this format, and nothing else."""
 
-    member: str
+    member: str = ""
     """The member of a Secret that is its envelope; empty where it is none."""
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
@@ -173,7 +176,7 @@ class Format:
 
     def is_whole(self, value: str) -> bool:
         """Whether a value has the shape of a token from its first to its last character."""
-        raise NotImplementedError
+        return self.is_token(value)
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
         """The envelope of a Secret that is sealed. Raises ManifestError, InputError, AlteredError, with a line."""
@@ -181,7 +184,12 @@ class Format:
 
     def examine(self, manifest: Manifest, secret: Secret) -> Examined:
         """What is wrong with a sealed Secret, whatever its key. Raises nothing."""
-        raise NotImplementedError
+        try:
+            sealed = self.read(manifest, secret)
+        except KsecretError as error:
+            line = error.line or secret.line
+            return Examined(line, self.is_token, ((line, "KS006", error.message),))
+        return Examined(sealed.line, self.is_token, (), tuple(str(key.ref) for key in sealed.keys))
 
     def bind(self, secret: Secret, scope: str, before: Sealed | None) -> str:
         """What the Secret is to be bound to, its `sealed_for`; without a scope, in that of `before`, else strictly.
@@ -246,9 +254,23 @@ class Format:
     def restored(self, manifest: Manifest, opened: Mapping[int, Opened]) -> Manifest:
         """The manifest with these Secrets, by index, in the clear, read again. Of the sealed one, an outline will do.
 
-        Raises AlteredError where they can't be written back.
+        The values come plain or double-quoted. Raises AlteredError where the result would not hold exactly them.
         """
-        raise NotImplementedError
+        edits, expected = [], []
+        for index, secret in enumerate(manifest.secrets):
+            texts = opened[index].texts if index in opened else {}
+            for entry in secret.entries:
+                text = texts.get((entry.field, entry.key))
+                if text is not None:
+                    edits.append(replaced(manifest.text, entry, canonical(text, flow=entry.flow)))
+            edits += self.removed(manifest.text, secret) if index in opened else []
+            expected.append(_values(secret) | texts)
+        clear = read(manifest.encoded(apply(manifest.text, edits)))
+        still = any(self.is_sealed(clear, clear.secrets[index]) for index in opened if index < len(clear.secrets))
+        if still or list(map(_values, clear.secrets)) != expected:
+            what = "the values can't be written back where the tokens stand"
+            raise AlteredError(what, hint="restore the file from Git")
+        return clear
 
     def prove(
         self,
@@ -265,7 +287,7 @@ class Format:
         """
         for index in changed:
             secret, now = clear.secrets[index], sealed.secrets[index]
-            texts = {(entry.field, entry.key): entry.value for entry in secret.entries}
+            texts = _values(secret)
             texts |= before[index].texts if index in before else {}
             same = (now.namespace, now.name, now.type) == (secret.namespace, secret.name, secret.type)
             if not same or opened[index].texts != texts:
@@ -275,15 +297,15 @@ class Format:
                     line=secret.line,
                 )
 
-    def rewrapped(self, manifest: Manifest, secret: Secret, sealed: Sealed, keys: Sequence[WrappedKey]) -> list[Edit]:
-        """The edits that put these wrapped DEKs in the place of those that are there."""
+    def with_keys(self, own: Any, keys: Sequence[WrappedKey]) -> Any:
+        """What `read` gives as `own`, with these wrapped DEKs of the same keys in it."""
         raise NotImplementedError
 
-    def put_back(self, text: str, secret: Secret, sealed: Sealed) -> list[Edit]:
-        """The edits that put the envelope of a Secret back that was opened meanwhile."""
+    def put(self, text: str, secret: Secret, own: Any) -> list[Edit]:
+        """The edits that put an envelope in the place of the Secret's own, or where one goes."""
         raise NotImplementedError
 
-    def removed(self, manifest: Manifest, secret: Secret) -> list[Edit]:
+    def removed(self, text: str, secret: Secret) -> list[Edit]:
         """The edits that take the envelope away. An outline will do."""
         raise NotImplementedError
 
@@ -302,6 +324,10 @@ class Format:
     def merges(self) -> Merges | None:
         """How three versions are merged entry by entry; None where their lines alone can be."""
         return None
+
+
+def _values(secret: Secret) -> dict[Place, str]:
+    return {(entry.field, entry.key): entry.value for entry in secret.entries}
 
 
 def token_of(entry: Entry) -> str:

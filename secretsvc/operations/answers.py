@@ -192,8 +192,8 @@ def _rest(manifest: Manifest, *, comments: bool) -> str:
             below = f"{(header[1] or '').rstrip()}\n" if header else ""
             edits.append(Edit(scalar.start, scalar.start + len(written), _VALUE + below))
         if format_.is_sealed(manifest, secret):
-            edits += format_.removed(manifest, secret)
-    rest = apply(text, edits)
+            edits += format_.removed(text, secret)
+    rest = apply(text, list(dict.fromkeys(edits)))
     if not comments:
         rest = re.sub(f"{_VALUE}[ \t]+#[^\r\n]*", _VALUE, rest)
     # A block's blank lines, and the spaces before it, are the style's.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc import formats
 from secretsvc.errors import InputError, KsecretError, ManifestError
 from secretsvc.manifest import nodes, rules
+from secretsvc.manifest.model import decode_base64
 from secretsvc.manifest.nodes import Member
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside, replaced
@@ -210,14 +211,14 @@ def _envelope_again(draft: Draft, clear: Manifest, index: int, old: int, encoded
         if last.start in encoded:
             members = [Member(key, value._replace(end=encoded[last.start].end))]
             secret = secret._replace(root=secret.root._replace(members=members))
-    return opened.format.put_back(clear.text, secret, opened.sealed)
+    return opened.format.put(clear.text, secret, opened.sealed.own)
 
 
 def _same(entry: Entry, value: str) -> bool:
     if entry.value == value:
         return True
     try:
-        return entry.field == "data" and rules.decode_base64(entry.value) == rules.decode_base64(value)
+        return entry.field == "data" and decode_base64(entry.value) == decode_base64(value)
     except ValueError:
         return False  # sealing says what is wrong with it
 

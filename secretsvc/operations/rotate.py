@@ -68,4 +68,4 @@ def _edits(manifest: Manifest, index: int, keyring: Keyring) -> list[Edit]:
     format_.check_bound(secret, sealed)
     dek = cache(lambda: open_secret(manifest, index, keyring).dek)
     keys = keyring_for(format_, keyring).rewrap(sealed.keys, dek)
-    return format_.rewrapped(manifest, secret, sealed, keys)
+    return format_.put(manifest.text, secret, format_.with_keys(sealed.own, keys))

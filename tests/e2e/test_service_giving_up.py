@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FINGERPRINT = "AB" * 20
 DEAR = (
     b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\nx: ["
-    + b"aaaaaaa," * 440_000
+    + b"aaaaaaaaaaaa," * 270_000
     + b"a]\ndata: {}\n"
 )
 """A second of work to look at, and more."""

@@ -12,8 +12,8 @@ import pytest
 
 from secretsvc.cli.main import main
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
+from secretsvc.formats import base
 from secretsvc.formats.ksecret import sealing as opening
-from secretsvc.formats.kubesec import sealing as kubesec_opening
 from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations import seal as sealing
 from tests import kubesec_support
@@ -127,7 +127,7 @@ def test_the_same_in_kubesecs_format(monkeypatch: pytest.MonkeyPatch, what: str)
 def test_the_same_where_kubesecs_format_is_opened(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     sealed = kubesec_support.seal(CLEAR)
     still: dict[str, Spoil] = {"still sealed": lambda text: text + "# kubesec:v:4\n# kubesec:mac:x\n"}
-    spoil(monkeypatch, kubesec_opening, (SHELL | VALUES | still)[what])
+    spoil(monkeypatch, base, (SHELL | VALUES | still)[what])
     with pytest.raises((AlteredError, ManifestError), match=r"can't be written back|not valid YAML"):
         kubesec_support.open_(sealed)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from secretsvc.backends import stated
@@ -12,7 +13,8 @@ from secretsvc.formats.ksecret import envelope
 from secretsvc.keyref import WrappedKey
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping as Mapping_
-from secretsvc.manifest.reader import ENVELOPE, leading_documents
+from secretsvc.manifest.reader import ENVELOPE
+from secretsvc.manifest.roots import leading_documents
 from secretsvc.manifest.splice import Edit, append_member, remove_member, replace_member
 from secretsvc.tokens import TOKEN_PREFIX, WHOLE_TOKEN
 
@@ -34,10 +36,6 @@ class Ksecret(Format):
     name = "ksecret"
     label = "ksecret's format"
     binds = True
-    proves_values = False
-    signed = False
-    default_key = ""
-    whole_file = False
     member = ENVELOPE
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
@@ -95,7 +93,7 @@ class Ksecret(Format):
     def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
         from secretsvc.formats.ksecret import sealing
 
-        return sealing.seal_secret(manifest, secret, plan)
+        return sealing.seal_secret(self, manifest, secret, plan)
 
     def restored(self, manifest: Manifest, opened: Mapping[int, Opened]) -> Manifest:
         from secretsvc.formats.ksecret import sealing
@@ -114,18 +112,17 @@ class Ksecret(Format):
 
         sealing.prove(sealed, opened, clear, before, changed)
 
-    def rewrapped(self, manifest: Manifest, secret: Secret, sealed: Sealed, keys: Sequence[WrappedKey]) -> list[Edit]:
-        assert secret.envelope
-        own = sealed.own._replace(keys={str(key.ref): envelope.encoded(key) for key in keys})
-        return [
-            replace_member(manifest.text, secret.root, secret.envelope, lambda layout: envelope.render(own, layout))
-        ]
+    def with_keys(self, own: envelope.Envelope, keys: Sequence[WrappedKey]) -> envelope.Envelope:
+        return own._replace(keys={str(key.ref): envelope.encoded(key) for key in keys})
 
-    def put_back(self, text: str, secret: Secret, sealed: Sealed) -> list[Edit]:
-        return [append_member(text, secret.root, lambda layout: envelope.render(sealed.own, layout))]
+    def put(self, text: str, secret: Secret, own: envelope.Envelope) -> list[Edit]:
+        render = partial(envelope.render, own)
+        if secret.envelope:
+            return [replace_member(text, secret.root, secret.envelope, render)]
+        return [append_member(text, secret.root, render)]
 
-    def removed(self, manifest: Manifest, secret: Secret) -> list[Edit]:
-        return [remove_member(manifest.text, secret.root, secret.envelope)] if secret.envelope else []
+    def removed(self, text: str, secret: Secret) -> list[Edit]:
+        return [remove_member(text, secret.root, secret.envelope)] if secret.envelope else []
 
     def shortened(self, secret: Secret, mark: Mark, name: Callable[[str], str]) -> Iterator[Edit]:
         found = envelope.standing(secret)

@@ -13,7 +13,7 @@ from secretsvc.formats.ksecret.crypto import BLOCK, NONCE_BYTES, TAG_BYTES, Dek
 from secretsvc.formats.ksecret.values import payload_of, value_of, written
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, inside
-from secretsvc.manifest.splice import Edit, append_member, apply, remove_member, replace_member
+from secretsvc.manifest.splice import Edit, apply, remove_member
 from secretsvc.tokens import SUFFIX, TOKEN_PREFIX, UNMERGED
 
 if TYPE_CHECKING:
@@ -107,19 +107,13 @@ def least_bytes(entry: Entry) -> int:
     return padded if entry.field == "stringData" else padded // 4 * 3
 
 
-def seal_secret(manifest: Manifest, secret: Secret, plan: Plan) -> Made:
+def seal_secret(format_: Format, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
     """Return the edits that put tokens and envelope in their places, and what the envelope says then."""
     key = Dek(plan.dek)
     texts = {str(one.ref): envelope.encoded(one) for one in plan.keys}
     seal = key.seal(plan.sealed_for, secret.type, plan.created, list(texts))
     own = envelope.Envelope(plan.sealed_for, plan.created, texts, seal)
-    edits = list(_token_edits(manifest, secret, plan, key))
-    if secret.envelope:
-        edits.append(
-            replace_member(manifest.text, secret.root, secret.envelope, lambda layout: envelope.render(own, layout))
-        )
-    else:
-        edits.append(append_member(manifest.text, secret.root, lambda layout: envelope.render(own, layout)))
+    edits = [*_token_edits(manifest, secret, plan, key), *format_.put(manifest.text, secret, own)]
     return Made(edits, own)
 
 

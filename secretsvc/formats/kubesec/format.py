@@ -12,7 +12,7 @@ from secretsvc.formats.kubesec.envelope import RECOMPUTE
 from secretsvc.keyref import WrappedKey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from secretsvc.formats.base import Made, Mark, Opened, Plan, Trust
     from secretsvc.formats.merge import Merges
@@ -30,12 +30,10 @@ class Kubesec(Format):
 
     name = "kubesec"
     label = "kubesec's format"
-    binds = False
     proves_values = True
     signed = True
     default_key = "pgp:default"
     whole_file = True
-    member = ""
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
         return envelope.VERSION_LINE in manifest.text
@@ -45,9 +43,6 @@ class Kubesec(Format):
             envelope.check_owner(manifest)
 
     def is_token(self, value: str) -> bool:
-        return envelope.is_token(value)
-
-    def is_whole(self, value: str) -> bool:
         return envelope.is_token(value)
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
@@ -104,20 +99,14 @@ class Kubesec(Format):
 
         return sealing.seal_secret(manifest, secret, plan)
 
-    def restored(self, manifest: Manifest, opened: Mapping[int, Opened]) -> Manifest:
-        from secretsvc.formats.kubesec import sealing
+    def with_keys(self, own: envelope.Envelope, keys: Sequence[WrappedKey]) -> envelope.Envelope:
+        return own._replace(keys=tuple((key.ref, envelope.encoded(key)) for key in keys))
 
-        return sealing.restored(manifest, opened[0].values)
+    def put(self, text: str, secret: Secret, own: envelope.Envelope) -> list[Edit]:
+        return envelope.put(text, own)
 
-    def rewrapped(self, manifest: Manifest, secret: Secret, sealed: Sealed, keys: Sequence[WrappedKey]) -> list[Edit]:
-        lines = tuple((key.ref, envelope.encoded(key)) for key in keys)
-        return envelope.put(manifest.text, sealed.own._replace(keys=lines))
-
-    def put_back(self, text: str, secret: Secret, sealed: Sealed) -> list[Edit]:
-        return envelope.put(text, sealed.own)
-
-    def removed(self, manifest: Manifest, secret: Secret) -> list[Edit]:
-        return envelope.remove(manifest.text) if secret.root.start == manifest.secrets[0].root.start else []
+    def removed(self, text: str, secret: Secret) -> list[Edit]:
+        return envelope.remove(text)
 
     def swept(self, text: str, mark: Mark) -> str:
         def line(found: re.Match[str]) -> str:

@@ -9,9 +9,7 @@ from secretsvc.errors import AlteredError
 from secretsvc.formats.base import Made, Opened, Unproven, token_of
 from secretsvc.formats.kubesec import envelope
 from secretsvc.formats.kubesec.crypto import Dek
-from secretsvc.manifest.reader import read
-from secretsvc.manifest.scalars import canonical, replaced
-from secretsvc.manifest.splice import apply
+from secretsvc.manifest.scalars import replaced
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,34 +58,13 @@ def _ids(own: envelope.Envelope) -> list[str]:
     return [ref.id for ref, _ in envelope.ordered(own.keys)]
 
 
-def restored(manifest: Manifest, texts: Mapping[Place, str]) -> Manifest:
-    """Return the manifest with the values in the clear, plain or double-quoted, and without the envelope, read again.
-
-    Raises AlteredError where the result would not hold exactly these values.
-    """
-    (secret,) = manifest.secrets
-    edits = [
-        replaced(manifest.text, entry, canonical(texts[entry.field, entry.key], flow=entry.flow))
-        for entry in secret.entries
-        if (entry.field, entry.key) in texts
-    ]
-    clear = read(manifest.encoded(apply(manifest.text, [*edits, *envelope.remove(manifest.text)])))
-    is_sealed = envelope.VERSION_LINE in clear.text
-    if len(clear.secrets) != 1 or is_sealed or _values(clear.secrets[0]) != _values(secret) | dict(texts):
-        raise AlteredError("the values can't be written back where the tokens stand", hint="restore the file from Git")
-    return clear
-
-
-def _values(secret: Secret) -> dict[Place, str]:
-    return {(entry.field, entry.key): entry.value for entry in secret.entries}
-
-
 def seal_secret(manifest: Manifest, secret: Secret, plan: Plan) -> Made:
     """Return the edits that put tokens, keys and MAC in their places; they stay where their input did."""
     key, known = Dek(plan.dek), plan.known
     keys = envelope.ordered((one.ref, envelope.encoded(one)) for one in plan.keys)
     before = plan.before.values if plan.before else {}
-    texts = {place: before.get(place, value) for place, value in _values(secret).items()}
+    values = {(entry.field, entry.key): entry.value for entry in secret.entries}
+    texts = {place: before.get(place, value) for place, value in values.items()}
     edits = []
     for entry in secret.entries:
         patience.check()

@@ -1,0 +1,1 @@
+"""A format that is none of ours, and what every format must do."""
