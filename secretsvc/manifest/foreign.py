@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NothingToSealError, NotSealedError
-from secretsvc.manifest import lost, nodes, reader
+from secretsvc.manifest import lost, nodes, roots
 from secretsvc.manifest.roots import text_of
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _of_variables(data: bytes, *, is_env: bool) -> Found | None:
 def conflict(data: bytes) -> Found | None:
     """Git's conflict markers, where they make the file unreadable."""
     found = _marker(data)
-    return found if found and not reader.leading_documents(data.decode("utf-8", "replace"))[1] else None
+    return found if found and not roots.leading_documents(data.decode("utf-8", "replace"))[1] else None
 
 
 def _marker(data: bytes) -> Found | None:

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.manifest import nodes
+from secretsvc.manifest.model import decode_base64
 from secretsvc.tokens import SOPS_TOKEN, TOKEN_PREFIX, WHOLE_TOKEN
 
 if TYPE_CHECKING:
@@ -96,8 +97,6 @@ def _what(entry: Entry, text: str) -> Lost | None:
 
 
 def _encoded(entry: Entry) -> Lost | None:
-    from secretsvc.manifest.rules import decode_base64
-
     try:
         text = decode_base64(entry.value).decode("ascii").strip()
     except ValueError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from secretsvc.errors import ManifestError
 from secretsvc.manifest import lost, nodes
 from secretsvc.manifest.copies import copies
 from secretsvc.manifest.kubectl_stream import divided_otherwise
-from secretsvc.manifest.model import FIELDS
+from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.yaml_reader import refuse_odd_characters
@@ -28,14 +27,6 @@ _LONGEST_TYPED = 128
 
 KNOWN = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, ENVELOPE, "sops")
 """Members of a Secret that Kubernetes knows, and those that have messages of their own."""
-
-
-def decode_base64(text: str) -> bytes:
-    """What Go's `base64.StdEncoding` makes of a `data` value: padding required, line breaks ignored (RFC 4648).
-
-    Raises ValueError.
-    """
-    return binascii.a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)
 
 
 def check_text(manifest: Manifest) -> None:

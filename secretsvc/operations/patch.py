@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc import formats
 from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError, nearest
 from secretsvc.manifest import change, nodes
-from secretsvc.manifest.model import FIELDS
+from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.rules import decode_base64
 from secretsvc.operations.clear_rest import ClearBefore
 from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets, refuse_lost, restored
 from secretsvc.operations.patched_secret import PatchedSecret

@@ -7,7 +7,6 @@ import sys
 from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
-from secretsvc.cli.kubesec_words import pairs
 from secretsvc.cli.options import Targets
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import SealingOptions, place_of
@@ -21,6 +20,7 @@ from secretsvc.generators.random_text import random_bits
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from secretsvc.cli.options import Server, Unlocking
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
@@ -50,25 +50,24 @@ def add_arguments(parser: Parser, action: str = "") -> None:
 def run(args: Namespace) -> int:
     """Makes the Secret in memory, seals it, writes it; the exit code."""
     wanted = create_options.wanted(args)
-    form, output = _output(args)
+    form, output = _output(args.output, plaintext=args.plaintext, force=args.force)
     warnings: list[str] = []
-    contents = create_kinds.contents(wanted, args, warnings.append)
-    secret = contents._replace(
-        name=wanted.name,
-        namespace=wanted.namespace,
-        labels=pairs(args.label or [], "--label"),
-        annotations={**pairs(args.annotation or [], "--annotation"), **contents.annotations},
-        immutable=flag(args.immutable, "--immutable"),
-    )
-    manifest.check(secret, warnings.append)
+    secret = create_kinds.new_secret(wanted, args, warnings.append)
+    to_seal = bool(secret.data or secret.string_data) and not args.plaintext
     if flag(args.append_hash, "--append-hash"):
-        if not args.plaintext and (secret.data or secret.string_data):
+        if to_seal:
             _check_hash(args.random or [])
         secret = manifest.with_hash(secret)
     data = FORMATS[form](secret)
-    if not args.plaintext and (secret.data or secret.string_data):
-        keys = [*(args.key_ref or []), *(args.key or [] if wanted.kind != "tls" else [])]
-        data = _sealed(data, keys, output, args)
+    if to_seal:
+        sealing = SealingOptions(
+            (*(args.key_ref or ()), *(args.key or () if wanted.kind != "tls" else ())),
+            place_of(args.path, Targets((), output=output)),
+            args.format,
+            args.scope,
+            allow_repeated=args.allow_repeated,
+        )
+        data = _sealed(data, options.server(args), options.unlocking(args), sealing)
     elif not args.plaintext and wanted.kind != "service-account-token":  # which Kubernetes fills itself
         warnings.append("it holds no value, so there was nothing to seal")
     for warning in dict.fromkeys(warnings):
@@ -93,29 +92,22 @@ def _check_hash(random: list[str]) -> None:
         )
 
 
-def _output(args: Namespace) -> tuple[str, str]:
+def _output(words: list[str], *, plaintext: bool, force: bool) -> tuple[str, str]:
     """The format, and the file to write (empty: standard output). Raises UsageError and FileError."""
-    forms = [word.lower() for word in args.output if word.lower() in FORMATS]
-    files = [word for word in args.output if word.lower() not in FORMATS and word]
+    forms = [word.lower() for word in words if word.lower() in FORMATS]
+    files = [word for word in words if word.lower() not in FORMATS and word]
     output = files[-1] if files and files[-1] != "-" else ""
-    if output and args.plaintext:
+    if output and plaintext:
         hint = "leave -o out; it is for a pipe: ksecret create … --plaintext | kubectl apply --server-side -f -"
         raise UsageError("--plaintext goes to standard output, never into a file", hint=hint)
     special = os.path.exists(output) and not os.path.isfile(output)
-    if os.path.lexists(output) and not (special or args.force):
+    if os.path.lexists(output) and not (special or force):
         raise FileError("-o: there is such a file already", hint="-f overwrites it", file=output)
     return (forms[-1] if forms else "json" if output.endswith(".json") else "yaml"), output
 
 
-def _sealed(data: bytes, keys: list[str], output: str, args: Namespace) -> bytes:
+def _sealed(data: bytes, server: Server, unlocking: Unlocking, wanted: SealingOptions) -> bytes:
     """The manifest sealed, as `ksecret encrypt` would seal that file."""
     from secretsvc.cli.session import begin
 
-    wanted = SealingOptions(
-        tuple(keys),
-        place_of(args.path, Targets((), output=output)),
-        args.format,
-        args.scope,
-        allow_repeated=args.allow_repeated,
-    )
-    return begin(options.server(args), options.unlocking(args), wanted).seal(data, "-").data
+    return begin(server, unlocking, wanted).seal(data, "-").data

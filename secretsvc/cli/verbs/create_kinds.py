@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from secretsvc.cli.kubesec_words import data_changes
+from secretsvc.cli.kubesec_words import data_changes, pairs
 from secretsvc.cli.typed import typed_or_piped
 from secretsvc.cli.verbs.create_options import KUBESEC, flag
 from secretsvc.errors import FileError, UsageError
 from secretsvc.generators.entries import NewEntry, collect
-from secretsvc.generators.manifest import NewSecret
+from secretsvc.generators.manifest import NewSecret, check
 from secretsvc.generators.sources import read_file, without_line_break
 
 if TYPE_CHECKING:
@@ -21,9 +21,18 @@ if TYPE_CHECKING:
     from secretsvc.generators.entries import Warn
 
 
-def contents(wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
-    """Type, values and annotations of that kind. Raises UsageError, FileError and InputError."""
-    return _KINDS[wanted.kind](wanted, args, warn)
+def new_secret(wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
+    """The Secret that the options ask for, in the clear. Raises UsageError, FileError and InputError."""
+    contents = _KINDS[wanted.kind](wanted, args, warn)
+    secret = contents._replace(
+        name=wanted.name,
+        namespace=wanted.namespace,
+        labels=pairs(args.label or [], "--label"),
+        annotations={**pairs(args.annotation or [], "--annotation"), **contents.annotations},
+        immutable=flag(args.immutable, "--immutable"),
+    )
+    check(secret, warn)
+    return secret
 
 
 def _generic(wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:

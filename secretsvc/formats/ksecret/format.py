@@ -13,7 +13,8 @@ from secretsvc.formats.ksecret import envelope
 from secretsvc.keyref import WrappedKey
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping as Mapping_
-from secretsvc.manifest.reader import ENVELOPE, leading_documents
+from secretsvc.manifest.reader import ENVELOPE
+from secretsvc.manifest.roots import leading_documents
 from secretsvc.manifest.splice import Edit, append_member, remove_member, replace_member
 from secretsvc.tokens import TOKEN_PREFIX, WHOLE_TOKEN
 
