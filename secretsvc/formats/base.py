@@ -321,6 +321,10 @@ class Format:
         """What stands between the members of a manifest, without the envelope's lines."""
         return text
 
+    def lost(self, path: str, text: str) -> tuple[str, str] | None:
+        """What is wrong, and what to do, about a value that is sealed text of this format, where nothing opens it."""
+        return None
+
     def merges(self) -> Merges | None:
         """How three versions are merged entry by entry; None where their lines alone can be."""
         return None

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Opened, Place, Sealed
     from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.manifest.nodes import Member
 
     Side: TypeAlias = Literal["ours", "theirs"]
 
@@ -61,6 +62,14 @@ class Merges(Protocol):
 
     def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
         """Whether the merged Secret has a token of another data key than its envelope's, as far as texts tell."""
+        ...
+
+    def second(self, secret: Secret) -> Member | None:
+        """The member in which a merge kept the other side's envelope, as a text."""
+        ...
+
+    def read_second(self, text: str, line: int) -> Sealed:
+        """What that text says. Raises ManifestError, InputError, AlteredError."""
         ...
 
     def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:
