@@ -17,7 +17,8 @@ from secretsvc.errors import AlteredError, BackendError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from secretsvc.backends.base import Offer, Settings
+    from secretsvc.backends.base import Settings
+    from secretsvc.backends.offers import Offer
     from secretsvc.keyref import KeyRef
 
 DEK_BYTES = 32

@@ -26,8 +26,9 @@ from secretsvc.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from secretsvc.backends.base import Offer, Settings
+    from secretsvc.backends.base import Settings
     from secretsvc.backends.gnupg.run import Answer
+    from secretsvc.backends.offers import Offer
     from secretsvc.keyref import KeyRef
 
 DEK_BYTES = 32

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import every, names
-from secretsvc.backends.base import Offers
+from secretsvc.backends.offers import Offers
 from secretsvc.cli import options
 from secretsvc.cli.colour import BAD, GOOD, WARNING, painted
 from secretsvc.cli.policies import FilePolicies

@@ -6,8 +6,7 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING
 
-from secretsvc.backends import stated
-from secretsvc.formats.base import Format, Sealed, decoded
+from secretsvc.formats.base import Format, Sealed
 from secretsvc.formats.ksecret import envelope
 from secretsvc.keyref import WrappedKey
 from secretsvc.manifest.reader import ENVELOPE
@@ -17,11 +16,10 @@ from secretsvc.tokens import TOKEN_PREFIX, WHOLE_TOKEN
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from secretsvc.formats.base import Examined, Made, Mark, Opened, Plan, Trust
+    from secretsvc.formats.base import Examined, Made, Mark, Merges, Opened, Plan, Trust
     from secretsvc.formats.ksecret.crypto import Payload
-    from secretsvc.formats.merge import Merges
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.manifest.nodes import Member, Scalar
+    from secretsvc.manifest.nodes import Scalar
 
 _TOKEN_ANYWHERE = r"ksecret\.v1\.[A-Za-z0-9+/]+={0,2}"  # noqa: S105
 
@@ -45,7 +43,7 @@ class Ksecret(Format):
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
         assert secret.envelope
-        return read_member(secret.envelope)
+        return envelope.sealed(secret.envelope)
 
     def examine(self, manifest: Manifest, secret: Secret) -> Examined:
         from secretsvc.formats.ksecret.check import examine
@@ -145,14 +143,6 @@ class Ksecret(Format):
         from secretsvc.formats.ksecret.merge import KsecretMerges
 
         return KsecretMerges()
-
-
-def read_member(member: Member) -> Sealed:
-    """What an envelope says. Raises ManifestError, InputError, AlteredError."""
-    own = envelope.read(member)
-    context = envelope.context(own.sealed_for)
-    keys = tuple(WrappedKey(stated(uri), decoded(text), context, source=text) for uri, text in own.keys.items())
-    return Sealed(member.key.line, f"ksecret v{envelope.VERSION}", keys, own.sealed_for, own.created, own.seal, own)
 
 
 def _in_quotes(what: str, scalar: Scalar, mark: Mark) -> Edit:

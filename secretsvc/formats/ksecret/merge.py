@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import AlteredError
-from secretsvc.formats.base import token_of
-from secretsvc.formats.ksecret.envelope import standing
-from secretsvc.formats.ksecret.format import read_member
-from secretsvc.formats.merge import MergedEnvelope, Merges, Standing, UnmergeableError, home_of, merge_keys
+from secretsvc.formats.base import Merges, token_of
+from secretsvc.formats.ksecret.envelope import sealed, standing
+from secretsvc.formats.merge import MergedEnvelope, Standing, UnmergeableError, home_of, merge_keys
 from secretsvc.manifest import nodes
 from secretsvc.manifest.lines import line_end, line_start, without_break
 from secretsvc.manifest.reader import ENVELOPE
@@ -86,7 +85,7 @@ class KsecretMerges(Merges):
         member = nodes.member(found[0], ENVELOPE) if found and isinstance(found[0], nodes.Mapping) else None
         if not member:
             raise AlteredError("the second key list is none", hint="restore the file from Git", line=line)
-        return read_member(member)
+        return sealed(member)
 
     def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:
         from secretsvc.formats.ksecret.sealing import joined

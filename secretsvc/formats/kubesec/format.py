@@ -14,8 +14,7 @@ from secretsvc.keyref import WrappedKey
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secretsvc.formats.base import Made, Mark, Opened, Plan, Trust
-    from secretsvc.formats.merge import Merges
+    from secretsvc.formats.base import Made, Mark, Merges, Opened, Plan, Trust
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.splice import Edit

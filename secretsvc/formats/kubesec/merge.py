@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
+from secretsvc.formats.base import Merges
 from secretsvc.formats.kubesec.envelope import ordered
-from secretsvc.formats.merge import MergedEnvelope, Merges, Standing, UnmergeableError, home_of, merge_keys
+from secretsvc.formats.merge import MergedEnvelope, Standing, UnmergeableError, home_of, merge_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
