@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from secretsvc.formats.base import Format, Sealed
 from secretsvc.formats.ksecret import envelope
-from secretsvc.keyref import WrappedKey
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.splice import Edit, append_member, remove_member, replace_member
 from secretsvc.tokens import TOKEN_PREFIX, WHOLE_TOKEN
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Examined, Made, Mark, Merges, Opened, Plan, Trust
     from secretsvc.formats.ksecret.crypto import Payload
+    from secretsvc.keyref import WrappedKey
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Scalar
 
