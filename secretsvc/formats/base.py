@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.merge import MergedEnvelope, Side, Standing
     from secretsvc.keyref import Keyset, WrappedKey
     from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.manifest.nodes import Member
     from secretsvc.manifest.splice import Edit
 
     Flaw: TypeAlias = tuple[int, str, str]
@@ -321,6 +322,10 @@ class Format:
         """What stands between the members of a manifest, without the envelope's lines."""
         return text
 
+    def lost(self, path: str, text: str) -> tuple[str, str] | None:
+        """What is wrong, and what to do, about a value that is sealed text of this format, where nothing opens it."""
+        return None
+
     def merges(self) -> Merges | None:
         """How three versions are merged entry by entry; None where their lines alone can be."""
         return None
@@ -355,6 +360,14 @@ class Merges(Protocol):
 
     def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
         """Whether the merged Secret has a token of another data key than its envelope's, as far as texts tell."""
+        ...
+
+    def second(self, secret: Secret) -> Member | None:
+        """The member in which a merge kept the other side's envelope, as a text."""
+        ...
+
+    def read_second(self, text: str, line: int) -> Sealed:
+        """What that text says. Raises ManifestError, InputError, AlteredError."""
         ...
 
     def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:

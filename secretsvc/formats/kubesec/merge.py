@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.base import Opened, Place, Sealed
     from secretsvc.formats.merge import Side
     from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.manifest.nodes import Member
 
 _LINES = r"(?m)^# kubesec:[^\r\n]*(?:\r?\n# kubesec:[^\r\n]*)*"
 _LINE = r"# kubesec:(v|mac|(?:pgp|gcp|aws):.+):([A-Za-z0-9+/=.]+)"
@@ -41,6 +42,12 @@ class KubesecMerges(Merges):
 
     def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
         return False  # the MAC tells, and whoever opens it
+
+    def second(self, secret: Secret) -> Member | None:
+        return None
+
+    def read_second(self, text: str, line: int) -> Sealed:
+        raise NotImplementedError
 
     def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:
         return opened  # it keeps no second list
