@@ -47,7 +47,7 @@ MODULES = {
         "integration/test_bounds.py",
         "integration/test_refusals.py",
     ),
-    "manifest/lost.py": ("e2e/test_lost_tokens.py",),
+    "formats/lost.py": ("e2e/test_lost_tokens.py",),
     "manifest/rules.py": ("integration/test_refusals.py", "integration/test_corpus.py"),
     "manifest/scalars.py": (
         "integration/test_patch_styles.py",

@@ -67,8 +67,6 @@ class Manifest(NamedTuple):
     text: str
     bom: bool
     is_json: bool
-    is_kubesec: bool
-    """Whether kubesec takes this for one of its files: it looks for its version's line, after the first line."""
     documents: tuple[Node, ...]
     """Every document's root."""
     secrets: tuple[Secret, ...]

@@ -29,7 +29,6 @@ MOST_SECRETS = 10_000
 MOST_ENTRIES = 10_000
 """Values of one Secret. Kubernetes takes 1 MiB of them together."""
 
-_KUBESEC_VERSION = "\n# kubesec:v:"
 _KEY_CHARACTERS = frozenset("-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 
 
@@ -59,7 +58,7 @@ def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes
         hint = "split it into several files"
         raise ManifestError(f"more than {MOST_SECRETS} Secrets in one file", hint=hint, line=roots[MOST_SECRETS].line)
     secrets = tuple(_secret(root, merges, allow_binary_tag=allow_binary_tag) for root in roots)
-    return Manifest(text, bom, is_json, _KUBESEC_VERSION in text, tuple(found), secrets)
+    return Manifest(text, bom, is_json, tuple(found), secrets)
 
 
 def _unreadable(data: bytes, error: ManifestError) -> ManifestError:

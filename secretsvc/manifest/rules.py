@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest import lost, nodes
+from secretsvc.manifest import nodes
 from secretsvc.manifest.copies import copies
 from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.model import FIELDS, decode_base64
@@ -51,7 +51,6 @@ def check_secret(secret: Secret, sealed_bytes: int = 0) -> None:
     counted: who may add a value, but open none, would learn its length by what still fits.
     """
     _check_names(secret)
-    _check_lost(secret)
     for slip in misspelled(secret):
         raise no_field(slip)
     for entry in secret.entries:
@@ -89,11 +88,6 @@ def _line_of(secret: Secret, what: str) -> int:
     holder = metadata if what != "type" and isinstance(metadata, Mapping) else secret.root
     found = nodes.member(holder, what)
     return found.key.line if found else secret.line
-
-
-def _check_lost(secret: Secret) -> None:
-    for found in lost.in_secret(secret):
-        raise ManifestError(found.message, hint=found.hint, line=found.line)
 
 
 def misspelled(secret: Secret) -> Iterator[Member]:

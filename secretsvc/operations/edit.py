@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import InputError, KsecretError, ManifestError
+from secretsvc.formats import lost
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.model import decode_base64
 from secretsvc.manifest.nodes import Member
@@ -111,6 +112,7 @@ def _refuse_mistakes(draft: Draft, clear: Manifest) -> None:
     """Told before anything is sealed. Raises ManifestError."""
     for secret in clear.secrets:
         if secret.entries and not secret.envelope:
+            lost.refuse(secret)
             rules.check_secret(secret)
     refuse_slips(draft.names, clear)
 

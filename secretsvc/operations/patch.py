@@ -143,9 +143,9 @@ def entry_names(data: bytes, which: str = "") -> list[tuple[str, list[str]]]:
     """
     manifest = read(data)
     if not manifest.secrets:
-        from secretsvc.manifest import foreign  # only to tell what is wrong
+        from secretsvc.operations import nothing  # only to tell what is wrong
 
-        raise foreign.no_such_secret(manifest)
+        raise nothing.no_such_secret(manifest)
     meant = [manifest.secrets[pick(manifest, which)]] if which else manifest.secrets
     return [(secret.label, _names(secret)) for secret in meant]
 
@@ -162,9 +162,9 @@ def pick(manifest: Manifest, which: str = "") -> int:
     if len(named) == 1:
         return next(iter(named))
     if not named:
-        from secretsvc.manifest import foreign  # only to tell what is wrong
+        from secretsvc.operations import nothing  # only to tell what is wrong
 
-        raise foreign.no_such_secret(manifest) if which else foreign.nothing_sealed(manifest)
+        raise nothing.no_such_secret(manifest) if which else nothing.nothing_sealed(manifest)
     raise InputError(
         f"it holds {len(named)} Secrets that could be meant: {', '.join(named.values())}",
         hint="name one with --secret NAMESPACE/NAME",

@@ -96,7 +96,7 @@ class AwsKms:
         return choosing.offers(self._connections[""], configured_region())
 
     def _send(self, ref: KeyRef, operation: str, parameters: Mapping[str, Any], **contexts: Mapping[str, str]) -> Any:
-        """The answer. An empty context is left out, as kubesec and the AWS CLI do."""
+        """The answer. An empty context is left out, as the AWS CLI does."""
         given = {parameter: dict(context) for parameter, context in contexts.items() if context}
         return self._connection(ref).send(region_of(ref.id), operation, {**parameters, **given})
 

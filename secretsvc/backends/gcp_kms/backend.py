@@ -132,7 +132,7 @@ class GcpKms:
 def additional_data(context: Mapping[str, str]) -> bytes:
     """The encryption context as additional authenticated data: JSON with sorted keys, no spaces and only ASCII.
 
-    An empty context gives no bytes at all, not `{}`: that is what kubesec and `gcloud kms decrypt` use.
+    An empty context gives no bytes at all, not `{}`: that is what `gcloud kms decrypt` uses.
     """
     return json.dumps(dict(context), sort_keys=True, separators=(",", ":")).encode() if context else b""
 
