@@ -36,6 +36,7 @@ MODULES = {
     "api/auth/jwt.py": ("e2e/test_service_jwt.py",),
     "api/limits.py": ("unit/api/test_limits.py", "e2e/test_service_manifests.py"),
     "api/plans.py": ("unit/api/test_plans.py", "e2e/test_service_rights.py", "e2e/test_service_manifests.py"),
+    "backends/tries.py": ("unit/test_tries.py",),
     "backends/gnupg/status.py": ("unit/test_gnupg/status.py", "integration/test_gnupg_unwrap.py"),
     "formats/ksecret/crypto.py": ("unit/test_vectors.py", "e2e/test_tamper.py"),
     "formats/ksecret/envelope.py": ("e2e/test_tamper.py", "unit/test_vectors.py", "integration/test_reseal.py"),
@@ -46,7 +47,7 @@ MODULES = {
         "integration/test_bounds.py",
         "integration/test_refusals.py",
     ),
-    "manifest/lost.py": ("e2e/test_lost_tokens.py",),
+    "formats/lost.py": ("e2e/test_lost_tokens.py",),
     "manifest/rules.py": ("integration/test_refusals.py", "integration/test_corpus.py"),
     "manifest/scalars.py": (
         "integration/test_patch_styles.py",

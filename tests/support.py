@@ -49,6 +49,15 @@ def wait_until(true: Callable[[], bool], seconds: float = 15.0, *, every: float 
         time.sleep(every)
 
 
+def is_gone(pid: int) -> bool:
+    """Whether no such process is there any more: an ended one stays until its parent has looked."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
 def spoilt(text: str, at: int) -> str:
     """Another letter of base64 at that place, whatever stands there: a fixed one would be the same at times."""
     return text[:at] + ("A" if text[at] != "A" else "B") + text[at + 1 :]

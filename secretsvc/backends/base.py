@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from secretsvc.errors import BackendUnavailableError, install_hint
+from secretsvc.errors import RESTORE_HINT, AlteredError, BackendUnavailableError, install_hint
 from secretsvc.keyref import KeyRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+
+DEK_BYTES = 32
+
+
+def checked_dek(dek: bytes) -> bytes:
+    """Return what was unwrapped. Raises AlteredError where it has not the length of a DEK."""
+    if len(dek) != DEK_BYTES:
+        raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=RESTORE_HINT)
+    return dek
 
 
 class Installed(NamedTuple):
@@ -227,37 +237,4 @@ class HasIdentities(Protocol):
 
     def make_identity(self) -> str:
         """Make one where `own_ref` gives None, and return its place. Raises InputError and FileError."""
-        ...
-
-
-class Offer(NamedTuple):
-    """A key that the caller may choose to seal to."""
-
-    ref: KeyRef
-    about: str
-    """Whose or what it is, for people; empty where nothing is known but its name."""
-
-
-MOST_OFFERS = 100
-"""Of one backend: a list that a person reads."""
-
-
-@runtime_checkable
-class Offers(Protocol):
-    """What a backend may have beside: a list of the keys that the caller could seal to, for a person to choose from."""
-
-    def offers(self) -> list[Offer]:
-        """The keys that the caller's credentials, or this machine, can list. Raises BackendError."""
-        ...
-
-
-@runtime_checkable
-class Makes(Protocol):
-    """What a backend may have beside: a way to make a key of the caller's own."""
-
-    wanted: str
-    """What it must be told, for the question: `your name and address, as Alice Doe <alice@example.org>`."""
-
-    def make(self, told: str) -> KeyRef:
-        """Make a key, and return its KeyRef. Raises UsageError for what it can't be told, and BackendError."""
         ...

@@ -11,6 +11,7 @@ from enum import Enum
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, TypeVar
 
+from secretsvc import patience
 from secretsvc.errors import BackendUnavailableError, KsecretError
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ class Kind(Enum):
 class Tries:
     """The tries of one run, made from several threads. Holds no request and no answer."""
 
-    def __init__(self, patience: float = PATIENCE, *, silent_tries: int = 0, silent_seconds: float = 0.0) -> None:
-        """`patience`: seconds after which a home that does not answer is given up for the rest of the run.
+    def __init__(self, seconds: float = PATIENCE, *, silent_tries: int = 0, silent_seconds: float = 0.0) -> None:
+        """`seconds`: the patience, after which a home that does not answer is given up for the rest of the run.
 
         `silent_tries`: the most for a home that has answered nobody since the first of them; 0: as many as fit.
         `silent_seconds`: how long a try may wait for an answer, as no try is begun that could not wait so long.
         """
-        self._patience = patience
+        self._patience = seconds
         self._silent_tries = silent_tries
         self._silent_seconds = silent_seconds
         self._lock = allocate_lock()
@@ -84,7 +85,8 @@ class Tries:
         """Return what `attempt` gives, after as many tries as patience allows.
 
         `kind` says what its exceptions are a sign of, `failed` which error the last one becomes. Where that is a
-        BackendUnavailableError, and the home has answered nobody since the call began, the home is dead.
+        BackendUnavailableError, and the home has answered nobody since the call began, the home is dead. Raises what
+        `patience.check` raises where nobody waits any more.
         """
         from random import random
 
@@ -99,6 +101,7 @@ class Tries:
                 self._answered[home] = monotonic()
                 return answer
             sleep(random() * min(_FIRST_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE))  # noqa: S311 - jitter, no secret
+            patience.check()
             tries += 1
 
     def _worth_another(self, home: str, kind: Kind, began: float, tries: int) -> bool:

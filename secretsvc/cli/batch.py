@@ -18,7 +18,7 @@ from secretsvc.errors import (
     UsageError,
 )
 from secretsvc.files import workspace
-from secretsvc.manifest import lost
+from secretsvc.formats import lost
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations.result import Result
 

@@ -6,14 +6,15 @@ import sys
 from typing import TYPE_CHECKING
 
 from secretsvc.backends import find
-from secretsvc.backends.base import MOST_OFFERS, Makes, Offers
+from secretsvc.backends.offers import MOST_OFFERS, Makes, Offers
 from secretsvc.cli.report import printable
 from secretsvc.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secretsvc.backends.base import Offer, Scheme
+    from secretsvc.backends.base import Scheme
+    from secretsvc.backends.offers import Offer
     from secretsvc.backends.registry import Backends
     from secretsvc.keyref import KeyRef
 

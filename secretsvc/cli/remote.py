@@ -21,9 +21,8 @@ from secretsvc.errors import (
     UsageError,
 )
 from secretsvc.keyref import keyset
-from secretsvc.manifest import foreign
 from secretsvc.manifest.reader import read
-from secretsvc.operations import answers
+from secretsvc.operations import answers, nothing
 from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.open import nothing_sealed, refuse_lost
 from secretsvc.operations.repeats import HINT
@@ -68,7 +67,7 @@ class RemoteSession:
         """The manifest sealed, to the keys that it would be sealed to here, else to those of the service's rules."""
         manifest, seen = self._read(data, is_signed=self._policies.wants_signatures(name))
         if not any(secret.entries for secret in manifest.secrets):
-            raise foreign.nothing_to_seal(manifest)
+            raise nothing.nothing_to_seal(manifest)
         if all(map(_is_closed, seen)):
             raise AlreadySealedError("it is sealed already", hint="a service changes no keyset by encrypt")
         # The environment's format is for what is not sealed yet; options that do not fit, the service refuses.

@@ -26,11 +26,18 @@ class Row(NamedTuple):
     """What the text of every file has that is sealed so, as far as a look tells; `"\\n"` stands for a line's start."""
     pattern: str
     """A regular expression for `git grep` that fits a line of every such file."""
+    trace: bytes = b""
+    """A regular expression for what a file may have of it that has lost its marker; empty where nothing tells."""
 
 
 TABLE = {
-    "ksecret": Row("secretsvc.formats.ksecret.format", "ksecret", r"ksecret\.v1\."),
-    "kubesec": Row("secretsvc.formats.kubesec.format", "\n# kubesec:v:", "^# kubesec:v:"),
+    "ksecret": Row("secretsvc.formats.ksecret.format", "ksecret", r"ksecret\.v1\.", rb"a3NlY3JldC52MS"),
+    "kubesec": Row(
+        "secretsvc.formats.kubesec.format",
+        "\n# kubesec:v:",
+        "^# kubesec:v:",
+        trace=rb"\.[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}==",
+    ),
 }
 """By name. The first is what Secrets are sealed in where nothing else is said, and told by its envelope alone."""
 
@@ -73,6 +80,11 @@ def may_be_sealed(content: bytes | mmap) -> bool:
 def holds_sealed(content: bytes) -> bool:
     """Whether sealed text stands in it, and not just a word that may tell of some."""
     return any(re.search(row.pattern.encode(), content, re.MULTILINE) for row in TABLE.values())
+
+
+def may_have_traces(content: bytes | mmap) -> bool:
+    """Whether something in it looks like sealed text whose envelope is gone, or that was base64-encoded."""
+    return any(re.search(row.trace, content) for row in TABLE.values() if row.trace)
 
 
 def every() -> Iterator[Format]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
 from secretsvc.manifest.reader import read
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
-    from secretsvc.formats.merge import Merges
+    from secretsvc.formats.merge import MergedEnvelope, Side, Standing
     from secretsvc.keyref import Keyset, WrappedKey
     from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.manifest.nodes import Member
     from secretsvc.manifest.splice import Edit
 
     Flaw: TypeAlias = tuple[int, str, str]
@@ -321,6 +322,10 @@ class Format:
         """What stands between the members of a manifest, without the envelope's lines."""
         return text
 
+    def lost(self, path: str, text: str) -> tuple[str, str] | None:
+        """What is wrong, and what to do, about a value that is sealed text of this format, where nothing opens it."""
+        return None
+
     def merges(self) -> Merges | None:
         """How three versions are merged entry by entry; None where their lines alone can be."""
         return None
@@ -328,6 +333,53 @@ class Format:
 
 def _values(secret: Secret) -> dict[Place, str]:
     return {(entry.field, entry.key): entry.value for entry in secret.entries}
+
+
+class Merges(Protocol):
+    """What a format may have beside: a way to merge three versions of a file entry by entry, without a key."""
+
+    def standing(self, manifest: Manifest, secret: Secret) -> Standing:
+        """The Secret's envelope. Raises UnmergeableError for one that is not of lines of its own, or not complete."""
+        ...
+
+    def home(self, sides: Sequence[Standing]) -> Side | None:
+        """The side (of base, ours, theirs) with the data key of the merged Secret, where the two have different ones.
+
+        Raises UnmergeableError where no side can be taken.
+        """
+        ...
+
+    def envelope(
+        self, sides: Sequence[Standing], home: Side | None, values: Mapping[Place, str] | None, name: str
+    ) -> MergedEnvelope:
+        """The merged envelope. `values`: the merged tokens, None where they are in conflict; `name`: the file's.
+
+        Raises UnmergeableError.
+        """
+        ...
+
+    def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
+        """Whether the merged Secret has a token of another data key than its envelope's, as far as texts tell."""
+        ...
+
+    def second(self, secret: Secret) -> Member | None:
+        """The member in which a merge kept the other side's envelope, as a text."""
+        ...
+
+    def read_second(self, text: str, line: int) -> Sealed:
+        """What that text says. Raises ManifestError, InputError, AlteredError."""
+        ...
+
+    def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:
+        """What was opened, with the keys of the other side's envelope, which a merge kept, too.
+
+        Raises AlteredError unless the DEK itself vouches for that envelope: nobody else's may get into the keyset.
+        """
+        ...
+
+    def without_note(self, text: str) -> str:
+        """The text without the comment that says that a proof is to be made anew; the same where there is none."""
+        ...
 
 
 def token_of(entry: Entry) -> str:

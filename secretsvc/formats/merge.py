@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from typing import Literal, TypeAlias
-
-    from secretsvc.formats.base import Opened, Place, Sealed
-    from secretsvc.manifest.model import Manifest, Secret
 
     Side: TypeAlias = Literal["ours", "theirs"]
 
@@ -34,45 +31,6 @@ class MergedEnvelope(NamedTuple):
     home: Side | None
     conflict: str
     """What the sides disagree on; empty where they don't."""
-
-
-class Merges(Protocol):
-    """What a format may have beside: a way to merge three versions of a file entry by entry, without a key."""
-
-    def standing(self, manifest: Manifest, secret: Secret) -> Standing:
-        """The Secret's envelope. Raises UnmergeableError for one that is not of lines of its own, or not complete."""
-        ...
-
-    def home(self, sides: Sequence[Standing]) -> Side | None:
-        """The side (of base, ours, theirs) with the data key of the merged Secret, where the two have different ones.
-
-        Raises UnmergeableError where no side can be taken.
-        """
-        ...
-
-    def envelope(
-        self, sides: Sequence[Standing], home: Side | None, values: Mapping[Place, str] | None, name: str
-    ) -> MergedEnvelope:
-        """The merged envelope. `values`: the merged tokens, None where they are in conflict; `name`: the file's.
-
-        Raises UnmergeableError.
-        """
-        ...
-
-    def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
-        """Whether the merged Secret has a token of another data key than its envelope's, as far as texts tell."""
-        ...
-
-    def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:
-        """What was opened, with the keys of the other side's envelope, which a merge kept, too.
-
-        Raises AlteredError unless the DEK itself vouches for that envelope: nobody else's may get into the keyset.
-        """
-        ...
-
-    def without_note(self, text: str) -> str:
-        """The text without the comment that says that a proof is to be made anew; the same where there is none."""
-        ...
 
 
 def merge_keys(base: Mapping[str, str], ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NothingToSealError, NotSealedError
-from secretsvc.manifest import lost, nodes, reader
+from secretsvc.errors import ManifestError
+from secretsvc.manifest import nodes, roots
 from secretsvc.manifest.roots import text_of
 
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest
 
-SEAL_HINT = "ksecret encrypt seals one"
+BY_SOPS = "`sops decrypt` opens it; what comes out, ksecret encrypt seals"
+"""What to do about a file that SOPS sealed."""
 
 _LISTED = 3
 """How many kinds and names a message shows."""
@@ -67,34 +68,6 @@ _BY_KIND = {
 }
 
 
-def nothing_sealed(manifest: Manifest, hint: str = SEAL_HINT) -> KsecretError:
-    """For a manifest without a sealed Secret in it. `hint`: what to do about one with Secrets in the clear.
-
-    AlteredError where one has tokens but no envelope, else NotSealedError.
-    """
-    for found in lost.in_manifest(manifest):
-        kind = NotSealedError if found.foreign else AlteredError
-        return kind(found.message, hint=found.hint, line=found.line)
-    if any(secret.entries for secret in manifest.secrets):
-        return NotSealedError("no Secret in it is sealed", hint=hint)
-    what = _without_values(manifest)
-    return NotSealedError(what.message, hint=what.hint, line=what.line)
-
-
-def nothing_to_seal(manifest: Manifest) -> NothingToSealError:
-    """For a manifest in which no Secret has a value."""
-    found = next(lost.in_manifest(manifest), None) or _without_values(manifest)
-    return NothingToSealError(found.message, hint=found.hint, line=found.line)
-
-
-def no_such_secret(manifest: Manifest) -> InputError:
-    """For a name that no Secret of the manifest has."""
-    if not manifest.secrets:
-        found = next(lost.in_manifest(manifest), None) or _without_values(manifest)
-        return InputError(found.message, hint=found.hint, line=found.line)
-    return InputError("there is no such Secret in it", hint=f"it has {_some([one.label for one in manifest.secrets])}")
-
-
 def unreadable(data: bytes, error: ManifestError) -> ManifestError:
     """What is wrong with bytes that are no manifest, where more can be told than the reader's own error does."""
     found = no_manifest(data) or _marker(data)
@@ -120,7 +93,7 @@ def no_manifest(data: bytes) -> Found | None:
 
 def _of_variables(data: bytes, *, is_env: bool) -> Found | None:
     if _SOPS.search(data):
-        return Found("it is sealed by SOPS, and no manifest", lost.BY_SOPS)
+        return Found("it is sealed by SOPS, and no manifest", BY_SOPS)
     if not is_env:
         return None
     hint = "`ksecret create generic NAME --from-env-file FILE -o secret.yaml` makes a sealed Secret of it"
@@ -130,7 +103,7 @@ def _of_variables(data: bytes, *, is_env: bool) -> Found | None:
 def conflict(data: bytes) -> Found | None:
     """Git's conflict markers, where they make the file unreadable."""
     found = _marker(data)
-    return found if found and not reader.leading_documents(data.decode("utf-8", "replace"))[1] else None
+    return found if found and not roots.leading_documents(data.decode("utf-8", "replace"))[1] else None
 
 
 def _marker(data: bytes) -> Found | None:
@@ -142,7 +115,7 @@ def _marker(data: bytes) -> Found | None:
     return Found("Git's conflict markers stand in it", hint, data.count(b"\n", 0, marker.start()) + 1)
 
 
-def _without_values(manifest: Manifest) -> Found:
+def without_values(manifest: Manifest) -> Found:
     """What a readable text is that has no Secret with values."""
     if manifest.secrets:
         whose = "its Secret has" if len(manifest.secrets) == 1 else "its Secrets have"
@@ -164,10 +137,11 @@ def _of_kinds(kinds: list[str]) -> Found:
     if len(kinds) == 1 and kinds[0] in _BY_KIND:
         return _BY_KIND[kinds[0]]
     names = [kind for kind in kinds if _KIND.fullmatch(kind) and kind != "Secret"]
-    what = f"there is no Secret in it, but {_some(names)}" if names else "there is no Secret of Kubernetes' own in it"
+    what = f"there is no Secret in it, but {some(names)}" if names else "there is no Secret of Kubernetes' own in it"
     return Found(what, "name a manifest of `kind: Secret` and `apiVersion: v1`")
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """The first of the names, and how many more there are."""
     more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
     return ", ".join(names[:_LISTED]) + more

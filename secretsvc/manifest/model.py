@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.manifest.nodes import Member, Scalar
@@ -66,8 +67,6 @@ class Manifest(NamedTuple):
     text: str
     bom: bool
     is_json: bool
-    is_kubesec: bool
-    """Whether kubesec takes this for one of its files: it looks for its version's line, after the first line."""
     documents: tuple[Node, ...]
     """Every document's root."""
     secrets: tuple[Secret, ...]
@@ -107,3 +106,11 @@ def _outline(secret: Secret) -> Secret:
 
 def _place(node: Node) -> Scalar:
     return Scalar(node.start, node.end, node.line, "", "", None, None)
+
+
+def decode_base64(text: str) -> bytes:
+    """Return what Go's `base64.StdEncoding` makes of a `data` value: padding required, line breaks ignored (RFC 4648).
+
+    Raises ValueError.
+    """
+    return binascii.a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)

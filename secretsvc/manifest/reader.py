@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import BoundError, ManifestError
-from secretsvc.manifest import nodes, yaml_reader
+from secretsvc.manifest import nodes
 from secretsvc.manifest.model import FIELDS, Entry, Manifest, Secret
 from secretsvc.manifest.nodes import Alias, Mapping, Member, Node, Scalar, Sequence
 from secretsvc.manifest.plain import is_string
-from secretsvc.manifest.roots import BINARY, secret_roots
+from secretsvc.manifest.roots import BINARY, documents, secret_roots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,6 @@ MOST_SECRETS = 10_000
 MOST_ENTRIES = 10_000
 """Values of one Secret. Kubernetes takes 1 MiB of them together."""
 
-_KUBESEC_VERSION = "\n# kubesec:v:"
 _KEY_CHARACTERS = frozenset("-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 
 
@@ -48,7 +47,7 @@ def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes
     bom = text.startswith("\ufeff")
     text = text[1:] if bom else text
     try:
-        found, is_json = _documents(text, most_nodes)
+        found, is_json = documents(text, most_nodes)
     except BoundError:
         raise
     except ManifestError as error:
@@ -59,39 +58,13 @@ def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes
         hint = "split it into several files"
         raise ManifestError(f"more than {MOST_SECRETS} Secrets in one file", hint=hint, line=roots[MOST_SECRETS].line)
     secrets = tuple(_secret(root, merges, allow_binary_tag=allow_binary_tag) for root in roots)
-    return Manifest(text, bom, is_json, _KUBESEC_VERSION in text, tuple(found), secrets)
+    return Manifest(text, bom, is_json, tuple(found), secrets)
 
 
 def _unreadable(data: bytes, error: ManifestError) -> ManifestError:
     from secretsvc.manifest import foreign  # only to tell what is wrong
 
     return foreign.unreadable(data, error)
-
-
-def leading_documents(text: str) -> tuple[list[Node], bool]:
-    """The root nodes of a text's documents, nothing refused, up to what is malformed; and whether nothing is."""
-    try:
-        documents = _json_documents(text, nodes.MOST_NODES)
-    except ManifestError:
-        documents = None
-    return yaml_reader.leading_documents(text) if documents is None else (documents, True)
-
-
-def _documents(text: str, most_nodes: int) -> tuple[list[Node], bool]:
-    documents = _json_documents(text, most_nodes)
-    if documents is not None:
-        return documents, True
-    return yaml_reader.read_documents(text, most_nodes), False
-
-
-def _json_documents(text: str, most_nodes: int) -> list[Node] | None:
-    """None where it is no JSON."""
-    if text.lstrip(" \t\r\n")[:1] not in ("{", "["):
-        return None
-    # Imported when needed: most manifests are YAML, and a cold start pays for every import.
-    from secretsvc.manifest import json_reader
-
-    return json_reader.read_documents(text, most_nodes)
 
 
 def _secret(root: Mapping, merges: nodes.Merges, *, allow_binary_tag: bool) -> Secret:

@@ -1,7 +1,7 @@
-"""Which nodes of a document are Secrets, however they say so: a Secret must not be missed for how it is written.
+"""Roots of a text: its documents, and the Secrets in them, however they say so.
 
-A Secret that is missed stays in the clear, so this errs on the side of finding one: of repeated, merged and aliased
-members every one counts, and `!!binary` is what Go's YAML makes of it, text.
+A Secret must not be missed for how it is written: it would stay in the clear. So this errs on the side of finding one:
+of repeated, merged and aliased members every one counts, and `!!binary` is what Go's YAML makes of it, text.
 """
 
 from __future__ import annotations
@@ -9,12 +9,39 @@ from __future__ import annotations
 from base64 import b64decode
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest import nodes
+from secretsvc.manifest import nodes, yaml_reader
 from secretsvc.manifest.nodes import Alias, Mapping, Node, Scalar, Sequence
 
 BINARY = "tag:yaml.org,2002:binary"
 _CORE = frozenset(("v1", "/v1"))
 """How an apiVersion may say `v1`: kubectl takes an empty group before the slash as well."""
+
+
+def leading_documents(text: str) -> tuple[list[Node], bool]:
+    """Return the root nodes of a text's documents, nothing refused, up to what is malformed; and whether nothing is."""
+    try:
+        found = _json_documents(text, nodes.MOST_NODES)
+    except ManifestError:
+        found = None
+    return yaml_reader.leading_documents(text) if found is None else (found, True)
+
+
+def documents(text: str, most_nodes: int) -> tuple[list[Node], bool]:
+    """Return the root nodes of a text's documents, and whether it is JSON. Raises ManifestError."""
+    found = _json_documents(text, most_nodes)
+    if found is not None:
+        return found, True
+    return yaml_reader.read_documents(text, most_nodes), False
+
+
+def _json_documents(text: str, most_nodes: int) -> list[Node] | None:
+    """None where it is no JSON."""
+    if text.lstrip(" \t\r\n")[:1] not in ("{", "["):
+        return None
+    # Imported when needed: most manifests are YAML, and a cold start pays for every import.
+    from secretsvc.manifest import json_reader
+
+    return json_reader.read_documents(text, most_nodes)
 
 
 def secret_roots(document: Node, merges: nodes.Merges) -> list[Mapping]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest import lost, nodes
+from secretsvc.manifest import nodes
 from secretsvc.manifest.copies import copies
 from secretsvc.manifest.kubectl_stream import divided_otherwise
-from secretsvc.manifest.model import FIELDS
+from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.yaml_reader import refuse_odd_characters
@@ -28,14 +27,6 @@ _LONGEST_TYPED = 128
 
 KNOWN = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, ENVELOPE, "sops")
 """Members of a Secret that Kubernetes knows, and those that have messages of their own."""
-
-
-def decode_base64(text: str) -> bytes:
-    """What Go's `base64.StdEncoding` makes of a `data` value: padding required, line breaks ignored (RFC 4648).
-
-    Raises ValueError.
-    """
-    return binascii.a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)
 
 
 def check_text(manifest: Manifest) -> None:
@@ -60,7 +51,6 @@ def check_secret(secret: Secret, sealed_bytes: int = 0) -> None:
     counted: who may add a value, but open none, would learn its length by what still fits.
     """
     _check_names(secret)
-    _check_lost(secret)
     for slip in misspelled(secret):
         raise no_field(slip)
     for entry in secret.entries:
@@ -98,11 +88,6 @@ def _line_of(secret: Secret, what: str) -> int:
     holder = metadata if what != "type" and isinstance(metadata, Mapping) else secret.root
     found = nodes.member(holder, what)
     return found.key.line if found else secret.line
-
-
-def _check_lost(secret: Secret) -> None:
-    for found in lost.in_secret(secret):
-        raise ManifestError(found.message, hint=found.hint, line=found.line)
 
 
 def misspelled(secret: Secret) -> Iterator[Member]:

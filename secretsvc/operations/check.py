@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from secretsvc import formats
 from secretsvc.backends import canonical
 from secretsvc.errors import BoundError, KsecretError, ManifestError
-from secretsvc.manifest import copies, lost, nodes, reader, rules
+from secretsvc.formats import lost
+from secretsvc.manifest import copies, nodes, reader, rules
 from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.spelling import may_be_hidden
 from secretsvc.operations import check_refused, check_repeats, check_sops

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from secretsvc.manifest import reader
+from secretsvc.manifest import roots
 from secretsvc.manifest.kubectl_stream import documents
 from secretsvc.manifest.nodes import Mapping
 
@@ -60,5 +60,5 @@ def _readable_by_line(text: str) -> Iterator[str]:
 
 
 def _is_read(document: str) -> bool:
-    found, are_all = reader.leading_documents(document)
+    found, are_all = roots.leading_documents(document)
     return are_all and any(isinstance(node, Mapping) for node in found)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import KsecretError
-from secretsvc.manifest import lost, reader
+from secretsvc.formats import lost
+from secretsvc.manifest import reader
 from secretsvc.operations.findings import Finding
 from secretsvc.policy.people import NOBODY
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import InputError, KsecretError, ManifestError
+from secretsvc.formats import lost
 from secretsvc.manifest import nodes, rules
+from secretsvc.manifest.model import decode_base64
 from secretsvc.manifest.nodes import Member
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside, replaced
@@ -110,6 +112,7 @@ def _refuse_mistakes(draft: Draft, clear: Manifest) -> None:
     """Told before anything is sealed. Raises ManifestError."""
     for secret in clear.secrets:
         if secret.entries and not secret.envelope:
+            lost.refuse(secret)
             rules.check_secret(secret)
     refuse_slips(draft.names, clear)
 
@@ -217,7 +220,7 @@ def _same(entry: Entry, value: str) -> bool:
     if entry.value == value:
         return True
     try:
-        return entry.field == "data" and rules.decode_base64(entry.value) == rules.decode_base64(value)
+        return entry.field == "data" and decode_base64(entry.value) == decode_base64(value)
     except ValueError:
         return False  # sealing says what is wrong with it
 

@@ -17,7 +17,7 @@ from secretsvc.operations.settle import Settled, may_be_settled, settle_keys
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from secretsvc.formats.merge import Merges
+    from secretsvc.formats.base import Merges
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.keys import Keyring

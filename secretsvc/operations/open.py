@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NotSealedError
-from secretsvc.manifest import lost
+from secretsvc.formats import lost
 from secretsvc.manifest.reader import read
 from secretsvc.operations.result import Result
 
@@ -91,9 +91,9 @@ def _refuse_clear(format_: Format, secret: Secret) -> None:
 
 def nothing_sealed(manifest: Manifest) -> KsecretError:
     """For a manifest without a sealed Secret in it: what it is instead, and the way out."""
-    from secretsvc.manifest import foreign  # only to tell what is wrong
+    from secretsvc.operations import nothing  # only to tell what is wrong
 
-    return foreign.nothing_sealed(manifest)
+    return nothing.nothing_sealed(manifest)
 
 
 def nothing_sealed_in(data: bytes) -> KsecretError:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc import formats
 from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError, nearest
 from secretsvc.manifest import change, nodes
-from secretsvc.manifest.model import FIELDS
+from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.rules import decode_base64
 from secretsvc.operations.clear_rest import ClearBefore
 from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets, refuse_lost, restored
 from secretsvc.operations.patched_secret import PatchedSecret
@@ -144,9 +143,9 @@ def entry_names(data: bytes, which: str = "") -> list[tuple[str, list[str]]]:
     """
     manifest = read(data)
     if not manifest.secrets:
-        from secretsvc.manifest import foreign  # only to tell what is wrong
+        from secretsvc.operations import nothing  # only to tell what is wrong
 
-        raise foreign.no_such_secret(manifest)
+        raise nothing.no_such_secret(manifest)
     meant = [manifest.secrets[pick(manifest, which)]] if which else manifest.secrets
     return [(secret.label, _names(secret)) for secret in meant]
 
@@ -163,9 +162,9 @@ def pick(manifest: Manifest, which: str = "") -> int:
     if len(named) == 1:
         return next(iter(named))
     if not named:
-        from secretsvc.manifest import foreign  # only to tell what is wrong
+        from secretsvc.operations import nothing  # only to tell what is wrong
 
-        raise foreign.no_such_secret(manifest) if which else foreign.nothing_sealed(manifest)
+        raise nothing.no_such_secret(manifest) if which else nothing.nothing_sealed(manifest)
     raise InputError(
         f"it holds {len(named)} Secrets that could be meant: {', '.join(named.values())}",
         hint="name one with --secret NAMESPACE/NAME",

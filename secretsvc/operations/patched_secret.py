@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from secretsvc import patience
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import change
-from secretsvc.manifest.model import FIELDS
+from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.rules import decode_base64
 from secretsvc.manifest.splice import apply
 from secretsvc.manifest.styles import rewritten
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.errors import ManifestError
-from secretsvc.manifest import rules
+from secretsvc.manifest.model import decode_base64
 from secretsvc.manifest.reader import read, refuse_shared
 from secretsvc.manifest.scalars import canonical, literal_block, replaced
 from secretsvc.manifest.splice import apply, line_break
@@ -88,7 +88,7 @@ def decodings(manifest: Manifest) -> list[Edit]:
 
 def _decoded(manifest: Manifest, entry: Entry) -> str:
     try:
-        raw = rules.decode_base64(entry.value)
+        raw = decode_base64(entry.value)
     except ValueError:
         raise ManifestError(f"{entry.path} is not base64", line=entry.scalar.line) from None
     try:

@@ -9,7 +9,7 @@ from itertools import accumulate, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import RepeatedError
-from secretsvc.manifest.rules import decode_base64
+from secretsvc.manifest.model import decode_base64
 from secretsvc.operations.clear_rest import commented_entries
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats, patience
 from secretsvc.errors import AlreadySealedError, ManifestError, UsageError
+from secretsvc.formats import lost
 from secretsvc.formats.base import Plan, token_of
 from secretsvc.keyref import WrappedKey
 from secretsvc.manifest import rules
@@ -162,9 +163,9 @@ class _Work:
         self._refuse_scope()
         candidates = self._candidates(parents, () if others else opened)
         if not candidates and not opened:
-            from secretsvc.manifest import foreign  # only to tell what is wrong
+            from secretsvc.operations import nothing  # only to tell what is wrong
 
-            raise foreign.nothing_to_seal(manifest)
+            raise nothing.nothing_to_seal(manifest)
         rules.check_text(manifest)
         if not was_sealed:
             self._format.check_shape(manifest)
@@ -213,6 +214,7 @@ class _Work:
         opened = opened if opened and opened.format is format_ else None
         if not format_.is_sealed(manifest, secret):
             format_.check_values(secret)
+            lost.refuse(secret)
             rules.check_secret(secret)
             return self._planned(secret, None, parent)
         current = format_.read(manifest, secret)
@@ -251,6 +253,7 @@ class _Work:
         """What Kubernetes would refuse, as far as the caller may learn of it. Raises ManifestError."""
         format_, clear = self._format, secret._replace(entries=tuple(in_clear))
         format_.check_values(clear)
+        lost.refuse(clear)
         if in_clear and not self._request.blind:
             rules.check_secret(secret._replace(entries=tuple(_values(secret, before))))
         else:

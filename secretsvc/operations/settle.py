@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import AlteredError, InputError
-from secretsvc.formats.ksecret.format import second_envelope
 from secretsvc.formats.merge import UnmergeableError
-from secretsvc.manifest import nodes
 from secretsvc.manifest.lines import line_end, line_start, without_break
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar
@@ -77,7 +75,7 @@ def settle(data: bytes, choice: Choice) -> Settled:
     edits = [edit for secret in manifest.secrets for edit in _entry_edits(manifest, secret, choice.side)]
     others = {}
     for index, secret in enumerate(manifest.secrets):
-        conflict = _conflict_of(secret)
+        conflict = _conflict_of(manifest, secret)
         if conflict:
             edit, other = _key_edit(manifest, secret, conflict, choice)
             edits.append(edit)
@@ -94,10 +92,10 @@ def settle_keys(data: bytes) -> Settled:
     manifest = read(data)
     edits, others = [], {}
     for index, secret in enumerate(manifest.secrets):
-        conflict = _conflict_of(secret)
+        conflict = _conflict_of(manifest, secret)
         if conflict:
             edits.append(_without(manifest, conflict))
-            others[index] = _envelope_in(conflict)
+            others[index] = _envelope_in(manifest, conflict)
     return _settled(manifest, edits, others)
 
 
@@ -174,10 +172,10 @@ def _owners(note: str, is_pair: bool) -> Sequence[Side]:
     return ("ours", "theirs") if is_pair and re.match(_BOTH, note) else ()
 
 
-def _conflict_of(secret: Secret) -> Member | None:
+def _conflict_of(manifest: Manifest, secret: Secret) -> Member | None:
     """The envelope's member that holds the other side's."""
-    mapping = secret.envelope.value if secret.envelope else None
-    return nodes.member(mapping, "conflict") if isinstance(mapping, Mapping) else None
+    merges = formats.of(manifest).merges()
+    return merges.second(secret) if merges else None
 
 
 def _key_edit(manifest: Manifest, secret: Secret, conflict: Member, choice: Choice) -> tuple[Edit, Sealed | None]:
@@ -187,7 +185,7 @@ def _key_edit(manifest: Manifest, secret: Secret, conflict: Member, choice: Choi
         raise InputError(f"{secret.label}: no comment tells any more whose key list is whose", hint=_BY_HAND)
     if note[1] == "both sides changed the keys":
         if choice.both_keys:
-            return edit, _envelope_in(conflict)
+            return edit, _envelope_in(manifest, conflict)
         if not choice.side:
             raise InputError(f"{secret.label} has two key lists", hint="--both-keys keeps both")
         return (edit if choice.side == "ours" else _swapped(manifest, secret, conflict)), None
@@ -223,7 +221,7 @@ def _swapped(manifest: Manifest, secret: Secret, conflict: Member) -> Edit:
     """The other side's envelope in the place of the one that is there."""
     assert secret.envelope
     assert isinstance(secret.envelope.value, Mapping)
-    _envelope_in(conflict)  # which refuses what is none
+    _envelope_in(manifest, conflict)  # which refuses what is none
     text, indent = manifest.text, " " * secret.envelope.value.column
     start = line_end(text, secret.envelope.key.end)
     lines = [indent + line for line in _text_in(conflict).splitlines()]
@@ -236,6 +234,8 @@ def _text_in(conflict: Member) -> str:
     return conflict.value.value
 
 
-def _envelope_in(conflict: Member) -> Sealed:
+def _envelope_in(manifest: Manifest, conflict: Member) -> Sealed:
     """The other side's envelope. Raises AlteredError, InputError, ManifestError."""
-    return second_envelope(_text_in(conflict), conflict.key.line)
+    merges = formats.of(manifest).merges()
+    assert merges  # which found it
+    return merges.read_second(_text_in(conflict), conflict.key.line)

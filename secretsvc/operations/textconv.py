@@ -110,7 +110,7 @@ def _values(manifest: Manifest, index: int, keyring: Callable[[], Keyring]) -> V
 
 def _shown(text: str, entry: Entry, value: str) -> str:
     """`data` decoded where that is text; a text of several lines line by line, so that a diff tells the line."""
-    from secretsvc.manifest.rules import decode_base64
+    from secretsvc.manifest.model import decode_base64
     from secretsvc.manifest.scalars import canonical, literal_block
 
     with suppress(ValueError):  # bytes that are no text stay base64

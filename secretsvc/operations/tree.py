@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
+from secretsvc.manifest.model import decode_base64
 from secretsvc.manifest.nodes import MOST_NODES, Mapping, Scalar, Sequence, resolved
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.rules import decode_base64
 
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret

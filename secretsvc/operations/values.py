@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError, UsageError, nearest
+from secretsvc.manifest.model import decode_base64
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.rules import decode_base64
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

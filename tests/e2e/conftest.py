@@ -1,4 +1,4 @@
-"""Who most of these tests are about."""
+"""Who most of these tests are about, and a service for them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.cli import Person
+from tests.emulators.service import FakeService
+from tests.support import new_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -16,3 +19,10 @@ if TYPE_CHECKING:
 def me(tmp_path: Path) -> Person:
     """Somebody with an age identity, in a folder of their own."""
     return Person(tmp_path)
+
+
+@pytest.fixture
+def service() -> Iterator[FakeService]:
+    """A stand-in for ksecret's service, where a file has none of its own."""
+    with FakeService(new_lock()) as running:
+        yield running

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,11 +12,12 @@ import time
 from typing import TYPE_CHECKING
 
 import pyrage
+import pytest
 
 from tests.e2e.cli import KSECRET, MARKS, Person
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MEMORY = "/dev/shm"
@@ -61,6 +63,17 @@ class Writer(Person):
 
     def start(self, *words: str, program: str = KSECRET) -> Running:
         return Running(self, [program, *words])
+
+
+@pytest.fixture
+def me(tmp_path: Path) -> Iterator[Writer]:
+    """Somebody who edits and leaves nothing in memory."""
+    writer = Writer(tmp_path)
+    try:
+        yield writer
+        assert writer.left() == []
+    finally:
+        shutil.rmtree(writer.memory)
 
 
 class Running:

@@ -5,31 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARK, PASSWORD, URL, USER, b64, is_sealed, key_refs, member
-from tests.e2e.editing import MEMORY, Writer, another_key
+from tests.e2e.editing import MEMORY, Writer, another_key, me
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.integration.gpg_home import GpgHome
 
+__all__ = ["me"]  # a fixture, for pytest to find here
+
 pytestmark = pytest.mark.skipif(not os.path.isdir(MEMORY), reason="this system has no memory file system")
-
-
-@pytest.fixture
-def me(tmp_path: Path) -> Iterator[Writer]:
-    writer = Writer(tmp_path)
-    try:
-        yield writer
-        assert writer.left() == []
-    finally:
-        shutil.rmtree(writer.memory)
 
 
 def changed_lines(before: bytes, after: bytes) -> list[int]:

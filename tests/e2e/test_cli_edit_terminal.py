@@ -8,16 +8,14 @@ import shutil
 import signal
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.cli import MANIFEST, MARK, MARKS, PASSWORD, b64, is_sealed, member
-from tests.e2e.editing import MEMORY, Writer, nothing_secret
-from tests.support import wait_until
+from tests.e2e.editing import MEMORY, Writer, me, nothing_secret
+from tests.support import is_gone, wait_until
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+__all__ = ["me"]  # a fixture, for pytest to find here
 
 pytestmark = pytest.mark.skipif(not os.path.isdir(MEMORY), reason="this system has no memory file system")
 
@@ -25,16 +23,6 @@ UNTIL_TOLD = 'echo "$1" > $NOTES/started; while [ ! -e $NOTES/go ]; do sleep 0.0
 BREAK_THEN_MEND = f"""\
 if [ -e $NOTES/second ]; then cp $1 $NOTES/third; sed -i "s/password: .*/password: {MARK}-mended/" $1
 else cp $1 $NOTES/second; sed -i 's/password: .*/password: "{MARK}/' $1; fi"""
-
-
-@pytest.fixture
-def me(tmp_path: Path) -> Iterator[Writer]:
-    writer = Writer(tmp_path)
-    try:
-        yield writer
-        assert writer.left() == []
-    finally:
-        shutil.rmtree(writer.memory)
 
 
 def test_a_mistake_is_shown_and_edited_again(me: Writer) -> None:
@@ -112,8 +100,7 @@ def test_signals_that_end_it_remove_the_folder_and_end_the_editor(me: Writer, nu
     assert nothing_secret(screen)
     assert me.left() == []
     assert path.read_bytes() == before
-    with pytest.raises(ProcessLookupError, match="No such process"):
-        os.kill(int(me.note("pid")), 0)
+    wait_until(lambda: is_gone(int(me.note("pid"))))
 
 
 ENDING = ["TERM", "HUP", "INT", "QUIT", "ABRT", "USR1", "USR2", "ALRM", "XCPU", "PWR", "RTMIN"]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.e2e.cli import MANIFEST, MARK, PASSWORD, Person, b64
-from tests.e2e.editing import Writer
+from tests.e2e.editing import Writer, me
 from tests.service import Service, token
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+__all__ = ["me"]  # a fixture, for pytest to find here
 
 NOTED = MANIFEST.replace(b"  # between", f"  # it was {PASSWORD}".encode())
 JSON = json.dumps(
@@ -28,16 +28,6 @@ JSON = json.dumps(
 ).encode()
 COMMENT = 'a comment repeats the value of data["password"] of prod/db in the clear\n'
 LABEL = 'the label note repeats the value of data["password"] of db in the clear\n'
-
-
-@pytest.fixture
-def me(tmp_path: Path) -> Iterator[Writer]:
-    writer = Writer(tmp_path)
-    try:
-        yield writer
-        assert writer.left() == []
-    finally:
-        shutil.rmtree(writer.memory)
 
 
 @pytest.mark.parametrize(

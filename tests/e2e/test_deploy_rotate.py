@@ -13,21 +13,14 @@ import yaml
 from tests.e2e.cli import MANIFEST
 from tests.e2e.kubernetes import ROOT, check_restricted, check_schemas, check_scores, kustomized, one
 from tests.e2e.rotation import FOLDER, OLD, SCRIPT, created_on, git, new_pod, rotate
-from tests.emulators.service import FakeService
 from tests.support import new_lock
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.e2e.cli import Person
-
-
-@pytest.fixture
-def service() -> Iterator[FakeService]:
-    with FakeService(new_lock()) as running:
-        yield running
+    from tests.emulators.service import FakeService
 
 
 @pytest.fixture

@@ -18,17 +18,11 @@ from tests.support import new_lock
 from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 EXAMPLES = ROOT / "examples"
 GROOVY = [EXAMPLES / "jenkins" / "Jenkinsfile", *sorted((EXAMPLES / "jenkins" / "vars").glob("*.groovy"))]
-
-
-@pytest.fixture
-def service() -> Iterator[FakeService]:
-    with FakeService(new_lock()) as running:
-        yield running
 
 
 @pytest.fixture

@@ -7,22 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.rotation import OLD, commit, created_on, git, new_pod, rotate, write_sealed
-from tests.emulators.service import FakeService
-from tests.support import new_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.e2e.cli import Person
+    from tests.emulators.service import FakeService
 
 BRANCH = "ksecret/rotate"
-
-
-@pytest.fixture
-def service() -> Iterator[FakeService]:
-    with FakeService(new_lock()) as running:
-        yield running
 
 
 @pytest.fixture

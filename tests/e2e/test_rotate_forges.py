@@ -15,8 +15,6 @@ import pytest
 
 from tests.e2e.rotation import OLD, WORDS, created_on, git, new_pod, rotate
 from tests.emulators.forge import LOST, REPOSITORY, TOKEN, Forge
-from tests.emulators.service import FakeService
-from tests.support import new_lock
 from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
@@ -24,15 +22,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.cli import Person
+    from tests.emulators.service import FakeService
 
 KINDS = ("gitlab", "github", "gitea")
 BRANCH = "ksecret/rotate"
-
-
-@pytest.fixture
-def service() -> Iterator[FakeService]:
-    with FakeService(new_lock()) as running:
-        yield running
 
 
 @pytest.fixture

@@ -148,7 +148,7 @@ def test_a_home_with_much_work_is_not_failing(tmp_path: Path) -> None:
         aws.latency = 3.0
         with service:
             under_way = UnderWay(service, 1)
-            time.sleep(1.2)  # so that it is at work; the stub counts a call once its latency is over
+            until(lambda: any("EncryptionContext" in body for _, body in aws.seen))  # it is at work
             assert service.post("/v1/encrypt", MANIFEST).problem == "busy"
             ready = service.get("/readyz", "")
             assert (ready.status, ready.json()["backends"]) == (200, {"aws:eu-west-1": "ok"})

@@ -235,9 +235,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         parameters = json.loads(body)
         action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        kind = self.kms.fault(action, parameters)
         if self.kms.latency:
             time.sleep(self.kms.latency)
-        kind = self.kms.fault(action, parameters)
         if kind == "slow":
             time.sleep(self.kms.slow)
         if kind in ("drop", "slow"):

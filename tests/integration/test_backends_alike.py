@@ -6,6 +6,7 @@ A new backend joins by a `World` of its own: an environment in which it works, a
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from secretsvc.backends.base import Backend, Scheme
     from tests.integration.gnupg_support import World as PgpWorld
 
+_AT_HOME = ("backends", "formats")
 DEK = bytes(range(32))
 CONTEXT = {"ksecret-namespace": "prod", "ksecret-name": "db"}
 OTHER = {"ksecret-namespace": "prod", "ksecret-name": "another"}
@@ -60,6 +62,17 @@ class World(NamedTuple):
 
     def backend(self) -> Backend:
         return self.scheme.backend(Settings(self.environ, lambda what: None))
+
+
+def test_no_other_module_names_a_kind_of_keys() -> None:
+    """Whoever asks which kind it is has to be found and changed for the next one."""
+    root = Path(secretsvc.__file__).parent
+    named = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        if re.search(r'"(aws|gcp|pgp|age)"', path.read_text()) and path.relative_to(root).parts[0] not in _AT_HOME
+    }
+    assert named == {"operations/check_sops.py"}  # which knows members of files of SOPS's by their names
 
 
 @pytest.fixture(scope="module")
@@ -229,6 +242,13 @@ def test_what_was_altered_cut_or_made_up_is_told_as_that(at: World) -> None:
             backend.unwrap(at.ref, odd, CONTEXT)
         assert isinstance(caught.value, AlteredError | NoKeyError | BackendError)
         assert not isinstance(caught.value, BackendUnavailableError)
+
+
+def test_what_is_no_dek_is_not_given_back(at: World) -> None:
+    backend = at.backend()
+    for odd in (bytes(16), b"x"):
+        with pytest.raises(AlteredError, match="its wrapped data key is not 32 bytes"):
+            backend.unwrap(at.ref, backend.wrap(at.ref, odd, CONTEXT), CONTEXT)
 
 
 def test_a_key_that_is_not_to_be_had_is_told_with_a_hint_and_others_go_on(at: World) -> None:

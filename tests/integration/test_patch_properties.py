@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secretsvc.manifest.rules import decode_base64
+from secretsvc.manifest.model import decode_base64
 from tests.integration.test_kubesec_roundtrip import accepted, around, lone_secrets, theirs
 from tests.integration.test_patch import patch, plain_data
 from tests.kubesec_support import GCP, Want, open_, seal, texts

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from secretsvc.backends.aws_kms import SCHEME
-from secretsvc.backends.base import MOST_OFFERS, Offer
+from secretsvc.backends.offers import MOST_OFFERS, Offer
 from secretsvc.errors import BackendError, BackendUnavailableError, KeyRefError
 
 if TYPE_CHECKING:

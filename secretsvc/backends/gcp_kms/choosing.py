@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from secretsvc.backends.base import MOST_OFFERS, Offer
 from secretsvc.backends.gcp_kms import SCHEME
+from secretsvc.backends.offers import MOST_OFFERS, Offer
 from secretsvc.errors import BackendError, BackendUnavailableError, KeyRefError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from secretsvc.backends.base import Offer
 from secretsvc.backends.gnupg import SCHEME
+from secretsvc.backends.offers import Offer
 from secretsvc.errors import BackendError, UsageError
 
 if TYPE_CHECKING:

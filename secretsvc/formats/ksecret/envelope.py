@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
-from secretsvc.keyref import MOST_KEYS, keyset
+from secretsvc.formats.base import Sealed, decoded
+from secretsvc.keyref import MOST_KEYS, WrappedKey, keyset
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import ENVELOPE
@@ -18,7 +19,7 @@ from secretsvc.tokens import TOKEN_PREFIX, UNMERGED
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from secretsvc.keyref import Keyset, WrappedKey
+    from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Secret
     from secretsvc.manifest.nodes import Member
     from secretsvc.manifest.splice import Layout
@@ -119,6 +120,14 @@ def read(member: Member) -> Envelope:
         )
     _check_refs(keys, line)
     return Envelope(sealed_for, created, keys, seal)
+
+
+def sealed(member: Member) -> Sealed:
+    """What an envelope says. Raises ManifestError, InputError, AlteredError."""
+    own = read(member)
+    bound_to = context(own.sealed_for)
+    keys = tuple(WrappedKey(stated(uri), decoded(text), bound_to, source=text) for uri, text in own.keys.items())
+    return Sealed(member.key.line, f"ksecret v{VERSION}", keys, own.sealed_for, own.created, own.seal, own)
 
 
 def _check_refs(keys: Iterable[str], line: int) -> None:

@@ -6,25 +6,20 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING
 
-from secretsvc.backends import stated
-from secretsvc.errors import AlteredError
-from secretsvc.formats.base import Format, Sealed, decoded
+from secretsvc.formats.base import Format, Sealed
 from secretsvc.formats.ksecret import envelope
-from secretsvc.keyref import WrappedKey
-from secretsvc.manifest import nodes
-from secretsvc.manifest.nodes import Mapping as Mapping_
-from secretsvc.manifest.reader import ENVELOPE, leading_documents
+from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.splice import Edit, append_member, remove_member, replace_member
 from secretsvc.tokens import TOKEN_PREFIX, WHOLE_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from secretsvc.formats.base import Examined, Made, Mark, Opened, Plan, Trust
+    from secretsvc.formats.base import Examined, Made, Mark, Merges, Opened, Plan, Trust
     from secretsvc.formats.ksecret.crypto import Payload
-    from secretsvc.formats.merge import Merges
+    from secretsvc.keyref import WrappedKey
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.manifest.nodes import Member, Scalar
+    from secretsvc.manifest.nodes import Scalar
 
 _TOKEN_ANYWHERE = r"ksecret\.v1\.[A-Za-z0-9+/]+={0,2}"  # noqa: S105
 
@@ -48,7 +43,7 @@ class Ksecret(Format):
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
         assert secret.envelope
-        return read_member(secret.envelope)
+        return envelope.sealed(secret.envelope)
 
     def examine(self, manifest: Manifest, secret: Secret) -> Examined:
         from secretsvc.formats.ksecret.check import examine
@@ -135,28 +130,19 @@ class Ksecret(Format):
             return text
         return re.sub(_TOKEN_ANYWHERE, lambda found: mark("sealed", found[0]), text)
 
+    def lost(self, path: str, text: str) -> tuple[str, str] | None:
+        if text.startswith(TOKEN_PREFIX):
+            hint = "restore the `ksecret:` member from Git, or put the clear value there"
+            return f"{path} is a ksecret token, but its Secret has no envelope", hint
+        if TOKEN_PREFIX in text and re.search(WHOLE_TOKEN, text):
+            hint = "put the clear value there, and seal the whole"
+            return f"{path} has a ksecret token in it, and nothing opens it there", hint
+        return None
+
     def merges(self) -> Merges:
         from secretsvc.formats.ksecret.merge import KsecretMerges
 
         return KsecretMerges()
-
-
-def read_member(member: Member) -> Sealed:
-    """What an envelope says. Raises ManifestError, InputError, AlteredError."""
-    own = envelope.read(member)
-    context = envelope.context(own.sealed_for)
-    keys = tuple(WrappedKey(stated(uri), decoded(text), context, source=text) for uri, text in own.keys.items())
-    return Sealed(member.key.line, f"ksecret v{envelope.VERSION}", keys, own.sealed_for, own.created, own.seal, own)
-
-
-def second_envelope(text: str, line: int) -> Sealed:
-    """The other side's envelope, which a merge kept as a text. Raises as `read_member`."""
-    lines = "".join(f"  {line}\n" for line in text.splitlines())
-    found, _ = leading_documents(f"{ENVELOPE}:\n{lines}")
-    member = nodes.member(found[0], ENVELOPE) if found and isinstance(found[0], Mapping_) else None
-    if not member:
-        raise AlteredError("the second key list is none", hint="restore the file from Git", line=line)
-    return read_member(member)
 
 
 def _in_quotes(what: str, scalar: Scalar, mark: Mark) -> Edit:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.formats.base import token_of
-from secretsvc.formats.ksecret.envelope import standing
-from secretsvc.formats.merge import MergedEnvelope, Merges, Standing, UnmergeableError, home_of, merge_keys
+from secretsvc.errors import AlteredError
+from secretsvc.formats.base import Merges, token_of
+from secretsvc.formats.ksecret.envelope import sealed, standing
+from secretsvc.formats.merge import MergedEnvelope, Standing, UnmergeableError, home_of, merge_keys
+from secretsvc.manifest import nodes
 from secretsvc.manifest.lines import line_end, line_start, without_break
+from secretsvc.manifest.reader import ENVELOPE
+from secretsvc.manifest.roots import leading_documents
 from secretsvc.manifest.splice import Edit, apply, line_break
 
 if TYPE_CHECKING:
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.base import Opened, Place, Sealed
     from secretsvc.formats.merge import Side
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.manifest.nodes import Scalar
+    from secretsvc.manifest.nodes import Member, Scalar
 
 
 class Traits(NamedTuple):
@@ -70,6 +74,18 @@ class KsecretMerges(Merges):
         traits, known = traits_of(merged), [traits_of(one) for one in origins]
         fitting = [one.tokens for one in known if one and traits and same_data_key(one, traits)]
         return bool(traits and any(known) and not traits.tokens <= frozenset().union(*fitting))
+
+    def second(self, secret: Secret) -> Member | None:
+        mapping = secret.envelope.value if secret.envelope else None
+        return nodes.member(mapping, "conflict") if isinstance(mapping, nodes.Mapping) else None
+
+    def read_second(self, text: str, line: int) -> Sealed:
+        lines = "".join(f"  {line}\n" for line in text.splitlines())
+        found, _ = leading_documents(f"{ENVELOPE}:\n{lines}")
+        member = nodes.member(found[0], ENVELOPE) if found and isinstance(found[0], nodes.Mapping) else None
+        if not member:
+            raise AlteredError("the second key list is none", hint="restore the file from Git", line=line)
+        return sealed(member)
 
     def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:
         from secretsvc.formats.ksecret.sealing import joined

@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
+from secretsvc.formats.base import Merges
 from secretsvc.formats.kubesec.envelope import ordered
-from secretsvc.formats.merge import MergedEnvelope, Merges, Standing, UnmergeableError, home_of, merge_keys
+from secretsvc.formats.merge import MergedEnvelope, Standing, UnmergeableError, home_of, merge_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.base import Opened, Place, Sealed
     from secretsvc.formats.merge import Side
     from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.manifest.nodes import Member
 
 _LINES = r"(?m)^# kubesec:[^\r\n]*(?:\r?\n# kubesec:[^\r\n]*)*"
 _LINE = r"# kubesec:(v|mac|(?:pgp|gcp|aws):.+):([A-Za-z0-9+/=.]+)"
@@ -40,6 +42,12 @@ class KubesecMerges(Merges):
 
     def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
         return False  # the MAC tells, and whoever opens it
+
+    def second(self, secret: Secret) -> Member | None:
+        return None
+
+    def read_second(self, text: str, line: int) -> Sealed:
+        raise NotImplementedError
 
     def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:
         return opened  # it keeps no second list

@@ -184,3 +184,23 @@ def test_what_cannot_be_used_is_told_by_its_file(tmp_path: Path) -> None:
         with pytest.raises(error, match=told) as raised:
             tls.context(files)
         assert raised.value.where == (files.tls_client_crl or files.tls_client_ca or files.tls_cert)
+
+
+def test_only_another_authority_or_list_withdraws_what_connections_were_judged_by(tmp_path: Path) -> None:
+    """Whoever began a handshake before that, and ends it after, is told from those of today, too."""
+    ca, crl = certificate(tmp_path / "ca.pem", "CA"), tmp_path / "crl.pem"
+    pem, client = certificate(tmp_path / "tls.pem", ca=ca), certificate(tmp_path / "client.pem", "me", ca)
+    crl.write_bytes(revocations(ca))
+    renewed = tls.Renewed(listen(pem, ca, crl))
+    before = renewed.first.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    renew(pem, certificate(tmp_path / "other.pem", ca=ca).read_bytes())
+    renew(crl, crl.read_bytes())
+    assert not renewed.withdrawn()
+    assert renewed.judged(before)
+    renew(crl, b"no list")
+    assert not renewed.withdrawn(), "what can't be used changes nothing"
+    renew(crl, revocations(ca, client))
+    shake(renewed.first, trusting(ca, certificate(tmp_path / "yours.pem", "you", ca)))
+    assert renewed.withdrawn(), "also where somebody who connected was the first to see it"
+    assert not renewed.withdrawn()
+    assert not renewed.judged(before)

@@ -8,8 +8,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
+from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
-from secretsvc.tokens import SOPS_TOKEN, TOKEN_PREFIX, WHOLE_TOKEN
+from secretsvc.manifest.foreign import BY_SOPS
+from secretsvc.manifest.model import decode_base64
+from secretsvc.tokens import SOPS_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,15 +22,13 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Mapping
 
-_MARKERS = (b"ENC[AES256_GCM,", b"a3NlY3JldC52MS", b"RU5DW0FFUzI1Nl9HQ00s")
-"""How SOPS's tokens start, and the base64 of ksecret's and SOPS's, as far as it does not hang on what follows."""
+_SOPS = (b"ENC[AES256_GCM,", b"RU5DW0FFUzI1Nl9HQ00s")
+"""How SOPS's tokens start, and the base64 of that, as far as it does not hang on what follows."""
 _HIDDEN = re.compile(
     rb"\\(?:x|u00|U000000)(?:6[bB]|73|65|63|72|74)"  # an escape of a letter of ksecret
     rb"|[ksecr](?:\\(?:\r\n?|\n|\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*+)++[secrt]"  # a line that goes on after a backslash
 )
 """How a member's name or a token may be spelled without the word standing there."""
-KUBESEC_TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
-_KUBESEC_TAIL = rb"\.[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="
 
 
 class Lost(NamedTuple):
@@ -39,13 +41,9 @@ class Lost(NamedTuple):
     """Whether another tool sealed it, and opens it."""
 
 
-BY_SOPS = "`sops decrypt` opens it; what comes out, ksecret encrypt seals"
-"""What to do about a file that SOPS sealed."""
-
-
 def may_stand_in(content: bytes | mmap) -> bool:
     """Whether bytes that have none of the formats' own markers look as if some of it stood there."""
-    if any(content.find(marker) >= 0 for marker in _MARKERS) or re.search(_KUBESEC_TAIL, content):
+    if any(content.find(marker) >= 0 for marker in _SOPS) or formats.may_have_traces(content):
         return True
     return content.find(b"\\") >= 0 and _HIDDEN.search(content) is not None
 
@@ -62,10 +60,12 @@ def in_secret(secret: Secret) -> Iterator[Lost]:
 
 def in_manifest(manifest: Manifest) -> Iterator[Lost]:
     """What of it stands in a whole manifest: in Secrets without an envelope, and in any object that SOPS has sealed."""
-    if manifest.is_kubesec:
+    format_ = formats.of(manifest)
+    sealed = [format_.is_sealed(manifest, secret) for secret in manifest.secrets]
+    if format_.whole_file and any(sealed):
         return
-    for secret in manifest.secrets:
-        if not secret.envelope:
+    for secret, is_sealed in zip(manifest.secrets, sealed, strict=True):
+        if not is_sealed:
             yield from in_secret(secret)
     for document in manifest.documents:
         if isinstance(document, nodes.Mapping) and _has_sops_metadata(document):
@@ -77,18 +77,18 @@ def is_encoded(entry: Entry) -> bool:
     return _encoded(entry) is not None
 
 
+def refuse(secret: Secret) -> None:
+    """Raises ManifestError for what of it stands in a Secret that is to be sealed."""
+    for found in in_secret(secret):
+        raise ManifestError(found.message, hint=found.hint, line=found.line)
+
+
 def _what(entry: Entry, text: str) -> Lost | None:
     line = entry.scalar.line
-    if text.startswith(TOKEN_PREFIX):
-        hint = "restore the `ksecret:` member from Git, or put the clear value there"
-        return Lost(line, f"{entry.path} is a ksecret token, but its Secret has no envelope", hint)
-    if TOKEN_PREFIX in text and re.search(WHOLE_TOKEN, text):
-        hint = "put the clear value there, and seal the whole"
-        return Lost(line, f"{entry.path} has a ksecret token in it, and nothing opens it there", hint)
-    # The dots first: to try the whole pattern on a value of megabytes holds the interpreter's lock for long.
-    if text[-25:-24] == "." and text[-42:-41] in ("", ".") and re.fullmatch(KUBESEC_TOKEN, text):
-        hint = "restore the file from Git, with its `# kubesec:` lines, or put the clear value there"
-        return Lost(line, f"{entry.path} is a token of kubesec's, and nothing opens it here", hint)
+    for format_ in formats.every():
+        found = format_.lost(entry.path, text)
+        if found:
+            return Lost(line, *found)
     if re.fullmatch(SOPS_TOKEN, text):
         hint = "restore the `sops:` member from Git and decrypt it with sops, or put the clear value there"
         return Lost(line, f"{entry.path} is a token of SOPS's", hint)
@@ -96,8 +96,6 @@ def _what(entry: Entry, text: str) -> Lost | None:
 
 
 def _encoded(entry: Entry) -> Lost | None:
-    from secretsvc.manifest.rules import decode_base64
-
     try:
         text = decode_base64(entry.value).decode("ascii").strip()
     except ValueError:
