@@ -61,3 +61,8 @@ def test_each_says_what_is_wrong_and_where(kind: type[KsecretError]) -> None:
 @pytest.mark.parametrize(("file", "line", "where"), [("f", 3, "f:3"), ("f", 0, "f"), ("", 3, "line 3"), ("", 0, "")])
 def test_the_place_is_as_much_as_is_known(file: str, line: int, where: str) -> None:
     assert AlteredError("what", file=file, line=line).where == where
+
+
+def test_only_wrong_words_end_a_run_over_many_files() -> None:
+    """A KeyRef may be wrong by one file's policy only."""
+    assert {name for name, one in classes().items() if one.ends_run} == {"UsageError"}
