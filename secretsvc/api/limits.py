@@ -88,7 +88,7 @@ class Places:
             raise busy(f"more than {self._most} requests at a time")
 
 
-class Room:
+class BodyRoom:
     """Memory that bodies may take together, in this process."""
 
     def __init__(self, most: int) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from secretsvc.api.auth.authenticator import Authenticator
     from secretsvc.api.bodies import Bodies
     from secretsvc.api.health import Health
-    from secretsvc.api.limits import Places, Rates, Room
+    from secretsvc.api.limits import BodyRoom, Places, Rates
     from secretsvc.api.metrics import Metrics
     from secretsvc.api.plans import Planner
     from secretsvc.api.readers import Readers
@@ -27,7 +27,7 @@ class Parts(NamedTuple):
     health: Health
     metrics: Metrics
     rates: Rates
-    room: Room
+    room: BodyRoom
     places: Places
     readers: Readers
     bodies: Bodies

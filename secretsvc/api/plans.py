@@ -34,7 +34,7 @@ LONGEST = 253
 """Characters of a name or a namespace, as Kubernetes has it: rules compare them with every pattern."""
 
 
-class Plan(NamedTuple):
+class AllowedCall(NamedTuple):
     """A call that was found to be allowed."""
 
     uris: frozenset[str]
@@ -87,7 +87,7 @@ class Planner:
         if not self._rules.may(caller, operation):
             raise _denied(operation)
 
-    def plan(self, caller: Caller, call: Call, seen: Sequence[Description]) -> Plan:
+    def plan(self, caller: Caller, call: Call, seen: Sequence[Description]) -> AllowedCall:
         """Return how the call is to be carried out. `seen`: what its manifest holds.
 
         Raises RefusedError (403, 413) and UsageError.
@@ -115,7 +115,8 @@ class Planner:
             uris |= usable | wanted
         if call.operation.needs_sealed and not any(one.sealed for one in seen):
             raise NotSealedError("no Secret in it is sealed", hint="POST /v1/encrypt seals one")
-        return Plan(frozenset(uris), partial(call.operation.work, call, self._request(call, change, seen)), permitted)
+        work = partial(call.operation.work, call, self._request(call, change, seen))
+        return AllowedCall(frozenset(uris), work, permitted)
 
     def _patterns(self, caller: Caller, call: Call, one: Description) -> list[str]:
         """Return patterns of the keys for that Secret. Raises RefusedError where a rule lacks for one of its names."""

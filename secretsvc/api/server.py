@@ -1,4 +1,4 @@
-"""uvicorn: sockets, TLS, workers, logs, and an end that loses no request."""
+"""Server: uvicorn with sockets, TLS, workers, logs, and an end that loses no request."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _SETTLES = 0.2
 
 
 def check(config: Config) -> None:
-    """Raises UsageError and FileError for a transport that is not safe, or not there."""
+    """Refuse a configuration. Raises UsageError and FileError for a transport that is not safe, or not there."""
     listen = config.listen
     if bool(listen.tls_cert) != bool(listen.tls_key) or (listen.tls_client_ca and not listen.tls_cert):
         raise UsageError("TLS needs a certificate and a key", hint="say both --tls-cert and --tls-key")
@@ -66,12 +66,12 @@ def check(config: Config) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches it."""
+    """Tell whether only this machine reaches it."""
     return host in ("localhost", "::1") or (host.startswith("127.") and host.replace(".", "").isdigit())
 
 
 def serve(config: Config) -> None:
-    """Serves until SIGTERM or SIGINT. Raises KsecretError for what can't be used."""
+    """Serve until SIGTERM or SIGINT. Raises KsecretError for what can't be used."""
     core_dumps.keep_memory_private()
     check(config)
     parts(config)  # every mistake comes to light here, in one process, and once
@@ -94,7 +94,7 @@ def serve(config: Config) -> None:
 
 
 def _listener(host: str, port: int) -> socket.socket:
-    """Raises UsageError."""
+    """Listen there. Raises UsageError."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
@@ -107,7 +107,7 @@ def _listener(host: str, port: int) -> socket.socket:
 
 
 def _metrics_folder() -> str:
-    """Where workers share their metrics, in memory where there is such a place."""
+    """Make the folder in which workers share their metrics, in memory where there is such a place."""
     from tempfile import mkdtemp
 
     folder = mkdtemp(prefix="ksecret-metrics-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
@@ -149,7 +149,7 @@ def _uvicorn(config: Config, app: Middleware, renewed: tls.Renewed | None) -> uv
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, with time for load balancers and kept-alive connections before it stops accepting."""
+    """Server of uvicorn's, with time for load balancers and kept-alive connections before it stops accepting."""
 
     def __init__(
         self, config: uvicorn.Config, draining: Draining, delay: float, renewed: tls.Renewed | None = None
@@ -162,7 +162,7 @@ class _Server(uvicorn.Server):
         self._listening: list[socket.socket] = []
 
     async def serve(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's."""
+        """Serve as uvicorn does."""
         self._loop = asyncio.get_running_loop()
         self._listening = sockets or []
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
@@ -170,14 +170,14 @@ class _Server(uvicorn.Server):
         await super().serve(sockets)
 
     async def on_tick(self, counter: int) -> bool:
-        """As uvicorn's, ten times a second; ends connections whose clients might not get in any more."""
+        """Do what uvicorn does ten times a second; and end connections whose clients might not get in any more."""
         if self._renewed and self._renewed.withdrawn():
             for connection in list(self.server_state.connections):
                 cast("Protocol", connection).end_if_withdrawn()
         return await super().on_tick(counter)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """First says so to whoever asks, then stops; a second signal stops at once.
+        """Say so to whoever asks, then stop; a second signal stops at once.
 
         Not uvicorn's: that would end the process by the signal, and an orderly end is exit code 0.
         """
@@ -190,7 +190,7 @@ class _Server(uvicorn.Server):
         self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._close, 0.0)
 
     def _close(self, until: float) -> None:
-        """Ends listening in an instant when nobody waits to be accepted; in the end (`until`) in any case."""
+        """End listening in an instant when nobody waits to be accepted; in the end (`until`) in any case."""
         assert self._loop
         until = until or self._loop.time() + _ACCEPTED_WITHIN
         if waiting(self._listening) and self._loop.time() < until:
@@ -207,7 +207,7 @@ class _Server(uvicorn.Server):
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line. Tracebacks lose their messages: these may hold what nobody should read."""
+    """Formatter of one JSON object a line. Tracebacks lose their messages: these may hold what nobody should read."""
 
     def format(self, record: logging.LogRecord) -> str:
         event: dict[str, object] = {

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from secretsvc.api.auth.caller import Caller
     from secretsvc.api.metrics import Metrics
     from secretsvc.api.operations import Call
-    from secretsvc.api.plans import Plan, Planner
+    from secretsvc.api.plans import AllowedCall, Planner
     from secretsvc.api.pools import Pools
     from secretsvc.api.readers import Readers
     from secretsvc.operations.inspect import Description
@@ -74,7 +74,7 @@ class Service:
         await trail.outcome("done", None)
         return seen
 
-    async def _planned(self, trail: _Trail, asked: Asked, call: Call) -> tuple[Plan, list[Description]]:
+    async def _planned(self, trail: _Trail, asked: Asked, call: Call) -> tuple[AllowedCall, list[Description]]:
         """Return the plan, and what the manifest holds. Raises, once both lines are written, why it can't be done."""
         try:
             self._planner.may(asked.caller, call.operation.name)
@@ -114,7 +114,7 @@ class _Trail:
         self._event["secrets"] = [label[:_LONGEST] for label in labels[:_MOST]]
         self._event["sealedTo"] = _listed({key["ref"] for one in seen for key in one.keys})
 
-    def planned(self, plan: Plan) -> None:
+    def planned(self, plan: AllowedCall) -> None:
         """Note which keys it needs. Not as the caller wrote them: that may be a private key."""
         self._event["keys"] = _listed(plan.uris)
 

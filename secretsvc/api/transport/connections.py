@@ -43,7 +43,7 @@ _AT_ONCE = 16 * 1024
 
 
 class _Flow(FlowControl):
-    """uvicorn's, which reads nothing on while what was read still waits to be looked at, or an answer is held back."""
+    """Flow control that reads nothing on while what was read waits to be looked at, or an answer is held back."""
 
     waiting = False
     held = False
@@ -56,10 +56,10 @@ class _Flow(FlowControl):
 
 
 class _Timer:
-    """Rings when a time is over, and costs next to nothing to set anew, as every request does more than once."""
+    """Timer that costs next to nothing to set anew, as every request does more than once."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, ring: Callable[[float], None]) -> None:
-        """`ring` is told how many seconds were over."""
+        """Wait for nothing yet. `ring` is told how many seconds were over."""
         self._loop = loop
         self._ring = ring
         self._seconds = 0.0
@@ -67,17 +67,17 @@ class _Timer:
         self._handle: asyncio.TimerHandle | None = None
 
     def wait(self, seconds: float) -> None:
-        """From now on; in the place of what it waited for before."""
+        """Wait from now on, in the place of what it waited for before."""
         self._seconds, self._due = seconds, self._loop.time() + seconds
         if self._looks > self._due:
             self._look_at(self._due)
 
     def rest(self) -> None:
-        """Waits for nothing."""
+        """Wait for nothing."""
         self._due = inf
 
     def end(self) -> None:
-        """Waits for nothing any more."""
+        """Wait for nothing any more."""
         self.rest()
         if self._handle:
             self._handle.cancel()
@@ -97,7 +97,7 @@ class _Timer:
 
 
 class _Answered:
-    """Stands for the last request of a connection, where that was refused before anything was made of it."""
+    """Stand-in for the last request of a connection, where that was refused before anything was made of it."""
 
     response_complete = True
     keep_alive = True
@@ -110,13 +110,13 @@ _PLAIN = re.compile(rb"(/[\w./-]*)(?:\?[^#]*)?")
 
 
 def path_of(url: bytes) -> str:
-    """As uvicorn has it. Raises HttpParserInvalidURLError."""
+    """Return the path as uvicorn has it. Raises HttpParserInvalidURLError."""
     found = _PLAIN.fullmatch(url)
     return found[1].decode("ascii") if found else unquote(parse_url(url).path.decode("ascii"))
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, with one timer for all that a client owes, and one for what it does not take.
+    """Protocol of uvicorn's, with one timer for all that a client owes, and one for what it does not take.
 
     What is refused before its body is answered by one write, without a task. Where it is for its token, the answer is
     held back for a while, in which nothing more is read. Whoever sent more behind such a request, not waiting for the
@@ -126,7 +126,7 @@ class Protocol(HttpToolsProtocol):
     flow: _Flow
 
     def __init__(self, *, limits: Limits, look: Look, pauses: Pauses, renewed: Renewed | None, **words: Any) -> None:
-        """`look`: what a request is refused for at once."""
+        """Serve one connection. `look` tells what a request is refused for at once."""
         super().__init__(**words)
         self._look_at = look
         self._pauses = pauses
@@ -170,7 +170,7 @@ class Protocol(HttpToolsProtocol):
             self._look()
 
     def _look(self) -> None:
-        """At a part of what was received; at the rest when others have had their turn."""
+        """Look at a part of what was received; at the rest when others have had their turn."""
         data, self._unseen = self._unseen[:_AT_ONCE], self._unseen[_AT_ONCE:]
         self.flow.waiting = bool(self._unseen)
         if not data:
@@ -215,7 +215,7 @@ class Protocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _refuse(self, refusal: Refusal, method: str) -> None:
-        """Answers what waits for no other answer on its connection."""
+        """Answer what waits for no other answer on its connection."""
         self.cycle = _ANSWERED
         keeps = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         told = partial(self._tell, refusal, whole=method != "HEAD", keeps=keeps)
@@ -237,7 +237,7 @@ class Protocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def _hold(self) -> float:
-        """Reads nothing from now on until `_release`; seconds until then."""
+        """Read nothing from now on until `_release`; return the seconds until then."""
         self.flow.held = True
         self.transport.pause_reading()
         self._refused += 1
@@ -252,7 +252,7 @@ class Protocol(HttpToolsProtocol):
             self.transport.resume_reading()
 
     async def held(self) -> bool:
-        """Waits until a refusal that was found late may be told, and says whether the connection has to end with it."""
+        """Wait until a refusal that was found late may be told, and say whether the connection has to end with it."""
         self._ending = bool(self.pipeline)
         self.pipeline.clear()
         await asyncio.sleep(self._hold())
@@ -260,7 +260,7 @@ class Protocol(HttpToolsProtocol):
         return self._ending
 
     def shutdown(self) -> None:
-        """As uvicorn's; what is held back is told first."""
+        """End as uvicorn's does; what is held back is told first."""
         if self._answers:
             self._ending = True
             self._answers.cancel()
@@ -268,7 +268,7 @@ class Protocol(HttpToolsProtocol):
         super().shutdown()
 
     def end_if_withdrawn(self) -> None:
-        """Closes it where its client was judged by another authority or list of revoked certificates than today's.
+        """Close it where its client was judged by another authority or list of revoked certificates than today's.
 
         Between two requests, and after the answer to one that is worked on.
         """
@@ -288,7 +288,7 @@ class Protocol(HttpToolsProtocol):
             self._owed.wait(KEEP_ALIVE)
 
     def on_response_complete(self) -> None:
-        """As uvicorn's, which would close idle connections after 5 s."""
+        """Keep an idle connection, which uvicorn's would close after 5 s."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return

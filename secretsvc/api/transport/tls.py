@@ -76,24 +76,24 @@ class Renewed:
     """
 
     def __init__(self, listen: Listen) -> None:
-        """Raises as `context`."""
+        """Read the files. Raises as `context`."""
         self._listen = listen
         self._files = Watched(*_paths(listen))
         self._clients = _clients(listen)
         self._latest = self.first = context(listen)
         self._good = [self._latest]
-        """Those with the present authority and list of revoked certificates."""
+        """Contexts with the present authority and list of revoked certificates."""
         self._withdrawn = False
         self.first.sni_callback = self._greet  # called for clients that name no server, too
 
     def withdrawn(self) -> bool:
-        """Whether clients are judged by others than when it last said so: those not `judged` have to go."""
+        """Tell whether clients are judged by others than when it last said so: those not `judged` have to go."""
         self._look()
         before, self._withdrawn = self._withdrawn, False
         return before
 
     def judged(self, connection: ssl.SSLSocket | ssl.SSLObject) -> bool:
-        """Whether it was set up with the present authority and list of revoked certificates."""
+        """Tell whether it was set up with the present authority and list of revoked certificates."""
         return connection.context in self._good
 
     def _greet(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
@@ -116,7 +116,7 @@ class Renewed:
 
 
 def _clients(listen: Listen) -> list[bytes]:
-    """What clients' certificates are judged by. It is read before it is used, so that no change is missed."""
+    """Return what clients' certificates are judged by. It is read before it is used, so that no change is missed."""
     found = []
     for path in filter(None, (listen.tls_client_ca, listen.tls_client_crl)):
         with suppress(OSError), open(path, "rb") as stream:

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 
 from secretsvc.api.bodies import Bodies
-from secretsvc.api.limits import MOST_CALLERS, SOON, Places, Rates, Room
+from secretsvc.api.limits import MOST_CALLERS, SOON, BodyRoom, Places, Rates
 from secretsvc.api.problems import RefusedError
 from secretsvc.api.readers import Readers
 from secretsvc.api.settings import Limits
@@ -66,7 +66,7 @@ def test_retry_after_is_when_there_is_one_again_in_whole_seconds(later: float, w
 DISCONNECT = {"type": "http.disconnect"}
 
 
-def taken(*chunks: bytes, room: Room | None = None, stated: str = "", ends: bool = True) -> bytes:
+def taken(*chunks: bytes, room: BodyRoom | None = None, stated: str = "", ends: bool = True) -> bytes:
     """What is taken of these chunks where 8 bytes are the most; without an end the caller is gone after them."""
     messages: list[dict[str, Any]] = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     messages.append({"type": "http.request", "body": b""} if ends else DISCONNECT)
@@ -76,7 +76,7 @@ def taken(*chunks: bytes, room: Room | None = None, stated: str = "", ends: bool
 
     headers = [(b"content-length", stated.encode())] if stated else []
     request = Request({"type": "http", "headers": headers, "state": {}}, receive)
-    bodies = Bodies(room or Room(100), Places(1, lambda: 0), Readers(5.0), Limits(bodySeconds=5.0))
+    bodies = Bodies(room or BodyRoom(100), Places(1, lambda: 0), Readers(5.0), Limits(bodySeconds=5.0))
     return asyncio.run(bodies.whole(request, 8))
 
 
@@ -89,7 +89,7 @@ def test_a_body_of_exactly_the_limit_is_taken_and_no_byte_more() -> None:
 
 
 def test_bodies_may_fill_the_room_exactly() -> None:
-    room = Room(8)
+    room = BodyRoom(8)
     assert taken(b"1234", room=room) == b"1234"
     assert taken(b"5678", room=room) == b"5678"
     with pytest.raises(RefusedError, match="too many large bodies") as caught:
