@@ -147,6 +147,10 @@ class FileError(KsecretError):
     """Reading or writing a file failed; what stood there before still stands."""
 
 
+RESTORE_HINT = "restore the file from Git"
+"""What to do about a file that was altered."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Guess what was meant, for the end of a message; the word itself is not repeated, for it may be a secret."""
     from difflib import get_close_matches

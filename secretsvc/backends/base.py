@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
-from secretsvc.errors import BackendUnavailableError, install_hint
+from secretsvc.errors import RESTORE_HINT, AlteredError, BackendUnavailableError, install_hint
 from secretsvc.keyref import KeyRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+
+DEK_BYTES = 32
+
+
+def checked_dek(dek: bytes) -> bytes:
+    """Return what was unwrapped. Raises AlteredError where it has not the length of a DEK."""
+    if len(dek) != DEK_BYTES:
+        raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=RESTORE_HINT)
+    return dek
 
 
 class Installed(NamedTuple):

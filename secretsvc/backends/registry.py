@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from secretsvc import patience
 from secretsvc.backends import complete, every, find, names, split
 from secretsvc.backends.base import HasDefault, HasIdentities, KnowsHeld, Rewraps
-from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError, KsecretError, NoKeyError
+from secretsvc.errors import (
+    RESTORE_HINT,
+    AlteredError,
+    BackendError,
+    KeyNotHeldError,
+    KeyRefError,
+    KsecretError,
+    NoKeyError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -155,7 +163,7 @@ class Backends:
             _check(ref)
         except KeyRefError as error:
             what = f"the name of its key is none: {error.message}"
-            raise AlteredError(what, hint="restore the file from Git") from None
+            raise AlteredError(what, hint=RESTORE_HINT) from None
         return backend
 
 
@@ -190,7 +198,7 @@ def _order(uri: str) -> tuple[float, str]:
 
 def _wrapped(key: WrappedKey) -> bytes:
     if not key.wrapped:
-        raise AlteredError("its wrapped data key is not base64", hint="restore the file from Git")
+        raise AlteredError("its wrapped data key is not base64", hint=RESTORE_HINT)
     return key.wrapped
 
 

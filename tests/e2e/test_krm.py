@@ -341,7 +341,7 @@ def test_install_puts_a_link_where_kustomize_looks(me: Person, environ: dict[str
 
 
 def test_the_function_starts_without_any_sdk() -> None:
-    code = "import secretsvc.krm, sys; print(*sys.modules)"
+    code = "import secretsvc.cli.krm, sys; print(*sys.modules)"
     loaded = subprocess.run(
         [os.path.join(BIN, "python"), "-c", code], capture_output=True, check=True, text=True
     ).stdout

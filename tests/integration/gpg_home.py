@@ -8,6 +8,8 @@ import subprocess
 import tempfile
 from typing import TYPE_CHECKING
 
+import gnupg
+
 from secretsvc.backends.base import Settings
 from secretsvc.backends.gnupg.backend import GnuPG
 
@@ -79,8 +81,10 @@ class GpgHome:
 
     def fingerprints(self, key: str) -> list[str]:
         """Of the primary key, then of its subkeys."""
-        lines = self.gpg("--with-colons", "--list-keys", key).decode().splitlines()
-        return [line.split(":")[9] for line in lines if line.startswith("fpr:")]
+        found = gnupg.GPG(env=self.environ).list_keys(keys=key)
+        return [
+            fingerprint for one in found for fingerprint in (one["fingerprint"], *(sub[2] for sub in one["subkeys"]))
+        ]
 
     def revoke(self, key: str) -> None:
         """Imports the revocation certificate that gpg made with the key."""

@@ -244,6 +244,13 @@ def test_what_was_altered_cut_or_made_up_is_told_as_that(at: World) -> None:
         assert not isinstance(caught.value, BackendUnavailableError)
 
 
+def test_what_is_no_dek_is_not_given_back(at: World) -> None:
+    backend = at.backend()
+    for odd in (bytes(16), b"x"):
+        with pytest.raises(AlteredError, match="its wrapped data key is not 32 bytes"):
+            backend.unwrap(at.ref, backend.wrap(at.ref, odd, CONTEXT), CONTEXT)
+
+
 def test_a_key_that_is_not_to_be_had_is_told_with_a_hint_and_others_go_on(at: World) -> None:
     backend = at.backend()
     with pytest.raises(KsecretError, match=r"\w") as caught:

@@ -29,7 +29,7 @@ def seal(kek: bytes, dek: bytes, context: Mapping[str, str]) -> bytes:
 def opened(kek: bytes, wrapped: bytes, context: Mapping[str, str]) -> bytes | None:
     try:
         return AESGCM(kek).decrypt(wrapped[:12], wrapped[12:], _data(context))
-    except InvalidTag:
+    except (InvalidTag, ValueError):
         return None
 
 

@@ -8,7 +8,8 @@ import pyrage
 
 from secretsvc.backends.age import SCHEME
 from secretsvc.backends.age.identities import Identities, default_identity_path, make_identity
-from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError, KeyRefError
+from secretsvc.backends.base import checked_dek
+from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError, KeyNotHeldError, KeyRefError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,7 +58,7 @@ class Age:
         Raises KeyNotHeldError, AlteredError, BackendError.
         """
         if len(wrapped) > MAX_WRAPPED_BYTES or wrapped.count(b"\n-> ") > MOST_STANZAS:
-            raise AlteredError("its wrapped data key is too long", hint="restore the file from Git")
+            raise AlteredError("its wrapped data key is too long", hint=RESTORE_HINT)
         dek = _opened(wrapped, self._identities.in_clear())
         for identities in self._identities.behind_passphrases() if dek is None else ():
             dek = _opened(wrapped, identities)
@@ -65,7 +66,7 @@ class Age:
                 break
         if dek is None:
             raise self._not_opened()
-        return dek
+        return checked_dek(dek)
 
     def _not_opened(self) -> KeyNotHeldError | BackendError:
         """Why none of the identities opened it, with all that can't be used of them."""
@@ -119,7 +120,7 @@ def _opened(wrapped: bytes, identities: list[Identity]) -> bytes | None:
     except pyrage.DecryptError as error:
         if "No matching keys" in str(error):
             return None
-        raise AlteredError("its wrapped data key was altered", hint="restore the file from Git") from None
+        raise AlteredError("its wrapped data key was altered", hint=RESTORE_HINT) from None
 
 
 def _recipient(text: str) -> pyrage.x25519.Recipient | pyrage.ssh.Recipient:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from secretsvc.backends.aws_kms import errors, region_of
 from secretsvc.backends.aws_kms.client import Connection
+from secretsvc.backends.base import checked_dek
 from secretsvc.backends.tries import PATIENCE
-from secretsvc.errors import AlteredError
+from secretsvc.errors import RESTORE_HINT, AlteredError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from secretsvc.backends.offers import Offer
     from secretsvc.keyref import KeyRef
 
-DEK_BYTES = 32
 MAX_WRAPPED_BYTES = 6144
 """The most that Decrypt takes; a DEK wrapped under a symmetric key has about 185."""
 
@@ -68,10 +68,7 @@ class AwsKms:
         """
         parameters = {"KeyId": ref.id, "CiphertextBlob": _wrapped(wrapped)}
         answer = self._send(ref, "decrypt", parameters, EncryptionContext=context)
-        dek = self._of(ref, answer, "Plaintext", KeyId=ref)
-        if len(dek) != DEK_BYTES:
-            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=errors.RESTORE_HINT)
-        return dek
+        return checked_dek(self._of(ref, answer, "Plaintext", KeyId=ref))
 
     def rewrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
         """The same DEK under the key's newest material; it does not leave KMS (AWS KMS API, ReEncrypt).
@@ -123,5 +120,5 @@ def _is_key(answered: str, ref: KeyRef) -> bool:
 
 def _wrapped(wrapped: bytes) -> bytes:
     if not 0 < len(wrapped) <= MAX_WRAPPED_BYTES:
-        raise AlteredError("its wrapped data key is empty or too long", hint=errors.RESTORE_HINT)
+        raise AlteredError("its wrapped data key is empty or too long", hint=RESTORE_HINT)
     return wrapped

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends.tries import Kind
 from secretsvc.errors import (
+    RESTORE_HINT,
     AlteredError,
     BackendError,
     BackendUnavailableError,
@@ -22,7 +23,6 @@ from secretsvc.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RESTORE_HINT = "restore the file from Git"
 WHO_HINT = "`aws sts get-caller-identity` shows whether they work, and who you are"
 
 

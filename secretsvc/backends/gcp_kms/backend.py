@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from secretsvc.backends.base import checked_dek
 from secretsvc.backends.gcp_kms import errors
 from secretsvc.backends.gcp_kms.client import Connection
 from secretsvc.backends.tries import PATIENCE
-from secretsvc.errors import AlteredError, BackendError
+from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from secretsvc.backends.offers import Offer
     from secretsvc.keyref import KeyRef
 
-DEK_BYTES = 32
 MAX_WRAPPED_BYTES = 64 * 1024
 """A DEK wrapped by Cloud KMS takes about 115 bytes; the service takes 64 KiB of plaintext."""
 
@@ -86,7 +86,7 @@ class GcpKms:
         (Cloud KMS API, projects.locations.keyRings.cryptoKeys/decrypt)
         """
         if not 0 < len(wrapped) <= MAX_WRAPPED_BYTES:
-            raise AlteredError("its wrapped data key is empty or too long", hint=errors.RESTORE_HINT)
+            raise AlteredError("its wrapped data key is empty or too long", hint=RESTORE_HINT)
         aad = additional_data(context)
         answer = self._checked(
             "decrypt",
@@ -99,10 +99,7 @@ class GcpKms:
             },
             lambda answer: answer.plaintext_crc32c == _crc32c(answer.plaintext),
         )
-        dek = bytes(answer.plaintext)
-        if len(dek) != DEK_BYTES:
-            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=errors.RESTORE_HINT)
-        return dek
+        return checked_dek(bytes(answer.plaintext))
 
     def describe(self, ref: KeyRef) -> str:
         """Nothing: the name says it all, and more is known to the service only."""

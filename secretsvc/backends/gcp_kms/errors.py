@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from secretsvc.backends.tries import Kind
 from secretsvc.errors import (
+    RESTORE_HINT,
     AlteredError,
     BackendError,
     BackendUnavailableError,
@@ -23,7 +24,6 @@ from secretsvc.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RESTORE_HINT = "restore the file from Git"
 
 _ROLES = {
     "encrypt": ("cloudkms.cryptoKeyVersions.useToEncrypt", "roles/cloudkms.cryptoKeyEncrypter"),

@@ -13,8 +13,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from secretsvc import programs
+from secretsvc.backends.base import checked_dek
 from secretsvc.backends.gnupg import SCHEME, run, status
 from secretsvc.errors import (
+    RESTORE_HINT,
     AlteredError,
     BackendError,
     BackendUnavailableError,
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
     from secretsvc.backends.offers import Offer
     from secretsvc.keyref import KeyRef
 
-DEK_BYTES = 32
 MAX_WRAPPED_BYTES = 16 * 1024
 """A DEK wrapped and signed takes 1,200 bytes with keys of 4,096 bits, 1,700 as armoured text."""
 
@@ -145,7 +146,7 @@ class GnuPG:
         required; BackendError for a locked key, a wrong passphrase, an agent that fails.
         """
         if len(wrapped) > MAX_WRAPPED_BYTES:
-            raise AlteredError("its wrapped data key is too long", hint=status.RESTORE_HINT)
+            raise AlteredError("its wrapped data key is too long", hint=RESTORE_HINT)
         if self._in_vain >= _ALONE and ref.id not in self._held_keys():
             raise self._no_secret_key()
         answer = self._secret([*self._common(), *_DECRYPT], wrapped)
@@ -153,15 +154,14 @@ class GnuPG:
             self._in_vain += 1
             raise self._not_held(ref)
         status.check_opened(answer)
-        if len(answer.output) != DEK_BYTES:
-            raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=status.RESTORE_HINT)
+        dek = checked_dek(answer.output)
         reason = status.unsigned_because(answer) if self._require_signature else ""
         if reason:
             raise AlteredError(
                 f"a signature is required on its wrapped data key: {reason}",
                 hint=status.SIGN_HINT,
             )
-        return answer.output
+        return dek
 
     def describe(self, ref: KeyRef) -> str:
         """The user id of the key's owner, `Alice <alice@example.org>`; "" where it is not known. Never fails."""

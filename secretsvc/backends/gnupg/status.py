@@ -11,13 +11,12 @@ import os
 from time import gmtime, strftime
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError, KeyRefError
+from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError, BackendUnavailableError, KeyRefError
 
 if TYPE_CHECKING:
     from secretsvc.backends.gnupg.run import Answer
     from secretsvc.keyref import KeyRef
 
-RESTORE_HINT = "restore the file from Git"
 SIGN_HINT = "import the signer's public key, or have the file rotated by somebody who signs"
 UNLOCK_HINT = (
     "set KSECRET_GPG_PASSPHRASE or give --passphrase-file, unlock the key in gpg-agent first, "

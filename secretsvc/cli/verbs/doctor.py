@@ -51,14 +51,14 @@ class _Finding(NamedTuple):
 def run(args: Namespace) -> int:
     """Prints what works and what does not; the exit code of the worst failure among the keys that were tried."""
     known = options.backends(options.unlocking(args))
-    findings = [*map(_installed, every()), *_identities(known), *_local(known)]
+    findings = [*map(_installed, every()), *_identities(known)]
     if args.key or args.files:
         texts = _named(args.key, args.files, known)
         policy = FilePolicies(known).find_for_opening("-")
         with_profiles = known.with_profiles(policy.content.profiles) if policy else known
         findings += [_try(with_profiles, text) for text in texts]
     else:
-        findings += [*_own(known), *_policys(known)]
+        findings += [*_local(known), *_own(known), *_policys(known)]
     for one in findings:
         print(painted(f"{one.grade:5}", _COLOURS[one.grade]), printable(f"{one.about}: {one.said}"))
         if one.hint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from secretsvc.errors import FileError, KsecretError, UsageError
@@ -10,6 +11,7 @@ from secretsvc.files import workspace
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.parser import Parser
@@ -81,35 +83,39 @@ def run(args: Namespace) -> int:
         or (of_resolve and args.action != "resolve")
     ):
         raise UsageError(f"git {args.action} does not take that option", hint="ksecret git --help tells more")
-    actions = {"setup": _setup, "unsetup": _unsetup, "resolve": _resolve, "textconv": _textconv, "merge": _merge}
-    return actions[args.action](args)
+    if args.action == "resolve":
+        from secretsvc.cli.options import Targets
+        from secretsvc.cli.verbs.git_resolve import resolve, resolving
+
+        asked = resolving(ours=args.ours, theirs=args.theirs, both_keys=args.both_keys, yes=args.yes)
+        targets = Targets(tuple(args.words), args.recursive, in_place=True, debug=args.debug)
+        return resolve(targets, asked, _backends())
+    actions: dict[str, Callable[[list[str]], int]] = {
+        "setup": partial(_setup, everywhere=args.everywhere),
+        "unsetup": partial(_unsetup, everywhere=args.everywhere),
+        "textconv": partial(_textconv, show=args.show),
+        "merge": _merge,
+    }
+    return actions[args.action](args.words)
 
 
-def _resolve(args: Namespace) -> int:
-    from secretsvc.cli.options import Targets
-    from secretsvc.cli.verbs.git_resolve import resolve, resolving
-
-    asked = resolving(ours=args.ours, theirs=args.theirs, both_keys=args.both_keys, yes=args.yes)
-    return resolve(Targets(tuple(args.words), args.recursive, in_place=True, debug=args.debug), asked, _backends())
-
-
-def _setup(args: Namespace) -> int:
+def _setup(patterns: list[str], *, everywhere: bool) -> int:
     from shutil import which
 
     from secretsvc.git.config import setup
 
-    report = setup(args.words, everywhere=args.everywhere)
+    report = setup(patterns, everywhere=everywhere)
     if not which("ksecret"):
         report.warnings.append("ksecret is not on PATH: Git would not find it, and diff and merge as it does without")
     return _tell(report)
 
 
-def _unsetup(args: Namespace) -> int:
+def _unsetup(words: list[str], *, everywhere: bool) -> int:
     from secretsvc.git.config import unsetup
 
-    if args.words:
+    if words:
         raise UsageError("git unsetup takes no patterns: it removes all that setup added")
-    return _tell(unsetup(everywhere=args.everywhere))
+    return _tell(unsetup(everywhere=everywhere))
 
 
 def _tell(report: Report) -> int:
@@ -122,12 +128,12 @@ def _tell(report: Report) -> int:
     return 0
 
 
-def _textconv(args: Namespace) -> int:
+def _textconv(words: list[str], *, show: bool) -> int:
     """Prints the file for `git diff`. Whatever happens it is 0: a failing textconv ends `git log -p`."""
-    if len(args.words) != 1:
+    if len(words) != 1:
         raise UsageError("git textconv takes one file")
     try:
-        text = _shown(workspace.content(args.words[0]), show=args.show)
+        text = _shown(workspace.content(words[0]), show=show)
     except FileError as error:
         text = f"# ksecret: {error.told}\n".encode()
     sys.stdout.buffer.write(text)
@@ -177,15 +183,15 @@ def _backends() -> Backends:
     return options.backends(options.Unlocking())
 
 
-def _merge(args: Namespace) -> int:
+def _merge(words: list[str]) -> int:
     """Merges into the file of `%A` (gitattributes(5)): 0, or 1 where something is left to a person."""
     from secretsvc.cli.report import printable
     from secretsvc.operations.merge import merge_manifests
     from secretsvc.programs.git import merge_lines
 
-    if len(args.words) != 4:
+    if len(words) != 4:
         raise UsageError("git merge takes four words: %O %A %B %P", hint="git calls it, after ksecret git setup")
-    base, ours, theirs, name = args.words
+    base, ours, theirs, name = words
     texts = [workspace.content(path) for path in (base, ours, theirs)]
     outcome = merge_manifests(texts[0], texts[1], texts[2], name, merge_lines)
     workspace.create(ours, outcome.data, private=False)

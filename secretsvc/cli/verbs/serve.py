@@ -11,6 +11,7 @@ from secretsvc.errors import BackendUnavailableError, UsageError, install_hint
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Mapping
 
     from secretsvc.cli.parser import Parser
 
@@ -57,7 +58,11 @@ def run(args: Namespace) -> int:
         return 0
     if args.dev and args.config:
         raise UsageError("--dev takes no configuration")
-    return _dev(args) if args.dev else _configured(args)
+    if args.dev:
+        return _dev(_listening(args))
+    if not args.config:
+        raise UsageError("serve needs a configuration", hint="--config FILE, or --dev to try it out")
+    return _configured(args.config, _listening(args), only_check=args.check, debug=args.debug)
 
 
 def _listening(args: Namespace) -> dict[str, Any]:
@@ -75,42 +80,40 @@ def _listening(args: Namespace) -> dict[str, Any]:
     return {name: value for name, value in names.items() if value is not None}
 
 
-def _configured(args: Namespace) -> int:
+def _configured(path: str, listening: Mapping[str, Any], *, only_check: bool, debug: bool) -> int:
     from secretsvc.api.server import check, serve
     from secretsvc.api.settings_reader import MistakesError, load
 
-    if not args.config:
-        raise UsageError("serve needs a configuration", hint="--config FILE, or --dev to try it out")
     try:
-        config = load(args.config, os.environ, _listening(args))
+        config = load(path, os.environ, listening)
     except MistakesError as mistakes:
         from secretsvc.cli.report import report
 
         for mistake in mistakes.found:
-            report(mistake, debug=args.debug)
+            report(mistake, debug=debug)
         return 3
-    if args.check:
+    if only_check:
         from secretsvc.api.app import parts
 
         check(config)
         parts(config)
-        print(printable(f"{args.config}: sound"))
+        print(printable(f"{path}: sound"))
         return 0
     serve(config)
     return 0
 
 
-def _dev(args: Namespace) -> int:
+def _dev(listening: Mapping[str, Any]) -> int:
     from tempfile import TemporaryDirectory
 
     from secretsvc.api.dev import dev_config
     from secretsvc.api.server import is_loopback, serve
 
-    if args.host and not is_loopback(args.host):
+    if listening.get("host") and not is_loopback(listening["host"]):
         raise UsageError("--dev listens to this machine only", hint="write a configuration: docs/service.md")
     recipient = _recipient()
     with TemporaryDirectory(prefix="ksecret-dev-") as folder:
-        config, token = dev_config(recipient, _listening(args), folder)
+        config, token = dev_config(recipient, listening, folder)
         print(
             f"ksecret: for trying out only; whoever has the token may do everything\n  TOKEN={token}", file=sys.stderr
         )

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import toy_sdk
 
-from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError, KeyNotHeldError
+from secretsvc.backends.base import checked_dek
+from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError, BackendUnavailableError, KeyNotHeldError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,12 +29,12 @@ class Toy:
 
     def unwrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
         key = self._key(ref)
-        if len(wrapped) != toy_sdk.LENGTH:
-            raise AlteredError("its wrapped data key is not of the right length", hint="restore the file from Git")
+        if len(wrapped) > toy_sdk.LENGTH:
+            raise AlteredError("its wrapped data key is too long", hint=RESTORE_HINT)
         dek = toy_sdk.opened(key, wrapped, context)
         if dek is None:
-            raise AlteredError("its wrapped data key was altered", hint="restore the file from Git")
-        return dek
+            raise AlteredError("its wrapped data key was altered", hint=RESTORE_HINT)
+        return checked_dek(dek)
 
     def describe(self, ref: KeyRef) -> str:
         return "a toy"
