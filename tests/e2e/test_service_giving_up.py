@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FINGERPRINT = "AB" * 20
 DEAR = (
     b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\nx: ["
-    + b"aaaaaaaaaaaa," * (MOST_NODES - 1000)
+    + b"aaaaaaaaaaaaaaa," * (MOST_NODES - 1000)
     + b"a]\ndata: {}\n"
 )
 """A second of work to look at, and more."""
