@@ -51,7 +51,11 @@ def named(name: str) -> Format:
 
 def of(manifest: Manifest) -> Format:
     """Return the format that a manifest is sealed in, as far as it is; the default one where nothing tells another."""
-    return of_text(manifest.text)
+    name = manifest.told.get("format")
+    if name is None:
+        others = (name for name, row in TABLE.items() if name != DEFAULT and row.marker in manifest.text)
+        name = manifest.told["format"] = next(others, DEFAULT)
+    return named(name)
 
 
 def sealed_in(manifest: Manifest) -> list[int]:
@@ -59,12 +63,6 @@ def sealed_in(manifest: Manifest) -> list[int]:
     format_ = of(manifest)
     format_.check_owner(manifest)
     return [index for index, secret in enumerate(manifest.secrets) if format_.is_sealed(manifest, secret)]
-
-
-def of_text(text: str) -> Format:
-    """Return the same of a text that may be no manifest. A name's spelling hides no marker but the default format's."""
-    others = (name for name, row in TABLE.items() if name != DEFAULT and row.marker in text)
-    return named(next(others, DEFAULT))
 
 
 def in_text(text: str) -> Iterator[Format]:
