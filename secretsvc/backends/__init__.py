@@ -63,10 +63,14 @@ def secrets() -> frozenset[str]:
 
 @cache
 def _plugins() -> Mapping[str, EntryPoint]:
+    """Find the entry points of other distributions, once in a process. Of two of a name the one that is found first."""
     from importlib.metadata import entry_points
 
-    points = sorted(entry_points(group=PLUGINS), key=lambda point: point.name)
-    return {point.name: point for point in reversed(points) if _is_name(point.name) and point.name not in _OURS}
+    found: dict[str, EntryPoint] = {}
+    for point in entry_points(group=PLUGINS):
+        if _is_name(point.name) and point.name not in _OURS:
+            found.setdefault(point.name, point)
+    return found
 
 
 def _loaded(point: EntryPoint) -> Scheme:

@@ -135,7 +135,8 @@ class RemoteSession:
 
     def _keys_for(self, manifest: Manifest, name: str) -> list[str]:
         """Keys by `--key`, the policy or KSECRET_KEYS; none where they say nothing, or all Secrets keep their own."""
-        fresh = [secret for secret in manifest.secrets if secret.entries and not secret.envelope]
+        is_sealed = formats.of(manifest).is_sealed
+        fresh = [secret for secret in manifest.secrets if secret.entries and not is_sealed(manifest, secret)]
         if self._wanted.keys or not fresh:
             return self._policies.spelled(name, self._wanted.keys)
         first, *others = [self._policies.keys(name, secret) for secret in fresh]

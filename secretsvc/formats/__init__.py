@@ -45,50 +45,48 @@ DEFAULT = "ksecret"
 
 
 def named(name: str) -> Format:
-    """The format of that name; the default one for an empty name. Raises KeyError."""
+    """Return the format of that name; the default one for an empty name. Raises KeyError."""
     return _loaded(TABLE[name or DEFAULT].module)
 
 
 def of(manifest: Manifest) -> Format:
-    """The format that a manifest is sealed in, as far as it is; the default one where nothing tells another."""
-    return of_text(manifest.text)
+    """Return the format that a manifest is sealed in, as far as it is; the default one where nothing tells another."""
+    name = manifest.told.get("format")
+    if name is None:
+        others = (name for name, row in TABLE.items() if name != DEFAULT and row.marker in manifest.text)
+        name = manifest.told["format"] = next(others, DEFAULT)
+    return named(name)
 
 
 def sealed_in(manifest: Manifest) -> list[int]:
-    """The indexes of the Secrets that are sealed. Raises ManifestError where an envelope is nobody's."""
+    """Return the indexes of the Secrets that are sealed. Raises ManifestError where an envelope is nobody's."""
     format_ = of(manifest)
     format_.check_owner(manifest)
     return [index for index, secret in enumerate(manifest.secrets) if format_.is_sealed(manifest, secret)]
 
 
-def of_text(text: str) -> Format:
-    """The same of a text that may be no manifest. A name's spelling hides no marker but the default format's."""
-    others = (name for name, row in TABLE.items() if name != DEFAULT and row.marker in text)
-    return named(next(others, DEFAULT))
-
-
 def in_text(text: str) -> Iterator[Format]:
-    """Those of which something may stand in a text, be it no manifest."""
+    """Return those of which something may stand in a text, be it no manifest."""
     return (named(name) for name, row in TABLE.items() if row.marker in text)
 
 
 def may_be_sealed(content: bytes | mmap) -> bool:
-    """Whether something in it may be sealed, in whatever format."""
+    """Tell whether something in it may be sealed, in whatever format."""
     return any(content.find(marker) >= 0 for marker in markers())
 
 
 def holds_sealed(content: bytes) -> bool:
-    """Whether sealed text stands in it, and not just a word that may tell of some."""
+    """Tell whether sealed text stands in it, and not just a word that may tell of some."""
     return any(re.search(row.pattern.encode(), content, re.MULTILINE) for row in TABLE.values())
 
 
 def may_have_traces(content: bytes | mmap) -> bool:
-    """Whether something in it looks like sealed text whose envelope is gone, or that was base64-encoded."""
+    """Tell whether something in it looks like sealed text whose envelope is gone, or that was base64-encoded."""
     return any(re.search(row.trace, content) for row in TABLE.values() if row.trace)
 
 
 def every() -> Iterator[Format]:
-    """All of them."""
+    """Return all of them."""
     return map(named, TABLE)
 
 
@@ -98,12 +96,12 @@ def names() -> tuple[str, ...]:
 
 
 def unbinding() -> str:
-    """Those that bind a Secret to no name, as messages name them."""
+    """Return those that bind a Secret to no name, as messages name them."""
     return " or ".join(one.label for one in every() if not one.binds)
 
 
 def markers() -> tuple[bytes, ...]:
-    """What a file holds that has a sealed Secret in it, in whatever format."""
+    """Return what a file holds that has a sealed Secret in it, in whatever format."""
     return tuple(row.marker.strip("\n").encode() for row in TABLE.values())
 
 

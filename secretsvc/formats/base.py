@@ -50,7 +50,7 @@ class Sealed(NamedTuple):
 
     @property
     def refs(self) -> Keyset:
-        """The keyset."""
+        """Return the keyset."""
         from secretsvc.keyref import keyset
 
         return keyset(key.ref for key in self.keys)
@@ -83,12 +83,12 @@ class Opened(NamedTuple):
 
     @property
     def refs(self) -> Keyset:
-        """The keyset."""
+        """Return the keyset."""
         return self.sealed.refs
 
     @property
     def texts(self) -> dict[Place, str]:
-        """The text of every value, as it stood in the manifest."""
+        """Return the text of every value, as it stood in the manifest."""
         return {place: self.format.text(value) for place, value in self.values.items()}
 
     def __repr__(self) -> str:
@@ -165,26 +165,29 @@ class Format:
     """The member of a Secret that is its envelope; empty where it is none."""
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
-        """Whether the Secret has an envelope of this format, good or not."""
+        """Tell whether the Secret has an envelope of this format, good or not."""
         raise NotImplementedError
 
     def check_owner(self, manifest: Manifest) -> None:
         """Refuse a manifest that has an envelope, and not the Secret that it would belong to. Raises ManifestError."""
 
     def is_token(self, value: str) -> bool:
-        """Whether a value counts as sealed when it is opened."""
+        """Tell whether a value counts as sealed when it is opened."""
         raise NotImplementedError
 
     def is_whole(self, value: str) -> bool:
-        """Whether a value has the shape of a token from its first to its last character."""
+        """Tell whether a value has the shape of a token from its first to its last character."""
         return self.is_token(value)
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
-        """The envelope of a Secret that is sealed. Raises ManifestError, InputError, AlteredError, with a line."""
+        """Return the envelope of a Secret that is sealed.
+
+        Raises ManifestError, InputError, AlteredError, with a line.
+        """
         raise NotImplementedError
 
     def examine(self, manifest: Manifest, secret: Secret) -> Examined:
-        """What is wrong with a sealed Secret, whatever its key. Raises nothing."""
+        """Return what is wrong with a sealed Secret, whatever its key. Raises nothing."""
         try:
             sealed = self.read(manifest, secret)
         except KsecretError as error:
@@ -193,14 +196,14 @@ class Format:
         return Examined(sealed.line, self.is_token, (), tuple(str(key.ref) for key in sealed.keys))
 
     def bind(self, secret: Secret, scope: str, before: Sealed | None) -> str:
-        """What the Secret is to be bound to, its `sealed_for`; without a scope, in that of `before`, else strictly.
+        """Return what the Secret is to be bound to, its `sealed_for`.
 
-        Raises ManifestError where the manifest lacks what it takes.
+        Without a scope, it is in that of `before`, else strictly. Raises ManifestError where a name lacks.
         """
         return ""
 
     def context(self, sealed_for: str) -> Mapping[str, str]:
-        """What KEKs' homes authenticate with a DEK that is bound to that."""
+        """Return what KEKs' homes authenticate with a DEK that is bound to that."""
         return {}
 
     def check_bound(self, secret: Secret, sealed: Sealed) -> None:
@@ -219,15 +222,15 @@ class Format:
         """Refuse keys that the format has no room for. Raises KeyRefError."""
 
     def seals_empty(self, manifest: Manifest) -> bool:
-        """Whether a Secret without values gets an envelope all the same."""
+        """Tell whether a Secret without values gets an envelope all the same."""
         return False
 
     def least_bytes(self, entry: Entry) -> int:
-        """How many bytes a token stands for at least, as far as it tells."""
+        """Return how many bytes a token stands for at least, as far as it tells."""
         return 0
 
     def is_retyped(self, opened: Opened, secret: Secret) -> bool:
-        """Whether the Secret has another type than the one that its proof covers."""
+        """Tell whether the Secret has another type than the one that its proof covers."""
         return False
 
     def new_dek(self) -> bytes:
@@ -237,7 +240,9 @@ class Format:
         return urandom(32)
 
     def open(self, secret: Secret, sealed: Sealed, dek: bytes, *, trust: Trust | None, retyped: bool) -> Opened:
-        """What its tokens hold, all of it checked before any value is used; entries that are no tokens are passed over.
+        """Return what its tokens hold, all of it checked before any value is used.
+
+        Entries that are no tokens are passed over.
 
         `trust`: asked where a proof does not fit. `retyped`: pass over another type than the one it was sealed for.
         Raises AlteredError, with a line.
@@ -253,7 +258,9 @@ class Format:
         raise NotImplementedError
 
     def restored(self, manifest: Manifest, opened: Mapping[int, Opened]) -> Manifest:
-        """The manifest with these Secrets, by index, in the clear, read again. Of the sealed one, an outline will do.
+        """Return the manifest with these Secrets, by index, in the clear, read again.
+
+        Of the sealed one, an outline will do.
 
         The values come plain or double-quoted. Raises AlteredError where the result would not hold exactly them.
         """
@@ -299,15 +306,15 @@ class Format:
                 )
 
     def with_keys(self, own: Any, keys: Sequence[WrappedKey]) -> Any:
-        """What `read` gives as `own`, with these wrapped DEKs of the same keys in it."""
+        """Return what `read` gives as `own`, with these wrapped DEKs of the same keys in it."""
         raise NotImplementedError
 
     def put(self, text: str, secret: Secret, own: Any) -> list[Edit]:
-        """The edits that put an envelope in the place of the Secret's own, or where one goes."""
+        """Return the edits that put an envelope in the place of the Secret's own, or where one goes."""
         raise NotImplementedError
 
     def removed(self, text: str, secret: Secret) -> list[Edit]:
-        """The edits that take the envelope away. An outline will do."""
+        """Return the edits that take the envelope away. An outline will do."""
         raise NotImplementedError
 
     def shortened(self, secret: Secret, mark: Mark, name: Callable[[str], str]) -> Iterator[Edit]:
@@ -319,15 +326,15 @@ class Format:
         return text
 
     def without_lines(self, text: str) -> str:
-        """What stands between the members of a manifest, without the envelope's lines."""
+        """Return what stands between the members of a manifest, without the envelope's lines."""
         return text
 
     def lost(self, path: str, text: str) -> tuple[str, str] | None:
-        """What is wrong, and what to do, about a value that is sealed text of this format, where nothing opens it."""
+        """Tell what is wrong with sealed text of this format that nothing opens where it stands, and what to do."""
         return None
 
     def merges(self) -> Merges | None:
-        """How three versions are merged entry by entry; None where their lines alone can be."""
+        """Return how three versions are merged entry by entry; None where their lines alone can be."""
         return None
 
 
@@ -336,14 +343,17 @@ def _values(secret: Secret) -> dict[Place, str]:
 
 
 class Merges(Protocol):
-    """What a format may have beside: a way to merge three versions of a file entry by entry, without a key."""
+    """Return what a format may have beside: a way to merge three versions of a file entry by entry, without a key."""
 
     def standing(self, manifest: Manifest, secret: Secret) -> Standing:
-        """The Secret's envelope. Raises UnmergeableError for one that is not of lines of its own, or not complete."""
+        """Return the Secret's envelope.
+
+        Raises UnmergeableError for one that is not of lines of its own, or not complete.
+        """
         ...
 
     def home(self, sides: Sequence[Standing]) -> Side | None:
-        """The side (of base, ours, theirs) with the data key of the merged Secret, where the two have different ones.
+        """Return the side with the data key of the merged Secret, where the two have different ones.
 
         Raises UnmergeableError where no side can be taken.
         """
@@ -352,43 +362,46 @@ class Merges(Protocol):
     def envelope(
         self, sides: Sequence[Standing], home: Side | None, values: Mapping[Place, str] | None, name: str
     ) -> MergedEnvelope:
-        """The merged envelope. `values`: the merged tokens, None where they are in conflict; `name`: the file's.
+        """Return the merged envelope. `values`: the merged tokens, None where they are in conflict; `name`: the file's.
 
         Raises UnmergeableError.
         """
         ...
 
     def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
-        """Whether the merged Secret has a token of another data key than its envelope's, as far as texts tell."""
+        """Tell whether the merged Secret has a token of another data key than its envelope's, as far as texts tell."""
         ...
 
     def second(self, secret: Secret) -> Member | None:
-        """The member in which a merge kept the other side's envelope, as a text."""
+        """Return the member in which a merge kept the other side's envelope, as a text."""
         ...
 
     def read_second(self, text: str, line: int) -> Sealed:
-        """What that text says. Raises ManifestError, InputError, AlteredError."""
+        """Return what that text says. Raises ManifestError, InputError, AlteredError."""
         ...
 
     def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:
-        """What was opened, with the keys of the other side's envelope, which a merge kept, too.
+        """Return what was opened, with the keys of the other side's envelope, which a merge kept, too.
 
         Raises AlteredError unless the DEK itself vouches for that envelope: nobody else's may get into the keyset.
         """
         ...
 
     def without_note(self, text: str) -> str:
-        """The text without the comment that says that a proof is to be made anew; the same where there is none."""
+        """Return the text without the comment that says that a proof is to be made anew.
+
+        It is the same text where there is none.
+        """
         ...
 
 
 def token_of(entry: Entry) -> str:
-    """What stands there, without the line break that a block scalar adds to it, or that a formatter left."""
+    """Return what stands there, without the line break that a block scalar adds to it, or that a formatter left."""
     return entry.value.rstrip("\n")
 
 
 def decoded(text: str) -> bytes:
-    """The bytes of standard base64; none for what is no base64."""
+    """Return the bytes of standard base64; none for what is no base64."""
     try:
         return b64decode(text, validate=True)
     except ValueError:

@@ -42,14 +42,14 @@ class Lost(NamedTuple):
 
 
 def may_stand_in(content: bytes | mmap) -> bool:
-    """Whether bytes that have none of the formats' own markers look as if some of it stood there."""
+    """Tell whether bytes that have none of the formats' own markers look as if some of it stood there."""
     if any(content.find(marker) >= 0 for marker in _SOPS) or formats.may_have_traces(content):
         return True
     return content.find(b"\\") >= 0 and _HIDDEN.search(content) is not None
 
 
 def in_secret(secret: Secret) -> Iterator[Lost]:
-    """What of it stands in a Secret that is taken for one in the clear."""
+    """Return what of it stands in a Secret that is taken for one in the clear."""
     if nodes.member(secret.root, "sops"):
         yield Lost(secret.line, f"{secret.label} is sealed by SOPS", BY_SOPS, foreign=True)
     for entry in secret.entries:
@@ -59,7 +59,10 @@ def in_secret(secret: Secret) -> Iterator[Lost]:
 
 
 def in_manifest(manifest: Manifest) -> Iterator[Lost]:
-    """What of it stands in a whole manifest: in Secrets without an envelope, and in any object that SOPS has sealed."""
+    """Return what of it stands in a whole manifest.
+
+    In Secrets without an envelope, and in any object that SOPS has sealed.
+    """
     format_ = formats.of(manifest)
     sealed = [format_.is_sealed(manifest, secret) for secret in manifest.secrets]
     if format_.whole_file and any(sealed):
@@ -73,7 +76,7 @@ def in_manifest(manifest: Manifest) -> Iterator[Lost]:
 
 
 def is_encoded(entry: Entry) -> bool:
-    """Whether it is the base64 of a token, whoever's."""
+    """Tell whether it is the base64 of a token, whoever's."""
     return _encoded(entry) is not None
 
 

@@ -45,5 +45,5 @@ def merge_keys(base: Mapping[str, str], ours: Mapping[str, str], theirs: Mapping
 
 
 def home_of(base_is_ours: bool, base_is_theirs: bool) -> Side:
-    """The side with the new data key; ours where both have one."""
+    """Return the side with the new data key; ours where both have one."""
     return "theirs" if base_is_ours and not base_is_theirs else "ours"

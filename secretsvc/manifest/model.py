@@ -70,6 +70,8 @@ class Manifest(NamedTuple):
     documents: tuple[Node, ...]
     """Every document's root."""
     secrets: tuple[Secret, ...]
+    told: dict[str, str]
+    """Facts that others found in the text, by name, so that nobody searches it again for each of its Secrets."""
 
     @property
     def data(self) -> bytes:

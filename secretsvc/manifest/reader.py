@@ -58,7 +58,7 @@ def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes
         hint = "split it into several files"
         raise ManifestError(f"more than {MOST_SECRETS} Secrets in one file", hint=hint, line=roots[MOST_SECRETS].line)
     secrets = tuple(_secret(root, merges, allow_binary_tag=allow_binary_tag) for root in roots)
-    return Manifest(text, bom, is_json, tuple(found), secrets)
+    return Manifest(text, bom, is_json, tuple(found), secrets, {})
 
 
 def _unreadable(data: bytes, error: ManifestError) -> ManifestError:

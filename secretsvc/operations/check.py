@@ -163,12 +163,13 @@ def needs_sealing(data: bytes, file: str) -> bool:
 
 def _policy(policies: Policies | None, file: str, manifest: Manifest) -> Policy | None:
     """The policy, looked for only where something is sealed or to be sealed. Raises InputError, FileError."""
-    if not policies or not any(secret.entries or secret.envelope for secret in manifest.secrets):
+    is_sealed = any(formats.of(manifest).is_sealed(manifest, secret) for secret in manifest.secrets)
+    if not policies or not (is_sealed or any(secret.entries for secret in manifest.secrets)):
         return None
     try:
         return policies.find(file)
     except KsecretError:
-        if any(formats.of(manifest).is_sealed(manifest, secret) for secret in manifest.secrets):
+        if is_sealed:
             raise
         return None  # what is in the clear is told, whatever the policy says
 

@@ -80,7 +80,7 @@ def decodings(manifest: Manifest) -> list[Edit]:
     return [
         replaced(manifest.text, entry, _decoded(manifest, entry))
         for secret in manifest.secrets
-        if not secret.envelope
+        if not formats.of(manifest).is_sealed(manifest, secret)
         for entry in secret.entries
         if entry.field == "data"
     ]

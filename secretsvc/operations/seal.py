@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from secretsvc import formats, patience
 from secretsvc.errors import AlreadySealedError, ManifestError, UsageError
@@ -20,7 +20,7 @@ from secretsvc.operations.result import Result
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from secretsvc.formats.base import Format, Made, Opened, Place, Sealed
+    from secretsvc.formats.base import Format, Opened, Place, Sealed
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.clear_rest import ClearBefore, Piece
@@ -130,7 +130,8 @@ class _Sealing(NamedTuple):
     format: Format
     result: Result
     plans: Mapping[int, Plan]
-    made: Mapping[int, Made]
+    own: Mapping[int, Any]
+    """What each envelope says."""
     entries: list[tuple[int, Entry]]
     """Those that are sealed now."""
     given: list[tuple[int, Entry]]
@@ -181,7 +182,8 @@ class _Work:
         given = [(index, entry) for index, entry in entries if not _was_sealed(plans[index], entry)]
         held = [(index, plan.before) for index, plan in plans.items() if plan.before]
         bound = self._format.binds or not was_sealed
-        return _Sealing(self._format, Result(sealed, len(plans), bound), plans, made, entries, given, held)
+        own = {index: one.own for index, one in made.items()}
+        return _Sealing(self._format, Result(sealed, len(plans), bound), plans, own, entries, given, held)
 
     def _refuse_scope(self) -> None:
         if self._request.scope and not self._format.binds:
@@ -335,6 +337,6 @@ def _prove(manifest: Manifest, sealing: _Sealing) -> None:
 def _read_again(result: Manifest, index: int, sealing: _Sealing) -> Sealed:
     secret = result.secrets[index]
     sealed = sealing.format.read(result, secret) if sealing.format.is_sealed(result, secret) else None
-    if not sealed or sealed.own != sealing.made[index].own:
+    if not sealed or sealed.own != sealing.own[index]:
         raise ManifestError("the envelope does not fit in where this Secret ends", line=secret.line)
     return sealed

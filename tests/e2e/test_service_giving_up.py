@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.load import prepared
 from benchmarks.service import cpu_seconds
+from secretsvc.manifest.nodes import MOST_NODES
 from tests.e2e.cli import BIN, MANIFEST
 from tests.service import YAML, Service, token
 from tests.support import wait_until
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 FINGERPRINT = "AB" * 20
 DEAR = (
     b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\nx: ["
-    + b"aaaaaaaaaaaa," * 270_000
+    + b"aaaaaaaaaaaaaaa," * (MOST_NODES - 1000)
     + b"a]\ndata: {}\n"
 )
 """A second of work to look at, and more."""

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.e2e.cli import MANIFEST, MARKS, b64
+from secretsvc.keyref import KeyRef
+from tests import kubesec_support
+from tests.e2e.cli import MANIFEST, MARKS, Person, b64
+from tests.emulators.service import TOKEN, FakeService
+from tests.kubesec_support import GCP, Keys, Want
 from tests.service import EVERY, Service, entry, rule
+from tests.support import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,3 +50,23 @@ def test_files_of_kubesecs_are_worked_on_where_a_rule_says_so(tmp_path: Path, ne
         assert service.post("/v1/rotate", tampered, mode="rewrap").problem == "altered"
         for path in ("decrypt", "rotate", "verify", "inspect"):
             assert service.post(f"/v1/{path}", sealed.body, "bound").problem == "forbidden"
+
+
+class _Parsing(Keys):
+    """Every KEK, by names as they stand."""
+
+    def parse(self, text: str) -> KeyRef:
+        return KeyRef(*text.split(":", 1))
+
+
+def test_a_value_added_by_hand_is_sealed_by_a_service_to_the_keys_that_the_file_has(tmp_path: Path) -> None:
+    """Its policy's keys are for what is not sealed yet: said of a sealed Secret, a service refuses them."""
+    person = Person(tmp_path)
+    person.write(".ksecret.yaml", f"version: 1\nrules:\n  - keys: ['{GCP}']\n".encode())
+    sealed = kubesec_support.seal(SECRET, Want(keys=(GCP,)))
+    person.write("s.yaml", sealed.replace(b"\ndata:\n", f"\ndata:\n  added: {b64('new')}\n".encode()))
+    with FakeService(Lock(_Parsing(), (GCP,))) as service:  # type: ignore[arg-type]
+        person.ok("encrypt", "-i", "s.yaml", KSECRET_SERVER=service.url, KSECRET_TOKEN=TOKEN)
+    (seen,) = service.seen
+    assert [name for name, _ in seen.query if name == "key"] == []
+    assert b64("new").encode() in kubesec_support.open_((person.work / "s.yaml").read_bytes())

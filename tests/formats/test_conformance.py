@@ -219,3 +219,14 @@ def test_the_service_opens_what_binds_no_name_by_a_rule_that_says_so(name: str, 
     else:
         with pytest.raises(RefusedError, match=re.escape("which binds it to no name")):
             planner.plan(CI, call, seen)
+
+
+def test_a_text_is_searched_for_its_format_once_and_not_for_each_of_its_secrets(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ten thousand Secrets in a text of megabytes would take minutes."""
+    manifest = read(b"---\n".join([CLEAR.replace(b"name: db", b"name: db%d" % number) for number in range(50)]))
+    assert formats.sealed_in(manifest) == []
+    monkeypatch.setattr(formats, "TABLE", {"ksecret": formats.TABLE["ksecret"], "kubesec": None})
+    for secret in manifest.outline().secrets:
+        assert not formats.of(manifest.outline()).is_sealed(manifest, secret)

@@ -55,5 +55,5 @@ def test_data_keys_of_strangers_are_not_each_given_to_gpg(world: World, tmp_path
 
 def test_one_data_key_of_ones_own_takes_one_gpg(world: World, tmp_path: Path) -> None:
     own = b64encode(world.alice.backend().wrap(world.ref("alice"), DEK, {})).decode()
-    assert backends(world, tmp_path).unwrap({f"pgp:{world.key['alice']}": own}, {}) == DEK
+    assert backends(world, tmp_path).unwrap(wrapped_keys({f"pgp:{world.key['alice']}": own})) == DEK
     assert runs(tmp_path) == 1

@@ -43,7 +43,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Makes or finds the caller's key, and tells its KeyRef and the next step; the exit code."""
     known = own_backends()
-    kind = find(args.key)
+    kind = find(args.key) if args.key else None
     if not args.key or (kind and kind.has_identities):
         where, ref, made = own_identity(known, args.key)
         print(printable(f"{'made' if made else 'found'} your {kind.title if kind else 'age'} identity: {where}"))

@@ -58,7 +58,7 @@ def _broken_tokens(secret: Secret) -> Iterator[Flaw]:
 
 
 def _decoded(text: str) -> bytes:
-    """The bytes of base64 in its one spelling; none for another."""
+    """Return the bytes of base64 in its one spelling; none for another."""
     try:
         return decode_strict(text)
     except ValueError:

@@ -51,7 +51,7 @@ class Payload(NamedTuple):
 
     @staticmethod
     def decoded(data: bytes) -> Payload:
-        """The inverse. Raises ValueError for anything that `encoded` does not write."""
+        """Return the inverse. Raises ValueError for anything that `encoded` does not write."""
         bare = data.rstrip(b"\0")
         if len(data) % BLOCK or len(data) - len(bare) >= BLOCK or bare[-1:] != b"\x80" or len(bare) < 3:
             raise ValueError("padding")
@@ -83,13 +83,13 @@ class Dek:
         return "Dek(masked)"
 
     def seal_value(self, payload: Payload, sealed_for: str, field: str, key: str, nonce: bytes = b"") -> str:
-        """The token for a payload at that place. `nonce`: 12 bytes, for test vectors only; random otherwise."""
+        """Return the token for a payload at that place. `nonce`: 12 bytes, for test vectors only; random otherwise."""
         nonce = nonce or urandom(NONCE_BYTES)
         box = self._aead.encrypt(nonce, payload.encoded(), _value_aad(sealed_for, field, key))
         return TOKEN_PREFIX + b64encode(nonce + box).decode()
 
     def open_value(self, token: str, sealed_for: str, field: str, key: str) -> Payload:
-        """The payload of a token. Raises AlteredError unless it was made with this DEK for that very place."""
+        """Return the payload of a token. Raises AlteredError unless it was made with this DEK for that very place."""
         try:
             raw = decode_strict(token.removeprefix(TOKEN_PREFIX))
             if not token.startswith(TOKEN_PREFIX) or len(raw) < NONCE_BYTES + TAG_BYTES:
@@ -116,7 +116,7 @@ class Dek:
             )
 
     def seal_fits(self, seal: str, sealed_for: str, type_: str, created: str, refs: list[str]) -> bool:
-        """Whether it was made with this DEK over just that; compared in constant time."""
+        """Tell whether it was made with this DEK over just that; compared in constant time."""
         try:
             self._mac(sealed_for, type_, created, refs).verify(decode_strict(seal))
         except (ValueError, InvalidSignature):

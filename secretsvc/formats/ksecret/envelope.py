@@ -54,7 +54,7 @@ class Envelope(NamedTuple):
 
     @property
     def refs(self) -> Keyset:
-        """The keyset."""
+        """Return the keyset."""
         return keyset(stated(ref) for ref in self.keys)
 
 
@@ -70,7 +70,7 @@ class Standing(NamedTuple):
 
 
 def standing(secret: Secret) -> Standing | None:
-    """The Secret's envelope as it stands; None where it has none, or one that is not of this form."""
+    """Return the Secret's envelope as it stands; None where it has none, or one that is not of this form."""
     mapping = secret.envelope.value if secret.envelope else None
     if not isinstance(mapping, Mapping):
         return None
@@ -92,7 +92,7 @@ def standing(secret: Secret) -> Standing | None:
 
 
 def read(member: Member) -> Envelope:
-    """The envelope in a Secret's member `ksecret`, its members in any order and style.
+    """Return the envelope in a Secret's member `ksecret`, its members in any order and style.
 
     Raises InputError for a version that this program does not know, AlteredError for one that lacks something.
     """
@@ -123,7 +123,7 @@ def read(member: Member) -> Envelope:
 
 
 def sealed(member: Member) -> Sealed:
-    """What an envelope says. Raises ManifestError, InputError, AlteredError."""
+    """Return what an envelope says. Raises ManifestError, InputError, AlteredError."""
     own = read(member)
     bound_to = context(own.sealed_for)
     keys = tuple(WrappedKey(stated(uri), decoded(text), bound_to, source=text) for uri, text in own.keys.items())
@@ -141,7 +141,7 @@ def _check_refs(keys: Iterable[str], line: int) -> None:
 
 
 def _texts(member: Member) -> dict[str, str | dict[str, str]]:
-    """The envelope's members as texts, `keys` as a dictionary of texts."""
+    """Return the envelope's members as texts, `keys` as a dictionary of texts."""
     if not isinstance(member.value, Mapping):
         raise AlteredError("the envelope is not a mapping", hint="restore the file from Git", line=member.key.line)
     found: dict[str, str | dict[str, str]] = {}
@@ -172,7 +172,7 @@ def encoded(key: WrappedKey) -> str:
 
 
 def render(envelope: Envelope, layout: Layout) -> str:
-    """The member's text in the style of its surroundings, lines joined by the layout's line break.
+    """Return the member's text in the style of its surroundings, lines joined by the layout's line break.
 
     The first line comes without indentation, the last without a line break.
     """
@@ -218,7 +218,7 @@ def _braced(members: list[str], layout: Layout, indent: str) -> str:
 
 
 def is_token(value: str) -> bool:
-    """Whether it begins as a token does."""
+    """Tell whether it begins as a token does."""
     return value.startswith(TOKEN_PREFIX)
 
 
@@ -244,7 +244,7 @@ def bind(secret: Secret, scope: str) -> str:
 
 
 def scope_of(sealed_for: str) -> str:
-    """The scope that a `sealedFor` states."""
+    """Return the scope that a `sealedFor` states."""
     if sealed_for == "*/*":
         return "any"
     return "namespace" if sealed_for.endswith("/*") else "strict"
@@ -263,7 +263,7 @@ def check_bound(sealed_for: str, secret: Secret) -> None:
 
 
 def context(sealed_for: str) -> dict[str, str]:
-    """The encryption context for backends that authenticate one with the wrapped DEK."""
+    """Return the encryption context for backends that authenticate one with the wrapped DEK."""
     namespace, name = _bound_to(sealed_for)
     stated = {"ksecret-namespace": namespace, "ksecret-name": name}
     return {key: value for key, value in stated.items() if value not in ("", "*")}

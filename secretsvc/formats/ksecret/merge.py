@@ -107,7 +107,10 @@ def traits_of(secret: Secret) -> Traits | None:
 
 
 def sealing_of(manifest: Manifest, secret: Secret) -> Sealing:
-    """The Secret's envelope. Raises UnmergeableError for one that is not of lines of its own, or not complete."""
+    """Return the Secret's envelope.
+
+    Raises UnmergeableError for one that is not of lines of its own, or not complete.
+    """
     envelope, traits = standing(secret), traits_of(secret)
     member, text = secret.envelope, manifest.text
     if not envelope or not traits or not member or secret.root.flow or envelope.mapping.flow:
@@ -134,7 +137,7 @@ def _place(wrapped: Scalar, start: int) -> tuple[int, int]:
 
 
 def same_data_key(one: Traits, other: Traits) -> bool:
-    """Whether both have the same DEK, as far as texts tell: made at the same time, and something of it the same.
+    """Tell whether both have the same DEK, as far as texts tell: made at the same time, and something of it the same.
 
     The seal is the same after a rewrap, wrapped DEKs after a change of keys, a token after nearly everything.
     """
@@ -146,7 +149,7 @@ def same_data_key(one: Traits, other: Traits) -> bool:
 
 
 def merge_envelopes(base: Sealing, ours: Sealing, theirs: Sealing, name: str) -> MergedEnvelope:
-    """The envelope for the merged Secret, or ours with theirs under a member that refuses to open.
+    """Return the envelope for the merged Secret, or ours with theirs under a member that refuses to open.
 
     Raises UnmergeableError.
     """

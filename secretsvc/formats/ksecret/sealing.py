@@ -51,7 +51,10 @@ def open_secret(format_: Format, secret: Secret, sealed: Sealed, dek: bytes, *, 
 
 
 def _type_before(key: Dek, secret: Secret, own: envelope.Envelope) -> str:
-    """The type that the seal was made for, where it is one of Kubernetes' own, and not the Secret's; else empty."""
+    """Return the type that the seal was made for, where it is one of Kubernetes' own, and not the Secret's.
+
+    It is empty where the two are the same, or the seal was made for none that is known.
+    """
     types = (secret.type, *envelope.TYPES)
     before = next((type_ for type_ in types if _seal_fits(key, own, type_)), "")
     return "" if before == secret.type else before
@@ -85,7 +88,7 @@ def _opened(key: Dek, secret: Secret, sealed: Sealed) -> tuple[dict[Place, Paylo
 
 
 def is_retyped(opened: Opened, secret: Secret) -> bool:
-    """Whether it was given another type since it was opened."""
+    """Tell whether it was given another type since it was opened."""
     return not _seal_fits(Dek(opened.dek), opened.sealed.own, secret.type)
 
 
@@ -101,7 +104,10 @@ def joined(opened: Opened, other: Sealed, secret: Secret) -> Opened:
 
 
 def least_bytes(entry: Entry) -> int:
-    """How many bytes a token stands for at least: a block more, or a third more where it is base64, may be in it."""
+    """Return how many bytes a token stands for at least.
+
+    A block more, or a third more where it is base64, may be in it.
+    """
     encoded = len(token_of(entry)) - len(TOKEN_PREFIX)
     padded = max(0, encoded // 4 * 3 - NONCE_BYTES - TAG_BYTES - BLOCK)
     return padded if entry.field == "stringData" else padded // 4 * 3
@@ -179,7 +185,7 @@ def _restorable(entry: Entry, payload: Payload | None) -> bool:
 
 
 def _restore_alike(sealed: Manifest, opened: _All, clear: Manifest, before: _All) -> bool:
-    """Whether both restore to the same bytes. Raises AlteredError where one can't be restored.
+    """Tell whether both restore to the same bytes. Raises AlteredError where one can't be restored.
 
     Where the first attempt gives both the same text, that is read but once; and not at all where it is the text of
     `clear` itself, which was read.
@@ -225,7 +231,7 @@ def _canonical(text: str, entry: Entry, payload: Payload) -> Edit:
 
 
 def _holds(clear: Manifest, sealed: Manifest, opened: _All) -> bool:
-    """Whether it holds the same Secrets with the sealed values and nothing else changed.
+    """Tell whether it holds the same Secrets with the sealed values and nothing else changed.
 
     Raises ValueError where they are more or fewer.
     """

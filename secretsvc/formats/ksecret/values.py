@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def payload_of(text: str, entry: Entry) -> Payload:
-    """What is sealed for an entry in the clear: the first of the forms 1, 2 and 0 that is exact."""
+    """Return what is sealed for an entry in the clear: the first of the forms 1, 2 and 0 that is exact."""
     place = inside(text, entry)
     source = text[place.start : place.end]
     if place.shell[:1] in ("|", ">"):
@@ -37,7 +37,10 @@ def _block_payload(source: str, place: Inside) -> Payload:
 
 
 def written(payload: Payload, place: Inside) -> str:
-    """The text that goes back inside the shell that the file has now. Raises ValueError where there is no such text."""
+    """Return the text that goes back inside the shell that the file has now.
+
+    Raises ValueError where there is no such text.
+    """
     block = place.shell[:1] in ("|", ">")
     if payload.form == FORM_BODY:
         if not block:
@@ -50,7 +53,7 @@ def written(payload: Payload, place: Inside) -> str:
 
 
 def value_of(payload: Payload) -> str:
-    """The sealed value: what the parser makes of the content in the shell that it was sealed in."""
+    """Return the sealed value: what the parser makes of the content in the shell that it was sealed in."""
     if payload.form == FORM_BASE64:
         return b64encode(payload.content).decode()
     text = payload.content.decode()
@@ -88,7 +91,7 @@ def _block_value(payload: Payload, text: str) -> str:
 
 
 def _parsed(text: str) -> str:
-    """The last scalar of a small YAML text. Raises ValueError where there is none."""
+    """Return the last scalar of a small YAML text. Raises ValueError where there is none."""
     from secretsvc.errors import ManifestError
     from secretsvc.manifest.nodes import Mapping, Scalar
     from secretsvc.manifest.yaml_reader import read_documents

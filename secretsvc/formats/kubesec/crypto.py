@@ -49,12 +49,18 @@ class Dek:
         return "Dek(masked)"
 
     def seal_value(self, text: str, key: str) -> str:
-        """The token for a value of the entry `key`: `b64(ciphertext).b64(iv).b64(tag)`, without the first if empty."""
+        """Return the token for a value of the entry `key`.
+
+        `b64(ciphertext).b64(iv).b64(tag)`, without the first if empty.
+        """
         clear = text.encode()
         return self._sealed(clear + bytes(-len(clear) % BLOCK), key.encode())
 
     def open_value(self, token: str, key: str) -> str:
-        """The text of a token, which ends at the first NUL. Raises AlteredError unless it was made so for that key."""
+        """Return the text of a token, which ends at the first NUL.
+
+        Raises AlteredError unless it was made so for that key.
+        """
         try:
             return self._opened(token, key.encode()).partition(b"\0")[0].decode()
         except (ValueError, InvalidTag):
@@ -63,11 +69,11 @@ class Dek:
             ) from None
 
     def mac(self, texts: Texts, ids: Iterable[str]) -> str:
-        """The MAC over the values and the keys' ids (in their order), with a new iv: `b64(iv).b64(tag)`."""
+        """Return the MAC over the values and the keys' ids (in their order), with a new iv: `b64(iv).b64(tag)`."""
         return self._sealed(b"", _authenticated(texts, ids))
 
     def mac_fits(self, mac: str, texts: Texts, ids: Iterable[str]) -> bool:
-        """Whether that MAC was made over exactly these."""
+        """Tell whether that MAC was made over exactly these."""
         try:
             return self._opened(mac, _authenticated(texts, ids)) == b""
         except (ValueError, InvalidTag):
@@ -88,7 +94,10 @@ class Dek:
 
 
 def _authenticated(texts: Texts, ids: Iterable[str]) -> bytes:
-    """What the MAC covers: per field, in byte order of the keys, key ‖ text; then the ids. No separators anywhere."""
+    """Return what the MAC covers: per field, in byte order of the keys, key ‖ text; then the ids.
+
+    No separators anywhere.
+    """
     parts = [
         part.encode()
         for field in FIELDS

@@ -59,12 +59,15 @@ class Envelope(NamedTuple):
 
 
 def is_token(value: str) -> bool:
-    """Whether it has the shape of kubesec's tokens, but for a line break that a formatter may have put behind it."""
+    """Tell if it has the shape of kubesec's tokens, but for a line break that a formatter may have put behind it."""
     return re.fullmatch(TOKEN, value.rstrip("\n")) is not None
 
 
 def read(manifest: Manifest) -> tuple[Secret, Envelope]:
-    """The one sealed Secret of a file, and its envelope. Raises ManifestError, InputError, AlteredError with a line."""
+    """Return the one sealed Secret of a file, and its envelope.
+
+    Raises ManifestError, InputError, AlteredError with a line.
+    """
     check_owner(manifest)
     (secret,) = manifest.secrets
     if secret.envelope:
@@ -144,7 +147,7 @@ def _lines(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _inside_a_value(node: Node, places: list[int]) -> int:
-    """The first of the places (in rising order) in a scalar of several lines, so that the line there is no comment.
+    """Return the first of the places (in rising order) in a scalar of several lines: no line there is a comment.
 
     -1 where none is.
     """
@@ -165,7 +168,7 @@ def _inside_a_value(node: Node, places: list[int]) -> int:
 
 
 def ordered(keys: Iterable[tuple[KeyRef, str]]) -> tuple[tuple[KeyRef, str], ...]:
-    """The keys as kubesec writes and counts them: an insertion sort by a relation that is no order.
+    """Return the keys as kubesec writes and counts them: an insertion sort by a relation that is no order.
 
     It moves a key before its neighbour only where both its kind ranks lower and its id is smaller, so that keys of one
     kind keep their places, and others sometimes do.
@@ -202,7 +205,7 @@ def check_keys(refs: Iterable[KeyRef]) -> None:
 
 
 def is_alone(manifest: Manifest) -> bool:
-    """Whether the file is one Secret and nothing else."""
+    """Tell whether the file is one Secret and nothing else."""
     roots = [secret.root for secret in manifest.secrets]
     return len(roots) == len(manifest.documents) == 1 and manifest.documents[0] is roots[0]
 
@@ -251,13 +254,13 @@ def _crc24(data: bytes) -> int:
 
 
 def render(envelope: Envelope) -> str:
-    """The comment lines, each with a line feed: with CRLF kubesec would not know the version."""
+    """Return the comment lines, each with a line feed: with CRLF kubesec would not know the version."""
     lines = [f"v:{envelope.version}", *(f"{ref}:{wrapped}" for ref, wrapped in envelope.keys), f"mac:{envelope.mac}"]
     return "".join(f"{_START}{line}\n" for line in lines)
 
 
 def put(text: str, envelope: Envelope) -> list[Edit]:
-    """The edits that write the envelope: where it stands if its lines stand together, else at the end.
+    """Return the edits that write the envelope: where it stands if its lines stand together, else at the end.
 
     Nor does it start a file: on the first line the version is not looked for.
     """
@@ -272,7 +275,7 @@ def put(text: str, envelope: Envelope) -> list[Edit]:
 
 
 def remove(text: str) -> list[Edit]:
-    """The edits that take the envelope away, and the line feed before it where the file does not end with one."""
+    """Return the edits that take the envelope away, and a line feed before it where the file ends without one."""
     return [
         Edit(start if text[end - 1] == "\n" else _before(text, start), end, "")  # undoes exactly what `put` did
         for start, end in _blocks(text)
@@ -280,7 +283,7 @@ def remove(text: str) -> list[Edit]:
 
 
 def _before(text: str, start: int) -> int:
-    """Where the line break before that line starts: CRLF is one where the lines above it end so too."""
+    """Tell where the line break before that line starts: CRLF is one where the lines above it end so too."""
     joint = "\r\n" if text.endswith("\r\n", 0, start) and line_break(text[: start - 2]) == "\r\n" else "\n"
     return max(start - len(joint), 0)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from secretsvc import formats
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
 from secretsvc.formats.base import Examined, Format, Sealed, decoded
 from secretsvc.formats.kubesec import envelope
@@ -35,7 +36,7 @@ class Kubesec(Format):
     whole_file = True
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
-        return envelope.VERSION_LINE in manifest.text
+        return formats.of(manifest).name == self.name
 
     def check_owner(self, manifest: Manifest) -> None:
         if envelope.VERSION_LINE in manifest.text:

@@ -58,7 +58,7 @@ class KubesecMerges(Merges):
 
 
 class KubesecSealing(NamedTuple):
-    """The comment lines `text[start:end]` of one version, without the last line break."""
+    """Return the comment lines `text[start:end]` of one version, without the last line break."""
 
     start: int
     end: int
@@ -81,7 +81,7 @@ class KubesecSides(NamedTuple):
 
 
 def kubesec_sealing_of(manifest: Manifest) -> KubesecSealing:
-    """The envelope of a file with one Secret. Raises UnmergeableError for another layout."""
+    """Return the envelope of a file with one Secret. Raises UnmergeableError for another layout."""
     text = manifest.text
     blocks = list(re.finditer(_LINES, text))
     if len(blocks) != 1 or len(manifest.secrets) != 1:
@@ -107,12 +107,12 @@ def kubesec_sealing_of(manifest: Manifest) -> KubesecSealing:
 
 
 def _same_data_key(one: KubesecSealing, other: KubesecSealing) -> bool:
-    """Whether both have the same DEK, as far as texts tell: a wrapped DEK or a token is the same."""
+    """Tell whether both have the same DEK, as far as texts tell: a wrapped DEK or a token is the same."""
     return not (one.keys.items().isdisjoint(other.keys.items()) and one.values.items().isdisjoint(other.values.items()))
 
 
 def kubesec_home(sides: KubesecSides) -> Side | None:
-    """The side with the new data key, where the sides have different ones.
+    """Return the side with the new data key, where the sides have different ones.
 
     Raises UnmergeableError where that can't be answered by taking a side: both have one, or the other changed keys.
     """
@@ -131,7 +131,7 @@ def kubesec_home(sides: KubesecSides) -> Side | None:
 def merge_kubesec(
     sides: KubesecSides, home: Side | None, values: Mapping[Place, str] | None, name: str
 ) -> MergedEnvelope:
-    """The comment lines, with a side's MAC where keys and `values` (None: in conflict) are all that side's."""
+    """Return the comment lines, with a side's MAC where keys and `values` (None: in conflict) are all that side's."""
     base, ours, theirs = sides
     winner = theirs if home == "theirs" else ours
     keys = winner.keys if home else merge_keys(base.keys, ours.keys, theirs.keys)
