@@ -262,7 +262,7 @@ class TestCredentials:
     def test_a_silent_sts_is_not_taken_for_a_silent_kms(self) -> None:
         from botocore.exceptions import EndpointConnectionError
 
-        call = aws_kms_errors.Call("decrypt", "eu-west-1", "kms.eu-west-1.amazonaws.com", ())
+        call = aws_kms_errors.KmsCall("decrypt", "eu-west-1", "kms.eu-west-1.amazonaws.com", ())
         for url, said in (
             ("https://sts.amazonaws.com/", "gives out AWS cred"),
             (f"https://{call.host}/", "AWS KMS in"),

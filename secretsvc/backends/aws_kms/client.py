@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from secretsvc import __version__
 from secretsvc.backends.aws_kms import errors
-from secretsvc.backends.aws_kms.errors import Call
+from secretsvc.backends.aws_kms.errors import KmsCall
 from secretsvc.backends.tries import PATIENCE, Tries
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Connection:
 
         def failed(error: Exception) -> KsecretError:
             names = {name for key in parameters if key.endswith("Context") for name in parameters[key]}
-            return errors.failed(error, Call(operation, region, self.host(region), tuple(sorted(names))))
+            return errors.failed(error, KmsCall(operation, region, self.host(region), tuple(sorted(names))))
 
         return self._tries.call(region, lambda: method(**parameters), errors.kind, failed)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 WHO_HINT = "`aws sts get-caller-identity` shows whether they work, and who you are"
 
 
-class Call(NamedTuple):
+class KmsCall(NamedTuple):
     """What failed: an operation such as `encrypt`, where, and the names (no values) in its encryption context."""
 
     operation: str
@@ -206,7 +206,7 @@ def credentials(error: Exception, profile: str = "") -> BackendError:
     return BackendError("the AWS credentials here can't be used: their source failed, or is malformed", hint=WHO_HINT)
 
 
-def failed(error: Exception, call: Call) -> KsecretError:
+def failed(error: Exception, call: KmsCall) -> KsecretError:
     """For what botocore raised for a call, tries done.
 
     KeyRefError for a key that can't be used to wrap, AlteredError for a wrapped DEK that does not open,
@@ -243,7 +243,7 @@ def _said(error: Exception) -> tuple[str, int, str]:
     return str(said.get("Code", "")), int(status), str(said.get("Message", ""))
 
 
-def _answered(error: Exception, call: Call) -> KsecretError:
+def _answered(error: Exception, call: KmsCall) -> KsecretError:
     code, status, text = _said(error)
     if code in _DENIED:
         return _denied(text, call)
@@ -259,7 +259,7 @@ def _answered(error: Exception, call: Call) -> KsecretError:
     return _failure(code, status, call)
 
 
-def _denied(text: str, call: Call) -> BackendError:
+def _denied(text: str, call: KmsCall) -> BackendError:
     if "ciphertext refers to" in text:
         return BackendError(
             f"the key that wrapped its data key is not in {call.region}, does not exist, or is not yours to use",
@@ -285,7 +285,7 @@ def _unusable(code: str, text: str) -> BackendError:
     )
 
 
-def _unfit(code: str, call: Call) -> KsecretError:
+def _unfit(code: str, call: KmsCall) -> KsecretError:
     """The wrapped DEK is not that key's, or the KeyRef names no key, or none that encrypts."""
     if code in ("InvalidCiphertextException", "IncorrectKeyException"):
         return AlteredError(
@@ -303,7 +303,7 @@ def _unfit(code: str, call: Call) -> KsecretError:
     )
 
 
-def _failure(code: str, status: int, call: Call) -> BackendError:
+def _failure(code: str, status: int, call: KmsCall) -> BackendError:
     """What trying again may cure and did not, and everything else."""
     if code in _THROTTLED or status == 429:
         return BackendError(
