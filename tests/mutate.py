@@ -37,7 +37,7 @@ MODULES = {
     "api/limits.py": ("unit/api/test_limits.py", "e2e/test_service_manifests.py"),
     "api/plans.py": ("unit/api/test_plans.py", "e2e/test_service_rights.py", "e2e/test_service_manifests.py"),
     "backends/tries.py": ("unit/test_tries.py",),
-    "backends/gnupg/status.py": ("unit/test_gnupg/status.py", "integration/test_gnupg_unwrap.py"),
+    "backends/gnupg/status.py": ("unit/test_gnupg_status.py", "integration/test_gnupg_unwrap.py"),
     "formats/ksecret/crypto.py": ("unit/test_vectors.py", "e2e/test_tamper.py"),
     "formats/ksecret/envelope.py": ("e2e/test_tamper.py", "unit/test_vectors.py", "integration/test_reseal.py"),
     "formats/kubesec/crypto.py": ("unit/test_kubesec_crypto.py", "integration/test_kubesec_format.py"),

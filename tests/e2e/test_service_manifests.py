@@ -293,10 +293,10 @@ def test_a_line_of_a_batch_with_members_of_another_operation_is_refused(service:
 
 def test_large_manifests_have_a_limit_of_time_and_wait_for_one_another(tmp_path: Path) -> None:
     small = Service(tmp_path)
-    small.config["limits"] |= {"operationSeconds": 0.5, "nodes": 1_000_000}
+    small.config["limits"] |= {"operationSeconds": 0.25, "nodes": 1_000_000, "bodyBytes": 8_000_000}
     with small:
         began = time.monotonic()
-        answer = small.post("/v1/encrypt", b"a: b\n---\n" * 100_000)
+        answer = small.post("/v1/encrypt", b"a: %b\n---\n" % (b"b" * 50) * 75_000)  # as many nodes as are taken
         assert (answer.status, answer.problem) == (504, "timeout")
         assert time.monotonic() - began < 2
         assert small.post("/v1/encrypt", MANIFEST).status == 200

@@ -40,7 +40,7 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Namespace) -> int:
     """Converts the files themselves, unless `-o` says where to; the exit code."""
     if not args.format:
-        raise UsageError("convert to what?", hint="--to ksecret or --to kubesec")
+        raise UsageError("convert to what?", hint=" or ".join(f"--to {name}" for name in formats.names()))
     targets = options.targets(args)._replace(jobs=args.jobs).in_place_by_default()
     wanted = SealingOptions(
         tuple(args.key),
