@@ -12,6 +12,9 @@ WHOLE_TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]{122,}={0,2}"  # noqa: S105
 SOPS_TOKEN = r"ENC\[AES256_GCM,data:[A-Za-z0-9+/=]*,iv:[A-Za-z0-9+/=]+,tag:[A-Za-z0-9+/=]+,type:[a-z]+\]"  # noqa: S105
 """The whole shape of SOPS's tokens (https://github.com/getsops/sops, aes/cipher.go)."""
 
+BY_SOPS = "`sops decrypt` opens it; what comes out, ksecret encrypt seals"
+"""What to do about a file that SOPS sealed."""
+
 SUFFIX = ".CONFLICT"
 """What a merge adds to a key's name. A token opens under its own name only, so nothing opens while it is in a file."""
 UNMERGED = "a merge waits for you"

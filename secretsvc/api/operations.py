@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pydantic.alias_generators import to_camel
 
 from secretsvc.errors import AlreadySealedError, RepeatedError
+from secretsvc.operations import Result
 from secretsvc.operations.open import open_manifest
 from secretsvc.operations.patch import Changes, patch_manifest
 from secretsvc.operations.request import ANY_TIME
-from secretsvc.operations.result import Result
 from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.keyref import KeyRef, Keyset
     from secretsvc.manifest.model import Secret
+    from secretsvc.operations import Result
     from secretsvc.operations.inspect import Description
-    from secretsvc.operations.result import Result
     from secretsvc.policy.reader import KeyRule
 
 MOST_KEYS = 100

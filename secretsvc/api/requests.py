@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from secretsvc.api.parts import Parts
-    from secretsvc.operations.result import Result
+    from secretsvc.operations import Result
 
 KeyRefs = Annotated[list[Annotated[str, Query(max_length=MAX_LENGTH)]], Query(max_length=10)]
 Scope = Literal["strict", "namespace", "any"]

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from secretsvc.api.plans import AllowedCall, Planner
     from secretsvc.api.pools import Pools
     from secretsvc.api.readers import Readers
+    from secretsvc.operations import Result
     from secretsvc.operations.inspect import Description
-    from secretsvc.operations.result import Result
 
 _MOST, _LONGEST = 100, 1000
 """Names in an audit line, and characters of each: they are whatever a file says."""

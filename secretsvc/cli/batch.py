@@ -20,7 +20,7 @@ from secretsvc.errors import (
 from secretsvc.files import workspace
 from secretsvc.formats import lost
 from secretsvc.manifest.reader import MAX_BYTES
-from secretsvc.operations.result import Result
+from secretsvc.operations import Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from secretsvc.cli.options import Targets
     from secretsvc.cli.session import Opener
-    from secretsvc.operations.result import Result
+    from secretsvc.operations import Result
 
 
 class ClearFile(NamedTuple):

@@ -66,7 +66,7 @@ class FilePolicies:
         from secretsvc.policy.people import has_name, is_name
 
         policy = self.find(self._place or file) if has_name(words) else None
-        if not policy or not policy.content.people:
+        if not policy or not policy.content.named:
             return list(words)
         people, found = policy.content.people, []
         for word in words:
@@ -142,7 +142,7 @@ class FilePolicies:
         profiles = {key: name for policy in found for key, name in policy.content.profiles.items()}
         backends = self._backends.with_profiles(profiles)
         keyring = backends.signed() if any(policy.require_signature for policy in found) else backends
-        people = next((policy.content.people for policy in found if policy.content.people), None)
+        people = next((policy.content.people for policy in found if policy.content.named), None)
         if people is None:
             return keyring
         from secretsvc.cli.named_keys import NamedKeys

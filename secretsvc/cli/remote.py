@@ -22,11 +22,10 @@ from secretsvc.errors import (
 )
 from secretsvc.keyref import keyset
 from secretsvc.manifest.reader import read
-from secretsvc.operations import answers, nothing
+from secretsvc.operations import Result, answers, nothing
 from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.open import nothing_sealed, refuse_lost
 from secretsvc.operations.repeats import HINT
-from secretsvc.operations.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

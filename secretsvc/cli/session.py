@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from secretsvc.cli.options import Server, Unlocking
     from secretsvc.cli.remote import RemoteSession
     from secretsvc.cli.sealing import Requests, SealingOptions
+    from secretsvc.operations import Result
     from secretsvc.operations.open import Parents
     from secretsvc.operations.patch import Changes
-    from secretsvc.operations.result import Result
 
     class Opener(Protocol):
         """Opens manifests, in several threads at once."""

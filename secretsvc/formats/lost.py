@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc import formats
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
-from secretsvc.manifest.foreign import BY_SOPS
 from secretsvc.manifest.model import decode_base64
-from secretsvc.tokens import SOPS_TOKEN
+from secretsvc.tokens import BY_SOPS, SOPS_TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

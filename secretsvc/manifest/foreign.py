@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes, roots
 from secretsvc.manifest.roots import text_of
+from secretsvc.tokens import BY_SOPS
 
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest
-
-BY_SOPS = "`sops decrypt` opens it; what comes out, ksecret encrypt seals"
-"""What to do about a file that SOPS sealed."""
 
 _LISTED = 3
 """How many kinds and names a message shows."""

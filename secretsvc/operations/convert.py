@@ -14,9 +14,9 @@ from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.seal import Pending, seal_manifest
 
 if TYPE_CHECKING:
+    from secretsvc.operations import Result
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.request import Request
-    from secretsvc.operations.result import Result
 
 
 def convert_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:

@@ -9,8 +9,8 @@ from secretsvc import formats
 from secretsvc.errors import AlteredError
 from secretsvc.keyref import keyset
 from secretsvc.manifest.reader import read
+from secretsvc.operations import Result
 from secretsvc.operations.open import nothing_sealed, open_secrets
-from secretsvc.operations.result import Result
 from secretsvc.operations.seal import Pending
 from secretsvc.operations.settle import Settled, may_be_settled, settle_keys
 

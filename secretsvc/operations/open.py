@@ -8,7 +8,7 @@ from secretsvc import formats
 from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NotSealedError
 from secretsvc.formats import lost
 from secretsvc.manifest.reader import read
-from secretsvc.operations.result import Result
+from secretsvc.operations import Result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,11 +10,11 @@ from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotS
 from secretsvc.manifest import change, nodes
 from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.reader import read
+from secretsvc.operations import Result
 from secretsvc.operations.clear_rest import ClearBefore
 from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets, refuse_lost, restored
 from secretsvc.operations.patched_secret import PatchedSecret
 from secretsvc.operations.repeats import lines_of
-from secretsvc.operations.result import Result
 from secretsvc.operations.seal import Pending
 
 if TYPE_CHECKING:

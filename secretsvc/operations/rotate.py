@@ -9,10 +9,10 @@ from secretsvc import formats
 from secretsvc.errors import AlreadySealedError
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
+from secretsvc.operations import Result
 from secretsvc.operations.convert import convert_manifest
 from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.open import keyring_for, nothing_sealed, open_secret, open_secrets
-from secretsvc.operations.result import Result
 from secretsvc.operations.seal import Pending
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from secretsvc.keyref import WrappedKey
 from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import apply
+from secretsvc.operations import Result
 from secretsvc.operations.clear_rest import ClearRest
 from secretsvc.operations.open import keyring_for, open_secret, parent_of
 from secretsvc.operations.repeats import Known, refuse_repeats
-from secretsvc.operations.result import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

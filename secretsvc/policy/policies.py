@@ -1,5 +1,9 @@
 """The policy for a manifest: the nearest `.ksecret.yaml` upwards from its folder (docs/policy.md).
 
+It is looked for in a repository's folders, up to its top; elsewhere in one's own. Whoever may put a file into a folder
+above a manifest could otherwise choose whom others seal to, or stop their work: as Git's safe.directory has it, a
+folder is believed for its owner's sake.
+
 Knows nothing of backends: KeyRefs are given as they are written. Needs no key and imports no cryptography.
 """
 
@@ -9,13 +13,14 @@ import os
 import re
 import stat
 from _thread import allocate_lock
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
-from secretsvc.errors import FileError, InputError, KsecretError
-from secretsvc.policy import reader, search
+from secretsvc.errors import BackendUnavailableError, FileError, InputError, KsecretError
+from secretsvc.policy import reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from secretsvc.policy.reader import Content, KeyRule
 
@@ -159,14 +164,14 @@ class Policies:
 
     def _search(self, folder: str) -> Policy | _Broken | None:
         if self._top:
-            return self._nearest(search.upwards(folder, self._top))
-        own, foreign = search.reach(folder)
+            return self._nearest(_upwards(folder, self._top))
+        own, foreign = _reach(folder)
         found = self._nearest(own)
         paths = [os.path.join(above, name) for above in foreign for name in (NAME, MISNAMED)]
-        there = next((path for path in paths if os.path.lexists(path) and not search.is_planted(path)), "")
+        there = next((path for path in paths if os.path.lexists(path) and not _is_planted(path)), "")
         if found or not there:
             return found
-        if search.is_safe_to_git(foreign[-1]):
+        if _is_safe_to_git(foreign[-1]):
             return self._nearest(foreign)
         return _Broken(_not_taken(there, foreign[-1]), demands_signatures=False)
 
@@ -220,7 +225,7 @@ def _from_disk(path: str) -> bytes | None:
     """Read a policy; None also where a stranger put it into a folder open to all, such as /tmp. Raises FileError."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
-            if search.is_planted(path):
+            if _is_planted(path):
                 return None
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # a pipe or a device has no end, or never begins
                 raise FileError("is no file", hint="a policy is a text file of its own", file=path)
@@ -229,6 +234,87 @@ def _from_disk(path: str) -> bytes | None:
         return None
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
+
+
+class _Reach(NamedTuple):
+    """The folders for a manifest, nearest first."""
+
+    own: list[str]
+    """Folders whose policies count."""
+    foreign: list[str]
+    """The rest of a repository that belongs to somebody else, up to its top."""
+
+
+def _reach(folder: str) -> _Reach:
+    """Find these folders for a manifest in that folder, which is absolute, without links, and need not be there yet."""
+    while not os.path.isdir(folder) and os.path.dirname(folder) != folder:
+        folder = os.path.dirname(folder)
+    owners = {os.geteuid(), _invoker(), _owner(folder)}
+    top = _top(folder)
+    chain = list(_upwards(folder, top))
+    if top and _owner(top) in owners:
+        return _Reach(chain, [])
+    own = [folder, *takewhile(lambda above: _is_kept(above, owners), chain[1:])]
+    return _Reach(own, chain[len(own) :] if top else [])
+
+
+def _is_planted(path: str) -> bool:
+    """Whether a stranger put a file, or a link to one, into a folder that everybody can write to. Raises OSError."""
+    folder = os.stat(os.path.dirname(path))
+    known = {os.geteuid(), _invoker(), folder.st_uid, 0}
+    return bool(folder.st_mode & stat.S_IWOTH) and os.lstat(path).st_uid not in known
+
+
+def is_for_all(folder: str) -> bool:
+    """Whether it is a place for everybody's files, such as /tmp. Raises OSError."""
+    for_all = stat.S_IWOTH | stat.S_ISVTX
+    return os.stat(folder).st_mode & for_all == for_all
+
+
+def _is_safe_to_git(top: str) -> bool:
+    """Whether the user told Git to trust a repository of somebody else's (git-config(1), safe.directory)."""
+    from secretsvc.programs.git import git
+
+    try:
+        return git("-C", top, "rev-parse", "--git-dir").returncode == 0
+    except BackendUnavailableError:
+        return False
+
+
+def _invoker() -> int:
+    """The user behind root: whoever called sudo, as for Git; else -1, which is nobody."""
+    caller = os.environ.get("SUDO_UID", "")
+    return int(caller) if os.geteuid() == 0 and caller.isascii() and caller.isdecimal() else -1
+
+
+def _owner(path: str) -> int:
+    """-2, which is nobody, for what can't be looked at."""
+    try:
+        return os.stat(path).st_uid
+    except OSError:
+        return -2
+
+
+def _is_kept(folder: str, owners: set[int]) -> bool:
+    """Whether it belongs to one of them, and is no place for everybody's files."""
+    return _owner(folder) in owners and not is_for_all(folder)
+
+
+def _top(folder: str) -> str:
+    """The nearest folder upwards with a `.git` in it that no stranger put there; empty where there is none."""
+    for above in _upwards(folder, ""):
+        mark = os.path.join(above, ".git")
+        if os.path.lexists(mark) and not _is_planted(mark):
+            return above
+    return ""
+
+
+def _upwards(folder: str, last: str) -> Iterator[str]:
+    """The folder and those above it, up to `last` or the root."""
+    yield folder
+    while folder not in (last, os.path.dirname(folder)):
+        folder = os.path.dirname(folder)
+        yield folder
 
 
 def starter(keys: Iterable[str]) -> str:

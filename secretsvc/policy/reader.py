@@ -6,19 +6,19 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import canonical, complete, find
-from secretsvc.errors import InputError, KeyRefError
+from secretsvc.errors import InputError, KeyRefError, nearest
 from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
 from secretsvc.manifest.plain import is_string
 from secretsvc.manifest.yaml_reader import read_documents
-from secretsvc.policy.people import MOST_PEOPLE, NOBODY, People, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Mapping as AnyMapping
 
     from secretsvc.files.globs import Glob
+    from secretsvc.policy.people import People
 
 MAX_BYTES = 1024 * 1024
 """The largest policy file that is read, in bytes."""
@@ -78,10 +78,17 @@ class Content(NamedTuple):
     require_signature: bool
     fresh: bool = False
     """Whether every change is to make a new DEK."""
-    people: People = NOBODY
-    """The names that it has for keys."""
+    named: AnyMapping[str, tuple[str, ...]] = {}
+    """The names that it has for keys → their KeyRefs in their canonical spelling."""
     profiles: AnyMapping[str, str] = {}
     """KeyRef of AWS KMS, canonical → the AWS profile whose credentials use it."""
+
+    @property
+    def people(self) -> People:
+        """The same names, as messages tell of them."""
+        from secretsvc.policy.people import People
+
+        return People(self.named)
 
 
 def seconds(text: str) -> int:
@@ -123,16 +130,16 @@ def _content(root: Mapping) -> Content:
             _check_version(node)
     if "version" not in said:
         raise InputError("the policy states no version", hint="start with `version: 1`", line=root.line)
-    people = _people(_mapping(said["people"], "people")) if "people" in said else NOBODY
+    named = _people(_mapping(said["people"], "people")) if "people" in said else {}
     items = _items(said["rules"], "rules", MOST_RULES) if "rules" in said else []
     profiles: dict[str, str] = {}
-    rules = tuple(_rule(_mapping(item, "a rule"), people, profiles) for item in items)
+    rules = tuple(_rule(_mapping(item, "a rule"), named, profiles) for item in items)
     return Content(
         rules,
         _max_age(_mapping(said["rotation"], "rotation")) if "rotation" in said else None,
         "requireSignature" in said and _flag(said["requireSignature"], "requireSignature"),
         "dataKey" in said and _is_fresh(said["dataKey"]),
-        people,
+        named,
         profiles,
     )
 
@@ -143,7 +150,9 @@ def _check_version(node: Node) -> None:
         raise InputError(what, hint="upgrade ksecret", line=node.line)
 
 
-def _people(mapping: Mapping) -> People:
+def _people(mapping: Mapping) -> dict[str, tuple[str, ...]]:
+    from secretsvc.policy.people import MOST_PEOPLE, is_name  # only where a policy names people
+
     if len(mapping.members) > MOST_PEOPLE:
         raise InputError(f"people has more than {MOST_PEOPLE} names", line=mapping.line)
     found: dict[str, tuple[str, ...]] = {}
@@ -162,10 +171,10 @@ def _people(mapping: Mapping) -> People:
         if not items:
             raise InputError(f"{name} has no key", hint="list one, or take the name away", line=key.line)
         found[name] = tuple(str(canonical(_key(item))) for item in items)
-    return People(found)
+    return found
 
 
-def _rule(mapping: Mapping, people: People, profiles: dict[str, str]) -> KeyRule:
+def _rule(mapping: Mapping, named: AnyMapping[str, tuple[str, ...]], profiles: dict[str, str]) -> KeyRule:
     """Adds to the profiles."""
     path: Glob | None = None
     texts = {"namespace": "", "name": ""}
@@ -173,7 +182,7 @@ def _rule(mapping: Mapping, people: People, profiles: dict[str, str]) -> KeyRule
     fresh = None
     for name, node in _members(mapping, "a rule", ("path", *texts, "keys", "dataKey")):
         if name == "keys":
-            keys = _keys(node, people, profiles)
+            keys = _keys(node, named, profiles)
         elif name == "path":
             path = _pattern(node)
         elif name == "dataKey":
@@ -200,7 +209,7 @@ def _pattern(node: Node) -> Glob:
     return glob
 
 
-def _keys(node: Node, people: People, profiles: dict[str, str]) -> tuple[str, ...]:
+def _keys(node: Node, named: AnyMapping[str, tuple[str, ...]], profiles: dict[str, str]) -> tuple[str, ...]:
     """The keys that a rule lists, with the KeyRefs of people in place of their names. Adds to the profiles."""
     found: list[str] = []
     for item in _items(node, "keys", MOST_KEYS):
@@ -208,16 +217,21 @@ def _keys(node: Node, people: People, profiles: dict[str, str]) -> tuple[str, ..
             found.append(_key_with_profile(item, profiles))
             continue
         text = _text(item, "a key")
-        if text in people:
-            found += people.keys(text)
-        elif is_name(text) and people:
-            what = f"people has no such name{people.nearest(text)}"
-            raise InputError(what, hint="add it there, or write a key: SCHEME:NAME", line=item.line)
-        else:
-            found.append(_key(item))
+        if named and text not in named:
+            _refuse_name(text, named, item.line)
+        found += named[text] if text in named else [_key(item)]
     if len(found) > MOST_KEYS:
         raise InputError(f"the names in keys stand for more than {MOST_KEYS} keys", line=node.line)
     return tuple(dict.fromkeys(found))
+
+
+def _refuse_name(text: str, named: AnyMapping[str, tuple[str, ...]], line: int) -> None:
+    """Raises InputError for what may be a name, as nobody is called."""
+    from secretsvc.policy.people import is_name
+
+    if is_name(text):
+        what = f"people has no such name{nearest(text, named)}"
+        raise InputError(what, hint="add it there, or write a key: SCHEME:NAME", line=line)
 
 
 def _key_with_profile(mapping: Mapping, profiles: dict[str, str]) -> str:

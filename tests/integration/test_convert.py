@@ -19,7 +19,7 @@ from tests.integration.test_patch import BARE, LIST, PLAIN, TWO, envelope, patch
 from tests.kubesec_support import AGE, ALL, AWS, GCP, MORE, PGP, Asked, Want, independent, lines, open_, seal, texts
 
 if TYPE_CHECKING:
-    from secretsvc.operations.result import Result
+    from secretsvc.operations import Result
 
 OTHER = {"ksecret": "kubesec", "kubesec": "ksecret"}
 

@@ -9,8 +9,8 @@ import pytest
 from secretsvc.errors import AlteredError, InputError, KeyRefError, KsecretError, ManifestError, NotSealedError
 from secretsvc.formats.kubesec.crypto import Dek
 from secretsvc.manifest.reader import read
+from secretsvc.operations import Result
 from secretsvc.operations.patch import Changes, get_value
-from secretsvc.operations.result import Result
 from tests.integration.test_patch import (
     BARE,
     FORMATS,

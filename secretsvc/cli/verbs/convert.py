@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
-    from secretsvc.operations.result import Result
+    from secretsvc.operations import Result
 
 EXAMPLES = """\
   ksecret convert --to ksecret -r deploy/           every file of kubesec's under deploy/ becomes ksecret's

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.session import Opener
-    from secretsvc.operations.result import Result
+    from secretsvc.operations import Result
 
 EXAMPLES = """\
   ksecret decrypt secret.yaml                        print it in the clear
@@ -79,7 +79,7 @@ def run(args: Namespace) -> int:
 def _opened_or_clear(session: Opener, data: bytes, name: str) -> Result:
     """Open the manifest, or leave it as it is where nothing in it is sealed."""
     from secretsvc.cli.in_memory import open_sealed
-    from secretsvc.operations.result import Result
+    from secretsvc.operations import Result
 
     try:
         return open_sealed(session, data, name)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.session import Session
-    from secretsvc.operations.result import Result
+    from secretsvc.operations import Result
 
 EXAMPLES = """\
   ksecret encrypt secret.yaml                       print it sealed, to what .ksecret.yaml says, or to yourself

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.options import Targets
     from secretsvc.formats.base import Unproven
+    from secretsvc.operations import Result
     from secretsvc.operations.keys import Keyring
     from secretsvc.operations.request import Request
-    from secretsvc.operations.result import Result
 
 
 class Resolving(NamedTuple):

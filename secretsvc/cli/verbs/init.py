@@ -14,8 +14,7 @@ from secretsvc.cli.choosing import chosen
 from secretsvc.cli.report import printable
 from secretsvc.errors import InputError
 from secretsvc.files import workspace
-from secretsvc.policy import search
-from secretsvc.policy.policies import NAME, Policies, Policy, starter
+from secretsvc.policy.policies import NAME, Policies, Policy, is_for_all, starter
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -88,7 +87,7 @@ def _policy(ref: str) -> Policy | None:
     None is made in a folder for everybody's files. Raises InputError and FileError.
     """
     found = Policies().find(NAME)
-    if not found and not search.is_for_all(os.curdir):
+    if not found and not is_for_all(os.curdir):
         workspace.create(NAME, starter([ref]).encode(), private=False)
         print(f"ksecret: wrote {NAME}: what is sealed in this folder and below goes to that key", file=sys.stderr)
     return found

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
     from secretsvc.keyref import KeyRef
+    from secretsvc.operations import Result
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.request import Request
-    from secretsvc.operations.result import Result
 
 EXAMPLES = """\
   ksecret keys list -r deploy/                         who opens what

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
-    from secretsvc.operations.result import Result
+    from secretsvc.operations import Result
 
 EXAMPLES = """\
   ksecret merge old.sealed.yaml new.yaml            new.yaml sealed, with old's values for the keys that both have

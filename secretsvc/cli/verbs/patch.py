@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.session import Session
-    from secretsvc.operations.result import Result
+    from secretsvc.operations import Result
 
 EXAMPLES = """\
   ksecret patch -i secret.yaml -d file:tls.key=new.key    a value from a file, so that it stands in no shell history

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from secretsvc.cli.parser import Parser
-    from secretsvc.operations.result import Result
+    from secretsvc.operations import Result
 
 EXAMPLES = """\
   ksecret rename secret.yaml --name db2 --namespace test

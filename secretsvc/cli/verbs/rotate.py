@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
     from secretsvc.files.workspace import Item
-    from secretsvc.operations.result import Result
+    from secretsvc.operations import Result
 
 EXAMPLES = """\
   ksecret rotate secret.yaml                        a new data key, and every value sealed anew

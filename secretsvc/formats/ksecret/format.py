@@ -80,9 +80,9 @@ class Ksecret(Format):
         return sealing.open_secret(self, secret, sealed, dek, retyped=retyped)
 
     def text(self, value: Payload) -> str:
-        from secretsvc.formats.ksecret.values import value_of
+        from secretsvc.formats.ksecret import sealing
 
-        return value_of(value)
+        return sealing.value_of(value)
 
     def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
         from secretsvc.formats.ksecret import sealing

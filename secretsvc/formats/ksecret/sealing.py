@@ -1,7 +1,11 @@
-"""Opening, sealing and restoring Secrets of format *ksecret v1*, the DEK being at hand."""
+"""Opening, sealing and restoring Secrets of format *ksecret v1*, the DEK being at hand.
+
+And which form a value is sealed in, as a payload, and how it is written back (design FORMAT).
+"""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -9,20 +13,28 @@ from secretsvc import patience
 from secretsvc.errors import AlteredError, ManifestError
 from secretsvc.formats.base import Made, Opened, token_of
 from secretsvc.formats.ksecret import envelope
-from secretsvc.formats.ksecret.crypto import BLOCK, NONCE_BYTES, TAG_BYTES, Dek
-from secretsvc.formats.ksecret.values import payload_of, value_of, written
+from secretsvc.formats.ksecret.crypto import (
+    BLOCK,
+    FORM_BASE64,
+    FORM_BODY,
+    FORM_TEXT,
+    NONCE_BYTES,
+    TAG_BYTES,
+    Dek,
+    Payload,
+)
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.scalars import canonical, inside
+from secretsvc.manifest.scalars import canonical, dedented, indented, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
-from secretsvc.tokens import SUFFIX, TOKEN_PREFIX, UNMERGED
+from secretsvc.tokens import SUFFIX, TOKEN_PREFIX, UNMERGED, decode_strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import TypeAlias
 
     from secretsvc.formats.base import Format, Place, Plan, Sealed
-    from secretsvc.formats.ksecret.crypto import Payload
     from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.manifest.scalars import Inside
 
     _Attempt: TypeAlias = Callable[[str, Entry, Payload], Edit]
     _All: TypeAlias = Mapping[int, Opened]
@@ -248,3 +260,96 @@ def _holds(clear: Manifest, sealed: Manifest, opened: _All) -> bool:
         if (now.namespace, now.name, now.type) != (before.namespace, before.name, before.type):
             return False
     return True
+
+
+def payload_of(text: str, entry: Entry) -> Payload:
+    """Return what is sealed for an entry in the clear: the first of the forms 1, 2 and 0 that is exact."""
+    place = inside(text, entry)
+    source = text[place.start : place.end]
+    if place.shell[:1] in ("|", ">"):
+        return _block_payload(source, place)
+    try:
+        return Payload(FORM_BASE64, place.shell, decode_strict(source))
+    except ValueError:
+        return Payload(FORM_TEXT, place.shell, source.encode())
+
+
+def _block_payload(source: str, place: Inside) -> Payload:
+    digit = place.shell.strip("|>+-")
+    # Without a digit, a body of blanks alone has no indentation that could be told from its text.
+    body = dedented(source, place.indent) if digit or source.strip() or not source.strip("\r\n") else None
+    if body is not None:
+        return Payload(FORM_BODY, place.shell, body.encode())
+    # The source keeps its indentation, so the digit must count from column 0 to mean the same.
+    shell = place.shell.replace(digit, str(place.indent)) if digit else place.shell
+    return Payload(FORM_TEXT, shell, source.encode())
+
+
+def written(payload: Payload, place: Inside) -> str:
+    """Return the text that goes back inside the shell that the file has now.
+
+    Raises ValueError where there is no such text.
+    """
+    block = place.shell[:1] in ("|", ">")
+    if payload.form == FORM_BODY:
+        if not block:
+            raise ValueError("the body of a block in another shell")
+        return indented(payload.content.decode(), place.indent)
+    if payload.form == FORM_BASE64:
+        text = b64encode(payload.content).decode()
+        return " " * place.indent + text if block else text
+    return payload.content.decode()
+
+
+def value_of(payload: Payload) -> str:
+    """Return the sealed value: what the parser makes of the content in the shell that it was sealed in."""
+    if payload.form == FORM_BASE64:
+        return b64encode(payload.content).decode()
+    text = payload.content.decode()
+    style = payload.shell[:1]
+    if style in ("|", ">"):
+        return _block_value(payload, text)
+    simple = "\n" not in text and "\r" not in text
+    if style == "" and simple:
+        return text
+    if style == "'" and simple:
+        return text.replace("''", "'")
+    if style == '"':
+        return _quoted_value(text, simple)
+    return _parsed(f" {text}\n" if style == "" else f"'{text}'\n")
+
+
+def _quoted_value(text: str, simple: bool) -> str:
+    if simple and "\\" not in text:
+        return text
+    from json import loads  # as JSON first: its surrogate pairs are no YAML, all else in it means the same in both
+
+    try:
+        return str(loads(f'"{text}"'))
+    except ValueError:
+        return _parsed(f'"{text}"\n')
+
+
+def _block_value(payload: Payload, text: str) -> str:
+    style, chomping = payload.shell[0], payload.shell.strip("0123456789|>")
+    column = 2 if payload.form == FORM_BODY else int(payload.shell.strip("|>+-") or 0)
+    body = indented(text, 2) if payload.form == FORM_BODY else text
+    # A digit counts from the parent and goes up to 9; content further right needs a parent further right.
+    parent = f"k:\n{' ' * (column - 9)}" if column > 9 else ""
+    return _parsed(f"{parent}k: {style}{min(column, 9) or ''}{chomping}\n{body}\n")
+
+
+def _parsed(text: str) -> str:
+    """Return the last scalar of a small YAML text. Raises ValueError where there is none."""
+    from secretsvc.manifest import nodes
+    from secretsvc.manifest.yaml_reader import read_documents
+
+    try:
+        (node,) = read_documents(text)
+    except ManifestError:
+        raise ValueError("a value that does not parse") from None
+    while isinstance(node, nodes.Mapping):
+        node = node.members[-1].value
+    if not isinstance(node, nodes.Scalar):
+        raise ValueError("a value that is no scalar")
+    return node.value
