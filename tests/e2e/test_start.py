@@ -24,6 +24,17 @@ ROOT = Path(secretsvc.__file__).parent.parent
 HEAVY = {"boto3", "botocore", "google", "grpc", "fastapi", "starlette", "rich", "ruamel", "click", "gnupg"}
 NEEDLESS = {"dataclasses", "pathlib", "tempfile", "logging", "subprocess", "concurrent", "json", "importlib.metadata"}
 
+OPENS_BY_AGE = """
+backends backends.age backends.age.backend backends.age.identities backends.base backends.registry
+cli cli.batch cli.commands cli.main cli.options cli.parser cli.policies cli.report cli.session
+cli.verbs cli.verbs.decrypt core_dumps errors files files.workspace
+formats formats.base formats.ksecret formats.ksecret.crypto formats.ksecret.envelope formats.ksecret.format
+formats.ksecret.sealing formats.lost
+keyref manifest manifest.model manifest.nodes manifest.plain manifest.reader manifest.roots manifest.scalars
+manifest.splice manifest.yaml_reader operations operations.open patience policy policy.policies policy.reader tokens
+"""
+"""Our modules in a decrypt by age under a policy: each costs a start, and whoever follows one in the code enters it."""
+
 
 def modules_after(code: str, **environ: str) -> set[str]:
     """The names of all modules that a fresh interpreter has loaded after running the code."""
@@ -52,6 +63,18 @@ def test_a_decrypt_imports_what_it_needs_and_no_more() -> None:
     assert not loaded & (HEAVY | NEEDLESS)
     others = ("secretsvc.operations.seal", "secretsvc.backends.gnupg", "secretsvc.formats.kubesec")
     assert not {name for name in loaded if name.startswith(others)}
+
+
+def test_a_decrypt_under_a_policy_enters_these_modules_of_ours(tmp_path: Path) -> None:
+    sealed = tmp_path / "sealed.yaml"
+    sealed.write_bytes((vectors.FOLDER / "basic.sealed.yaml").read_bytes())
+    (tmp_path / ".ksecret.yaml").write_text(
+        "version: 1\nrules:\n  - keys: [age:age14rz0r4nvfdk7fulv3pcuvng66zhcwkfd6p7l2d7u7shyl4s7wvdqa8y4ml]\n"
+    )
+    code = f"from secretsvc.cli.main import main\nassert main(['decrypt', {str(sealed)!r}]) == 0"
+    loaded = modules_after(code, KSECRET_AGE_KEY_FILE=str(vectors.FOLDER / "identity.txt"))
+    ours = {name.removeprefix("secretsvc.") for name in loaded if name.startswith("secretsvc.")}
+    assert ours == set(OPENS_BY_AGE.split())
 
 
 def test_a_decrypt_by_gpg_imports_as_little(world: World, tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ OPERATIONS: dict[str, tuple[int, Callable[[], object]]] = {
 def readings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The lengths of the texts that are parsed meanwhile."""
     found: list[int] = []
-    parse = reader._documents
-    monkeypatch.setattr(reader, "_documents", lambda text, *rest: found.append(len(text)) or parse(text, *rest))
+    parse = reader.documents
+    monkeypatch.setattr(reader, "documents", lambda text, *rest: found.append(len(text)) or parse(text, *rest))
     return found
 
 
