@@ -5,8 +5,6 @@ Nothing is ever parsed and printed again, so every byte that no edit names stays
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.manifest.nodes import Scalar
@@ -57,14 +55,6 @@ def apply(text: str, edits: Iterable[Edit]) -> str:
         pieces += (text[at : edit.start], edit.new)
         at = edit.end
     return "".join((*pieces, text[at:]))
-
-
-def moved(edits: Iterable[Edit]) -> Callable[[int], int]:
-    """Tells where a place that stands in none of the edits is once they are made."""
-    ordered = sorted(edits, key=lambda edit: edit.start)
-    starts = [edit.start for edit in ordered]
-    shifts = list(accumulate((len(edit.new) - (edit.end - edit.start) for edit in ordered), initial=0))
-    return lambda at: at + shifts[bisect_left(starts, at)]
 
 
 def append_member(text: str, mapping: Mapping, render: Callable[[Layout], str]) -> Edit:

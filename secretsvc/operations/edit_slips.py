@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError, RepeatedError
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
-from secretsvc.manifest.splice import apply, moved
+from secretsvc.manifest.splice import apply
 from secretsvc.operations.clear_rest import comments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Sequence as Sequence_
 
     from secretsvc.manifest.model import Manifest
@@ -53,7 +55,7 @@ def refuse_slips(before: Names, now: Manifest) -> None:
 
 def held_lines(manifest: Manifest, edits: Sequence_[Edit]) -> set[str]:
     """The lines that hold a value once these edits of values are made."""
-    text, place = apply(manifest.text, edits), moved(edits)
+    text, place = apply(manifest.text, edits), _moved(edits)
     scalars = [entry.scalar for secret in manifest.secrets for entry in secret.entries]
     return {line for scalar in scalars for line in _lines(text, place(scalar.start), place(scalar.end))}
 
@@ -109,3 +111,11 @@ def _objects(found: tuple[Node, ...] | list[Node]) -> Iterator[Mapping]:
             if isinstance(items, Sequence) and id(items) not in seen:
                 seen.add(id(items))
                 waiting += reversed(items.items)
+
+
+def _moved(edits: Iterable[Edit]) -> Callable[[int], int]:
+    """Tells where a place that stands in none of the edits is once they are made."""
+    ordered = sorted(edits, key=lambda edit: edit.start)
+    starts = [edit.start for edit in ordered]
+    shifts = list(accumulate((len(edit.new) - (edit.end - edit.start) for edit in ordered), initial=0))
+    return lambda at: at + shifts[bisect_left(starts, at)]

@@ -236,26 +236,20 @@ def _from_disk(path: str) -> bytes | None:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
 
 
-class _Reach(NamedTuple):
-    """The folders for a manifest, nearest first."""
+def _reach(folder: str) -> tuple[list[str], list[str]]:
+    """The folders, nearest first, whose policies count, and the rest of a repository of somebody else's, up to its top.
 
-    own: list[str]
-    """Folders whose policies count."""
-    foreign: list[str]
-    """The rest of a repository that belongs to somebody else, up to its top."""
-
-
-def _reach(folder: str) -> _Reach:
-    """Find these folders for a manifest in that folder, which is absolute, without links, and need not be there yet."""
+    For a manifest in that folder, which is absolute, without links, and need not be there yet.
+    """
     while not os.path.isdir(folder) and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
     owners = {os.geteuid(), _invoker(), _owner(folder)}
     top = _top(folder)
     chain = list(_upwards(folder, top))
     if top and _owner(top) in owners:
-        return _Reach(chain, [])
+        return chain, []
     own = [folder, *takewhile(lambda above: _is_kept(above, owners), chain[1:])]
-    return _Reach(own, chain[len(own) :] if top else [])
+    return own, chain[len(own) :] if top else []
 
 
 def _is_planted(path: str) -> bool:

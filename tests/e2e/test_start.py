@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 
 ROOT = Path(secretsvc.__file__).parent.parent
 HEAVY = {"boto3", "botocore", "google", "grpc", "fastapi", "starlette", "rich", "ruamel", "click", "gnupg"}
-NEEDLESS = {"dataclasses", "pathlib", "tempfile", "logging", "subprocess", "concurrent", "json", "importlib.metadata"}
+NEEDLESS = {
+    "dataclasses",
+    "pathlib",
+    "tempfile",
+    "logging",
+    "subprocess",
+    "concurrent",
+    "json",
+    "importlib.metadata",
+    "bisect",
+}
 
 OPENS_BY_AGE = """
 backends backends.age backends.age.backend backends.age.identities backends.base backends.registry
