@@ -128,7 +128,16 @@ def _work(config: Config, sockets: list[socket.socket]) -> None:
     server = _Server(settings, made.draining, config.listen.stop_delay, renewed)
     sys.setswitchinterval(_TURN)
     gc.freeze()  # what was made for good is not looked through again whenever a manifest's tree is
-    server.run([*sockets, *(one.dup() for one in sockets for _ in range(_ACCEPTS - 1))])
+    server.run([*sockets, *(same(one) for one in sockets for _ in range(_ACCEPTS - 1))])
+
+
+def same(listener: socket.socket) -> socket.socket:
+    """Return another object for a socket that other processes may be accepting from.
+
+    Not `dup`, which sets the time limit anew, and with it for a moment whether accepting waits: in all processes, as it
+    is one open file (fcntl(2), O_NONBLOCK). An event loop that woke up just then would wait for the next caller.
+    """
+    return socket.socket(fileno=os.dup(listener.fileno()))
 
 
 def _uvicorn(config: Config, app: Middleware, renewed: tls.Renewed | None) -> uvicorn.Config:
