@@ -26,7 +26,7 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
-COUNTED = 8
+COUNTED = 5
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
