@@ -65,7 +65,7 @@ NOT_YAML = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\ndata:\n  a: '{M
 
 
 def measured(words: tuple[str | bytes, ...]) -> dict[str, str]:
-    """What has coverage count in a process, for one in eight: with it, a start takes three times as long."""
+    """What has coverage count in a process, for one in six: with it, a start takes three times as long."""
     if crc32(repr([word for word in words if "/" not in str(word)]).encode()) % 6:
         return {}
     return {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
