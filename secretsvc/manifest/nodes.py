@@ -18,7 +18,7 @@ MAX_DEPTH = 64
 """How deep a document may nest. Kubernetes' own objects stay under 20."""
 
 MOST_NODES = 250_000
-"""Of one text: keys, values, lists and mappings. 8,000 sealed Secrets of one value have 230,000."""
+"""Of one text: keys, values, lists and mappings. 5,000 sealed Secrets of one value have 140,000."""
 
 _ALWAYS_TAKEN, _CHARACTERS_PER_NODE = 80_000, 20
 """A text may have so many nodes, however short they are, and one more for each 20 characters: each takes 200 bytes."""

@@ -17,13 +17,13 @@ from secretsvc.manifest.roots import BINARY, documents, secret_roots
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024
 """The largest file that is read, in bytes."""
 
 ENVELOPE = "ksecret"
 """The root member that holds the envelope."""
 
-MOST_SECRETS = 10_000
+MOST_SECRETS = 5_000
 """In one file. To seal so many takes 4 s."""
 
 MOST_ENTRIES = 10_000

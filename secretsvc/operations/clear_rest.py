@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.nodes import Node
 
-_COMMENT_OR_BREAK = r"#[^\r\n]*|\n"
 _BETWEEN = " \t\r\n:,-?{}[]"
 _SHORT = 8
 """Bytes. In less no value is looked for, but in comments."""
@@ -195,15 +193,17 @@ class ClearBefore:
         self.comments = {text for _, text in comments(pieces)}
         # Hashes: a file may have as many texts as bytes, and no two share one but by a chance in 2^64 that is nobody's.
         self._texts = {hash((*piece.path, piece.text)) for piece in pieces if piece.path is not None}
-        self._lines = {hash(line.strip()) for piece in pieces if piece.path is None for line in piece.text.split("\n")}
+        lines = (line for piece in pieces if piece.path is None for line in set(piece.text.split("\n")))
+        self._lines = {hash(line.strip()) for line in lines}
 
     def fresh(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         """The pieces, without the comments and texts that stood in the clear before, in whatever place."""
         for piece in pieces:
             if piece.path is None:
-                lines = ["" if hash(line.strip()) in self._lines else line for line in piece.text.split("\n")]
-                if any(lines):
-                    yield piece._replace(text="\n".join(lines))
+                lines = piece.text.split("\n")
+                fresh = {line for line in set(lines) if line and hash(line.strip()) not in self._lines}
+                if fresh:
+                    yield piece._replace(text="\n".join(line if line in fresh else "" for line in lines))
             elif hash((*piece.path, piece.text)) not in self._texts:
                 yield piece
 
@@ -217,15 +217,14 @@ def _children(node: Node) -> Iterator[Node]:
 
 
 def comments(pieces: Iterable[Piece]) -> Iterator[tuple[int, str]]:
-    """Line and text, without its `#`, of every comment's every line."""
+    """Line and text, without its `#`, of every comment's every line that says something."""
     for piece in pieces:
         if piece.path is None:
-            line = piece.line
-            for found in re.finditer(_COMMENT_OR_BREAK, piece.text):
-                if found[0] == "\n":
-                    line += 1
-                else:
-                    yield line, found[0].strip("# \t")
+            for number, line in enumerate(piece.text.split("\n"), piece.line):
+                if line.strip("# \t\r"):
+                    for part in line.split("\r"):
+                        if text := part.partition("#")[2].strip("# \t"):
+                            yield number, text
 
 
 def commented_entries(pieces: Iterable[Piece], secrets: Sequence_[Secret]) -> Iterator[tuple[int, Secret, str, str]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from secretsvc import formats
@@ -10,7 +9,7 @@ from secretsvc.errors import AlteredError
 from secretsvc.keyref import keyset
 from secretsvc.manifest.reader import read
 from secretsvc.operations import Result
-from secretsvc.operations.open import nothing_sealed, open_secrets
+from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets, refuse_lost
 from secretsvc.operations.seal import Pending
 from secretsvc.operations.settle import Settled, may_be_settled, settle_keys
 
@@ -45,17 +44,14 @@ def change_keys(data: bytes, request: Request, keyring: Keyring) -> Result:
     become one. Where nothing is to change, its bytes stay. Raises as `seal_manifest`.
     """
     settled = _without_second_lists(data, request)
-    joined = settled.data
-    for index, other in settled.others.items():
-        with suppress(AlteredError):  # of another data key: its keys get this one where they are wanted
-            joined = join_keysets(Settled(joined, {index: other}, False), request, keyring).data
+    joined = _joined(settled, request, keyring, passes_over=True)
     manifest = read(joined)
-    due = [
+    due = {
         index for index, _, held, wanted in _keysets(manifest, request) if set(held) != set(wanted) or settled.unproven
-    ]
+    }
     if not due:
         return Result(joined, len(settled.others))
-    opened = {index: open_secrets(manifest, keyring, request.trust, only=index)[index] for index in due}
+    opened = open_secrets(manifest, keyring, request.trust, only=due)
     request = request._replace(allow_repeated=True)  # it changes neither values nor what is in the clear
     pending = Pending(manifest, request, keyring, opened=opened)
     del manifest  # the proof reads another one
@@ -67,18 +63,30 @@ def join_keysets(settled: Settled, request: Request, keyring: Keyring) -> Result
 
     Raises AlteredError where the other list is not of the same data key, and as `seal_manifest`.
     """
+    return Result(_joined(settled, request, keyring, passes_over=False), len(settled.others))
+
+
+def _joined(settled: Settled, request: Request, keyring: Keyring, *, passes_over: bool) -> bytes:
+    """What the two lists become. `passes_over`: a list of another data key, whose keys get this one where wanted."""
+    if not settled.others:
+        return settled.data
     manifest = read(settled.data)
-    opened = {
-        index: _merges(manifest).joined(
-            open_secrets(manifest, keyring, only=index)[index], other, manifest.secrets[index]
-        )
-        for index, other in settled.others.items()
-    }
+    refuse_lost(manifest)
+    opened = {}
+    for index, other in settled.others.items():
+        try:
+            one = open_secret(manifest, index, keyring)
+            opened[index] = _merges(manifest).joined(one, other, manifest.secrets[index])
+        except AlteredError:
+            if not passes_over:
+                raise
+    if not opened:
+        return settled.data
     wanted = {manifest.secrets[index].root.start: one.refs for index, one in opened.items()}
     request = request._replace(allow_repeated=True, keyset_of=lambda secret: wanted[secret.root.start])
     pending = Pending(manifest, request, keyring, opened=opened)
     del manifest  # the proof reads another one
-    return pending.proven()
+    return pending.proven().data
 
 
 def _without_second_lists(data: bytes, request: Request) -> Settled:

@@ -11,7 +11,7 @@ from secretsvc.manifest.reader import read
 from secretsvc.operations import Result
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from typing import TypeAlias
 
     from secretsvc.formats.base import Format, Opened, Trust
@@ -34,14 +34,15 @@ def open_manifest(data: bytes, keyring: Keyring) -> Result:
 
 
 def open_secrets(
-    manifest: Manifest, keyring: Keyring, trust: Trust | None = None, only: int | None = None
+    manifest: Manifest, keyring: Keyring, trust: Trust | None = None, only: Collection[int] | None = None
 ) -> dict[int, Opened]:
-    """Every sealed Secret of a manifest, or one, by index. `trust`: see `Request`. Raises as `open_manifest`."""
+    """Every sealed Secret of a manifest, or of `only` these. `trust`: see `Request`. Raises as `open_manifest`."""
     refuse_lost(manifest)
     sealed = formats.sealed_in(manifest)
-    due = [index for index in sealed if only in (None, index)]
-    if sealed and not due and only is not None:
-        raise NotSealedError(f"{manifest.secrets[only].label} is not sealed", hint="ksecret encrypt seals it")
+    due = [index for index in sealed if only is None or index in only]
+    if sealed and not due and only:
+        label = manifest.secrets[min(only)].label
+        raise NotSealedError(f"{label} is not sealed", hint="ksecret encrypt seals it")
     if not due:
         raise nothing_sealed(manifest)
     return {index: open_secret(manifest, index, keyring, trust) for index in due}

@@ -58,7 +58,7 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     index = pick(manifest, which)
     _refuse_without_values(manifest, index)
     values = _values(changes, manifest.secrets[index])  # names are in the clear: a slip costs nobody a key's use
-    opened = open_secrets(manifest, keyring, request.trust, only=index)[index]
+    opened = open_secrets(manifest, keyring, request.trust, only=(index,))[index]
     for place, value in values.items():
         if value and (formats.named(formats.DEFAULT).is_token(value) or value.rstrip("\n") == opened.tokens.get(place)):
             raise ManifestError(f'{place[0]}["{place[1]}"] would be a token, not a value', hint="give the clear value")
@@ -125,7 +125,7 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
     if key not in names:  # names are in the clear: a slip costs nobody a key's use
         _refuse_without_values(manifest, index)
         raise InputError(f"it has no such key{nearest(key, names)}", hint=_LISTS)
-    opened = open_secrets(manifest, keyring, only=index)
+    opened = open_secrets(manifest, keyring, only=(index,))
     manifest = manifest.outline()  # what is restored is read again
     clear = restored(manifest, opened).secrets[index]
     entry = [entry for entry in clear.entries if entry.key == key][-1]

@@ -35,7 +35,7 @@ def rotate_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
     due = [index for index in sealed if request.rotates(format_.read(manifest, manifest.secrets[index]).created)]
     if not due:
         raise AlreadySealedError("no data key in it is that old") if sealed else nothing_sealed(manifest)
-    opened = {index: open_secrets(manifest, keyring, request.trust, only=index)[index] for index in due}
+    opened = open_secrets(manifest, keyring, request.trust, only=set(due))
     pending = Pending(manifest, request, keyring, opened=opened)
     del manifest  # the proof reads another one
     return pending.proven()

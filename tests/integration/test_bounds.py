@@ -44,7 +44,7 @@ def kubesec_lines(number: int) -> str:
     [
         (base(1000, 90), base(1000, 110), "bring in more than 100000 members"),
         (SECRET + f"x: [{'a,' * 80_000}a]\n", SECRET + f"x: [{'a,' * 300_000}a]\n", "more keys, values and lists"),
-        ("---\nkind: Secret\n" * 10_000, "---\nkind: Secret\n" * 10_001, "more than 10000 Secrets"),
+        ("---\nkind: Secret\n" * 5_000, "---\nkind: Secret\n" * 5_001, "more than 5000 Secrets"),
         (
             SECRET + "stringData: {" + ",".join(f"k{at}: a" for at in range(10_000)) + "}\n",
             SECRET + "stringData: {" + ",".join(f"k{at}: a" for at in range(10_001)) + "}\n",

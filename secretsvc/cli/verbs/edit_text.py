@@ -23,9 +23,8 @@ class Sheet:
         self.file_name = _file_name(name, is_json=is_json)
         self._clear = clear
         self._newline = "\r\n" if clear.partition(b"\n")[0].endswith(b"\r") else "\n"
-        lines = clear.removeprefix(_BOM).splitlines()
         # A text that begins like a header could not be told from it.
-        self._header = not is_json and not (lines and lines[0].startswith(_MARK.encode()))
+        self._header = not is_json and not clear.removeprefix(_BOM).startswith(_MARK.encode())
         self._name = "standard input" if name == "-" else name
         kind = "base64" if base64 else "decoded; what is no text stays base64, marked !!binary"
         self._about = [
@@ -48,9 +47,10 @@ class Sheet:
         if not self._header:
             return data
         bom = _BOM if data.startswith(_BOM) else b""
-        lines = data.removeprefix(bom).splitlines(keepends=True)
-        first = next((index for index, line in enumerate(lines) if not line.startswith(_MARK.encode())), len(lines))
-        return bom + b"".join(lines[first:])
+        text = data.removeprefix(bom)
+        while text.startswith(_MARK.encode()):
+            text = text.partition(b"\n")[2]
+        return bom + text
 
     def is_unchanged(self, typed: bytes) -> bool:
         """Whether it is what was shown at first, perhaps with the last line break that many editors add."""
