@@ -270,7 +270,7 @@ def test_an_input_without_end_is_refused_and_not_read_whole(me: Person, words: s
     me.write("a.yaml")
     ran = me.run("-c", f'ulimit -v 2000000; "{KSECRET}" {words}', program="sh")
     assert (ran.code, ran.out) == (3, b"")
-    assert "larger than 64 MiB" in ran.err
+    assert "larger than 8 MiB" in ran.err
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_sealed_text_that_nothing_opens_is_not_passed_on(me: Person, name: str, 
 @pytest.mark.parametrize("words", [["render"], ["decrypt", "--if-needed"]], ids=["render", "decrypt"])
 def test_an_input_that_is_too_large_is_refused_and_not_cut_off(me: Person, words: list[str]) -> None:
     large = b"# " + b"x" * MAX_BYTES
-    assert "standard input: larger than 64 MiB" in me.fails(3, *words, "-", stdin=large)
+    assert "standard input: larger than 8 MiB" in me.fails(3, *words, "-", stdin=large)
 
 
 def test_where_it_is_needed_a_file_is_opened_and_else_passed_on(me: Person) -> None:

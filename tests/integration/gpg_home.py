@@ -43,14 +43,11 @@ class GpgHome:
 
     def gpg(self, *arguments: str, data: bytes = b"", fails: bool = False) -> bytes:
         """Runs the real gpg, and gives its standard output; AssertionError unless it ends as expected."""
-        done = subprocess.run(
-            ["gpg", "--batch", "--no-tty", "--quiet", "--trust-model", "always", *arguments],
-            input=data,
-            capture_output=True,
-            env=self.environ,
-            check=False,
-            timeout=60,
-        )
+        command = ["gpg", "--batch", "--no-tty", "--quiet", "--trust-model", "always", *arguments]
+        for _ in range(3):
+            done = subprocess.run(command, input=data, capture_output=True, env=self.environ, check=False, timeout=60)
+            if b"Corrupted protection" not in done.stderr:
+                break  # else, now and then, a new agent on a busy machine can't read the key that it has just made
         assert fails or done.returncode == 0, done.stderr.decode()
         return done.stdout
 

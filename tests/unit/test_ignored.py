@@ -97,7 +97,7 @@ def test_a_marker_is_found_without_reading_a_file_whole(tmp_path: Path) -> None:
     assert workspace.read_if(str(path), holds) is None
     with path.open("r+b") as stream:
         stream.write(b"kind: Secret")
-    with pytest.raises(ManifestError, match="larger than 64 MiB"):
+    with pytest.raises(ManifestError, match="larger than 8 MiB"):
         workspace.read_if(str(path), holds)
     with path.open("r+b") as stream:
         stream.truncate(2 * 1024**2)

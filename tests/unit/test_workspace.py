@@ -132,12 +132,12 @@ def test_reading_without_permission(open_folder: Path) -> None:
         workspace.read(str(path))
 
 
-def test_a_file_over_64_mib_is_not_read(tmp_path: Path) -> None:
+def test_a_file_over_8_mib_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "sparse.yaml"
     with path.open("wb") as stream:
         stream.truncate(MAX_BYTES + 1)
-    assert MAX_BYTES == 64 * 1024 * 1024
-    with pytest.raises(ManifestError, match="larger than 64 MiB"):
+    assert MAX_BYTES == 8 * 1024 * 1024
+    with pytest.raises(ManifestError, match="larger than 8 MiB"):
         workspace.read(str(path))
     os.truncate(path, MAX_BYTES)
     assert len(workspace.read(str(path)).data) == MAX_BYTES
