@@ -33,16 +33,20 @@ def audit_waits(service: Service) -> Iterator[None]:
 
 
 class UnderWay:
-    """So many encrypts that have begun."""
+    """So many encrypts that have begun, or will once a test's own look at the service leaves them a place."""
 
     def __init__(self, service: Service, count: int, **query: str) -> None:
         self.found: list[Answer] = []
-        self._threads = [
-            threading.Thread(target=lambda: self.found.append(service.post("/v1/encrypt", MANIFEST, **query)))
-            for _ in range(count)
-        ]
+        self._asked = (service, query)
+        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
         for thread in self._threads:
             thread.start()
+
+    def _ask(self) -> None:
+        service, query = self._asked
+        while (answer := service.post("/v1/encrypt", MANIFEST, **query)).status == 503:
+            time.sleep(0.05)
+        self.found.append(answer)
 
     def answers(self) -> list[Answer]:
         """Theirs, once all have ended."""
