@@ -7,9 +7,9 @@ from json import loads
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import UsageError
-from secretsvc.generators.csvrecord import fields
 from secretsvc.generators.entries import collect
-from secretsvc.generators.gojson import go_json, go_text
+from secretsvc.generators.golang.csv import fields
+from secretsvc.generators.golang.json import go_json, go_text
 from secretsvc.generators.sources import file_items
 
 if TYPE_CHECKING:

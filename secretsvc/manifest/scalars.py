@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.splice import Edit
 
 if TYPE_CHECKING:
