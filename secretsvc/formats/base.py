@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
-    from secretsvc.formats.merge import MergedEnvelope, Side, Standing
+    from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, Side
     from secretsvc.keyref import Keyset, WrappedKey
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Member
@@ -344,16 +344,16 @@ def _values(secret: Secret) -> dict[Place, str]:
 
 
 class Merges(Protocol):
-    """Return what a format may have beside: a way to merge three versions of a file entry by entry, without a key."""
+    """What a format may have beside: a way to merge three versions of a file entry by entry, without a key."""
 
-    def standing(self, manifest: Manifest, secret: Secret) -> Standing:
+    def lines(self, manifest: Manifest, secret: Secret) -> EnvelopeLines:
         """Return the Secret's envelope.
 
         Raises UnmergeableError for one that is not of lines of its own, or not complete.
         """
         ...
 
-    def home(self, sides: Sequence[Standing]) -> Side | None:
+    def home(self, sides: Sequence[EnvelopeLines]) -> Side | None:
         """Return the side with the data key of the merged Secret, where the two have different ones.
 
         Raises UnmergeableError where no side can be taken.
@@ -361,7 +361,7 @@ class Merges(Protocol):
         ...
 
     def envelope(
-        self, sides: Sequence[Standing], home: Side | None, values: Mapping[Place, str] | None, name: str
+        self, sides: Sequence[EnvelopeLines], home: Side | None, values: Mapping[Place, str] | None, name: str
     ) -> MergedEnvelope:
         """Return the merged envelope. `values`: the merged tokens, None where they are in conflict; `name`: the file's.
 

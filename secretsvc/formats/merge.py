@@ -17,7 +17,7 @@ class UnmergeableError(Exception):
     """The texts are not such that entries can be told apart by lines: the caller merges them as plain text."""
 
 
-class Standing(Record):
+class EnvelopeLines(Record):
     """An envelope in one version of a file: `text[start:end]`, whole lines without the last line break."""
 
     start: int

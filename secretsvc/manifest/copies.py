@@ -45,7 +45,7 @@ def copies(secret: Secret) -> Iterator[Copy]:
     annotations = nodes.resolved(own.value) if own else None
     if not own or not isinstance(annotations, Mapping):
         return
-    for holder in nodes.Merges().with_bases(annotations):  # which the reader has counted
+    for holder in nodes.MergeKeys().with_bases(annotations):  # which the reader has counted
         for member in holder.members:
             name = member.key.value if isinstance(member.key, Scalar) else ""
             text = nodes.resolved(member.value)

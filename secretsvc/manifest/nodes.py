@@ -116,7 +116,7 @@ def is_merge(key: Node) -> bool:
     return isinstance(key, Scalar) and (key.tag == _MERGE or (key.value == "<<" and not key.style))
 
 
-class Merges:
+class MergeKeys:
     """Follows the merge keys of one text, and counts what they bring in: a few bytes may bring in all of a file."""
 
     def __init__(self) -> None:

@@ -32,7 +32,7 @@ _PATH = 200
 """How many characters of a path a message shows."""
 
 
-class Found(Record):
+class ClearSecret(Record):
     """An object that says that it is a Secret, with a value in the clear."""
 
     root: Mapping
@@ -58,7 +58,7 @@ class Text(Record):
 class Objects(Record):
     """What a walk has met."""
 
-    found: list[Found]
+    found: list[ClearSecret]
     texts: list[Text]
 
 
@@ -97,7 +97,7 @@ class _Walk:
     """One pass over a text's nodes, and what it knows of those behind it, by where they start."""
 
     def __init__(self, text: str, passed_over: Container[int]) -> None:
-        self.found: list[Found] = []
+        self.found: list[ClearSecret] = []
         self.texts: list[Text] = []
         self._text = text
         self._passed_over = passed_over
@@ -126,9 +126,9 @@ class _Walk:
             self._step(name, value, is_listed=is_list and name == "items")
         facts = self._facts[mapping.start] = self._of(mapping, names)
         if (facts.says_secret or is_listed) and facts.may_be_secret:
-            self._judge(Found(mapping, facts.in_fields or facts.odd, tuple(self._path)), facts)
+            self._judge(ClearSecret(mapping, facts.in_fields or facts.odd, tuple(self._path)), facts)
 
-    def _judge(self, secret: Found, facts: _Facts) -> None:
+    def _judge(self, secret: ClearSecret, facts: _Facts) -> None:
         last = self.found[-1] if self.found else secret
         is_told = last.line == secret.line and len(last.path) > len(secret.path)  # of an object in its `data`
         if not is_told and (facts.in_fields or (facts.odd and secret.is_top)):

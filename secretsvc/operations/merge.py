@@ -160,7 +160,7 @@ def _matched(versions: list[Manifest], format_: Format) -> list[list[Secret]]:
 
 
 def _plan_secret(plan: _Plan, versions: list[Manifest], secrets: list[Secret], name: str, merges: Merges) -> None:
-    sides = [merges.standing(*pair) for pair in zip(versions, secrets, strict=True)]
+    sides = [merges.lines(*pair) for pair in zip(versions, secrets, strict=True)]
     home = merges.home(sides)
     before = len(plan.conflicts)
     merged = _plan_entries(plan, versions, secrets, home)

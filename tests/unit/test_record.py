@@ -104,4 +104,3 @@ def test_without_what_is_cpythons_own_fields_are_read_alike(monkeypatch: pytest.
 
     assert (Pair(1).first, Pair(1).second, Pair(1)._replace(first=0).first) == (1, 2, 0)
     assert isinstance(vars(Pair)["first"], property)
-

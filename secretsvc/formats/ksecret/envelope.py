@@ -59,7 +59,7 @@ class Envelope(Record):
         return keyset(stated(ref) for ref in self.keys)
 
 
-class Standing(Record):
+class UncheckedEnvelope(Record):
     """An envelope as it stands, with its places; nothing of it is checked."""
 
     sealed_for: str
@@ -70,7 +70,7 @@ class Standing(Record):
     mapping: Mapping
 
 
-def standing(secret: Secret) -> Standing | None:
+def unchecked(secret: Secret) -> UncheckedEnvelope | None:
     """Return the Secret's envelope as it stands; None where it has none, or one that is not of this form."""
     mapping = secret.envelope.value if secret.envelope else None
     if not isinstance(mapping, Mapping):
@@ -88,7 +88,7 @@ def standing(secret: Secret) -> Standing | None:
         wrapped = {
             key.value: value for key, value in keys.members if isinstance(key, Scalar) and isinstance(value, Scalar)
         }
-        return Standing(sealed_for.value, created.value, wrapped, seal, mapping)
+        return UncheckedEnvelope(sealed_for.value, created.value, wrapped, seal, mapping)
     return None
 
 

@@ -119,7 +119,7 @@ class Ksecret(Format):
         return [remove_member(text, secret.root, secret.envelope)] if secret.envelope else []
 
     def shortened(self, secret: Secret, mark: Mark, name: Callable[[str], str]) -> Iterator[Edit]:
-        found = envelope.standing(secret)
+        found = envelope.unchecked(secret)
         if found:
             for ref, wrapped in found.keys.items():
                 yield _in_quotes(f"wrapped for {name(ref)}" if name(ref) else "wrapped", wrapped, mark)

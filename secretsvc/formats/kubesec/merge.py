@@ -7,7 +7,7 @@ import re
 from secretsvc.backends import stated
 from secretsvc.formats.base import Merges
 from secretsvc.formats.kubesec.envelope import ordered
-from secretsvc.formats.merge import MergedEnvelope, Standing, UnmergeableError, home_of, merge_keys
+from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, UnmergeableError, home_of, merge_keys
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -29,15 +29,15 @@ _NOTE = r"(?m)^# ksecret: CONFLICT: the MAC [^\r\n]*\r?\n(?:# [^\r\n]*\r?\n){2}(
 class KubesecMerges(Merges):
     """The MAC is over every value, so it stays where all of them are one side's, and is to be made anew elsewhere."""
 
-    def standing(self, manifest: Manifest, secret: Secret) -> Standing:
+    def lines(self, manifest: Manifest, secret: Secret) -> EnvelopeLines:
         own = kubesec_sealing_of(manifest)
-        return Standing(own.start, own.end, own)
+        return EnvelopeLines(own.start, own.end, own)
 
-    def home(self, sides: Sequence[Standing]) -> Side | None:
+    def home(self, sides: Sequence[EnvelopeLines]) -> Side | None:
         return kubesec_home(KubesecSides(*(side.own for side in sides)))
 
     def envelope(
-        self, sides: Sequence[Standing], home: Side | None, values: Mapping[Place, str] | None, name: str
+        self, sides: Sequence[EnvelopeLines], home: Side | None, values: Mapping[Place, str] | None, name: str
     ) -> MergedEnvelope:
         return merge_kubesec(KubesecSides(*(side.own for side in sides)), home, values, name)
 
