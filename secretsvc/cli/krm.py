@@ -19,7 +19,7 @@ from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.cli.session import LocalOpener
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.files import workspace
-from secretsvc.manifest.objects import documents, with_data
+from secretsvc.manifest.kubernetes_objects import documents, with_data
 from secretsvc.operations.output import dumped
 from secretsvc.record import Record
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from secretsvc.backends.registry import Backends
     from secretsvc.manifest.model import Secret
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.policy.people import People
     from secretsvc.policy.policies import Policies, Policy
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.base import Unproven
     from secretsvc.keyref import KeysetChange
     from secretsvc.manifest.model import Secret
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.policy.people import People
 
 

@@ -6,9 +6,9 @@ from base64 import b64encode
 from json import loads
 
 from secretsvc.errors import UsageError
-from secretsvc.generators.csvrecord import fields
 from secretsvc.generators.entries import collect
-from secretsvc.generators.gojson import go_json, go_text
+from secretsvc.generators.golang.csv import fields
+from secretsvc.generators.golang.json import go_json, go_text
 from secretsvc.generators.sources import file_items
 from secretsvc.record import Record
 

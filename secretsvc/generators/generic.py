@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import chain
 
 from secretsvc.errors import UsageError
-from secretsvc.generators.csvrecord import fields
 from secretsvc.generators.entries import NewEntry, collect
+from secretsvc.generators.golang.csv import fields
 from secretsvc.generators.random_text import ALPHABETS, MAX_LENGTH, random_text
 from secretsvc.generators.sources import env_file_items, file_items, literal_items
 from secretsvc.record import Record

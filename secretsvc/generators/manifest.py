@@ -7,7 +7,7 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc.errors import InputError, UsageError
-from secretsvc.generators.gojson import go_json
+from secretsvc.generators.golang.json import go_json
 from secretsvc.manifest.rules import MAX_SECRET_BYTES
 from secretsvc.manifest.scalars import canonical, literal_block
 from secretsvc.record import Record

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from cryptography.x509.oid import PublicKeyAlgorithmOID as Kind
 
 from secretsvc.errors import InputError
-from secretsvc.generators.pem import Block, blocks
+from secretsvc.generators.golang.pem import Block, blocks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

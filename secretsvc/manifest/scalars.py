@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.splice import Edit
 from secretsvc.record import Record
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.scalars import HEADER, before_blank_lines, canonical, indented, inside, quoted, replaced
 from secretsvc.manifest.splice import Edit
 

@@ -11,8 +11,8 @@ from secretsvc.backends import canonical
 from secretsvc.errors import BoundError, KsecretError, ManifestError
 from secretsvc.formats import lost
 from secretsvc.manifest import copies, nodes, reader, rules
+from secretsvc.manifest.hidden_secret import may_be_hidden
 from secretsvc.manifest.kubectl_stream import divided_otherwise
-from secretsvc.manifest.spelling import may_be_hidden
 from secretsvc.operations import check_refused, check_repeats, check_sops
 from secretsvc.operations.check_conflict import first_marker, versions, with_quoted_markers
 from secretsvc.operations.check_template import without_placeholders

@@ -14,7 +14,7 @@ from secretsvc.operations.seal import Pending, seal_manifest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.operations import Result
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.base import Opened
     from secretsvc.manifest.model import Entry, Manifest
     from secretsvc.operations import Result
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.base import Merges
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Format, Opened, Trust
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
 
     Parents: TypeAlias = dict[tuple[str | None, str | None], Opened]
     """Opened Secrets by namespace and name."""

@@ -17,7 +17,7 @@ from secretsvc.operations.seal import Pending
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.clear_rest import ClearBefore, Piece
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.open import Parents
     from secretsvc.operations.request import Request
 

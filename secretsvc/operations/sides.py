@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from secretsvc.keyref import KeyRef, WrappedKey
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
 
 
 def vouched_for(data: bytes, sides: Sequence[bytes], keyring: Keyring) -> bool:

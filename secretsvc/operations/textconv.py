@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
 
     Values = dict[tuple[str, str], str]
     """(field, key) → the value's text in the manifest."""

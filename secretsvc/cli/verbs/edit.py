@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import Parser
     from secretsvc.files.private_folder import Folder
     from secretsvc.operations.edit import Draft
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 EXAMPLES = """\

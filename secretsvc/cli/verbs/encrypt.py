@@ -8,7 +8,7 @@ from secretsvc.cli.report import warn
 from secretsvc.cli.sealing import SealingOptions, place_of
 from secretsvc.cli.session import begin
 from secretsvc.errors import AlreadySealedError
-from secretsvc.manifest.spelling import may_be_hidden
+from secretsvc.manifest.hidden_secret import may_be_hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

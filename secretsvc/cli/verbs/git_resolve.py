@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.options import Targets
     from secretsvc.formats.base import Unproven
     from secretsvc.operations import Result
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 
