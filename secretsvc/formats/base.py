@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -31,7 +32,7 @@ Place = tuple[str, str]
 """(field, key) of an entry."""
 
 
-class Sealed(NamedTuple):
+class Sealed(Record):
     """How one Secret is sealed, as its file says: nothing of it is proven."""
 
     line: int
@@ -59,7 +60,7 @@ class Sealed(NamedTuple):
         return f"Sealed({self.version}, masked)"
 
 
-class Unproven(NamedTuple):
+class Unproven(Record):
     """A file whose MAC proves nothing: what somebody would have to vouch for."""
 
     label: str
@@ -69,7 +70,7 @@ class Unproven(NamedTuple):
     entries: tuple[str, ...]
 
 
-class Opened(NamedTuple):
+class Opened(Record):
     """One Secret opened."""
 
     format: Format
@@ -95,7 +96,7 @@ class Opened(NamedTuple):
         return "Opened(masked)"
 
 
-class Plan(NamedTuple):
+class Plan(Record):
     """How one Secret is to be sealed."""
 
     dek: bytes
@@ -113,7 +114,7 @@ class Plan(NamedTuple):
         return "Plan(masked)"
 
 
-class Made(NamedTuple):
+class Made(Record):
     """What sealing one Secret gives."""
 
     edits: list[Edit]
@@ -124,7 +125,7 @@ class Made(NamedTuple):
         return f"Made({len(self.edits)} edits, masked)"
 
 
-class Examined(NamedTuple):
+class Examined(Record):
     """What can be told of an envelope, good or not, without a key."""
 
     line: int

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import canonical, complete, find
 from secretsvc.errors import InputError, KeyRefError, nearest
 from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
-from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.yaml_reader import read_documents
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Mapping as AnyMapping
@@ -39,7 +40,7 @@ SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 """The units of an age, in seconds."""
 
 
-class KeyRule(NamedTuple):
+class KeyRule(Record):
     """Which Secrets, and the KeyRefs that they are to be sealed to, as written."""
 
     line: int
@@ -69,7 +70,7 @@ def _fits(text: str, pattern: str) -> bool:
     return pattern in ("", "*") or (len(text) <= MAX_PATTERN and fnmatchcase(text, pattern))
 
 
-class Content(NamedTuple):
+class Content(Record):
     """The content of a policy file."""
 
     rules: tuple[KeyRule, ...]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from secretsvc import patience
 from secretsvc.errors import AlteredError, ManifestError
@@ -28,6 +27,7 @@ from secretsvc.manifest.scalars import canonical, dedented, indented, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
 from secretsvc.tokens import SUFFIX, TOKEN_PREFIX, UNMERGED, decode_strict
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import TypeAlias
