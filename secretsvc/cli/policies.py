@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from secretsvc.cli.report import warn
 from secretsvc.errors import InputError, KeyRefError, KsecretError
 from secretsvc.keyref import Keyset, keyset
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from secretsvc.backends.registry import Backends
     from secretsvc.manifest.model import Secret
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.policy.people import People
     from secretsvc.policy.policies import Policies, Policy
 

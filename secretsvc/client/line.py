@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 import time
 from threading import Lock
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secretsvc.client.problems import Answer
+    from secretsvc.client.problems import HttpAnswer
 
 WAITS = 2
 """Times in a row that a `429 Too Many Requests`, or a 503 that says when to come back, is waited for."""
@@ -31,7 +31,7 @@ class Line:
         self._waits = 0
         self._gave_up = False
 
-    def ask(self, send: Callable[[], Answer]) -> Answer:
+    def ask(self, send: Callable[[], HttpAnswer]) -> HttpAnswer:
         """The answer to `send`, which is called again where the service says so (RFC 9110, section 10.2.3)."""
         while True:
             with self._first:  # nobody sends anything while one waits
@@ -45,7 +45,7 @@ class Line:
                 if self._gave_up:  # who waited, waited for this one as well
                     return answer
 
-    def _wait(self, answer: Answer, send: Callable[[], Answer]) -> Answer:
+    def _wait(self, answer: HttpAnswer, send: Callable[[], HttpAnswer]) -> HttpAnswer:
         self._waits += 1
         self._gave_up = True
         for _ in range(WAITS):
@@ -57,5 +57,5 @@ class Line:
         return answer
 
 
-def _is_busy(answer: Answer) -> bool:
+def _is_busy(answer: HttpAnswer) -> bool:
     return answer.status == 429 or (answer.status == 503 and answer.wait > 0)

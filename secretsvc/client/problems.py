@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import errors
 from secretsvc.api.problems import status_of
 from secretsvc.errors import BackendError, BackendUnavailableError, InputError, KsecretError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Answer(NamedTuple):
+class HttpAnswer(Record):
     """An HTTP answer: status, media type without parameters, seconds of Retry-After (0: it says none), body."""
 
     status: int
@@ -22,10 +23,10 @@ class Answer(NamedTuple):
     body: bytes
 
     def __repr__(self) -> str:
-        return f"Answer({self.status}, {self.media}, masked)"
+        return f"HttpAnswer({self.status}, {self.media}, masked)"
 
 
-def problem(answer: Answer) -> KsecretError:
+def problem(answer: HttpAnswer) -> KsecretError:
     """The error that an answer other than 200 stands for (RFC 9457, section 3; docs/api.md lists the types)."""
     told: dict[str, object] = {}
     if answer.media == "application/problem+json":

@@ -13,15 +13,15 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
 from threading import Lock
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from secretsvc import __version__
 from secretsvc.client.line import Line
-from secretsvc.client.problems import Answer, problem
+from secretsvc.client.problems import HttpAnswer, problem
 from secretsvc.client.proxy import proxy_for
 from secretsvc.errors import BackendError, BackendUnavailableError, FileError, KsecretError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -82,7 +82,7 @@ class Remote:
         while self._idle:
             self._idle.pop().close()
 
-    def _exchange(self, target: str, body: bytes, headers: dict[str, str]) -> Answer:
+    def _exchange(self, target: str, body: bytes, headers: dict[str, str]) -> HttpAnswer:
         tries = 2
         while True:
             kept = self._kept()
@@ -162,7 +162,7 @@ def _connection(base: SplitResult, context: ssl.SSLContext) -> HTTPConnection:
     return connection
 
 
-def _answer(connection: HTTPConnection, method: str, target: str, body: bytes, headers: dict[str, str]) -> Answer:
+def _answer(connection: HTTPConnection, method: str, target: str, body: bytes, headers: dict[str, str]) -> HttpAnswer:
     """Raises HTTPException, OSError, BackendError."""
     with suppress(BrokenPipeError, ssl.SSLEOFError):  # who refuses a long body, or us, may say so before its end
         connection.request(method, target, body or None, {"User-Agent": f"ksecret/{__version__}", **headers})
@@ -173,7 +173,7 @@ def _answer(connection: HTTPConnection, method: str, target: str, body: bytes, h
         raise BackendError("the service's answer is too long, cut off, or does not say how long it is")
     wait = response.headers.get("Retry-After", "")
     media = response.headers.get_content_type() if "Content-Type" in response.headers else ""
-    return Answer(response.status, media, int(wait) if wait.isdecimal() and len(wait) < 6 else 0, data)
+    return HttpAnswer(response.status, media, int(wait) if wait.isdecimal() and len(wait) < 6 else 0, data)
 
 
 def _unreachable(error: HTTPException | OSError, where: str, *, shows_certificate: bool) -> BackendUnavailableError:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
-    from secretsvc.formats.merge import MergedEnvelope, Side, Standing
+    from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, Side
     from secretsvc.keyref import Keyset, WrappedKey
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Member
@@ -31,7 +32,7 @@ Place = tuple[str, str]
 """(field, key) of an entry."""
 
 
-class Sealed(NamedTuple):
+class Sealed(Record):
     """How one Secret is sealed, as its file says: nothing of it is proven."""
 
     line: int
@@ -59,7 +60,7 @@ class Sealed(NamedTuple):
         return f"Sealed({self.version}, masked)"
 
 
-class Unproven(NamedTuple):
+class Unproven(Record):
     """A file whose MAC proves nothing: what somebody would have to vouch for."""
 
     label: str
@@ -69,7 +70,7 @@ class Unproven(NamedTuple):
     entries: tuple[str, ...]
 
 
-class Opened(NamedTuple):
+class Opened(Record):
     """One Secret opened."""
 
     format: Format
@@ -95,7 +96,7 @@ class Opened(NamedTuple):
         return "Opened(masked)"
 
 
-class Plan(NamedTuple):
+class Plan(Record):
     """How one Secret is to be sealed."""
 
     dek: bytes
@@ -113,7 +114,7 @@ class Plan(NamedTuple):
         return "Plan(masked)"
 
 
-class Made(NamedTuple):
+class Made(Record):
     """What sealing one Secret gives."""
 
     edits: list[Edit]
@@ -124,7 +125,7 @@ class Made(NamedTuple):
         return f"Made({len(self.edits)} edits, masked)"
 
 
-class Examined(NamedTuple):
+class Examined(Record):
     """What can be told of an envelope, good or not, without a key."""
 
     line: int
@@ -343,16 +344,16 @@ def _values(secret: Secret) -> dict[Place, str]:
 
 
 class Merges(Protocol):
-    """Return what a format may have beside: a way to merge three versions of a file entry by entry, without a key."""
+    """What a format may have beside: a way to merge three versions of a file entry by entry, without a key."""
 
-    def standing(self, manifest: Manifest, secret: Secret) -> Standing:
+    def lines(self, manifest: Manifest, secret: Secret) -> EnvelopeLines:
         """Return the Secret's envelope.
 
         Raises UnmergeableError for one that is not of lines of its own, or not complete.
         """
         ...
 
-    def home(self, sides: Sequence[Standing]) -> Side | None:
+    def home(self, sides: Sequence[EnvelopeLines]) -> Side | None:
         """Return the side with the data key of the merged Secret, where the two have different ones.
 
         Raises UnmergeableError where no side can be taken.
@@ -360,7 +361,7 @@ class Merges(Protocol):
         ...
 
     def envelope(
-        self, sides: Sequence[Standing], home: Side | None, values: Mapping[Place, str] | None, name: str
+        self, sides: Sequence[EnvelopeLines], home: Side | None, values: Mapping[Place, str] | None, name: str
     ) -> MergedEnvelope:
         """Return the merged envelope. `values`: the merged tokens, None where they are in conflict; `name`: the file's.
 

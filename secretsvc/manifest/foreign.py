@@ -7,13 +7,14 @@ Of the file's own words only kinds of objects and names of Secrets are repeated.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes, roots
 from secretsvc.manifest.roots import text_of
+from secretsvc.record import Record
 from secretsvc.tokens import BY_SOPS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest
 
@@ -29,7 +30,7 @@ _IDENTITY = re.compile(rb"(?i)AGE-SECRET-KEY-(?:1|PQ-1)")
 _UTF_16 = re.compile(rb"\xff\xfe|\xfe\xff|(?:\0[^\0]){2}|(?:[^\0]\0){2}", re.DOTALL)
 
 
-class Found(NamedTuple):
+class Diagnosis(Record):
     """An error's message and hint."""
 
     message: str
@@ -37,13 +38,14 @@ class Found(NamedTuple):
     line: int = 0
 
 
+_BY_AGE = Diagnosis("it is a file that age encrypted as a whole", "`age --decrypt` opens it")
 _BY_START = {
-    b"age-encryption.org/v1": Found("it is a file that age encrypted as a whole", "`age --decrypt` opens it"),
-    b"-----BEGIN AGE ENCRYPTED FILE": Found("it is a file that age encrypted as a whole", "`age --decrypt` opens it"),
-    b"-----BEGIN PGP MESSAGE": Found("it is a file that gpg encrypted as a whole", "`gpg --decrypt` opens it"),
-    b"$ANSIBLE_VAULT;": Found("it is a file of Ansible Vault's", "`ansible-vault view` opens it"),
-    b"\0GITCRYPT\0": Found("it is a file that git-crypt encrypted", "`git-crypt unlock` opens it"),
-    b"-----BEGIN ": Found(
+    b"age-encryption.org/v1": _BY_AGE,
+    b"-----BEGIN AGE ENCRYPTED FILE": _BY_AGE,
+    b"-----BEGIN PGP MESSAGE": Diagnosis("it is a file that gpg encrypted as a whole", "`gpg --decrypt` opens it"),
+    b"$ANSIBLE_VAULT;": Diagnosis("it is a file of Ansible Vault's", "`ansible-vault view` opens it"),
+    b"\0GITCRYPT\0": Diagnosis("it is a file that git-crypt encrypted", "`git-crypt unlock` opens it"),
+    b"-----BEGIN ": Diagnosis(
         "it is a PEM file, a key or a certificate, and no manifest",
         "`ksecret create tls` and `create generic --from-file` make sealed Secrets of such files",
     ),
@@ -51,16 +53,16 @@ _BY_START = {
 """How others' files start; the first that fits counts."""
 
 _BY_KIND = {
-    "SealedSecret": Found(
+    "SealedSecret": Diagnosis(
         "it is a SealedSecret, which only its controller in the cluster opens",
         "`kubectl get secret NAME -o yaml | ksecret encrypt --from-cluster -` seals what that made of it",
     ),
-    "ExternalSecret": Found("it is an ExternalSecret, which holds no value", "nothing in it needs to be sealed"),
-    "ConfigMap": Found(
+    "ExternalSecret": Diagnosis("it is an ExternalSecret, which holds no value", "nothing in it needs to be sealed"),
+    "ConfigMap": Diagnosis(
         "it is a ConfigMap, and ksecret works on Secrets only",
         "for what is to be sealed write `kind: Secret`, with the values under stringData",
     ),
-    "Kustomization": Found(
+    "Kustomization": Diagnosis(
         "it is a Kustomization, and no Secret", "seal the Secrets that it names, one by one, or with -r FOLDER"
     ),
 }
@@ -72,71 +74,71 @@ def unreadable(data: bytes, error: ManifestError) -> ManifestError:
     return ManifestError(found.message, hint=found.hint, line=found.line) if found else error
 
 
-def no_manifest(data: bytes) -> Found | None:
+def no_manifest(data: bytes) -> Diagnosis | None:
     """Whose file it is, told by its beginning; None for what may be a manifest."""
     start = data[:_MOST_LOOKED_AT].removeprefix(b"\xef\xbb\xbf").lstrip()
     if found := next((found for head, found in _BY_START.items() if start.startswith(head)), None):
         return found
     if _UTF_16.match(data):
         hint = "in PowerShell: `… | Out-File -Encoding utf8 FILE`; elsewhere `iconv -f UTF-16 -t UTF-8` converts it"
-        return Found("it is UTF-16, as PowerShell's `>` writes it, and not UTF-8", hint, 1)
+        return Diagnosis("it is UTF-16, as PowerShell's `>` writes it, and not UTF-8", hint, 1)
     first = next((line for line in start.splitlines() if line.strip() and not line.startswith(b"#")), b"").lstrip()
     if _IDENTITY.match(first):
         hint = "keep it where only you can read it, and out of Git; KSECRET_AGE_KEY_FILE names it"
-        return Found("it is an age identity, a private key, and no manifest", hint)
+        return Diagnosis("it is an age identity, a private key, and no manifest", hint)
     if _VARIABLE.match(first) or first.startswith(b"["):
         return _of_variables(data, is_env=not first.startswith(b"["))
     return None
 
 
-def _of_variables(data: bytes, *, is_env: bool) -> Found | None:
+def _of_variables(data: bytes, *, is_env: bool) -> Diagnosis | None:
     if _SOPS.search(data):
-        return Found("it is sealed by SOPS, and no manifest", BY_SOPS)
+        return Diagnosis("it is sealed by SOPS, and no manifest", BY_SOPS)
     if not is_env:
         return None
     hint = "`ksecret create generic NAME --from-env-file FILE -o secret.yaml` makes a sealed Secret of it"
-    return Found("it is a file of variables (.env), and no manifest", hint)
+    return Diagnosis("it is a file of variables (.env), and no manifest", hint)
 
 
-def conflict(data: bytes) -> Found | None:
+def conflict(data: bytes) -> Diagnosis | None:
     """Git's conflict markers, where they make the file unreadable."""
     found = _marker(data)
     return found if found and not roots.leading_documents(data.decode("utf-8", "replace"))[1] else None
 
 
-def _marker(data: bytes) -> Found | None:
+def _marker(data: bytes) -> Diagnosis | None:
     """For what can't be read: in a text within a manifest such a line may be just that."""
     marker = _CONFLICT.search(data) if any(sign * 7 in data for sign in (b"<", b"=", b">")) else None
     if not marker:
         return None
     hint = "choose between the two versions, in an editor or by `git checkout --ours|--theirs FILE`"
-    return Found("Git's conflict markers stand in it", hint, data.count(b"\n", 0, marker.start()) + 1)
+    return Diagnosis("Git's conflict markers stand in it", hint, data.count(b"\n", 0, marker.start()) + 1)
 
 
-def without_values(manifest: Manifest) -> Found:
+def without_values(manifest: Manifest) -> Diagnosis:
     """What a readable text is that has no Secret with values."""
     if manifest.secrets:
         whose = "its Secret has" if len(manifest.secrets) == 1 else "its Secrets have"
-        return Found(f"{whose} no values", "put them under stringData; then ksecret encrypt seals them")
+        return Diagnosis(f"{whose} no values", "put them under stringData; then ksecret encrypt seals them")
     found = no_manifest(manifest.text.encode("utf-8", "surrogatepass"))
     if found:
         return found
     roots = [root for root in manifest.documents if not nodes.is_null(root)]
     if not roots:
         what = "it holds nothing but comments" if manifest.text.strip() else "it is empty"
-        return Found(what, "`ksecret create` makes a Secret, and `ksecret edit -f FILE` one in your editor")
+        return Diagnosis(what, "`ksecret create` makes a Secret, and `ksecret edit -f FILE` one in your editor")
     kinds = [text_of(nodes.value(root, "kind")) for root in roots if isinstance(root, nodes.Mapping)]
     if not any(kinds):
-        return Found("it holds no Kubernetes object, and so no Secret", "name a manifest of `kind: Secret`")
+        return Diagnosis("it holds no Kubernetes object, and so no Secret", "name a manifest of `kind: Secret`")
     return _of_kinds(list(dict.fromkeys(kind for kind in kinds if kind)))
 
 
-def _of_kinds(kinds: list[str]) -> Found:
+def _of_kinds(kinds: list[str]) -> Diagnosis:
     if len(kinds) == 1 and kinds[0] in _BY_KIND:
         return _BY_KIND[kinds[0]]
     names = [kind for kind in kinds if _KIND.fullmatch(kind) and kind != "Secret"]
     what = f"there is no Secret in it, but {some(names)}" if names else "there is no Secret of Kubernetes' own in it"
-    return Found(what, "name a manifest of `kind: Secret` and `apiVersion: v1`")
+    return Diagnosis(what, "name a manifest of `kind: Secret` and `apiVersion: v1`")
 
 
 def some(names: list[str]) -> str:

@@ -5,15 +5,14 @@ The rules that hold sealed or not are here; those for values in the clear are in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.errors import BoundError, ManifestError
 from secretsvc.manifest import nodes
 from secretsvc.manifest.model import FIELDS, Entry, Manifest, Secret
 from secretsvc.manifest.nodes import Alias, Mapping, Member, Node, Scalar, Sequence
-from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.roots import BINARY, documents, secret_roots
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -52,7 +51,7 @@ def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes
         raise
     except ManifestError as error:
         raise _unreadable(data, error) from None
-    merges = nodes.Merges()
+    merges = nodes.MergeKeys()
     roots = [root for document in found for root in secret_roots(document, merges)]
     if len(roots) > MOST_SECRETS:
         hint = "split it into several files"
@@ -67,7 +66,7 @@ def _unreadable(data: bytes, error: ManifestError) -> ManifestError:
     return foreign.unreadable(data, error)
 
 
-def _secret(root: Mapping, merges: nodes.Merges, *, allow_binary_tag: bool) -> Secret:
+def _secret(root: Mapping, merges: nodes.MergeKeys, *, allow_binary_tag: bool) -> Secret:
     _refuse_odd_keys(root)
     _refuse_merge(root)
     metadata = nodes.member(root, "metadata")
@@ -114,7 +113,7 @@ def _refuse_merge(mapping: Mapping) -> None:
             raise ManifestError("a merge key (<<) in a Secret", hint="write out what it brings in", line=key.line)
 
 
-def _follow_annotations(metadata: Mapping, merges: nodes.Merges) -> None:
+def _follow_annotations(metadata: Mapping, merges: nodes.MergeKeys) -> None:
     """Counts what stands in for annotations, so that who looks at them later need not."""
     member = nodes.member(metadata, "annotations")
     annotations = nodes.resolved(member.value) if member else None

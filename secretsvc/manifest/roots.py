@@ -44,7 +44,7 @@ def _json_documents(text: str, most_nodes: int) -> list[Node] | None:
     return json_reader.read_documents(text, most_nodes)
 
 
-def secret_roots(document: Node, merges: nodes.Merges) -> list[Mapping]:
+def secret_roots(document: Node, merges: nodes.MergeKeys) -> list[Mapping]:
     """The Secrets at a document's root or among a list's items, and nowhere deeper, in the order in which they are met.
 
     To kubectl a list is whatever has `items`. Raises ManifestError for a Secret that is an alias or a list, and where
@@ -96,7 +96,7 @@ def _texts(found: list[Node]) -> set[str]:
     return {text for node in found if (text := text_of(node))}
 
 
-def _stated(mapping: Mapping, merges: nodes.Merges) -> dict[str, list[Node]]:
+def _stated(mapping: Mapping, merges: nodes.MergeKeys) -> dict[str, list[Node]]:
     """By name, every value of the members that tell what it is, repeated and merged ones too; aliases resolved."""
     found: dict[str, list[Node]] = {"apiVersion": [], "kind": [], "items": []}
     for one in merges.with_bases(mapping):

@@ -7,7 +7,6 @@ them is the same, whom it is sealed to and what for, and which tokens stayed and
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import BackendError, KsecretError
@@ -15,8 +14,10 @@ from secretsvc.formats.base import token_of
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations.patch import pick, with_changes
+from secretsvc.record import Record
 from secretsvc.tokens import decode_strict
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
@@ -29,7 +30,7 @@ _VALUE = "\0"
 """What stands for a value where texts are compared: no manifest has that character."""
 
 
-class _Sealing(NamedTuple):
+class _Shown(Record):
     """What a sealed Secret shows."""
 
     format: Format
@@ -54,16 +55,16 @@ class _Sealing(NamedTuple):
         return *self.shown, self.keys
 
     def __repr__(self) -> str:
-        return f"_Sealing({self.format.name}, masked)"
+        return f"_Shown({self.format.name}, masked)"
 
 
-class _Pair(NamedTuple):
+class _Pair(Record):
     """One Secret as it was sent and as it came back, and how each was sealed, if it was."""
 
     old: Secret
     new: Secret
-    was: _Sealing | None
-    sealing: _Sealing | None
+    was: _Shown | None
+    sealing: _Shown | None
 
     def refusal(self, what: str, entry: str = "") -> BackendError:
         return _refusal(f"is not what was asked for: {self.old.label} {what}", entry)
@@ -151,21 +152,21 @@ def _pairs(before: Manifest, now: Manifest) -> Iterator[_Pair]:
         yield _Pair(old, new, _sealing(before, old), _answered(now, new))
 
 
-def _answered(now: Manifest, secret: Secret) -> _Sealing | None:
+def _answered(now: Manifest, secret: Secret) -> _Shown | None:
     try:
         return _sealing(now, secret)
     except KsecretError:
         raise _refusal(f"is not what was asked for: {secret.label} has an envelope that is none") from None
 
 
-def _sealing(manifest: Manifest, secret: Secret) -> _Sealing | None:
+def _sealing(manifest: Manifest, secret: Secret) -> _Shown | None:
     """How it is sealed; None where it is not. Raises InputError, AlteredError."""
     format_ = formats.of(manifest)
     if not format_.is_sealed(manifest, secret):
         return None
     sealed = format_.read(manifest, secret)
     tokens = {(entry.field, entry.key): token_of(entry) for entry in secret.entries if format_.is_whole(entry.value)}
-    return _Sealing(format_, sealed, {str(key.ref): key.source for key in sealed.keys}, tokens)
+    return _Shown(format_, sealed, {str(key.ref): key.source for key in sealed.keys}, tokens)
 
 
 def _check_rest(before: Manifest, now: Manifest, *, comments: bool = True) -> None:
@@ -228,7 +229,7 @@ def _check_changed(pair: _Pair, changed: Container[str]) -> None:
         raise pair.refusal("has other tokens than those that were to change")
 
 
-def _same_holders(pair: _Pair) -> tuple[_Sealing, _Sealing]:
+def _same_holders(pair: _Pair) -> tuple[_Shown, _Shown]:
     """How it was sealed and is now: all of it, for the same keys and the same name. Raises BackendError."""
     was, sealing = pair.was, _closed(pair)
     assert was
@@ -239,7 +240,7 @@ def _same_holders(pair: _Pair) -> tuple[_Sealing, _Sealing]:
     return was, sealing
 
 
-def _closed(pair: _Pair) -> _Sealing:
+def _closed(pair: _Pair) -> _Shown:
     """How it is sealed now. Raises BackendError where a value of it is in the clear, or a DEK is no base64."""
     if not pair.sealing:
         raise pair.refusal("is not sealed")
@@ -254,7 +255,7 @@ def _closed(pair: _Pair) -> _Sealing:
     return pair.sealing
 
 
-def _is_renewed(was: _Sealing, sealing: _Sealing) -> bool:
+def _is_renewed(was: _Shown, sealing: _Shown) -> bool:
     """Whether the DEK is another, and no token is an old one, or there twice."""
     tokens = list(sealing.tokens.values())
     return (

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc import formats
 from secretsvc.errors import KsecretError
 from secretsvc.formats import lost
 from secretsvc.manifest import reader
 from secretsvc.operations.findings import Finding
 from secretsvc.policy.people import NOBODY
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _LISTED = 5
 
 
-class Sealing(NamedTuple):
-    """How a Secret is sealed."""
+class KeysShown(Record):
+    """What a sealed Secret shows of its data key and its recipients."""
 
     label: str
     line: int
@@ -31,36 +31,36 @@ class Sealing(NamedTuple):
     refs: frozenset[str]
 
 
-def sealings(data: bytes) -> list[Sealing]:
+def keys_shown(data: bytes) -> list[KeysShown]:
     """Those of a manifest; none of one that can't be read."""
     if not formats.may_be_sealed(data) and not lost.may_stand_in(data):
         return []
     try:
-        return list(_sealings(reader.read(data, allow_binary_tag=True)))
+        return list(_shown(reader.read(data, allow_binary_tag=True)))
     except KsecretError:
         return []  # other rules find that
 
 
-def _sealings(manifest: Manifest) -> Iterator[Sealing]:
+def _shown(manifest: Manifest) -> Iterator[KeysShown]:
     format_ = formats.of(manifest)
     for secret in manifest.secrets:
         if format_.is_sealed(manifest, secret):
             sealed = format_.read(manifest, secret)
             wrapped = sorted(f"{key.ref} {key.source}" for key in sealed.keys)
             proof = "\n".join(wrapped) if format_.proves_values else sealed.proof
-            yield Sealing(secret.label, sealed.line, proof, frozenset(str(key.ref) for key in sealed.keys))
+            yield KeysShown(secret.label, sealed.line, proof, frozenset(str(key.ref) for key in sealed.keys))
 
 
 def new_keys(
-    now: Iterable[Sealing],
-    before: Iterable[Sealing],
-    elsewhere: Iterable[Sealing],
+    now: Iterable[KeysShown],
+    before: Iterable[KeysShown],
+    elsewhere: Iterable[KeysShown],
     file: str,
     people: People = NOBODY,
 ) -> list[Finding]:
     """KS017 for each Secret whose data key can't be told to be one of those that were there before.
 
-    `elsewhere`: sealings in files that went away as this one came. `people`: the names that the file's policy has.
+    `elsewhere`: those of files that went away as this one came. `people`: the names that the file's policy has.
     """
     former = {one.label: one for one in before}
     known = {one.proof for one in (*former.values(), *elsewhere)}
@@ -74,7 +74,7 @@ def new_keys(
 _ADVICE = "who made the commit may know its data key: `ksecret rotate` before a value is added"
 
 
-def _said(one: Sealing, former: Sealing | None, people: People) -> str:
+def _said(one: KeysShown, former: KeysShown | None, people: People) -> str:
     if not former:
         return f"{one.label} is newly sealed, to {_listed(one.refs, people)}"
     come, gone = one.refs - former.refs, former.refs - one.refs

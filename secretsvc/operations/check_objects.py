@@ -6,7 +6,6 @@ Each node is looked at once, aliases and merge keys included: what they stand fo
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar, Sequence
@@ -14,8 +13,10 @@ from secretsvc.manifest.roots import text_of
 from secretsvc.operations.check_sops import is_whole_sops_token
 from secretsvc.operations.check_template import LATER, without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
+from secretsvc.record import Record
 from secretsvc.tokens import TOKEN_PREFIX
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
@@ -31,7 +32,7 @@ _PATH = 200
 """How many characters of a path a message shows."""
 
 
-class Found(NamedTuple):
+class ClearSecret(Record):
     """An object that says that it is a Secret, with a value in the clear."""
 
     root: Mapping
@@ -47,17 +48,17 @@ class Found(NamedTuple):
         return all(name == "items" for name in names) and all(isinstance(at, int) for at in self.path[1::2])
 
 
-class Text(NamedTuple):
+class Text(Record):
     """A text that seems to hold a Secret's manifest."""
 
     scalar: Scalar
     path: tuple[str | int, ...]
 
 
-class Objects(NamedTuple):
+class Objects(Record):
     """What a walk has met."""
 
-    found: list[Found]
+    found: list[ClearSecret]
     texts: list[Text]
 
 
@@ -96,7 +97,7 @@ class _Walk:
     """One pass over a text's nodes, and what it knows of those behind it, by where they start."""
 
     def __init__(self, text: str, passed_over: Container[int]) -> None:
-        self.found: list[Found] = []
+        self.found: list[ClearSecret] = []
         self.texts: list[Text] = []
         self._text = text
         self._passed_over = passed_over
@@ -125,9 +126,9 @@ class _Walk:
             self._step(name, value, is_listed=is_list and name == "items")
         facts = self._facts[mapping.start] = self._of(mapping, names)
         if (facts.says_secret or is_listed) and facts.may_be_secret:
-            self._judge(Found(mapping, facts.in_fields or facts.odd, tuple(self._path)), facts)
+            self._judge(ClearSecret(mapping, facts.in_fields or facts.odd, tuple(self._path)), facts)
 
-    def _judge(self, secret: Found, facts: _Facts) -> None:
+    def _judge(self, secret: ClearSecret, facts: _Facts) -> None:
         last = self.found[-1] if self.found else secret
         is_told = last.line == secret.line and len(last.path) > len(secret.path)  # of an object in its `data`
         if not is_told and (facts.in_fields or (facts.odd and secret.is_top)):

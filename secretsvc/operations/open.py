@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc import formats
 from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NotSealedError
 from secretsvc.formats import lost
 from secretsvc.manifest.reader import read
 from secretsvc.operations import Result
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import TypeAlias
 
     from secretsvc.formats.base import Format, Opened, Trust
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
 
     Parents: TypeAlias = dict[tuple[str | None, str | None], Opened]
     """Opened Secrets by namespace and name."""

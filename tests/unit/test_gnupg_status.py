@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secretsvc.backends.gnupg.run import Answer
+from secretsvc.backends.gnupg.run import GpgAnswer
 from secretsvc.backends.gnupg.status import check_opened, listed_keys, recipient, unsigned_because
 from secretsvc.errors import AlteredError, BackendError, KeyRefError
 from secretsvc.keyref import KeyRef
@@ -20,8 +20,8 @@ fpr:::::::::{}:
 """
 
 
-def told(*lines: str) -> Answer:
-    return Answer(b"", [line.split(" ") for line in lines])
+def told(*lines: str) -> GpgAnswer:
+    return GpgAnswer(b"", [line.split(" ") for line in lines])
 
 
 @pytest.mark.parametrize(

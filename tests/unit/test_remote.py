@@ -10,7 +10,7 @@ import pytest
 
 from secretsvc import errors
 from secretsvc.client import line as client_line
-from secretsvc.client.problems import Answer, problem
+from secretsvc.client.problems import HttpAnswer, problem
 from tests.emulators.service import PROBLEM, TOKEN, Canned, FakeService
 from tests.support import new_lock, seal
 from tests.unit.remote_support import CLEAR, YAML, client, sealed_by, service
@@ -93,16 +93,16 @@ def test_one_of_many_threads_waits_for_all(service: FakeService, naps: list[floa
     line = client_line.Line()
     first = threading.local()
 
-    def send() -> Answer:
+    def send() -> HttpAnswer:
         if not getattr(first, "sent", False):
             first.sent = True
             gate.wait(30)
-            return Answer(429, "", 3, b"")
+            return HttpAnswer(429, "", 3, b"")
         with lock:
             order.append(threading.get_ident())
-        return Answer(200, YAML, 0, b"")
+        return HttpAnswer(200, YAML, 0, b"")
 
-    found: list[Answer] = []
+    found: list[HttpAnswer] = []
     threads = [threading.Thread(target=lambda: found.append(line.ask(send))) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -115,13 +115,13 @@ def test_one_of_many_threads_waits_for_all(service: FakeService, naps: list[floa
 def test_who_waited_in_vain_did_it_for_all_that_were_sent_away(naps: list[float]) -> None:
     gate, line, sent = threading.Barrier(8), client_line.Line(), threading.local()
 
-    def send() -> Answer:
+    def send() -> HttpAnswer:
         if not getattr(sent, "once", False):
             sent.once = True
             gate.wait(30)
-        return Answer(503, "", 3, b"")
+        return HttpAnswer(503, "", 3, b"")
 
-    found: list[Answer] = []
+    found: list[HttpAnswer] = []
     threads = [threading.Thread(target=lambda: found.append(line.ask(send))) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -176,7 +176,7 @@ def test_each_problem_becomes_its_error(type_: str, status: int, kind: type[erro
         "entry": "data/a",
         "keyRef": "age:x",
     }
-    error = problem(Answer(status, PROBLEM, 1, json.dumps(told).encode()))
+    error = problem(HttpAnswer(status, PROBLEM, 1, json.dumps(told).encode()))
     assert type(error) is kind
     assert (error.message, error.hint, error.line, error.entry, error.key_ref) == ("what", "do", 3, "data/a", "age:x")
 
@@ -186,7 +186,7 @@ def test_each_problem_becomes_its_error(type_: str, status: int, kind: type[erro
 )
 @pytest.mark.parametrize("media", [PROBLEM, "text/html", ""])
 def test_an_answer_that_is_no_problem_document_tells_its_status_only(body: bytes, media: str) -> None:
-    error = problem(Answer(500, media, 1, body))
+    error = problem(HttpAnswer(500, media, 1, body))
     assert (error.message, error.hint) == ("the service answered with HTTP 500", "")
 
 
@@ -199,7 +199,7 @@ def test_a_200_of_something_else_is_no_manifest(client: Remote, service: FakeSer
 def test_nothing_secret_is_in_a_representation(client: Remote) -> None:
     sealed_by(client)
     assert TOKEN not in repr(client)
-    assert "k: v" not in repr(Answer(200, YAML, 1, CLEAR))
+    assert "k: v" not in repr(HttpAnswer(200, YAML, 1, CLEAR))
 
 
 def test_a_body_that_is_too_long_is_told(client: Remote, service: FakeService) -> None:

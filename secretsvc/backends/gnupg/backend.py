@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from secretsvc import programs
 from secretsvc.backends.base import checked_dek
@@ -25,11 +24,12 @@ from secretsvc.errors import (
     UsageError,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from secretsvc.backends.base import Settings
-    from secretsvc.backends.gnupg.run import Answer
+    from secretsvc.backends.gnupg.run import GpgAnswer
     from secretsvc.backends.offers import Offer
     from secretsvc.keyref import KeyRef
 
@@ -235,7 +235,7 @@ class GnuPG:
     def _list_all(self, command: str) -> bytes:
         return self._run([*self._common(), "--with-colons", command], most=MAX_LISTING).output
 
-    def _listing(self, command: str, ref: KeyRef) -> Answer:
+    def _listing(self, command: str, ref: KeyRef) -> GpgAnswer:
         return self._run([*self._common(), "--with-colons", command, "--", ref.id])
 
     def _common(self) -> list[str]:
@@ -248,7 +248,7 @@ class GnuPG:
             raise UsageError(f"the keyring {self._keyring} does not exist")
         return [*_ALWAYS, "--no-default-keyring", "--keyring", self._keyring]
 
-    def _secret(self, arguments: Sequence[str], data: bytes) -> Answer:
+    def _secret(self, arguments: Sequence[str], data: bytes) -> GpgAnswer:
         """Gpg with a secret key: its passphrase by the settings' callable, else by gpg's own pinentry."""
         if not self._own_pinentry:
             try:
@@ -270,7 +270,7 @@ class GnuPG:
         ask: bool = False,
         limit: float = 0,
         most: int = run.MAX_ANSWER,
-    ) -> Answer:
+    ) -> GpgAnswer:
         self._program = self._program or self._found()
         asker = self._passphrase_once if ask else None
         return run.run(

@@ -10,11 +10,11 @@ import fcntl
 import os
 import select
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from secretsvc import patience, programs
 from secretsvc.errors import BackendError, BackendUnavailableError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -39,7 +39,7 @@ class NoPassphraseError(Exception):
     """gpg needs a passphrase, and the callable that was to give it has none."""
 
 
-class Answer:
+class GpgAnswer:
     """What gpg said: `output`, the bytes of its standard output, and its status lines in their order; `home`: in
     which GNUPGHOME, "" for the default one.
 
@@ -92,7 +92,7 @@ def run(
     data: bytes = b"",
     passphrase: Callable[[], bytes | None] | None = None,
     most: int = MAX_ANSWER,
-) -> Answer:
+) -> GpgAnswer:
     """One run of gpg with `data` as its input, ended after `limit` seconds, or where it says more than `most` bytes.
 
     With `passphrase`, gpg asks it, and nobody else, when the agent needs one; the time that it takes does not
@@ -106,7 +106,7 @@ def run(
         call.converse(limit)
     finally:
         call.end()
-    return Answer(bytes(call.output), call.lines, environ.get("GNUPGHOME", ""))
+    return GpgAnswer(bytes(call.output), call.lines, environ.get("GNUPGHOME", ""))
 
 
 def _pipe() -> tuple[int, int]:

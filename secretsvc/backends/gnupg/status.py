@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 from time import gmtime, strftime
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError, BackendUnavailableError, KeyRefError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from secretsvc.backends.gnupg.run import Answer
+    from secretsvc.backends.gnupg.run import GpgAnswer
     from secretsvc.keyref import KeyRef
 
 SIGN_HINT = "import the signer's public key, or have the file rotated by somebody who signs"
@@ -39,7 +40,7 @@ MOST_HOME = 103 - len("/S.gpg-agent.browser")
 """Bytes of GNUPGHOME: the path of a socket has 103 on macOS, 107 on Linux (`sun_path` in unix(7), less its NUL)."""
 
 
-class Key(NamedTuple):
+class Key(Record):
     """A primary key (`pub`) or subkey (`sub`) of a colon listing."""
 
     kind: str
@@ -50,7 +51,7 @@ class Key(NamedTuple):
     fingerprint: str
 
 
-class Recipient(NamedTuple):
+class Recipient(Record):
     """What gpg is given to encrypt to a key, and the ids that the message may then be addressed to."""
 
     word: str
@@ -162,7 +163,7 @@ def addressee(message: bytes) -> str:
     return key_id if shown else ""
 
 
-def check_opened(answer: Answer) -> None:
+def check_opened(answer: GpgAnswer) -> None:
     """Returns where gpg opened one message whole, with integrity protection, and no signature on it is bad.
 
     Raises AlteredError for anything that is wrong with the message, BackendError for a failure on this side.
@@ -190,7 +191,7 @@ def check_opened(answer: Answer) -> None:
     raise failure(answer.error_code("decrypt", "gpg-exit"), "decrypt", answer.home)
 
 
-def unsigned_because(answer: Answer) -> str:
+def unsigned_because(answer: GpgAnswer) -> str:
     """Why an opened message counts as unsigned; "" where a good signature by a key of the keyring is on it."""
     if answer.has("GOODSIG"):
         return ""
@@ -204,7 +205,7 @@ def unsigned_because(answer: Answer) -> str:
     return "its signature can't be checked" if answer.has("ERRSIG") else "it is not signed"
 
 
-def not_encrypted(answer: Answer) -> BackendError | KeyRefError:
+def not_encrypted(answer: GpgAnswer) -> BackendError | KeyRefError:
     """Why a message was not made, though the listing shows a key that can be encrypted to."""
     if answer.has("INV_RECP"):
         return KeyRefError(
@@ -216,7 +217,7 @@ def not_encrypted(answer: Answer) -> BackendError | KeyRefError:
     )
 
 
-def has_no_signer(answer: Answer) -> bool:
+def has_no_signer(answer: GpgAnswer) -> bool:
     """Whether signing failed because there is no secret key that could sign, with none asked for by name."""
     return any(list(words) == ["9"] for words in answer.words("INV_SGNR"))
 
@@ -250,7 +251,7 @@ def _no_agent(home: str) -> BackendUnavailableError:
     return BackendUnavailableError("gpg-agent can't be reached", hint="`gpg-connect-agent /bye` shows why")
 
 
-def _unprotected(answer: Answer) -> bool:
+def _unprotected(answer: GpgAnswer) -> bool:
     """DECRYPTION_INFO's arguments: the integrity method (0 is none), the cipher, the AEAD method (0 is none)."""
     return any(
         words[0] == "0" and list(words[2:3]) in ([], ["0"]) for words in answer.words("DECRYPTION_INFO") if words

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from secretsvc.cli.checking import Source, check_all, worth_reading
 from secretsvc.cli.report import progress
@@ -15,17 +14,18 @@ from secretsvc.errors import InputError, KsecretError
 from secretsvc.files import workspace
 from secretsvc.git.history import MAX_PUSH, History
 from secretsvc.manifest.reader import MAX_BYTES as MAX_MANIFEST
-from secretsvc.operations.check_keys import new_keys, sealings
+from secretsvc.operations.check_keys import keys_shown, new_keys
 from secretsvc.policy.people import NOBODY
 from secretsvc.policy.policies import Policies
 from secretsvc.policy.reader import MAX_BYTES
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from secretsvc.cli.checking import Output
     from secretsvc.git.history import Change
-    from secretsvc.operations.check_keys import Sealing
+    from secretsvc.operations.check_keys import KeysShown
     from secretsvc.operations.findings import Finding
     from secretsvc.policy.people import People
 
@@ -67,7 +67,7 @@ def _once(changes: Iterable[Change]) -> Iterator[Change]:
 
 
 def _sources(history: History, changes: Iterable[Change]) -> Iterator[Source]:
-    known: dict[str, list[Sealing]] = {}
+    known: dict[str, list[KeysShown]] = {}
     commit, policies = "", Policies()
     for change in changes:
         if change.commit != commit:
@@ -90,8 +90,8 @@ def _people(policies: Policies, path: str) -> People:
     return found.content.people if found else NOBODY
 
 
-def _source(history: History, change: Change, policies: Policies, known: dict[str, list[Sealing]]) -> Source:
-    """`known`: sealings by blob, which grows."""
+def _source(history: History, change: Change, policies: Policies, known: dict[str, list[KeysShown]]) -> Source:
+    """`known`: what keys show, by blob; it grows."""
     manifest = workspace.is_manifest(change.path) or change.blob == change.commit
 
     def read() -> bytes | None:
@@ -101,15 +101,15 @@ def _source(history: History, change: Change, policies: Policies, known: dict[st
             manifest=manifest,
         )
 
-    def of(blob: str) -> list[Sealing]:
+    def of(blob: str) -> list[KeysShown]:
         if blob not in known:
-            known[blob] = sealings(history.blob(blob, MAX_MANIFEST, change.path) or b"")
+            known[blob] = keys_shown(history.blob(blob, MAX_MANIFEST, change.path) or b"")
         return known[blob]
 
     def also(data: bytes) -> list[Finding]:
         if not manifest:
             return []
-        now = known[change.blob] = sealings(data)
+        now = known[change.blob] = keys_shown(data)
         before = [one for blob in change.before for one in of(blob)] if now else []
         elsewhere = [one for blob in change.gone for one in of(blob)] if now and not before else []
         return new_keys(now, before, elsewhere, change.path, _people(policies, change.path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from secretsvc.cli.kubesec_words import data_changes, pairs
 from secretsvc.cli.typed import typed_or_piped
@@ -13,6 +12,7 @@ from secretsvc.generators.entries import NewEntry, collect
 from secretsvc.generators.manifest import NewSecret, check
 from secretsvc.generators.sources import read_file, without_line_break
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
@@ -114,7 +114,7 @@ def _docker_registry(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
 
 
 def _basic_auth(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
-    from secretsvc.generators.typed import BASIC_AUTH, basic_auth
+    from secretsvc.generators.fixed_keys import BASIC_AUTH, basic_auth
 
     piped = flag(args.password_stdin, "--password-stdin")
     password = _password(args.password, "--password", warn, piped=piped)
@@ -123,7 +123,7 @@ def _basic_auth(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
 
 
 def _ssh_auth(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
-    from secretsvc.generators.typed import SSH_AUTH, SSH_FLAG, ssh_auth
+    from secretsvc.generators.fixed_keys import SSH_AUTH, SSH_FLAG, ssh_auth
 
     if not args.ssh_privatekey:
         raise UsageError(f"{SSH_FLAG} is required")
@@ -132,14 +132,14 @@ def _ssh_auth(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
 
 
 def _service_account_token(_wanted: Wanted, args: Namespace, _warn: Warn) -> NewSecret:
-    from secretsvc.generators.typed import SERVICE_ACCOUNT_TOKEN, service_account_annotations
+    from secretsvc.generators.fixed_keys import SERVICE_ACCOUNT_TOKEN, service_account_annotations
 
     annotations = service_account_annotations(args.service_account or "")
     return NewSecret("", type=SERVICE_ACCOUNT_TOKEN, annotations=annotations)
 
 
 def _bootstrap_token(wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
-    from secretsvc.generators.typed import BOOTSTRAP_TOKEN, Bootstrap, bootstrap_token, expiration
+    from secretsvc.generators.fixed_keys import BOOTSTRAP_TOKEN, Bootstrap, bootstrap_token, expiration
 
     if wanted.namespace != "kube-system":
         warn("a bootstrap token works in the namespace kube-system only: say -n kube-system")

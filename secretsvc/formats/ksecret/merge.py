@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc.errors import AlteredError
 from secretsvc.formats.base import Merges, token_of
-from secretsvc.formats.ksecret.envelope import sealed, standing
-from secretsvc.formats.merge import MergedEnvelope, Standing, UnmergeableError, home_of, merge_keys
+from secretsvc.formats.ksecret.envelope import sealed, unchecked
+from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, UnmergeableError, home_of, merge_keys
 from secretsvc.manifest import nodes
 from secretsvc.manifest.lines import line_end, line_start, without_break
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.roots import leading_documents
 from secretsvc.manifest.splice import Edit, apply, line_break
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.nodes import Member, Scalar
 
 
-class Traits(NamedTuple):
+class Traits(Record):
     """What tells one DEK from another, by texts alone."""
 
     created: str
@@ -33,7 +33,7 @@ class Traits(NamedTuple):
     tokens: frozenset[str]
 
 
-class Sealing(NamedTuple):
+class SealedVersion(Record):
     """How one version of a Secret is sealed: `text[start:end]` is its envelope, whole lines without the last break."""
 
     start: int
@@ -56,16 +56,16 @@ class Sealing(NamedTuple):
 class KsecretMerges(Merges):
     """One side's seal must fit: it is over the keys and the type, and over no value."""
 
-    def standing(self, manifest: Manifest, secret: Secret) -> Standing:
-        own = sealing_of(manifest, secret)
-        return Standing(own.start, own.end, own)
+    def lines(self, manifest: Manifest, secret: Secret) -> EnvelopeLines:
+        own = sealed_version(manifest, secret)
+        return EnvelopeLines(own.start, own.end, own)
 
-    def home(self, sides: Sequence[Standing]) -> Side | None:
+    def home(self, sides: Sequence[EnvelopeLines]) -> Side | None:
         base, ours, theirs = (side.own for side in sides)
         return merge_envelopes(base, ours, theirs, "").home
 
     def envelope(
-        self, sides: Sequence[Standing], home: Side | None, values: Mapping[Place, str] | None, name: str
+        self, sides: Sequence[EnvelopeLines], home: Side | None, values: Mapping[Place, str] | None, name: str
     ) -> MergedEnvelope:
         base, ours, theirs = (side.own for side in sides)
         return merge_envelopes(base, ours, theirs, name)
@@ -98,7 +98,7 @@ class KsecretMerges(Merges):
 
 def traits_of(secret: Secret) -> Traits | None:
     """None for a Secret without a complete envelope."""
-    envelope = standing(secret)
+    envelope = unchecked(secret)
     if not envelope:
         return None
     keys = {ref: wrapped.value for ref, wrapped in envelope.keys.items()}
@@ -106,12 +106,12 @@ def traits_of(secret: Secret) -> Traits | None:
     return Traits(envelope.created, envelope.seal.value, keys, tokens)
 
 
-def sealing_of(manifest: Manifest, secret: Secret) -> Sealing:
+def sealed_version(manifest: Manifest, secret: Secret) -> SealedVersion:
     """Return the Secret's envelope.
 
     Raises UnmergeableError for one that is not of lines of its own, or not complete.
     """
-    envelope, traits = standing(secret), traits_of(secret)
+    envelope, traits = unchecked(secret), traits_of(secret)
     member, text = secret.envelope, manifest.text
     if not envelope or not traits or not member or secret.root.flow or envelope.mapping.flow:
         raise UnmergeableError
@@ -119,7 +119,7 @@ def sealing_of(manifest: Manifest, secret: Secret) -> Sealing:
     if text[start : member.key.start].strip(" "):
         raise UnmergeableError
     end = without_break(text, line_end(text, member.value.end))
-    return Sealing(
+    return SealedVersion(
         start,
         end,
         text[start:end],
@@ -148,7 +148,7 @@ def same_data_key(one: Traits, other: Traits) -> bool:
     )
 
 
-def merge_envelopes(base: Sealing, ours: Sealing, theirs: Sealing, name: str) -> MergedEnvelope:
+def merge_envelopes(base: SealedVersion, ours: SealedVersion, theirs: SealedVersion, name: str) -> MergedEnvelope:
     """Return the envelope for the merged Secret, or ours with theirs under a member that refuses to open.
 
     Raises UnmergeableError.
@@ -179,11 +179,11 @@ def merge_envelopes(base: Sealing, ours: Sealing, theirs: Sealing, name: str) ->
     return MergedEnvelope(_both(winner, loser, what, how), home, what)
 
 
-def _rewrapped(side: Sealing, keys: Mapping[str, str]) -> str:
+def _rewrapped(side: SealedVersion, keys: Mapping[str, str]) -> str:
     return apply(side.text, [Edit(*side.places[ref], keys[ref]) for ref in keys if side.keys[ref] != keys[ref]])
 
 
-def _both(stays: Sealing, aside: Sealing, what: str, how: str) -> str:
+def _both(stays: SealedVersion, aside: SealedVersion, what: str, how: str) -> str:
     """One side's envelope, and the other's as text in a member that no envelope has: what has it does not open."""
     indent = " " * stays.column
     lines = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
@@ -12,6 +11,7 @@ from secretsvc.formats.kubesec import envelope
 from secretsvc.formats.kubesec.envelope import RECOMPUTE
 from secretsvc.keyref import WrappedKey
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
 from secretsvc.formats.base import Merges
 from secretsvc.formats.kubesec.envelope import ordered
-from secretsvc.formats.merge import MergedEnvelope, Standing, UnmergeableError, home_of, merge_keys
+from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, UnmergeableError, home_of, merge_keys
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -28,15 +29,15 @@ _NOTE = r"(?m)^# ksecret: CONFLICT: the MAC [^\r\n]*\r?\n(?:# [^\r\n]*\r?\n){2}(
 class KubesecMerges(Merges):
     """The MAC is over every value, so it stays where all of them are one side's, and is to be made anew elsewhere."""
 
-    def standing(self, manifest: Manifest, secret: Secret) -> Standing:
+    def lines(self, manifest: Manifest, secret: Secret) -> EnvelopeLines:
         own = kubesec_sealing_of(manifest)
-        return Standing(own.start, own.end, own)
+        return EnvelopeLines(own.start, own.end, own)
 
-    def home(self, sides: Sequence[Standing]) -> Side | None:
+    def home(self, sides: Sequence[EnvelopeLines]) -> Side | None:
         return kubesec_home(KubesecSides(*(side.own for side in sides)))
 
     def envelope(
-        self, sides: Sequence[Standing], home: Side | None, values: Mapping[Place, str] | None, name: str
+        self, sides: Sequence[EnvelopeLines], home: Side | None, values: Mapping[Place, str] | None, name: str
     ) -> MergedEnvelope:
         return merge_kubesec(KubesecSides(*(side.own for side in sides)), home, values, name)
 
@@ -57,7 +58,7 @@ class KubesecMerges(Merges):
         return text[: found.start()] + text[found.end() :] if found else text
 
 
-class KubesecSealing(NamedTuple):
+class KubesecSealing(Record):
     """Return the comment lines `text[start:end]` of one version, without the last line break."""
 
     start: int
@@ -72,7 +73,7 @@ class KubesecSealing(NamedTuple):
     """(field, key) → token."""
 
 
-class KubesecSides(NamedTuple):
+class KubesecSides(Record):
     """The three versions."""
 
     base: KubesecSealing

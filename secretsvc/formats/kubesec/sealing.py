@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc import patience
 from secretsvc.errors import AlteredError
 from secretsvc.formats.base import Made, Opened, Unproven, token_of
@@ -11,6 +9,7 @@ from secretsvc.formats.kubesec import envelope
 from secretsvc.formats.kubesec.crypto import Dek
 from secretsvc.manifest.scalars import replaced
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

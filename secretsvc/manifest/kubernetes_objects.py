@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
-from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.reader import read
 
 if TYPE_CHECKING:
