@@ -142,8 +142,7 @@ def _token_edits(manifest: Manifest, secret: Secret, plan: Plan, key: Dek) -> It
         payload = plan.before.values.get(at) if plan.before else None
         if payload is None:
             payload = payload_of(manifest.text, entry)
-        known = plan.known.tokens[at] if plan.known and plan.known.values.get(at) == payload else ""
-        token = known or key.seal_value(payload, plan.sealed_for, *at)
+        token = plan.kept(at, payload) or key.seal_value(payload, plan.sealed_for, *at)
         if token != token_of(entry):
             place = inside(manifest.text, entry)
             yield Edit(place.start, place.end, " " * place.indent + token)
