@@ -8,8 +8,8 @@ from __future__ import annotations
 import resource
 import sys
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

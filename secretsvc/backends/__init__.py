@@ -8,11 +8,11 @@ material by mistake.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import MAX_LENGTH, KeyRef, refuse_identity
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from importlib.metadata import EntryPoint

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from secretsvc.errors import RESTORE_HINT, AlteredError, BackendUnavailableError, install_hint
 from secretsvc.keyref import KeyRef
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ def checked_dek(dek: bytes) -> bytes:
     return dek
 
 
-class Installed(NamedTuple):
+class Installed(Record):
     """Whether what a backend needs is on this machine."""
 
     ok: bool
@@ -136,7 +137,7 @@ class BrokenScheme(Scheme):
         return f"install again, or remove, the distribution that has the entry point {self._module}"
 
 
-class Settings(NamedTuple):
+class Settings(Record):
     """What a run tells its backends. Each takes what concerns it."""
 
     environ: Mapping[str, str]
@@ -205,7 +206,7 @@ class KnowsHeld(Protocol):
         ...
 
 
-class Place(NamedTuple):
+class Place(Record):
     """Where identities are looked for, and what was found there, for people."""
 
     name: str

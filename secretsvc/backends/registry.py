@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from _thread import allocate_lock
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from secretsvc import patience
 from secretsvc.backends import complete, every, find, names, split
@@ -19,6 +18,7 @@ from secretsvc.errors import (
     NoKeyError,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 

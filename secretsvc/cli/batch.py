@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn, warn_of_walk
@@ -21,7 +20,9 @@ from secretsvc.files import workspace
 from secretsvc.formats import lost
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations import Result
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from mmap import mmap
@@ -85,7 +86,7 @@ def stream(texts: list[bytes]) -> bytes:
     return b"".join(pieces)
 
 
-class PrintedLine(NamedTuple):
+class PrintedLine(Record):
     """A line to print about a file, in place of new bytes."""
 
     text: str
@@ -93,7 +94,7 @@ class PrintedLine(NamedTuple):
     """False where the file was opened and its format does not bind it to its identity."""
 
 
-class _Outcome(NamedTuple):
+class _Outcome(Record):
     """The end of one file: an error, or else its output (None where there was nothing to do, or it is written)."""
 
     done: bool = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli.batch import content, may_be_sealed, name_of, stream
 from secretsvc.cli.report import report, tell_unbound, warn_of_walk
@@ -14,7 +13,9 @@ from secretsvc.files import workspace
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations.check import may_hold_secret
 from secretsvc.operations.open import nothing_sealed_in, refuse_lost_in, refuse_no_manifest
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from secretsvc.operations import Result
 
 
-class ClearFile(NamedTuple):
+class ClearFile(Record):
     """A file's name as messages give it, and its content in the clear."""
 
     name: str

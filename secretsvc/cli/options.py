@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import find
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.cli.report import warn
 from secretsvc.errors import FileError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MAX_JOBS = 256
 
 
-class Targets(NamedTuple):
+class Targets(Record):
     """The files that a command works on, and where what comes of them goes."""
 
     files: tuple[str, ...]
@@ -41,7 +42,7 @@ class Targets(NamedTuple):
         return self._replace(in_place=self.in_place or not (self.output or "-" in self.files))
 
 
-class Unlocking(NamedTuple):
+class Unlocking(Record):
     """Options about keys at hand, for the backends."""
 
     keyring: str = ""
@@ -53,7 +54,7 @@ class Unlocking(NamedTuple):
         return f"Unlocking({self.keyring!r}, masked, {self.passphrase_file!r})"
 
 
-class Server(NamedTuple):
+class Server(Record):
     """The service that is to do it."""
 
     url: str = ""

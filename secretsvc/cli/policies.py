@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from secretsvc.cli.report import warn
 from secretsvc.errors import InputError, KeyRefError, KsecretError
 from secretsvc.keyref import Keyset, keyset
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64encode
-from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.backends import canonical, complete
@@ -27,6 +26,7 @@ from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.open import nothing_sealed, refuse_lost
 from secretsvc.operations.repeats import HINT
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -6,7 +6,6 @@ import os
 import sys
 from _thread import allocate_lock
 from functools import cache, partial
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.cli import options
@@ -17,7 +16,9 @@ from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
 from secretsvc.operations.request import ANY_TIME, Request, stated
 from secretsvc.policy.people import has_name
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from secretsvc.policy.people import People
 
 
-class SealingOptions(NamedTuple):
+class SealingOptions(Record):
     """Options about how files are sealed."""
 
     keys: tuple[str, ...] = ()

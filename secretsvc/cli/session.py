@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.errors import KsecretError, UsageError
 from secretsvc.operations.open import open_manifest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Protocol
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from fnmatch import translate
-from typing import NamedTuple
+
+from secretsvc.record import Record
 
 MAX_LENGTH = 500
 """Characters in a pattern."""
 
 
-class Glob(NamedTuple):
+class Glob(Record):
     """One pattern."""
 
     include: bool

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.record import Record
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from mmap import mmap
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest
 
 
-class Row(NamedTuple):
+class Row(Record):
     """What is known of a format before its modules are imported, which a cold start pays for."""
 
     module: str

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from secretsvc.errors import FileError, InputError, UsageError
 from secretsvc.generators.entries import NewEntry
 from secretsvc.generators.envfile import env_items
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 

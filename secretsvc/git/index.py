@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import FileError, ManifestError, UsageError
 from secretsvc.git.links import LINK_MODE, MOST_BYTES, Links
 from secretsvc.git.objects import FILE_MODES, GitObjects
 from secretsvc.manifest.reader import MAX_BYTES
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
 
-class Staged(NamedTuple):
+class Staged(Record):
     """A file in the index."""
 
     path: str

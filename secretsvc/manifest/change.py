@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
@@ -12,6 +11,7 @@ from secretsvc.manifest.scalars import canonical, quoted
 from secretsvc.manifest.splice import Edit, append_member, insert_member, remove_member, replace_member
 from secretsvc.manifest.styles import styled
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
     from secretsvc.manifest.nodes import Member

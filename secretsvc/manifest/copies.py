@@ -5,12 +5,12 @@ Each is known by its name and made anew by its tool, so that a manifest needs no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc.manifest import nodes
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ _LAST_PARTS = ("last-applied-configuration", "last-applied", "last-handled-confi
 """What follows the slash in names of kubectl's, KubeVela's, Metacontroller's, Banzai Cloud's and kopf's."""
 
 
-class Copy(NamedTuple):
+class Copy(Record):
     """One such annotation with data in it: the mapping that holds it, and its member there."""
 
     holder: Mapping

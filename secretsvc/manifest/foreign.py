@@ -7,13 +7,14 @@ Of the file's own words only kinds of objects and names of Secrets are repeated.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes, roots
 from secretsvc.manifest.roots import text_of
+from secretsvc.record import Record
 from secretsvc.tokens import BY_SOPS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest
 
@@ -29,7 +30,7 @@ _IDENTITY = re.compile(rb"(?i)AGE-SECRET-KEY-(?:1|PQ-1)")
 _UTF_16 = re.compile(rb"\xff\xfe|\xfe\xff|(?:\0[^\0]){2}|(?:[^\0]\0){2}", re.DOTALL)
 
 
-class Diagnosis(NamedTuple):
+class Diagnosis(Record):
     """An error's message and hint."""
 
     message: str

@@ -7,8 +7,8 @@ Source: https://github.com/kubernetes/apimachinery/blob/master/pkg/util/yaml/dec
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import binascii
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.manifest.nodes import Member, Scalar
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.nodes import Mapping, Node
 
@@ -14,7 +15,7 @@ FIELDS = ("data", "stringData")
 """The fields whose values are sealed, in the order in which formats count them."""
 
 
-class Entry(NamedTuple):
+class Entry(Record):
     """One `key: value` under `data` or `stringData`."""
 
     field: str
@@ -39,7 +40,7 @@ class Entry(NamedTuple):
         return f"Entry({self.path}, masked)"
 
 
-class Secret(NamedTuple):
+class Secret(Record):
     """One Secret of a manifest."""
 
     root: Mapping
@@ -61,7 +62,7 @@ class Secret(NamedTuple):
         return f"{self.namespace}/{name}" if self.namespace else name
 
 
-class Manifest(NamedTuple):
+class Manifest(Record):
     """A whole text. `text` lacks the BOM, which `bom` remembers; all places count in `text`."""
 
     text: str

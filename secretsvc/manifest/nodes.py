@@ -7,9 +7,10 @@ Of how many nodes a text may have, and how far its merge keys are followed, see 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from secretsvc.errors import BoundError
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +33,7 @@ MOST_MERGED = 100_000
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class Scalar(NamedTuple):
+class Scalar(Record):
     """A scalar; `style` is what it is written in: "" (plain), "'", '"', "|" or ">"."""
 
     start: int
@@ -47,7 +48,7 @@ class Scalar(NamedTuple):
         return f"Scalar(line {self.line}, masked)"
 
 
-class Alias(NamedTuple):
+class Alias(Record):
     """`*name`; `target` is what it stands for, None inside that very node."""
 
     start: int
@@ -56,7 +57,7 @@ class Alias(NamedTuple):
     target: Node | None
 
 
-class Sequence(NamedTuple):
+class Sequence(Record):
     """A list."""
 
     start: int
@@ -68,14 +69,14 @@ class Sequence(NamedTuple):
     tag: str | None
 
 
-class Member(NamedTuple):
+class Member(Record):
     """One `key: value` of a mapping."""
 
     key: Node
     value: Node
 
 
-class Mapping(NamedTuple):
+class Mapping(Record):
     """A mapping, its members in the text's order, repeated keys included."""
 
     start: int

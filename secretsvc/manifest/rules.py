@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
@@ -14,6 +13,7 @@ from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

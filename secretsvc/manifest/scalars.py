@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.splice import Edit
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry
 
@@ -22,7 +23,7 @@ _BLOCK_LINE = r"([!-~\xa1-\u02ff][ -~\xa1-\u02ff\t]*)?"
 _SAFE_PLAIN = r"[A-Za-z0-9+/][A-Za-z0-9+/=._-]*"
 
 
-class Inside(NamedTuple):
+class Inside(Record):
     """What stands between a scalar's quotes, or under its block header up to before the last line break."""
 
     start: int

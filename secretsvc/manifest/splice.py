@@ -5,10 +5,10 @@ Nothing is ever parsed and printed again, so every byte that no edit names stays
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc.manifest.nodes import Scalar
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator
 
@@ -19,7 +19,7 @@ _LONG_LINE = 64 * 1024
 """Characters."""
 
 
-class Edit(NamedTuple):
+class Edit(Record):
     """`text[start:end]` becomes `new`."""
 
     start: int
@@ -30,7 +30,7 @@ class Edit(NamedTuple):
         return f"Edit({self.start}, {self.end}, masked)"
 
 
-class Layout(NamedTuple):
+class Layout(Record):
     """How a new member is to be written so that it looks like its neighbours."""
 
     flow: bool

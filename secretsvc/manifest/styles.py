@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.scalars import HEADER, before_blank_lines, canonical, indented, inside, quoted, replaced
 from secretsvc.manifest.splice import Edit
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry
 

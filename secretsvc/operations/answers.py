@@ -7,7 +7,6 @@ them is the same, whom it is sealed to and what for, and which tokens stayed and
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import BackendError, KsecretError
@@ -15,8 +14,10 @@ from secretsvc.formats.base import token_of
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations.patch import pick, with_changes
+from secretsvc.record import Record
 from secretsvc.tokens import decode_strict
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
@@ -29,7 +30,7 @@ _VALUE = "\0"
 """What stands for a value where texts are compared: no manifest has that character."""
 
 
-class _Shown(NamedTuple):
+class _Shown(Record):
     """What a sealed Secret shows."""
 
     format: Format
@@ -57,7 +58,7 @@ class _Shown(NamedTuple):
         return f"_Shown({self.format.name}, masked)"
 
 
-class _Pair(NamedTuple):
+class _Pair(Record):
     """One Secret as it was sent and as it came back, and how each was sealed, if it was."""
 
     old: Secret

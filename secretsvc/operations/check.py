@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from secretsvc import formats
 from secretsvc.backends import canonical
@@ -18,6 +18,7 @@ from secretsvc.operations.check_conflict import first_marker, versions, with_quo
 from secretsvc.operations.check_template import without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
 from secretsvc.operations.findings import Finding
+from secretsvc.record import Record
 from secretsvc.tokens import SUFFIX
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ Group: TypeAlias = "tuple[tuple[int, ...], list[Hit]]"
 """The lines where a comment may say why something stays as it is, and what was found."""
 
 
-class Checked(NamedTuple):
+class Checked(Record):
     """What one file gave."""
 
     findings: list[Finding]

@@ -6,7 +6,6 @@ Each node is looked at once, aliases and merge keys included: what they stand fo
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar, Sequence
@@ -14,8 +13,10 @@ from secretsvc.manifest.roots import text_of
 from secretsvc.operations.check_sops import is_whole_sops_token
 from secretsvc.operations.check_template import LATER, without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
+from secretsvc.record import Record
 from secretsvc.tokens import TOKEN_PREFIX
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
@@ -31,7 +32,7 @@ _PATH = 200
 """How many characters of a path a message shows."""
 
 
-class ClearSecret(NamedTuple):
+class ClearSecret(Record):
     """An object that says that it is a Secret, with a value in the clear."""
 
     root: Mapping
@@ -47,14 +48,14 @@ class ClearSecret(NamedTuple):
         return all(name == "items" for name in names) and all(isinstance(at, int) for at in self.path[1::2])
 
 
-class Text(NamedTuple):
+class Text(Record):
     """A text that seems to hold a Secret's manifest."""
 
     scalar: Scalar
     path: tuple[str | int, ...]
 
 
-class Objects(NamedTuple):
+class Objects(Record):
     """What a walk has met."""
 
     found: list[ClearSecret]

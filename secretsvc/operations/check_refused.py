@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.manifest import roots
 from secretsvc.manifest.kubectl_stream import documents
@@ -11,7 +10,9 @@ from secretsvc.manifest.nodes import Scalar
 from secretsvc.operations import check_text
 from secretsvc.operations.check_objects import objects, place
 from secretsvc.operations.check_template import filled, is_template
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
@@ -25,7 +26,7 @@ _WORDS = (re.compile(r"\bSecret\b"), re.compile(r"\b(?:data|stringData)\b"))
 _BETWEEN = re.compile(r"(?m)(?:^|(?<=\s))#.*|(?<=:)[ \t]+[|>][-+0-9]*(?=\s)")
 
 
-class Clear(NamedTuple):
+class Clear(Record):
     """A Secret with a value in the clear, or a document that may hold one."""
 
     first_lines: tuple[int, ...]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.manifest.copies import copies
 from secretsvc.operations.clear_rest import ClearRest, commented_entries
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

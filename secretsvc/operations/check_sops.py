@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.formats.base import Examined, decoded
 from secretsvc.manifest import nodes
 from secretsvc.tokens import SOPS_TOKEN
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
 

@@ -6,11 +6,12 @@ A scan by lines. It errs on the side of a finding in broken files, and takes wha
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.operations.check_template import without_placeholders
+from secretsvc.record import Record
 from secretsvc.tokens import TOKEN_PREFIX
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,7 +27,7 @@ _MOST_LOOKS = 8
 _EMPTY = ("", "~", "null", "Null", "NULL", "{}", '""', "''")
 
 
-class Suspect(NamedTuple):
+class Suspect(Record):
     """A document that seems to hold a Secret."""
 
     first_lines: tuple[int, ...]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from traceback import clear_frames
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import InputError, KsecretError, ManifestError
@@ -19,7 +18,9 @@ from secretsvc.operations.edit_slips import Names, held_lines, refuse_commented,
 from secretsvc.operations.open import open_secrets, restored
 from secretsvc.operations.prepare import decodings, encodings, with_typed_encoded
 from secretsvc.operations.seal import Pending
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.request import Request
 
 
-class Draft(NamedTuple):
+class Draft(Record):
     """A sealed manifest, opened for somebody to edit. Of its trees, what is asked of them later is left."""
 
     sealed: Manifest

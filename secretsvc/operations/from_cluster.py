@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc.manifest import nodes
 from secretsvc.manifest.copies import copies
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import apply, remove_members
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
@@ -30,7 +30,7 @@ MARKS = tuple(name.encode() for name in (*_HARMFUL, _STATUS))
 """One of these stands in a file of which `brought_along` tells anything, unless it is spelled in escapes."""
 
 
-class Brought(NamedTuple):
+class Brought(Record):
     """The line of the first member that only a cluster sets, and all their names."""
 
     line: int

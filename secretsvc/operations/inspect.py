@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import calendar
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import MOST_NODES
 from secretsvc.manifest.reader import read
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secretsvc.manifest.model import Manifest, Secret
 
 
-class Description(NamedTuple):
+class Description(Record):
     """One Secret. Nothing here was checked against the seal."""
 
     namespace: str | None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc import formats
 from secretsvc.errors import AlteredError
 from secretsvc.keyref import keyset
@@ -13,6 +11,7 @@ from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets,
 from secretsvc.operations.seal import Pending
 from secretsvc.operations.settle import Settled, may_be_settled, settle_keys
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

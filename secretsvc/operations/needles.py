@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from bisect import bisect_right
-from typing import TYPE_CHECKING
 
 from secretsvc import patience
 from secretsvc.operations.unpacked import TooMuchError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.errors import AlteredError, InputError, KsecretError, NothingToSealError, NotSealedError
 from secretsvc.formats import lost
 from secretsvc.manifest.foreign import some, without_values
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc import formats
 from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NotSealedError
 from secretsvc.formats import lost
 from secretsvc.manifest.reader import read
 from secretsvc.operations import Result
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import TypeAlias

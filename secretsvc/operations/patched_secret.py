@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc import patience
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import change
@@ -12,6 +10,7 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import apply
 from secretsvc.manifest.styles import rewritten
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 

@@ -6,12 +6,13 @@ import re
 from bisect import bisect_right
 from contextlib import contextmanager
 from itertools import accumulate, islice
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import RepeatedError
 from secretsvc.manifest.model import decode_base64
 from secretsvc.operations.clear_rest import commented_entries
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -44,7 +45,7 @@ def lines_of(file: bytes, sealed: bytes) -> Iterator[None]:
         raise
 
 
-class Known(NamedTuple):
+class Known(Record):
     """A value that an operation knows: the Secret's label, the entry, and its text in the manifest."""
 
     label: str

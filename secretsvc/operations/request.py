@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import MOST_KEYS
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,7 +25,7 @@ def stated(seconds: float | None = None) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-class Request(NamedTuple):
+class Request(Record):
     """How Secrets are to be sealed."""
 
     change: KeysetChange

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from secretsvc import formats, patience
 from secretsvc.errors import AlreadySealedError, ManifestError, UsageError
@@ -16,6 +16,7 @@ from secretsvc.operations import Result
 from secretsvc.operations.clear_rest import ClearRest
 from secretsvc.operations.open import keyring_for, open_secret, parent_of
 from secretsvc.operations.repeats import Known, refuse_repeats
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -124,7 +125,7 @@ def _held(held: Iterable[tuple[str, Opened]]) -> Iterator[Known]:
             yield Known(label, field, key, text)
 
 
-class _Sealing(NamedTuple):
+class _Sealing(Record):
     """What sealing made, and which values it knows of, each Secret by its index."""
 
     format: Format

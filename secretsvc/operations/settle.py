@@ -6,7 +6,6 @@ Reads what `merge_entries` and the formats wrote: the comments tell whose a text
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import AlteredError, InputError
@@ -18,8 +17,10 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply, line_break
 from secretsvc.operations.check_conflict import first_marker
 from secretsvc.operations.merge_entries import region_of
+from secretsvc.record import Record
 from secretsvc.tokens import SUFFIX
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from mmap import mmap
@@ -38,7 +39,7 @@ _NEW_DATA_KEY = r"(ours|theirs) has a new data key \(rotate\), "
 _BY_HAND = "settle it by hand: docs/git.md says how"
 
 
-class Choice(NamedTuple):
+class Choice(Record):
     """What to take."""
 
     side: Side | None
@@ -46,7 +47,7 @@ class Choice(NamedTuple):
     both_keys: bool
 
 
-class Settled(NamedTuple):
+class Settled(Record):
     """The text without the conflict."""
 
     data: bytes

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.errors import KsecretError
 from secretsvc.manifest.reader import read
 from secretsvc.operations.open import open_secrets
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

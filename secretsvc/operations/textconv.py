@@ -7,7 +7,6 @@ Nothing here imports cryptography, unless values are to be shown.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.errors import KsecretError
@@ -16,6 +15,7 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import Edit, apply
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 

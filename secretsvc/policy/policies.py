@@ -14,11 +14,12 @@ import re
 import stat
 from _thread import allocate_lock
 from itertools import takewhile
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import BackendUnavailableError, FileError, InputError, KsecretError
 from secretsvc.policy import reader
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -36,7 +37,7 @@ _DEMANDS_SIGNATURES = re.compile(rb"(?i)require[-_ ]?signature(?![\"']?[ \t]*:[ 
 """Text of a policy that no file is opened without a look at signatures for, be it broken in other places or there."""
 
 
-class Policy(NamedTuple):
+class Policy(Record):
     """One policy file, as the manifests below its folder see it."""
 
     source: str
@@ -101,7 +102,7 @@ class Policy(NamedTuple):
         return [*found, None]
 
 
-class _Broken(NamedTuple):
+class _Broken(Record):
     """A policy that can't be used."""
 
     error: KsecretError

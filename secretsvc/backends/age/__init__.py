@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.backends.base import Scheme
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import KeyRef, refuse_identity
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.backends.age.backend import Age
     from secretsvc.backends.base import Settings

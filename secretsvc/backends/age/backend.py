@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pyrage
 
 from secretsvc.backends.age import SCHEME
@@ -11,6 +9,7 @@ from secretsvc.backends.age.identities import Identities, default_identity_path,
 from secretsvc.backends.base import checked_dek
 from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError, KeyNotHeldError, KeyRefError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

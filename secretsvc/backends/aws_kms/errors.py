@@ -7,8 +7,6 @@ Developer Guide, "Key states of AWS KMS keys". Classes are known by name, so tha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc.backends.tries import Kind
 from secretsvc.errors import (
     RESTORE_HINT,
@@ -19,14 +17,16 @@ from secretsvc.errors import (
     KsecretError,
     install_hint,
 )
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WHO_HINT = "`aws sts get-caller-identity` shows whether they work, and who you are"
 
 
-class KmsCall(NamedTuple):
+class KmsCall(Record):
     """What failed: an operation such as `encrypt`, where, and the names (no values) in its encryption context."""
 
     operation: str

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from secretsvc.backends.gcp_kms import SCHEME
 from secretsvc.backends.offers import MOST_OFFERS, Offer
 from secretsvc.errors import BackendError, BackendUnavailableError, KeyRefError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from secretsvc.backends.gcp_kms import errors
 from secretsvc.backends.tries import Tries
 from secretsvc.errors import BackendError
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +31,7 @@ _SCOPES = ("https://www.googleapis.com/auth/cloudkms",)
 _ENDPOINT = re.compile(r"(?:(https?)://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?/?")
 
 
-class Endpoint(NamedTuple):
+class Endpoint(Record):
     """`host`: HOST:PORT. `plain`: in clear text and without credentials, which only emulators take."""
 
     host: str

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.backends.tries import Kind
 from secretsvc.errors import (
@@ -21,6 +20,7 @@ from secretsvc.errors import (
     install_hint,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 

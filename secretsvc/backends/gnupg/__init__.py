@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.backends.base import Installed, Scheme
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import KeyRef
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.backends.base import Settings
     from secretsvc.backends.gnupg.backend import GnuPG

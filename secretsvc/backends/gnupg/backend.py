@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from secretsvc import programs
 from secretsvc.backends.base import checked_dek
@@ -25,6 +24,7 @@ from secretsvc.errors import (
     UsageError,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 

@@ -10,11 +10,11 @@ import fcntl
 import os
 import select
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from secretsvc import patience, programs
 from secretsvc.errors import BackendError, BackendUnavailableError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 from time import gmtime, strftime
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError, BackendUnavailableError, KeyRefError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.backends.gnupg.run import GpgAnswer
     from secretsvc.keyref import KeyRef
@@ -39,7 +40,7 @@ MOST_HOME = 103 - len("/S.gpg-agent.browser")
 """Bytes of GNUPGHOME: the path of a socket has 103 on macOS, 107 on Linux (`sun_path` in unix(7), less its NUL)."""
 
 
-class Key(NamedTuple):
+class Key(Record):
     """A primary key (`pub`) or subkey (`sub`) of a colon listing."""
 
     kind: str
@@ -50,7 +51,7 @@ class Key(NamedTuple):
     fingerprint: str
 
 
-class Recipient(NamedTuple):
+class Recipient(Record):
     """What gpg is given to encrypt to a key, and the ids that the message may then be addressed to."""
 
     word: str

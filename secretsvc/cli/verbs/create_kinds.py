@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from secretsvc.cli.kubesec_words import data_changes, pairs
 from secretsvc.cli.typed import typed_or_piped
@@ -13,6 +12,7 @@ from secretsvc.generators.entries import NewEntry, collect
 from secretsvc.generators.manifest import NewSecret, check
 from secretsvc.generators.sources import read_file, without_line_break
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable

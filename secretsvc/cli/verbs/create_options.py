@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc.cli import options, sealing
 from secretsvc.cli.kubesec_words import metadata
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.errors import UsageError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 
@@ -151,7 +151,7 @@ def _add_kubectl(parser: Parser) -> None:
         parser.add_argument(name, metavar="…", help="the same")
 
 
-class Wanted(NamedTuple):
+class Wanted(Record):
     """Kind and identity of the Secret to make, once the words are in order."""
 
     kind: str

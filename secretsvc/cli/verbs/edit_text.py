@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.cli.report import printable
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.errors import KsecretError
 

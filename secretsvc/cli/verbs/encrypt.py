@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.cli import options, sealing
 from secretsvc.cli.batch import Batch, name_of
 from secretsvc.cli.report import warn
@@ -12,6 +10,7 @@ from secretsvc.cli.session import begin
 from secretsvc.errors import AlreadySealedError
 from secretsvc.manifest.hidden_secret import may_be_hidden
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from mmap import mmap

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli.batch import Batch, may_be_sealed
 from secretsvc.cli.sealing import Requests, SealingOptions
 from secretsvc.errors import AlreadySealedError, UsageError
 from secretsvc.operations.settle import Choice, may_be_settled, settle
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mmap import mmap
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.request import Request
 
 
-class Resolving(NamedTuple):
+class Resolving(Record):
     """Choices of `git resolve`."""
 
     choice: Choice

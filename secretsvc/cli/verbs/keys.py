@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.batch import Batch, PrintedLine
@@ -18,6 +17,7 @@ from secretsvc.operations.keysets import change_keys, key_changes
 from secretsvc.operations.open import nothing_sealed_in
 from secretsvc.operations.settle import may_be_settled
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.cli import options, sealing
@@ -18,6 +17,7 @@ from secretsvc.operations.request import ANY_TIME, stated
 from secretsvc.operations.rotate import overdue
 from secretsvc.policy.reader import seconds
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import calendar
 import time
-from typing import TYPE_CHECKING
 
 from secretsvc.errors import KsecretError
 from secretsvc.formats.base import Examined, token_of
 from secretsvc.formats.ksecret import envelope
 from secretsvc.tokens import TOKEN_PREFIX, UNMERGED, decode_strict
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
@@ -14,8 +13,10 @@ from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.scalars import canonical, quoted
+from secretsvc.record import Record
 from secretsvc.tokens import TOKEN_PREFIX, UNMERGED
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -42,7 +43,7 @@ TYPES = (
 _PLAIN_KEYREF = r"[a-z0-9]+:[A-Za-z0-9+/=:._@ -]*[A-Za-z0-9+/=._@-]"
 
 
-class Envelope(NamedTuple):
+class Envelope(Record):
     """What a sealed Secret carries beside its tokens."""
 
     sealed_for: str
@@ -58,7 +59,7 @@ class Envelope(NamedTuple):
         return keyset(stated(ref) for ref in self.keys)
 
 
-class UncheckedEnvelope(NamedTuple):
+class UncheckedEnvelope(Record):
     """An envelope as it stands, with its places; nothing of it is checked."""
 
     sealed_for: str

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING
 
 from secretsvc.formats.base import Format, Sealed
 from secretsvc.formats.ksecret import envelope
@@ -12,6 +11,7 @@ from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.splice import Edit, append_member, remove_member, replace_member
 from secretsvc.tokens import TOKEN_PREFIX, WHOLE_TOKEN
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 

@@ -11,15 +11,16 @@ import re
 from base64 import b64encode
 from bisect import bisect_right
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.splice import Edit, line_break
+from secretsvc.record import Record
 from secretsvc.tokens import decode_strict
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -44,7 +45,7 @@ _RESTORE = "restore the file from Git"
 RECOMPUTE = "look at its history in Git; if it is as it should be: ksecret encrypt -i --recompute-mac"
 
 
-class Envelope(NamedTuple):
+class Envelope(Record):
     """What the comment lines say."""
 
     version: str

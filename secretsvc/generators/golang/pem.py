@@ -7,8 +7,10 @@ Source: design KUBECTL, section 4.
 from __future__ import annotations
 
 import binascii
-from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.record import Record
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,7 +19,7 @@ _BEGIN = b"-----BEGIN "
 _END = b"-----END "
 
 
-class Block(NamedTuple):
+class Block(Record):
     """One block: its label, and the DER in it."""
 
     label: str
