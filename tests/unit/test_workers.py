@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import marshal
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from secretsvc.backends.registry import Backends
 from secretsvc.cli import workers
 from secretsvc.cli.child import find
 from secretsvc.errors import KsecretError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, KsecretError)]
 
