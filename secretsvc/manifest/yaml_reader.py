@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 _MOST_WORDS = 1000
 MOST_TAG_DIRECTIVES = 100
 """Libyaml compares each with all others."""
-_ODD = {"\x85": "U+0085", "\u2028": "U+2028", "\u2029": "U+2029", "\ufeff": "a second BOM (U+FEFF)"}
 
 
 def read_documents(text: str, most: int = MOST_NODES) -> list[Node]:
@@ -44,6 +43,8 @@ def read_documents(text: str, most: int = MOST_NODES) -> list[Node]:
     try:
         return list(_documents(text, most))
     except yaml.MarkedYAMLError as error:
+        from secretsvc.manifest.characters import refuse_odd_characters
+
         refuse_odd_characters(text)  # the likelier reason, where there is one
         # libyaml's problem texts are constants, so they can't quote the input; its context is left out.
         raise ManifestError(f"not valid YAML: {error.problem}", hint=_hint(error, text), line=_line(error)) from None
@@ -76,18 +77,6 @@ def _documents(text: str, most: int) -> Iterator[Node]:
             reader.anchors = {}
         elif isinstance(event, yaml.NodeEvent):
             yield reader.node(event, 0)
-
-
-def refuse_odd_characters(text: str) -> None:
-    """Refuses what parsers disagree on: line breaks of YAML 1.1 alone, and a second BOM. Raises ManifestError."""
-    for character, name in _ODD.items():
-        at = text.find(character)
-        if at >= 0:
-            raise ManifestError(
-                f"{name} in a YAML text: not every parser reads it alike",
-                hint="remove it, or write it as an escape in a double-quoted value",
-                line=text.count("\n", 0, at) + 1,
-            )
 
 
 def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
