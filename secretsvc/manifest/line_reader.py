@@ -7,7 +7,7 @@ place for place: tests/integration/test_line_reader.py holds it to that. YAML 1.
 
 from __future__ import annotations
 
-from secretsvc.manifest.nodes import MAX_DEPTH, MOST_NODES, Mapping, Member, Scalar, most_nodes
+from secretsvc.manifest.nodes import MAX_DEPTH, MOST_NODES, Mapping, Member, Scalar, most_nodes, new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class _Lines:
         members: list[Member] = []
         while self._indent == column:
             members.append(self._member(depth))
-        return Mapping(start, members[-1].value.end, line, column, members, False, None, None)
+        return new(Mapping, (start, members[-1].value.end, line, column, members, False, None, None))
 
     def _member(self, depth: int) -> Member:
         words, line, start, column = self._words, self._number, self._start + self._indent, self._indent
@@ -105,21 +105,21 @@ class _Lines:
         if at > _LONGEST_KEY or not _is_plain(key) or key[-1] == " ":
             raise _UnknownError
         value = words[at + 1 :].lstrip(" ")
-        name = Scalar(start, start + at, line, key, "", None, None)
+        name = new(Scalar, (start, start + at, line, key, "", None, None))
         at = start + len(words) - len(value)
         value = _without_comment(value)
         if value[:1] == "|":
             text, end = self._block(column, value[1:])
             self._move()
-            return Member(name, Scalar(at, end, line, text, "|", None, None))
+            return new(Member, (name, new(Scalar, (at, end, line, text, "|", None, None))))
         self._move()
         if value:
             style, text = _read(value)
-            return Member(name, Scalar(at, at + len(value), line, text, style, None, None))
+            return new(Member, (name, new(Scalar, (at, at + len(value), line, text, style, None, None))))
         if self._indent > column:
-            return Member(name, self._mapping(depth + 1))
+            return new(Member, (name, self._mapping(depth + 1)))
         colon = start + len(key) + 1
-        return Member(name, Scalar(colon, colon, line, "", "", None, None))
+        return new(Member, (name, new(Scalar, (colon, colon, line, "", "", None, None))))
 
     def _block(self, column: int, header: str) -> tuple[str, int]:
         """The text of the literal scalar below this line, and where it ends; the line moves to its last one."""

@@ -24,6 +24,7 @@ from secretsvc.manifest.nodes import (
     Scalar,
     Sequence,
     most_nodes,
+    new,
     too_many,
 )
 
@@ -134,7 +135,8 @@ class _Reader:
         if kind is AliasEvent:
             if anchor not in self.anchors:
                 raise ManifestError("an alias to an anchor that is not defined", line=self._line)
-            return Alias(mark.index, min(event.end_mark.index, self._length), self._line, self.anchors[anchor])
+            end = min(event.end_mark.index, self._length)
+            return new(Alias, (mark.index, end, self._line, self.anchors[anchor]))
         if anchor:
             self.anchors[anchor] = None  # until it is complete: an alias inside it stands for nothing
         node: Node
@@ -142,7 +144,7 @@ class _Reader:
             end, value = event.end_mark.index, event.value
             value = self._words.get(value) or self._shared(value)
             end = end if end < self._length else self._length
-            node = Scalar(mark.index, end, self._line, value, event.style or "", anchor, event.tag)
+            node = new(Scalar, (mark.index, end, self._line, value, event.style or "", anchor, event.tag))
         elif kind is SequenceStartEvent:
             node = self._sequence(event, mark, self._line, depth + 1)
         else:
@@ -174,7 +176,7 @@ class _Reader:
             items.append(self.node(inner, depth))
         flow = bool(event.flow_style)
         end = inner.end_mark.index if flow or not items else items[-1].end
-        return Sequence(mark.index, end, line, items, flow, event.anchor, event.tag)
+        return new(Sequence, (mark.index, end, line, items, flow, event.anchor, event.tag))
 
     def _mapping(self, event: Any, mark: Any, line: int, depth: int) -> Mapping:
         members: list[Member] = []
@@ -182,7 +184,7 @@ class _Reader:
             if type(inner) is MappingEndEvent:
                 break
             key = self.node(inner, depth)
-            members.append(Member(key, self.node(next(self._events), depth)))
+            members.append(new(Member, (key, self.node(next(self._events), depth))))
         flow = bool(event.flow_style)
         end = inner.end_mark.index if flow or not members else members[-1].value.end
-        return Mapping(mark.index, end, line, mark.column, members, flow, event.anchor, event.tag)
+        return new(Mapping, (mark.index, end, line, mark.column, members, flow, event.anchor, event.tag))
