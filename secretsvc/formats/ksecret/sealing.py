@@ -360,10 +360,10 @@ def _block_value(payload: Payload, text: str) -> str:
 def _parsed(text: str) -> str:
     """Return the last scalar of a small YAML text. Raises ValueError where there is none."""
     from secretsvc.manifest import nodes
-    from secretsvc.manifest.yaml_reader import read_documents
+    from secretsvc.manifest.roots import yaml_documents
 
     try:
-        (node,) = read_documents(text)
+        (node,) = yaml_documents(text)
     except ManifestError:
         raise ValueError("a value that does not parse") from None
     while isinstance(node, nodes.Mapping):
