@@ -22,10 +22,11 @@ from secretsvc.formats.ksecret.crypto import (
     Dek,
     Payload,
 )
+from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, dedented, indented, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
-from secretsvc.tokens import SUFFIX, TOKEN_PREFIX, UNMERGED, decode_strict
+from secretsvc.tokens import SUFFIX, UNMERGED, decode_strict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
