@@ -155,7 +155,7 @@ def _is_plain(text: str) -> bool:
 
 
 def _without_comment(value: str) -> str:
-    """What stands behind a key, without the comment behind that."""
+    """Return what stands behind a key, without the comment behind that."""
     if " #" not in value and value[:1] != "#":
         return value
     end = value.find(value[0], 1) + 1 if value[0] in _QUOTES else 0

@@ -42,7 +42,7 @@ class Clear(Record):
 
 
 def in_the_clear(text: str) -> Iterator[Clear]:
-    """What a text that is refused, or can't be read, holds in the clear.
+    """Return what a text that is refused, or can't be read, holds in the clear.
 
     Each document by itself, as kubectl reads them: what is wrong with one keeps it from no other. Those that can't be
     read, as templates either, are looked through by their lines.
@@ -57,17 +57,17 @@ def in_the_clear(text: str) -> Iterator[Clear]:
 
 
 def unread(document: Node) -> bool:
-    """Whether all of it is one text, as which YAML takes what it can't divide, and that seems to hold a Secret."""
+    """Tell whether all of it is one text, as which YAML takes what it can't divide, and that seems to hold a Secret."""
     return isinstance(document, Scalar) and check_text.seems_to_hold(document.value)
 
 
 def in_objects(found: Iterable[Node], text: str, passed_over: Container[int]) -> list[Clear]:
-    """What the objects of a text hold in the clear, but for the Secrets that start at `passed_over`."""
+    """Return what the objects of a text hold in the clear, but for the Secrets that start at `passed_over`."""
     return _in_objects(found, text, passed_over)
 
 
 def _by_nodes(document: str, *, deeper: bool) -> tuple[dict[int, Clear], bool]:
-    """By what YAML reads, in the document as it is and as what a template may become, up to what it can't read.
+    """Look by what YAML reads, in the document as it is and as a template may become, up to what it can't read.
 
     What holds values in the clear, by line; and whether it read all of the one or the other.
     """
@@ -116,12 +116,12 @@ def _by_lines(document: str) -> Iterator[Clear]:
 
 
 def _may_allude(document: str) -> bool:
-    """Whether aliases or merge keys may make a Secret of what it says."""
+    """Tell whether aliases or merge keys may make a Secret of what it says."""
     return _ALIASED.search(document) is not None and all(word.search(document) for word in _WORDS)
 
 
 def _first_line(text: str) -> int:
-    """Of a document: the one that is neither blank nor a comment nor a separator."""
+    """Return a document's first line that is neither blank nor a comment nor a separator."""
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and line.lstrip()[0] != "#" and line.rstrip() != "---":
             return number

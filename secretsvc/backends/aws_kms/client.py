@@ -134,7 +134,7 @@ def configured_region() -> str:
 
 
 def _settle_region(core: Any, region: str) -> None:
-    """Where roles are assumed: AWS_REGION, which botocore does not look at; its own settings; that of the key."""
+    """Return the region to assume roles in: AWS_REGION, which botocore ignores; its own settings; the key's."""
     wanted = os.environ.get("AWS_REGION") or core.get_config_variable("region") or region
     core.set_config_variable("region", wanted)
 
@@ -157,7 +157,7 @@ def _client(session: Any, region: str) -> Any:
 
 @lru_cache(maxsize=4)
 def _loader(folders: str) -> Any:
-    """What finds botocore's own data: as ever, but for KMS without a look at what all other services have.
+    """Return what finds botocore's own data: as ever, but for KMS without a look at what all other services have.
 
     That look takes a quarter of the time that making a client takes. `folders`: those with further data, as in PATH.
     It is kept, with the megabytes that it has read: a service makes a new session whenever AWS KMS has failed.
