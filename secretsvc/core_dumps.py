@@ -20,7 +20,7 @@ _PR_SET_DUMPABLE = 4
 
 
 def forbid() -> None:
-    """Make none from now on (setrlimit(2), RLIMIT_CORE). The hard limit stays, for `as_started` to give back the other."""
+    """Make none any more (setrlimit(2), RLIMIT_CORE). The hard limit stays, for `as_started`."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, _STARTED_WITH[1]))
 
 
