@@ -24,7 +24,7 @@ class Journal:
     """
 
     def __init__(self, path: str, operation: str, shard: str) -> None:
-        """Open it; nothing is written where `path` is empty. Raises FileError; UsageError for a file that is not ours."""
+        """Open it; nothing is written where `path` is empty. Raises FileError; UsageError for one that is not ours."""
         self._path = path
         self._run = {"run": operation, "shard": shard}
         self._done: set[str] = set()
