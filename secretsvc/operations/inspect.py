@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import calendar
 import time
 
 from secretsvc import formats
+from secretsvc.formats import created
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import MOST_NODES
 from secretsvc.manifest.reader import read
@@ -91,10 +91,10 @@ def _describe(manifest: Manifest, secret: Secret, owner: Callable[[str], str]) -
     )
 
 
-def _age_days(created: str) -> int | None:
+def _age_days(text: str) -> int | None:
     """Whole days since then; None for a text that is not a time of this format."""
     try:
-        return int(time.time() - calendar.timegm(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ"))) // 86400
+        return int(time.time() - created.seconds(text)) // 86400
     except ValueError:
         return None
 
