@@ -43,7 +43,7 @@ class _Outcome(Record):
     error: KsecretError | None = None
 
     def packed(self) -> tuple[Any, ...]:
-        """Itself as plain values, to get from a worker process to its parent."""
+        """Return it as plain values, to get from a worker process to its parent."""
         from secretsvc.cli.workers import packed
 
         return self.opened and tuple(self.opened), self.error and packed(self.error)
@@ -104,7 +104,7 @@ def open_all(targets: Targets, opener: Opener, *, pass_clear: bool, warn: bool =
 
 
 def is_hidden(item: workspace.Item) -> bool:
-    """Whether a file is hidden that was found in a folder: such as `.ksecret.yaml`, which is none of kubectl's."""
+    """Tell whether a file is hidden that was found in a folder: such as `.ksecret.yaml`, which is none of kubectl's."""
     return not item.named and os.path.basename(item.path).startswith(".")
 
 

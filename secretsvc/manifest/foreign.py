@@ -68,13 +68,13 @@ _BY_KIND = {
 
 
 def unreadable(data: bytes, error: ManifestError) -> ManifestError:
-    """What is wrong with bytes that are no manifest, where more can be told than the reader's own error does."""
+    """Return what is wrong with bytes that are no manifest, where more can be told than the reader's own error does."""
     found = no_manifest(data) or _marker(data)
     return ManifestError(found.message, hint=found.hint, line=found.line) if found else error
 
 
 def no_manifest(data: bytes) -> Diagnosis | None:
-    """Whose file it is, told by its beginning; None for what may be a manifest."""
+    """Tell whose file it is, told by its beginning; None for what may be a manifest."""
     start = data[:_MOST_LOOKED_AT].removeprefix(b"\xef\xbb\xbf").lstrip()
     if found := next((found for head, found in _BY_START.items() if start.startswith(head)), None):
         return found
@@ -106,7 +106,7 @@ def conflict(data: bytes) -> Diagnosis | None:
 
 
 def _marker(data: bytes) -> Diagnosis | None:
-    """For what can't be read: in a text within a manifest such a line may be just that."""
+    """Look where a file can't be read: in a text within a manifest such a line may be just that."""
     marker = _CONFLICT.search(data) if any(sign * 7 in data for sign in (b"<", b"=", b">")) else None
     if not marker:
         return None
@@ -115,7 +115,7 @@ def _marker(data: bytes) -> Diagnosis | None:
 
 
 def without_values(manifest: Manifest) -> Diagnosis:
-    """What a readable text is that has no Secret with values."""
+    """Return what a readable text is that has no Secret with values."""
     if manifest.secrets:
         whose = "its Secret has" if len(manifest.secrets) == 1 else "its Secrets have"
         return Diagnosis(f"{whose} no values", "put them under stringData; then ksecret encrypt seals them")

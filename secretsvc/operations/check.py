@@ -116,7 +116,7 @@ def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float
 
 
 def _judged(lines: list[str], file: str, groups: Iterable[Group], *, first_only: bool = False) -> Checked:
-    """What no comment allows. `first_only`: of what a refused file is refused for, the first tells it all."""
+    """Return what no comment allows. `first_only`: of what a refused file is refused for, the first tells it all."""
     findings: list[Finding] = []
     allowed = 0
     for first_lines, hits in groups:
@@ -140,7 +140,7 @@ def _read(data: bytes) -> tuple[Manifest | None, ManifestError]:
 
 
 def needs_sealing(data: bytes, file: str) -> bool:
-    """Whether a value in it is in the clear and no comment allows that, or nobody can tell."""
+    """Tell whether a value in it is in the clear and no comment allows that, or nobody can tell."""
     if not may_hold_secret(data):
         return False
     return any(finding.code in _TO_SEAL for finding in check_file(data, file, None, 0).findings)
@@ -160,7 +160,7 @@ def _policy(policies: Policies | None, file: str, manifest: Manifest) -> Policy 
 
 
 def _is_allowed(lines: list[str], first_line: int) -> bool:
-    """Whether a comment on a Secret's first line or right above it says why it may stay as it is."""
+    """Tell whether a comment on a Secret's first line or right above it says why it may stay as it is."""
     if not 0 < first_line <= len(lines):
         return False
     if _ALLOWED.search(lines[first_line - 1]):
@@ -191,7 +191,7 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
 
 
 def _held_against(policy: Policy, secret: Secret, sealed: Examined | None, file: str, now: float) -> Iterator[Hit]:
-    """What differs from the policy. Keys and age of what SOPS sealed are not known."""
+    """Return what differs from the policy. Keys and age of what SOPS sealed are not known."""
     who = file, secret.namespace, secret.name
     rule = policy.rule_for(*who)
     if rule and sealed and sealed.keys and policy.is_certain(*who):
@@ -211,7 +211,7 @@ def _held_against(policy: Policy, secret: Secret, sealed: Examined | None, file:
 
 
 def _entries(secret: Secret, sealed: Examined | None) -> Iterator[Hit]:
-    """What stands where tokens should."""
+    """Return what stands where tokens should."""
     found: dict[str, list[Entry]] = {}
     for entry in secret.entries:
         code = _code_for(entry, sealed)
@@ -256,7 +256,7 @@ def _keyset(secret: Secret, sealed: Examined, wanted: tuple[str, ...], policy: P
 
 
 def _elsewhere(manifest: Manifest, data: bytes) -> Iterator[Group]:
-    """Values in the clear outside of what ksecret takes for Secrets."""
+    """Return values in the clear outside of what ksecret takes for Secrets."""
     why = _why_refused(manifest)
     may_hold_others = _may_hold_others(manifest, data)
     if not why and not may_hold_others:
@@ -271,7 +271,7 @@ def _elsewhere(manifest: Manifest, data: bytes) -> Iterator[Group]:
 
 
 def _why_refused(manifest: Manifest) -> ManifestError | None:
-    """Why a manifest that can be read is looked through as one that can't be."""
+    """Tell why a manifest that can be read is looked through as one that can't be."""
     line = 0 if manifest.is_json else divided_otherwise(manifest.text)
     if line:
         return rules.another_division(line)
@@ -285,7 +285,7 @@ def _why_refused(manifest: Manifest) -> ManifestError | None:
 
 
 def _may_hold_others(manifest: Manifest, data: bytes) -> bool:
-    """Whether more may be a Secret than is known to be: most files need no second look at every node."""
+    """Tell whether more may be a Secret than is known to be: most files need no second look at every node."""
     if b"&" in data or may_be_hidden(data) or is_in_other_letters(data):
         return True
     return may_hold_more(data, sum(nodes.member(secret.root, "kind") is not None for secret in manifest.secrets))

@@ -56,7 +56,7 @@ class Clear(Record):
 
 
 def as_text(data: bytes) -> str:
-    """What is not a manifest, as well as it can be shown to a scan: UTF-16 and other encodings too."""
+    """Return the text of what is no manifest, as well as a scan can have it: of UTF-16 and other encodings too."""
     if b"\0" not in data:
         return data.decode("utf-8-sig", "replace")
     for boms, encoding in _ENCODINGS:
@@ -66,7 +66,7 @@ def as_text(data: bytes) -> str:
 
 
 def refused(text: str, error: ManifestError) -> Iterator[Group]:
-    """A file that no parser takes, or whose Secret is refused: first lines of what it holds in the clear, with hits."""
+    """Look through what no parser takes, or is refused: first lines of what is in the clear there, with hits."""
     if len(text) > MOST_LOOKED_THROUGH or isinstance(error, BoundError):
         what = f"it may hold a Secret, and is too large to be looked through: {error.message}"
         yield (), [(error.line or 1, "KS010", what)]
@@ -82,14 +82,13 @@ def refused(text: str, error: ManifestError) -> Iterator[Group]:
             is_told = True
             what = "its Secret is refused" if clear.is_read else "it seems to hold a Secret and can't be read"
             yield clear.first_lines, [(error.line or clear.first_lines[0], "KS010", f"{what}: {error.message}")]
-    if (
-        not is_told and copies.mentioned(text) and check_text.seems_to_hold(text)
-    ):  # it tells values that are sealed below
+    # Copies tell values that are sealed below.
+    if not is_told and copies.mentioned(text) and check_text.seems_to_hold(text):
         yield (), [(error.line or 1, "KS010", f"its Secret is refused: {error.message}")]
 
 
 def in_objects(found: Iterable[Node], text: str, passed_over: Container[int]) -> Iterator[Group]:
-    """What the objects of a text hold in the clear, but for the Secrets that start at `passed_over`."""
+    """Return what the objects of a text hold in the clear, but for the Secrets that start at `passed_over`."""
     for clear in _in_objects(found, text, passed_over):
         yield clear.first_lines, [_nested(clear) if clear.where else (clear.line, "KS010", _NO_SECRET)]
 
@@ -100,7 +99,7 @@ def _nested(clear: Clear) -> Hit:
 
 
 def in_the_clear(text: str) -> Iterator[Clear]:
-    """What a text that is refused, or can't be read, holds in the clear.
+    """Return what a text that is refused, or can't be read, holds in the clear.
 
     Each document by itself, as kubectl reads them: what is wrong with one keeps it from no other. Those that can't be
     read, as templates either, are looked through by their lines.
@@ -115,12 +114,12 @@ def in_the_clear(text: str) -> Iterator[Clear]:
 
 
 def unread(document: Node) -> bool:
-    """Whether all of it is one text, as which YAML takes what it can't divide, and that seems to hold a Secret."""
+    """Tell whether all of it is one text, as which YAML takes what it can't divide, and that seems to hold a Secret."""
     return isinstance(document, Scalar) and check_text.seems_to_hold(document.value)
 
 
 def _by_nodes(document: str, *, deeper: bool) -> tuple[dict[int, Clear], bool]:
-    """By what YAML reads, in the document as it is and as what a template may become, up to what it can't read.
+    """Look by what YAML reads, in the document as it is and as a template may become, up to what it can't read.
 
     What holds values in the clear, by line; and whether it read all of the one or the other.
     """
@@ -169,12 +168,12 @@ def _by_lines(document: str) -> Iterator[Clear]:
 
 
 def _may_allude(document: str) -> bool:
-    """Whether aliases or merge keys may make a Secret of what it says."""
+    """Tell whether aliases or merge keys may make a Secret of what it says."""
     return _ALIASED.search(document) is not None and all(word.search(document) for word in _WORDS)
 
 
 def _first_line(text: str) -> int:
-    """Of a document: the one that is neither blank nor a comment nor a separator."""
+    """Return a document's first line that is neither blank nor a comment nor a separator."""
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and line.lstrip()[0] != "#" and line.rstrip() != "---":
             return number

@@ -33,19 +33,19 @@ _LOOKED_AT = 64
 
 
 def may_hold_secret(content: bytes | mmap) -> bool:
-    """Whether `Secret` stands there as a whole word, as it does after `kind:`, in other letters, or may be hidden."""
+    """Tell whether `Secret` stands there as a whole word, as after `kind:`, in other letters, or may be hidden."""
     if content.find(_AS_USUAL) >= 0 or _WORD.search(content):
         return True
     return is_in_other_letters(content) or may_be_hidden(content)
 
 
 def holds_identity(content: bytes | mmap) -> bool:
-    """Whether an age identity stands there, in the clear."""
+    """Tell whether an age identity stands there, in the clear."""
     return content.find(_IDENTITY_START) >= 0 and _IDENTITY.search(content) is not None
 
 
 def is_in_other_letters(content: bytes | mmap) -> bool:
-    """Whether it says `kind: secret`, or `SECRET`."""
+    """Tell whether it says `kind: secret`, or `SECRET`."""
     if isinstance(content, bytes) and not _may_be_in_other_letters(content):
         return False
     return _IN_OTHER_LETTERS.search(content) is not None
@@ -64,12 +64,12 @@ def _may_be_in_other_letters(content: bytes) -> bool:
 
 
 def may_be_in_conflict(content: bytes) -> bool:
-    """Whether one of Git's conflict markers may stand there: seven signs or more."""
+    """Tell whether one of Git's conflict markers may stand there: seven signs or more."""
     return any(content.find(marker) >= 0 for marker in _MARKERS)
 
 
 def may_hold_more(content: bytes, known: int) -> bool:
-    """Whether it says `Secret` more often than `known` Secrets do, and has a field that would hold values."""
+    """Tell whether it says `Secret` more often than `known` Secrets do, and has a field that would hold values."""
     if content.count(b"Secret") <= known:
         return False
     return _FIELD.search(content) is not None and len(_WORD.findall(content)) > known

@@ -40,7 +40,7 @@ LATER = "\ue000"
 
 
 def is_template(text: str) -> bool:
-    """Whether something is to be put in later."""
+    """Tell whether something is to be put in later."""
     return _ACTION.search(text) is not None
 
 

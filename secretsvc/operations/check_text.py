@@ -39,7 +39,7 @@ class Suspect(Record):
 
 
 def seems_to_hold(document: str) -> bool:
-    """Whether it says both `kind: Secret` and `data:`."""
+    """Tell whether it says both `kind: Secret` and `data:`."""
     return any(found[1] for found in _SAYS_KIND.finditer(document)) and _SAYS_FIELD.search(document) is not None
 
 
@@ -116,7 +116,7 @@ def _is_steering(line: str) -> bool:
 
 
 def _column(line: str) -> int:
-    """Where the text of a line starts, after the dash of a list's item."""
+    """Return where the text of a line starts, after the dash of a list's item."""
     return len(line) - len(line.lstrip(" \t-")) if line.lstrip().startswith("- ") else len(line) - len(line.lstrip())
 
 
@@ -156,7 +156,7 @@ def _values(lines: list[str], indexes: Iterator[int]) -> Iterator[int]:
 
 
 def _value(line: str) -> str:
-    """What follows the key, or all of a line that has none; the template's part is taken out of it."""
+    """Return what follows the key, or all of a line that has none; the template's part is taken out of it."""
     bare = without_placeholders(line)
     entry = _ENTRY.fullmatch(bare)
     value = (entry[1] or "") if entry else bare

@@ -41,17 +41,17 @@ class Description(Record):
 
     @property
     def bound(self) -> bool:
-        """Whether it opens, if it is sealed, under its own namespace and name only."""
+        """Tell whether it opens, if it is sealed, under its own namespace and name only."""
         return formats.named(self.format_name).binds
 
     @property
     def proves_values(self) -> bool:
-        """Whether its proof is over values, so that one that fits tells them."""
+        """Tell whether its proof is over values, so that one that fits tells them."""
         return formats.named(self.format_name).proves_values
 
     @property
     def label(self) -> str:
-        """As messages name it: `prod/db-auth`, or the line where it has no name."""
+        """Return it as messages name it: `prod/db-auth`, or the line where it has no name."""
         name = self.name or f"the Secret at line {self.line}"
         return f"{self.namespace}/{name}" if self.namespace else name
 
