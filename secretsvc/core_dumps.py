@@ -7,11 +7,6 @@ from __future__ import annotations
 
 import resource
 import sys
-from contextlib import contextmanager, suppress
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _STARTED_WITH = resource.getrlimit(resource.RLIMIT_CORE)
 
@@ -20,17 +15,17 @@ _PR_SET_DUMPABLE = 4
 
 
 def forbid() -> None:
-    """From now on (setrlimit(2), RLIMIT_CORE). The hard limit stays, so that `as_started` can give back the other."""
+    """From now on (setrlimit(2), RLIMIT_CORE). The hard limit stays, so that `AsStarted` can give back the other."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, _STARTED_WITH[1]))
 
 
-@contextmanager
-def as_started() -> Iterator[None]:
+class AsStarted:
     """Within the block the limit is what this process was started with, for the user's own command to be started."""
-    resource.setrlimit(resource.RLIMIT_CORE, _STARTED_WITH)
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, _STARTED_WITH)
+
+    def __exit__(self, *_: object) -> None:
         forbid()
 
 
@@ -40,6 +35,8 @@ def keep_memory_private() -> None:
     Linux; elsewhere nothing happens. For a process that has values for longer than a moment: ctypes costs a short
     command a noticeable part of its start. A program that takes its place is not affected.
     """
+    from contextlib import suppress
+
     if sys.platform == "linux":
         with suppress(ImportError, OSError, AttributeError, MemoryError):  # a hardened system may have no ctypes
             from ctypes import CDLL, c_ulong

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 from secretsvc import formats
 from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn, warn_of_walk
@@ -167,7 +166,7 @@ class Batch:
         """
         self._many = self._many or len(items) > 1
         jobs = (lambda: self._targets.jobs or runs.jobs) if runs else (lambda: 1)
-        outcomes = workspace.in_order(items, partial(self._work, operation, may_hold), jobs)
+        outcomes = workspace.in_order(items, lambda item: self._work(operation, may_hold, item), jobs)
         for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):
             yield item.path, self._count(outcome, item.path), outcome.error
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
-from typing import TYPE_CHECKING, TypeAlias
 
 from secretsvc import formats
 from secretsvc.backends import canonical
@@ -21,9 +20,11 @@ from secretsvc.operations.findings import Finding
 from secretsvc.record import Record
 from secretsvc.tokens import SUFFIX
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from mmap import mmap
+    from typing import TypeAlias
 
     from secretsvc.formats.base import Examined
     from secretsvc.formats.base import Flaw as Hit
@@ -50,7 +51,6 @@ _LISTED = 5
 _DAY = 86400
 _ENCODINGS = (((BOM_UTF32_LE, BOM_UTF32_BE), "utf-32"), ((BOM_UTF16_LE, BOM_UTF16_BE), "utf-16"))
 """By their BOMs; the longer first, which starts with the shorter."""
-
 
 Group: TypeAlias = "tuple[tuple[int, ...], list[Hit]]"
 """The lines where a comment may say why something stays as it is, and what was found."""

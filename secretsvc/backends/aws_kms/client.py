@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
 from secretsvc import __version__
 from secretsvc.backends.aws_kms import errors
 from secretsvc.backends.aws_kms.errors import KmsCall
 from secretsvc.backends.tries import PATIENCE, Tries
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from secretsvc.errors import KsecretError
 

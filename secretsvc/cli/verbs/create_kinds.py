@@ -14,14 +14,14 @@ from secretsvc.generators.sources import read_file, without_line_break
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Callable
 
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.verbs.create_options import Wanted
     from secretsvc.generators.entries import Warn
 
 
-def new_secret(wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
+def new_secret(wanted: Wanted, args: Arguments, warn: Warn) -> NewSecret:
     """The Secret that the options ask for, in the clear. Raises UsageError, FileError and InputError."""
     contents = _KINDS[wanted.kind](wanted, args, warn)
     secret = contents._replace(
@@ -35,7 +35,7 @@ def new_secret(wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
     return secret
 
 
-def _generic(wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
+def _generic(wanted: Wanted, args: Arguments, warn: Warn) -> NewSecret:
     from secretsvc.generators.generic import Sources, generic
 
     sources = Sources(args.from_literal or (), args.from_file or (), args.from_env_file or (), args.random or ())
@@ -59,7 +59,7 @@ def _entries(words: list[str], option: str) -> list[NewEntry]:
     return [NewEntry(key, value or b"", option) for key, value in changes.items()]
 
 
-def _tls(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
+def _tls(_wanted: Wanted, args: Arguments, warn: Warn) -> NewSecret:
     from datetime import UTC, datetime
 
     from secretsvc.generators import tls, tls_advice
@@ -87,7 +87,7 @@ def _tls(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
     return NewSecret("", type=tls.TYPE, data=data)
 
 
-def _docker_registry(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
+def _docker_registry(_wanted: Wanted, args: Arguments, warn: Warn) -> NewSecret:
     from secretsvc.generators import docker
 
     elements = docker.docker_elements(args.from_file or (), warn)
@@ -113,7 +113,7 @@ def _docker_registry(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
     return NewSecret("", type=docker.TYPE, data=docker.docker_config(docker.Login(server, username, password, email)))
 
 
-def _basic_auth(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
+def _basic_auth(_wanted: Wanted, args: Arguments, warn: Warn) -> NewSecret:
     from secretsvc.generators.fixed_keys import BASIC_AUTH, basic_auth
 
     piped = flag(args.password_stdin, "--password-stdin")
@@ -122,7 +122,7 @@ def _basic_auth(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
     return NewSecret("", type=BASIC_AUTH, data=data)
 
 
-def _ssh_auth(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
+def _ssh_auth(_wanted: Wanted, args: Arguments, warn: Warn) -> NewSecret:
     from secretsvc.generators.fixed_keys import SSH_AUTH, SSH_FLAG, ssh_auth
 
     if not args.ssh_privatekey:
@@ -131,14 +131,14 @@ def _ssh_auth(_wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
     return NewSecret("", type=SSH_AUTH, data=data)
 
 
-def _service_account_token(_wanted: Wanted, args: Namespace, _warn: Warn) -> NewSecret:
+def _service_account_token(_wanted: Wanted, args: Arguments, _warn: Warn) -> NewSecret:
     from secretsvc.generators.fixed_keys import SERVICE_ACCOUNT_TOKEN, service_account_annotations
 
     annotations = service_account_annotations(args.service_account or "")
     return NewSecret("", type=SERVICE_ACCOUNT_TOKEN, annotations=annotations)
 
 
-def _bootstrap_token(wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
+def _bootstrap_token(wanted: Wanted, args: Arguments, warn: Warn) -> NewSecret:
     from secretsvc.generators.fixed_keys import BOOTSTRAP_TOKEN, Bootstrap, bootstrap_token, expiration
 
     if wanted.namespace != "kube-system":
@@ -154,7 +154,7 @@ def _bootstrap_token(wanted: Wanted, args: Namespace, warn: Warn) -> NewSecret:
     return NewSecret("", type=BOOTSTRAP_TOKEN, data=bootstrap_token(asked))
 
 
-_KINDS: dict[str, Callable[[Wanted, Namespace, Warn], NewSecret]] = {
+_KINDS: dict[str, Callable[[Wanted, Arguments, Warn], NewSecret]] = {
     "generic": _generic,
     KUBESEC: _generic,
     "tls": _tls,

@@ -10,8 +10,7 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 KUBESEC = "kubesec"
@@ -159,7 +158,7 @@ class Wanted(Record):
     namespace: str
 
 
-def wanted(args: Namespace) -> Wanted:
+def wanted(args: Arguments) -> Wanted:
     """Kind and NAME, and that every option fits, checked in kubectl's order. Raises UsageError."""
     flag(args.immutable, "--immutable")
     flag(args.append_hash, "--append-hash")
@@ -193,13 +192,13 @@ def _kind(words: list[str], given: dict[str, str]) -> tuple[str, list[str]]:
     raise UsageError("say which kind of Secret and NAME", hint=f"kinds: {', '.join(KINDS)}")
 
 
-def _check_options(args: Namespace, kind: str) -> None:
+def _check_options(args: Arguments, kind: str) -> None:
     for name in dict.fromkeys(name for names in OWN.values() for name in names):
         if getattr(args, name) is not None and name not in OWN[kind]:
             raise UsageError(f"unknown option --{name.replace('_', '-')} for {kind}", hint="ksecret create --help")
 
 
-def _check_kubectl(args: Namespace) -> None:
+def _check_kubectl(args: Arguments) -> None:
     if args.dry_run is not None and args.dry_run not in ("client", *_TRUE):
         hint = "it never talks to a cluster: say --dry-run=client, or leave it out"
         raise UsageError("--dry-run: invalid value, or one that means a cluster", hint=hint)
