@@ -10,7 +10,7 @@ from secretsvc.cli.options import Targets
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.errors import UsageError
-from secretsvc.operations.patch import entry_names, get_value
+from secretsvc.operations.get import entry_names, get_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
