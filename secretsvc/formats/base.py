@@ -174,6 +174,9 @@ class Format:
     comments: str = ""
     """How the comment lines start that are its envelope; empty where none are."""
 
+    encoded: str = ""
+    """How the base64 of a token starts, where that tells it; empty where it does not."""
+
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
         """Tell whether the Secret has an envelope of this format, good or not. A whole file's marker tells of one."""
         from secretsvc import formats

@@ -16,11 +16,11 @@ from secretsvc.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry
+    from secretsvc.manifest.nodes import Scalar
 
 HEADER = pattern(r"([|>][-+0-9]*)([^\r\n]*)(\r\n|\r|\n)?")
 """A block's indicators, what stands behind them, and the line break."""
 
-_INDENT = pattern(r"(?m)^( *)[^ \r\n]")
 _ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)}
 """What JSON leaves as it is, and YAML does not."""
 _BLOCK_LINE = pattern(r"([!-~\xa1-\u02ff][ -~\xa1-\u02ff\t]*)?")
@@ -46,15 +46,25 @@ def inside(text: str, entry: Entry) -> Inside:
     if scalar.style in ("", "'", '"'):
         inset = 1 if scalar.style else 0
         return Inside(scalar.start + inset, scalar.end - inset, scalar.style, 0)
-    header = HEADER.match(text, scalar.start, scalar.end)
-    if not header or header.end() == scalar.end:
+    indicators, _, start = _header(text, scalar)
+    end = scalar.end
+    if not indicators or start == end:
         raise ManifestError(f"{entry.path} is a block without lines", hint='write ""', line=scalar.line)
-    start, end = header.end(), scalar.end
     if text[end - 1] == "\n":
         end -= 2 if text[end - 2] == "\r" else 1
     elif text[end - 1] == "\r":
         end -= 1
-    return Inside(start, max(start, end), header[1], _block_indent(text[start:end], header[1], entry.column))
+    return Inside(start, max(start, end), indicators, _block_indent(text[start:end], indicators, entry.column))
+
+
+def _header(text: str, scalar: Scalar) -> tuple[str, str, int]:
+    """A block's indicators (empty for none), what stands behind them on their line, and where its lines start."""
+    breaks = (text.find(mark, scalar.start, scalar.end) for mark in "\r\n")
+    stop = min((at for at in breaks if at >= 0), default=scalar.end)
+    line = text[scalar.start : stop]
+    rest = line[1:].lstrip("+-0123456789") if line.startswith(("|", ">")) else line
+    start = stop + (2 if text.startswith("\r\n", stop) else 1)
+    return line[: len(line) - len(rest)], rest, min(start, scalar.end)
 
 
 def _block_indent(body: str, indicators: str, parent: int) -> int:
@@ -62,8 +72,8 @@ def _block_indent(body: str, indicators: str, parent: int) -> int:
     digit = indicators.strip("|>+-")
     if digit:
         return parent + int(digit)
-    first = _INDENT.search(body)
-    return len(first[1]) if first else parent + 2
+    before = body[: len(body) - len(body.lstrip(" \r\n"))]
+    return len(before) - len(before.rstrip(" ")) if before != body else parent + 2
 
 
 def replaced(text: str, entry: Entry, new: str) -> Edit:
@@ -76,8 +86,8 @@ def replaced(text: str, entry: Entry, new: str) -> Edit:
         return Edit(scalar.start, scalar.end, new)
     if scalar.tag:
         return Edit(scalar.start, scalar.start + len(text[scalar.start : scalar.end].rstrip("\r\n")), new)
-    header = HEADER.match(text, scalar.start)
-    comment = header[2].rstrip() if header and "\n" not in new else ""
+    indicators, behind, _ = _header(text, scalar)
+    comment = behind.rstrip() if indicators and "\n" not in new else ""
     place = inside(text, entry)
     end = place.end if "+" in place.shell else before_blank_lines(text, place)
     return Edit(scalar.start, end, new + comment)

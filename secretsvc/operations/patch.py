@@ -9,7 +9,6 @@ from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotS
 from secretsvc.manifest import change, nodes
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
-from secretsvc.operations import Result
 from secretsvc.operations.clear_rest import ClearBefore
 from secretsvc.operations.get import LISTS, pick, refuse_without_values
 from secretsvc.operations.open import open_secret, open_secrets, refuse_lost
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Opened, Place
     from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.operations import Result
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 

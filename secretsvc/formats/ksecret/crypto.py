@@ -9,9 +9,10 @@ from __future__ import annotations
 from os import urandom
 
 from secretsvc.errors import AlteredError
+from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
 from secretsvc.formats.primitives import AESGCM, equal, hkdf_sha256, hmac_sha256, invalid_tag
 from secretsvc.record import Record
-from secretsvc.tokens import TOKEN_PREFIX, decode_strict, encode_base64
+from secretsvc.tokens import decode_strict, encode_base64
 
 DEK_BYTES = 32
 NONCE_BYTES = 12

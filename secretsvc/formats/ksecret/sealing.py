@@ -19,10 +19,11 @@ from secretsvc.formats.ksecret.crypto import (
     Dek,
     Payload,
 )
+from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, dedented, indented, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
-from secretsvc.tokens import SUFFIX, TOKEN_PREFIX, UNMERGED, decode_strict, encode_base64
+from secretsvc.tokens import SUFFIX, UNMERGED, decode_strict, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -363,10 +364,10 @@ def _block_value(payload: Payload, text: str) -> str:
 def _parsed(text: str) -> str:
     """Return the last scalar of a small YAML text. Raises ValueError where there is none."""
     from secretsvc.manifest import nodes
-    from secretsvc.manifest.yaml_reader import read_documents
+    from secretsvc.manifest.roots import yaml_documents
 
     try:
-        (node,) = read_documents(text)
+        (node,) = yaml_documents(text)
     except ManifestError:
         raise ValueError("a value that does not parse") from None
     while isinstance(node, nodes.Mapping):

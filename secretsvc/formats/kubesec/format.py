@@ -113,8 +113,7 @@ class Kubesec(Format):
         return re.sub(_LONG_LINE, line, text) if envelope.VERSION_LINE in text else text
 
     def lost(self, path: str, text: str) -> tuple[str, str] | None:
-        # The dots first: to try the whole pattern on a value of megabytes holds the interpreter's lock for long.
-        if text[-25:-24] == "." and text[-42:-41] in ("", ".") and envelope.is_token(text):
+        if envelope.is_token(text):
             hint = "restore the file from Git, with its `# kubesec:` lines, or put the clear value there"
             return f"{path} is a token of kubesec's, and nothing opens it here", hint
         return None
