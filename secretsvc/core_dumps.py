@@ -35,10 +35,10 @@ def keep_memory_private() -> None:
     Linux; elsewhere nothing happens. For a process that has values for longer than a moment: ctypes costs a short
     command a noticeable part of its start. A program that takes its place is not affected.
     """
-    from contextlib import suppress
-
     if sys.platform == "linux":
-        with suppress(ImportError, OSError, AttributeError, MemoryError):  # a hardened system may have no ctypes
+        try:
             from ctypes import CDLL, c_ulong
 
             CDLL(None).prctl(_PR_SET_DUMPABLE, *(c_ulong(0),) * 4)
+        except (ImportError, OSError, AttributeError, MemoryError):  # a hardened system may have no ctypes
+            return
