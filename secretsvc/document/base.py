@@ -151,6 +151,10 @@ class Document(Protocol):
         """
         ...
 
+    def source(self, leaf: Leaf) -> bytes:
+        """Return the bytes that stand for a leaf, as they are spelled: to tell what sealing would change of them."""
+        ...
+
     def member(self) -> Member | None:
         """Return the format's member; None where the first unit has none.
 
