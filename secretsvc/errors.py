@@ -24,8 +24,7 @@ The HTTP status of each stands in api/problems.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 

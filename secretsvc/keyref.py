@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc.errors import KeyRefError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
@@ -16,7 +16,7 @@ MOST_KEYS = 100
 """In the keyset of one Secret. Each costs who opens it a try, and a wrapped DEK in the file."""
 
 
-class KeyRef(NamedTuple):
+class KeyRef(Record):
     """The name of one KEK: `age:age1…`, `pgp:<fingerprint>`, `aws:<ARN>`, `gcp:projects/…`.
 
     `id` is in the canonical form of its backend; str() gives the URI as it stands in an envelope.
@@ -33,7 +33,7 @@ Keyset = tuple[KeyRef, ...]
 """Sorted by the bytes of the URI, without repetition."""
 
 
-class WrappedKey(NamedTuple):
+class WrappedKey(Record):
     """A DEK, or a share of one, wrapped under one KEK. How it is spelled in a file is its format's business."""
 
     ref: KeyRef
@@ -64,7 +64,7 @@ def keyset(refs: Iterable[KeyRef]) -> Keyset:
     return tuple(sorted(set(refs), key=lambda ref: str(ref).encode()))
 
 
-class Recipients(NamedTuple):
+class Recipients(Record):
     """Whom something is sealed to: any one key of a group opens for its group.
 
     With several groups `threshold` of them are needed (0: all); only one group can be sealed to, yet.
@@ -74,7 +74,7 @@ class Recipients(NamedTuple):
     threshold: int = 0
 
 
-class KeysetChange(NamedTuple):
+class KeysetChange(Record):
     """What `--key` options ask for: a keyset outright (`exact`), or keys to add and to remove."""
 
     exact: Keyset

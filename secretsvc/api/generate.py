@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from secretsvc.api.models import decoded
 from secretsvc.api.problems import REQUEST, RefusedError
 from secretsvc.errors import InputError, UsageError
-from secretsvc.generators import docker, manifest, tls, typed
+from secretsvc.generators import docker, fixed_keys, manifest, tls
 from secretsvc.generators.entries import NewEntry, collect
 from secretsvc.generators.manifest import NewSecret
 from secretsvc.generators.random_text import random_text
@@ -76,25 +76,27 @@ def _docker(body: GenerateBody, _warn: Callable[[str], None]) -> NewSecret:
 
 
 def _basic(body: GenerateBody, _warn: Callable[[str], None]) -> NewSecret:
-    return NewSecret("", type=typed.BASIC_AUTH, data=typed.basic_auth(body.username.encode(), body.password.encode()))
+    return NewSecret(
+        "", type=fixed_keys.BASIC_AUTH, data=fixed_keys.basic_auth(body.username.encode(), body.password.encode())
+    )
 
 
 def _ssh(body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
-    return NewSecret("", type=typed.SSH_AUTH, data=typed.ssh_auth(body.private_key.encode(), warn))
+    return NewSecret("", type=fixed_keys.SSH_AUTH, data=fixed_keys.ssh_auth(body.private_key.encode(), warn))
 
 
 def _bootstrap(body: GenerateBody, warn: Callable[[str], None]) -> NewSecret:
     if body.namespace != "kube-system":
         warn("a bootstrap token works in the namespace kube-system only")
-    asked = typed.Bootstrap(
+    asked = fixed_keys.Bootstrap(
         body.name,
         body.token_secret.encode(),
-        typed.expiration(body.ttl),
+        fixed_keys.expiration(body.ttl),
         tuple(body.usages),
         tuple(body.groups),
         body.description,
     )
-    return NewSecret("", type=typed.BOOTSTRAP_TOKEN, data=typed.bootstrap_token(asked))
+    return NewSecret("", type=fixed_keys.BOOTSTRAP_TOKEN, data=fixed_keys.bootstrap_token(asked))
 
 
 _OPTION = re.compile(r"--[a-z][a-z-]*")

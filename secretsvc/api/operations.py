@@ -21,7 +21,7 @@ from secretsvc.operations.seal import seal_manifest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
     Work = Callable[["Call", Request, Keyring], Result]

@@ -8,11 +8,11 @@ material by mistake.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import MAX_LENGTH, KeyRef, refuse_identity
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from importlib.metadata import EntryPoint
@@ -50,9 +50,14 @@ def names() -> tuple[str, ...]:
     return (*_OURS, *_plugins())
 
 
+def ours() -> Iterator[Scheme]:
+    """Yield the kinds that come with ksecret."""
+    yield from filter(None, map(find, _OURS))
+
+
 def every() -> Iterator[Scheme]:
     """Yield all kinds that are installed here, ours first: who is content with one of them waits for no others."""
-    yield from filter(None, map(find, _OURS))
+    yield from ours()
     yield from filter(None, map(find, _plugins()))
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from secretsvc.keyref import KeyRef
 
 
-class Offer(NamedTuple):
+class Offer(Record):
     """A key that the caller may choose to seal to."""
 
     ref: KeyRef

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli.commands import COMMANDS, find
 from secretsvc.cli.parser import parsing
 from secretsvc.cli.verbs.create_options import KIND_NAME, KINDS
 from secretsvc.errors import KsecretError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
 
@@ -27,7 +28,7 @@ _ROOT = {
 }
 
 
-class Candidates(NamedTuple):
+class Candidates(Record):
     """The words, each with a line about it, which may be empty; and whether a file's name may stand there."""
 
     words: dict[str, str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from secretsvc.cli.batch import name_of
 from secretsvc.cli.colour import BAD, WARNING, painted
@@ -14,6 +14,7 @@ from secretsvc.operations.check import Checked, check_file, check_other, holds_i
 from secretsvc.operations.check_policy import check_policy
 from secretsvc.operations.findings import RULES, SHORT, Finding
 from secretsvc.policy.policies import MISNAMED, NAME
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +29,7 @@ _OTHERS = 1 << 20
 """Bytes up to which files that are no manifests are looked through for identities."""
 
 
-class Source(NamedTuple):
+class Source(Record):
     """A file to check."""
 
     name: str

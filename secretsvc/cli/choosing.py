@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from secretsvc.backends import find
 from secretsvc.backends.offers import MOST_OFFERS, Makes, Offers
 from secretsvc.cli.report import printable
 from secretsvc.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc.errors import UsageError, nearest
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
 
-class Command(NamedTuple):
+class Command(Record):
     """A command: its module below `secretsvc.cli` (`add_arguments`, `run`), a line that sums it up, its aliases."""
 
     module: str

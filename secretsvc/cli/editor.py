@@ -9,12 +9,13 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from shutil import which
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import programs
 from secretsvc.backends import secrets
 from secretsvc.errors import UsageError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from contextlib import ExitStack
@@ -35,7 +36,7 @@ _PATIENCE = 5.0
 """Seconds that an editor has to end after it was told to."""
 
 
-class Editor(NamedTuple):
+class Editor(Record):
     """The words of its command, without the file."""
 
     words: list[str]
@@ -45,7 +46,7 @@ class Editor(NamedTuple):
         return os.path.basename(self.words[0])
 
 
-class Streams(NamedTuple):
+class Streams(Record):
     """Descriptors that the editor gets as standard input and output; None: those of this process."""
 
     stdin: int | None

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from secretsvc import core_dumps
 from secretsvc.cli import options
@@ -19,8 +19,9 @@ from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.cli.session import LocalOpener
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.files import workspace
-from secretsvc.manifest.objects import documents, with_data
+from secretsvc.manifest.kubernetes_objects import documents, with_data
 from secretsvc.operations.output import dumped
+from secretsvc.record import Record
 
 API_VERSION = "ksecret.dev/v1alpha1"
 KIND = "KsecretGenerator"
@@ -37,7 +38,7 @@ _ROOT_ONLY, _NONE = "LoadRestrictionsRootOnly", "LoadRestrictionsNone"
 _EXAMPLE = f"write apiVersion: {API_VERSION}, kind: {KIND}, metadata.name and a list of sealed manifests as files"
 
 
-class _Config(NamedTuple):
+class _Config(Record):
     files: list[str]
     annotations: dict[str, str]
 
@@ -158,7 +159,7 @@ def _may_lie_anywhere() -> bool:
 
 
 def _is_inside(path: str) -> bool:
-    """Whether it is in or below this folder, links followed.
+    """Tell whether it is in or below this folder, links followed.
 
     Source: kustomize's RestrictionRootOnly
     (https://github.com/kubernetes-sigs/kustomize/blob/master/api/internal/loader/loadrestrictions.go).

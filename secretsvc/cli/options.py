@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import find
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.cli.report import warn
 from secretsvc.errors import FileError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MAX_JOBS = 256
 
 
-class Targets(NamedTuple):
+class Targets(Record):
     """The files that a command works on, and where what comes of them goes."""
 
     files: tuple[str, ...]
@@ -41,7 +42,7 @@ class Targets(NamedTuple):
         return self._replace(in_place=self.in_place or not (self.output or "-" in self.files))
 
 
-class Unlocking(NamedTuple):
+class Unlocking(Record):
     """Options about keys at hand, for the backends."""
 
     keyring: str = ""
@@ -53,7 +54,7 @@ class Unlocking(NamedTuple):
         return f"Unlocking({self.keyring!r}, masked, {self.passphrase_file!r})"
 
 
-class Server(NamedTuple):
+class Server(Record):
     """The service that is to do it."""
 
     url: str = ""
@@ -132,7 +133,7 @@ def backends(unlocking: Unlocking) -> Backends:
             file=sys.stderr,
         )
     ask = Passphrases(unlocking.passphrase, unlocking.passphrase_file).ask
-    return Backends(Settings(os.environ, ask, unlocking.keyring, warn=cache(warn)))
+    return Backends(Settings(os.environ, ask, unlocking.keyring, warn=cache(lambda text: warn(text, once=text))))
 
 
 class Passphrases:
@@ -141,6 +142,7 @@ class Passphrases:
     def __init__(self, given: str = "", path: str = "") -> None:
         self._given = given
         self._path = path
+        self._process = os.getpid()
         self._answers: dict[str, bytes | None] = {}
 
     def ask(self, what: str) -> bytes | None:
@@ -153,6 +155,8 @@ class Passphrases:
         if self._given:
             return os.fsencode(self._given)
         if self._path:
+            if not os.path.isfile(self._path):  # a pipe gives it once
+                self._leave_to_parent()
             try:
                 with open(self._path, "rb") as stream:
                     return stream.readline().rstrip(b"\r\n")
@@ -161,10 +165,20 @@ class Passphrases:
         scheme = find(what.partition(" ")[0])
         if scheme and os.environ.get(scheme.passphrase):
             return os.fsencode(os.environ[scheme.passphrase])
-        if (scheme and scheme.has_prompt) or not sys.stderr.isatty():
+        if scheme and scheme.has_prompt:
+            return None
+        self._leave_to_parent()
+        if not sys.stderr.isatty():
             return None
         from getpass import getpass
 
         from secretsvc.cli.report import printable
 
         return getpass(printable(f"passphrase for {what}: ")).encode()
+
+    def _leave_to_parent(self) -> None:
+        """Raises LeftToParentError in a worker process: its parent asks, once for all."""
+        if os.getpid() != self._process:
+            from secretsvc.cli.workers import LeftToParentError
+
+            raise LeftToParentError

@@ -6,10 +6,11 @@ argparse and not click: click's import alone costs a cold decrypt a quarter more
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from secretsvc.cli.commands import COMMANDS, load
 from secretsvc.errors import UsageError, nearest
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +28,7 @@ def help_width() -> int:
     return min(max(get_terminal_size((_WIDTH, 24)).columns, _NARROWEST), _WIDEST)
 
 
-class Parsing(NamedTuple):
+class Parsing(Record):
     """A command line's parser, its words, and what runs it."""
 
     parser: Parser
@@ -53,7 +54,7 @@ def parsing(command: str, words: list[str]) -> Parsing:
     return Parsing(parser, words[1:] if action else words, module.run)
 
 
-class SoFar(NamedTuple):
+class SoFar(Record):
     """A command line that is not whole yet."""
 
     plain: list[str]
@@ -119,7 +120,7 @@ class Parser(argparse.ArgumentParser):
                 action.help = argparse.SUPPRESS
 
     def hides(self, option: argparse.Action) -> bool:
-        """Whether it is one of those."""
+        """Tell whether it is one of those."""
         return option.help == argparse.SUPPRESS
 
     @property

@@ -6,7 +6,6 @@ import os
 import sys
 from _thread import allocate_lock
 from functools import cache, partial
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.cli import options
@@ -17,7 +16,9 @@ from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
 from secretsvc.operations.request import ANY_TIME, Request, stated
 from secretsvc.policy.people import has_name
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -27,11 +28,11 @@ if TYPE_CHECKING:
     from secretsvc.formats.base import Unproven
     from secretsvc.keyref import KeysetChange
     from secretsvc.manifest.model import Secret
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.policy.people import People
 
 
-class SealingOptions(NamedTuple):
+class SealingOptions(Record):
     """Options about how files are sealed."""
 
     keys: tuple[str, ...] = ()
@@ -190,7 +191,8 @@ class Requests:
             self._keysets.add(refs)
         if is_new and self._backends.opens(refs) is False:
             where = "standard input" if name == "-" else name
-            warn(f"{where}: {secret.label} is sealed to no key of yours on this machine, so you can't open it here")
+            what = f"{where}: {secret.label} is sealed to no key of yours on this machine, so you can't open it here"
+            warn(what, once=" ".join(map(str, refs)))
 
     def _default_keys(self, name: str, secret: Secret, format_: str) -> Keyset:
         keys = self._policies.keys(name, secret) or self._own_keys(format_)

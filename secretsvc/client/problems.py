@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import errors
 from secretsvc.api.problems import status_of
 from secretsvc.errors import BackendError, BackendUnavailableError, InputError, KsecretError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class HttpAnswer(NamedTuple):
+class HttpAnswer(Record):
     """An HTTP answer: status, media type without parameters, seconds of Retry-After (0: it says none), body."""
 
     status: int

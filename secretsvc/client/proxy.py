@@ -6,17 +6,17 @@ The tunnel is asked for in plain HTTP (RFC 9110, section 9.3.6); inside it there
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from secretsvc.errors import UsageError
+from secretsvc.record import Record
 
 _PORT = 8080
 """Port of a proxy that names none."""
 
 
-class Proxy(NamedTuple):
+class Proxy(Record):
     """Address of a proxy, and the headers that ask for a tunnel."""
 
     host: str

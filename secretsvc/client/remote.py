@@ -13,7 +13,6 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
 from threading import Lock
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from secretsvc import __version__
@@ -22,6 +21,7 @@ from secretsvc.client.problems import HttpAnswer, problem
 from secretsvc.client.proxy import proxy_for
 from secretsvc.errors import BackendError, BackendUnavailableError, FileError, KsecretError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 

@@ -6,14 +6,24 @@ import re
 from typing import TYPE_CHECKING
 
 from secretsvc.document import yaml_member, yaml_spelling
-from secretsvc.document.base import MOST_LEAVES, Comments, Leaf, Member, Value, check_size, too_many_leaves
+from secretsvc.document.base import (
+    MOST_ALIASED,
+    MOST_LEAVES,
+    Comments,
+    Leaf,
+    Member,
+    Value,
+    check_size,
+    too_many_leaves,
+)
 from secretsvc.document.places import Places
 from secretsvc.document.yaml_comments import Comment, Container, Item, comments
 from secretsvc.document.yaml_spelling import Spot
 from secretsvc.document.yaml_types import typed
 from secretsvc.errors import ManifestError
+from secretsvc.manifest.characters import refuse_odd_characters
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
-from secretsvc.manifest.yaml_reader import read_documents, refuse_odd_characters
+from secretsvc.manifest.yaml_reader import read_documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +122,7 @@ class _Walk:
         self._roots = roots
         self._member = member
         self._left = MOST_LEAVES
+        self._aliased_left = MOST_ALIASED
         self._found: list[tuple[int, Container, Leaf]] = []
         self._items: list[Item] = []
         self._taken: list[tuple[int, int]] = []
@@ -143,8 +154,9 @@ class _Walk:
     def _node(self, node: Node, path: Path, item: Item, spot: Spot, depth: int) -> None:
         """`spot`: where it stands, as far as that is known outside of it."""
         self._left -= 1
-        if self._left < 0:
-            raise too_many_leaves(node.line)
+        self._aliased_left -= spot.shared is not None
+        if self._left < 0 or self._aliased_left < 0:
+            raise too_many_leaves(node.line, aliased=self._left >= 0)
         if depth > MAX_DEPTH:
             raise ManifestError(f"nested deeper than {MAX_DEPTH} levels, aliases followed", line=node.line)
         target = node.target if isinstance(node, Alias) else node

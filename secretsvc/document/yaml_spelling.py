@@ -12,7 +12,7 @@ from secretsvc.document.yaml_types import spelled as spelled_plain
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.model import Entry
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar
-from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.scalars import HEADER, literal_block, quoted, replaced
 from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.manifest.styles import rewritten

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from fnmatch import translate
-from typing import NamedTuple
+
+from secretsvc.record import Record
 
 MAX_LENGTH = 500
 """Characters in a pattern."""
 
 
-class Glob(NamedTuple):
+class Glob(Record):
     """One pattern."""
 
     include: bool
@@ -24,7 +25,7 @@ class Glob(NamedTuple):
     """One for each name on the way, from the folder where the pattern counts; None for `**`."""
 
     def fits(self, path: str, *, inside: bool) -> bool:
-        """Whether it fits a relative path, which ends in a slash if it is a folder's.
+        """Tell whether it fits a relative path, which ends in a slash if it is a folder's.
 
         `inside`: a folder's pattern fits all that is in it.
         """

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING
 
 from secretsvc.files import globs
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.files.globs import Glob
 
@@ -56,7 +56,7 @@ class Ignored:
                 own.append(glob)
 
     def __call__(self, path: str) -> bool:
-        """Whether that absolute path is ignored; a folder's ends in a slash. The nearest file with a say decides."""
+        """Tell whether that absolute path is ignored; a folder's ends in a slash. The nearest file decides."""
         folder = os.path.dirname(path.rstrip("/"))
         while True:
             relative = path[len(folder.rstrip("/")) + 1 :]

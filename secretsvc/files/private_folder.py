@@ -9,11 +9,12 @@ import stat
 import sys
 import tempfile
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import FileError, printable
 from secretsvc.files.signals import undisturbed
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,7 +23,7 @@ IN_USE = ".in-use"
 """Ending of a folder's name once it is locked: what ends so and is not locked was left behind by a `kill -9`."""
 
 
-class Folder(NamedTuple):
+class Folder(Record):
     """`lock`: a descriptor that every process that still needs the folder holds open."""
 
     path: str

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import BackendUnavailableError, FileError
 from secretsvc.programs import git
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -23,7 +24,7 @@ _SECONDS = 120
 _TRUST = "git config --global --add safe.directory FOLDER has Git trust it"
 
 
-class Walk(NamedTuple):
+class Walk(Record):
     """Settings of a walk, and who is told of what it meets."""
 
     failed: Callable[[FileError], None]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import stat
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc.errors import FileError, ManifestError, UsageError
 from secretsvc.manifest.reader import MAX_BYTES
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +27,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 """Endings of the names of files that a walk through folders looks at, in capitals or not."""
 
 
-class Item(NamedTuple):
+class Item(Record):
     """A file to work on. `named`: by the user, not found in a folder; `root`: that folder."""
 
     path: str
@@ -34,7 +35,7 @@ class Item(NamedTuple):
     root: str = ""
 
 
-class Snapshot(NamedTuple):
+class Snapshot(Record):
     """A file's bytes, and what tells whether it is still the same file."""
 
     path: str
@@ -47,7 +48,7 @@ class Snapshot(NamedTuple):
 
 
 def is_manifest(name: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
-    """Whether a file's name ends as a manifest's does: `DB.YAML` too."""
+    """Tell whether a file's name ends as a manifest's does: `DB.YAML` too."""
     return name.lower().endswith(suffixes)
 
 
@@ -84,7 +85,7 @@ def discover(
 
 
 def _plain(path: str) -> str:
-    """Without a `./` before it, unless a name begins with a dash behind that."""
+    """Return it without a `./` before it, unless a name begins with a dash behind that."""
     bare = path[2:].lstrip("/") if path.startswith("./") else ""
     return path if bare[:1] in ("", "-") else bare
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.record import Record
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from mmap import mmap
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest
 
 
-class Row(NamedTuple):
+class Row(Record):
     """What is known of a format before its modules are imported, which a cold start pays for."""
 
     module: str
@@ -65,6 +67,11 @@ def sealed_in(manifest: Manifest) -> list[int]:
     return [index for index, secret in enumerate(manifest.secrets) if format_.is_sealed(manifest, secret)]
 
 
+def starts_token(text: str) -> bool:
+    """Tell whether a text starts as a token of some format does; the rest of it may be cut off or hidden."""
+    return any(format_.is_token(text) for format_ in every())
+
+
 def in_text(text: str) -> Iterator[Format]:
     """Return those of which something may stand in a text, be it no manifest."""
     return (named(name) for name, row in TABLE.items() if row.marker in text)
@@ -91,7 +98,7 @@ def every() -> Iterator[Format]:
 
 
 def names() -> tuple[str, ...]:
-    """Of all formats."""
+    """Return the names of all formats."""
     return tuple(TABLE)
 
 

@@ -6,14 +6,15 @@ To Kubernetes it is a value like any other, so whoever takes it for clear text d
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
 from secretsvc.manifest.model import decode_base64
+from secretsvc.record import Record
 from secretsvc.tokens import BY_SOPS, SOPS_TOKEN
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from mmap import mmap
@@ -30,7 +31,7 @@ _HIDDEN = re.compile(
 """How a member's name or a token may be spelled without the word standing there."""
 
 
-class Lost(NamedTuple):
+class Lost(Record):
     """One piece of it. `message` and `hint` are an error's, without any value."""
 
     line: int
@@ -75,8 +76,10 @@ def in_manifest(manifest: Manifest) -> Iterator[Lost]:
 
 
 def is_encoded(entry: Entry) -> bool:
-    """Tell whether it is the base64 of a token, whoever's."""
-    return _encoded(entry) is not None
+    """Tell whether it is the base64 of a token, whoever's, or what is left of one."""
+    text = entry.value.lstrip()
+    cut = any(format_.encoded and text.startswith(format_.encoded) for format_ in formats.every())
+    return cut or _encoded(entry) is not None
 
 
 def refuse(secret: Secret) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +17,7 @@ class UnmergeableError(Exception):
     """The texts are not such that entries can be told apart by lines: the caller merges them as plain text."""
 
 
-class EnvelopeLines(NamedTuple):
+class EnvelopeLines(Record):
     """An envelope in one version of a file: `text[start:end]`, whole lines without the last line break."""
 
     start: int
@@ -24,7 +26,7 @@ class EnvelopeLines(NamedTuple):
     """What the format makes of it."""
 
 
-class MergedEnvelope(NamedTuple):
+class MergedEnvelope(Record):
     """The lines that go where the envelope stood. `home`: whose data key it is, where the sides have different ones."""
 
     text: str

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from base64 import b64encode
 from json import loads
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import UsageError
-from secretsvc.generators.csvrecord import fields
 from secretsvc.generators.entries import collect
-from secretsvc.generators.gojson import go_json, go_text
+from secretsvc.generators.golang.csv import fields
+from secretsvc.generators.golang.json import go_json, go_text
 from secretsvc.generators.sources import file_items
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,7 +24,7 @@ DEFAULT_SERVER = b"https://index.docker.io/v1/"
 FLAG = "--from-file"
 
 
-class Login(NamedTuple):
+class Login(Record):
     """A login of a registry, as bytes, since kubectl keeps what is not UTF-8."""
 
     server: bytes

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import InputError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -19,7 +20,7 @@ _KEY = r"[-._a-zA-Z0-9]+"
 _ENV_KEY = r"[-._a-zA-Z][-._a-zA-Z0-9]*"
 
 
-class NewEntry(NamedTuple):
+class NewEntry(Record):
     """One entry to be, and where it is from, as messages say it: flag, then file and line, or the flag's number."""
 
     key: str

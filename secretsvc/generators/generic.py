@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import UsageError
-from secretsvc.generators.csvrecord import fields
 from secretsvc.generators.entries import NewEntry, collect
+from secretsvc.generators.golang.csv import fields
 from secretsvc.generators.random_text import ALPHABETS, MAX_LENGTH, random_text
 from secretsvc.generators.sources import env_file_items, file_items, literal_items
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 LITERAL, FILE, ENV_FILE, RANDOM = "--from-literal", "--from-file", "--from-env-file", "--random"
 
 
-class Sources(NamedTuple):
+class Sources(Record):
     """Words of the flags, each as it stands on the command line."""
 
     literals: Sequence[str] = ()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc.errors import InputError, UsageError
-from secretsvc.generators.gojson import go_json
+from secretsvc.generators.golang.json import go_json
 from secretsvc.manifest.rules import MAX_SECRET_BYTES
 from secretsvc.manifest.scalars import canonical, literal_block
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ _LABEL_NAME = r"[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
 _NO_VOWELS = str.maketrans("013ae", "ghkmt")
 
 
-class NewSecret(NamedTuple):
+class NewSecret(Record):
     """A Secret to be printed. Empty fields are left out, as kubectl leaves them out."""
 
     name: str

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
 from secretsvc.errors import InputError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cryptography import x509
 
@@ -18,7 +18,7 @@ MOST_CERTIFICATES = 100
 """Limit for certificates beside the key's own: each is compared with all others."""
 
 
-class Pair(NamedTuple):
+class Pair(Record):
     """PEM: the certificate with those that signed it behind it, and the key as unencrypted PKCS#8."""
 
     cert: bytes

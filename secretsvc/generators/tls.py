@@ -6,7 +6,6 @@ curves, as it knows more of them than Go does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from warnings import catch_warnings, simplefilter
 
 from cryptography import x509
@@ -16,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key
 from cryptography.x509.oid import PublicKeyAlgorithmOID as Kind
 
 from secretsvc.errors import InputError
-from secretsvc.generators.pem import Block, blocks
+from secretsvc.generators.golang.pem import Block, blocks
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import TypeAlias
 

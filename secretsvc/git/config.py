@@ -7,18 +7,18 @@ from `.gitattributes`, which is committed (gitattributes(5), "Defining a custom 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from secretsvc.errors import FileError, UsageError
 from secretsvc.git import attributes, hook
 from secretsvc.git.drivers import CONFIG
 from secretsvc.programs.git import git, work_tree
+from secretsvc.record import Record
 
 _KEPT = "refs/notes/textconv/ksecret"
 """Ref under which Git keeps what the textconv printed; the commit there says by which command (Git's notes-cache.c)."""
 
 
-class Report(NamedTuple):
+class Report(Record):
     """Lines for people: what was done, and what to look after."""
 
     done: list[str]
@@ -68,7 +68,7 @@ def unsetup(*, everywhere: bool) -> Report:
 
 
 def keeps_shown_values() -> bool:
-    """Whether Git would keep what a textconv with `--show` prints: values, in a ref that can be pushed.
+    """Tell whether Git would keep what a textconv with `--show` prints: values, in a ref that can be pushed.
 
     As the configuration is for this process, which has `git -c …` in its environment where Git started it. True, too,
     where Git can't say. Raises BackendUnavailableError.

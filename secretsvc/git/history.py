@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import FileError, InputError, ManifestError, UsageError
 from secretsvc.git.links import LINK_MODE, MOST_BYTES, Links
 from secretsvc.git.objects import FILE_MODES, GitObjects
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.programs import git
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
@@ -24,7 +25,7 @@ _AT_ONCE = 500
 _DEEPEN = "fetch the whole history: git fetch --unshallow (fetch-depth: 0 on GitHub, GIT_DEPTH: 0 on GitLab)"
 
 
-class Change(NamedTuple):
+class Change(Record):
     """A file, or a link, that a commit added or changed. A merge's is one that differs from every parent's."""
 
     commit: str
@@ -40,7 +41,7 @@ class Change(NamedTuple):
     """Then the blob is the path that it leads to."""
 
 
-class Pushed(NamedTuple):
+class Pushed(Record):
     """The new things of a push: commits, the oldest first, and files of tags that name no commit."""
 
     commits: list[str]
@@ -203,7 +204,7 @@ class History:
             yield from _changes(self._objects.git(*words, *paths, stdin=asked))
 
     def blob(self, blob: str, most: int, path: str) -> bytes | None:
-        """Its bytes; None where they are more than `most`. Raises FileError."""
+        """Return its bytes; None where they are more than `most`. Raises FileError."""
         kind, data = self._objects.read(blob.encode(), most)
         if kind != b"blob":
             hint = "a partial clone lacks it: clone without --filter; else try `git fsck`"
@@ -211,7 +212,7 @@ class History:
         return data
 
     def manifest(self, blob: str, path: str) -> bytes:
-        """Its bytes. Raises ManifestError for one that is too large to be a manifest, FileError."""
+        """Return its bytes. Raises ManifestError for one that is too large to be a manifest, FileError."""
         found = self.blob(blob, MAX_BYTES, path)
         if found is None:
             raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=path)

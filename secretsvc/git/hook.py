@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from secretsvc.errors import FileError
 from secretsvc.files import workspace
 from secretsvc.git.drivers import PRE_MERGE_COMMIT
 from secretsvc.programs.git import git
+from secretsvc.record import Record
 
 _NAME = "pre-merge-commit"
 _CONTENT = PRE_MERGE_COMMIT.encode()
@@ -16,7 +16,7 @@ _RUNS_OURS = (b"ksecret", b"pre-commit.com")
 """Marks of a hook of somebody's that runs ours, or may: that of https://pre-commit.com does what its file says."""
 
 
-class HookReport(NamedTuple):
+class HookReport(Record):
     """Lines for people: what was done, and what to look after."""
 
     done: list[str]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import FileError, ManifestError, UsageError
 from secretsvc.git.links import LINK_MODE, MOST_BYTES, Links
 from secretsvc.git.objects import FILE_MODES, GitObjects
 from secretsvc.manifest.reader import MAX_BYTES
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
 
-class Staged(NamedTuple):
+class Staged(Record):
     """A file in the index."""
 
     path: str
@@ -101,14 +102,14 @@ class GitIndex:
         return found
 
     def content(self, staged: Staged) -> bytes:
-        """Its bytes. Raises ManifestError for one that is too large to be a manifest, FileError."""
+        """Return its bytes. Raises ManifestError for one that is too large to be a manifest, FileError."""
         found = self.content_up_to(MAX_BYTES, staged)
         if found is None:
             raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=staged.path)
         return found
 
     def content_up_to(self, most: int, staged: Staged) -> bytes | None:
-        """Its bytes; None where they are more than `most`. Raises FileError."""
+        """Return its bytes; None where they are more than `most`. Raises FileError."""
         kind, data = self._objects.read(staged.blob, most)
         if kind != b"blob":
             raise FileError("git has not got its staged content", hint="try `git fsck`", file=staged.path)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from typing import TYPE_CHECKING
 
 from secretsvc.files.workspace import is_manifest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
@@ -12,6 +11,7 @@ from secretsvc.manifest.scalars import canonical, quoted
 from secretsvc.manifest.splice import Edit, append_member, insert_member, remove_member, replace_member
 from secretsvc.manifest.styles import styled
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
     from secretsvc.manifest.nodes import Member
@@ -46,7 +46,7 @@ def put(text: str, secret: Secret, path: Path, value: str) -> Edit:
 
 
 def is_text_at(secret: Secret, path: Path) -> bool:
-    """Whether a text stands there that `put` would write anew where it is, and touch nothing beside it."""
+    """Tell whether a text stands there that `put` would write anew where it is, and touch nothing beside it."""
     node: object = secret.root
     for name in path:
         found = nodes.member(node, name) if isinstance(node, Mapping) else None
@@ -68,7 +68,7 @@ def _added(text: str, secret: Secret, holder: Mapping, path: Path, value: str) -
 
 
 def drop(text: str, secret: Secret, path: Path) -> Edit | None:
-    """What stands at that path away, with the mapping that it leaves empty; None where there is nothing."""
+    """Take away what stands at that path, with the mapping that it leaves empty; None where there is nothing."""
     way: list[tuple[Mapping, Member]] = []
     node: object = secret.root
     for name in path:

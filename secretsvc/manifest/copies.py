@@ -5,12 +5,12 @@ Each is known by its name and made anew by its tool, so that a manifest needs no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc.manifest import nodes
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ _LAST_PARTS = ("last-applied-configuration", "last-applied", "last-handled-confi
 """What follows the slash in names of kubectl's, KubeVela's, Metacontroller's, Banzai Cloud's and kopf's."""
 
 
-class Copy(NamedTuple):
+class Copy(Record):
     """One such annotation with data in it: the mapping that holds it, and its member there."""
 
     holder: Mapping
@@ -56,7 +56,7 @@ def copies(secret: Secret) -> Iterator[Copy]:
 
 
 def mentioned(text: str) -> bool:
-    """Whether one of them seems to be in a text that can't be read."""
+    """Tell whether one of them seems to be in a text that can't be read."""
     return any(name in text for name in (*_NAMES, *(f"/{last}" for last in _LAST_PARTS)))
 
 
@@ -66,7 +66,7 @@ def _is_known(name: str) -> bool:
 
 
 def _holds_data(text: str) -> bool:
-    """What can't be read can't be called harmless."""
+    """Tell whether a text holds a value; one that can't be read counts."""
     from json import loads  # only where such an annotation is met
 
     bare = text.strip()
@@ -83,7 +83,7 @@ class _Pairs(list[tuple[str, object]]):
 
 
 def _tells(found: object) -> bool:
-    """Whether there is a `data` or `stringData` with something in it at any depth, or a change of one (JSON patch)."""
+    """Tell whether a `data` or `stringData` with something in it is there at any depth, or a JSON patch of one."""
     if isinstance(found, _Pairs):
         return any((name in FIELDS and bool(value)) or _tells(value) for name, value in found)
     if isinstance(found, list):

@@ -7,8 +7,8 @@ Source: https://github.com/kubernetes/apimachinery/blob/master/pkg/util/yaml/dec
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -55,7 +55,7 @@ def _json_apart(document: str, line: int) -> Iterator[tuple[int, str]]:
 
 
 def _json_ends(document: str) -> Iterator[int]:
-    """Where each of the JSON objects ends that lead a document, which may be YAML behind them."""
+    """Return where each of the JSON objects ends that lead a document, which may be YAML behind them."""
     if not document.lstrip().startswith("{"):
         return
     from json import JSONDecoder

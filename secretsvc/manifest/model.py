@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import binascii
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.manifest.nodes import Member, Scalar
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.nodes import Mapping, Node
 
@@ -14,7 +15,7 @@ FIELDS = ("data", "stringData")
 """The fields whose values are sealed, in the order in which formats count them."""
 
 
-class Entry(NamedTuple):
+class Entry(Record):
     """One `key: value` under `data` or `stringData`."""
 
     field: str
@@ -27,7 +28,7 @@ class Entry(NamedTuple):
 
     @property
     def path(self) -> str:
-        """As messages name it: `data["tls.key"]`."""
+        """Return it as messages name it: `data["tls.key"]`."""
         return f'{self.field}["{self.key}"]'
 
     @property
@@ -39,7 +40,7 @@ class Entry(NamedTuple):
         return f"Entry({self.path}, masked)"
 
 
-class Secret(NamedTuple):
+class Secret(Record):
     """One Secret of a manifest."""
 
     root: Mapping
@@ -56,12 +57,12 @@ class Secret(NamedTuple):
 
     @property
     def label(self) -> str:
-        """As messages name it: `prod/db-auth`, or the line where it has no name."""
+        """Return it as messages name it: `prod/db-auth`, or the line where it has no name."""
         name = self.name or f"the Secret at line {self.line}"
         return f"{self.namespace}/{name}" if self.namespace else name
 
 
-class Manifest(NamedTuple):
+class Manifest(Record):
     """A whole text. `text` lacks the BOM, which `bom` remembers; all places count in `text`."""
 
     text: str
@@ -95,7 +96,7 @@ class Manifest(NamedTuple):
 
 
 def _outline(secret: Secret) -> Secret:
-    """With no members but the envelope and its neighbours, of which nothing but their places stays."""
+    """Return it with no members but the envelope and its neighbours, of which nothing but their places stays."""
     if not secret.envelope:
         return secret._replace(root=secret.root._replace(members=[]))
     at = secret.root.members.index(secret.envelope)

@@ -7,9 +7,10 @@ Of how many nodes a text may have, and how far its merge keys are followed, see 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from secretsvc.errors import BoundError
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,10 +30,13 @@ NODES_AT_A_TIME = 1000
 MOST_MERGED = 100_000
 """Members that merge keys bring into mappings of one text; each counts anew for every mapping that it comes to."""
 
+new = tuple.__new__
+"""Makes a node of its class and a tuple of its values: readers make millions, and the class itself takes its time."""
+
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class Scalar(NamedTuple):
+class Scalar(Record):
     """A scalar; `style` is what it is written in: "" (plain), "'", '"', "|" or ">"."""
 
     start: int
@@ -47,7 +51,7 @@ class Scalar(NamedTuple):
         return f"Scalar(line {self.line}, masked)"
 
 
-class Alias(NamedTuple):
+class Alias(Record):
     """`*name`; `target` is what it stands for, None inside that very node."""
 
     start: int
@@ -56,7 +60,7 @@ class Alias(NamedTuple):
     target: Node | None
 
 
-class Sequence(NamedTuple):
+class Sequence(Record):
     """A list."""
 
     start: int
@@ -68,14 +72,14 @@ class Sequence(NamedTuple):
     tag: str | None
 
 
-class Member(NamedTuple):
+class Member(Record):
     """One `key: value` of a mapping."""
 
     key: Node
     value: Node
 
 
-class Mapping(NamedTuple):
+class Mapping(Record):
     """A mapping, its members in the text's order, repeated keys included."""
 
     start: int
@@ -150,14 +154,14 @@ class MergeKeys:
 
 
 def _bases(value: Node) -> list[Mapping]:
-    """What one merge key names: a mapping, or a list of them."""
+    """Return what one merge key names: a mapping, or a list of them."""
     target = resolved(value)
     bases = target.items if isinstance(target, Sequence) else [value]
     return [base for node in bases if isinstance(base := resolved(node), Mapping)]
 
 
 def most_nodes(length: int) -> int:
-    """How many nodes a text of that many characters may have."""
+    """Return how many nodes a text of that many characters may have."""
     return min(MOST_NODES, _ALWAYS_TAKEN + length // _CHARACTERS_PER_NODE)
 
 
@@ -168,5 +172,5 @@ def too_many(most: int, line: int) -> BoundError:
 
 
 def is_null(node: Node) -> bool:
-    """Whether Kubernetes reads a null here."""
+    """Tell whether Kubernetes reads a null here."""
     return isinstance(node, Scalar) and not node.style and node.value in ("", "~", "null", "Null", "NULL")

@@ -5,15 +5,14 @@ The rules that hold sealed or not are here; those for values in the clear are in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.errors import BoundError, ManifestError
 from secretsvc.manifest import nodes
 from secretsvc.manifest.model import FIELDS, Entry, Manifest, Secret
 from secretsvc.manifest.nodes import Alias, Mapping, Member, Node, Scalar, Sequence
-from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.roots import BINARY, documents, secret_roots
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.splice import Edit
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry
 
@@ -22,7 +23,7 @@ _BLOCK_LINE = r"([!-~\xa1-\u02ff][ -~\xa1-\u02ff\t]*)?"
 _SAFE_PLAIN = r"[A-Za-z0-9+/][A-Za-z0-9+/=._-]*"
 
 
-class Inside(NamedTuple):
+class Inside(Record):
     """What stands between a scalar's quotes, or under its block header up to before the last line break."""
 
     start: int
@@ -34,7 +35,7 @@ class Inside(NamedTuple):
 
 
 def inside(text: str, entry: Entry) -> Inside:
-    """Where the entry's token goes, or stands. Raises ManifestError for a block scalar without a single line."""
+    """Return where the entry's token goes, or stands. Raises ManifestError for a block scalar without a single line."""
     scalar = entry.scalar
     if scalar.style in ("", "'", '"'):
         inset = 1 if scalar.style else 0
@@ -77,7 +78,7 @@ def replaced(text: str, entry: Entry, new: str) -> Edit:
 
 
 def before_blank_lines(text: str, place: Inside) -> int:
-    """Where the block's value ends: blank lines after it, indented no further than it is, are no part of it."""
+    """Return where the block's value ends: blank lines after it, indented no further than it is, are no part of it."""
     end = at = place.end
     while at > place.start:
         if text[at - 1] in "\r\n":

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from secretsvc.record import Record
 
 
-class Result(NamedTuple):
+class Result(Record):
     """`data`: the manifest's bytes, or a value's; `secrets`: how many Secrets the operation was about."""
 
     data: bytes

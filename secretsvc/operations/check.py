@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from secretsvc import formats
 from secretsvc.backends import canonical
 from secretsvc.errors import BoundError, KsecretError, ManifestError
-from secretsvc.formats import lost
+from secretsvc.formats import lost, sops_metadata
 from secretsvc.manifest import copies, nodes, reader, rules
+from secretsvc.manifest.hidden_secret import may_be_hidden
 from secretsvc.manifest.kubectl_stream import divided_otherwise
-from secretsvc.manifest.spelling import may_be_hidden
-from secretsvc.operations import check_refused, check_repeats, check_sops
+from secretsvc.operations import check_refused, check_repeats
 from secretsvc.operations.check_conflict import first_marker, versions, with_quoted_markers
 from secretsvc.operations.check_template import without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
 from secretsvc.operations.findings import Finding
+from secretsvc.record import Record
 from secretsvc.tokens import SUFFIX
 
 if TYPE_CHECKING:
@@ -39,7 +40,6 @@ _IDENTITY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}")
 """An age identity whole (Bech32 in capitals: https://age-encryption.org/v1, "The X25519 recipient type")."""
 _ALLOWED = re.compile(r"(?:^|\s)#\s*ksecret:allow\s+\S")
 _ALLOWED_ABOVE = re.compile(r"\s*(?:---\s+)?#\s*ksecret:allow\s+\S")
-_ENCODED_TOKEN = "a3NlY3JldC52MS"  # noqa: S105  # base64 of TOKEN_PREFIX, as far as it does not hang on what follows
 _TO_SEAL = ("KS001", "KS002", "KS010")
 _NO_SECRET = "an object is a Secret but for its kind or apiVersion, and has a value in the clear"  # noqa: S105
 MOST_LOOKED_THROUGH = 1024 * 1024
@@ -55,7 +55,7 @@ Group: TypeAlias = "tuple[tuple[int, ...], list[Hit]]"
 """The lines where a comment may say why something stays as it is, and what was found."""
 
 
-class Checked(NamedTuple):
+class Checked(Record):
     """What one file gave."""
 
     findings: list[Finding]
@@ -64,12 +64,12 @@ class Checked(NamedTuple):
 
 
 def may_hold_secret(content: bytes | mmap) -> bool:
-    """Whether `Secret` stands there as a whole word, as it does after `kind:`, in other letters, or may be hidden."""
+    """Tell whether `Secret` stands there as a whole word, as after `kind:`, in other letters, or may be hidden."""
     return any(pattern.search(content) for pattern in (_WORD, _IN_OTHER_LETTERS)) or may_be_hidden(content)
 
 
 def holds_identity(content: bytes | mmap) -> bool:
-    """Whether an age identity stands there, in the clear."""
+    """Tell whether an age identity stands there, in the clear."""
     return _IDENTITY.search(content) is not None
 
 
@@ -131,7 +131,7 @@ def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float
 
 
 def _judged(lines: list[str], file: str, groups: Iterable[Group], *, first_only: bool = False) -> Checked:
-    """What no comment allows. `first_only`: of what a refused file is refused for, the first tells it all."""
+    """Return what no comment allows. `first_only`: of what a refused file is refused for, the first tells it all."""
     findings: list[Finding] = []
     allowed = 0
     for first_lines, hits in groups:
@@ -155,7 +155,7 @@ def _read(data: bytes) -> tuple[Manifest | None, ManifestError]:
 
 
 def needs_sealing(data: bytes, file: str) -> bool:
-    """Whether a value in it is in the clear and no comment allows that, or nobody can tell."""
+    """Tell whether a value in it is in the clear and no comment allows that, or nobody can tell."""
     if not may_hold_secret(data):
         return False
     return any(finding.code in _TO_SEAL for finding in check_file(data, file, None, 0).findings)
@@ -175,7 +175,7 @@ def _policy(policies: Policies | None, file: str, manifest: Manifest) -> Policy 
 
 
 def _is_allowed(lines: list[str], first_line: int) -> bool:
-    """Whether a comment on a Secret's first line or right above it says why it may stay as it is."""
+    """Tell whether a comment on a Secret's first line or right above it says why it may stay as it is."""
     if not 0 < first_line <= len(lines):
         return False
     if _ALLOWED.search(lines[first_line - 1]):
@@ -189,7 +189,7 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
     if format_.is_sealed(manifest, secret):
         sealed: Examined | None = format_.examine(manifest, secret)
     else:
-        sealed = check_sops.sealed_by_sops(secret)
+        sealed = sops_metadata.sealed_by_sops(secret)
     yield from sealed.flaws if sealed else ()
     for slip in rules.misspelled(secret):
         yield slip.key.line, "KS010", f"its Secret is refused: {rules.no_field(slip).message}"
@@ -206,7 +206,7 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
 
 
 def _held_against(policy: Policy, secret: Secret, sealed: Examined | None, file: str, now: float) -> Iterator[Hit]:
-    """What differs from the policy. Keys and age of what SOPS sealed are not known."""
+    """Return what differs from the policy. Keys and age of what SOPS sealed are not known."""
     who = file, secret.namespace, secret.name
     rule = policy.rule_for(*who)
     if rule and sealed and sealed.keys and policy.is_certain(*who):
@@ -226,7 +226,7 @@ def _held_against(policy: Policy, secret: Secret, sealed: Examined | None, file:
 
 
 def _entries(secret: Secret, sealed: Examined | None) -> Iterator[Hit]:
-    """What stands where tokens should."""
+    """Return what stands where tokens should."""
     found: dict[str, list[Entry]] = {}
     for entry in secret.entries:
         code = _code_for(entry, sealed)
@@ -244,7 +244,7 @@ def _entries(secret: Secret, sealed: Examined | None) -> Iterator[Hit]:
 
 
 def _code_for(entry: Entry, sealed: Examined | None) -> str:
-    if entry.value.lstrip().startswith(_ENCODED_TOKEN) or lost.is_encoded(entry):
+    if lost.is_encoded(entry):
         return "KS004"
     if sealed:
         return "" if sealed.is_token(entry.value) else "KS002"
@@ -269,7 +269,7 @@ def _keyset(secret: Secret, sealed: Examined, wanted: tuple[str, ...], policy: P
 
 
 def _text(data: bytes) -> str:
-    """What is not a manifest, as well as it can be shown to a scan: UTF-16 and other encodings too."""
+    """Return the text of what is no manifest, as well as a scan can have it: of UTF-16 and other encodings too."""
     if b"\0" not in data:
         return data.decode("utf-8-sig", "replace")
     for boms, encoding in _ENCODINGS:
@@ -292,7 +292,7 @@ def _elsewhere(manifest: Manifest, data: bytes) -> Iterator[Group]:
 
 
 def _may_hold_others(manifest: Manifest, data: bytes) -> bool:
-    """Whether more may be a Secret than is known to be: most files need no second look at every node."""
+    """Tell whether more may be a Secret than is known to be: most files need no second look at every node."""
     if b"&" in data or may_be_hidden(data) or _IN_OTHER_LETTERS.search(data):
         return True
     known = sum(nodes.member(secret.root, "kind") is not None for secret in manifest.secrets)

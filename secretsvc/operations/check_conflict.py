@@ -6,12 +6,12 @@ Source: https://git-scm.com/docs/git-merge, "How conflicts are presented"; marke
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.manifest import roots
 from secretsvc.manifest.kubectl_stream import documents
 from secretsvc.manifest.nodes import Mapping
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc import formats
 from secretsvc.errors import KsecretError
 from secretsvc.formats import lost
 from secretsvc.manifest import reader
 from secretsvc.operations.findings import Finding
 from secretsvc.policy.people import NOBODY
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LISTED = 5
 
 
-class KeysShown(NamedTuple):
+class KeysShown(Record):
     """What a sealed Secret shows of its data key and its recipients."""
 
     label: str
@@ -32,7 +32,7 @@ class KeysShown(NamedTuple):
 
 
 def keys_shown(data: bytes) -> list[KeysShown]:
-    """Those of a manifest; none of one that can't be read."""
+    """Return what a manifest's Secrets show; nothing for one that can't be read."""
     if not formats.may_be_sealed(data) and not lost.may_stand_in(data):
         return []
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.manifest import roots
 from secretsvc.manifest.kubectl_stream import documents
@@ -11,7 +10,9 @@ from secretsvc.manifest.nodes import Scalar
 from secretsvc.operations import check_text
 from secretsvc.operations.check_objects import objects, place
 from secretsvc.operations.check_template import filled, is_template
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
@@ -25,7 +26,7 @@ _WORDS = (re.compile(r"\bSecret\b"), re.compile(r"\b(?:data|stringData)\b"))
 _BETWEEN = re.compile(r"(?m)(?:^|(?<=\s))#.*|(?<=:)[ \t]+[|>][-+0-9]*(?=\s)")
 
 
-class Clear(NamedTuple):
+class Clear(Record):
     """A Secret with a value in the clear, or a document that may hold one."""
 
     first_lines: tuple[int, ...]
@@ -41,7 +42,7 @@ class Clear(NamedTuple):
 
 
 def in_the_clear(text: str) -> Iterator[Clear]:
-    """What a text that is refused, or can't be read, holds in the clear.
+    """Return what a text that is refused, or can't be read, holds in the clear.
 
     Each document by itself, as kubectl reads them: what is wrong with one keeps it from no other. Those that can't be
     read, as templates either, are looked through by their lines.
@@ -56,17 +57,17 @@ def in_the_clear(text: str) -> Iterator[Clear]:
 
 
 def unread(document: Node) -> bool:
-    """Whether all of it is one text, as which YAML takes what it can't divide, and that seems to hold a Secret."""
+    """Tell whether all of it is one text, as which YAML takes what it can't divide, and that seems to hold a Secret."""
     return isinstance(document, Scalar) and check_text.seems_to_hold(document.value)
 
 
 def in_objects(found: Iterable[Node], text: str, passed_over: Container[int]) -> list[Clear]:
-    """What the objects of a text hold in the clear, but for the Secrets that start at `passed_over`."""
+    """Return what the objects of a text hold in the clear, but for the Secrets that start at `passed_over`."""
     return _in_objects(found, text, passed_over)
 
 
 def _by_nodes(document: str, *, deeper: bool) -> tuple[dict[int, Clear], bool]:
-    """By what YAML reads, in the document as it is and as what a template may become, up to what it can't read.
+    """Look by what YAML reads, in the document as it is and as a template may become, up to what it can't read.
 
     What holds values in the clear, by line; and whether it read all of the one or the other.
     """
@@ -115,12 +116,12 @@ def _by_lines(document: str) -> Iterator[Clear]:
 
 
 def _may_allude(document: str) -> bool:
-    """Whether aliases or merge keys may make a Secret of what it says."""
+    """Tell whether aliases or merge keys may make a Secret of what it says."""
     return _ALIASED.search(document) is not None and all(word.search(document) for word in _WORDS)
 
 
 def _first_line(text: str) -> int:
-    """Of a document: the one that is neither blank nor a comment nor a separator."""
+    """Return a document's first line that is neither blank nor a comment nor a separator."""
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and line.lstrip()[0] != "#" and line.rstrip() != "---":
             return number

@@ -36,7 +36,7 @@ LATER = "\ue000"
 
 
 def is_template(text: str) -> bool:
-    """Whether something is to be put in later."""
+    """Tell whether something is to be put in later."""
     return _ACTION.search(text) is not None
 
 
@@ -69,7 +69,7 @@ def _named(inside: str) -> list[str]:
 
 
 def _literal(action: re.Match[str]) -> str:
-    """What a `{{ … }}` may yield by itself: its literal where that is a word, a word for it where it is none."""
+    """Return what a `{{ … }}` may yield by itself: its literal where that is a word, a word for it where it is none."""
     return "" if _STEERING.match(action[1]) else _literal_in(action[1])
 
 

@@ -6,11 +6,12 @@ A scan by lines. It errs on the side of a finding in broken files, and takes wha
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc import formats
 from secretsvc.operations.check_template import without_placeholders
-from secretsvc.tokens import TOKEN_PREFIX
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,7 +27,7 @@ _MOST_LOOKS = 8
 _EMPTY = ("", "~", "null", "Null", "NULL", "{}", '""', "''")
 
 
-class Suspect(NamedTuple):
+class Suspect(Record):
     """A document that seems to hold a Secret."""
 
     first_lines: tuple[int, ...]
@@ -38,7 +39,7 @@ class Suspect(NamedTuple):
 
 
 def seems_to_hold(document: str) -> bool:
-    """Whether it says both `kind: Secret` and `data:`."""
+    """Tell whether it says both `kind: Secret` and `data:`."""
     return any(found[1] for found in _SAYS_KIND.finditer(document)) and _SAYS_FIELD.search(document) is not None
 
 
@@ -115,7 +116,7 @@ def _is_steering(line: str) -> bool:
 
 
 def _column(line: str) -> int:
-    """Where the text of a line starts, after the dash of a list's item."""
+    """Return where the text of a line starts, after the dash of a list's item."""
     return len(line) - len(line.lstrip(" \t-")) if line.lstrip().startswith("- ") else len(line) - len(line.lstrip())
 
 
@@ -155,7 +156,7 @@ def _values(lines: list[str], indexes: Iterator[int]) -> Iterator[int]:
 
 
 def _value(line: str) -> str:
-    """What follows the key, or all of a line that has none; the template's part is taken out of it."""
+    """Return what follows the key, or all of a line that has none; the template's part is taken out of it."""
     bare = without_placeholders(line)
     entry = _ENTRY.fullmatch(bare)
     value = (entry[1] or "") if entry else bare
@@ -164,4 +165,4 @@ def _value(line: str) -> str:
 
 def _is_literal(text: str) -> bool:
     bare = re.sub(r"(^|\s)#.*", "", without_placeholders(text)).strip()
-    return bare not in _EMPTY and not bare.strip("\"'").startswith(TOKEN_PREFIX)
+    return bare not in _EMPTY and not formats.starts_token(bare.strip("\"'"))

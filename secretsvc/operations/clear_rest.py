@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
     from collections.abc import Sequence as Sequence_
@@ -28,7 +29,7 @@ _STANDARD = {
 """Labels, and a few annotations, that name an application, its chart, its place (Kubernetes' "Well-Known Labels")."""
 
 
-class Piece(NamedTuple):
+class Piece(Record):
     """A text that stays in the clear. `path`: the names down to it from its object; None for what is no member.
 
     The path of a name itself ends in an empty one.
@@ -42,7 +43,7 @@ class Piece(NamedTuple):
 
     @property
     def what(self) -> str:
-        """What kind of place it is, as messages name it."""
+        """Return what kind of place it is, as messages name it."""
         if self.path is None:
             return "a comment" if "#" in self.text else "a text between the members"
         if self.path[-1:] == ("",):

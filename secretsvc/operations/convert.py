@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc import formats
 from secretsvc.errors import AlreadySealedError, ManifestError
 from secretsvc.manifest.reader import read
@@ -13,9 +11,10 @@ from secretsvc.operations.open import open_parents, open_secrets, restored
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.seal import Pending, seal_manifest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.operations import Result
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from traceback import clear_frames
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import InputError, KsecretError, ManifestError
@@ -19,18 +18,20 @@ from secretsvc.operations.edit_slips import Names, held_lines, refuse_commented,
 from secretsvc.operations.open import open_secrets, restored
 from secretsvc.operations.prepare import decodings, encodings, with_typed_encoded
 from secretsvc.operations.seal import Pending
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
     from secretsvc.formats.base import Opened
     from secretsvc.manifest.model import Entry, Manifest
     from secretsvc.operations import Result
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 
-class Draft(NamedTuple):
+class Draft(Record):
     """A sealed manifest, opened for somebody to edit. Of its trees, what is asked of them later is left."""
 
     sealed: Manifest
@@ -118,7 +119,7 @@ def _refuse_mistakes(draft: Draft, clear: Manifest) -> None:
 
 
 def _half_sealed(draft: Draft, clear: Manifest, partners: Mapping[int, int], *, decoded: bool) -> bytes:
-    """What was typed, encoded, with the tokens of what stayed the same and the envelopes in it again."""
+    """Return what was typed, encoded, with the tokens of what stayed the same and the envelopes in it again."""
     encoded = {edit.start: edit for edit in encodings(clear)} if decoded else {}
     edits = dict(encoded)
     for index, old in partners.items():
@@ -193,7 +194,7 @@ def _partners(draft: Draft, clear: Manifest) -> dict[int, int]:
 
 
 def _tokens_again(draft: Draft, clear: Manifest, index: int, old: int, encoded: Container[int]) -> Iterator[Edit]:
-    """What stayed the same back to its token, in the shell that it had. `encoded`: where texts are to become base64."""
+    """Put what stayed the same back to its token, in the shell that it had. `encoded`: where texts become base64."""
     secret, opened = clear.secrets[index], draft.opened[old]
     sealed = {(entry.field, entry.key): entry for entry in draft.sealed.secrets[old].entries}
     values = {(entry.field, entry.key): entry.value for entry in draft.clear.secrets[old].entries}

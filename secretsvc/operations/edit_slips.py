@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from itertools import accumulate
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import ManifestError, RepeatedError
 from secretsvc.manifest import nodes, rules
@@ -12,7 +11,9 @@ from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.splice import apply
 from secretsvc.operations.clear_rest import comments
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Sequence as Sequence_
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.clear_rest import Piece
 
 
-class Names(NamedTuple):
+class Names(Record):
     """What Secrets, their fields, and other objects are called before somebody edits them."""
 
     fields: set[str]
@@ -33,7 +34,7 @@ class Names(NamedTuple):
 
     @classmethod
     def of(cls, manifest: Manifest) -> Names:
-        """Those of a manifest in the clear."""
+        """Return those of a manifest in the clear."""
         fields = {*rules.KNOWN, *(_name(member) for secret in manifest.secrets for member in secret.root.members)}
         return cls(fields, {secret.name for secret in manifest.secrets}, {name for name, _ in _others(manifest)})
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from secretsvc.record import Record
 
 SHORT = 12
 """How many hex digits of a commit's id stand for it."""
 
 
-class CheckRule(NamedTuple):
+class CheckRule(Record):
     """One kind of finding. `help` says what to do about it."""
 
     code: str
@@ -19,7 +19,7 @@ class CheckRule(NamedTuple):
     """As SARIF has it: `error`, or `note` for what is worth a look and is wrong only where somebody says so."""
 
 
-class Finding(NamedTuple):
+class Finding(Record):
     """One thing that is wrong in one file; `message` is one line without any value."""
 
     file: str

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc.manifest import nodes
 from secretsvc.manifest.copies import copies
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import apply, remove_members
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
 
@@ -30,7 +30,7 @@ MARKS = tuple(name.encode() for name in (*_HARMFUL, _STATUS))
 """One of these stands in a file of which `brought_along` tells anything, unless it is spelled in escapes."""
 
 
-class Brought(NamedTuple):
+class Brought(Record):
     """The line of the first member that only a cluster sets, and all their names."""
 
     line: int
@@ -38,7 +38,7 @@ class Brought(NamedTuple):
 
 
 def brought_along(data: bytes) -> Brought | None:
-    """What the manifest's Secrets have that would make a later apply fail; None for nothing. Raises ManifestError."""
+    """Return what in its Secrets would make a later apply fail; None for nothing. Raises ManifestError."""
     found = [member for secret in read(data, allow_binary_tag=True).secrets for member in _harmful(secret)]
     if not found:
         return None
@@ -87,7 +87,7 @@ def _removed(secret: Secret) -> Iterator[tuple[Mapping, set[str]]]:
 
 
 def _is_empty(node: Node, without: Container[str] = ()) -> bool:
-    """Whether nothing is left in it, and nothing refers to it."""
+    """Tell whether nothing is left in it, and nothing refers to it."""
     if isinstance(node, Mapping) and not node.anchor:
         return all(isinstance(key, Scalar) and key.value in without for key, _ in node.members)
     if isinstance(node, Sequence):

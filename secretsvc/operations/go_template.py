@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from secretsvc.errors import UsageError
+from secretsvc.record import Record
 
 Value: TypeAlias = "str | bytes | Mapping[str, Value] | Sequence[Value]"
 _Place: TypeAlias = "Value | int"
@@ -50,17 +51,17 @@ _ESCAPE = re.compile(r"\\(?:([abfnrtv\\\"])|x([0-9a-fA-F]{2})|([0-7]{3})|u([0-9a
 _PLAIN_ESCAPES = dict(zip('abfnrtv\\"', b'\a\b\f\n\r\t\v\\"', strict=True))
 
 
-class _Token(NamedTuple):
+class _Token(Record):
     kind: str
     text: str
 
 
-class _Action(NamedTuple):
+class _Action(Record):
     line: int
     tokens: list[_Token]
 
 
-class _Path(NamedTuple):
+class _Path(Record):
     """`$v.x.y` is "$v" and ("x", "y")."""
 
     start: str
@@ -68,7 +69,7 @@ class _Path(NamedTuple):
     source: str
 
 
-class _Lookup(NamedTuple):
+class _Lookup(Record):
     """An operand, and the keys that `index` follows from there. A string literal is its bytes."""
 
     operand: bytes | _Path
@@ -76,7 +77,7 @@ class _Lookup(NamedTuple):
     line: int
 
 
-class _Range(NamedTuple):
+class _Range(Record):
     """`key` and `item` are names of variables, or empty."""
 
     key: str
@@ -88,7 +89,7 @@ class _Range(NamedTuple):
 _Node: TypeAlias = "bytes | _Lookup | _Range"
 
 
-class Template(NamedTuple):
+class Template(Record):
     """A template that can be rendered."""
 
     nodes: tuple[_Node, ...]

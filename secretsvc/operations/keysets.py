@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc import formats
 from secretsvc.errors import AlteredError
 from secretsvc.keyref import keyset
@@ -13,13 +11,14 @@ from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets,
 from secretsvc.operations.seal import Pending
 from secretsvc.operations.settle import Settled, may_be_settled, settle_keys
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from secretsvc.formats.base import Merges
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 
@@ -67,7 +66,7 @@ def join_keysets(settled: Settled, request: Request, keyring: Keyring) -> Result
 
 
 def _joined(settled: Settled, request: Request, keyring: Keyring, *, passes_over: bool) -> bytes:
-    """What the two lists become. `passes_over`: a list of another data key, whose keys get this one where wanted."""
+    """Join the two lists. `passes_over`: a list of another data key, whose keys get this one where wanted."""
     if not settled.others:
         return settled.data
     manifest = read(settled.data)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from shlex import quote
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import KsecretError
@@ -17,8 +16,10 @@ from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations.merge_entries import field_span, merge_entries, region_of
+from secretsvc.record import Record
 from secretsvc.tokens import SUFFIX
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -36,7 +37,7 @@ _MOST_OF_ONE_NAME = 100
 """Secrets of one name on both sides together; each is compared with each that comes out. Kubernetes takes one."""
 
 
-class Outcome(NamedTuple):
+class Outcome(Record):
     """The merged file. `conflicts`: what a person must settle, a line each; none means it is done."""
 
     data: bytes
@@ -206,7 +207,7 @@ def _filled(text: str, texts: dict[str, str]) -> str:
 
 
 def _mixes_data_keys(sides: list[Manifest], merged: Manifest) -> bool:
-    """Whether a Secret has got a token of another data key than its envelope's."""
+    """Tell whether a Secret has got a token of another data key than its envelope's."""
     merges = formats.of(merged).merges()
     by_name: dict[tuple[str | None, str | None], list[Secret]] = {}
     for side in sides:

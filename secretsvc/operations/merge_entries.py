@@ -5,8 +5,6 @@ An entry's text is kept as its side wrote it: the comment lines above it, quotes
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc import formats
 from secretsvc.formats.merge import UnmergeableError
 from secretsvc.manifest import nodes
@@ -14,8 +12,10 @@ from secretsvc.manifest.lines import line_end, line_start, without_break
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import line_break
+from secretsvc.record import Record
 from secretsvc.tokens import SUFFIX
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest, Secret
 
 
-class Chunk(NamedTuple):
+class Chunk(Record):
     """One entry's lines: those of comments above it, then its own, without the last line break."""
 
     lead: str
@@ -60,7 +60,7 @@ class Chunk(NamedTuple):
         return "Chunk(masked)"
 
 
-class Region(NamedTuple):
+class Region(Record):
     """The entries of one field: `text[start:end]`, whole lines without the last line break."""
 
     start: int
@@ -121,7 +121,7 @@ def field_span(manifest: Manifest, secret: Secret, field: str, region: Region | 
     return start, end
 
 
-class MergedEntries(NamedTuple):
+class MergedEntries(Record):
     """The lines that go where a region stood, the value of each entry in them, and the keys in conflict."""
 
     text: str
@@ -156,7 +156,7 @@ def merge_entries(base: Region, ours: Region, theirs: Region, home: Side | None)
     return MergedEntries("".join(lines), values, conflicts)
 
 
-class _Both(NamedTuple):
+class _Both(Record):
     """An entry that the sides disagree on; None where a side has removed it, or never had it."""
 
     ours: Chunk | None
@@ -212,7 +212,7 @@ def _conflict(key: str, both: _Both, ours: Region, home: Side | None) -> list[tu
 
 
 def _told(key: str, both: _Both, home: Side | None) -> tuple[str, str]:
-    """What happened, and what to do."""
+    """Return what happened, and what to do."""
     if both.ours and both.theirs and not home:
         what = f'both sides {"added" if both.added else "changed"} "{key}": ours is first, then theirs'
         return f"ksecret: CONFLICT: {what}", f"Keep one of the two, named {key}; delete the other and these lines"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from bisect import bisect_right
-from typing import TYPE_CHECKING
 
 from secretsvc import patience
 from secretsvc.operations.unpacked import TooMuchError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -62,7 +62,7 @@ def spellings(value: bytes) -> set[bytes]:
 
 
 def is_public(text: bytes) -> bool:
-    """Whether it is no secret by itself, whatever it is for."""
+    """Tell whether it is no secret by itself, whatever it is for."""
     return bool(re.fullmatch(_PUBLIC, text) or re.fullmatch(_CERTIFICATES, text))
 
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc import formats
 from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NotSealedError
 from secretsvc.formats import lost
 from secretsvc.manifest.reader import read
 from secretsvc.operations import Result
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import TypeAlias
 
     from secretsvc.formats.base import Format, Opened, Trust
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
 
     Parents: TypeAlias = dict[tuple[str | None, str | None], Opened]
     """Opened Secrets by namespace and name."""
@@ -91,7 +90,7 @@ def _refuse_clear(format_: Format, secret: Secret) -> None:
 
 
 def nothing_sealed(manifest: Manifest) -> KsecretError:
-    """For a manifest without a sealed Secret in it: what it is instead, and the way out."""
+    """Return the error for a manifest without a sealed Secret in it: what it is instead, and the way out."""
     from secretsvc.operations import nothing  # only to tell what is wrong
 
     return nothing.nothing_sealed(manifest)

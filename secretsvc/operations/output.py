@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest.objects import secret_object, with_data
+from secretsvc.manifest.kubernetes_objects import secret_object, with_data
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations.values import by_name, values, variables

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError, nearest
@@ -16,20 +15,22 @@ from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets,
 from secretsvc.operations.patched_secret import PatchedSecret
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.seal import Pending
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from secretsvc.formats.base import Opened, Place
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 
 _LISTS = "ksecret get FILE lists them"
 
 
-class Changes(NamedTuple):
+class Changes(Record):
     """What is to be different. Values that are None are to go."""
 
     values: Mapping[str, bytes | None] = {}

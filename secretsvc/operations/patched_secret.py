@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc import patience
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import change
@@ -12,6 +10,7 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import apply
 from secretsvc.manifest.styles import rewritten
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
@@ -120,7 +119,7 @@ def _drops(text: str, secret: Secret, left: Collection[Place]) -> tuple[list[Edi
 
 
 def _same(entry: Entry, opened: Opened, value: str) -> bool:
-    """Whether the entry holds that value already, in whatever style."""
+    """Tell whether the entry holds that value already, in whatever style."""
     place = (entry.field, entry.key)
     now = opened.format.text(opened.values[place]) if place in opened.values else entry.value
     if now == value or entry.field != "data":

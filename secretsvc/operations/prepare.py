@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.errors import ManifestError
@@ -12,6 +11,7 @@ from secretsvc.manifest.reader import read, refuse_shared
 from secretsvc.manifest.scalars import canonical, literal_block, replaced
 from secretsvc.manifest.splice import apply, line_break
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.splice import Edit

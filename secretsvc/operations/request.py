@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import MOST_KEYS
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -24,7 +25,7 @@ def stated(seconds: float | None = None) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-class Request(NamedTuple):
+class Request(Record):
     """How Secrets are to be sealed."""
 
     change: KeysetChange
@@ -57,7 +58,7 @@ class Request(NamedTuple):
     """Whether every change of that Secret is to make a new DEK, which nobody knows who knew the old one."""
 
     def rotates(self, created: str) -> bool:
-        """Whether a DEK made then (empty: nobody knows) is to be replaced."""
+        """Tell whether a DEK made then (empty: nobody knows) is to be replaced."""
         return created < self.rotate_before
 
     def wanted(self, held: Keyset, secret: Secret, format_: str = "") -> Keyset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.errors import AlreadySealedError
@@ -15,9 +14,10 @@ from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.open import keyring_for, nothing_sealed, open_secret, open_secrets
 from secretsvc.operations.seal import Pending
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 

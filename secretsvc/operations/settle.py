@@ -6,7 +6,6 @@ Reads what `merge_entries` and the formats wrote: the comments tell whose a text
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.errors import AlteredError, InputError
@@ -18,8 +17,10 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply, line_break
 from secretsvc.operations.check_conflict import first_marker
 from secretsvc.operations.merge_entries import region_of
+from secretsvc.record import Record
 from secretsvc.tokens import SUFFIX
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from mmap import mmap
@@ -38,7 +39,7 @@ _NEW_DATA_KEY = r"(ours|theirs) has a new data key \(rotate\), "
 _BY_HAND = "settle it by hand: docs/git.md says how"
 
 
-class Choice(NamedTuple):
+class Choice(Record):
     """What to take."""
 
     side: Side | None
@@ -46,7 +47,7 @@ class Choice(NamedTuple):
     both_keys: bool
 
 
-class Settled(NamedTuple):
+class Settled(Record):
     """The text without the conflict."""
 
     data: bytes
@@ -57,7 +58,7 @@ class Settled(NamedTuple):
 
 
 def may_be_settled(content: bytes | mmap) -> bool:
-    """Whether there is anything to settle in it, as far as a look tells, be it Git's own markers."""
+    """Tell whether there is anything to settle in it, as far as a look tells, be it Git's own markers."""
     marks = (b"# ksecret: CONFLICT", SUFFIX.encode(), b"conflict:", b"<<<<<<<")
     return any(content.find(mark) >= 0 for mark in marks)
 
@@ -165,7 +166,7 @@ def _of_side(stays: Chunk | None, aside: Chunk, side: Side, where: str) -> str |
 
 
 def _owners(note: str, is_pair: bool) -> Sequence[Side]:
-    """Whose the entry is that kept its name, and whose is the one set aside; nothing where the note does not tell."""
+    """Tell whose entry kept its name, and whose is the one set aside; nothing where the note does not tell."""
     found = re.match(f"{_NEW_DATA_KEY}|{_REMOVED}", note)
     if found and not (found[2] and is_pair):
         return ("ours", "theirs") if "ours" in found.groups() else ("theirs", "ours")
@@ -213,7 +214,7 @@ def _note_above(text: str, conflict: Member) -> re.Match[str] | None:
 
 
 def _end(text: str, member: Member) -> int:
-    """Just after its last line, without the blank ones that a block takes in."""
+    """Return the place after its last line, without the blank ones that a block takes in."""
     return line_end(text, member.key.start + len(text[member.key.start : member.value.end].rstrip()))
 
 

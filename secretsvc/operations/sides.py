@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.errors import KsecretError
 from secretsvc.manifest.reader import read
 from secretsvc.operations.open import open_secrets
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from secretsvc.keyref import KeyRef, WrappedKey
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
 
 
 def vouched_for(data: bytes, sides: Sequence[bytes], keyring: Keyring) -> bool:
-    """Whether each value and each key of `data` is a side's, at its place, where all sides open and have one data key.
+    """Tell if each value and key of `data` is a side's, at its place, where all sides open and have one data key.
 
     A MAC can't be merged: this is what lets one be made anew without anybody's word for it.
     """

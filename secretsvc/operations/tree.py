@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.model import decode_base64
 from secretsvc.manifest.nodes import MOST_NODES, Mapping, Scalar, Sequence, resolved
 from secretsvc.manifest.reader import read
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
     from secretsvc.manifest.nodes import Node

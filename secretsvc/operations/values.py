@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc.errors import ManifestError, UsageError, nearest
 from secretsvc.manifest.model import decode_base64
 from secretsvc.manifest.reader import read
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -17,7 +17,7 @@ _LETTERS = frozenset("_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _DIGITS = frozenset("0123456789")
 
 
-class Value(NamedTuple):
+class Value(Record):
     """One value of one Secret."""
 
     file: str

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import canonical, complete, find
 from secretsvc.errors import InputError, KeyRefError, nearest
 from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
-from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.yaml_reader import read_documents
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from collections.abc import Mapping as AnyMapping
 
     from secretsvc.files.globs import Glob
+    from secretsvc.manifest.nodes import Member
     from secretsvc.policy.people import People
 
 MAX_BYTES = 1024 * 1024
@@ -39,7 +41,7 @@ SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 """The units of an age, in seconds."""
 
 
-class KeyRule(NamedTuple):
+class KeyRule(Record):
     """Which Secrets, and the KeyRefs that they are to be sealed to, as written."""
 
     line: int
@@ -54,7 +56,7 @@ class KeyRule(NamedTuple):
     """This rule's word in place of the policy's own; None: that counts."""
 
     def fits(self, path: str | None, namespace: str, name: str) -> bool:
-        """Whether it is a rule for that Secret, in the file of that relative path; None for some path or other."""
+        """Tell whether it is a rule for that Secret, in the file of that relative path; None for some path or other."""
         return (
             _fits(namespace, self.namespace)
             and _fits(name, self.name)
@@ -63,13 +65,13 @@ class KeyRule(NamedTuple):
 
 
 def _fits(text: str, pattern: str) -> bool:
-    """Whether a name fits. What is longer than any name of Kubernetes' fits no pattern but the one for all."""
+    """Tell whether a name fits. What is longer than any name of Kubernetes' fits no pattern but the one for all."""
     from fnmatch import fnmatchcase  # only where there is a policy
 
     return pattern in ("", "*") or (len(text) <= MAX_PATTERN and fnmatchcase(text, pattern))
 
 
-class Content(NamedTuple):
+class Content(Record):
     """The content of a policy file."""
 
     rules: tuple[KeyRule, ...]
@@ -102,13 +104,14 @@ def seconds(text: str) -> int:
 def read(data: bytes, source: str) -> Content:
     """The policy in the bytes of the file `source`. Raises InputError with file and line."""
     try:
-        return _content(_root(data))
+        return _content(root_of(data))
     except InputError as error:
         error.file = source
         raise
 
 
-def _root(data: bytes) -> Mapping:
+def root_of(data: bytes, start: str = "version: 1") -> Mapping:
+    """The one mapping of a policy file, which would start like that. Raises InputError with a line."""
     if len(data) > MAX_BYTES:
         raise InputError(f"larger than {MAX_BYTES // 1024} KiB: that is no policy")
     try:
@@ -118,25 +121,25 @@ def _root(data: bytes) -> Mapping:
         raise InputError("not UTF-8 text", hint="convert the file to UTF-8", line=line) from None
     if len(documents) != 1:
         line = documents[1].line if documents else 1
-        raise InputError("a policy is one YAML document", hint="start with `version: 1`", line=line)
-    return _mapping(documents[0], "a policy")
+        raise InputError("a policy is one YAML document", hint=f"start with `{start}`", line=line)
+    return mapping_at(documents[0], "a policy")
 
 
 def _content(root: Mapping) -> Content:
     said: dict[str, Node] = {}
-    for name, node in _members(root, "a policy", _KEYS):
+    for name, node in members_of(root.members, "a policy", _KEYS):
         said[name] = node
         if name == "version":
             _check_version(node)
     if "version" not in said:
         raise InputError("the policy states no version", hint="start with `version: 1`", line=root.line)
-    named = _people(_mapping(said["people"], "people")) if "people" in said else {}
-    items = _items(said["rules"], "rules", MOST_RULES) if "rules" in said else []
+    named = _people(mapping_at(said["people"], "people")) if "people" in said else {}
+    items = items_of(said["rules"], "rules", MOST_RULES) if "rules" in said else []
     profiles: dict[str, str] = {}
-    rules = tuple(_rule(_mapping(item, "a rule"), named, profiles) for item in items)
+    rules = tuple(_rule(mapping_at(item, "a rule"), named, profiles) for item in items)
     return Content(
         rules,
-        _max_age(_mapping(said["rotation"], "rotation")) if "rotation" in said else None,
+        _max_age(mapping_at(said["rotation"], "rotation")) if "rotation" in said else None,
         "requireSignature" in said and _flag(said["requireSignature"], "requireSignature"),
         "dataKey" in said and _is_fresh(said["dataKey"]),
         named,
@@ -166,8 +169,8 @@ def _people(mapping: Mapping) -> dict[str, tuple[str, ...]]:
             hint = "keep one of the two, or list the keys of both under it"
             raise InputError(f"the name {name} is there twice, be it in other letters", hint=hint, line=key.line)
         seen.add(name.lower())
-        node = _at(value)
-        items = _items(node, "the keys of a name", MOST_KEYS) if isinstance(node, Sequence) else [node]
+        node = target_of(value)
+        items = items_of(node, "the keys of a name", MOST_KEYS) if isinstance(node, Sequence) else [node]
         if not items:
             raise InputError(f"{name} has no key", hint="list one, or take the name away", line=key.line)
         found[name] = tuple(str(canonical(_key(item))) for item in items)
@@ -180,7 +183,7 @@ def _rule(mapping: Mapping, named: AnyMapping[str, tuple[str, ...]], profiles: d
     texts = {"namespace": "", "name": ""}
     keys: tuple[str, ...] = ()
     fresh = None
-    for name, node in _members(mapping, "a rule", ("path", *texts, "keys", "dataKey")):
+    for name, node in members_of(mapping.members, "a rule", ("path", *texts, "keys", "dataKey")):
         if name == "keys":
             keys = _keys(node, named, profiles)
         elif name == "path":
@@ -212,7 +215,7 @@ def _pattern(node: Node) -> Glob:
 def _keys(node: Node, named: AnyMapping[str, tuple[str, ...]], profiles: dict[str, str]) -> tuple[str, ...]:
     """The keys that a rule lists, with the KeyRefs of people in place of their names. Adds to the profiles."""
     found: list[str] = []
-    for item in _items(node, "keys", MOST_KEYS):
+    for item in items_of(node, "keys", MOST_KEYS):
         if isinstance(item, Mapping):
             found.append(_key_with_profile(item, profiles))
             continue
@@ -236,7 +239,7 @@ def _refuse_name(text: str, named: AnyMapping[str, tuple[str, ...]], line: int) 
 
 def _key_with_profile(mapping: Mapping, profiles: dict[str, str]) -> str:
     """`{key: aws:arn:…, profile: NAME}`, where SOPS has `aws_profile`."""
-    said = dict(_members(mapping, "an entry of keys", ("key", "profile")))
+    said = dict(members_of(mapping.members, "an entry of keys", ("key", "profile")))
     if len(said) < 2:
         raise InputError("an entry of keys that is no text has `key` and `profile`", line=mapping.line)
     key, profile = _key(said["key"]), _text(said["profile"], "profile")
@@ -261,7 +264,7 @@ def _key(node: Node) -> str:
 
 
 def _max_age(mapping: Mapping) -> int | None:
-    for _, node in _members(mapping, "rotation", ("maxAge",)):
+    for _, node in members_of(mapping.members, "rotation", ("maxAge",)):
         try:
             return seconds(node.value if isinstance(node, Scalar) else "")
         except ValueError:
@@ -288,24 +291,26 @@ def _text(node: Node, what: str) -> str:
     raise InputError(f"{what} is not a text", hint="quote it", line=node.line)
 
 
-def _items(node: Node, what: str, most: int) -> list[Node]:
+def items_of(node: Node, what: str, most: int) -> list[Node]:
+    """Return what a list has, aliases followed. Raises InputError."""
     if not isinstance(node, Sequence):
         raise InputError(f"{what} is not a list", hint="write each on a line of its own after `- `", line=node.line)
     if len(node.items) > most:
         raise InputError(f"{what} has more than {most} items", line=node.line)
-    return [_at(item) for item in node.items]
+    return [target_of(item) for item in node.items]
 
 
-def _mapping(node: Node, what: str) -> Mapping:
+def mapping_at(node: Node, what: str) -> Mapping:
+    """The node where it is a mapping. Raises InputError."""
     if isinstance(node, Mapping):
         return node
     raise InputError(f"{what} is not a mapping", hint="write it as KEY: VALUE lines", line=node.line)
 
 
-def _members(mapping: Mapping, what: str, names: tuple[str, ...]) -> Iterator[tuple[str, Node]]:
+def members_of(members: Iterable[Member], what: str, names: Iterable[str]) -> Iterator[tuple[str, Node]]:
     """The members, each with a known name and there once. Another name is told only where it is a word, and no key."""
     seen = set()
-    for key, value in mapping.members:
+    for key, value in members:
         name = key.value if isinstance(key, Scalar) else ""
         if name not in names:
             which = f"an unknown key `{name}`" if re.fullmatch(_WORD, name) else "an unknown key here"
@@ -313,10 +318,10 @@ def _members(mapping: Mapping, what: str, names: tuple[str, ...]) -> Iterator[tu
         if name in seen:
             raise InputError(f"{name} is there twice", hint="keep one of the two", line=key.line)
         seen.add(name)
-        yield name, _at(value)
+        yield name, target_of(value)
 
 
-def _at(node: Node) -> Node:
+def target_of(node: Node) -> Node:
     """The node that an alias stands for: keys may be listed once, and repeated by `*name`."""
     target = nodes.resolved(node)
     if target is None or (not isinstance(target, nodes.Alias) and target.tag):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import programs
 from secretsvc.errors import BackendUnavailableError, InputError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
@@ -70,7 +71,7 @@ def work_tree() -> str:
     return os.fsdecode(done.stdout.removesuffix(b"\n"))
 
 
-class Merged(NamedTuple):
+class Merged(Record):
     """A text merged line by line."""
 
     data: bytes

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from secretsvc.keyref import Keyset
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
 
 FILES = sorted(path for path in (DATA / "manifests").iterdir() if path.suffix in (".yaml", ".yml", ".json"))
 REQUEST = Request(NO_CHANGE, lambda *_: LOCK.keys, "", CREATED, allow_repeated=True)

@@ -16,6 +16,7 @@ from secretsvc.formats import base
 from secretsvc.formats.ksecret import sealing as opening
 from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations import seal as sealing
+from secretsvc.operations.from_cluster import without_cluster
 from tests import kubesec_support
 from tests.support import CREATED, LOCK, TOKEN
 
@@ -164,3 +165,17 @@ def test_an_envelope_in_json_stands_on_lines_only_where_its_neighbours_do() -> N
     assert LOCK.seal(one).count(b"\n") == 0
     lines = one.replace(b',"', b',\n  "').replace(b'{"api', b'{\n  "api')[:-1] + b"\n}\n"
     assert b'},\n  "ksecret":{\n    "version":1,\n' in LOCK.seal(lines)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "left"),
+    [
+        ('{"name":"a","uid":"1"}', '{"name":"a"}'),
+        ('{"uid":"1","name":"a"}', '{"name":"a"}'),
+        ('{"uid":"1","generation":2,"name":"a","selfLink":"s"}', '{"name":"a"}'),
+        ('{"name":"a","uid":"1","namespace":"n"}', '{"name":"a","namespace":"n"}'),
+    ],
+)
+def test_members_of_json_go_with_one_comma_each(metadata: str, left: str) -> None:
+    form = '{"apiVersion":"v1","kind":"Secret","metadata":%s,"stringData":{"a":"b"}}'
+    assert without_cluster((form % metadata).encode()).decode() == form % left

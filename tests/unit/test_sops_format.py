@@ -149,18 +149,18 @@ def test_a_rule_looks_at_each_key_and_at_no_place_in_a_list() -> None:
 
 @pytest.mark.parametrize("pattern", ["[", "a(?=b)", r"(a)\1", "(?<!a)b", "a++", "x{1001}", "*", "a" * 20_000])
 def test_a_pattern_that_go_does_not_take_is_an_error_that_does_not_show_it(pattern: str) -> None:
-    with pytest.raises(InputError, match=r"no valid pattern|longer than") as caught:
+    with pytest.raises(InputError, match="no regular expression that SOPS would take") as caught:
         Selection("encrypted_regex", pattern)
     assert pattern not in f"{caught.value} {caught.value.hint}" or len(pattern) == 1
 
 
 def test_no_pattern_takes_long() -> None:
     for pattern in ("(a+)+$", "(a|aa)+$", "(.*a){20}", "^(a|b|c|d)$"):
-        begun = time.monotonic()
+        begun = time.process_time()
         assert not Selection("encrypted_regex", pattern).selects(
             Leaf(0, ("a" * 50_000 + "!",), Value("str", b""), 1)
         ) or (pattern == "(.*a){20}")
-        assert time.monotonic() - begun < 2
+        assert time.process_time() - begun < 2
 
 
 def member(**fields: object) -> dict[str, object]:
@@ -260,16 +260,16 @@ HOSTILE = {
 
 MESSAGES = (
     r"wants a mapping|no text, which SOPS|%YAML|duplicate key|2\^63|within what it stands for"
-    r"|more than 250000|nested deeper|that SOPS does not read|U\+2028|not UTF-8"
+    r"|aliases bring in more|nested deeper|that SOPS does not read|U\+2028|not UTF-8"
 )
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_text_that_sops_or_nobody_should_take_is_one_clear_error(name: str) -> None:
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(ManifestError, match=MESSAGES):
         YamlDocument(HOSTILE[name].encode("utf-8", "surrogateescape"), MEMBER)
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_a_bare_comment_in_a_list_is_refused_and_one_in_a_mapping_stays() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.backends.base import Installed, Scheme, library
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import KeyRef
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.backends.aws_kms.backend import AwsKms
     from secretsvc.backends.base import Settings

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from secretsvc.backends.gcp_kms import SCHEME
 from secretsvc.backends.offers import MOST_OFFERS, Offer
 from secretsvc.errors import BackendError, BackendUnavailableError, KeyRefError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -30,7 +30,7 @@ def offers(connection: Connection, project: str) -> list[Offer]:
 
 
 def _of(connection: Connection, project: str, location: str) -> Iterator[Offer]:
-    """Those of one location; none where it may not be looked at."""
+    """Return the keys of one location; none where it may not be looked at."""
     try:
         rings = connection.send("list_key_rings", {"parent": f"projects/{project}/locations/{location}"}, location)
         for ring in islice(rings, _MOST_RINGS):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from secretsvc.backends.gcp_kms import errors
 from secretsvc.backends.tries import Tries
 from secretsvc.errors import BackendError
+from secretsvc.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +31,7 @@ _SCOPES = ("https://www.googleapis.com/auth/cloudkms",)
 _ENDPOINT = re.compile(r"(?:(https?)://)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?/?")
 
 
-class Endpoint(NamedTuple):
+class Endpoint(Record):
     """`host`: HOST:PORT. `plain`: in clear text and without credentials, which only emulators take."""
 
     host: str
@@ -38,7 +39,7 @@ class Endpoint(NamedTuple):
 
 
 def endpoint(text: str, location: str = "", universe: str = UNIVERSE) -> Endpoint:
-    """What KSECRET_GCP_KMS_ENDPOINT says: `http://HOST:PORT`, `https://HOST[:PORT]` or `HOST[:PORT]`; "" is Google's.
+    """Return KSECRET_GCP_KMS_ENDPOINT: `http://HOST:PORT`, `https://HOST[:PORT]` or `HOST[:PORT]`; "" is Google's.
 
     `{location}` in it stands for the key's (`cloudkms.{location}.rep.googleapis.com`).
     Raises BackendError, which does not show the text: it may hold a password.
@@ -182,7 +183,7 @@ def _universe(credentials: Credentials) -> str:
 
 
 def _requests() -> Any:
-    """How tokens are asked for: by google.auth's own transport, but for two minutes it waits seconds."""
+    """Return how tokens are asked for: by google.auth's own transport, but for two minutes it waits seconds."""
     from functools import partial
 
     from google.auth.transport.requests import Request

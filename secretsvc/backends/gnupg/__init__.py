@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.backends.base import Installed, Scheme
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import KeyRef
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.backends.base import Settings
     from secretsvc.backends.gnupg.backend import GnuPG
@@ -42,7 +42,7 @@ class PgpScheme(Scheme):
         return KeyRef(self.name, digits)
 
     def is_bare(self, text: str) -> bool:
-        """Whether it is the last digits of a fingerprint, 16 at least: `parse` says what is wrong with a part."""
+        """Tell whether it is the last digits of a fingerprint, 16 at least: `parse` says what is wrong with a part."""
         digits = "".join(text.split()).removeprefix("0x")
         return len(digits) >= 16 and set(digits) <= set("0123456789abcdefABCDEF")
 

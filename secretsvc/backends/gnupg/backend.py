@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from _thread import allocate_lock
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from secretsvc import programs
 from secretsvc.backends.base import checked_dek
@@ -25,6 +24,7 @@ from secretsvc.errors import (
     UsageError,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -73,6 +73,7 @@ class GnuPG:
     """
 
     jobs = min(4, os.cpu_count() or 1)  # each a process; the agent works on one at a time
+    forks = True
     wanted = "your name and address, as in Alice Doe <alice@example.org>"
 
     def __init__(self, settings: Settings) -> None:
@@ -173,7 +174,7 @@ class GnuPG:
         return self._owners[ref]
 
     def holds(self, ref: KeyRef) -> bool | None:
-        """Whether its secret half is here; None where gpg can't tell."""
+        """Tell whether its secret half is here; None where gpg can't tell."""
         if ref in self._own:
             return True
         try:
@@ -212,7 +213,7 @@ class GnuPG:
         return held
 
     def _recipient(self, ref: KeyRef) -> status.Recipient:
-        """How to encrypt to a key, looked up once a run. Raises KeyRefError."""
+        """Return how to encrypt to a key, looked up once a run. Raises KeyRefError."""
         if ref not in self._recipients:
             keys = status.listed_keys(self._listing("--list-keys", ref).output)
             self._recipients[ref] = status.recipient(ref, keys)

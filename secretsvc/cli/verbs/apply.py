@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from secretsvc.cli import child, options
 from secretsvc.cli.in_memory import handed_on
 from secretsvc.cli.session import opener
 from secretsvc.errors import FileError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

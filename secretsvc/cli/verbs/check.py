@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from secretsvc.cli.batch import standard_input
 from secretsvc.cli.checking import Output, Source, check_all, may_hold_identities, may_hold_secrets, worth_reading
@@ -12,6 +11,7 @@ from secretsvc.errors import FileError, UsageError
 from secretsvc.files import workspace
 from secretsvc.policy.policies import MISNAMED, NAME, NOWHERE, Policies
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from secretsvc.cli.checking import Source, check_all, worth_reading
 from secretsvc.cli.report import progress
@@ -20,6 +19,7 @@ from secretsvc.policy.people import NOBODY
 from secretsvc.policy.policies import Policies
 from secretsvc.policy.reader import MAX_BYTES
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 

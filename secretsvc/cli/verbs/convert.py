@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc import formats
 from secretsvc.cli import options, sealing
 from secretsvc.cli.batch import Batch
@@ -11,6 +9,7 @@ from secretsvc.cli.sealing import Requests, SealingOptions, place_of
 from secretsvc.errors import UsageError
 from secretsvc.operations.convert import convert_manifest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 
@@ -57,4 +56,4 @@ def run(args: Namespace) -> int:
     def operation(data: bytes, name: str) -> Result:
         return convert_manifest(data, requests.of(name), requests.keyring(name))
 
-    return Batch(targets, "converted", private=False).run(operation, backends)
+    return Batch(targets, "converted", private=False).run(operation, backends, forks=not args.recompute_mac)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.cli import options
 from secretsvc.cli.batch import Batch, may_be_sealed, put_out
 from secretsvc.cli.session import opener
 from secretsvc.errors import NotSealedError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import every, names
 from secretsvc.backends.offers import Offers
@@ -14,7 +13,9 @@ from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import NO_KEY, NO_KEY_HINT, own_keys
 from secretsvc.errors import BackendError, KeyRefError, KsecretError
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 
@@ -38,7 +39,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-class _Finding(NamedTuple):
+class _Finding(Record):
     """One line, `ok`, `part` (seals, but does not open here), `no` or `FAIL`, and what to do about it."""
 
     grade: str
@@ -118,7 +119,7 @@ def _policys(known: Backends) -> list[_Finding]:
 
 
 def _installed(scheme: Scheme) -> _Finding:
-    """Whether what the backend needs is on this machine; that it is not is a failure only for a key that needs it."""
+    """Tell whether what the backend needs is here; that it is not is a failure only for a key that needs it."""
     found = scheme.installed()
     return _Finding("ok" if found.ok else "no", scheme.name, found.said, found.hint)
 

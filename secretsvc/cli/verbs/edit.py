@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import core_dumps, formats
 from secretsvc.cli import options, sealing
@@ -19,7 +18,9 @@ from secretsvc.files import workspace
 from secretsvc.files.private_folder import keep, private_folder, write_private
 from secretsvc.files.signals import end_tidily
 from secretsvc.operations.edit import new_draft, open_draft, seal_draft
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from typing import TextIO
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import Parser
     from secretsvc.files.private_folder import Folder
     from secretsvc.operations.edit import Draft
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 EXAMPLES = """\
@@ -40,7 +41,7 @@ EXAMPLES = """\
   EDITOR="code --wait" ksecret edit secret.yaml"""
 
 
-class _Editing(NamedTuple):
+class _Editing(Record):
     """The file to edit, as options say."""
 
     path: str
@@ -50,7 +51,7 @@ class _Editing(NamedTuple):
     base64: bool
 
 
-class _Work(NamedTuple):
+class _Work(Record):
     """A draft in somebody's editor, and how it is sealed again."""
 
     name: str

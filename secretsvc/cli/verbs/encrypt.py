@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.cli import options, sealing
 from secretsvc.cli.batch import Batch, name_of
 from secretsvc.cli.report import warn
 from secretsvc.cli.sealing import SealingOptions, place_of
 from secretsvc.cli.session import begin
 from secretsvc.errors import AlreadySealedError
-from secretsvc.manifest.spelling import may_be_hidden
+from secretsvc.manifest.hidden_secret import may_be_hidden
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from mmap import mmap
@@ -33,7 +32,7 @@ EXAMPLES = """\
 
 
 def may_hold_secret(content: bytes | mmap) -> bool:
-    """Whether a file found in a folder may have a Secret in it: what is hidden is refused or sealed, and not missed."""
+    """Tell whether a file found in a folder may hold a Secret: a hidden one is refused or sealed, and not missed."""
     return content.find(b"Secret") >= 0 or may_be_hidden(content)
 
 

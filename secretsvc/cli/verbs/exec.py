@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 from secretsvc import core_dumps
 from secretsvc.cli import child, options
@@ -12,6 +11,7 @@ from secretsvc.cli.session import opener
 from secretsvc.errors import FileError, UsageError
 from secretsvc.operations.values import by_name, only, values, variables
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

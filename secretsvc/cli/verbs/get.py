@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from secretsvc.cli import options
 from secretsvc.cli.batch import Batch
@@ -13,6 +12,7 @@ from secretsvc.cli.report import printable
 from secretsvc.errors import UsageError
 from secretsvc.operations.patch import entry_names, get_value
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.cli.batch import Batch, may_be_sealed
 from secretsvc.cli.sealing import Requests, SealingOptions
 from secretsvc.errors import AlreadySealedError, UsageError
 from secretsvc.operations.settle import Choice, may_be_settled, settle
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mmap import mmap
 
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
     from secretsvc.cli.options import Targets
     from secretsvc.formats.base import Unproven
     from secretsvc.operations import Result
-    from secretsvc.operations.keys import Keyring
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 
-class Resolving(NamedTuple):
+class Resolving(Record):
     """Choices of `git resolve`."""
 
     choice: Choice
@@ -52,7 +53,7 @@ def resolve(targets: Targets, resolving: Resolving, backends: Backends) -> int:
             return join_keysets(settled, request, keys)
         return _proven(settled.data, name, request, keys) if settled.unproven else settled.data
 
-    return Batch(targets, "settled", private=False).run(operation, backends, _may_be_ours)
+    return Batch(targets, "settled", private=False).run(operation, backends, _may_be_ours, forks=False)
 
 
 def _may_be_ours(content: bytes | mmap) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from secretsvc.backends import canonical, find
 from secretsvc.backends.base import Settings
@@ -16,6 +15,7 @@ from secretsvc.errors import InputError
 from secretsvc.files import workspace
 from secretsvc.policy.policies import NAME, Policies, Policy, is_for_all, starter
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 
@@ -94,7 +94,7 @@ def _policy(ref: str) -> Policy | None:
 
 
 def _is_named(ref: KeyRef, found: Policy) -> bool:
-    """Whether a rule seals to that key, or none says anything: then one's own key is sealed to."""
+    """Tell whether a rule seals to that key, or none says anything: then one's own key is sealed to."""
     rules = found.content.rules
     return not rules or any(canonical(key) == ref for rule in rules for key in rule.keys)
 

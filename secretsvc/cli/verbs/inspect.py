@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.cli import options
 from secretsvc.cli.batch import Batch, PrintedLine
 from secretsvc.cli.options import Targets
@@ -12,6 +10,7 @@ from secretsvc.cli.report import printable
 from secretsvc.operations.inspect import Description, describe_manifest
 from secretsvc.operations.open import nothing_sealed_in
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable, Mapping

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.batch import Batch, PrintedLine
@@ -18,6 +17,7 @@ from secretsvc.operations.keysets import change_keys, key_changes
 from secretsvc.operations.open import nothing_sealed_in
 from secretsvc.operations.settle import may_be_settled
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
@@ -86,7 +86,7 @@ def run(args: Namespace) -> int:
     if args.dry_run:
         code = Batch(targets, "to change", private=True).run(change.planned)
     else:
-        code = Batch(targets, "changed", private=False).run(change.made, backends)
+        code = Batch(targets, "changed", private=False).run(change.made, backends, forks=False)
     for name in change.not_taken(args.files[0]) if not code else ():
         print(printable(f"ksecret: nothing here was sealed to {name}, so it was taken away nowhere"), file=sys.stderr)
     return code

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from secretsvc.cli.report import printable
 from secretsvc.errors import FileError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.cli import options, sealing
 from secretsvc.cli.batch import Batch, content
 from secretsvc.cli.options import Targets
@@ -11,6 +9,7 @@ from secretsvc.cli.sealing import Requests, SealingOptions, place_of
 from secretsvc.errors import UsageError
 from secretsvc.operations.convert import superimpose
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.cli import kubesec_words, options, sealing
 from secretsvc.cli.batch import Batch
 from secretsvc.cli.options import Server, Targets
@@ -11,6 +9,7 @@ from secretsvc.cli.sealing import SealingOptions, place_of
 from secretsvc.cli.session import begin
 from secretsvc.operations.patch import Changes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

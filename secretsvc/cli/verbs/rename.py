@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.cli import options, sealing
 from secretsvc.cli.batch import Batch
 from secretsvc.cli.options import Targets
 from secretsvc.cli.sealing import Requests, SealingOptions, place_of
 from secretsvc.operations.patch import rename_manifest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

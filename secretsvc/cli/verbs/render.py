@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.cli import options
 from secretsvc.cli.batch import put_out
 from secretsvc.cli.in_memory import handed_on
 from secretsvc.cli.session import opener
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

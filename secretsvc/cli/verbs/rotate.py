@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
 
 from secretsvc import formats
 from secretsvc.cli import options, sealing
@@ -18,6 +17,7 @@ from secretsvc.operations.request import ANY_TIME, stated
 from secretsvc.operations.rotate import overdue
 from secretsvc.policy.reader import seconds
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
@@ -101,7 +101,7 @@ def _before(age: str) -> str:
 
 
 def _shard(text: str) -> Callable[[Item], bool]:
-    """Which files are this shard's: by a hash of the path under the named folder, the same on every machine."""
+    """Return which files are this shard's: by a hash of the path under the named folder, the same on every machine."""
     if not text:
         return lambda _: True
     part, _, parts = text.partition("/")

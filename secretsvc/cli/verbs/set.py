@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
 
 from secretsvc.cli import options, sealing
 from secretsvc.cli.options import Targets
@@ -17,6 +16,7 @@ from secretsvc.files import workspace
 from secretsvc.generators.random_text import ALPHABETS, random_text
 from secretsvc.operations.patch import Changes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
 from secretsvc.cli.batch import content, name_of
 from secretsvc.errors import InputError
@@ -11,6 +10,7 @@ from secretsvc.generators import snippet
 from secretsvc.manifest.reader import read
 from secretsvc.operations.open import nothing_sealed_in
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.cli import options, sealing
 from secretsvc.cli.options import Server
 from secretsvc.cli.session import begin
@@ -12,6 +10,7 @@ from secretsvc.cli.verbs.set import add_changing, changed_file
 from secretsvc.errors import UsageError
 from secretsvc.operations.patch import Changes
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.cli import options
 from secretsvc.cli.batch import Batch, PrintedLine
 from secretsvc.cli.options import Targets
 from secretsvc.cli.report import printable
 from secretsvc.cli.session import LocalOpener
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
 

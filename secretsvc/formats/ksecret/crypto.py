@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from os import urandom
-from typing import NamedTuple
 
 from cryptography.exceptions import InvalidSignature, InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -17,7 +16,9 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from secretsvc.errors import AlteredError
-from secretsvc.tokens import TOKEN_PREFIX, decode_strict
+from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
+from secretsvc.record import Record
+from secretsvc.tokens import decode_strict
 
 DEK_BYTES = 32
 NONCE_BYTES = 12
@@ -33,7 +34,7 @@ FORM_BODY = 2
 """Content is a block scalar's body with its indentation taken off."""
 
 
-class Payload(NamedTuple):
+class Payload(Record):
     """What a token holds: content (bytes), its form, and the shell (ASCII) that it was sealed in."""
 
     form: int

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
@@ -14,8 +13,10 @@ from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.scalars import canonical, quoted
-from secretsvc.tokens import TOKEN_PREFIX, UNMERGED
+from secretsvc.record import Record
+from secretsvc.tokens import UNMERGED
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from secretsvc.manifest.splice import Layout
 
 VERSION = "1"
+
+TOKEN_PREFIX = "ksecret.v1."  # noqa: S105
+
+WHOLE_TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]{122,}={0,2}"  # noqa: S105
+"""The shape of a token, wherever it stands: nonce, tag and at least one block are 92 bytes (design FORMAT)."""
+
 _MEMBERS = {"version", "sealedFor", "created", "keys", "seal"}
 
 TYPES = (
@@ -42,7 +49,7 @@ TYPES = (
 _PLAIN_KEYREF = r"[a-z0-9]+:[A-Za-z0-9+/=:._@ -]*[A-Za-z0-9+/=._@-]"
 
 
-class Envelope(NamedTuple):
+class Envelope(Record):
     """What a sealed Secret carries beside its tokens."""
 
     sealed_for: str
@@ -58,7 +65,7 @@ class Envelope(NamedTuple):
         return keyset(stated(ref) for ref in self.keys)
 
 
-class UncheckedEnvelope(NamedTuple):
+class UncheckedEnvelope(Record):
     """An envelope as it stands, with its places; nothing of it is checked."""
 
     sealed_for: str

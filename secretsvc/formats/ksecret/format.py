@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING
 
 from secretsvc.formats.base import Format, Sealed
 from secretsvc.formats.ksecret import envelope
+from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX, WHOLE_TOKEN
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.splice import Edit, append_member, remove_member, replace_member
-from secretsvc.tokens import TOKEN_PREFIX, WHOLE_TOKEN
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
@@ -31,6 +31,7 @@ class Ksecret(Format):
     label = "ksecret's format"
     binds = True
     member = ENVELOPE
+    encoded = "a3NlY3JldC52MS"
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
         return secret.envelope is not None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
-
 from secretsvc.errors import AlteredError
 from secretsvc.formats.base import Merges, token_of
 from secretsvc.formats.ksecret.envelope import sealed, unchecked
@@ -13,7 +11,9 @@ from secretsvc.manifest.lines import line_end, line_start, without_break
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.roots import leading_documents
 from secretsvc.manifest.splice import Edit, apply, line_break
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.nodes import Member, Scalar
 
 
-class Traits(NamedTuple):
+class Traits(Record):
     """What tells one DEK from another, by texts alone."""
 
     created: str
@@ -33,7 +33,7 @@ class Traits(NamedTuple):
     tokens: frozenset[str]
 
 
-class SealedVersion(NamedTuple):
+class SealedVersion(Record):
     """How one version of a Secret is sealed: `text[start:end]` is its envelope, whole lines without the last break."""
 
     start: int
@@ -97,7 +97,7 @@ class KsecretMerges(Merges):
 
 
 def traits_of(secret: Secret) -> Traits | None:
-    """None for a Secret without a complete envelope."""
+    """Return them; None for a Secret without a complete envelope."""
     envelope = unchecked(secret)
     if not envelope:
         return None

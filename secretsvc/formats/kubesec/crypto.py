@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from os import urandom
-from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -18,6 +17,7 @@ from secretsvc.formats.ksecret.crypto import DEK_BYTES, NONCE_BYTES, TAG_BYTES
 from secretsvc.manifest.model import FIELDS
 from secretsvc.tokens import decode_strict
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 

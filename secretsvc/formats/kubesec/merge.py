@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.backends import stated
 from secretsvc.formats.base import Merges
 from secretsvc.formats.kubesec.envelope import ordered
 from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, UnmergeableError, home_of, merge_keys
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -57,7 +58,7 @@ class KubesecMerges(Merges):
         return text[: found.start()] + text[found.end() :] if found else text
 
 
-class KubesecSealing(NamedTuple):
+class KubesecSealing(Record):
     """Return the comment lines `text[start:end]` of one version, without the last line break."""
 
     start: int
@@ -72,7 +73,7 @@ class KubesecSealing(NamedTuple):
     """(field, key) → token."""
 
 
-class KubesecSides(NamedTuple):
+class KubesecSides(Record):
     """The three versions."""
 
     base: KubesecSealing

@@ -2,7 +2,7 @@
 
 Source: shouldBeEncrypted in sops.go. Patterns are Go's (RE2), searched in each key: they come from files, so none of
 them may take longer than a key is long. The few shapes that people write are matched by Python, in bounded time; all
-others by RE2 itself.
+others by RE2 itself, which takes a start longer to load than all else.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from secretsvc.errors import InputError, install_hint
+from secretsvc.errors import InputError
+from secretsvc.go_regexp import MOST_CHARACTERS, GoRegexp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +28,6 @@ RULES = (
 )
 DEFAULT = ("unencrypted_suffix", "_unencrypted")
 """What counts where a file states no rule."""
-
-MOST_CHARACTERS = 10_000
-"""Of a pattern."""
 
 _WORD = r"(?:[A-Za-z0-9_ /:-]|\\[.\-_/])+"
 _SIMPLE = re.compile(rf"(?:\(\?i\))?\^?(?:{_WORD}|\((?:\?:)?{_WORD}(?:\|{_WORD})*\)|{_WORD}(?:\|{_WORD})*)\$?")
@@ -98,29 +96,14 @@ def searcher(pattern: str, what: str) -> Callable[[str], bool]:
 
     Raises InputError for what is no such pattern; `what` is the field that it stands in.
     """
-    if len(pattern) > MOST_CHARACTERS:
-        raise InputError(f"{what} is longer than {MOST_CHARACTERS} characters", hint="write a shorter pattern")
-    if _SIMPLE.fullmatch(pattern):
+    if len(pattern) <= MOST_CHARACTERS and _SIMPLE.fullmatch(pattern):
         found = re.compile(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern, re.ASCII)
         return lambda text: found.search(text.translate(_FOLDED) if pattern.startswith("(?i)") else text) is not None
-    return _re2(pattern, what)
-
-
-def _re2(pattern: str, what: str) -> Callable[[str], bool]:
     try:
-        import re2
-    except ImportError:
-        hint = f"name the keys as ^(one|other)$, or {install_hint('sops')}"
-        raise InputError(f"{what}: such a pattern takes the library google-re2", hint=hint) from None
-    options = re2.Options()
-    options.log_errors = False
-    options.never_nl = False
-    try:
-        found = re2.compile(pattern, options)
-    except re2.error:
-        hint = "SOPS takes Go's syntax (RE2): neither look-around nor \\1"
-        raise InputError(f"{what} is no valid pattern", hint=hint) from None
-    return lambda text: found.search(text.encode("utf-8", "replace").decode()) is not None
+        compiled = GoRegexp(pattern)
+    except InputError as error:
+        raise InputError(f"{what}: {error.message}", hint=error.hint) from None
+    return lambda text: compiled.finds(text.encode("utf-8", "surrogateescape"))
 
 
 def _text(leaf: Leaf) -> str:

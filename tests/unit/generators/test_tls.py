@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 
 from secretsvc.errors import InputError
-from secretsvc.generators.pem import blocks
+from secretsvc.generators.golang.pem import blocks
 from secretsvc.generators.pkcs12 import from_pkcs12
 from secretsvc.generators.tls import certificate_blocks, tls
 from secretsvc.generators.tls_advice import advice

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.errors import InputError, UsageError
 from secretsvc.generators.random_text import random_text
+from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.generators.entries import Warn
 
@@ -63,7 +64,7 @@ def service_account_annotations(account: str) -> dict[str, str]:
     return {"kubernetes.io/service-account.name": account}
 
 
-class Bootstrap(NamedTuple):
+class Bootstrap(Record):
     """Contents of a bootstrap token. `secret` empty: made at random."""
 
     name: str
@@ -107,7 +108,7 @@ def bootstrap_token(wanted: Bootstrap) -> dict[str, bytes]:
 
 
 def expiration(ttl: str) -> datetime | None:
-    """When that time from now is over (`24h`: a number and s, m, h or d); None for no text. Raises UsageError."""
+    """Return the time so long from now (`24h`: a number and s, m, h or d); None for no text. Raises UsageError."""
     if not ttl:
         return None
     if not re.fullmatch(r"[1-9][0-9]{0,6}[smhd]", ttl, re.ASCII):

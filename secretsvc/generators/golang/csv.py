@@ -6,10 +6,9 @@ takes what Go refuses (a quote inside a plain field), and tells no place.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.errors import UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.generators.entries import Warn
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secretsvc.generators.pem import blocks
+from secretsvc.generators.golang.pem import blocks
 
 BEGIN, END = b"-----BEGIN A-----", b"-----END A-----"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from secretsvc.generators.gojson import go_json, go_text
+from secretsvc.generators.golang.json import go_json, go_text
 
 
 @pytest.mark.parametrize("byte", [0x80, 0xC3, 0xFE, 0xFF])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mmap import mmap
 
@@ -22,5 +22,5 @@ _SIGNS = (b"\\", b"!", b"%T", b"\0")
 
 
 def may_be_hidden(content: bytes | mmap) -> bool:
-    """Whether an escape, a tag or UTF-16 may hide the word."""
+    """Tell whether an escape, a tag or UTF-16 may hide the word."""
     return any(content.find(sign) >= 0 for sign in _SIGNS) and _HIDDEN.search(content) is not None

@@ -7,8 +7,10 @@ Source: design KUBECTL, section 4.
 from __future__ import annotations
 
 import binascii
-from typing import TYPE_CHECKING, NamedTuple
 
+from secretsvc.record import Record
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -17,7 +19,7 @@ _BEGIN = b"-----BEGIN "
 _END = b"-----END "
 
 
-class Block(NamedTuple):
+class Block(Record):
     """One block: its label, and the DER in it."""
 
     label: str
@@ -52,7 +54,7 @@ def blocks(text: bytes) -> Iterator[Block]:
 
 
 def _after_begin(text: bytes, at: int) -> int:
-    """Just behind the next `-----BEGIN ` that starts a line, as `at` does; -1 where there is none."""
+    """Return the place behind the next `-----BEGIN ` that starts a line, as `at` does; -1 for none."""
     if text.startswith(_BEGIN, at):
         return at + len(_BEGIN)
     found = text.find(b"\n" + _BEGIN, at)

@@ -17,8 +17,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from secretsvc.errors import InputError, UsageError
+from secretsvc.generators.fixed_keys import (
+    Bootstrap,
+    basic_auth,
+    bootstrap_token,
+    service_account_annotations,
+    ssh_auth,
+)
 from secretsvc.generators.generic import Sources, generic
-from secretsvc.generators.typed import Bootstrap, basic_auth, bootstrap_token, service_account_annotations, ssh_auth
 from tests.integration.tls_support import pem
 
 

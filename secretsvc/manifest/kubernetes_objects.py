@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
-from secretsvc.manifest.plain import is_string
+from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.reader import read
 
 if TYPE_CHECKING:
@@ -32,12 +32,8 @@ def documents(data: bytes) -> list[Any]:
 
     Raises ManifestError with a line, for what is malformed, and for what is not read alike by every parser.
     """
-    from secretsvc.manifest import json_reader, yaml_reader
-
-    manifest = read(data)
-    reader = json_reader if manifest.is_json else yaml_reader
     builder = _Builder()
-    built = [builder.build(node, 0) for node in reader.read_documents(manifest.text) or []]
+    built = [builder.build(node, 0) for node in read(data).documents]
     return [one for one in built if one is not None]
 
 
