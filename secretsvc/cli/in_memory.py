@@ -11,7 +11,7 @@ from secretsvc.cli.report import report, tell_unbound, warn_of_walk
 from secretsvc.errors import InputError, KsecretError, ManifestError, NotSealedError, UsageError
 from secretsvc.files import workspace
 from secretsvc.manifest.reader import MAX_BYTES
-from secretsvc.operations.check import may_hold_secret
+from secretsvc.operations.check_search import may_hold_secret
 from secretsvc.operations.open import nothing_sealed_in, refuse_lost_in, refuse_no_manifest
 from secretsvc.record import Record
 

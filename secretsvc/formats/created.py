@@ -13,7 +13,7 @@ _BEFORE_1970 = 719162
 
 
 def seconds(text: str) -> int:
-    """The time in seconds since 1970. Raises ValueError for a text that is none in this form."""
+    """Return the time in seconds since 1970. Raises ValueError for a text that is none in this form."""
     if text.translate(_AS_ZERO) != _FORM:
         raise ValueError("not a time of that form")
     year, month, day, hour, minute, second = (int(text[at : at + (2 if at else 4)]) for at in (0, 5, 8, 11, 14, 17))

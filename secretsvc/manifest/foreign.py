@@ -6,11 +6,10 @@ Of the file's own words only kinds of objects and names of Secrets are repeated.
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes, roots
 from secretsvc.manifest.roots import text_of
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
 from secretsvc.tokens import BY_SOPS
 
@@ -22,12 +21,12 @@ _LISTED = 3
 """How many kinds and names a message shows."""
 _MOST_LOOKED_AT = 4096
 """Bytes from a file's beginning that tell whose it is."""
-_KIND = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
-_CONFLICT = re.compile(rb"(?m)^(?:<{7}|={7}|>{7})(?: .*)?\r?$")
-_VARIABLE = re.compile(rb"(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_.]*[ \t]*=")
-_SOPS = re.compile(rb"(?m)^(?:sops_mac[ \t]*=|\[sops\][ \t]*\r?$)")
-_IDENTITY = re.compile(rb"(?i)AGE-SECRET-KEY-(?:1|PQ-1)")
-_UTF_16 = re.compile(rb"\xff\xfe|\xfe\xff|(?:\0[^\0]){2}|(?:[^\0]\0){2}", re.DOTALL)
+_KIND = pattern(r"[A-Z][A-Za-z0-9]{0,62}")
+_CONFLICT = pattern(rb"(?m)^(?:<{7}|={7}|>{7})(?: .*)?\r?$")
+_VARIABLE = pattern(rb"(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_.]*[ \t]*=")
+_SOPS = pattern(rb"(?m)^(?:sops_mac[ \t]*=|\[sops\][ \t]*\r?$)")
+_IDENTITY = pattern(rb"(?i)AGE-SECRET-KEY-(?:1|PQ-1)")
+_UTF_16 = pattern(rb"(?s)\xff\xfe|\xfe\xff|(?:\0[^\0]){2}|(?:[^\0]\0){2}")
 
 
 class Diagnosis(Record):

@@ -5,8 +5,6 @@ Each node is looked at once, aliases and merge keys included: what they stand fo
 
 from __future__ import annotations
 
-import re
-
 from secretsvc import formats
 from secretsvc.formats.sops_metadata import is_whole_sops_token
 from secretsvc.manifest import nodes, rules
@@ -14,6 +12,7 @@ from secretsvc.manifest.nodes import Alias, Mapping, Scalar, Sequence
 from secretsvc.manifest.roots import text_of
 from secretsvc.operations.check_template import LATER, without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
 
     from secretsvc.manifest.nodes import Node
 
-_VERSION = re.compile(r"(?i)(?:core)?/?v[0-9]\w*")
+_VERSION = pattern(r"(?i)(?:core)?/?v[0-9]\w*")
 """An apiVersion without a group; `core/v1` and `v2` are slips of the pen."""
-_NO_KEY = re.compile(r"[^-._0-9A-Za-z]")
+_NO_KEY = pattern(r"[^-._0-9A-Za-z]")
 _ANY = "*?"
 """Kyverno's wildcards: of them alone, a pattern fits any key or value (its docs, "Validate Rules", "Wildcards")."""
 _SHORTEST = len("kind: Secret\ndata: {a: b}")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc import formats
 from secretsvc.manifest.copies import copies
 from secretsvc.operations.clear_rest import ClearRest, commented_entries
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ _WORDS = (
     *("sealed", "secret", "string", "text", "todo", "token", "true", "unused", "value"),
 )
 """What stands for a value, in lower case."""
-_PROSE = re.compile(r"[\s…]|\.\.\.|^(?:your|my|some|the|see)[-_:]|^https?://[^@]*$", re.IGNORECASE)
+_PROSE = pattern(r"(?i)[\s…]|\.\.\.|^(?:your|my|some|the|see)[-_:]|^https?://[^@]*$")
 
 
 def copied(secret: Secret) -> Iterator[Hit]:

@@ -5,10 +5,9 @@ A scan by lines. It errs on the side of a finding in broken files, and takes wha
 
 from __future__ import annotations
 
-import re
-
 from secretsvc import formats
 from secretsvc.operations.check_template import without_placeholders
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -16,12 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Possessive (`*+`, `++`) where what follows can't match what they took: else a run of blanks is tried in n² ways.
-_KIND = re.compile(r"""((?:\s|-\s)*)["']?(?i:kind)["']?\s*:\s*["']?(?i:secret)["']?\s*(?:#.*)?""")
-_FIELD = re.compile(r"""((?:\s|-\s)*)["']?(?:data|stringData)["']?\s*:(.*)""")
-_ENTRY = re.compile(r"""\s*+(?:"[^"]*+"|'[^']*+'|[^\s:"']*+)\s*+:(?:\s++(.*))?""")
-_BLOCK = re.compile(r"[|>][-+0-9]*")
-_SAYS_KIND = re.compile(r"""\b[Kk](?i:ind)\\?["']?\s*+:\s*+(?:[&!]\S{1,200}+\s++)*+(["']?(?i:secret(?:list)?)\b)?""")
-_SAYS_FIELD = re.compile(r"""\b(?:data|stringData)["']?\s*+:""")
+_KIND = pattern(r"""((?:\s|-\s)*)["']?(?i:kind)["']?\s*:\s*["']?(?i:secret)["']?\s*(?:#.*)?""")
+_FIELD = pattern(r"""((?:\s|-\s)*)["']?(?:data|stringData)["']?\s*:(.*)""")
+_ENTRY = pattern(r"""\s*+(?:"[^"]*+"|'[^']*+'|[^\s:"']*+)\s*+:(?:\s++(.*))?""")
+_COMMENT = pattern(r"(^|\s)#.*")
+_BLOCK = pattern(r"[|>][-+0-9]*")
+_SAYS_KIND = pattern(r"""\b[Kk](?i:ind)\\?["']?\s*+:\s*+(?:[&!]\S{1,200}+\s++)*+(["']?(?i:secret(?:list)?)\b)?""")
+_SAYS_FIELD = pattern(r"""\b(?:data|stringData)["']?\s*+:""")
 _MOST_LOOKS = 8
 """How often a document's lines are looked at, each time as members of another mapping."""
 _EMPTY = ("", "~", "null", "Null", "NULL", "{}", '""', "''")
@@ -160,9 +160,9 @@ def _value(line: str) -> str:
     bare = without_placeholders(line)
     entry = _ENTRY.fullmatch(bare)
     value = (entry[1] or "") if entry else bare
-    return re.sub(r"(^|\s)#.*", "", value).strip()
+    return _COMMENT.sub("", value).strip()
 
 
 def _is_literal(text: str) -> bool:
-    bare = re.sub(r"(^|\s)#.*", "", without_placeholders(text)).strip()
+    bare = _COMMENT.sub("", without_placeholders(text)).strip()
     return bare not in _EMPTY and not formats.starts_token(bare.strip("\"'"))
