@@ -137,7 +137,7 @@ def configured_region() -> str:
 
 
 def _settle_region(core: Any, region: str) -> None:
-    """Where roles are assumed: AWS_REGION, which botocore does not look at; its own settings; that of the key."""
+    """Return the region to assume roles in: AWS_REGION, which botocore ignores; its own settings; the key's."""
     wanted = os.environ.get("AWS_REGION") or core.get_config_variable("region") or region
     core.set_config_variable("region", wanted)
 
