@@ -94,7 +94,7 @@ class Scheme:
         """Raise KeyRefError for a slip in a canonical KeyRef that can be told offline, as by a checksum."""
 
     def is_bare(self, text: str) -> bool:
-        """Whether a text is a name of such a key that stands by itself, without `name:`.
+        """Tell whether a text is a name of such a key that stands by itself, without `name:`.
 
         A plug-in is asked only about texts with a colon, a slash or a space in them.
         """
@@ -178,7 +178,7 @@ class Backend(Protocol):
         ...
 
     def describe(self, ref: KeyRef) -> str:
-        """Who or what the key is, for people, from what this machine knows offline; "" where it knows nothing."""
+        """Tell who or what the key is, for people, from what this machine knows offline; "" where it knows nothing."""
         ...
 
 
