@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import stat
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc.errors import FileError, ManifestError, UsageError
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from io import FileIO
     from mmap import mmap
+    from typing import TypeVar
 
     from secretsvc.files.walk import Walk
 
-R = TypeVar("R")
+    R = TypeVar("R")
 
 _WHOLE = 1 << 20
 """Files up to this many bytes are read at once; larger ones are looked through first."""
