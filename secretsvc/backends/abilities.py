@@ -1,4 +1,4 @@
-"""What a backend may have beside what every `Backend` has: told by the methods that its class has."""
+"""Abilities that a backend may have beside what every `Backend` has: told by the methods that its class has."""
 
 from __future__ import annotations
 

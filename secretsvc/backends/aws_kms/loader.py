@@ -1,4 +1,4 @@
-"""What finds botocore's own data (botocore.loaders), for KMS without what is there about all other services."""
+"""A finder of botocore's own data (botocore.loaders), for KMS without what is there about all other services."""
 
 from __future__ import annotations
 
