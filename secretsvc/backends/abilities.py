@@ -51,7 +51,7 @@ class HasIdentities(Protocol):
         ...
 
     def places(self) -> list[Place]:
-        """Where they are looked for, in the order in which they count, and what was found there."""
+        """Return where they are looked for, in the order in which they count, and what was found there."""
         ...
 
     def make_identity(self) -> str:

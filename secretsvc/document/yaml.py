@@ -232,7 +232,7 @@ def _column(text: str, at: int) -> int:
 
 
 def _has_slash(text: str, node: Scalar) -> bool:
-    """Whether a slash is escaped in it, as JSON and YAML 1.2 have it, and go-yaml has not."""
+    """Tell whether a slash is escaped in it, as JSON and YAML 1.2 have it, and go-yaml has not."""
     return text.find("\\/", node.start, node.end) >= 0 and _SLASH.search(text[node.start : node.end]) is not None
 
 

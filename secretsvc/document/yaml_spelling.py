@@ -163,7 +163,7 @@ def _text(content: str, *, flow: bool) -> str:
 
 
 def _reads_plain(content: str, *, flow: bool) -> bool:
-    """Whether the text, written plain, is read as itself."""
+    """Tell whether the text, written plain, is read as itself."""
     probe = f"k: [{content}]" if flow else f"k: {content}"
     if len(content) > _LONGEST_PROBE:
         return False

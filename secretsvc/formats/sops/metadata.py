@@ -57,7 +57,7 @@ class Entry:
 
     @property
     def is_opened_here(self) -> bool:
-        """Whether a backend is here for it, and all that it asks for. A role is somebody else's to take."""
+        """Tell whether a backend is here for it, and all that it asks for. A role is somebody else's to take."""
         return self.key.ref.scheme in OPENED and not self.fields.get("role")
 
     def __repr__(self) -> str:
@@ -104,7 +104,7 @@ class Metadata:
 
     @property
     def groups(self) -> int:
-        """How many groups of keys there are. With several the data key is split, a share for each."""
+        """Return how many groups of keys there are. With several the data key is split, a share for each."""
         return max(entry.key.group for entry in self.entries) + 1
 
     def changed(self, **fields: Tree) -> dict[str, Tree]:
