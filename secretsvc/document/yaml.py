@@ -15,7 +15,7 @@ from secretsvc.document.base import (
     check_size,
     too_many_leaves,
 )
-from secretsvc.document.places import Places
+from secretsvc.document.places import BytePlaces
 from secretsvc.document.yaml_comments import Comment, Container, Item, comments
 from secretsvc.document.yaml_spelling import Spot
 from secretsvc.document.yaml_types import typed
@@ -55,7 +55,7 @@ class YamlDocument:
         if directive:
             line = self._text.count("\n", 0, directive.start()) + 1
             raise ManifestError("SOPS reads no %YAML directive but 1.1", hint="take the line out", line=line)
-        self._places = Places(self._text, bom)
+        self._places = BytePlaces(self._text, bom)
         self.roots = [_root(node) for node in read_documents(self._text)]
         self.units = len(self.roots)
         self.leaves: ListOf[Leaf] = _Walk(self._text, self.roots, member).leaves()

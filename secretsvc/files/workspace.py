@@ -28,7 +28,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 """Endings of the names of files that a walk through folders looks at, in capitals or not."""
 
 
-class Item(Record):
+class FoundFile(Record):
     """A file to work on. `named`: by the user, not found in a folder; `root`: that folder."""
 
     path: str
@@ -65,7 +65,7 @@ def discover(
     warn: Callable[[str], None] = lambda _: None,
     ignoring: bool = True,
     suffixes: tuple[str, ...] = SUFFIXES,
-) -> Iterator[Item]:
+) -> Iterator[FoundFile]:
     """The files that the arguments mean, each folder's in the order of their names, as far as their names end so.
 
     A folder needs `recursive`, which is None where no option asks for it; in it `.git`, what Git ignores (only what it
@@ -82,7 +82,7 @@ def discover(
 
             yield from _walk(path, Walk(failed, warn, ignoring), suffixes)
         else:
-            yield Item(_plain(path), True)
+            yield FoundFile(_plain(path), True)
 
 
 def _plain(path: str) -> str:
@@ -91,7 +91,7 @@ def _plain(path: str) -> str:
     return path if bare[:1] in ("", "-") else bare
 
 
-def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[Item]:
+def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[FoundFile]:
     from secretsvc.files.walk import names_in
 
     real_root = os.path.realpath(root)
@@ -99,10 +99,10 @@ def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[Item]:
     for name in names_in(root, walk):
         path = os.path.join(folder, name)
         if is_manifest(name, suffixes) and _inside(path, real_root) and os.path.isfile(path):
-            yield Item(path, False, root)
+            yield FoundFile(path, False, root)
 
 
-def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[], int]) -> Iterator[R]:
+def in_order(items: Iterable[FoundFile], work: Callable[[FoundFile], R], jobs: Callable[[], int]) -> Iterator[R]:
     """Each item's result, in the items' order; at `jobs()` at a time in threads, as soon as that is more than one.
 
     `jobs` is asked again after every item, because what a run needs shows only on the way. Where the consumer stops,
@@ -116,7 +116,7 @@ def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[]
         yield work(item)
 
 
-def _in_threads(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[], int]) -> Iterator[R]:
+def _in_threads(items: Iterable[FoundFile], work: Callable[[FoundFile], R], jobs: Callable[[], int]) -> Iterator[R]:
     from collections import deque
     from concurrent.futures import Future, ThreadPoolExecutor  # takes as long as gpg takes to open a DEK
 
