@@ -28,7 +28,7 @@ SUFFIXES = (".yaml", ".yml", ".json")
 """Endings of the names of files that a walk through folders looks at, in capitals or not."""
 
 
-class FoundFile(Record):
+class Item(Record):
     """A file to work on. `named`: by the user, not found in a folder; `root`: that folder."""
 
     path: str
@@ -65,7 +65,7 @@ def discover(
     warn: Callable[[str], None] = lambda _: None,
     ignoring: bool = True,
     suffixes: tuple[str, ...] = SUFFIXES,
-) -> Iterator[FoundFile]:
+) -> Iterator[Item]:
     """The files that the arguments mean, each folder's in the order of their names, as far as their names end so.
 
     A folder needs `recursive`, which is None where no option asks for it; in it `.git`, what Git ignores (only what it
@@ -82,7 +82,7 @@ def discover(
 
             yield from _walk(path, Walk(failed, warn, ignoring), suffixes)
         else:
-            yield FoundFile(_plain(path), True)
+            yield Item(_plain(path), True)
 
 
 def _plain(path: str) -> str:
@@ -91,18 +91,18 @@ def _plain(path: str) -> str:
     return path if bare[:1] in ("", "-") else bare
 
 
-def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[FoundFile]:
+def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[Item]:
     from secretsvc.files.walk import names_in
 
     real_root = os.path.realpath(root)
     folder = "" if os.path.normpath(root) == os.curdir else _plain(root)
     for name in names_in(root, walk):
         path = os.path.join(folder, name)
-        if is_manifest(name, suffixes) and _inside(path, real_root) and os.path.isfile(path):
-            yield FoundFile(path, False, root)
+        if is_manifest(name, suffixes) and _is_file(path, real_root):
+            yield Item(path, False, root)
 
 
-def in_order(items: Iterable[FoundFile], work: Callable[[FoundFile], R], jobs: Callable[[], int]) -> Iterator[R]:
+def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[], int]) -> Iterator[R]:
     """Each item's result, in the items' order; at `jobs()` at a time in threads, as soon as that is more than one.
 
     `jobs` is asked again after every item, because what a run needs shows only on the way. Where the consumer stops,
@@ -116,7 +116,7 @@ def in_order(items: Iterable[FoundFile], work: Callable[[FoundFile], R], jobs: C
         yield work(item)
 
 
-def _in_threads(items: Iterable[FoundFile], work: Callable[[FoundFile], R], jobs: Callable[[], int]) -> Iterator[R]:
+def _in_threads(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[], int]) -> Iterator[R]:
     from collections import deque
     from concurrent.futures import Future, ThreadPoolExecutor  # takes as long as gpg takes to open a DEK
 
@@ -150,8 +150,15 @@ def _looked_through(path: str, test: Callable[[bytes | mmap], bool]) -> bool:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
 
 
-def _inside(path: str, real_root: str) -> bool:
-    return not os.path.islink(path) or os.path.realpath(path).startswith(os.path.join(real_root, ""))
+def _is_file(path: str, real_root: str) -> bool:
+    """Tell whether it is a file, or a link to one that does not lead out of that folder."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    if stat.S_ISLNK(mode):
+        return os.path.realpath(path).startswith(os.path.join(real_root, "")) and os.path.isfile(path)
+    return stat.S_ISREG(mode)
 
 
 def read(path: str) -> Snapshot:
@@ -161,7 +168,9 @@ def read(path: str) -> Snapshot:
             status = os.fstat(stream.fileno())
             if stat.S_ISREG(status.st_mode) and status.st_size > MAX_BYTES:
                 raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=path)
-            data = stream.read(MAX_BYTES + 1)  # a device or a pipe may have no end
+            data = stream.read(min(status.st_size, MAX_BYTES) + 1)
+            if len(data) > status.st_size:  # a device or a pipe, which may have no end, or a file that grows
+                data += stream.read(MAX_BYTES + 1 - len(data))
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
     return Snapshot(path, data, _mark(status))

@@ -82,7 +82,7 @@ def run(args: Arguments) -> int:
     return output.finish()
 
 
-def _source(item: workspace.FoundFile, policies: Policies, place: str) -> Source:
+def _source(item: workspace.Item, policies: Policies, place: str) -> Source:
     if item.path == "-":
         return Source(place or NOWHERE, standard_input, policies)
     manifest = item.named or workspace.is_manifest(item.path)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
-    from secretsvc.files.workspace import FoundFile
+    from secretsvc.files.workspace import Item
     from secretsvc.operations import Result
 
 EXAMPLES = """\
@@ -100,7 +100,7 @@ def _before(age: str) -> str:
         raise UsageError("--older-than takes hours, days or weeks", hint="such as 12h, 90d or 8w") from None
 
 
-def _shard(text: str) -> Callable[[FoundFile], bool]:
+def _shard(text: str) -> Callable[[Item], bool]:
     """Return which files are this shard's: by a hash of the path under the named folder, the same on every machine."""
     if not text:
         return lambda _: True
@@ -108,7 +108,7 @@ def _shard(text: str) -> Callable[[FoundFile], bool]:
     if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
         raise UsageError("--shard takes I/N, with I from 0 to N - 1", hint="such as 0/8")
 
-    def mine(item: FoundFile) -> bool:
+    def mine(item: Item) -> bool:
         from hashlib import sha256
 
         path = os.path.relpath(item.path, item.root) if item.root else item.path
@@ -117,7 +117,7 @@ def _shard(text: str) -> Callable[[FoundFile], bool]:
     return mine
 
 
-def _dry_run(targets: Targets, before: str, shard: Callable[[FoundFile], bool]) -> int:
+def _dry_run(targets: Targets, before: str, shard: Callable[[Item], bool]) -> int:
     def operation(data: bytes, name: str) -> PrintedLine | None:
         found = overdue(data, before)
         lines = [f"{name}: {label}: data key made {created or 'at an unknown time'}" for label, created in found]
