@@ -98,7 +98,7 @@ def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[Item]:
     folder = "" if os.path.normpath(root) == os.curdir else _plain(root)
     for name in names_in(root, walk):
         path = os.path.join(folder, name)
-        if is_manifest(name, suffixes) and _inside(path, real_root) and os.path.isfile(path):
+        if is_manifest(name, suffixes) and _is_file(path, real_root):
             yield Item(path, False, root)
 
 
@@ -150,8 +150,15 @@ def _looked_through(path: str, test: Callable[[bytes | mmap], bool]) -> bool:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
 
 
-def _inside(path: str, real_root: str) -> bool:
-    return not os.path.islink(path) or os.path.realpath(path).startswith(os.path.join(real_root, ""))
+def _is_file(path: str, real_root: str) -> bool:
+    """Tell whether it is a file, or a link to one that does not lead out of that folder."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    if stat.S_ISLNK(mode):
+        return os.path.realpath(path).startswith(os.path.join(real_root, "")) and os.path.isfile(path)
+    return stat.S_ISREG(mode)
 
 
 def read(path: str) -> Snapshot:
@@ -161,7 +168,9 @@ def read(path: str) -> Snapshot:
             status = os.fstat(stream.fileno())
             if stat.S_ISREG(status.st_mode) and status.st_size > MAX_BYTES:
                 raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=path)
-            data = stream.read(MAX_BYTES + 1)  # a device or a pipe may have no end
+            data = stream.read(min(status.st_size, MAX_BYTES) + 1)
+            if len(data) > status.st_size:  # a device or a pipe, which may have no end, or a file that grows
+                data += stream.read(MAX_BYTES + 1 - len(data))
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
     return Snapshot(path, data, _mark(status))
