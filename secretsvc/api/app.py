@@ -20,7 +20,7 @@ from secretsvc.api.bodies import Bodies
 from secretsvc.api.generate import SECRET_KINDS
 from secretsvc.api.health import Health
 from secretsvc.api.homes import Homes
-from secretsvc.api.limits import BodyRoom, RequestRoom, Rates
+from secretsvc.api.limits import BodyRoom, Rates, RequestRoom
 from secretsvc.api.metrics import Metrics
 from secretsvc.api.middleware import HEALTH, Middleware
 from secretsvc.api.parts import Parts

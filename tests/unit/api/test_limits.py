@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 
 from secretsvc.api.bodies import Bodies
-from secretsvc.api.limits import MOST_CALLERS, SOON, BodyRoom, RequestRoom, Rates
+from secretsvc.api.limits import MOST_CALLERS, SOON, BodyRoom, Rates, RequestRoom
 from secretsvc.api.problems import RefusedError
 from secretsvc.api.readers import Readers
 from secretsvc.api.settings import Limits
