@@ -1,4 +1,4 @@
-"""What a format is to the rest of the program."""
+"""The seam of formats: what one is to the rest of the program."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Place = tuple[str, str]
 
 
 class Sealed(Record):
-    """How one Secret is sealed, as its file says: nothing of it is proven."""
+    """An envelope, as a file has it for one Secret: nothing of it is proven."""
 
     line: int
     """Of the envelope."""
@@ -99,7 +99,7 @@ class Opened(Record):
 
 
 class Plan(Record):
-    """How one Secret is to be sealed."""
+    """A plan for sealing one Secret."""
 
     dek: bytes
     keys: tuple[WrappedKey, ...]
@@ -121,7 +121,7 @@ class Plan(Record):
 
 
 class Made(Record):
-    """What sealing one Secret gives."""
+    """The result of sealing one Secret."""
 
     edits: list[Edit]
     own: Any
@@ -132,7 +132,7 @@ class Made(Record):
 
 
 class Examined(Record):
-    """What can be told of an envelope, good or not, without a key."""
+    """Facts of an envelope, good or not, that need no key."""
 
     line: int
     is_token: Callable[[str], bool]
@@ -364,7 +364,7 @@ def _values(secret: Secret) -> dict[Place, str]:
 
 
 class Merges(Protocol):
-    """What a format may have beside: a way to merge three versions of a file entry by entry, without a key."""
+    """Optional for a format: a way to merge three versions of a file entry by entry, without a key."""
 
     def lines(self, manifest: Manifest, secret: Secret) -> EnvelopeLines:
         """Return the Secret's envelope.

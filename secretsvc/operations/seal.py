@@ -126,7 +126,7 @@ def _held(held: Iterable[tuple[str, Opened]]) -> Iterator[Known]:
 
 
 class _Sealing(Record):
-    """What sealing made, and which values it knows of, each Secret by its index."""
+    """The result of sealing, and which values it knows of, each Secret by its index."""
 
     format: Format
     result: Result
