@@ -44,6 +44,7 @@ CHANGES = {
     "unset": ["unset", "{}", "a", "-o", "-"],
     "rename": ["rename", "{}", "--name=other", "--namespace=prod", "-o", "-"],
     "edit": ["edit", "{}", "-o", "-"],
+    "merge": ["git", "merge", "{}", "{}", "{}", "a.yaml"],
 }
 SEALED = {"opened": ["decrypt"], "rotated": ["rotate"]} | CHANGES
 """Commands on what `encrypt` made of a file, where it made something of it. `{}`: the file, else it comes last."""
@@ -114,7 +115,7 @@ def judge(costs: list[Cost], start: float) -> Verdict:
     """`costs`: of files each of which is larger than the one before; `start`: of a command with nothing to do."""
     growth = 0.0
     for one, next_one in pairwise(costs):
-        before, after = one.seconds - start, next_one.seconds - start
+        before, after = one.seconds - start, max(0.0, next_one.seconds - start)
         if before > TOO_LITTLE and next_one.size > one.size:
             growth = max(growth, (after / before) ** (1 / max(1.0, log2(next_one.size / one.size))))
     largest = max(costs, key=lambda one: one.memory - BYTES_BAR * one.size)
