@@ -157,7 +157,8 @@ class Backend(Protocol):
     """One home of KEKs, which its `Scheme` makes for a run.
 
     An instance serves one run, from several threads: it may keep clients, identities and unlocked agents, never a DEK.
-    Importing its module and making it must start no process and touch no network.
+    Importing its module and making it must start no process and touch no network. One whose `forks` is true goes
+    on in copies of this process (os.fork), which share no connection with it.
     """
 
     jobs: int

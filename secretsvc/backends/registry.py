@@ -6,7 +6,7 @@ from _thread import allocate_lock
 from contextlib import contextmanager
 
 from secretsvc import patience
-from secretsvc.backends import complete, every, find, names, split
+from secretsvc.backends import complete, every, find, names, ours, split
 from secretsvc.backends.base import HasDefault, HasIdentities, KnowsHeld, Rewraps
 from secretsvc.errors import (
     RESTORE_HINT,
@@ -48,6 +48,13 @@ class Backends:
         """How many files are worth working on at a time, for the backends that this run has needed so far."""
         own = max((backend.jobs for backend in self._made.values()), default=1)
         return max(own, self._signed.jobs if self._signed else 1, *(one.jobs for one in self._profiled.values()))
+
+    @property
+    def forks(self) -> bool:
+        """Whether the backends that this run has needed so far, and those of own keys, go on in forked processes."""
+        own = (self.backend(scheme.name) for scheme in ours() if scheme.has_identities)
+        known = all(getattr(backend, "forks", False) for backend in (*self._made.values(), *own))
+        return known and all(one.forks for one in (self._signed, *self._profiled.values()) if one)
 
     def signed(self) -> Backends:
         """The same keys, but what PGP keys wrap must be signed, and a good signature is demanded of it."""

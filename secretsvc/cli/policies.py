@@ -153,7 +153,7 @@ class FilePolicies:
         text = f"{error.where}: {error.message}; opening goes on without this policy"
         if text not in self._told:
             self._told.add(text)
-            warn(text)
+            warn(text, once=text)
 
     def _above(self, file: str) -> Policies | None:
         """The finder of policies; None where there is none above the file."""

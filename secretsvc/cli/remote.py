@@ -46,6 +46,9 @@ class RemoteSession:
     jobs = 8
     """Files at a time, unless `--jobs` says."""
 
+    forks = False
+    """Whether it goes on in copies of this process: the service does the work."""
+
     def __init__(self, remote: Remote, policies: FilePolicies, wanted: SealingOptions) -> None:
         """Raises UsageError."""
         self._remote = remote

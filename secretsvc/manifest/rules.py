@@ -6,12 +6,12 @@ import re
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
+from secretsvc.manifest.characters import refuse_odd_characters
 from secretsvc.manifest.copies import copies
 from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
 from secretsvc.manifest.reader import ENVELOPE
-from secretsvc.manifest.yaml_reader import refuse_odd_characters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

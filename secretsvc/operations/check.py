@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, TypeAlias
 from secretsvc import formats
 from secretsvc.backends import canonical
 from secretsvc.errors import BoundError, KsecretError, ManifestError
-from secretsvc.formats import lost
+from secretsvc.formats import lost, sops_metadata
 from secretsvc.manifest import copies, nodes, reader, rules
 from secretsvc.manifest.hidden_secret import may_be_hidden
 from secretsvc.manifest.kubectl_stream import divided_otherwise
-from secretsvc.operations import check_refused, check_repeats, check_sops
+from secretsvc.operations import check_refused, check_repeats
 from secretsvc.operations.check_conflict import first_marker, versions, with_quoted_markers
 from secretsvc.operations.check_template import without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
@@ -40,7 +40,6 @@ _IDENTITY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}")
 """An age identity whole (Bech32 in capitals: https://age-encryption.org/v1, "The X25519 recipient type")."""
 _ALLOWED = re.compile(r"(?:^|\s)#\s*ksecret:allow\s+\S")
 _ALLOWED_ABOVE = re.compile(r"\s*(?:---\s+)?#\s*ksecret:allow\s+\S")
-_ENCODED_TOKEN = "a3NlY3JldC52MS"  # noqa: S105  # base64 of TOKEN_PREFIX, as far as it does not hang on what follows
 _TO_SEAL = ("KS001", "KS002", "KS010")
 _NO_SECRET = "an object is a Secret but for its kind or apiVersion, and has a value in the clear"  # noqa: S105
 MOST_LOOKED_THROUGH = 1024 * 1024
@@ -190,7 +189,7 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
     if format_.is_sealed(manifest, secret):
         sealed: Examined | None = format_.examine(manifest, secret)
     else:
-        sealed = check_sops.sealed_by_sops(secret)
+        sealed = sops_metadata.sealed_by_sops(secret)
     yield from sealed.flaws if sealed else ()
     for slip in rules.misspelled(secret):
         yield slip.key.line, "KS010", f"its Secret is refused: {rules.no_field(slip).message}"
@@ -245,7 +244,7 @@ def _entries(secret: Secret, sealed: Examined | None) -> Iterator[Hit]:
 
 
 def _code_for(entry: Entry, sealed: Examined | None) -> str:
-    if entry.value.lstrip().startswith(_ENCODED_TOKEN) or lost.is_encoded(entry):
+    if lost.is_encoded(entry):
         return "KS004"
     if sealed:
         return "" if sealed.is_token(entry.value) else "KS002"

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 
+from secretsvc import formats
+from secretsvc.formats.sops_metadata import is_whole_sops_token
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar, Sequence
 from secretsvc.manifest.roots import text_of
-from secretsvc.operations.check_sops import is_whole_sops_token
 from secretsvc.operations.check_template import LATER, without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
 from secretsvc.record import Record
-from secretsvc.tokens import TOKEN_PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def is_clear_text(value: str) -> bool:
     """Whether a text is a value in the clear."""
     bare = without_placeholders(value).strip()
     is_pattern = not bare.strip(_ANY)
-    return not is_pattern and not bare.startswith(TOKEN_PREFIX) and not is_whole_sops_token(bare)
+    return not is_pattern and not formats.starts_token(bare) and not is_whole_sops_token(bare)
 
 
 def place(path: tuple[str | int, ...]) -> str:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest, Secret
 
 _LEAST = 4
-_MARKS = ("[", "<", "(", "{", "$", "%", "*", "|", ">", "&", "!", "#", "ref+", "ksecret.v1.")
-"""What a placeholder, a reference or a token starts with."""
+_MARKS = ("[", "<", "(", "{", "$", "%", "*", "|", ">", "&", "!", "#", "ref+")
+"""What a placeholder or a reference starts with."""
 _WORDS = (
     *("base64", "bytes", "changeme", "change-me", "example", "false", "file", "hidden", "missing", "none", "null"),
     *("number", "optional", "passphrase", "passwd", "password", "placeholder", "redacted", "removed", "required"),
@@ -50,6 +50,6 @@ def commented_out(manifest: Manifest) -> dict[int, list[Hit]]:
 def _is_value(text: str, key: str) -> bool:
     """Whether that may be a value, and is neither a placeholder nor prose."""
     bare = text.lower()
-    if len(text) < _LEAST or len(set(text)) == 1 or text.startswith(_MARKS):
+    if len(text) < _LEAST or len(set(text)) == 1 or text.startswith(_MARKS) or formats.starts_token(text):
         return False
     return bare not in _WORDS and bare != key.lower() and not _PROSE.search(text)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 
+from secretsvc import formats
 from secretsvc.operations.check_template import without_placeholders
 from secretsvc.record import Record
-from secretsvc.tokens import TOKEN_PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -165,4 +165,4 @@ def _value(line: str) -> str:
 
 def _is_literal(text: str) -> bool:
     bare = re.sub(r"(^|\s)#.*", "", without_placeholders(text)).strip()
-    return bare not in _EMPTY and not bare.strip("\"'").startswith(TOKEN_PREFIX)
+    return bare not in _EMPTY and not formats.starts_token(bare.strip("\"'"))

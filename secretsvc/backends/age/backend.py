@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pyrage
 
 from secretsvc.backends.age import SCHEME
@@ -38,6 +40,12 @@ class Age:
     """
 
     jobs = 1  # pyrage holds the interpreter's lock, and takes a tenth of a millisecond
+
+    @property
+    def forks(self) -> bool:
+        """Whether copies of this process have the same identities: a pipe gives them once."""
+        path = self._environ.get("KSECRET_AGE_KEY_FILE", "")
+        return not path or os.path.isfile(path)
 
     def __init__(self, settings: Settings) -> None:
         self._environ = settings.environ

@@ -46,6 +46,9 @@ class AwsKms:
     jobs = 32
     """Calls at a time that bulk work should make."""
 
+    forks = True
+    """Each process has clients of its own, and those that are forked the credentials that were there by then."""
+
     def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
         """`patience`: seconds after which a region that does not answer is given up for the rest of the run."""
         self._profiles = settings.profiles

@@ -42,14 +42,15 @@ class Connection:
         self._profile = profile
         self._tries = Tries(patience, silent_tries=_SILENT_TRIES, silent_seconds=_READ * patience)
         self._session: Any = None
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[int, str], Any] = {}
+        """By process, as a connection is one process's own, and region."""
 
     def send(self, region: str, operation: str, parameters: Mapping[str, Any]) -> Any:
         """The answer, a mapping, to an operation such as `encrypt`, after as many tries as patience allows.
 
         Raises the errors of errors.failed and errors.credentials.
         """
-        client = self._clients.get(region) or self._tries.ready(lambda: self._made(region))
+        client = self._clients.get((os.getpid(), region)) or self._tries.ready(lambda: self._made(region))
         self._tries.check(region)
         method = getattr(client, operation)
 
@@ -63,7 +64,7 @@ class Connection:
         """HOST or HOST:PORT of the region's endpoint, without what else a configured URL may hold."""
         from urllib.parse import urlsplit
 
-        return str(urlsplit(self._clients[region].meta.endpoint_url).netloc.rpartition("@")[2])
+        return str(urlsplit(self._clients[os.getpid(), region].meta.endpoint_url).netloc.rpartition("@")[2])
 
     def _made(self, region: str) -> Any:
         """The region's client, once credentials are there: so a failure of theirs is told from KMS's.
@@ -71,8 +72,9 @@ class Connection:
         Raises BackendError and BackendUnavailableError.
         """
         self._session = self._session or _session(self._patience, region, self._profile)
-        self._clients[region] = self._clients.get(region) or _client(self._session, region)
-        return self._clients[region]
+        mine = os.getpid(), region
+        self._clients[mine] = self._clients.get(mine) or _client(self._session, region)
+        return self._clients[mine]
 
 
 def _session(patience: float, region: str, profile: str) -> Any:

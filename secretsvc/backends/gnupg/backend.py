@@ -73,6 +73,7 @@ class GnuPG:
     """
 
     jobs = min(4, os.cpu_count() or 1)  # each a process; the agent works on one at a time
+    forks = True
     wanted = "your name and address, as in Alice Doe <alice@example.org>"
 
     def __init__(self, settings: Settings) -> None:

@@ -8,7 +8,8 @@ import time
 from secretsvc.errors import KsecretError
 from secretsvc.formats.base import Examined, token_of
 from secretsvc.formats.ksecret import envelope
-from secretsvc.tokens import TOKEN_PREFIX, UNMERGED, decode_strict
+from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
+from secretsvc.tokens import UNMERGED, decode_strict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -22,10 +22,11 @@ from secretsvc.formats.ksecret.crypto import (
     Dek,
     Payload,
 )
+from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, dedented, indented, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
-from secretsvc.tokens import SUFFIX, TOKEN_PREFIX, UNMERGED, decode_strict
+from secretsvc.tokens import SUFFIX, UNMERGED, decode_strict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,8 +143,7 @@ def _token_edits(manifest: Manifest, secret: Secret, plan: Plan, key: Dek) -> It
         payload = plan.before.values.get(at) if plan.before else None
         if payload is None:
             payload = payload_of(manifest.text, entry)
-        known = plan.known.tokens[at] if plan.known and plan.known.values.get(at) == payload else ""
-        token = known or key.seal_value(payload, plan.sealed_for, *at)
+        token = plan.kept(at, payload) or key.seal_value(payload, plan.sealed_for, *at)
         if token != token_of(entry):
             place = inside(manifest.text, entry)
             yield Edit(place.start, place.end, " " * place.indent + token)
@@ -360,10 +360,10 @@ def _block_value(payload: Payload, text: str) -> str:
 def _parsed(text: str) -> str:
     """Return the last scalar of a small YAML text. Raises ValueError where there is none."""
     from secretsvc.manifest import nodes
-    from secretsvc.manifest.yaml_reader import read_documents
+    from secretsvc.manifest.roots import yaml_documents
 
     try:
-        (node,) = read_documents(text)
+        (node,) = yaml_documents(text)
     except ManifestError:
         raise ValueError("a value that does not parse") from None
     while isinstance(node, nodes.Mapping):
