@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
         @property
         def forks(self) -> bool:
-            """Whether, as far as is known by now, it goes on in copies of this process."""
+            """Tell whether, as far as is known by now, it goes on in copies of this process."""
 
     T = TypeVar("T", bound=Travels)
 
@@ -56,7 +56,7 @@ STANDARD_INPUT = "standard input"
 
 
 def may_be_sealed(content: bytes | mmap) -> bool:
-    """Whether something in it may be sealed, or look as if it were."""
+    """Tell whether something in it may be sealed, or look as if it were."""
     return formats.may_be_sealed(content) or lost.may_stand_in(content)
 
 
@@ -117,7 +117,7 @@ class _Outcome(Record):
     """Whether it was found in a folder and nothing in it concerns the command."""
 
     def packed(self) -> tuple[Any, ...]:
-        """Itself as plain values, to get from a worker process to its parent."""
+        """Return it as plain values, to get from a worker process to its parent."""
         from secretsvc.cli.workers import packed
 
         output = tuple(self.output) if isinstance(self.output, PrintedLine) else self.output

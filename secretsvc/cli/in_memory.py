@@ -11,7 +11,7 @@ from secretsvc.cli.report import report, tell_unbound, warn_of_walk
 from secretsvc.errors import InputError, KsecretError, ManifestError, NotSealedError, UsageError
 from secretsvc.files import workspace
 from secretsvc.manifest.reader import MAX_BYTES
-from secretsvc.operations.check import may_hold_secret
+from secretsvc.operations.check_search import may_hold_secret
 from secretsvc.operations.open import nothing_sealed_in, refuse_lost_in, refuse_no_manifest
 from secretsvc.record import Record
 
@@ -43,7 +43,7 @@ class _Outcome(Record):
     error: KsecretError | None = None
 
     def packed(self) -> tuple[Any, ...]:
-        """Itself as plain values, to get from a worker process to its parent."""
+        """Return it as plain values, to get from a worker process to its parent."""
         from secretsvc.cli.workers import packed
 
         return self.opened and tuple(self.opened), self.error and packed(self.error)
@@ -104,7 +104,7 @@ def open_all(targets: Targets, opener: Opener, *, pass_clear: bool, warn: bool =
 
 
 def is_hidden(item: workspace.Item) -> bool:
-    """Whether a file is hidden that was found in a folder: such as `.ksecret.yaml`, which is none of kubectl's."""
+    """Tell whether a file is hidden that was found in a folder: such as `.ksecret.yaml`, which is none of kubectl's."""
     return not item.named and os.path.basename(item.path).startswith(".")
 
 

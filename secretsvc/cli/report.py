@@ -44,7 +44,7 @@ class Kept(io.StringIO):
         self._once.append((about, line))
 
     def take(self) -> tuple[str, tuple[tuple[str, str], ...]]:
-        """What was kept, and lines by what they are about; from now on nothing is."""
+        """Return what was kept, and lines by what they are about; from now on nothing is."""
         text, once, self._once = self.getvalue(), tuple(self._once), []
         self.seek(0)
         self.truncate()

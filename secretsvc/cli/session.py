@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
         @property
         def forks(self) -> bool:
-            """Whether, with these keys, it goes on in copies of this process."""
+            """Tell whether, with these keys, it goes on in copies of this process."""
 
         def open(self, data: bytes, name: str) -> Result:
             """Open the manifest in the file of that name, as `operations.open.open_manifest`."""
@@ -100,7 +100,7 @@ class LocalOpener:
 
     @property
     def forks(self) -> bool:
-        """Whether the backends needed so far go on in copies of this process."""
+        """Tell whether the backends needed so far go on in copies of this process."""
         return self._backends.forks
 
     def open(self, data: bytes, name: str) -> Result:
@@ -122,7 +122,7 @@ class LocalSession(LocalOpener):
 
     @property
     def forks(self) -> bool:
-        """Whether they do, and nobody is asked to vouch for files."""
+        """Tell whether they do, and nobody is asked to vouch for files."""
         return super().forks and not self._wanted.recompute_mac
 
     def seal(self, data: bytes, name: str) -> Result:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         """What becomes of a file, and can get from a worker to its parent."""
 
         def packed(self) -> tuple[Any, ...]:
-            """Itself as plain values: None, numbers, text, bytes, and tuples of these."""
+            """Return it as plain values: None, numbers, text, bytes, and tuples of these."""
 
         @classmethod
         def unpacked(cls, *plain: Any) -> Self:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
         @classmethod
         def lost(cls, path: str, error: KsecretError) -> Self:
-            """What becomes of a file whose worker has ended."""
+            """Return what becomes of a file whose worker has ended."""
 
     R = TypeVar("R", bound=Travels)
 
@@ -89,7 +89,7 @@ def in_order(
     kind: type[R],
     most: int = 0,
 ) -> Iterator[R]:
-    """As `workspace.in_order`, by several processes which have `jobs()` together, where that is worth it.
+    """Do as `workspace.in_order` does, by several processes which have `jobs()` together, where that is worth it.
 
     `forks`: whether all that the run uses by now goes on in copies of this process. That is asked after the first
     item, which is worked on here: by then it shows which keys are needed, and somebody was asked for a passphrase.
@@ -105,7 +105,7 @@ def in_order(
 
 
 def _count(files: int, most: int) -> int:
-    """How many processes so many files are worth; 0 for one."""
+    """Return how many processes so many files are worth; 0 for one."""
     if sys.platform != "linux":  # elsewhere the system's own libraries may not bear it
         return 0
     processes = min(_cores(), _MOST, files // FILES, most or _MOST)
@@ -282,7 +282,7 @@ def _write(pipe: BufferedWriter, kind: int, content: Any, told: Kept) -> None:
 
 
 def _end_once() -> None:
-    """From now on the first signal that ends a process raises SystemExit, and those after it do nothing."""
+    """Let the first signal that ends a process raise SystemExit, and those after it do nothing."""
 
     def interrupt(number: int, _frame: object) -> None:
         for other in ENDING:

@@ -34,7 +34,7 @@ def undisturbed() -> Iterator[set[int]]:
 
 
 def end_tidily() -> None:
-    """From now on they raise SystemExit with 128 + N, so that all is cleared away as after Ctrl-C."""
+    """Let them raise SystemExit with 128 + N, so that all is cleared away as after Ctrl-C."""
 
     def interrupt(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)

@@ -98,7 +98,7 @@ def every() -> Iterator[Format]:
 
 
 def names() -> tuple[str, ...]:
-    """Of all formats."""
+    """Return the names of all formats."""
     return tuple(TABLE)
 
 

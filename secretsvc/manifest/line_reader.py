@@ -32,7 +32,7 @@ _STARTS = frozenset("/._+")
 
 
 def read_documents(text: str, most: int = MOST_NODES) -> list[Node] | None:
-    """The root node of every document in the text (without a BOM); None for what it does not know.
+    """Return the root node of every document in the text (without a BOM); None for what it does not know.
 
     `most`: how many nodes are taken, if the text's size allows so many.
     """
@@ -89,7 +89,7 @@ class _Lines:
         self._indent, self._words = _END, ""
 
     def _mapping(self, depth: int) -> Mapping:
-        """The mapping whose first key is in this line."""
+        """Read the mapping whose first key is in this line."""
         column, start, line = self._indent, self._start + self._indent, self._number
         if depth > MAX_DEPTH - 2:  # libyaml's reader knows how much deeper it may be
             raise _UnknownError
@@ -122,7 +122,7 @@ class _Lines:
         return new(Member, (name, new(Scalar, (colon, colon, line, "", "", None, None))))
 
     def _block(self, column: int, header: str) -> tuple[str, int]:
-        """The text of the literal scalar below this line, and where it ends; the line moves to its last one."""
+        """Read the text of the literal scalar below this line, and where it ends; the line moves to its last one."""
         digit, chomping = (header[0], header[1:]) if header[:1] in _DIGITS else ("0", header)
         if chomping not in ("", "-", "+"):
             raise _UnknownError
@@ -150,12 +150,12 @@ class _Lines:
 
 
 def _is_plain(text: str) -> bool:
-    """Whether a text of one line is a plain scalar, and nothing behind it is a comment or another mapping's colon."""
+    """Tell whether a text of one line is a plain scalar, without a comment behind it."""
     return bool(text) and (text[0].isalnum() or text[0] in _STARTS) and " #" not in text and text[:3] != "..."
 
 
 def _without_comment(value: str) -> str:
-    """What stands behind a key, without the comment behind that."""
+    """Return what stands behind a key, without the comment behind that."""
     if " #" not in value and value[:1] != "#":
         return value
     end = value.find(value[0], 1) + 1 if value[0] in _QUOTES else 0
@@ -164,7 +164,7 @@ def _without_comment(value: str) -> str:
 
 
 def _read(value: str) -> tuple[str, str]:
-    """The style of a scalar that ends in its line, and its text."""
+    """Return the style of a scalar that ends in its line, and its text."""
     quote = value[0]
     if quote in _QUOTES:
         if value.find(quote, 1) != len(value) - 1 or (quote == '"' and "\\" in value):

@@ -30,7 +30,7 @@ class Entry(Record):
 
     @property
     def path(self) -> str:
-        """As messages name it: `data["tls.key"]`."""
+        """Return it as messages name it: `data["tls.key"]`."""
         return f'{self.field}["{self.key}"]'
 
     @property
@@ -59,7 +59,7 @@ class Secret(Record):
 
     @property
     def label(self) -> str:
-        """As messages name it: `prod/db-auth`, or the line where it has no name."""
+        """Return it as messages name it: `prod/db-auth`, or the line where it has no name."""
         name = self.name or f"the Secret at line {self.line}"
         return f"{self.namespace}/{name}" if self.namespace else name
 
@@ -98,7 +98,7 @@ class Manifest(Record):
 
 
 def _outline(secret: Secret, kept: Collection[str]) -> Secret:
-    """With no members but those, the envelope and its neighbours, of which nothing but their places stays."""
+    """Return it with no members but those, the envelope and its neighbours, of which nothing but their places stays."""
     members = secret.root.members
     at = members.index(secret.envelope) if secret.envelope else -2
     left = []

@@ -47,7 +47,7 @@ def yaml_documents(text: str, most_nodes: int = nodes.MOST_NODES) -> list[Node]:
 
 
 def _json_documents(text: str, most_nodes: int) -> list[Node] | None:
-    """None where it is no JSON."""
+    """Return them; None where it is no JSON."""
     if text.lstrip(" \t\r\n")[:1] not in ("{", "["):
         return None
     # Imported when needed: most manifests are YAML, and a cold start pays for every import.
@@ -109,7 +109,7 @@ def _texts(found: list[Node]) -> set[str]:
 
 
 def _stated(mapping: Mapping, merges: nodes.MergeKeys) -> dict[str, list[Node]]:
-    """By name, every value of the members that tell what it is, repeated and merged ones too; aliases resolved."""
+    """Return, by name, every value that tells what it is, repeated and merged ones too; aliases resolved."""
     found: dict[str, list[Node]] = {"apiVersion": [], "kind": [], "items": []}
     for one in merges.with_bases(mapping):
         for key, value in one.members:

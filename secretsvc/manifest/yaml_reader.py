@@ -94,7 +94,7 @@ def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
 
 
 def _line(error: yaml.MarkedYAMLError) -> int:
-    """Where to look: where an unclosed quote or bracket was opened, else where parsing stopped."""
+    """Return where to look: where an unclosed quote or bracket was opened, else where parsing stopped."""
     unclosed = "quoted" in (error.context or "") or "end" in (error.problem or "")
     mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
     return mark.line + 1 if mark else 0

@@ -148,8 +148,6 @@ def test_what_is_changed_in_place_and_reported_is_the_same_as_by_one_process(me:
 
 def test_each_process_wraps_by_randomness_of_its_own(me: Many) -> None:
     me.write_clear()
-    first = me.path(0)
-    first.write_bytes(clear(0))
     ran = me.many("encrypt", "-r", "d")
     assert len(me.workers()) == 3
     wrapped = [b64decode(next(iter(one["ksecret"]["keys"].values()))) for one in yaml.safe_load_all(ran.out)]
