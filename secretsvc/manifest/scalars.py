@@ -48,10 +48,10 @@ def inside(text: str, entry: Entry) -> Inside:
         end -= 2 if text[end - 2] == "\r" else 1
     elif text[end - 1] == "\r":
         end -= 1
-    return Inside(start, max(start, end), header[1], _block_indent(text[start:end], header[1], entry.column))
+    return Inside(start, max(start, end), header[1], block_indent(text[start:end], header[1], entry.column))
 
 
-def _block_indent(body: str, indicators: str, parent: int) -> int:
+def block_indent(body: str, indicators: str, parent: int) -> int:
     """YAML 1.1, section 9.2.2: the header's digit counts from the parent, else the first line with text tells."""
     digit = indicators.strip("|>+-")
     if digit:
