@@ -1,4 +1,4 @@
-"""What a manifest is to the rest of the program: a text, and the Secrets in it with their values' places."""
+"""A manifest, as the rest of the program knows it: a text, and the Secrets in it with their values' places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether what a service answered is what it was asked for: told without a key, before it takes a file's place.
+"""Checks that a service answered what it was asked for: made without a key, before it takes a file's place.
 
 Who has no key can't tell what a token holds. All else can be told: that every value is a token, that the text around
 them is the same, whom it is sealed to and what for, and which tokens stayed and which did not.
@@ -13,7 +13,8 @@ from secretsvc.errors import BackendError, KsecretError
 from secretsvc.formats.base import token_of
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
-from secretsvc.operations.patch import pick, with_changes
+from secretsvc.operations.get import pick
+from secretsvc.operations.patch import with_changes
 from secretsvc.record import Record
 from secretsvc.tokens import decode_strict
 
@@ -31,7 +32,7 @@ _VALUE = "\0"
 
 
 class _Shown(Record):
-    """What a sealed Secret shows."""
+    """The marks that a sealed Secret shows."""
 
     format: Format
     sealed: Sealed

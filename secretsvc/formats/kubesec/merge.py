@@ -59,7 +59,7 @@ class KubesecMerges(Merges):
 
 
 class KubesecSealing(Record):
-    """Return the comment lines `text[start:end]` of one version, without the last line break."""
+    """The comment lines `text[start:end]` of one version, without the last line break."""
 
     start: int
     end: int
