@@ -1,7 +1,7 @@
 """What `git log -p` costs with ksecret's textconv: each conversion is a process of its own.
 
 `python -m benchmarks.git_log [COMMITS]` (100 of two files); exits 1 where a bar is missed (benchmarks/bars.py).
-Conversions are counted by a run in which a script stands in ksecret's place. Git's own share is that of `--no-textconv`.
+Conversions are counted by a run with a script in ksecret's place. Git's own share is that of `--no-textconv`.
 """
 
 from __future__ import annotations

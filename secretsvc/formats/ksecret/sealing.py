@@ -14,12 +14,11 @@ from secretsvc.formats.ksecret.crypto import (
     FORM_BASE64,
     FORM_BODY,
     FORM_TEXT,
-    NONCE_BYTES,
-    TAG_BYTES,
     Dek,
     Payload,
 )
 from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
+from secretsvc.formats.primitives import NONCE_BYTES, TAG_BYTES
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, dedented, indented, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
