@@ -196,7 +196,7 @@ class Format:
 
     def tokens(self, secret: Secret) -> dict[Place, str]:
         """Return the Secret's tokens; entries that are none are left out."""
-        return {(entry.field, entry.key): token_of(entry) for entry in secret.entries if self.is_token(entry.value)}
+        return {entry.place: token_of(entry) for entry in secret.entries if self.is_token(entry.value)}
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
         """Return the envelope of a Secret that is sealed.
@@ -291,7 +291,7 @@ class Format:
         for index, secret in enumerate(manifest.secrets):
             texts = opened[index].texts if index in opened else {}
             for entry in secret.entries:
-                text = texts.get((entry.field, entry.key))
+                text = texts.get(entry.place)
                 if text is not None:
                     edits.append(replaced(manifest.text, entry, canonical(text, flow=entry.flow)))
             edits += self.removed(manifest.text, secret) if index in opened else []
@@ -364,7 +364,7 @@ class Format:
 
 
 def _values(secret: Secret) -> dict[Place, str]:
-    return {(entry.field, entry.key): entry.value for entry in secret.entries}
+    return {entry.place: entry.value for entry in secret.entries}
 
 
 class Merges(Protocol):

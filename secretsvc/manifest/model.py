@@ -29,6 +29,11 @@ class Entry(Record):
     """Whether that mapping stands between brackets."""
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Return field and key, which tell it from a Secret's other entries."""
+        return self.field, self.key
+
+    @property
     def path(self) -> str:
         """Return it as messages name it: `data["tls.key"]`."""
         return f'{self.field}["{self.key}"]'

@@ -40,7 +40,7 @@ class PatchedSecret:
         patience.check()
         self._before, self._index = manifest.outline(), index
         secret = manifest.secrets[index]
-        entries = {(entry.field, entry.key): entry for entry in secret.entries}
+        entries = {entry.place: entry for entry in secret.entries}
         values = {
             place: text
             for place, text in values.items()
@@ -74,12 +74,12 @@ class PatchedSecret:
 
 
 def _texts(secret: Secret) -> dict[Place, str | None]:
-    return {(entry.field, entry.key): entry.value for entry in secret.entries}
+    return {entry.place: entry.value for entry in secret.entries}
 
 
 def _is_held(entry: Entry, opened: Opened, value: str) -> bool:
     """Tell whether the entry holds that value already, in whatever style."""
-    place = (entry.field, entry.key)
+    place = entry.place
     now = opened.format.text(opened.values[place]) if place in opened.values else entry.value
     if now == value or entry.field != "data":
         return now == value
@@ -92,6 +92,6 @@ def _is_held(entry: Entry, opened: Opened, value: str) -> bool:
 def _rewritten(text: str, entry: Entry, opened: Opened | None, value: str) -> Edit:
     """Return the edit that puts the value there, with the blank lines behind it that its token stood for as well."""
     edit = rewritten(text, entry, value)
-    before = opened.values.get((entry.field, entry.key)) if opened else None
+    before = opened.values.get(entry.place) if opened else None
     below = opened.format.blank_lines(before) if opened and before is not None else ""
     return Edit(edit.start, edit.end, edit.new + below)
