@@ -21,6 +21,17 @@ if TYPE_CHECKING:
     """Opened Secrets by namespace and name."""
 
 
+def open_any(data: bytes, keyring: Keyring) -> Result:
+    """A file opened, be it a manifest or a tree that SOPS's format seals. Raises as `open_manifest`."""
+    if b"sops" in data:
+        from secretsvc.operations import documents  # few files are
+
+        sealed = documents.find(data)
+        if sealed:
+            return documents.open_file(sealed, keyring)
+    return open_manifest(data, keyring)
+
+
 def open_manifest(data: bytes, keyring: Keyring) -> Result:
     """The manifest with every sealed Secret opened; Secrets in the clear stay as they are.
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Opened, Place
     from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.operations.documents import Sealed
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
@@ -120,6 +121,11 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
 
     `stringData` wins over `data`, as in Kubernetes. Raises InputError, and as `open_manifest`.
     """
+    tree = _tree(data)
+    if tree and not which:
+        from secretsvc.operations import documents
+
+        return documents.get_value(tree, key, keyring)
     manifest = read(data)
     index = pick(manifest, which)
     names = _names(manifest.secrets[index])
@@ -140,8 +146,13 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
 def entry_names(data: bytes, which: str = "") -> list[tuple[str, list[str]]]:
     """The label of each Secret, and the names of its entries, sealed or not. Needs no key; raises InputError.
 
-    `which`: as `patch_manifest`; empty for all of them.
+    `which`: as `patch_manifest`; empty for all of them. Of a tree in SOPS's format, the paths of its values.
     """
+    tree = _tree(data)
+    if tree and not which:
+        from secretsvc.operations import documents
+
+        return [("", documents.paths(tree))]
     manifest = read(data)
     if not manifest.secrets:
         from secretsvc.operations import nothing  # only to tell what is wrong
@@ -149,6 +160,15 @@ def entry_names(data: bytes, which: str = "") -> list[tuple[str, list[str]]]:
         raise nothing.no_such_secret(manifest)
     meant = [manifest.secrets[pick(manifest, which)]] if which else manifest.secrets
     return [(secret.label, _names(secret)) for secret in meant]
+
+
+def _tree(data: bytes) -> Sealed | None:
+    """The file, where SOPS's format seals it."""
+    if b"sops" not in data:
+        return None
+    from secretsvc.operations import documents  # few files are
+
+    return documents.find(data)
 
 
 def _names(secret: Secret) -> list[str]:
