@@ -9,15 +9,16 @@ from __future__ import annotations
 from _thread import allocate_lock
 from enum import Enum
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc import patience
 from secretsvc.errors import BackendUnavailableError, KsecretError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 PATIENCE = 10.0
 """Seconds in which a home has to answer, all tries together. A call at which it failed is tried again for as long."""

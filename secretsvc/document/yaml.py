@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.document import yaml_member, yaml_spelling
 from secretsvc.document.base import (
@@ -25,6 +24,7 @@ from secretsvc.manifest.characters import refuse_odd_characters
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
 from secretsvc.manifest.yaml_reader import read_documents
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Sequence as ListOf

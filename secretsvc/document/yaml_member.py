@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from json import dumps
-from typing import TYPE_CHECKING
 
 from secretsvc.document.base import MOST_LEAVES, too_many_leaves
 from secretsvc.document.yaml_comments import Comment
@@ -25,6 +24,7 @@ from secretsvc.manifest.splice import (
     replace_member,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from typing import TYPE_CHECKING
 
 from secretsvc.document.yaml_comments import Comment
 from secretsvc.document.yaml_types import plain
@@ -18,6 +17,7 @@ from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.manifest.styles import rewritten
 from secretsvc.manifest.yaml_reader import read_documents
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.document.base import Leaf, Value
     from secretsvc.manifest.nodes import Node, Sequence

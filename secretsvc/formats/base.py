@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
-from typing import TYPE_CHECKING, Any, Protocol
+from binascii import a2b_base64
 
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
 from secretsvc.manifest.reader import read
@@ -12,9 +10,10 @@ from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from typing import TypeAlias
+    from typing import Any, Protocol, TypeAlias
 
     from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, Side
     from secretsvc.keyref import Keyset, WrappedKey
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     """Asked whether a file is to be taken for what it says, where its proof is missing or does not fit."""
     Mark: TypeAlias = Callable[[str, str], str]
     """What a text is (`sealed`, `wrapped`, `mac`) and the text → what stands for it where people look."""
+else:
+    Protocol = object
 
 Place = tuple[str, str]
 """(field, key) of an entry."""
@@ -345,6 +346,8 @@ class Format:
 
     def without_lines(self, text: str) -> str:
         """Return what stands between the members of a manifest, without the envelope's lines."""
+        import re
+
         return re.sub(f"(?m)^{re.escape(self.comments)}[^\n]*", "", text) if self.comments else text
 
     def lost(self, path: str, text: str) -> tuple[str, str] | None:
@@ -421,6 +424,6 @@ def token_of(entry: Entry) -> str:
 def decoded(text: str) -> bytes:
     """Return the bytes of standard base64; none for what is no base64."""
     try:
-        return b64decode(text, validate=True)
+        return a2b_base64(text, strict_mode=True)
     except ValueError:
         return b""

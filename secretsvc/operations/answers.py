@@ -13,7 +13,8 @@ from secretsvc.errors import BackendError, KsecretError
 from secretsvc.formats.base import token_of
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
-from secretsvc.operations.patch import pick, with_changes
+from secretsvc.operations.get import pick
+from secretsvc.operations.patch import with_changes
 from secretsvc.record import Record
 from secretsvc.tokens import decode_strict
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Protocol
 
     from secretsvc.keyref import KeyRef, WrappedKey
+else:
+    Protocol = object
 
 
 class Keyring(Protocol):

@@ -7,11 +7,11 @@ from base64 import b64encode
 from secretsvc import formats
 from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError, nearest
 from secretsvc.manifest import change, nodes
-from secretsvc.manifest.model import FIELDS, decode_base64
+from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
-from secretsvc.operations import Result
 from secretsvc.operations.clear_rest import ClearBefore
-from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets, refuse_lost, restored
+from secretsvc.operations.get import LISTS, pick, refuse_without_values
+from secretsvc.operations.open import open_secret, open_secrets, refuse_lost
 from secretsvc.operations.patched_secret import PatchedSecret
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.seal import Pending
@@ -23,12 +23,9 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Opened, Place
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.documents import Sealed
+    from secretsvc.operations import Result
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
-
-
-_LISTS = "ksecret get FILE lists them"
 
 
 class Changes(Record):
@@ -58,7 +55,7 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     manifest = read(data)
     before = ClearBefore(manifest)
     index = pick(manifest, which)
-    _refuse_without_values(manifest, index)
+    refuse_without_values(manifest, index)
     values = _values(changes, manifest.secrets[index])  # names are in the clear: a slip costs nobody a key's use
     opened = open_secrets(manifest, keyring, request.trust, only=(index,))[index]
     for place, value in values.items():
@@ -116,89 +113,6 @@ def _open_moved(manifest: Manifest, index: int, request: Request, keyring: Keyri
     raise NotSealedError("this Secret is not sealed", hint="rename it in an editor")
 
 
-def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Result:
-    """One value's bytes, decoded.
-
-    `stringData` wins over `data`, as in Kubernetes. Raises InputError, and as `open_manifest`.
-    """
-    tree = _tree(data)
-    if tree and not which:
-        from secretsvc.operations import documents
-
-        return documents.get_value(tree, key, keyring)
-    manifest = read(data)
-    index = pick(manifest, which)
-    names = _names(manifest.secrets[index])
-    if key not in names:  # names are in the clear: a slip costs nobody a key's use
-        _refuse_without_values(manifest, index)
-        raise InputError(f"it has no such key{nearest(key, names)}", hint=_LISTS)
-    opened = open_secrets(manifest, keyring, only=(index,))
-    manifest = manifest.outline()  # what is restored is read again
-    clear = restored(manifest, opened).secrets[index]
-    entry = [entry for entry in clear.entries if entry.key == key][-1]
-    try:
-        value = decode_base64(entry.value) if entry.field == "data" else entry.value.encode()
-    except ValueError:  # other programs seal that under data, too
-        raise ManifestError(f"{entry.path} is not base64", line=entry.scalar.line) from None
-    return Result(value, 1, bound=formats.of(manifest).binds)
-
-
-def entry_names(data: bytes, which: str = "") -> list[tuple[str, list[str]]]:
-    """The label of each Secret, and the names of its entries, sealed or not. Needs no key; raises InputError.
-
-    `which`: as `patch_manifest`; empty for all of them. Of a tree in SOPS's format, the paths of its values.
-    """
-    tree = _tree(data)
-    if tree and not which:
-        from secretsvc.operations import documents
-
-        return [("", documents.paths(tree))]
-    manifest = read(data)
-    if not manifest.secrets:
-        from secretsvc.operations import nothing  # only to tell what is wrong
-
-        raise nothing.no_such_secret(manifest)
-    meant = [manifest.secrets[pick(manifest, which)]] if which else manifest.secrets
-    return [(secret.label, _names(secret)) for secret in meant]
-
-
-def _tree(data: bytes) -> Sealed | None:
-    """The file, where SOPS's format seals it."""
-    if b"sops" not in data:
-        return None
-    from secretsvc.operations import documents  # few files are
-
-    return documents.find(data)
-
-
-def _names(secret: Secret) -> list[str]:
-    return list(dict.fromkeys(entry.key for entry in secret.entries))
-
-
-def pick(manifest: Manifest, which: str = "") -> int:
-    """The index of the Secret that is meant. Raises InputError where that is not exactly one."""
-    named = {
-        index: secret.label for index, secret in enumerate(manifest.secrets) if which in ("", secret.name, secret.label)
-    }
-    if len(named) == 1:
-        return next(iter(named))
-    if not named:
-        from secretsvc.operations import nothing  # only to tell what is wrong
-
-        raise nothing.no_such_secret(manifest) if which else nothing.nothing_sealed(manifest)
-    raise InputError(
-        f"it holds {len(named)} Secrets that could be meant: {', '.join(named.values())}",
-        hint="name one with --secret NAMESPACE/NAME",
-    )
-
-
-def _refuse_without_values(manifest: Manifest, index: int) -> None:
-    """Raises NotSealedError for a Secret with neither a value nor an envelope: no key's name was misspelled there."""
-    secret = manifest.secrets[index]
-    if not (secret.entries or formats.of(manifest).is_sealed(manifest, secret)):
-        raise nothing_sealed(manifest)
-
-
 def _values(changes: Changes, secret: Secret) -> dict[Place, str | None]:
     """The new texts as they stand in a manifest, base64 under `data`. Raises UsageError, InputError."""
     found: dict[Place, str | None] = {}
@@ -208,7 +122,7 @@ def _values(changes: Changes, secret: Secret) -> dict[Place, str | None]:
     for key, value in changes.values.items():
         fields = held.get(key, [])
         if value is None and not fields:
-            raise InputError(f"it has no key {key}{nearest(key, held)}", hint=_LISTS, entry=key)
+            raise InputError(f"it has no key {key}{nearest(key, held)}", hint=LISTS, entry=key)
         if value is None:
             found |= {(field, key): None for field in fields}
         elif (fields or [_field_of_new(secret, changes, value)])[-1] == "stringData":  # the one that Kubernetes takes

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from secretsvc import formats, patience
 from secretsvc.errors import AlreadySealedError, ManifestError, UsageError
 from secretsvc.formats import lost
@@ -18,8 +16,10 @@ from secretsvc.operations.open import keyring_for, open_secret, parent_of
 from secretsvc.operations.repeats import Known, refuse_repeats
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
     from secretsvc.formats.base import Format, Opened, Place, Sealed
     from secretsvc.keyref import Keyset

@@ -14,9 +14,10 @@ from secretsvc.formats import lost
 from secretsvc.keyref import KeyRef, keyset
 from secretsvc.manifest import reader
 from secretsvc.operations.edit import open_draft, seal_draft
+from secretsvc.operations.get import get_value
 from secretsvc.operations.keysets import change_keys
 from secretsvc.operations.open import open_manifest
-from secretsvc.operations.patch import Changes, get_value, patch_manifest, rename_manifest
+from secretsvc.operations.patch import Changes, patch_manifest, rename_manifest
 from secretsvc.operations.request import Request
 from secretsvc.operations.rotate import rotate_manifest
 from secretsvc.operations.seal import seal_manifest

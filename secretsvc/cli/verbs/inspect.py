@@ -12,9 +12,9 @@ from secretsvc.operations.open import nothing_sealed_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Callable, Mapping
 
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.options import Unlocking
     from secretsvc.cli.parser import Parser
 
@@ -31,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Describes; the exit code."""
     targets = Targets(tuple(args.files), args.recursive, output=args.output, debug=args.debug)
     describe = describer(options.unlocking(args))

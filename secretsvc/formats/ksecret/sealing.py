@@ -5,9 +5,6 @@ And which form a value is sealed in, as a payload, and how it is written back (d
 
 from __future__ import annotations
 
-from base64 import b64encode
-from contextlib import suppress
-
 from secretsvc import patience
 from secretsvc.errors import AlteredError, ManifestError
 from secretsvc.formats.base import Made, Opened, token_of
@@ -26,7 +23,7 @@ from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, dedented, indented, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
-from secretsvc.tokens import SUFFIX, UNMERGED, decode_strict
+from secretsvc.tokens import SUFFIX, UNMERGED, decode_strict, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -202,14 +199,21 @@ def _restore_alike(sealed: Manifest, opened: _All, clear: Manifest, before: _All
     Where the first attempt gives both the same text, that is not read where it holds nothing but what was read as it
     stands: clear text in `clear`, and the tokens' when they were sealed.
     """
-    with suppress(ManifestError, ValueError):
+    return _attempts_alike(sealed, opened, clear, before) or (
+        restored(sealed, opened).data == restored(clear, before).data
+    )
+
+
+def _attempts_alike(sealed: Manifest, opened: _All, clear: Manifest, before: _All) -> bool:
+    try:
         text, other = (_attempted(*side, _as_sealed) for side in ((sealed, opened), (clear, before)))
         held = _held(sealed, opened)
-        if text == other and held == _held(clear, before):
-            was_read = all(_stand_as_sealed(clear, index, one) for index, one in before.items())
-            if was_read or _held(read(clear.encoded(text)), {}) == held:
-                return True
-    return restored(sealed, opened).data == restored(clear, before).data
+        if text != other or held != _held(clear, before):
+            return False
+        was_read = all(_stand_as_sealed(clear, index, one) for index, one in before.items())
+        return was_read or _held(read(clear.encoded(text)), {}) == held
+    except (ManifestError, ValueError):
+        return False
 
 
 def _stand_as_sealed(manifest: Manifest, index: int, opened: Opened) -> bool:
@@ -314,7 +318,7 @@ def written(payload: Payload, place: Inside) -> str:
             raise ValueError("the body of a block in another shell")
         return indented(payload.content.decode(), place.indent)
     if payload.form == FORM_BASE64:
-        text = b64encode(payload.content).decode()
+        text = encode_base64(payload.content)
         return " " * place.indent + text if block else text
     return payload.content.decode()
 
@@ -322,7 +326,7 @@ def written(payload: Payload, place: Inside) -> str:
 def value_of(payload: Payload) -> str:
     """Return the sealed value: what the parser makes of the content in the shell that it was sealed in."""
     if payload.form == FORM_BASE64:
-        return b64encode(payload.content).decode()
+        return encode_base64(payload.content)
     text = payload.content.decode()
     style = payload.shell[:1]
     if style in ("|", ">"):

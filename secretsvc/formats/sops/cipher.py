@@ -6,7 +6,6 @@ import binascii
 import re
 from base64 import b64encode
 from os import urandom
-from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -15,6 +14,7 @@ from secretsvc.document.base import Value
 from secretsvc.document.yaml_types import float_text, plain
 from secretsvc.errors import RESTORE_HINT, AlteredError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.document.base import Path
 

@@ -8,11 +8,11 @@ others by RE2 itself, which takes a start longer to load than all else.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.errors import InputError
 from secretsvc.go_regexp import MOST_CHARACTERS, GoRegexp
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
