@@ -37,7 +37,7 @@ _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5
 
 
 def invalid_tag() -> type[Exception]:
-    """What AES-GCM raises for a text that was altered; only whoever catches it imports it."""
+    """Return what AES-GCM raises for a text that was altered; only whoever catches it imports it."""
     from cryptography.exceptions import InvalidTag
 
     return InvalidTag

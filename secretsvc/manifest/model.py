@@ -1,4 +1,4 @@
-"""What a manifest is to the rest of the program: a text, and the Secrets in it with their values' places."""
+"""A manifest, as the rest of the program knows it: a text, and the Secrets in it with their values' places."""
 
 from __future__ import annotations
 
@@ -25,6 +25,11 @@ class Entry(Record):
     """Column of the mapping that the entry stands in: what a block scalar's indentation counts from."""
     flow: bool
     """Whether that mapping stands between brackets."""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Return field and key, which tell it from a Secret's other entries."""
+        return self.field, self.key
 
     @property
     def path(self) -> str:

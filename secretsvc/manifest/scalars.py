@@ -30,7 +30,7 @@ _SAFE = "".join(_SAFE_FIRST) + "=._-"
 
 
 class Inside(Record):
-    """What stands between a scalar's quotes, or under its block header up to before the last line break."""
+    """The text between a scalar's quotes, or under its block header up to before the last line break."""
 
     start: int
     end: int

@@ -31,7 +31,7 @@ class Edit(Record):
 
 
 class Layout(Record):
-    """How a new member is to be written so that it looks like its neighbours."""
+    """The layout of a new member, so that it looks like its neighbours."""
 
     flow: bool
     """Between brackets, where quotes and commas are needed (always in JSON)."""

@@ -69,7 +69,7 @@ def _as_lines(base: bytes, ours: bytes, theirs: bytes, merge_lines: LineMerge) -
 
 
 class _Plan:
-    """What is to stand in each slot, and the edits that make the slots in base, ours and theirs."""
+    """A plan of what is to stand in each slot, and the edits that make the slots in base, ours and theirs."""
 
     def __init__(self) -> None:
         self.edits: tuple[list[Edit], list[Edit], list[Edit]] = ([], [], [])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Changes(Record):
-    """What is to be different. Values that are None are to go."""
+    """The changes of a Secret. Values that are None are to go."""
 
     values: Mapping[str, bytes | None] = {}
     """Wherever the key is now; new ones where `prefer_text` says, else in the field that is there (`_field_of_new`)."""

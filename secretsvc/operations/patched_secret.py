@@ -48,7 +48,7 @@ class PatchedSecret:
 
         Many values cost a few readings of the text, not one each. Raises ManifestError.
         """
-        entries = {(entry.field, entry.key): entry for entry in self._secret.entries}
+        entries = {entry.place: entry for entry in self._secret.entries}
         added = {place: value for place, value in values.items() if value is not None and place not in entries}
         changed = {
             place: value
@@ -96,7 +96,7 @@ class PatchedSecret:
 
 
 def _texts(secret: Secret) -> dict[Place, str | None]:
-    return {(entry.field, entry.key): entry.value for entry in secret.entries}
+    return {entry.place: entry.value for entry in secret.entries}
 
 
 def _drops(text: str, secret: Secret, left: Collection[Place]) -> tuple[list[Edit], set[Place]]:
@@ -104,7 +104,7 @@ def _drops(text: str, secret: Secret, left: Collection[Place]) -> tuple[list[Edi
     edits: list[Edit] = []
     dropped: set[Place] = set()
     for field in FIELDS:
-        own = [(entry.field, entry.key) for entry in secret.entries if entry.field == field]
+        own = [entry.place for entry in secret.entries if entry.field == field]
         gone = [place for place in own if place in left]
         if gone and len(gone) == len(own):
             dropped |= set(own)
@@ -120,7 +120,7 @@ def _drops(text: str, secret: Secret, left: Collection[Place]) -> tuple[list[Edi
 
 def _same(entry: Entry, opened: Opened, value: str) -> bool:
     """Tell whether the entry holds that value already, in whatever style."""
-    place = (entry.field, entry.key)
+    place = entry.place
     now = opened.format.text(opened.values[place]) if place in opened.values else entry.value
     if now == value or entry.field != "data":
         return now == value

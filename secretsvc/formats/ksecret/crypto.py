@@ -29,7 +29,7 @@ FORM_BODY = 2
 
 
 class Payload(Record):
-    """What a token holds: content (bytes), its form, and the shell (ASCII) that it was sealed in."""
+    """The content of a token: content (bytes), its form, and the shell (ASCII) that it was sealed in."""
 
     form: int
     shell: str

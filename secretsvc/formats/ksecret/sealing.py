@@ -84,7 +84,7 @@ def _opened(key: Dek, secret: Secret, sealed: Sealed) -> tuple[dict[Place, Paylo
             patience.check()
             line = entry.scalar.line
             if envelope.is_token(entry.value):
-                place = (entry.field, entry.key)
+                place = entry.place
                 tokens[place] = token_of(entry)
                 payloads[place] = key.open_value(tokens[place], own.sealed_for, *place)
     except AlteredError as error:
@@ -136,7 +136,7 @@ def seal_secret(format_: Format, manifest: Manifest, secret: Secret, plan: Plan)
 def _token_edits(manifest: Manifest, secret: Secret, plan: Plan, key: Dek) -> Iterator[Edit]:
     for entry in secret.entries:
         patience.check()
-        at = (entry.field, entry.key)
+        at = entry.place
         payload = plan.before.values.get(at) if plan.before else None
         if payload is None:
             payload = payload_of(manifest.text, entry)
@@ -174,7 +174,7 @@ def prove(sealed: Manifest, opened: _All, clear: Manifest, before: _All, changed
         pass
     for index in changed:
         for entry in clear.secrets[index].entries:
-            payload = opened[index].values.get((entry.field, entry.key))
+            payload = opened[index].values.get(entry.place)
             if not envelope.is_token(entry.value) and not _restorable(entry, payload):
                 raise ManifestError(
                     f"{entry.path} is written in a style that can't be restored exactly",
@@ -221,7 +221,7 @@ def _stand_as_sealed(manifest: Manifest, index: int, opened: Opened) -> bool:
 
     Then they are read where they are put back as they were when that was read, to prove the sealing.
     """
-    values = ((entry, opened.values.get((entry.field, entry.key))) for entry in manifest.secrets[index].entries)
+    values = ((entry, opened.values.get(entry.place)) for entry in manifest.secrets[index].entries)
     return all(_stands_as_sealed(manifest.text, entry, payload) for entry, payload in values if payload)
 
 
@@ -245,7 +245,7 @@ def _attempted(manifest: Manifest, opened: _All, attempt: _Attempt) -> str:
 def _edits(manifest: Manifest, index: int, opened: Opened, attempt: _Attempt) -> Iterator[Edit]:
     secret = manifest.secrets[index]
     for entry in secret.entries:
-        payload = opened.values.get((entry.field, entry.key))
+        payload = opened.values.get(entry.place)
         if payload:
             yield attempt(manifest.text, entry, payload)
     if secret.envelope:
@@ -280,7 +280,7 @@ def _held(manifest: Manifest, opened: _All) -> list[tuple[object, ...]]:
 
 
 def _texts(secret: Secret, opened: Opened | None) -> dict[Place, str]:
-    texts = {(entry.field, entry.key): entry.value for entry in secret.entries}
+    texts = {entry.place: entry.value for entry in secret.entries}
     return texts | (opened.texts if opened else {})
 
 

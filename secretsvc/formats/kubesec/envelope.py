@@ -46,7 +46,7 @@ RECOMPUTE = "look at its history in Git; if it is as it should be: ksecret encry
 
 
 class Envelope(Record):
-    """What the comment lines say."""
+    """The contents of the comment lines."""
 
     version: str
     keys: tuple[tuple[KeyRef, str], ...]
