@@ -34,7 +34,7 @@ _FIELDS: tuple[Path, ...] = tuple((field,) for field in FIELDS)
 _LISTS = "ksecret get FILE lists them"
 
 
-class Sealed:
+class SealedTree:
     """A file that is sealed, and what it says of itself: nothing of it is proven."""
 
     __slots__ = ("document", "metadata")
@@ -44,7 +44,7 @@ class Sealed:
         self.metadata = metadata
 
     def __repr__(self) -> str:
-        return "Sealed(masked)"
+        return "SealedTree(masked)"
 
 
 def may_be_one(data: bytes) -> bool:
@@ -52,7 +52,7 @@ def may_be_one(data: bytes) -> bool:
     return b"sops" in data and _MARK in data and data.lstrip()[:1] != b"{"
 
 
-def find(data: bytes) -> Sealed | None:
+def find(data: bytes) -> SealedTree | None:
     """Return the sealed file that the bytes are; None for anything else, which others know what to say of.
 
     Raises ManifestError and AlteredError for one that can't be read.
@@ -69,10 +69,10 @@ def find(data: bytes) -> Sealed | None:
     if not member or not is_member(member.tree):
         return None
     assert isinstance(member.tree, dict)
-    return Sealed(document, Metadata(member.tree, member.line))
+    return SealedTree(document, Metadata(member.tree, member.line))
 
 
-def open_file(sealed: Sealed, keyring: Keyring) -> Result:
+def open_file(sealed: SealedTree, keyring: Keyring) -> Result:
     """Return the file in the clear, the MAC checked. Raises AlteredError, NoKeyError, BackendError, ManifestError."""
     opened = open_sealed(sealed, keyring)
     clear = sealing.restored(sealed.document, opened)
@@ -80,7 +80,7 @@ def open_file(sealed: Sealed, keyring: Keyring) -> Result:
     return Result(clear, 1, notes=tuple(opened.warnings))
 
 
-def open_sealed(sealed: Sealed, keyring: Keyring, trust: Callable[[str], bool] | None = None) -> Opened:
+def open_sealed(sealed: SealedTree, keyring: Keyring, trust: Callable[[str], bool] | None = None) -> Opened:
     """Return its values. Raises AlteredError, NoKeyError, BackendError, InputError for a rule that is none."""
     return sealing.open_document(sealed.document, sealed.metadata, data_key(sealed.metadata, keyring), trust)
 
@@ -114,19 +114,19 @@ def _prove(clear: bytes, values: Sequence[Value]) -> None:
         raise AlteredError(what, hint="`sops decrypt` writes the file anew")
 
 
-def paths(sealed: Sealed) -> list[str]:
+def paths(sealed: SealedTree) -> list[str]:
     """Return the paths of all values of the first document, sealed or not. Needs no key."""
     return [named(leaf.path) for leaf in sealed.document.leaves if leaf.value.kind != "comment" and not leaf.unit]
 
 
-def by_rule(sealed: Sealed) -> tuple[list[str], list[str]]:
+def by_rule(sealed: SealedTree) -> tuple[list[str], list[str]]:
     """Return the paths of what is sealed, and of what should be and stands there in the clear. Needs no key."""
     clear = [named(leaf.path) for leaf in sealing.flaws(sealed.document, Selection(*sealed.metadata.rule))]
     leaves = (leaf for leaf in sealed.document.leaves if leaf.value.kind == "str" and is_token(leaf.value.text))
     return [named(leaf.path) for leaf in leaves], clear
 
 
-def get_value(sealed: Sealed, word: str, keyring: Keyring) -> Result:
+def get_value(sealed: SealedTree, word: str, keyring: Keyring) -> Result:
     """Return one value's bytes: texts as they are, others in their canonical text.
 
     `word`: a path (`db.hosts[0]`, `["db"]["hosts"][0]`), or, in a Secret, the name of an entry, whose bytes are
@@ -178,7 +178,7 @@ def parsed(word: str) -> Path | None:
     return tuple(path) or None
 
 
-def structure(sealed: Sealed, mark: Callable[[str, str], str], values: Sequence[Value] | None) -> bytes:
+def structure(sealed: SealedTree, mark: Callable[[str, str], str], values: Sequence[Value] | None) -> bytes:
     """Return the file as a diff shows it: a mark for each token and for what the member has wrapped.
 
     `values`: of the leaves, to be shown in their tokens' place; None for marks alone.
@@ -209,7 +209,7 @@ def _shortened(tree: Tree, mark: Callable[[str, str], str]) -> Tree:
     return {name: mark("wrapped", str(one)) if name == "enc" else _shortened(one, mark) for name, one in tree.items()}
 
 
-def opened_or_none(sealed: Sealed, keyring: Callable[[], Keyring]) -> Sequence[Value] | None:
+def opened_or_none(sealed: SealedTree, keyring: Callable[[], Keyring]) -> Sequence[Value] | None:
     """Return its values where it opens, whatever the reason it does not."""
     try:
         return open_sealed(sealed, keyring()).values

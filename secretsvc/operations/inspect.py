@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.documents import Sealed
+    from secretsvc.operations.documents import SealedTree
 
 
 class Description(Record):
@@ -72,7 +72,7 @@ def describe_any(data: bytes, owner: Callable[[str], str]) -> list[Description]:
     return describe_manifest(data, owner)
 
 
-def _describe_tree(sealed: Sealed, owner: Callable[[str], str]) -> Description:
+def _describe_tree(sealed: SealedTree, owner: Callable[[str], str]) -> Description:
     from secretsvc.operations import documents
 
     metadata = sealed.metadata

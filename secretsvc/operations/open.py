@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Format, Opened, Trust
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.documents import Sealed
+    from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.keyring import Keyring
 
     Parents: TypeAlias = dict[tuple[str | None, str | None], Opened]
     """Opened Secrets by namespace and name."""
 
 
-def sops_tree(data: bytes) -> Sealed | None:
+def sops_tree(data: bytes) -> SealedTree | None:
     """The file, where it is a tree that SOPS's format seals. Raises ManifestError, AlteredError for a broken one."""
     if b"sops" not in data:
         return None
