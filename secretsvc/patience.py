@@ -1,4 +1,4 @@
-"""Whether anybody still waits for the work at hand: asked wherever that is done piece by piece.
+"""A look whether anybody still waits for the work at hand: taken wherever that is done piece by piece.
 
 For a command, somebody always does. The service's threads are told when their caller has gone or their time is up.
 """

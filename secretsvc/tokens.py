@@ -1,4 +1,4 @@
-"""What is said of tokens in several places, whatever the format: how SOPS's look, and what a merge does to names."""
+"""Words about tokens that several places need, whatever the format: how SOPS's look, and what a merge does to names."""
 
 from __future__ import annotations
 

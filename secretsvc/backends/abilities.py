@@ -1,4 +1,4 @@
-"""What a backend may have beside what every `Backend` has: told by the methods that its class has."""
+"""Abilities that a backend may have beside what every `Backend` has: told by the methods that its class has."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class HasIdentities(Protocol):
         ...
 
     def places(self) -> list[Place]:
-        """Where they are looked for, in the order in which they count, and what was found there."""
+        """Return where they are looked for, in the order in which they count, and what was found there."""
         ...
 
     def make_identity(self) -> str:

@@ -1,4 +1,4 @@
-"""What a kind of keys is, told offline (`Scheme`), and what its backend is, which wraps and unwraps DEKs with them."""
+"""Protocols of a kind of keys, told offline (`Scheme`), and of its backend, which wraps and unwraps DEKs with them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def checked_dek(dek: bytes) -> bytes:
 
 
 class Installed(Record):
-    """Whether what a backend needs is on this machine."""
+    """An answer to whether what a backend needs is on this machine."""
 
     ok: bool
     said: str
@@ -140,7 +140,7 @@ class BrokenScheme(Scheme):
 
 
 class Settings(Record):
-    """What a run tells its backends. Each takes what concerns it."""
+    """The facts that a run tells its backends. Each takes what concerns it."""
 
     environ: Mapping[str, str]
     passphrase: Callable[[str], bytes | None]
@@ -183,7 +183,7 @@ class Backend(Protocol):
 
 
 class Place(Record):
-    """Where identities are looked for, and what was found there, for people."""
+    """A place where identities are looked for, and what was found there, for people."""
 
     name: str
     """A variable's name, or a file's path."""

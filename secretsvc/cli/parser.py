@@ -177,7 +177,7 @@ class Parser(Declared):
 
 
 def _put(action: str, before: Any, value: Any) -> Any:
-    """What an option's value becomes, as argparse's actions of these names have it."""
+    """Return what an option's value becomes, as argparse's actions of these names have it."""
     if action == "store_true":
         return True
     if action == "append":

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _STEP = 4096
 
 
-class Places:
+class BytePlaces:
     """The places of one text, which stands in its file in UTF-8 behind `lead` bytes (of a BOM)."""
 
     def __init__(self, text: str, lead: int) -> None:

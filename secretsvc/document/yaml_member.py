@@ -219,7 +219,7 @@ def _appended(text: str, root: Mapping, name: str, wanted: dict[str, Tree]) -> E
 
 
 def _foot(text: str, at: int) -> int:
-    """Where the document's last line ends, be it a comment: before `---`, `...`, or blank lines at the end."""
+    """Return where the document's last line ends, be it a comment: before `---`, `...`, or blank lines at the end."""
     if text[at - 1 : at] != "\n":
         end = text.find("\n", at)
         at = len(text) if end < 0 else end + 1

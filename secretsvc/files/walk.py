@@ -1,4 +1,4 @@
-"""Which files a walk through a folder takes: in a Git work tree what Git tracks or would add, else all that are there.
+"""A walk through a folder, and the files that it takes: in a Git work tree what Git tracks or would add, else all.
 
 Git ignores only what it does not track (gitignore(5)), so only Git itself can tell: `git ls-files`. Where it can't
 (it is not installed, or refuses), `.gitignore` files are read here.

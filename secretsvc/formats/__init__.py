@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Row(Record):
-    """What is known of a format before its modules are imported, which a cold start pays for."""
+    """The facts of a format that are known before its modules are imported, which a cold start pays for."""
 
     module: str
     """Where its `FORMAT` is."""

@@ -1,4 +1,4 @@
-"""What a format is to the rest of the program."""
+"""The seam of formats: what one is to the rest of the program."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Place = tuple[str, str]
 
 
 class Sealed(Record):
-    """How one Secret is sealed, as its file says: nothing of it is proven."""
+    """An envelope, as a file has it for one Secret: nothing of it is proven."""
 
     line: int
     """Of the envelope."""
@@ -99,7 +99,7 @@ class Opened(Record):
 
 
 class Plan(Record):
-    """How one Secret is to be sealed."""
+    """A plan for sealing one Secret."""
 
     dek: bytes
     keys: tuple[WrappedKey, ...]
@@ -121,7 +121,7 @@ class Plan(Record):
 
 
 class Made(Record):
-    """What sealing one Secret gives."""
+    """The result of sealing one Secret."""
 
     edits: list[Edit]
     own: Any
@@ -132,7 +132,7 @@ class Made(Record):
 
 
 class Examined(Record):
-    """What can be told of an envelope, good or not, without a key."""
+    """Facts of an envelope, good or not, that need no key."""
 
     line: int
     is_token: Callable[[str], bool]
@@ -196,7 +196,7 @@ class Format:
 
     def tokens(self, secret: Secret) -> dict[Place, str]:
         """Return the Secret's tokens; entries that are none are left out."""
-        return {(entry.field, entry.key): token_of(entry) for entry in secret.entries if self.is_token(entry.value)}
+        return {entry.place: token_of(entry) for entry in secret.entries if self.is_token(entry.value)}
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
         """Return the envelope of a Secret that is sealed.
@@ -272,6 +272,10 @@ class Format:
         """A value's text, as it stood in the manifest."""
         return str(value)
 
+    def blank_lines(self, value: Any) -> str:
+        """Return the line breaks that stood behind a value, are no part of it, and that its token stands for too."""
+        return ""
+
     def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
         """Tokens and envelope in their places. Raises ManifestError."""
         raise NotImplementedError
@@ -287,7 +291,7 @@ class Format:
         for index, secret in enumerate(manifest.secrets):
             texts = opened[index].texts if index in opened else {}
             for entry in secret.entries:
-                text = texts.get((entry.field, entry.key))
+                text = texts.get(entry.place)
                 if text is not None:
                     edits.append(replaced(manifest.text, entry, canonical(text, flow=entry.flow)))
             edits += self.removed(manifest.text, secret) if index in opened else []
@@ -360,11 +364,11 @@ class Format:
 
 
 def _values(secret: Secret) -> dict[Place, str]:
-    return {(entry.field, entry.key): entry.value for entry in secret.entries}
+    return {entry.place: entry.value for entry in secret.entries}
 
 
 class Merges(Protocol):
-    """What a format may have beside: a way to merge three versions of a file entry by entry, without a key."""
+    """Optional for a format: a way to merge three versions of a file entry by entry, without a key."""
 
     def lines(self, manifest: Manifest, secret: Secret) -> EnvelopeLines:
         """Return the Secret's envelope.

@@ -1,4 +1,4 @@
-"""What merging of envelopes takes and gives, and what it shares from format to format. No key takes part."""
+"""Merging of envelopes: its input and result, and what formats share of it. No key takes part."""
 
 from __future__ import annotations
 

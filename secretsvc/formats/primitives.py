@@ -29,7 +29,12 @@ try:
 except ImportError:
     from hmac import compare_digest as equal  # type: ignore[no-redef]
 
-__all__ = ["AESGCM", "equal", "hkdf_sha256", "hmac_sha256", "invalid_tag"]
+__all__ = ["AESGCM", "DEK_BYTES", "NONCE_BYTES", "TAG_BYTES", "equal", "hkdf_sha256", "hmac_sha256", "invalid_tag"]
+
+DEK_BYTES = 32
+NONCE_BYTES = 12
+TAG_BYTES = 16
+"""AES-256-GCM's, which all formats here use."""
 
 _BLOCK = 64
 """Bytes that SHA-256 takes at a time."""
@@ -37,7 +42,7 @@ _INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5
 
 
 def invalid_tag() -> type[Exception]:
-    """What AES-GCM raises for a text that was altered; only whoever catches it imports it."""
+    """Return what AES-GCM raises for a text that was altered; only whoever catches it imports it."""
     from cryptography.exceptions import InvalidTag
 
     return InvalidTag

@@ -1,4 +1,4 @@
-"""Which plain (unquoted) YAML scalars Kubernetes reads as strings: its rules, neither YAML 1.2's nor PyYAML's.
+"""The plain (unquoted) YAML scalars that Kubernetes reads as strings: its rules, neither YAML 1.2's nor PyYAML's.
 
 Source: what kubectl 1.27 to 1.33 does (design KUBECTL, section 8), which is resolve.go of goyaml.v2.
 """

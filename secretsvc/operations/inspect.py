@@ -1,4 +1,4 @@
-"""What a sealed manifest tells without a key."""
+"""A description of a sealed manifest, without a key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What operations need of the backends: a keyring that wraps and unwraps DEKs by KeyRef."""
+"""The keyring, which is what operations need of the backends: it that wraps and unwraps DEKs by KeyRef."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def _shortened(manifest: Manifest, values: Callable[[int], Values], name: Callab
 def _edits(manifest: Manifest, secret: Secret, values: Values, name: Callable[[str], str]) -> Iterator[Edit]:
     format_ = formats.of(manifest)
     for entry in secret.entries:
-        at = (entry.field, entry.key)
+        at = entry.place
         if at in values:
             yield _replaced(manifest, entry, values[at])
         elif format_.is_token(entry.value):
@@ -96,7 +96,7 @@ def _swept(text: str) -> str:
 def _values(manifest: Manifest, index: int, keyring: Callable[[], Keyring]) -> Values:
     """Return what the Secret's entries hold, as YAML and JSON both take it; nothing where it does not open."""
     text, secret = manifest.text, manifest.secrets[index]
-    entries = {(entry.field, entry.key): entry for entry in secret.entries}
+    entries = {entry.place: entry for entry in secret.entries}
     if not formats.of(manifest).is_sealed(manifest, secret):
         return {place: _shown(text, entry, entry.value) for place, entry in entries.items()}
     from secretsvc.operations.open import open_secret

@@ -43,7 +43,7 @@ SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 class KeyRule(Record):
-    """Which Secrets, and the KeyRefs that they are to be sealed to, as written."""
+    """A rule of a policy: Secrets, and the KeyRefs that they are to be sealed to, as written."""
 
     line: int
     path: Glob | None

@@ -55,7 +55,7 @@ _LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
 def _is_recipient(text: str) -> bool:
-    """Whether it is `age1` and 58 of the letters that it may have."""
+    """Tell whether it is `age1` and 58 of the letters that it may have."""
     return len(text) == 62 and text.startswith("age1") and not text[4:].strip(_LETTERS)
 
 

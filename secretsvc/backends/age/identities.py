@@ -1,4 +1,4 @@
-"""Where age identities come from: each source is read once a run, and what can't be used of one spoils no other."""
+"""The sources of age identities: each is read once a run, and what can't be used of one spoils no other."""
 
 from __future__ import annotations
 

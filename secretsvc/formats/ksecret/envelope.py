@@ -48,7 +48,7 @@ _PLAIN_KEYREF = pattern(r"[a-z0-9]+:[A-Za-z0-9+/=:._@ -]*[A-Za-z0-9+/=._@-]")
 
 
 class Envelope(Record):
-    """What a sealed Secret carries beside its tokens."""
+    """The member `ksecret` of a sealed Secret."""
 
     sealed_for: str
     created: str

@@ -93,7 +93,7 @@ class Cipher:
 
 
 def _typed(text: bytes, kind: str) -> Value:
-    """What the text of a token is: its kind is not authenticated, and need not fit. Raises AlteredError."""
+    """Return what the text of a token is: its kind is not authenticated, and need not fit. Raises AlteredError."""
     canonical = {"int": _int, "float": _float, "bool": _bool, "time": _time}.get(kind)
     if canonical:
         found = canonical(text)

@@ -117,7 +117,7 @@ def _containers(leaves: Sequence[Leaf], number: int) -> Iterable[Path]:
 
 
 def _mac_flaw(cipher: Cipher, opened: Opened) -> str:
-    """What is wrong with the MAC; empty where it fits."""
+    """Return what is wrong with the MAC; empty where it fits."""
     metadata = opened.metadata
     if not metadata.mac:
         return "it has no MAC"

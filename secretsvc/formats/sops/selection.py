@@ -75,7 +75,7 @@ class Selection:
         return hit is not self._is_default_on
 
     def _marked(self, comments: Comments | None) -> bool:
-        """Whether one of these fits; what is known of those before it is not asked again."""
+        """Tell whether one of these fits; what is known of those before it is not asked again."""
         chain = []
         hit = False
         while comments is not None:
