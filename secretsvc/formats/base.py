@@ -272,6 +272,10 @@ class Format:
         """A value's text, as it stood in the manifest."""
         return str(value)
 
+    def blank_lines(self, value: Any) -> str:
+        """Return the line breaks that stood behind a value, are no part of it, and that its token stands for too."""
+        return ""
+
     def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
         """Tokens and envelope in their places. Raises ManifestError."""
         raise NotImplementedError

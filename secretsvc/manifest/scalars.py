@@ -54,7 +54,7 @@ def inside(text: str, entry: Entry) -> Inside:
         end -= 2 if text[end - 2] == "\r" else 1
     elif text[end - 1] == "\r":
         end -= 1
-    return Inside(start, max(start, end), indicators, _block_indent(text[start:end], indicators, entry.column))
+    return Inside(start, max(start, end), indicators, block_indent(text[start:end], indicators, entry.column))
 
 
 def _header(text: str, scalar: Scalar) -> tuple[str, str, int]:
@@ -67,7 +67,7 @@ def _header(text: str, scalar: Scalar) -> tuple[str, str, int]:
     return line[: len(line) - len(rest)], rest, min(start, scalar.end)
 
 
-def _block_indent(body: str, indicators: str, parent: int) -> int:
+def block_indent(body: str, indicators: str, parent: int) -> int:
     """YAML 1.1, section 9.2.2: the header's digit counts from the parent, else the first line with text tells."""
     digit = indicators.strip("|>+-")
     if digit:

@@ -34,6 +34,9 @@ def structure(data: bytes) -> bytes:
     Never fails: what is no manifest comes back as it is, but for tokens in it.
     """
     try:
+        tree = _tree(data, None)
+        if tree is not None:
+            return tree
         manifest = read(data)
         return manifest.encoded(_shortened(manifest, lambda _: {}))
     except (KsecretError, ValueError):
@@ -47,10 +50,25 @@ def with_values(data: bytes, keyring: Callable[[], Keyring], name: Callable[[str
     Never fails.
     """
     try:
+        tree = _tree(data, keyring)
+        if tree is not None:
+            return tree
         manifest = read(data)
         return manifest.encoded(_shortened(manifest, lambda index: _values(manifest, index, keyring), name))
     except (KsecretError, ValueError):
         return structure(data)
+
+
+def _tree(data: bytes, keyring: Callable[[], Keyring] | None) -> bytes | None:
+    """The same of a file in SOPS's format, its values shown where there is a keyring that opens it; None of others."""
+    if b"sops" not in data:
+        return None
+    from secretsvc.operations import documents  # few files are
+
+    sealed = documents.find(data)
+    if not sealed:
+        return None
+    return documents.structure(sealed, _mark, documents.opened_or_none(sealed, keyring) if keyring else None)
 
 
 def _shortened(manifest: Manifest, values: Callable[[int], Values], name: Callable[[str], str] = lambda _: "") -> str:

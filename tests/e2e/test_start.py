@@ -176,16 +176,28 @@ def test_the_distributions_hold_every_module(tmp_path: Path) -> None:
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(target), str(wheel)]
     subprocess.run(install, check=True, capture_output=True)
     check_metadata(target / f"secretsvc-{secretsvc.__version__}.dist-info" / "METADATA")
-    names = [module.name for module in pkgutil.walk_packages([str(ROOT / "secretsvc")], "secretsvc.")]
+    found = pkgutil.walk_packages([str(ROOT / "secretsvc")], "secretsvc.")
+    names = [module.name for module in found if module.name != "secretsvc.__main__"]  # whose import runs it
     assert len(names) > 30
     code = f"import importlib, secretsvc\nassert secretsvc.__file__.startswith({str(target)!r})\n"
     code += f"for name in {names!r}: importlib.import_module(name)"
     subprocess.run(
         [sys.executable, "-c", code], env=dict(os.environ) | {"PYTHONPATH": str(target)}, cwd=tmp_path, check=True
     )
-    assert (target / "bin" / "ksecret").exists()
+    script = target / "bin" / "ksecret"
+    ran = subprocess.run([script, "--version"], env=dict(os.environ) | {"PYTHONPATH": str(target)}, capture_output=True)
+    assert ran.stdout.decode() == f"ksecret {secretsvc.__version__}\n"
+    first, *rest = script.read_text().splitlines()
+    assert first == f"#!{sys.executable}"
+    assert rest == (ROOT / "bin" / "ksecret").read_text().splitlines()[1:]
     assert (target / "bin" / "kubectl-ksecret").exists()
     assert (target / "bin" / "kubectl_complete-ksecret").exists()
+
+
+def test_the_package_can_be_run_where_its_script_cannot() -> None:
+    """A first line can't name a Python below a folder with a space in its name."""
+    ran = subprocess.run([sys.executable, "-m", "secretsvc", "--version"], cwd=ROOT, capture_output=True, text=True)
+    assert ran.stdout == f"ksecret {secretsvc.__version__}\n"
 
 
 def check_metadata(path: Path) -> None:

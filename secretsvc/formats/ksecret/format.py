@@ -85,6 +85,11 @@ class Ksecret(Format):
 
         return sealing.value_of(value)
 
+    def blank_lines(self, value: Payload) -> str:
+        from secretsvc.formats.ksecret import sealing
+
+        return sealing.blank_lines(value)
+
     def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
         from secretsvc.formats.ksecret import sealing
 

@@ -20,7 +20,15 @@ from secretsvc.formats.ksecret.crypto import (
 from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
 from secretsvc.formats.primitives import NONCE_BYTES, TAG_BYTES
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.scalars import canonical, dedented, indented, inside
+from secretsvc.manifest.scalars import (
+    Inside,
+    before_blank_lines,
+    block_indent,
+    canonical,
+    dedented,
+    indented,
+    inside,
+)
 from secretsvc.manifest.splice import Edit, apply, remove_member
 from secretsvc.tokens import SUFFIX, UNMERGED, decode_strict, encode_base64
 
@@ -31,7 +39,6 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Format, Place, Plan, Sealed
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.manifest.scalars import Inside
 
     _Attempt: TypeAlias = Callable[[str, Entry, Payload], Edit]
     _All: TypeAlias = Mapping[int, Opened]
@@ -338,6 +345,15 @@ def value_of(payload: Payload) -> str:
     if style == '"':
         return _quoted_value(text, simple)
     return _parsed(f" {text}\n" if style == "" else f"'{text}'\n")
+
+
+def blank_lines(payload: Payload) -> str:
+    """Return the blank lines at the end of a block's content, which are no part of its value."""
+    if payload.shell[:1] not in ("|", ">") or "+" in payload.shell:
+        return ""
+    content = payload.content.decode()
+    indent = block_indent(content, payload.shell, 0) if payload.form == FORM_TEXT else 0
+    return content[before_blank_lines(content, Inside(0, len(content), payload.shell, indent)) :]
 
 
 def _quoted_value(text: str, simple: bool) -> str:
