@@ -114,7 +114,7 @@ def judge(costs: list[Cost], start: float) -> Verdict:
     """`costs`: of files each of which is larger than the one before; `start`: of a command with nothing to do."""
     growth = 0.0
     for one, next_one in pairwise(costs):
-        before, after = one.seconds - start, next_one.seconds - start
+        before, after = one.seconds - start, max(next_one.seconds - start, 0.0)  # less than nothing is noise
         if before > TOO_LITTLE and next_one.size > one.size:
             growth = max(growth, (after / before) ** (1 / max(1.0, log2(next_one.size / one.size))))
     largest = max(costs, key=lambda one: one.memory - BYTES_BAR * one.size)

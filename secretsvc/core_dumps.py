@@ -20,7 +20,7 @@ _PR_SET_DUMPABLE = 4
 
 
 def forbid() -> None:
-    """From now on (setrlimit(2), RLIMIT_CORE). The hard limit stays, so that `as_started` can give back the other."""
+    """Make none any more (setrlimit(2), RLIMIT_CORE). The hard limit stays, for `as_started`."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, _STARTED_WITH[1]))
 
 
@@ -35,7 +35,7 @@ def as_started() -> Iterator[None]:
 
 
 def keep_memory_private() -> None:
-    """From others of the same user too (ptrace, `/proc/PID/mem`), and from what collects dumps whatever the limit says.
+    """Hide it from others of the same user (ptrace, `/proc/PID/mem`), and from what collects dumps against the limit.
 
     Linux; elsewhere nothing happens. For a process that has values for longer than a moment: ctypes costs a short
     command a noticeable part of its start. A program that takes its place is not affected.

@@ -1,13 +1,8 @@
-"""How tokens look, for those who tell them from values without any cryptography (design FORMAT)."""
+"""What is said of tokens in several places, whatever the format: how SOPS's look, and what a merge does to names."""
 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-
-TOKEN_PREFIX = "ksecret.v1."  # noqa: S105
-
-WHOLE_TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]{122,}={0,2}"  # noqa: S105
-"""The shape of a token, wherever it stands: nonce, tag and at least one block are 92 bytes (design FORMAT)."""
 
 SOPS_TOKEN = r"ENC\[AES256_GCM,data:[A-Za-z0-9+/=]*,iv:[A-Za-z0-9+/=]+,tag:[A-Za-z0-9+/=]+,type:[a-z]+\]"  # noqa: S105
 """The whole shape of SOPS's tokens (https://github.com/getsops/sops, aes/cipher.go)."""

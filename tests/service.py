@@ -102,6 +102,7 @@ class Service:
             "limits": {"requestsPerSecond": 100000, "burst": 100000},
         }
         self.context: ssl.SSLContext | None = None
+        self.program = [KSECRET]
         self.process: subprocess.Popen[bytes] = None  # type: ignore[assignment]
         self.log = folder / "log"
         self.out = folder / "out"
@@ -120,7 +121,7 @@ class Service:
         with self.log.open("wb") as log, self.out.open("wb") as out:
             words = ["--config", str(self.write()), *self.words] if "--dev" not in self.words else list(self.words)
             self.process = subprocess.Popen(
-                [*limited, KSECRET, "serve", *words],
+                [*limited, *self.program, "serve", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=log,

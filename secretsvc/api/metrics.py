@@ -27,6 +27,7 @@ class Metrics:
             "ksecret_http_requests", "HTTP requests", ["path", "method", "status"], registry=registry
         )
         self._requests: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+        self._unknown: dict[str, Counter] = {}
         self.seconds = Histogram(
             "ksecret_http_request_duration_seconds",
             "Time from a request's headers to its answer's end",
@@ -47,7 +48,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=registry,
         )
-        self.auth_failures = Counter(
+        self._auth_failures = Counter(
             "ksecret_auth_failures", "Requests whose caller is not known", ["reason"], registry=registry
         )
         self.denials = Counter("ksecret_denials", "Operations that no rule allows", ["operation"], registry=registry)
@@ -72,6 +73,12 @@ class Metrics:
         counter, times = self._requests[which]
         counter.inc()
         times.observe(seconds)
+
+    def unauthenticated(self, reason: str) -> None:
+        """Count a request whose caller is not known."""
+        if reason not in self._unknown:
+            self._unknown[reason] = self._auth_failures.labels(reason)
+        self._unknown[reason].inc()
 
     def text(self) -> bytes:
         """Return the exposition format, version 0.0.4."""

@@ -67,6 +67,7 @@ class Middleware:
                 await answer.refuse(self._refusal(error, request_id))
         finally:
             self._count(scope, answer.status)
+            scope.clear()  # FastAPI keeps objects in it that refer to it: a body would stay until garbage is collected
 
     def look(self, scope: Scope) -> Refusal | None:
         """Return what a request is refused for before anything is begun for it; the application need not be asked.
@@ -101,7 +102,7 @@ class Middleware:
         try:
             found = self._parts.authenticator.look(header.decode("latin-1"))
         except UnauthenticatedError as refusal:
-            self._parts.metrics.auth_failures.labels(refusal.reason).inc()
+            self._parts.metrics.unauthenticated(refusal.reason)
             raise
         if isinstance(found, Caller):
             self._found(scope["state"], found)
@@ -116,7 +117,7 @@ class Middleware:
             try:
                 caller = await self._parts.authenticator.verified(state.pop("claimed"))
             except UnauthenticatedError as refusal:
-                self._parts.metrics.auth_failures.labels(refusal.reason).inc()
+                self._parts.metrics.unauthenticated(refusal.reason)
                 raise
             self._found(state, caller)
 

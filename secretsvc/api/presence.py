@@ -29,6 +29,7 @@ class Presence:
         """Look out no more."""
         if self._watching:
             self._watching.cancel()
+            self._watching = None  # its end refers to this object
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -51,8 +51,14 @@ def refusal_of(error: Exception, request_id: str, *, closing: bool) -> Refusal:
     hashable = problem._replace(headers=cast("Any", tuple(problem.headers.items())))
     found = _refusal(hashable, closing=closing, slowly=getattr(error, "slowly", False))
     own = request_id.encode()
-    headers = (*found.headers, (b"x-request-id", own))
-    return found._replace(headers=headers, lines=found.lines.replace(_ID, own), body=found.body.replace(_ID, own))
+    return Refusal(
+        found.status,
+        (*found.headers, (b"x-request-id", own)),
+        found.lines.replace(_ID, own),
+        found.body.replace(_ID, own),
+        found.closing,
+        found.slowly,
+    )
 
 
 @lru_cache(256)

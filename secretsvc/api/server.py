@@ -41,6 +41,8 @@ _MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
 _ACCEPTED_WITHIN = 2.0
 _MOMENT = 0.001
 """Seconds: how long callers who come without end may put off the end of listening, and how often it is tried."""
+_LOOKED_THROUGH = 10_000
+"""New objects after which garbage is looked for among them: a millisecond in which nothing else goes on."""
 _TURN = 0.001
 """Seconds after which a thread that reads a body lets the event loop go on, which asks several times for a request."""
 _SETTLES = 0.2
@@ -127,6 +129,7 @@ def _work(config: Config, sockets: list[socket.socket]) -> None:
     settings = _uvicorn(config, application(config, made), renewed)
     server = _Server(settings, made.draining, config.listen.stop_delay, renewed)
     sys.setswitchinterval(_TURN)
+    gc.set_threshold(_LOOKED_THROUGH)  # a command's is so large that it never comes to it
     gc.freeze()  # what was made for good is not looked through again whenever a manifest's tree is
     server.run([*sockets, *(same(one) for one in sockets for _ in range(_ACCEPTS - 1))])
 

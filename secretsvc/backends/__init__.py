@@ -50,9 +50,14 @@ def names() -> tuple[str, ...]:
     return (*_OURS, *_plugins())
 
 
+def ours() -> Iterator[Scheme]:
+    """Yield the kinds that come with ksecret."""
+    yield from filter(None, map(find, _OURS))
+
+
 def every() -> Iterator[Scheme]:
     """Yield all kinds that are installed here, ours first: who is content with one of them waits for no others."""
-    yield from filter(None, map(find, _OURS))
+    yield from ours()
     yield from filter(None, map(find, _plugins()))
 
 

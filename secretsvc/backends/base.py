@@ -92,7 +92,7 @@ class Scheme:
         """Raise KeyRefError for a slip in a canonical KeyRef that can be told offline, as by a checksum."""
 
     def is_bare(self, text: str) -> bool:
-        """Whether a text is a name of such a key that stands by itself, without `name:`.
+        """Tell whether a text is a name of such a key that stands by itself, without `name:`.
 
         A plug-in is asked only about texts with a colon, a slash or a space in them.
         """
@@ -157,7 +157,8 @@ class Backend(Protocol):
     """One home of KEKs, which its `Scheme` makes for a run.
 
     An instance serves one run, from several threads: it may keep clients, identities and unlocked agents, never a DEK.
-    Importing its module and making it must start no process and touch no network.
+    Importing its module and making it must start no process and touch no network. One whose `forks` is true goes
+    on in copies of this process (os.fork), which share no connection with it.
     """
 
     jobs: int
@@ -175,7 +176,7 @@ class Backend(Protocol):
         ...
 
     def describe(self, ref: KeyRef) -> str:
-        """Who or what the key is, for people, from what this machine knows offline; "" where it knows nothing."""
+        """Tell who or what the key is, for people, from what this machine knows offline; "" where it knows nothing."""
         ...
 
 
@@ -202,7 +203,7 @@ class KnowsHeld(Protocol):
     """What a backend may have beside: a way to tell, without the network, whose key is on this machine."""
 
     def holds(self, ref: KeyRef) -> bool | None:
-        """Whether this machine has what opens that KEK's wrapped DEKs; None where it takes a passphrase to tell."""
+        """Tell whether this machine opens what that KEK wrapped; None where it takes a passphrase to tell."""
         ...
 
 
@@ -233,7 +234,7 @@ class HasIdentities(Protocol):
         ...
 
     def places(self) -> list[Place]:
-        """Where they are looked for, in the order in which they count, and what was found there."""
+        """Return where they are looked for, in the order in which they count, and what was found there."""
         ...
 
     def make_identity(self) -> str:

@@ -6,7 +6,7 @@ from _thread import allocate_lock
 from contextlib import contextmanager
 
 from secretsvc import patience
-from secretsvc.backends import complete, every, find, names, split
+from secretsvc.backends import complete, every, find, names, ours, split
 from secretsvc.backends.base import HasDefault, HasIdentities, KnowsHeld, Rewraps
 from secretsvc.errors import (
     RESTORE_HINT,
@@ -45,9 +45,16 @@ class Backends:
 
     @property
     def jobs(self) -> int:
-        """How many files are worth working on at a time, for the backends that this run has needed so far."""
+        """Return how many files are worth working on at a time, for the backends that this run has needed so far."""
         own = max((backend.jobs for backend in self._made.values()), default=1)
         return max(own, self._signed.jobs if self._signed else 1, *(one.jobs for one in self._profiled.values()))
+
+    @property
+    def forks(self) -> bool:
+        """Tell whether the backends needed so far, and those of own keys, go on in forked processes."""
+        own = (self.backend(scheme.name) for scheme in ours() if scheme.has_identities)
+        known = all(getattr(backend, "forks", False) for backend in (*self._made.values(), *own))
+        return known and all(one.forks for one in (self._signed, *self._profiled.values()) if one)
 
     def signed(self) -> Backends:
         """The same keys, but what PGP keys wrap must be signed, and a good signature is demanded of it."""
@@ -135,7 +142,7 @@ class Backends:
         raise _summary(failures)
 
     def describe(self, uri: str) -> str:
-        """Who holds that key, as far as this machine knows offline; "" where it does not, or no backend is there."""
+        """Return who holds that key, as far as this machine knows offline; "" where it does not, or has no backend."""
         try:
             ref = split(uri)
             return self._member(ref).describe(ref)
@@ -143,7 +150,7 @@ class Backends:
             return ""
 
     def opens(self, refs: Iterable[KeyRef]) -> bool | None:
-        """Whether a key of that keyset is on this machine, told without the network; None where nobody can tell."""
+        """Tell, without the network, whether a key of that keyset is on this machine; None where nobody can."""
         members = sorted(((self.backend(ref.scheme), ref) for ref in refs), key=lambda member: _order(str(member[1])))
         answers = []
         for backend, ref in members:

@@ -26,9 +26,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from mmap import mmap
-    from typing import Protocol
+    from typing import Any, Protocol, TypeVar
 
     from secretsvc.cli.options import Targets
+    from secretsvc.cli.workers import Travels
     from secretsvc.files.workspace import Item, Snapshot
 
     Operation = Callable[[bytes, str], "Result | bytes | PrintedLine | None"]
@@ -41,13 +42,21 @@ if TYPE_CHECKING:
         def jobs(self) -> int:
             """Number of files at a time that it bears, as far as is known by now."""
 
+        @property
+        def forks(self) -> bool:
+            """Tell whether, as far as is known by now, it goes on in copies of this process."""
+
+    T = TypeVar("T", bound=Travels)
+
+FEW = 200
+"""Files up to which worker processes are not worth their start."""
 
 STANDARD_INPUT = "standard input"
 """Its name in messages."""
 
 
 def may_be_sealed(content: bytes | mmap) -> bool:
-    """Whether something in it may be sealed, or look as if it were."""
+    """Tell whether something in it may be sealed, or look as if it were."""
     return formats.may_be_sealed(content) or lost.may_stand_in(content)
 
 
@@ -107,6 +116,27 @@ class _Outcome(Record):
     skipped: bool = False
     """Whether it was found in a folder and nothing in it concerns the command."""
 
+    def packed(self) -> tuple[Any, ...]:
+        """Return it as plain values, to get from a worker process to its parent."""
+        from secretsvc.cli.workers import packed
+
+        output = tuple(self.output) if isinstance(self.output, PrintedLine) else self.output
+        return self.done, output, self.error and packed(self.error), self.bound, self.notes, self.skipped
+
+    @classmethod
+    def unpacked(cls, done: bool, output: Any, error: Any, *rest: Any) -> _Outcome:
+        """The same again."""
+        from secretsvc.cli.workers import unpacked
+
+        printed = PrintedLine(*output) if isinstance(output, tuple) else output
+        return cls(done, printed, error and unpacked(*error), *rest)
+
+    @classmethod
+    def lost(cls, path: str, error: KsecretError) -> _Outcome:
+        """The end of a file whose worker process has ended."""
+        error.file = name_of(path)
+        return cls(error=error)
+
 
 class Batch:
     """One operation over the files of a command line, in these steps: `items`, `each`, `end`; `run` is all of them.
@@ -138,10 +168,15 @@ class Batch:
         self._many = bool(targets.recursive)
 
     def run(
-        self, operation: Operation, runs: Runs | None = None, may_hold: Callable[[bytes | mmap], bool] = may_be_sealed
+        self,
+        operation: Operation,
+        runs: Runs | None = None,
+        may_hold: Callable[[bytes | mmap], bool] = may_be_sealed,
+        *,
+        forks: bool = True,
     ) -> int:
         """Work on every file and put out what comes of it; the exit code. As `each` and `end`."""
-        for _ in self.each(self.items(), operation, runs, may_hold):
+        for _ in self.each(self.items(), operation, runs, may_hold, forks=forks):
             pass
         return self.end()
 
@@ -157,17 +192,19 @@ class Batch:
         operation: Operation,
         runs: Runs | None = None,
         may_hold: Callable[[bytes | mmap], bool] = may_be_sealed,
+        *,
+        forks: bool = True,
     ) -> Iterator[tuple[str, str, KsecretError | None]]:
         """Work on each file, and write it where it is changed in place; `operation` is called in several threads.
 
         Gives its path, what became of it (the batch's own word, `unchanged`, `skipped` or `failed`), and the error.
 
         `runs`: says how many at a time; None: one. `may_hold`: whether a file that was found in a folder is worked on,
-        by its bytes. Raises UsageError, which would be said of every file.
+        by its bytes. `forks`: whether `operation` may be called in several processes, too, and so remembers nothing
+        that a later file needs. Raises UsageError, which would be said of every file.
         """
         self._many = self._many or len(items) > 1
-        jobs = (lambda: self._targets.jobs or runs.jobs) if runs else (lambda: 1)
-        outcomes = workspace.in_order(items, partial(self._work, operation, may_hold), jobs)
+        outcomes = spread(items, partial(self._work, operation, may_hold), self._targets, runs, _Outcome, forks=forks)
         for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):
             yield item.path, self._count(outcome, item.path), outcome.error
 
@@ -233,6 +270,29 @@ class Batch:
         report(error, debug=self._targets.debug)
         self._counts["failed"] += 1
         self._worst = max(self._worst, self._altered if isinstance(error, AlteredError) else error.exit_code)
+
+
+def spread(
+    items: list[Item],
+    work: Callable[[Item], T],
+    targets: Targets,
+    runs: Runs | None,
+    kind: type[T],
+    *,
+    forks: bool = True,
+) -> Iterator[T]:
+    """Each file's result, in their order: one after the other, in threads, or in processes, as the run bears it."""
+    if not runs:
+        return map(work, items)
+
+    def jobs() -> int:
+        return targets.jobs or runs.jobs
+
+    if len(items) <= FEW or not forks or targets.jobs == 1 or targets.debug:  # a traceback does not leave its process
+        return workspace.in_order(items, work, jobs)
+    from secretsvc.cli import workers
+
+    return workers.in_order(items, work, jobs, lambda: runs.forks, kind=kind, most=targets.jobs)
 
 
 def _snapshot(item: Item, may_hold: Callable[[bytes | mmap], bool]) -> Snapshot | None:

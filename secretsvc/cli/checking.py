@@ -10,8 +10,9 @@ from secretsvc.cli.batch import name_of
 from secretsvc.cli.colour import BAD, WARNING, painted
 from secretsvc.cli.report import printable, report, summary
 from secretsvc.errors import KsecretError
-from secretsvc.operations.check import Checked, check_file, check_other, holds_identity, may_hold_secret
+from secretsvc.operations.check import Checked, check_file, check_other
 from secretsvc.operations.check_policy import check_policy
+from secretsvc.operations.check_search import holds_identity, may_hold_secret
 from secretsvc.operations.findings import RULES, SHORT, Finding
 from secretsvc.policy.policies import MISNAMED, NAME
 from secretsvc.record import Record

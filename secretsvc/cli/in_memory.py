@@ -6,18 +6,19 @@ import os
 from functools import partial
 from itertools import groupby
 
-from secretsvc.cli.batch import content, may_be_sealed, name_of, stream
+from secretsvc.cli.batch import content, may_be_sealed, name_of, spread, stream
 from secretsvc.cli.report import report, tell_unbound, warn_of_walk
 from secretsvc.errors import InputError, KsecretError, ManifestError, NotSealedError, UsageError
 from secretsvc.files import workspace
 from secretsvc.manifest.reader import MAX_BYTES
-from secretsvc.operations.check import may_hold_secret
+from secretsvc.operations.check_search import may_hold_secret
 from secretsvc.operations.open import nothing_sealed_in, refuse_lost_in, refuse_no_manifest
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from secretsvc.cli.options import Targets
     from secretsvc.cli.session import Opener
@@ -33,6 +34,32 @@ class ClearFile(Record):
 
     def __repr__(self) -> str:
         return f"ClearFile({self.name!r}, masked)"
+
+
+class _Outcome(Record):
+    """The end of one file: opened, failed, or neither, where it is passed over."""
+
+    opened: ClearFile | None = None
+    error: KsecretError | None = None
+
+    def packed(self) -> tuple[Any, ...]:
+        """Return it as plain values, to get from a worker process to its parent."""
+        from secretsvc.cli.workers import packed
+
+        return self.opened and tuple(self.opened), self.error and packed(self.error)
+
+    @classmethod
+    def unpacked(cls, opened: Any, error: Any) -> _Outcome:
+        """The same again."""
+        from secretsvc.cli.workers import unpacked
+
+        return cls(opened and ClearFile(*opened), error and unpacked(*error))
+
+    @classmethod
+    def lost(cls, path: str, error: KsecretError) -> _Outcome:
+        """The end of a file whose worker process has ended."""
+        error.file = name_of(path)
+        return cls(error=error)
 
 
 def handed_on(targets: Targets, opener: Opener) -> tuple[bytes, int]:
@@ -64,11 +91,11 @@ def open_all(targets: Targets, opener: Opener, *, pass_clear: bool, warn: bool =
     items = _as_kubectl(item for item in found if not is_hidden(item))
     work = partial(_open, opener, pass_clear)
     opened: list[ClearFile] = []
-    for outcome in workspace.in_order(items, work, lambda: targets.jobs or opener.jobs):
-        if isinstance(outcome, ClearFile):
-            opened.append(outcome)
-        elif outcome:
-            failures.append(outcome)
+    for outcome in spread(items, work, targets, opener, _Outcome):
+        if outcome.opened:
+            opened.append(outcome.opened)
+        if outcome.error:
+            failures.append(outcome.error)
     for error in failures:
         report(error, debug=targets.debug)
     if warn:
@@ -77,7 +104,7 @@ def open_all(targets: Targets, opener: Opener, *, pass_clear: bool, warn: bool =
 
 
 def is_hidden(item: workspace.Item) -> bool:
-    """Whether a file is hidden that was found in a folder: such as `.ksecret.yaml`, which is none of kubectl's."""
+    """Tell whether a file is hidden that was found in a folder: such as `.ksecret.yaml`, which is none of kubectl's."""
     return not item.named and os.path.basename(item.path).startswith(".")
 
 
@@ -108,21 +135,21 @@ def open_sealed(opener: Opener, data: bytes, name: str) -> Result:
     raise NotSealedError("nothing in it is sealed")
 
 
-def _open(opener: Opener, pass_clear: bool, item: workspace.Item) -> ClearFile | KsecretError | None:
-    """Open one file; None where it is passed over, an error where it fails."""
+def _open(opener: Opener, pass_clear: bool, item: workspace.Item) -> _Outcome:
+    """Open one file."""
     name = name_of(item.path)
     try:
         data = content(item.path)
         try:
             opened = open_sealed(opener, data, item.path)
-            return ClearFile(name, opened.data, opened.bound)
+            return _Outcome(ClearFile(name, opened.data, opened.bound))
         except NotSealedError:
             if pass_clear:
                 refuse_no_manifest(data)
-                return ClearFile(name, data)
+                return _Outcome(ClearFile(name, data))
             if item.named:
                 raise nothing_sealed_in(data) from None
-            return None
+            return _Outcome()
     except KsecretError as error:
         error.file = error.file or name
-        return error
+        return _Outcome(error=error)

@@ -24,7 +24,7 @@ class Journal:
     """
 
     def __init__(self, path: str, operation: str, shard: str) -> None:
-        """Nothing is written where `path` is empty. Raises FileError; UsageError for a file that is none of ours."""
+        """Open it; nothing is written where `path` is empty. Raises FileError; UsageError for one that is not ours."""
         self._path = path
         self._run = {"run": operation, "shard": shard}
         self._done: set[str] = set()
@@ -35,7 +35,7 @@ class Journal:
             self._read()
 
     def has(self, file: str) -> bool:
-        """Whether the run that was interrupted was done with that file."""
+        """Tell whether the run that was interrupted was done with that file."""
         return file in self._done
 
     def record(self, file: str, outcome: str, error: KsecretError | None) -> None:

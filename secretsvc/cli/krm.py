@@ -159,7 +159,7 @@ def _may_lie_anywhere() -> bool:
 
 
 def _is_inside(path: str) -> bool:
-    """Whether it is in or below this folder, links followed.
+    """Tell whether it is in or below this folder, links followed.
 
     Source: kustomize's RestrictionRootOnly
     (https://github.com/kubernetes-sigs/kustomize/blob/master/api/internal/loader/loadrestrictions.go).

@@ -133,7 +133,7 @@ def backends(unlocking: Unlocking) -> Backends:
             file=sys.stderr,
         )
     ask = Passphrases(unlocking.passphrase, unlocking.passphrase_file).ask
-    return Backends(Settings(os.environ, ask, unlocking.keyring, warn=cache(warn)))
+    return Backends(Settings(os.environ, ask, unlocking.keyring, warn=cache(lambda text: warn(text, once=text))))
 
 
 class Passphrases:
@@ -142,6 +142,7 @@ class Passphrases:
     def __init__(self, given: str = "", path: str = "") -> None:
         self._given = given
         self._path = path
+        self._process = os.getpid()
         self._answers: dict[str, bytes | None] = {}
 
     def ask(self, what: str) -> bytes | None:
@@ -154,6 +155,8 @@ class Passphrases:
         if self._given:
             return os.fsencode(self._given)
         if self._path:
+            if not os.path.isfile(self._path):  # a pipe gives it once
+                self._leave_to_parent()
             try:
                 with open(self._path, "rb") as stream:
                     return stream.readline().rstrip(b"\r\n")
@@ -162,10 +165,20 @@ class Passphrases:
         scheme = find(what.partition(" ")[0])
         if scheme and os.environ.get(scheme.passphrase):
             return os.fsencode(os.environ[scheme.passphrase])
-        if (scheme and scheme.has_prompt) or not sys.stderr.isatty():
+        if scheme and scheme.has_prompt:
+            return None
+        self._leave_to_parent()
+        if not sys.stderr.isatty():
             return None
         from getpass import getpass
 
         from secretsvc.cli.report import printable
 
         return getpass(printable(f"passphrase for {what}: ")).encode()
+
+    def _leave_to_parent(self) -> None:
+        """Raises LeftToParentError in a worker process: its parent asks, once for all."""
+        if os.getpid() != self._process:
+            from secretsvc.cli.workers import LeftToParentError
+
+            raise LeftToParentError

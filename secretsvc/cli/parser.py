@@ -120,7 +120,7 @@ class Parser(argparse.ArgumentParser):
                 action.help = argparse.SUPPRESS
 
     def hides(self, option: argparse.Action) -> bool:
-        """Whether it is one of those."""
+        """Tell whether it is one of those."""
         return option.help == argparse.SUPPRESS
 
     @property

@@ -78,7 +78,7 @@ class FilePolicies:
         return found
 
     def wants_signatures(self, *files: str) -> bool:
-        """Whether the policy of any of the files, or of the place, demands them. Raises InputError, FileError."""
+        """Tell whether the policy of any of the files, or of the place, demands them. Raises InputError, FileError."""
         return any(policy.require_signature for _, policy in self._of(files))
 
     def keys(self, file: str, secret: Secret) -> Keyset | None:
@@ -111,7 +111,7 @@ class FilePolicies:
         return keys
 
     def renews(self, files: Iterable[str], secret: Secret) -> bool:
-        """Whether a change of that Secret is to make a new DEK, by the policy of any of the files that it comes from
+        """Tell whether a change of that Secret makes a new DEK, by the policy of any of the files that it comes from
         or goes to. Raises InputError, FileError.
         """
         return any(policy.is_fresh(file, secret.namespace, secret.name) for file, policy in self._of(files))
@@ -153,7 +153,7 @@ class FilePolicies:
         text = f"{error.where}: {error.message}; opening goes on without this policy"
         if text not in self._told:
             self._told.add(text)
-            warn(text)
+            warn(text, once=text)
 
     def _above(self, file: str) -> Policies | None:
         """The finder of policies; None where there is none above the file."""
@@ -183,7 +183,7 @@ def _no_rule(policy: Policy, place: str, secret: Secret) -> KeyRefError:
 
 
 def _is_above(folder: str) -> bool:
-    """Whether there is a policy there or anywhere upwards, which is all that a start without one pays for."""
+    """Tell whether there is a policy there or anywhere upwards, which is all that a start without one pays for."""
     folder = os.path.realpath(folder or os.curdir)
     while not any(os.path.exists(os.path.join(folder, name)) for name in _NAMES):
         above = os.path.dirname(folder)

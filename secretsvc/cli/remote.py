@@ -46,6 +46,9 @@ class RemoteSession:
     jobs = 8
     """Files at a time, unless `--jobs` says."""
 
+    forks = False
+    """Whether it goes on in copies of this process: the service does the work."""
+
     def __init__(self, remote: Remote, policies: FilePolicies, wanted: SealingOptions) -> None:
         """Raises UsageError."""
         self._remote = remote
@@ -109,7 +112,7 @@ class RemoteSession:
         return _result(manifest, answer)
 
     def _rotated(self, manifest: Manifest, data: bytes, mode: str) -> Result:
-        """Its DEKs new (`rotate`) or wrapped anew (`rewrap`)."""
+        """Return the manifest with new DEKs (`rotate`), or with its DEKs wrapped anew (`rewrap`)."""
         answer = self._ask("/v1/rotate", data, [("mode", mode)])
         (answers.check_rewrapped if mode == "rewrap" else answers.check_rotated)(manifest, answer)
         return _result(manifest, answer)
@@ -129,7 +132,7 @@ class RemoteSession:
         return manifest, seen
 
     def _renews(self, manifest: Manifest, name: str) -> bool:
-        """Whether the file's policy wants a new DEK for a change, which a service makes when it is asked to rotate."""
+        """Tell whether the file's policy wants a new DEK for a change; a service that is asked to rotate makes it."""
         return any(self._policies.renews([name], secret) for secret in manifest.secrets)
 
     def _keys_for(self, manifest: Manifest, name: str) -> list[str]:
@@ -163,5 +166,5 @@ def _result(manifest: Manifest, answer: bytes) -> Result:
 
 
 def _is_closed(one: Description) -> bool:
-    """Whether no value of it is in the clear."""
+    """Tell whether no value of it is in the clear."""
     return (one.sealed and not one.in_the_clear) or not any(one.entries.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,9 +32,32 @@ def report(error: KsecretError, *, debug: bool = False) -> None:
         _traceback(error)
 
 
-def warn(text: str) -> None:
-    """`ksecret: warning: …`."""
-    print(printable(f"ksecret: warning: {text}"), file=sys.stderr)
+class Kept(io.StringIO):
+    """A worker's standard error: it keeps what is to be told until the parent gets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._once: list[tuple[str, str]] = []
+
+    def tell_once(self, about: str, line: str) -> None:
+        """Keep a line about something of which a run tells once."""
+        self._once.append((about, line))
+
+    def take(self) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """Return what was kept, and lines by what they are about; from now on nothing is."""
+        text, once, self._once = self.getvalue(), tuple(self._once), []
+        self.seek(0)
+        self.truncate()
+        return text, once
+
+
+def warn(text: str, *, once: str = "") -> None:
+    """`ksecret: warning: …`. `once`: what it is about, where that is told once a run; the caller remembers it too."""
+    line = printable(f"ksecret: warning: {text}")
+    if once and isinstance(sys.stderr, Kept):
+        sys.stderr.tell_once(once, line)
+    else:
+        print(line, file=sys.stderr)
 
 
 def warn_of_walk(why: str) -> None:
@@ -67,6 +91,8 @@ def progress(results: Iterator[R], total: int) -> Iterator[R]:
         yield from results
         return
     from tqdm import tqdm  # a start without a terminal does not pay for it
+
+    tqdm.monitor_interval = 0  # its thread would be there when workers are forked
 
     with tqdm(total=total, unit="file", leave=False, file=sys.stderr) as bar:
         for result in results:

@@ -191,7 +191,8 @@ class Requests:
             self._keysets.add(refs)
         if is_new and self._backends.opens(refs) is False:
             where = "standard input" if name == "-" else name
-            warn(f"{where}: {secret.label} is sealed to no key of yours on this machine, so you can't open it here")
+            what = f"{where}: {secret.label} is sealed to no key of yours on this machine, so you can't open it here"
+            warn(what, once=" ".join(map(str, refs)))
 
     def _default_keys(self, name: str, secret: Secret, format_: str) -> Keyset:
         keys = self._policies.keys(name, secret) or self._own_keys(format_)

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
         def jobs(self) -> int:
             """Number of files at a time that the homes of the keys needed so far bear."""
 
+        @property
+        def forks(self) -> bool:
+            """Tell whether, with these keys, it goes on in copies of this process."""
+
         def open(self, data: bytes, name: str) -> Result:
             """Open the manifest in the file of that name, as `operations.open.open_manifest`."""
 
@@ -94,6 +98,11 @@ class LocalOpener:
         """Number of files at a time that the backends needed so far bear."""
         return self._backends.jobs
 
+    @property
+    def forks(self) -> bool:
+        """Tell whether the backends needed so far go on in copies of this process."""
+        return self._backends.forks
+
     def open(self, data: bytes, name: str) -> Result:
         """Open the manifest in the file of that name."""
         return open_manifest(data, self._policies.keyring_for_opening(name))
@@ -110,6 +119,11 @@ class LocalSession(LocalOpener):
         self._wanted = wanted
         self._requests = Requests(wanted, backends)
         self._parents = _parents(wanted.parent, self._requests)
+
+    @property
+    def forks(self) -> bool:
+        """Tell whether they do, and nobody is asked to vouch for files."""
+        return super().forks and not self._wanted.recompute_mac
 
     def seal(self, data: bytes, name: str) -> Result:
         """Seal the manifest in the file of that name."""

@@ -25,7 +25,7 @@ class Glob(Record):
     """One for each name on the way, from the folder where the pattern counts; None for `**`."""
 
     def fits(self, path: str, *, inside: bool) -> bool:
-        """Whether it fits a relative path, which ends in a slash if it is a folder's.
+        """Tell whether it fits a relative path, which ends in a slash if it is a folder's.
 
         `inside`: a folder's pattern fits all that is in it.
         """

@@ -56,7 +56,7 @@ class Ignored:
                 own.append(glob)
 
     def __call__(self, path: str) -> bool:
-        """Whether that absolute path is ignored; a folder's ends in a slash. The nearest file with a say decides."""
+        """Tell whether that absolute path is ignored; a folder's ends in a slash. The nearest file decides."""
         folder = os.path.dirname(path.rstrip("/"))
         while True:
             relative = path[len(folder.rstrip("/")) + 1 :]

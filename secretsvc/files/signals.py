@@ -21,17 +21,20 @@ ENDING = frozenset(signal.valid_signals()) - {
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Signals that end a process wait until the block ends: none comes between making a thing and having it removed."""
+def undisturbed() -> Iterator[set[int]]:
+    """Signals that end a process wait until the block ends: none comes between making a thing and having it removed.
+
+    Gives the mask that held before.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
     try:
-        yield
+        yield set(before)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def end_tidily() -> None:
-    """From now on they raise SystemExit with 128 + N, so that all is cleared away as after Ctrl-C."""
+    """Let them raise SystemExit with 128 + N, so that all is cleared away as after Ctrl-C."""
 
     def interrupt(number: int, _frame: object) -> None:
         raise SystemExit(128 + number)

@@ -48,7 +48,7 @@ class Snapshot(Record):
 
 
 def is_manifest(name: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
-    """Whether a file's name ends as a manifest's does: `DB.YAML` too."""
+    """Tell whether a file's name ends as a manifest's does: `DB.YAML` too."""
     return name.lower().endswith(suffixes)
 
 
@@ -85,7 +85,7 @@ def discover(
 
 
 def _plain(path: str) -> str:
-    """Without a `./` before it, unless a name begins with a dash behind that."""
+    """Return it without a `./` before it, unless a name begins with a dash behind that."""
     bare = path[2:].lstrip("/") if path.startswith("./") else ""
     return path if bare[:1] in ("", "-") else bare
 

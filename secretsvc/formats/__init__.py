@@ -67,6 +67,11 @@ def sealed_in(manifest: Manifest) -> list[int]:
     return [index for index, secret in enumerate(manifest.secrets) if format_.is_sealed(manifest, secret)]
 
 
+def starts_token(text: str) -> bool:
+    """Tell whether a text starts as a token of some format does; the rest of it may be cut off or hidden."""
+    return any(format_.is_token(text) for format_ in every())
+
+
 def in_text(text: str) -> Iterator[Format]:
     """Return those of which something may stand in a text, be it no manifest."""
     return (named(name) for name, row in TABLE.items() if row.marker in text)
@@ -93,7 +98,7 @@ def every() -> Iterator[Format]:
 
 
 def names() -> tuple[str, ...]:
-    """Of all formats."""
+    """Return the names of all formats."""
     return tuple(TABLE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -110,6 +111,10 @@ class Plan(Record):
     known: Opened | None
     """Whose tokens and proof serve again where the value is the same: a former self or a parent, of the same DEK."""
 
+    def kept(self, place: Place, value: Any) -> str:
+        """Return the token that serves again for that value there; empty where a new one is to be made."""
+        return self.known.tokens[place] if self.known and self.known.values.get(place) == value else ""
+
     def __repr__(self) -> str:
         return "Plan(masked)"
 
@@ -145,7 +150,7 @@ class Format:
     """As `--format` and policies have it."""
 
     label: str
-    """As messages name it: `kubesec's format`."""
+    """As messages name it: `ksecret's format`."""
 
     binds: bool = False
     """Whether a sealed Secret opens under the namespace and the name only that it was sealed for."""
@@ -165,9 +170,17 @@ class Format:
     member: str = ""
     """The member of a Secret that is its envelope; empty where it is none."""
 
+    comments: str = ""
+    """How the comment lines start that are its envelope; empty where none are."""
+
+    encoded: str = ""
+    """How the base64 of a token starts, where that tells it; empty where it does not."""
+
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
-        """Tell whether the Secret has an envelope of this format, good or not."""
-        raise NotImplementedError
+        """Tell whether the Secret has an envelope of this format, good or not. A whole file's marker tells of one."""
+        from secretsvc import formats
+
+        return formats.of(manifest) is self
 
     def check_owner(self, manifest: Manifest) -> None:
         """Refuse a manifest that has an envelope, and not the Secret that it would belong to. Raises ManifestError."""
@@ -179,6 +192,10 @@ class Format:
     def is_whole(self, value: str) -> bool:
         """Tell whether a value has the shape of a token from its first to its last character."""
         return self.is_token(value)
+
+    def tokens(self, secret: Secret) -> dict[Place, str]:
+        """Return the Secret's tokens; entries that are none are left out."""
+        return {(entry.field, entry.key): token_of(entry) for entry in secret.entries if self.is_token(entry.value)}
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
         """Return the envelope of a Secret that is sealed.
@@ -328,7 +345,7 @@ class Format:
 
     def without_lines(self, text: str) -> str:
         """Return what stands between the members of a manifest, without the envelope's lines."""
-        return text
+        return re.sub(f"(?m)^{re.escape(self.comments)}[^\n]*", "", text) if self.comments else text
 
     def lost(self, path: str, text: str) -> tuple[str, str] | None:
         """Tell what is wrong with sealed text of this format that nothing opens where it stands, and what to do."""

@@ -76,8 +76,10 @@ def in_manifest(manifest: Manifest) -> Iterator[Lost]:
 
 
 def is_encoded(entry: Entry) -> bool:
-    """Tell whether it is the base64 of a token, whoever's."""
-    return _encoded(entry) is not None
+    """Tell whether it is the base64 of a token, whoever's, or what is left of one."""
+    text = entry.value.lstrip()
+    cut = any(format_.encoded and text.startswith(format_.encoded) for format_ in formats.every())
+    return cut or _encoded(entry) is not None
 
 
 def refuse(secret: Secret) -> None:

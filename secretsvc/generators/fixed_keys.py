@@ -108,7 +108,7 @@ def bootstrap_token(wanted: Bootstrap) -> dict[str, bytes]:
 
 
 def expiration(ttl: str) -> datetime | None:
-    """When that time from now is over (`24h`: a number and s, m, h or d); None for no text. Raises UsageError."""
+    """Return the time so long from now (`24h`: a number and s, m, h or d); None for no text. Raises UsageError."""
     if not ttl:
         return None
     if not re.fullmatch(r"[1-9][0-9]{0,6}[smhd]", ttl, re.ASCII):

@@ -85,7 +85,7 @@ def _key_and_path(element: str, flag: str) -> tuple[str | None, str]:
 
 
 def _folder_items(folder: str, flag: str, warn: Warn) -> Iterator[NewEntry]:
-    """Its own regular files in the order of their names' bytes; links, folders and pipes are passed over."""
+    """Read its own regular files in the order of their names' bytes; links, folders and pipes are passed over."""
     try:
         entries = [entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)]
     except OSError as error:

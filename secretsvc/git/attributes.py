@@ -87,7 +87,7 @@ def _sealed(top: str) -> bytes:
 
 
 def _told_of(text: bytes) -> dict[bytes, set[bytes]]:
-    """Which of the two attributes a line gives, by its pattern as it is written, with others or without."""
+    """Return which of the two attributes a line gives, by its pattern as it is written, with others or without."""
     found = [line for line in (re.fullmatch(_LINE, line) for line in text.splitlines()) if line]
     told = {line[1]: set(_OURS) & set(line[2].split()) for line in found}
     return {pattern: attributes for pattern, attributes in told.items() if attributes}

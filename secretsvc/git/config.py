@@ -68,7 +68,7 @@ def unsetup(*, everywhere: bool) -> Report:
 
 
 def keeps_shown_values() -> bool:
-    """Whether Git would keep what a textconv with `--show` prints: values, in a ref that can be pushed.
+    """Tell whether Git would keep what a textconv with `--show` prints: values, in a ref that can be pushed.
 
     As the configuration is for this process, which has `git -c …` in its environment where Git started it. True, too,
     where Git can't say. Raises BackendUnavailableError.

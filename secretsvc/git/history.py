@@ -204,7 +204,7 @@ class History:
             yield from _changes(self._objects.git(*words, *paths, stdin=asked))
 
     def blob(self, blob: str, most: int, path: str) -> bytes | None:
-        """Its bytes; None where they are more than `most`. Raises FileError."""
+        """Return its bytes; None where they are more than `most`. Raises FileError."""
         kind, data = self._objects.read(blob.encode(), most)
         if kind != b"blob":
             hint = "a partial clone lacks it: clone without --filter; else try `git fsck`"
@@ -212,7 +212,7 @@ class History:
         return data
 
     def manifest(self, blob: str, path: str) -> bytes:
-        """Its bytes. Raises ManifestError for one that is too large to be a manifest, FileError."""
+        """Return its bytes. Raises ManifestError for one that is too large to be a manifest, FileError."""
         found = self.blob(blob, MAX_BYTES, path)
         if found is None:
             raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=path)

@@ -102,14 +102,14 @@ class GitIndex:
         return found
 
     def content(self, staged: Staged) -> bytes:
-        """Its bytes. Raises ManifestError for one that is too large to be a manifest, FileError."""
+        """Return its bytes. Raises ManifestError for one that is too large to be a manifest, FileError."""
         found = self.content_up_to(MAX_BYTES, staged)
         if found is None:
             raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=staged.path)
         return found
 
     def content_up_to(self, most: int, staged: Staged) -> bytes | None:
-        """Its bytes; None where they are more than `most`. Raises FileError."""
+        """Return its bytes; None where they are more than `most`. Raises FileError."""
         kind, data = self._objects.read(staged.blob, most)
         if kind != b"blob":
             raise FileError("git has not got its staged content", hint="try `git fsck`", file=staged.path)

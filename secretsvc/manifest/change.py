@@ -46,7 +46,7 @@ def put(text: str, secret: Secret, path: Path, value: str) -> Edit:
 
 
 def is_text_at(secret: Secret, path: Path) -> bool:
-    """Whether a text stands there that `put` would write anew where it is, and touch nothing beside it."""
+    """Tell whether a text stands there that `put` would write anew where it is, and touch nothing beside it."""
     node: object = secret.root
     for name in path:
         found = nodes.member(node, name) if isinstance(node, Mapping) else None
@@ -68,7 +68,7 @@ def _added(text: str, secret: Secret, holder: Mapping, path: Path, value: str) -
 
 
 def drop(text: str, secret: Secret, path: Path) -> Edit | None:
-    """What stands at that path away, with the mapping that it leaves empty; None where there is nothing."""
+    """Take away what stands at that path, with the mapping that it leaves empty; None where there is nothing."""
     way: list[tuple[Mapping, Member]] = []
     node: object = secret.root
     for name in path:

@@ -56,7 +56,7 @@ def copies(secret: Secret) -> Iterator[Copy]:
 
 
 def mentioned(text: str) -> bool:
-    """Whether one of them seems to be in a text that can't be read."""
+    """Tell whether one of them seems to be in a text that can't be read."""
     return any(name in text for name in (*_NAMES, *(f"/{last}" for last in _LAST_PARTS)))
 
 
@@ -66,7 +66,7 @@ def _is_known(name: str) -> bool:
 
 
 def _holds_data(text: str) -> bool:
-    """What can't be read can't be called harmless."""
+    """Tell whether a text holds a value; one that can't be read counts."""
     from json import loads  # only where such an annotation is met
 
     bare = text.strip()
@@ -83,7 +83,7 @@ class _Pairs(list[tuple[str, object]]):
 
 
 def _tells(found: object) -> bool:
-    """Whether there is a `data` or `stringData` with something in it at any depth, or a change of one (JSON patch)."""
+    """Tell whether a `data` or `stringData` with something in it is there at any depth, or a JSON patch of one."""
     if isinstance(found, _Pairs):
         return any((name in FIELDS and bool(value)) or _tells(value) for name, value in found)
     if isinstance(found, list):

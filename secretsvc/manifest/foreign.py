@@ -6,11 +6,10 @@ Of the file's own words only kinds of objects and names of Secrets are repeated.
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes, roots
 from secretsvc.manifest.roots import text_of
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
 from secretsvc.tokens import BY_SOPS
 
@@ -22,12 +21,12 @@ _LISTED = 3
 """How many kinds and names a message shows."""
 _MOST_LOOKED_AT = 4096
 """Bytes from a file's beginning that tell whose it is."""
-_KIND = re.compile(r"[A-Z][A-Za-z0-9]{0,62}")
-_CONFLICT = re.compile(rb"(?m)^(?:<{7}|={7}|>{7})(?: .*)?\r?$")
-_VARIABLE = re.compile(rb"(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_.]*[ \t]*=")
-_SOPS = re.compile(rb"(?m)^(?:sops_mac[ \t]*=|\[sops\][ \t]*\r?$)")
-_IDENTITY = re.compile(rb"(?i)AGE-SECRET-KEY-(?:1|PQ-1)")
-_UTF_16 = re.compile(rb"\xff\xfe|\xfe\xff|(?:\0[^\0]){2}|(?:[^\0]\0){2}", re.DOTALL)
+_KIND = pattern(r"[A-Z][A-Za-z0-9]{0,62}")
+_CONFLICT = pattern(rb"(?m)^(?:<{7}|={7}|>{7})(?: .*)?\r?$")
+_VARIABLE = pattern(rb"(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_.]*[ \t]*=")
+_SOPS = pattern(rb"(?m)^(?:sops_mac[ \t]*=|\[sops\][ \t]*\r?$)")
+_IDENTITY = pattern(rb"(?i)AGE-SECRET-KEY-(?:1|PQ-1)")
+_UTF_16 = pattern(rb"(?s)\xff\xfe|\xfe\xff|(?:\0[^\0]){2}|(?:[^\0]\0){2}")
 
 
 class Diagnosis(Record):
@@ -69,13 +68,13 @@ _BY_KIND = {
 
 
 def unreadable(data: bytes, error: ManifestError) -> ManifestError:
-    """What is wrong with bytes that are no manifest, where more can be told than the reader's own error does."""
+    """Return what is wrong with bytes that are no manifest, where more can be told than the reader's own error does."""
     found = no_manifest(data) or _marker(data)
     return ManifestError(found.message, hint=found.hint, line=found.line) if found else error
 
 
 def no_manifest(data: bytes) -> Diagnosis | None:
-    """Whose file it is, told by its beginning; None for what may be a manifest."""
+    """Tell whose file it is, told by its beginning; None for what may be a manifest."""
     start = data[:_MOST_LOOKED_AT].removeprefix(b"\xef\xbb\xbf").lstrip()
     if found := next((found for head, found in _BY_START.items() if start.startswith(head)), None):
         return found
@@ -107,7 +106,7 @@ def conflict(data: bytes) -> Diagnosis | None:
 
 
 def _marker(data: bytes) -> Diagnosis | None:
-    """For what can't be read: in a text within a manifest such a line may be just that."""
+    """Look where a file can't be read: in a text within a manifest such a line may be just that."""
     marker = _CONFLICT.search(data) if any(sign * 7 in data for sign in (b"<", b"=", b">")) else None
     if not marker:
         return None
@@ -116,7 +115,7 @@ def _marker(data: bytes) -> Diagnosis | None:
 
 
 def without_values(manifest: Manifest) -> Diagnosis:
-    """What a readable text is that has no Secret with values."""
+    """Return what a readable text is that has no Secret with values."""
     if manifest.secrets:
         whose = "its Secret has" if len(manifest.secrets) == 1 else "its Secrets have"
         return Diagnosis(f"{whose} no values", "put them under stringData; then ksecret encrypt seals them")

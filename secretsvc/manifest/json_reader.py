@@ -21,6 +21,7 @@ from secretsvc.manifest.nodes import (
     Scalar,
     Sequence,
     most_nodes,
+    new,
     too_many,
 )
 
@@ -127,15 +128,15 @@ class _Reader:
         first = self._text[at]
         if first == "{":
             members, end = self._members(at + 1, depth)
-            return Mapping(at, end, line, column, members, True, None, None)
+            return new(Mapping, (at, end, line, column, members, True, None, None))
         if first == "[":
             items, end = self._items(at + 1, depth)
             return Sequence(at, end, line, items, True, None, None)
         if first == '"':
             value, end = scanstring(self._text, at + 1)
-            return Scalar(at, end, line, value, '"', None, None)
+            return new(Scalar, (at, end, line, value, '"', None, None))
         end = _end(_BARE, self._text, at)
-        return Scalar(at, end, line, self._text[at:end], "", None, None)
+        return new(Scalar, (at, end, line, self._text[at:end], "", None, None))
 
     def _members(self, at: int, depth: int) -> tuple[list[Member], int]:
         members: list[Member] = []
@@ -146,7 +147,7 @@ class _Reader:
             key = self.node(at, depth + 1)
             colon = self.skip(key.end)
             value = self.node(self.skip(colon + 1), depth + 1)
-            members.append(Member(key, value))
+            members.append(new(Member, (key, value)))
             at = self.skip(value.end)
         return members, at + 1
 

@@ -6,17 +6,17 @@ Source: https://github.com/kubernetes/apimachinery/blob/master/pkg/util/yaml/dec
 
 from __future__ import annotations
 
-import re
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _SEPARATOR = "\n---"
-_ODD_SEPARATOR = re.compile(r"\n---(?![ \t\r\n]|\Z)[^\S\n]*(?:#|\n|\Z)")
+_ODD_SEPARATOR = pattern(r"\n---(?![ \t\r\n]|\Z)[^\S\n]*(?:#|\n|\Z)")
 """One to kubectl, which trims all that is blank to Unicode and takes a comment at once, and none to YAML."""
-_BLANK = re.compile(r"\s*")
-_UNSEEN = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*+")
+_BLANK = pattern(r"\s*")
+_UNSEEN = pattern(r"(?:[ \t\r\n]|#[^\n]*)*+")
 """Blanks and comments."""
 
 
@@ -55,7 +55,7 @@ def _json_apart(document: str, line: int) -> Iterator[tuple[int, str]]:
 
 
 def _json_ends(document: str) -> Iterator[int]:
-    """Where each of the JSON objects ends that lead a document, which may be YAML behind them."""
+    """Return where each of the JSON objects ends that lead a document, which may be YAML behind them."""
     if not document.lstrip().startswith("{"):
         return
     from json import JSONDecoder

@@ -32,12 +32,8 @@ def documents(data: bytes) -> list[Any]:
 
     Raises ManifestError with a line, for what is malformed, and for what is not read alike by every parser.
     """
-    from secretsvc.manifest import json_reader, yaml_reader
-
-    manifest = read(data)
-    reader = json_reader if manifest.is_json else yaml_reader
     builder = _Builder()
-    built = [builder.build(node, 0) for node in reader.read_documents(manifest.text) or []]
+    built = [builder.build(node, 0) for node in read(data).documents]
     return [one for one in built if one is not None]
 
 

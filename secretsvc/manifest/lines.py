@@ -4,12 +4,12 @@ from __future__ import annotations
 
 
 def line_start(text: str, at: int) -> int:
-    """Where the line of `at` starts."""
+    """Return where the line of `at` starts."""
     return text.rfind("\n", 0, at) + 1
 
 
 def line_end(text: str, at: int) -> int:
-    """Just after the line break that ends the line of `at`; `at` itself where a line starts there."""
+    """Return the place after the line break that ends the line of `at`; `at` itself where a line starts there."""
     if at and text[at - 1] == "\n":
         return at
     feed = text.find("\n", at)

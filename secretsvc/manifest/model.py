@@ -28,7 +28,7 @@ class Entry(Record):
 
     @property
     def path(self) -> str:
-        """As messages name it: `data["tls.key"]`."""
+        """Return it as messages name it: `data["tls.key"]`."""
         return f'{self.field}["{self.key}"]'
 
     @property
@@ -57,7 +57,7 @@ class Secret(Record):
 
     @property
     def label(self) -> str:
-        """As messages name it: `prod/db-auth`, or the line where it has no name."""
+        """Return it as messages name it: `prod/db-auth`, or the line where it has no name."""
         name = self.name or f"the Secret at line {self.line}"
         return f"{self.namespace}/{name}" if self.namespace else name
 
@@ -96,7 +96,7 @@ class Manifest(Record):
 
 
 def _outline(secret: Secret) -> Secret:
-    """With no members but the envelope and its neighbours, of which nothing but their places stays."""
+    """Return it with no members but the envelope and its neighbours, of which nothing but their places stays."""
     if not secret.envelope:
         return secret._replace(root=secret.root._replace(members=[]))
     at = secret.root.members.index(secret.envelope)

@@ -30,6 +30,9 @@ NODES_AT_A_TIME = 1000
 MOST_MERGED = 100_000
 """Members that merge keys bring into mappings of one text; each counts anew for every mapping that it comes to."""
 
+new = tuple.__new__
+"""Makes a node of its class and a tuple of its values: readers make millions, and the class itself takes its time."""
+
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -151,14 +154,14 @@ class MergeKeys:
 
 
 def _bases(value: Node) -> list[Mapping]:
-    """What one merge key names: a mapping, or a list of them."""
+    """Return what one merge key names: a mapping, or a list of them."""
     target = resolved(value)
     bases = target.items if isinstance(target, Sequence) else [value]
     return [base for node in bases if isinstance(base := resolved(node), Mapping)]
 
 
 def most_nodes(length: int) -> int:
-    """How many nodes a text of that many characters may have."""
+    """Return how many nodes a text of that many characters may have."""
     return min(MOST_NODES, _ALWAYS_TAKEN + length // _CHARACTERS_PER_NODE)
 
 
@@ -169,5 +172,5 @@ def too_many(most: int, line: int) -> BoundError:
 
 
 def is_null(node: Node) -> bool:
-    """Whether Kubernetes reads a null here."""
+    """Tell whether Kubernetes reads a null here."""
     return isinstance(node, Scalar) and not node.style and node.value in ("", "~", "null", "Null", "NULL")

@@ -26,7 +26,7 @@ _FRACTION = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
 
 
 def is_string(text: str) -> bool:
-    """Whether Kubernetes reads this plain scalar as a string, not as a null, a boolean or a number.
+    """Tell whether Kubernetes reads this plain scalar as a string, not as a null, a boolean or a number.
 
     Underscores count for nothing in a number, except after a leading point, where they must part digits.
     Dates and `1:30` are strings. What overflows (17 digits after 0x, 1e400) is a string to kubectl so far, but

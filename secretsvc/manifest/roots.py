@@ -9,7 +9,7 @@ from __future__ import annotations
 from base64 import b64decode
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest import nodes, yaml_reader
+from secretsvc.manifest import line_reader, nodes
 from secretsvc.manifest.nodes import Alias, Mapping, Node, Scalar, Sequence
 
 BINARY = "tag:yaml.org,2002:binary"
@@ -23,19 +23,31 @@ def leading_documents(text: str) -> tuple[list[Node], bool]:
         found = _json_documents(text, nodes.MOST_NODES)
     except ManifestError:
         found = None
-    return yaml_reader.leading_documents(text) if found is None else (found, True)
+    if found is not None:
+        return found, True
+    from secretsvc.manifest import yaml_reader
+
+    return yaml_reader.leading_documents(text)
 
 
 def documents(text: str, most_nodes: int) -> tuple[list[Node], bool]:
     """Return the root nodes of a text's documents, and whether it is JSON. Raises ManifestError."""
     found = _json_documents(text, most_nodes)
+    return (found, True) if found is not None else (yaml_documents(text, most_nodes), False)
+
+
+def yaml_documents(text: str, most_nodes: int = nodes.MOST_NODES) -> list[Node]:
+    """Return the root nodes of a YAML text's documents. Raises ManifestError."""
+    found = line_reader.read_documents(text, most_nodes)
     if found is not None:
-        return found, True
-    return yaml_reader.read_documents(text, most_nodes), False
+        return found
+    from secretsvc.manifest import yaml_reader  # and PyYAML with it, which takes as long as all else of a start
+
+    return yaml_reader.read_documents(text, most_nodes)
 
 
 def _json_documents(text: str, most_nodes: int) -> list[Node] | None:
-    """None where it is no JSON."""
+    """Return them; None where it is no JSON."""
     if text.lstrip(" \t\r\n")[:1] not in ("{", "["):
         return None
     # Imported when needed: most manifests are YAML, and a cold start pays for every import.
@@ -97,7 +109,7 @@ def _texts(found: list[Node]) -> set[str]:
 
 
 def _stated(mapping: Mapping, merges: nodes.MergeKeys) -> dict[str, list[Node]]:
-    """By name, every value of the members that tell what it is, repeated and merged ones too; aliases resolved."""
+    """Return, by name, every value that tells what it is, repeated and merged ones too; aliases resolved."""
     found: dict[str, list[Node]] = {"apiVersion": [], "kind": [], "items": []}
     for one in merges.with_bases(mapping):
         for key, value in one.members:

@@ -6,12 +6,12 @@ import re
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
+from secretsvc.manifest.characters import refuse_odd_characters
 from secretsvc.manifest.copies import copies
 from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
 from secretsvc.manifest.reader import ENVELOPE
-from secretsvc.manifest.yaml_reader import refuse_odd_characters
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def check_text(manifest: Manifest) -> None:
 
 
 def another_division(line: int) -> ManifestError:
-    """Of a text in which kubectl meets other documents than YAML does."""
+    """Return the error for a text in which kubectl meets other documents than YAML does."""
     hint = "write `---` and nothing else on a line between documents"
     return ManifestError("kubectl starts or ends a document here, and YAML does not", hint=hint, line=line)
 
@@ -110,12 +110,12 @@ def misspelled(secret: Secret) -> Iterator[Member]:
 
 
 def is_stray(name: str) -> bool:
-    """Whether no Secret has such a member; `$patch` and its like are Kustomize's."""
+    """Tell whether no Secret has such a member; `$patch` and its like are Kustomize's."""
     return name not in KNOWN and not name.startswith("$")
 
 
 def is_like_a_field(name: str) -> bool:
-    """Whether it is `data` or `stringData`, but for capitals, '-' and '_'."""
+    """Tell whether it is `data` or `stringData`, but for capitals, '-' and '_'."""
     return re.sub("[-_]", "", name).lower() in ("data", "stringdata")
 
 
@@ -127,7 +127,7 @@ def fields(root: Mapping) -> Iterator[Member]:
 
 
 def no_field(member: Member) -> ManifestError:
-    """Of a member that Kubernetes does not know. Its name is not told: in an editor it may be a slipped value."""
+    """Return the error for a member unknown to Kubernetes. Its name is not told: it may be a slipped value."""
     hint = "values go under data or stringData; here they would stay in the clear"
     return ManifestError("this is no field of a Secret", hint=hint, line=member.key.line)
 
@@ -163,7 +163,7 @@ def _base64_hint(entry: Entry) -> str:
 
 
 def is_base64(text: str) -> bool:
-    """Whether Kubernetes takes it under `data`."""
+    """Tell whether Kubernetes takes it under `data`."""
     try:
         decode_base64(text)
     except ValueError:
@@ -172,7 +172,7 @@ def is_base64(text: str) -> bool:
 
 
 def seems_typed(entry: Entry) -> bool:
-    """Whether a value under `data` is likely clear text that decodes as base64 by chance: `hunter22` does.
+    """Tell whether a value under `data` is likely clear text that decodes as base64 by chance: `hunter22` does.
 
     It does not decode to text, has no padding, and letters of one case alone, after the first, as no key made at random
     has them. Only a guess, for a warning.

@@ -35,7 +35,7 @@ class Inside(Record):
 
 
 def inside(text: str, entry: Entry) -> Inside:
-    """Where the entry's token goes, or stands. Raises ManifestError for a block scalar without a single line."""
+    """Return where the entry's token goes, or stands. Raises ManifestError for a block scalar without a single line."""
     scalar = entry.scalar
     if scalar.style in ("", "'", '"'):
         inset = 1 if scalar.style else 0
@@ -78,7 +78,7 @@ def replaced(text: str, entry: Entry, new: str) -> Edit:
 
 
 def before_blank_lines(text: str, place: Inside) -> int:
-    """Where the block's value ends: blank lines after it, indented no further than it is, are no part of it."""
+    """Return where the block's value ends: blank lines after it, indented no further than it is, are no part of it."""
     end = at = place.end
     while at > place.start:
         if text[at - 1] in "\r\n":

@@ -111,7 +111,7 @@ def remove_members(text: str, mapping: Mapping, names: Container[str]) -> Iterat
 
 
 def layout_of(text: str, mapping: Mapping) -> Layout:
-    """How a member of that mapping is to be written."""
+    """Return how a member of that mapping is to be written."""
     if not mapping.flow:
         return Layout(False, line_break(text), " " * mapping.column, "  ", ": ")
     key, value = mapping.members[-1]
@@ -145,14 +145,14 @@ def _line_start(text: str, at: int) -> int:
 
 
 def _break_before(text: str, at: int) -> int:
-    """How long the line break before `at` is: 0, 1 or 2."""
+    """Return how long the line break before `at` is: 0, 1 or 2."""
     if at >= 2 and text.startswith("\r\n", at - 2):
         return 2
     return 1 if at and text[at - 1] in "\r\n" else 0
 
 
 def _line_end(text: str, at: int) -> int:
-    """Just after the line break that ends the line of `at`; `at` itself where a line starts there."""
+    """Return the place after the line break that ends the line of `at`; `at` itself where a line starts there."""
     if _break_before(text, at):
         return at
     reach, start = 1024, at

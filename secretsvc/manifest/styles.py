@@ -62,7 +62,7 @@ def _in_block(text: str, entry: Entry, value: str) -> Edit | None:
 
 
 def _holds(body: str, shell: str) -> bool:
-    """Whether the text, without line breaks at its end, can be the lines of a block with that header."""
+    """Tell whether the text, without line breaks at its end, can be the lines of a block with that header."""
     lines = body.split("\n")
     indentation_is_told = re.search("[0-9]", shell) or body.lstrip("\n")[:1] not in (" ", "\t")
     return bool(lines[-1].strip() and indentation_is_told) and not any(re.search(_ODD, line) for line in lines)

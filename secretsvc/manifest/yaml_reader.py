@@ -24,6 +24,7 @@ from secretsvc.manifest.nodes import (
     Scalar,
     Sequence,
     most_nodes,
+    new,
     too_many,
 )
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 _MOST_WORDS = 1000
 MOST_TAG_DIRECTIVES = 100
 """Libyaml compares each with all others."""
-_ODD = {"\x85": "U+0085", "\u2028": "U+2028", "\u2029": "U+2029", "\ufeff": "a second BOM (U+FEFF)"}
 
 
 def read_documents(text: str, most: int = MOST_NODES) -> list[Node]:
@@ -44,6 +44,8 @@ def read_documents(text: str, most: int = MOST_NODES) -> list[Node]:
     try:
         return list(_documents(text, most))
     except yaml.MarkedYAMLError as error:
+        from secretsvc.manifest.characters import refuse_odd_characters
+
         refuse_odd_characters(text)  # the likelier reason, where there is one
         # libyaml's problem texts are constants, so they can't quote the input; its context is left out.
         raise ManifestError(f"not valid YAML: {error.problem}", hint=_hint(error, text), line=_line(error)) from None
@@ -78,18 +80,6 @@ def _documents(text: str, most: int) -> Iterator[Node]:
             yield reader.node(event, 0)
 
 
-def refuse_odd_characters(text: str) -> None:
-    """Refuses what parsers disagree on: line breaks of YAML 1.1 alone, and a second BOM. Raises ManifestError."""
-    for character, name in _ODD.items():
-        at = text.find(character)
-        if at >= 0:
-            raise ManifestError(
-                f"{name} in a YAML text: not every parser reads it alike",
-                hint="remove it, or write it as an escape in a double-quoted value",
-                line=text.count("\n", 0, at) + 1,
-            )
-
-
 def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
     mark = error.problem_mark
     if "{{" in text:
@@ -104,7 +94,7 @@ def _hint(error: yaml.MarkedYAMLError, text: str) -> str:
 
 
 def _line(error: yaml.MarkedYAMLError) -> int:
-    """Where to look: where an unclosed quote or bracket was opened, else where parsing stopped."""
+    """Return where to look: where an unclosed quote or bracket was opened, else where parsing stopped."""
     unclosed = "quoted" in (error.context or "") or "end" in (error.problem or "")
     mark = (error.context_mark if unclosed else None) or error.problem_mark or error.context_mark
     return mark.line + 1 if mark else 0
@@ -145,7 +135,8 @@ class _Reader:
         if kind is AliasEvent:
             if anchor not in self.anchors:
                 raise ManifestError("an alias to an anchor that is not defined", line=self._line)
-            return Alias(mark.index, min(event.end_mark.index, self._length), self._line, self.anchors[anchor])
+            end = min(event.end_mark.index, self._length)
+            return new(Alias, (mark.index, end, self._line, self.anchors[anchor]))
         if anchor:
             self.anchors[anchor] = None  # until it is complete: an alias inside it stands for nothing
         node: Node
@@ -153,7 +144,7 @@ class _Reader:
             end, value = event.end_mark.index, event.value
             value = self._words.get(value) or self._shared(value)
             end = end if end < self._length else self._length
-            node = Scalar(mark.index, end, self._line, value, event.style or "", anchor, event.tag)
+            node = new(Scalar, (mark.index, end, self._line, value, event.style or "", anchor, event.tag))
         elif kind is SequenceStartEvent:
             node = self._sequence(event, mark, self._line, depth + 1)
         else:
@@ -185,7 +176,7 @@ class _Reader:
             items.append(self.node(inner, depth))
         flow = bool(event.flow_style)
         end = inner.end_mark.index if flow or not items else items[-1].end
-        return Sequence(mark.index, end, line, items, flow, event.anchor, event.tag)
+        return new(Sequence, (mark.index, end, line, items, flow, event.anchor, event.tag))
 
     def _mapping(self, event: Any, mark: Any, line: int, depth: int) -> Mapping:
         members: list[Member] = []
@@ -193,7 +184,7 @@ class _Reader:
             if type(inner) is MappingEndEvent:
                 break
             key = self.node(inner, depth)
-            members.append(Member(key, self.node(next(self._events), depth)))
+            members.append(new(Member, (key, self.node(next(self._events), depth))))
         flow = bool(event.flow_style)
         end = inner.end_mark.index if flow or not members else members[-1].value.end
-        return Mapping(mark.index, end, line, mark.column, members, flow, event.anchor, event.tag)
+        return new(Mapping, (mark.index, end, line, mark.column, members, flow, event.anchor, event.tag))

@@ -74,7 +74,7 @@ class _Pair(Record):
 
 
 def check_opened(before: Manifest, answer: bytes) -> None:
-    """That it is the manifest that was sent, with nothing in it sealed. Raises BackendError."""
+    """Check that it is the manifest that was sent, with nothing in it sealed. Raises BackendError."""
     now = _read(answer)
     _check_rest(before, now, comments=False)  # a block's goes where the block is written in another style
     for pair in _pairs(before, now):
@@ -85,7 +85,7 @@ def check_opened(before: Manifest, answer: bytes) -> None:
 
 
 def check_encrypted(before: Manifest, answer: bytes, keys: Keyset, scope: str, format_: str) -> None:
-    """That all of it is sealed; what was not before, to `keys` (if any are named), in that scope and format.
+    """Check that all is sealed; what was not before, to `keys` (if any are named), in that scope and format.
 
     `scope` and `format_` are empty where none was asked for. Raises BackendError.
     """
@@ -103,7 +103,7 @@ def check_encrypted(before: Manifest, answer: bytes, keys: Keyset, scope: str, f
 
 
 def check_rotated(before: Manifest, answer: bytes) -> None:
-    """That what was sealed has new DEKs and tokens, for the same keys. Raises BackendError."""
+    """Check that what was sealed has new DEKs and tokens, for the same keys. Raises BackendError."""
     now = _read(answer)
     _check_rest(before, now)
     for pair in _pairs(before, now):
@@ -115,7 +115,7 @@ def check_rotated(before: Manifest, answer: bytes) -> None:
 
 
 def check_rewrapped(before: Manifest, answer: bytes) -> None:
-    """That nothing but wrapped DEKs is another. Raises BackendError."""
+    """Check that nothing but wrapped DEKs is another. Raises BackendError."""
     now = _read(answer)
     _check_rest(before, now)
     for pair in _pairs(before, now):
@@ -126,7 +126,7 @@ def check_rewrapped(before: Manifest, answer: bytes) -> None:
 
 
 def check_set(before: Manifest, answer: bytes, changes: Changes, which: str) -> None:
-    """That the one Secret has these entries, sealed, and the rest is as it was.
+    """Check that the one Secret has these entries, sealed, and the rest is as it was.
 
     `which`: as `patch_manifest`. Raises BackendError, and InputError for changes that can't be made.
     """
@@ -160,7 +160,7 @@ def _answered(now: Manifest, secret: Secret) -> _Shown | None:
 
 
 def _sealing(manifest: Manifest, secret: Secret) -> _Shown | None:
-    """How it is sealed; None where it is not. Raises InputError, AlteredError."""
+    """Return how it is sealed; None where it is not. Raises InputError, AlteredError."""
     format_ = formats.of(manifest)
     if not format_.is_sealed(manifest, secret):
         return None
@@ -170,7 +170,7 @@ def _sealing(manifest: Manifest, secret: Secret) -> _Shown | None:
 
 
 def _check_rest(before: Manifest, now: Manifest, *, comments: bool = True) -> None:
-    """That all but values and envelopes is the same text. Raises BackendError."""
+    """Check that all but values and envelopes is the same text. Raises BackendError."""
     if [_identity(one) for one in before.secrets] != [_identity(one) for one in now.secrets]:
         raise _refusal("is not this manifest")
     if _rest(before, comments=comments) != _rest(now, comments=comments):
@@ -202,7 +202,7 @@ def _rest(manifest: Manifest, *, comments: bool) -> str:
 
 
 def _check_untouched(pair: _Pair) -> None:
-    """That a Secret that nothing was asked for is as it was. Raises BackendError."""
+    """Check that a Secret that nothing was asked for is as it was. Raises BackendError."""
     values = [[entry.value for entry in secret.entries] for secret in (pair.old, pair.new)]
     if (pair.was and pair.was.whole) != (pair.sealing and pair.sealing.whole) or values[0] != values[1]:
         raise pair.refusal("is another, and no change of it was asked for")
@@ -219,7 +219,7 @@ def _check_fresh(pair: _Pair, keys: Keyset, scope: str, format_: str) -> None:
 
 
 def _check_changed(pair: _Pair, changed: Container[str]) -> None:
-    """That only entries of those names, and what was in the clear, are sealed anew; or all, under a new DEK."""
+    """Check that only entries of those names and what was in the clear are sealed anew; or all, under a new DEK."""
     was, sealing = _same_holders(pair)
     if _is_renewed(was, sealing):
         return
@@ -230,7 +230,7 @@ def _check_changed(pair: _Pair, changed: Container[str]) -> None:
 
 
 def _same_holders(pair: _Pair) -> tuple[_Shown, _Shown]:
-    """How it was sealed and is now: all of it, for the same keys and the same name. Raises BackendError."""
+    """Return how it was sealed and is now: all of it, for the same keys and the same name. Raises BackendError."""
     was, sealing = pair.was, _closed(pair)
     assert was
     if sealing.keys.keys() != was.keys.keys():
@@ -241,7 +241,7 @@ def _same_holders(pair: _Pair) -> tuple[_Shown, _Shown]:
 
 
 def _closed(pair: _Pair) -> _Shown:
-    """How it is sealed now. Raises BackendError where a value of it is in the clear, or a DEK is no base64."""
+    """Return how it is sealed now. Raises BackendError where a value of it is in the clear, or a DEK is no base64."""
     if not pair.sealing:
         raise pair.refusal("is not sealed")
     for entry in pair.new.entries:
@@ -256,7 +256,7 @@ def _closed(pair: _Pair) -> _Shown:
 
 
 def _is_renewed(was: _Shown, sealing: _Shown) -> bool:
-    """Whether the DEK is another, and no token is an old one, or there twice."""
+    """Tell whether the DEK is another, and no token is an old one, or there twice."""
     tokens = list(sealing.tokens.values())
     return (
         not set(was.keys.values()) & set(sealing.keys.values())

@@ -2,58 +2,42 @@
 
 from __future__ import annotations
 
-import re
-from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
-from typing import TYPE_CHECKING, TypeAlias
-
 from secretsvc import formats
 from secretsvc.backends import canonical
-from secretsvc.errors import BoundError, KsecretError, ManifestError
-from secretsvc.formats import lost
-from secretsvc.manifest import copies, nodes, reader, rules
+from secretsvc.errors import KsecretError, ManifestError
+from secretsvc.formats import lost, sops_metadata
+from secretsvc.manifest import nodes, reader, rules
 from secretsvc.manifest.hidden_secret import may_be_hidden
 from secretsvc.manifest.kubectl_stream import divided_otherwise
-from secretsvc.operations import check_refused, check_repeats, check_sops
-from secretsvc.operations.check_conflict import first_marker, versions, with_quoted_markers
-from secretsvc.operations.check_template import without_placeholders
-from secretsvc.operations.check_text import seems_to_hold
+from secretsvc.operations import check_repeats
+from secretsvc.operations.check_search import (
+    holds_identity,
+    is_in_other_letters,
+    may_be_in_conflict,
+    may_hold_more,
+    may_hold_secret,
+)
 from secretsvc.operations.findings import Finding
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
 from secretsvc.tokens import SUFFIX
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from mmap import mmap
 
     from secretsvc.formats.base import Examined
     from secretsvc.formats.base import Flaw as Hit
     from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.operations.check_refused import Group
     from secretsvc.policy.policies import Policies, Policy
 
-# In a text in quotes the letter before may be an escape's: `\ndata:`.
-_WORD = re.compile(
-    rb"""Secret(?:(?<![A-Za-z0-9]Secret)|(?<=\\[nrt]Secret))(?:List)?["'`]?[ \t]*(?:[]:,{}\r\n#\\\xc2\xe2]|\Z)"""
-)
-_IN_OTHER_LETTERS = re.compile(rb"""[Kk](?i:ind)["']?[ \t]*:[ \t\r\n]*["']?(?!Secret\b)(?i:secret)\b""")
-_FIELD = re.compile(rb"[DdSs](?:(?<=[Dd])(?:(?<![A-Za-z].)|(?<=\\[nrt].))(?i:ata)|(?<=[Ss])(?i:tring)[-_]?(?i:data))")
-_IDENTITY = re.compile(rb"AGE-SECRET-KEY-(?:PQ-)?1[02-9AC-HJ-NP-Z]{58}")
-"""An age identity whole (Bech32 in capitals: https://age-encryption.org/v1, "The X25519 recipient type")."""
-_ALLOWED = re.compile(r"(?:^|\s)#\s*ksecret:allow\s+\S")
-_ALLOWED_ABOVE = re.compile(r"\s*(?:---\s+)?#\s*ksecret:allow\s+\S")
-_ENCODED_TOKEN = "a3NlY3JldC52MS"  # noqa: S105  # base64 of TOKEN_PREFIX, as far as it does not hang on what follows
+_ALLOWED = pattern(r"(?:^|\s)#\s*ksecret:allow\s+\S")
+_ALLOWED_ABOVE = pattern(r"\s*(?:---\s+)?#\s*ksecret:allow\s+\S")
 _TO_SEAL = ("KS001", "KS002", "KS010")
-_NO_SECRET = "an object is a Secret but for its kind or apiVersion, and has a value in the clear"  # noqa: S105
-MOST_LOOKED_THROUGH = 1024 * 1024
-"""Characters of a file that can't be read or is refused, each document of which is read several times."""
 _LISTED = 5
 """How many entries or keys a message lists."""
 _DAY = 86400
-_ENCODINGS = (((BOM_UTF32_LE, BOM_UTF32_BE), "utf-32"), ((BOM_UTF16_LE, BOM_UTF16_BE), "utf-16"))
-"""By their BOMs; the longer first, which starts with the shorter."""
-
-
-Group: TypeAlias = "tuple[tuple[int, ...], list[Hit]]"
-"""The lines where a comment may say why something stays as it is, and what was found."""
 
 
 class Checked(Record):
@@ -62,16 +46,6 @@ class Checked(Record):
     findings: list[Finding]
     allowed: int
     """How many findings a comment in the file allows."""
-
-
-def may_hold_secret(content: bytes | mmap) -> bool:
-    """Whether `Secret` stands there as a whole word, as it does after `kind:`, in other letters, or may be hidden."""
-    return any(pattern.search(content) for pattern in (_WORD, _IN_OTHER_LETTERS)) or may_be_hidden(content)
-
-
-def holds_identity(content: bytes | mmap) -> bool:
-    """Whether an age identity stands there, in the clear."""
-    return _IDENTITY.search(content) is not None
 
 
 def check_other(data: bytes, file: str) -> Checked:
@@ -90,7 +64,12 @@ def check_file(data: bytes, file: str, policies: Policies | None, now: float) ->
 
     Raises InputError and FileError for its policy, and for nothing that stands in the file itself.
     """
-    secrets = _check_versions(data, file, policies, now) if may_hold_secret(data) else Checked([], 0)
+    if not may_hold_secret(data):
+        secrets = Checked([], 0)
+    elif may_be_in_conflict(data):
+        secrets = _check_versions(data, file, policies, now)
+    else:
+        secrets = _check_secrets(data, file, policies, now)
     others = check_other(data, file) if holds_identity(data) else Checked([], 0)
     findings = sorted([*secrets.findings, *others.findings], key=lambda finding: finding.line)
     return Checked(findings, secrets.allowed + others.allowed)
@@ -98,16 +77,19 @@ def check_file(data: bytes, file: str, policies: Policies | None, now: float) ->
 
 def _check_versions(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
     """The findings in what stands there; between conflict markers, in each version of it."""
-    line = first_marker(data)
+    from secretsvc.operations import check_conflict, check_refused, check_text  # as few files are in conflict
+
+    line = check_conflict.first_marker(data)
     if not line:
         return _check_secrets(data, file, policies, now)
-    text = _text(data)
-    is_looked_through = len(text) <= MOST_LOOKED_THROUGH
-    whole = [with_quoted_markers(text).encode()] if is_looked_through else []
-    checked = [_check_secrets(version, file, policies, now) for version in (*versions(data), *whole)]
+    text = check_refused.as_text(data)
+    is_looked_through = len(text) <= check_refused.MOST_LOOKED_THROUGH
+    whole = [check_conflict.with_quoted_markers(text).encode()] if is_looked_through else []
+    versions = (*check_conflict.versions(data), *whole)
+    checked = [_check_secrets(version, file, policies, now) for version in versions]
     findings = {(found.line, found.code): found for one in reversed(checked) for found in one.findings}
     allowed = max(one.allowed for one in checked)
-    if is_looked_through and not (findings or allowed or formats.holds_sealed(data) or seems_to_hold(text)):
+    if is_looked_through and not (findings or allowed or formats.holds_sealed(data) or check_text.seems_to_hold(text)):
         return Checked([], 0)
     if _is_allowed(text.splitlines(), line):
         return Checked(list(findings.values()), allowed + 1)
@@ -118,8 +100,10 @@ def _check_versions(data: bytes, file: str, policies: Policies | None, now: floa
 def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
     manifest, refusal = _read(data)
     if not manifest:
-        text = _text(data)
-        return _judged(text.splitlines(), file, _refused(text, refusal), first_only=True)
+        from secretsvc.operations import check_refused
+
+        text = check_refused.as_text(data)
+        return _judged(text.splitlines(), file, check_refused.refused(text, refusal), first_only=True)
     policy = _policy(policies, file, manifest)
     comments = check_repeats.commented_out(manifest)
     groups: list[Group] = [
@@ -132,7 +116,7 @@ def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float
 
 
 def _judged(lines: list[str], file: str, groups: Iterable[Group], *, first_only: bool = False) -> Checked:
-    """What no comment allows. `first_only`: of what a refused file is refused for, the first tells it all."""
+    """Return what no comment allows. `first_only`: of what a refused file is refused for, the first tells it all."""
     findings: list[Finding] = []
     allowed = 0
     for first_lines, hits in groups:
@@ -156,7 +140,7 @@ def _read(data: bytes) -> tuple[Manifest | None, ManifestError]:
 
 
 def needs_sealing(data: bytes, file: str) -> bool:
-    """Whether a value in it is in the clear and no comment allows that, or nobody can tell."""
+    """Tell whether a value in it is in the clear and no comment allows that, or nobody can tell."""
     if not may_hold_secret(data):
         return False
     return any(finding.code in _TO_SEAL for finding in check_file(data, file, None, 0).findings)
@@ -176,7 +160,7 @@ def _policy(policies: Policies | None, file: str, manifest: Manifest) -> Policy 
 
 
 def _is_allowed(lines: list[str], first_line: int) -> bool:
-    """Whether a comment on a Secret's first line or right above it says why it may stay as it is."""
+    """Tell whether a comment on a Secret's first line or right above it says why it may stay as it is."""
     if not 0 < first_line <= len(lines):
         return False
     if _ALLOWED.search(lines[first_line - 1]):
@@ -190,7 +174,7 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
     if format_.is_sealed(manifest, secret):
         sealed: Examined | None = format_.examine(manifest, secret)
     else:
-        sealed = check_sops.sealed_by_sops(secret)
+        sealed = sops_metadata.sealed_by_sops(secret)
     yield from sealed.flaws if sealed else ()
     for slip in rules.misspelled(secret):
         yield slip.key.line, "KS010", f"its Secret is refused: {rules.no_field(slip).message}"
@@ -207,7 +191,7 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
 
 
 def _held_against(policy: Policy, secret: Secret, sealed: Examined | None, file: str, now: float) -> Iterator[Hit]:
-    """What differs from the policy. Keys and age of what SOPS sealed are not known."""
+    """Return what differs from the policy. Keys and age of what SOPS sealed are not known."""
     who = file, secret.namespace, secret.name
     rule = policy.rule_for(*who)
     if rule and sealed and sealed.keys and policy.is_certain(*who):
@@ -227,7 +211,7 @@ def _held_against(policy: Policy, secret: Secret, sealed: Examined | None, file:
 
 
 def _entries(secret: Secret, sealed: Examined | None) -> Iterator[Hit]:
-    """What stands where tokens should."""
+    """Return what stands where tokens should."""
     found: dict[str, list[Entry]] = {}
     for entry in secret.entries:
         code = _code_for(entry, sealed)
@@ -245,12 +229,14 @@ def _entries(secret: Secret, sealed: Examined | None) -> Iterator[Hit]:
 
 
 def _code_for(entry: Entry, sealed: Examined | None) -> str:
-    if entry.value.lstrip().startswith(_ENCODED_TOKEN) or lost.is_encoded(entry):
+    if lost.is_encoded(entry):
         return "KS004"
     if sealed:
         return "" if sealed.is_token(entry.value) else "KS002"
     if any(format_.is_token(entry.value) for format_ in formats.every()):
         return "KS003"
+    from secretsvc.operations.check_template import without_placeholders  # only where something is in the clear
+
     return "KS001" if without_placeholders(entry.value).strip() else ""
 
 
@@ -269,58 +255,37 @@ def _keyset(secret: Secret, sealed: Examined, wanted: tuple[str, ...], policy: P
         yield sealed.line, "KS008", f"{secret.label} differs from {policy.source}: {'; '.join(parts)}"
 
 
-def _text(data: bytes) -> str:
-    """What is not a manifest, as well as it can be shown to a scan: UTF-16 and other encodings too."""
-    if b"\0" not in data:
-        return data.decode("utf-8-sig", "replace")
-    for boms, encoding in _ENCODINGS:
-        if data.startswith(boms):
-            return data.decode(encoding, "replace")
-    return data.replace(b"\0", b"").decode("utf-8", "replace")
-
-
 def _elsewhere(manifest: Manifest, data: bytes) -> Iterator[Group]:
-    """Values in the clear outside of what ksecret takes for Secrets."""
-    if _may_hold_others(manifest, data):
+    """Return values in the clear outside of what ksecret takes for Secrets."""
+    why = _why_refused(manifest)
+    may_hold_others = _may_hold_others(manifest, data)
+    if not why and not may_hold_others:
+        return
+    from secretsvc.operations import check_refused
+
+    if may_hold_others:
         known = {secret.root.start for secret in manifest.secrets}
-        for clear in check_refused.in_objects(manifest.documents, manifest.text, known):
-            yield clear.first_lines, [_nested(clear) if clear.where else (clear.line, "KS010", _NO_SECRET)]
+        yield from check_refused.in_objects(manifest.documents, manifest.text, known)
+    if why:
+        yield from check_refused.refused(manifest.text, why)
+
+
+def _why_refused(manifest: Manifest) -> ManifestError | None:
+    """Tell why a manifest that can be read is looked through as one that can't be."""
     line = 0 if manifest.is_json else divided_otherwise(manifest.text)
     if line:
-        yield from _refused(manifest.text, rules.another_division(line))
-    elif any(map(check_refused.unread, manifest.documents)):
-        yield from _refused(manifest.text, ManifestError("a document that is nothing but a text"))
+        return rules.another_division(line)
+    texts = [document for document in manifest.documents if isinstance(document, nodes.Scalar)]
+    if texts:
+        from secretsvc.operations.check_refused import unread
+
+        if any(map(unread, texts)):
+            return ManifestError("a document that is nothing but a text")
+    return None
 
 
 def _may_hold_others(manifest: Manifest, data: bytes) -> bool:
-    """Whether more may be a Secret than is known to be: most files need no second look at every node."""
-    if b"&" in data or may_be_hidden(data) or _IN_OTHER_LETTERS.search(data):
+    """Tell whether more may be a Secret than is known to be: most files need no second look at every node."""
+    if b"&" in data or may_be_hidden(data) or is_in_other_letters(data):
         return True
-    known = sum(nodes.member(secret.root, "kind") is not None for secret in manifest.secrets)
-    return _FIELD.search(data) is not None and len(_WORD.findall(data)) > known
-
-
-def _refused(text: str, error: ManifestError) -> Iterator[Group]:
-    """A file that no parser takes, or whose Secret is refused: first lines of what it holds in the clear, with hits."""
-    if len(text) > MOST_LOOKED_THROUGH or isinstance(error, BoundError):
-        what = f"it may hold a Secret, and is too large to be looked through: {error.message}"
-        yield (), [(error.line or 1, "KS010", what)]
-        return
-    is_told = False
-    for clear in check_refused.in_the_clear(text):
-        if clear.where:
-            yield clear.first_lines, [_nested(clear)]
-        elif clear.in_template:
-            line = clear.line or clear.first_lines[0]
-            yield clear.first_lines, [(line, "KS011", "a template whose Secret has a value in the clear")]
-        else:
-            is_told = True
-            what = "its Secret is refused" if clear.is_read else "it seems to hold a Secret and can't be read"
-            yield clear.first_lines, [(error.line or clear.first_lines[0], "KS010", f"{what}: {error.message}")]
-    if not is_told and copies.mentioned(text) and seems_to_hold(text):  # it tells values that are sealed below
-        yield (), [(error.line or 1, "KS010", f"its Secret is refused: {error.message}")]
-
-
-def _nested(clear: check_refused.Clear) -> Hit:
-    what = f"a Secret inside another object ({clear.where}) is in the clear, and ksecret does not seal it there"
-    return clear.line, "KS014", what
+    return may_hold_more(data, sum(nodes.member(secret.root, "kind") is not None for secret in manifest.secrets))

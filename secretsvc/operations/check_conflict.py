@@ -5,18 +5,17 @@ Source: https://git-scm.com/docs/git-merge, "How conflicts are presented"; marke
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.manifest import roots
 from secretsvc.manifest.kubectl_stream import documents
 from secretsvc.manifest.nodes import Mapping
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MARKER = re.compile(rb"\n(?:<{7,}|\|{7,}|={7,}|>{7,})(?: [^\n]*)?\r?(?=\n|\Z)")
-_LINE = re.compile(rb"[^\n]*\n|[^\n]+")
+_MARKER = pattern(rb"\n(?:<{7,}|\|{7,}|={7,}|>{7,})(?: [^\n]*)?\r?(?=\n|\Z)")
+_LINE = pattern(rb"[^\n]*\n|[^\n]+")
 _SIDES = {b"<": 0, b"|": 1, b"=": 2, b">": None}
 """Which version a marker starts: ours, their common base, theirs, or all of them again."""
 

@@ -32,7 +32,7 @@ class KeysShown(Record):
 
 
 def keys_shown(data: bytes) -> list[KeysShown]:
-    """Those of a manifest; none of one that can't be read."""
+    """Return what a manifest's Secrets show; nothing for one that can't be read."""
     if not formats.may_be_sealed(data) and not lost.may_stand_in(data):
         return []
     try:

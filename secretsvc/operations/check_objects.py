@@ -5,16 +5,15 @@ Each node is looked at once, aliases and merge keys included: what they stand fo
 
 from __future__ import annotations
 
-import re
-
+from secretsvc import formats
+from secretsvc.formats.sops_metadata import is_whole_sops_token
 from secretsvc.manifest import nodes, rules
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar, Sequence
 from secretsvc.manifest.roots import text_of
-from secretsvc.operations.check_sops import is_whole_sops_token
 from secretsvc.operations.check_template import LATER, without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
-from secretsvc.tokens import TOKEN_PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
 
     from secretsvc.manifest.nodes import Node
 
-_VERSION = re.compile(r"(?i)(?:core)?/?v[0-9]\w*")
+_VERSION = pattern(r"(?i)(?:core)?/?v[0-9]\w*")
 """An apiVersion without a group; `core/v1` and `v2` are slips of the pen."""
-_NO_KEY = re.compile(r"[^-._0-9A-Za-z]")
+_NO_KEY = pattern(r"[^-._0-9A-Za-z]")
 _ANY = "*?"
 """Kyverno's wildcards: of them alone, a pattern fits any key or value (its docs, "Validate Rules", "Wildcards")."""
 _SHORTEST = len("kind: Secret\ndata: {a: b}")
@@ -43,7 +42,7 @@ class ClearSecret(Record):
 
     @property
     def is_top(self) -> bool:
-        """Whether it is a document, or an item of a list, and so of lists in lists."""
+        """Tell whether it is a document, or an item of a list, and so of lists in lists."""
         names = self.path[::2]
         return all(name == "items" for name in names) and all(isinstance(at, int) for at in self.path[1::2])
 
@@ -76,7 +75,7 @@ class _Facts:
 
     @property
     def may_be_secret(self) -> bool:
-        """Whether it says so, or says nothing about itself."""
+        """Tell whether it says so, or says nothing about itself."""
         return (self.says_secret or not self.kinds) and (self.core or not self.versions)
 
     def merge(self, other: _Facts) -> None:
@@ -152,7 +151,7 @@ class _Walk:
         return facts
 
     def _add(self, facts: _Facts, name: str, target: Node) -> None:
-        """What one member says."""
+        """Return what one member says."""
         lower = name.lower()
         if lower == "kind" and (kind := text_of(target)):
             facts.kinds = True
@@ -172,7 +171,7 @@ class _Walk:
             facts.odd = facts.odd or self._line_of(target)
 
     def _of_bases(self, target: Node | None) -> _Facts:
-        """What a merge key brings in; of a list of mappings, which thousands may share, it is put together once."""
+        """Return what a merge key brings in; a list of mappings, which thousands may share, is put together once."""
         if not isinstance(target, Sequence):
             return self._known(target)
         if target.start not in self._merged:
@@ -191,7 +190,7 @@ class _Walk:
 
 
 def is_clear(node: Node, text: str) -> bool:
-    """Whether a node of that text is a value in the clear: not empty, no placeholder, no token."""
+    """Tell whether a node of that text is a value in the clear: not empty, no placeholder, no token."""
     if isinstance(node, Scalar):
         return not nodes.is_null(node) and is_clear_text(text_of(node))
     if isinstance(node, Mapping):
@@ -202,7 +201,7 @@ def is_clear(node: Node, text: str) -> bool:
 
 
 def _clear_line(node: Node, text: str) -> int:
-    """Of a block, the first line that is none of a placeholder alone."""
+    """Return its line; of a block, the first that is none of a placeholder alone."""
     if isinstance(node, Scalar) and node.style in ("|", ">"):
         for number, line in enumerate(text[node.start : node.end].split("\n")[1:], 1):
             if without_placeholders(line).strip():
@@ -211,10 +210,10 @@ def _clear_line(node: Node, text: str) -> int:
 
 
 def is_clear_text(value: str) -> bool:
-    """Whether a text is a value in the clear."""
+    """Tell whether a text is a value in the clear."""
     bare = without_placeholders(value).strip()
     is_pattern = not bare.strip(_ANY)
-    return not is_pattern and not bare.startswith(TOKEN_PREFIX) and not is_whole_sops_token(bare)
+    return not is_pattern and not formats.starts_token(bare) and not is_whole_sops_token(bare)
 
 
 def place(path: tuple[str | int, ...]) -> str:
@@ -225,12 +224,12 @@ def place(path: tuple[str | int, ...]) -> str:
 
 
 def _holds_more(name: str) -> bool:
-    """Whether a key may hold a value: without the blank in `{password:hunter2}` all of it is a key to YAML."""
+    """Tell whether a key may hold a value: without the blank in `{password:hunter2}` all of it is a key to YAML."""
     return _NO_KEY.search(name) is not None and _NO_KEY.search(without_placeholders(name).strip(_ANY)) is not None
 
 
 def _says_secret(kind: str) -> bool:
-    """In capitals or not, and where a template chooses between kinds."""
+    """Tell whether it is a Secret's, in capitals or not, and where a template chooses between kinds."""
     return any(part.strip().lower() == "secret" for part in kind.split(LATER))
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc import formats
 from secretsvc.manifest.copies import copies
 from secretsvc.operations.clear_rest import ClearRest, commented_entries
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,15 +15,15 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest, Secret
 
 _LEAST = 4
-_MARKS = ("[", "<", "(", "{", "$", "%", "*", "|", ">", "&", "!", "#", "ref+", "ksecret.v1.")
-"""What a placeholder, a reference or a token starts with."""
+_MARKS = ("[", "<", "(", "{", "$", "%", "*", "|", ">", "&", "!", "#", "ref+")
+"""What a placeholder or a reference starts with."""
 _WORDS = (
     *("base64", "bytes", "changeme", "change-me", "example", "false", "file", "hidden", "missing", "none", "null"),
     *("number", "optional", "passphrase", "passwd", "password", "placeholder", "redacted", "removed", "required"),
     *("sealed", "secret", "string", "text", "todo", "token", "true", "unused", "value"),
 )
 """What stands for a value, in lower case."""
-_PROSE = re.compile(r"[\s…]|\.\.\.|^(?:your|my|some|the|see)[-_:]|^https?://[^@]*$", re.IGNORECASE)
+_PROSE = pattern(r"(?i)[\s…]|\.\.\.|^(?:your|my|some|the|see)[-_:]|^https?://[^@]*$")
 
 
 def copied(secret: Secret) -> Iterator[Hit]:
@@ -34,7 +33,7 @@ def copied(secret: Secret) -> Iterator[Hit]:
 
 
 def commented_out(manifest: Manifest) -> dict[int, list[Hit]]:
-    """By the line of a Secret: comments in it that read as a sealed entry with a value, `# password: hunter2`."""
+    """Return, by a Secret's line, comments in it that read as a sealed entry's value, `# password: hunter2`."""
     found: dict[int, list[Hit]] = {}
     if "#" not in manifest.text or manifest.is_json:
         return found
@@ -48,8 +47,8 @@ def commented_out(manifest: Manifest) -> dict[int, list[Hit]]:
 
 
 def _is_value(text: str, key: str) -> bool:
-    """Whether that may be a value, and is neither a placeholder nor prose."""
+    """Tell whether that may be a value, and is neither a placeholder nor prose."""
     bare = text.lower()
-    if len(text) < _LEAST or len(set(text)) == 1 or text.startswith(_MARKS):
+    if len(text) < _LEAST or len(set(text)) == 1 or text.startswith(_MARKS) or formats.starts_token(text):
         return False
     return bare not in _WORDS and bare != key.lower() and not _PROSE.search(text)

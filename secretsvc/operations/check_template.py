@@ -6,27 +6,31 @@ Of Go templates (Helm, Argo CD; Jinja's `default(…)` too): https://pkg.go.dev/
 
 from __future__ import annotations
 
-import re
+from secretsvc.patterns import pattern
 
-_ACTION = re.compile(r"\$?\{\{((?:(?!\{\{|\}\}).)*)\}\}", re.DOTALL)
-_STEERING = re.compile(r"-?\s*+(?:(?:if|else|end|range|with|define|template|block|break|continue)\b|/\*|\$\w*+\s*+:?=)")
-_ASSIGNMENT = re.compile(r"-?\s*+\$(\w++)\s*+:?=")
-_VARIABLE_FIRST = re.compile(r"-?\s*+\(*+\s*+\$(\w++)")
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from re import Match
+
+_ACTION = pattern(r"(?s)\$?\{\{((?:(?!\{\{|\}\}).)*)\}\}")
+_STEERING = pattern(r"-?\s*+(?:(?:if|else|end|range|with|define|template|block|break|continue)\b|/\*|\$\w*+\s*+:?=)")
+_ASSIGNMENT = pattern(r"-?\s*+\$(\w++)\s*+:?=")
+_VARIABLE_FIRST = pattern(r"-?\s*+\(*+\s*+\$(\w++)")
 _QUOTED = r"""\\?(?:"([^"\\]+)|`([^`]+)|'([^'\\]+))"""
 _FUNCTION = r"""(?<![\w.$"'`])(?:{})\s{{0,9}}\(?\s{{0,9}}"""
 _AMONG_WORDS = r"""[^()|"'`]{0,200}"""
-_START = re.compile(r"-?\s*+\(*+\s*+" + _QUOTED)
+_START = pattern(r"-?\s*+\(*+\s*+" + _QUOTED)
 _FUNCTIONS = (
-    re.compile(_FUNCTION.format("default|ternary|print|b64enc|s?quote|toString") + _QUOTED),
-    re.compile(_FUNCTION.format("default") + "()()(-?[0-9][0-9.]*)"),
-    re.compile(_FUNCTION.format("printf") + r"""\\?(?:"([^"\\%]+)\\?"|`([^`%]+)`|'([^'%]+)')"""),
+    pattern(_FUNCTION.format("default|ternary|print|b64enc|s?quote|toString") + _QUOTED),
+    pattern(_FUNCTION.format("default") + "()()(-?[0-9][0-9.]*)"),
+    pattern(_FUNCTION.format("printf") + r"""\\?(?:"([^"\\%]+)\\?"|`([^`%]+)`|'([^'%]+)')"""),
     # Of whose words each may be taken. `or` stands in sentences, too.
-    re.compile(_FUNCTION.format("coalesce|ternary") + _AMONG_WORDS + _QUOTED),
-    re.compile(r"(?:\A-?|[(|])\s{0,9}or\s" + _AMONG_WORDS + _QUOTED),
+    pattern(_FUNCTION.format("coalesce|ternary") + _AMONG_WORDS + _QUOTED),
+    pattern(r"(?:\A-?|[(|])\s{0,9}or\s" + _AMONG_WORDS + _QUOTED),
 )
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
 _CAPITALS = r"[A-Z_][A-Z0-9_]*"
-_VARIABLE = re.compile(
+_VARIABLE = pattern(
     rf"""\$\{{{_NAME}(?:(?::?[-=](?:""|''|\\"\\"|\${_CAPITALS})?)|:?\?[^{{}}]*)?\}}|\${_CAPITALS}(?![A-Za-z0-9])"""
 )
 _NESTED = 4
@@ -36,7 +40,7 @@ LATER = "\ue000"
 
 
 def is_template(text: str) -> bool:
-    """Whether something is to be put in later."""
+    """Tell whether something is to be put in later."""
     return _ACTION.search(text) is not None
 
 
@@ -52,7 +56,7 @@ def filled(text: str) -> str:
     """The text, line by line, with LATER or a literal in place of each `{{ … }}`: what YAML may be able to read."""
     named = {name for action in _ACTION.finditer(text) for name in _named(action[1])}
 
-    def filling(action: re.Match[str]) -> str:
+    def filling(action: Match[str]) -> str:
         variable = _VARIABLE_FIRST.match(action[1])
         steers = _STEERING.match(action[1])
         literal = "" if steers else "literal" if variable and variable[1] in named else _literal(action)
@@ -68,7 +72,7 @@ def _named(inside: str) -> list[str]:
     return [found[1]] if found and _literal_in(inside[found.end() :]) else []
 
 
-def _literal(action: re.Match[str]) -> str:
+def _literal(action: Match[str]) -> str:
     """What a `{{ … }}` may yield by itself: its literal where that is a word, a word for it where it is none."""
     return "" if _STEERING.match(action[1]) else _literal_in(action[1])
 

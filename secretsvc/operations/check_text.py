@@ -5,23 +5,23 @@ A scan by lines. It errs on the side of a finding in broken files, and takes wha
 
 from __future__ import annotations
 
-import re
-
+from secretsvc import formats
 from secretsvc.operations.check_template import without_placeholders
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
-from secretsvc.tokens import TOKEN_PREFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Possessive (`*+`, `++`) where what follows can't match what they took: else a run of blanks is tried in n² ways.
-_KIND = re.compile(r"""((?:\s|-\s)*)["']?(?i:kind)["']?\s*:\s*["']?(?i:secret)["']?\s*(?:#.*)?""")
-_FIELD = re.compile(r"""((?:\s|-\s)*)["']?(?:data|stringData)["']?\s*:(.*)""")
-_ENTRY = re.compile(r"""\s*+(?:"[^"]*+"|'[^']*+'|[^\s:"']*+)\s*+:(?:\s++(.*))?""")
-_BLOCK = re.compile(r"[|>][-+0-9]*")
-_SAYS_KIND = re.compile(r"""\b[Kk](?i:ind)\\?["']?\s*+:\s*+(?:[&!]\S{1,200}+\s++)*+(["']?(?i:secret(?:list)?)\b)?""")
-_SAYS_FIELD = re.compile(r"""\b(?:data|stringData)["']?\s*+:""")
+_KIND = pattern(r"""((?:\s|-\s)*)["']?(?i:kind)["']?\s*:\s*["']?(?i:secret)["']?\s*(?:#.*)?""")
+_FIELD = pattern(r"""((?:\s|-\s)*)["']?(?:data|stringData)["']?\s*:(.*)""")
+_ENTRY = pattern(r"""\s*+(?:"[^"]*+"|'[^']*+'|[^\s:"']*+)\s*+:(?:\s++(.*))?""")
+_COMMENT = pattern(r"(^|\s)#.*")
+_BLOCK = pattern(r"[|>][-+0-9]*")
+_SAYS_KIND = pattern(r"""\b[Kk](?i:ind)\\?["']?\s*+:\s*+(?:[&!]\S{1,200}+\s++)*+(["']?(?i:secret(?:list)?)\b)?""")
+_SAYS_FIELD = pattern(r"""\b(?:data|stringData)["']?\s*+:""")
 _MOST_LOOKS = 8
 """How often a document's lines are looked at, each time as members of another mapping."""
 _EMPTY = ("", "~", "null", "Null", "NULL", "{}", '""', "''")
@@ -39,7 +39,7 @@ class Suspect(Record):
 
 
 def seems_to_hold(document: str) -> bool:
-    """Whether it says both `kind: Secret` and `data:`."""
+    """Tell whether it says both `kind: Secret` and `data:`."""
     return any(found[1] for found in _SAYS_KIND.finditer(document)) and _SAYS_FIELD.search(document) is not None
 
 
@@ -116,7 +116,7 @@ def _is_steering(line: str) -> bool:
 
 
 def _column(line: str) -> int:
-    """Where the text of a line starts, after the dash of a list's item."""
+    """Return where the text of a line starts, after the dash of a list's item."""
     return len(line) - len(line.lstrip(" \t-")) if line.lstrip().startswith("- ") else len(line) - len(line.lstrip())
 
 
@@ -156,13 +156,13 @@ def _values(lines: list[str], indexes: Iterator[int]) -> Iterator[int]:
 
 
 def _value(line: str) -> str:
-    """What follows the key, or all of a line that has none; the template's part is taken out of it."""
+    """Return what follows the key, or all of a line that has none; the template's part is taken out of it."""
     bare = without_placeholders(line)
     entry = _ENTRY.fullmatch(bare)
     value = (entry[1] or "") if entry else bare
-    return re.sub(r"(^|\s)#.*", "", value).strip()
+    return _COMMENT.sub("", value).strip()
 
 
 def _is_literal(text: str) -> bool:
-    bare = re.sub(r"(^|\s)#.*", "", without_placeholders(text)).strip()
-    return bare not in _EMPTY and not bare.strip("\"'").startswith(TOKEN_PREFIX)
+    bare = _COMMENT.sub("", without_placeholders(text)).strip()
+    return bare not in _EMPTY and not formats.starts_token(bare.strip("\"'"))

@@ -43,7 +43,7 @@ class Piece(Record):
 
     @property
     def what(self) -> str:
-        """What kind of place it is, as messages name it."""
+        """Return what kind of place it is, as messages name it."""
         if self.path is None:
             return "a comment" if "#" in self.text else "a text between the members"
         if self.path[-1:] == ("",):

@@ -119,7 +119,7 @@ def _refuse_mistakes(draft: Draft, clear: Manifest) -> None:
 
 
 def _half_sealed(draft: Draft, clear: Manifest, partners: Mapping[int, int], *, decoded: bool) -> bytes:
-    """What was typed, encoded, with the tokens of what stayed the same and the envelopes in it again."""
+    """Return what was typed, encoded, with the tokens of what stayed the same and the envelopes in it again."""
     encoded = {edit.start: edit for edit in encodings(clear)} if decoded else {}
     edits = dict(encoded)
     for index, old in partners.items():
@@ -194,7 +194,7 @@ def _partners(draft: Draft, clear: Manifest) -> dict[int, int]:
 
 
 def _tokens_again(draft: Draft, clear: Manifest, index: int, old: int, encoded: Container[int]) -> Iterator[Edit]:
-    """What stayed the same back to its token, in the shell that it had. `encoded`: where texts are to become base64."""
+    """Put what stayed the same back to its token, in the shell that it had. `encoded`: where texts become base64."""
     secret, opened = clear.secrets[index], draft.opened[old]
     sealed = {(entry.field, entry.key): entry for entry in draft.sealed.secrets[old].entries}
     values = {(entry.field, entry.key): entry.value for entry in draft.clear.secrets[old].entries}

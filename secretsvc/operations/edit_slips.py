@@ -34,7 +34,7 @@ class Names(Record):
 
     @classmethod
     def of(cls, manifest: Manifest) -> Names:
-        """Those of a manifest in the clear."""
+        """Return those of a manifest in the clear."""
         fields = {*rules.KNOWN, *(_name(member) for secret in manifest.secrets for member in secret.root.members)}
         return cls(fields, {secret.name for secret in manifest.secrets}, {name for name, _ in _others(manifest)})
 

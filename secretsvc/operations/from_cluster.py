@@ -38,7 +38,7 @@ class Brought(Record):
 
 
 def brought_along(data: bytes) -> Brought | None:
-    """What the manifest's Secrets have that would make a later apply fail; None for nothing. Raises ManifestError."""
+    """Return what in its Secrets would make a later apply fail; None for nothing. Raises ManifestError."""
     found = [member for secret in read(data, allow_binary_tag=True).secrets for member in _harmful(secret)]
     if not found:
         return None
@@ -87,7 +87,7 @@ def _removed(secret: Secret) -> Iterator[tuple[Mapping, set[str]]]:
 
 
 def _is_empty(node: Node, without: Container[str] = ()) -> bool:
-    """Whether nothing is left in it, and nothing refers to it."""
+    """Tell whether nothing is left in it, and nothing refers to it."""
     if isinstance(node, Mapping) and not node.anchor:
         return all(isinstance(key, Scalar) and key.value in without for key, _ in node.members)
     if isinstance(node, Sequence):

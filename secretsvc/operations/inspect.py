@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import calendar
 import time
 
 from secretsvc import formats
+from secretsvc.formats import created
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import MOST_NODES
 from secretsvc.manifest.reader import read
@@ -41,17 +41,17 @@ class Description(Record):
 
     @property
     def bound(self) -> bool:
-        """Whether it opens, if it is sealed, under its own namespace and name only."""
+        """Tell whether it opens, if it is sealed, under its own namespace and name only."""
         return formats.named(self.format_name).binds
 
     @property
     def proves_values(self) -> bool:
-        """Whether its proof is over values, so that one that fits tells them."""
+        """Tell whether its proof is over values, so that one that fits tells them."""
         return formats.named(self.format_name).proves_values
 
     @property
     def label(self) -> str:
-        """As messages name it: `prod/db-auth`, or the line where it has no name."""
+        """Return it as messages name it: `prod/db-auth`, or the line where it has no name."""
         name = self.name or f"the Secret at line {self.line}"
         return f"{self.namespace}/{name}" if self.namespace else name
 
@@ -91,10 +91,10 @@ def _describe(manifest: Manifest, secret: Secret, owner: Callable[[str], str]) -
     )
 
 
-def _age_days(created: str) -> int | None:
+def _age_days(text: str) -> int | None:
     """Whole days since then; None for a text that is not a time of this format."""
     try:
-        return int(time.time() - calendar.timegm(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ"))) // 86400
+        return int(time.time() - created.seconds(text)) // 86400
     except ValueError:
         return None
 

@@ -66,7 +66,7 @@ def join_keysets(settled: Settled, request: Request, keyring: Keyring) -> Result
 
 
 def _joined(settled: Settled, request: Request, keyring: Keyring, *, passes_over: bool) -> bytes:
-    """What the two lists become. `passes_over`: a list of another data key, whose keys get this one where wanted."""
+    """Join the two lists. `passes_over`: a list of another data key, whose keys get this one where wanted."""
     if not settled.others:
         return settled.data
     manifest = read(settled.data)

@@ -207,7 +207,7 @@ def _filled(text: str, texts: dict[str, str]) -> str:
 
 
 def _mixes_data_keys(sides: list[Manifest], merged: Manifest) -> bool:
-    """Whether a Secret has got a token of another data key than its envelope's."""
+    """Tell whether a Secret has got a token of another data key than its envelope's."""
     merges = formats.of(merged).merges()
     by_name: dict[tuple[str | None, str | None], list[Secret]] = {}
     for side in sides:

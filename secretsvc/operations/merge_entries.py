@@ -212,7 +212,7 @@ def _conflict(key: str, both: _Both, ours: Region, home: Side | None) -> list[tu
 
 
 def _told(key: str, both: _Both, home: Side | None) -> tuple[str, str]:
-    """What happened, and what to do."""
+    """Return what happened, and what to do."""
     if both.ours and both.theirs and not home:
         what = f'both sides {"added" if both.added else "changed"} "{key}": ours is first, then theirs'
         return f"ksecret: CONFLICT: {what}", f"Keep one of the two, named {key}; delete the other and these lines"

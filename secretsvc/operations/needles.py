@@ -62,7 +62,7 @@ def spellings(value: bytes) -> set[bytes]:
 
 
 def is_public(text: bytes) -> bool:
-    """Whether it is no secret by itself, whatever it is for."""
+    """Tell whether it is no secret by itself, whatever it is for."""
     return bool(re.fullmatch(_PUBLIC, text) or re.fullmatch(_CERTIFICATES, text))
 
 

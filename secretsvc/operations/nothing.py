@@ -14,7 +14,7 @@ SEAL_HINT = "ksecret encrypt seals one"
 
 
 def nothing_sealed(manifest: Manifest, hint: str = SEAL_HINT) -> KsecretError:
-    """For a manifest without a sealed Secret in it. `hint`: what to do about one with Secrets in the clear.
+    """Return the error for one without a sealed Secret in it. `hint`: what to do about one with Secrets in the clear.
 
     AlteredError where one has tokens but no envelope, else NotSealedError.
     """
@@ -28,13 +28,13 @@ def nothing_sealed(manifest: Manifest, hint: str = SEAL_HINT) -> KsecretError:
 
 
 def nothing_to_seal(manifest: Manifest) -> NothingToSealError:
-    """For a manifest in which no Secret has a value."""
+    """Return the error for a manifest in which no Secret has a value."""
     found = next(lost.in_manifest(manifest), None) or without_values(manifest)
     return NothingToSealError(found.message, hint=found.hint, line=found.line)
 
 
 def no_such_secret(manifest: Manifest) -> InputError:
-    """For a name that no Secret of the manifest has."""
+    """Return the error for a name that no Secret of the manifest has."""
     if not manifest.secrets:
         found = next(lost.in_manifest(manifest), None) or without_values(manifest)
         return InputError(found.message, hint=found.hint, line=found.line)

@@ -90,7 +90,7 @@ def _refuse_clear(format_: Format, secret: Secret) -> None:
 
 
 def nothing_sealed(manifest: Manifest) -> KsecretError:
-    """For a manifest without a sealed Secret in it: what it is instead, and the way out."""
+    """Return the error for a manifest without a sealed Secret in it: what it is instead, and the way out."""
     from secretsvc.operations import nothing  # only to tell what is wrong
 
     return nothing.nothing_sealed(manifest)

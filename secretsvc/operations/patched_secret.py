@@ -119,7 +119,7 @@ def _drops(text: str, secret: Secret, left: Collection[Place]) -> tuple[list[Edi
 
 
 def _same(entry: Entry, opened: Opened, value: str) -> bool:
-    """Whether the entry holds that value already, in whatever style."""
+    """Tell whether the entry holds that value already, in whatever style."""
     place = (entry.field, entry.key)
     now = opened.format.text(opened.values[place]) if place in opened.values else entry.value
     if now == value or entry.field != "data":

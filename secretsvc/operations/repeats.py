@@ -59,7 +59,7 @@ class Known(Record):
 
     @property
     def data(self) -> bytes:
-        """What a container gets; the text as it stands where that is no base64."""
+        """Return what a container gets; the text as it stands where that is no base64."""
         raw = self.text.encode("utf-8", "surrogatepass")
         try:
             return decode_base64(self.text) if self.field == "data" else raw
@@ -108,7 +108,7 @@ def _commented(pieces: list[Piece], manifest: Manifest, known: list[Known]) -> I
 
 
 def _is_called(one: Known, rest: ClearRest) -> bool:
-    """Whether the manifest says by that text what an object is, or what it belongs to."""
+    """Tell whether the manifest says by that text what an object is, or what it belongs to."""
     text = one.data.strip().decode("utf-8", "replace")
     return text in rest.identities or (text in rest.descriptions and not re.search(_GUARDED, one.key))
 
@@ -147,7 +147,7 @@ def _repeated(
 
 
 def _unpacked(texts: list[tuple[Piece, bytes]], room: Room) -> Iterator[list[tuple[Piece, bytes]]]:
-    """What the pieces hold in other spellings, some of it at a time. Raises TooMuchError."""
+    """Return what the pieces hold in other spellings, some of it at a time. Raises TooMuchError."""
     from secretsvc.operations.unpacked import TooMuchError, unpacked
 
     some: list[tuple[Piece, bytes]] = []

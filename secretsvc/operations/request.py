@@ -58,7 +58,7 @@ class Request(Record):
     """Whether every change of that Secret is to make a new DEK, which nobody knows who knew the old one."""
 
     def rotates(self, created: str) -> bool:
-        """Whether a DEK made then (empty: nobody knows) is to be replaced."""
+        """Tell whether a DEK made then (empty: nobody knows) is to be replaced."""
         return created < self.rotate_before
 
     def wanted(self, held: Keyset, secret: Secret, format_: str = "") -> Keyset:

@@ -89,11 +89,11 @@ class Pending:
 
     @property
     def in_clear(self) -> list[Piece]:
-        """What of it stays in the clear; nothing where nobody is to look for values there."""
+        """Return what of it stays in the clear; nothing where nobody is to look for values there."""
         return self._rest.pieces if self._rest else []
 
     def proven(self) -> Result:
-        """What may be written: no value stands in it in the clear, and it opens to what came in."""
+        """Return what may be written: no value stands in it in the clear, and it opens to what came in."""
         if self._rest:
             refuse_repeats(
                 self._manifest, self._rest, _given(self._manifest, self._sealing), _held(self._held), self._before
@@ -159,7 +159,7 @@ class _Work:
         self._keyring = keyring
 
     def sealed(self, parents: Parents, opened: Mapping[int, Opened], *, others: bool) -> _Sealing:
-        """As `Pending`."""
+        """Seal as `Pending` says."""
         manifest = self._manifest
         was_sealed = bool(formats.sealed_in(manifest))
         self._refuse_scope()
@@ -210,7 +210,7 @@ class _Work:
         ]
 
     def _plan(self, index: int, parent: Opened | None, all_opened: Mapping[int, Opened]) -> Plan | None:
-        """None where the Secret is sealed already and nothing about it is to change."""
+        """Return its plan; None where the Secret is sealed already and nothing about it is to change."""
         manifest, request, format_ = self._manifest, self._request, self._format
         secret = manifest.secrets[index]
         opened = all_opened.get(index)
@@ -235,13 +235,13 @@ class _Work:
         return self._planned(secret, before, before, mends=stays)
 
     def _is_sealed(self, entry: Entry, tokens: Mapping[Place, str] | None) -> bool:
-        """Whether a token stands there, and one of `tokens` at that, if they are known: no other would be opened."""
+        """Tell whether a token stands there, one of `tokens` if they are known: no other would be opened."""
         if not self._format.is_token(entry.value):
             return False
         return tokens is None or tokens.get((entry.field, entry.key)) == token_of(entry)
 
     def _stays(self, secret: Secret, current: Sealed, opened: Opened | None) -> bool:
-        """Whether nothing about it is to change, all its entries being tokens."""
+        """Tell whether nothing about it is to change, all its entries being tokens."""
         request, format_ = self._request, self._format
         fewer = opened is not None and len(secret.entries) < len(opened.tokens)
         return (
@@ -253,7 +253,7 @@ class _Work:
         )
 
     def _check(self, secret: Secret, in_clear: list[Entry], before: Opened) -> None:
-        """What Kubernetes would refuse, as far as the caller may learn of it. Raises ManifestError."""
+        """Refuse what Kubernetes would, as far as the caller may learn of it. Raises ManifestError."""
         format_, clear = self._format, secret._replace(entries=tuple(in_clear))
         format_.check_values(clear)
         lost.refuse(clear)
@@ -264,7 +264,7 @@ class _Work:
             rules.check_secret(clear, sum(map(format_.least_bytes, tokens)))
 
     def _planned(self, secret: Secret, before: Opened | None, parent: Opened | None, *, mends: bool = False) -> Plan:
-        """With the parent's DEK where nobody lost a key. `mends`: nothing but its proof is to be another."""
+        """Plan it, with the parent's DEK where nobody lost a key. `mends`: nothing but its proof is to be another."""
         request, format_ = self._request, self._format
         known = parent if parent and parent.format is format_ else None
         held = parent.refs if parent else ()
@@ -307,7 +307,7 @@ def _values(secret: Secret, before: Opened) -> Iterator[Entry]:
 
 
 def _still(opened: Opened, secret: Secret) -> Opened:
-    """What of an opened Secret stands in it still, after some of its text was changed."""
+    """Return what of an opened Secret stands in it still, after some of its text was changed."""
     places = {
         (entry.field, entry.key)
         for entry in secret.entries

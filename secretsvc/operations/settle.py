@@ -58,7 +58,7 @@ class Settled(Record):
 
 
 def may_be_settled(content: bytes | mmap) -> bool:
-    """Whether there is anything to settle in it, as far as a look tells, be it Git's own markers."""
+    """Tell whether there is anything to settle in it, as far as a look tells, be it Git's own markers."""
     marks = (b"# ksecret: CONFLICT", SUFFIX.encode(), b"conflict:", b"<<<<<<<")
     return any(content.find(mark) >= 0 for mark in marks)
 
@@ -166,7 +166,7 @@ def _of_side(stays: Chunk | None, aside: Chunk, side: Side, where: str) -> str |
 
 
 def _owners(note: str, is_pair: bool) -> Sequence[Side]:
-    """Whose the entry is that kept its name, and whose is the one set aside; nothing where the note does not tell."""
+    """Tell whose entry kept its name, and whose is the one set aside; nothing where the note does not tell."""
     found = re.match(f"{_NEW_DATA_KEY}|{_REMOVED}", note)
     if found and not (found[2] and is_pair):
         return ("ours", "theirs") if "ours" in found.groups() else ("theirs", "ours")
@@ -214,7 +214,7 @@ def _note_above(text: str, conflict: Member) -> re.Match[str] | None:
 
 
 def _end(text: str, member: Member) -> int:
-    """Just after its last line, without the blank ones that a block takes in."""
+    """Return the place after its last line, without the blank ones that a block takes in."""
     return line_end(text, member.key.start + len(text[member.key.start : member.value.end].rstrip()))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def vouched_for(data: bytes, sides: Sequence[bytes], keyring: Keyring) -> bool:
-    """Whether each value and each key of `data` is a side's, at its place, where all sides open and have one data key.
+    """Tell if each value and key of `data` is a side's, at its place, where all sides open and have one data key.
 
     A MAC can't be merged: this is what lets one be made anew without anybody's word for it.
     """

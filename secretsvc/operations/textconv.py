@@ -94,7 +94,7 @@ def _swept(text: str) -> str:
 
 
 def _values(manifest: Manifest, index: int, keyring: Callable[[], Keyring]) -> Values:
-    """What the Secret's entries hold, as YAML and JSON both take it; nothing where it does not open."""
+    """Return what the Secret's entries hold, as YAML and JSON both take it; nothing where it does not open."""
     text, secret = manifest.text, manifest.secrets[index]
     entries = {(entry.field, entry.key): entry for entry in secret.entries}
     if not formats.of(manifest).is_sealed(manifest, secret):
@@ -122,13 +122,13 @@ def _shown(text: str, entry: Entry, value: str) -> str:
 
 
 def _is_followed(text: str, entry: Entry) -> bool:
-    """Whether a comment stands behind the value, which a block would take in."""
+    """Tell whether a comment stands behind the value, which a block would take in."""
     rest = text[entry.scalar.end : line_end(text, entry.scalar.end)]
     return entry.scalar.style not in ("|", ">") and bool(rest.strip())
 
 
 def _quoted_lines(text: str, indent: int) -> str:
-    """In double quotes, with a line break after each line's end: for people, where no block can hold it, as in JSON."""
+    """Quote it, with a line break after each line's end: for people, where no block can hold it, as in JSON."""
     from secretsvc.manifest.scalars import quoted
 
     pieces = [quoted(line)[1:-1] for line in text.splitlines(keepends=True)]

@@ -18,7 +18,7 @@ _NAME = r"[A-Za-z][A-Za-z0-9._@-]{0,63}"
 
 
 def is_name(text: str) -> bool:
-    """Whether it may be a name: up to 64 of these characters, a letter first, and nothing that a key is called.
+    """Tell whether it may be a name: up to 64 of these characters, a letter first, and nothing that a key is called.
 
     A KeyRef has a colon in it, or is one of the texts that are completed to one.
     """
@@ -30,7 +30,7 @@ def is_name(text: str) -> bool:
 
 
 def has_name(words: Iterable[str]) -> bool:
-    """Whether one of some `--key` words, which may begin with + or -, may be a name."""
+    """Tell whether one of some `--key` words, which may begin with + or -, may be a name."""
     return any(is_name(word.lstrip("+-")) for word in words)
 
 

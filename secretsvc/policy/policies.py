@@ -51,7 +51,7 @@ class Policy(Record):
 
     @property
     def has_say(self) -> bool:
-        """Whether it is to say which keys a Secret is sealed to, so that none is where it does not."""
+        """Tell whether it is to say which keys a Secret is sealed to, so that none is where it does not."""
         return bool(self.content.rules) or self.is_misnamed
 
     def relative(self, path: str) -> str:
@@ -65,7 +65,7 @@ class Policy(Record):
 
     @property
     def require_signature(self) -> bool:
-        """Whether a PGP-wrapped DEK without a good signature is to be refused."""
+        """Tell whether a PGP-wrapped DEK without a good signature is to be refused."""
         return self.content.require_signature
 
     def pattern(self, path: str) -> str:
@@ -77,13 +77,13 @@ class Policy(Record):
         return self._rules(path, namespace, name)[0]
 
     def is_certain(self, path: str, namespace: str | None, name: str | None) -> bool:
-        """Whether the keys are known: of NOWHERE they are where every place would give the same."""
+        """Tell whether the keys are known: of NOWHERE they are where every place would give the same."""
         if path != NOWHERE:
             return True
         return len({rule and frozenset(rule.keys) for rule in self._rules(path, namespace, name)}) == 1
 
     def is_fresh(self, path: str, namespace: str | None, name: str | None) -> bool:
-        """Whether every change of a Secret in that file is to make a new DEK: as its rule says, else as the policy.
+        """Tell whether every change of a Secret in that file makes a new DEK: as its rule says, else as the policy.
 
         Of NOWHERE: whether any place would want it.
         """
@@ -114,7 +114,7 @@ class Policies:
     """Finds policies, reads each once, and serves several threads."""
 
     def __init__(self, read: Callable[[str], bytes | None] | None = None, top: str = "") -> None:
-        """From disk; or else by `read` (absolute path → content, None for no file), and not above the folder `top`.
+        """Read from disk, or by `read` (absolute path → content, None for no file), and not above the folder `top`.
 
         With `top`, which is absolute, links on the disk and the owners of its folders play no part.
         """
@@ -254,20 +254,20 @@ def _reach(folder: str) -> tuple[list[str], list[str]]:
 
 
 def _is_planted(path: str) -> bool:
-    """Whether a stranger put a file, or a link to one, into a folder that everybody can write to. Raises OSError."""
+    """Tell whether a stranger put a file or a link into a folder that everybody can write to. Raises OSError."""
     folder = os.stat(os.path.dirname(path))
     known = {os.geteuid(), _invoker(), folder.st_uid, 0}
     return bool(folder.st_mode & stat.S_IWOTH) and os.lstat(path).st_uid not in known
 
 
 def is_for_all(folder: str) -> bool:
-    """Whether it is a place for everybody's files, such as /tmp. Raises OSError."""
+    """Tell whether it is a place for everybody's files, such as /tmp. Raises OSError."""
     for_all = stat.S_IWOTH | stat.S_ISVTX
     return os.stat(folder).st_mode & for_all == for_all
 
 
 def _is_safe_to_git(top: str) -> bool:
-    """Whether the user told Git to trust a repository of somebody else's (git-config(1), safe.directory)."""
+    """Tell whether the user told Git to trust a repository of somebody else's (git-config(1), safe.directory)."""
     from secretsvc.programs.git import git
 
     try:
@@ -291,7 +291,7 @@ def _owner(path: str) -> int:
 
 
 def _is_kept(folder: str, owners: set[int]) -> bool:
-    """Whether it belongs to one of them, and is no place for everybody's files."""
+    """Tell whether it belongs to one of them, and is no place for everybody's files."""
     return _owner(folder) in owners and not is_for_all(folder)
 
 

@@ -56,7 +56,7 @@ class KeyRule(Record):
     """This rule's word in place of the policy's own; None: that counts."""
 
     def fits(self, path: str | None, namespace: str, name: str) -> bool:
-        """Whether it is a rule for that Secret, in the file of that relative path; None for some path or other."""
+        """Tell whether it is a rule for that Secret, in the file of that relative path; None for some path or other."""
         return (
             _fits(namespace, self.namespace)
             and _fits(name, self.name)
@@ -65,7 +65,7 @@ class KeyRule(Record):
 
 
 def _fits(text: str, pattern: str) -> bool:
-    """Whether a name fits. What is longer than any name of Kubernetes' fits no pattern but the one for all."""
+    """Tell whether a name fits. What is longer than any name of Kubernetes' fits no pattern but the one for all."""
     from fnmatch import fnmatchcase  # only where there is a policy
 
     return pattern in ("", "*") or (len(text) <= MAX_PATTERN and fnmatchcase(text, pattern))
@@ -292,7 +292,7 @@ def _text(node: Node, what: str) -> str:
 
 
 def items_of(node: Node, what: str, most: int) -> list[Node]:
-    """What a list has, aliases followed. Raises InputError."""
+    """Return what a list has, aliases followed. Raises InputError."""
     if not isinstance(node, Sequence):
         raise InputError(f"{what} is not a list", hint="write each on a line of its own after `- `", line=node.line)
     if len(node.items) > most:

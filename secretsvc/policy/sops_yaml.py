@@ -271,7 +271,7 @@ class _Reader:
         return SopsKey("azure_kv", "/".join(parts), node.line)
 
     def _texts(self, node: Node, what: str) -> Iterator[tuple[str, int]]:
-        """What a list has, or a text with commas, each with its line."""
+        """Return what a list has, or a text with commas, each with its line."""
         if isinstance(node, Sequence):
             for item in self._items(node, what):
                 yield _public(_text(item, f"an item of {what}").strip(), item.line)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.e2e.cli import Person
-from tests.emulators.service import FakeService
+from tests.emulators.fake_service import FakeService
 from tests.support import new_lock
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from tests.e2e.cli import MARK, Person, b64
 from tests.e2e.documents import ROOT, TYPED, run_in_order
 from tests.e2e.git_repository import Repository
-from tests.emulators.service import TOKEN
+from tests.emulators.fake_service import TOKEN
 from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from tests.e2e.cli import MANIFEST, Person, member
 from tests.e2e.kubernetes import ROOT
-from tests.emulators.service import TOKEN
+from tests.emulators.fake_service import TOKEN
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.emulators.service import FakeService
+    from tests.emulators.fake_service import FakeService
 
 FOLDER = ROOT / "deploy" / "rotate"
 SCRIPT = FOLDER / "rotate.sh"

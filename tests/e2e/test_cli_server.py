@@ -17,7 +17,7 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.keyref import KeyRef
 from tests.e2e.cli import CONFIG_MAP, KSECRET, MANIFEST, NOT_YAML, URL, Person, is_sealed, key_refs, member
-from tests.emulators.service import TOKEN, Canned, FakeService
+from tests.emulators.fake_service import TOKEN, Canned, FakeService
 from tests.support import Lock, new_lock
 from tests.unit.certificates import Authority
 

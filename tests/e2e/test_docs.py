@@ -17,7 +17,7 @@ from secretsvc.keyref import KeyRef
 from tests.e2e.documents import FENCE, PAGES, ROOT, SHELL, all_lines, blocks, calls, command_blocks, help_lines, inline
 from tests.e2e.documents_world import RECIPIENTS, World
 from tests.emulators import gcp
-from tests.emulators.service import FakeService
+from tests.emulators.fake_service import FakeService
 from tests.support import Lock
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import yaml
 from secretsvc.operations.output import as_data
 from tests.e2e.cli import MANIFEST, Person, is_sealed
 from tests.e2e.kubernetes import ROOT, run, tool
-from tests.emulators.service import TOKEN, FakeService
+from tests.emulators.fake_service import TOKEN, FakeService
 from tests.support import new_lock
 from tests.unit.certificates import Authority
 

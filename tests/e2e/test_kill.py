@@ -42,7 +42,7 @@ def arrives_as_it_returns(path, *rest, **more):
     return done
 
 setattr(os, call, arrives_as_it_returns)
-sys.exit(main(["encrypt", "-i", "-r", "d"]))
+sys.exit(main(["encrypt", "-i", "-r", "--jobs", "1", "d"]))
 """
 
 
@@ -103,6 +103,7 @@ class Tree:
         with self.start() as process:
             wait_until(lambda: last.stat().st_size != size, 60, every=0.001)
             process.kill()
+            process.communicate(timeout=60)  # its workers end what they are at
 
     def ended_by(self, number: int, after: float, *options: str) -> tuple[int, str]:
         with self.start(*options) as process:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.e2e.cli import Person
-    from tests.emulators.service import FakeService
+    from tests.emulators.fake_service import FakeService
 
 BRANCH = "ksecret/rotate"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from secretsvc.keyref import KeyRef
 from tests import kubesec_support
 from tests.e2e.cli import MANIFEST, MARKS, Person, b64
-from tests.emulators.service import TOKEN, FakeService
+from tests.emulators.fake_service import TOKEN, FakeService
 from tests.kubesec_support import GCP, Keys, Want
 from tests.service import EVERY, Service, entry, rule
 from tests.support import Lock

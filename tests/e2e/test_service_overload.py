@@ -6,6 +6,7 @@ import fcntl
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,10 @@ from secretsvc.api.transport.pauses import FIRST
 from tests.e2e.cli import MANIFEST
 from tests.emulators.aws import ENVIRON, KEY, StubKms
 from tests.service import Answer, Service, token
+from tests.support import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 AWS = f"aws:{KEY}"
@@ -69,22 +71,34 @@ def headers(length: int, *more: str) -> bytes:
     return "\r\n".join((*lines, "Content-Type: application/yaml", f"Content-Length: {length}", "", "")).encode()
 
 
-def until(happened: Callable[[], bool]) -> None:
-    """Waits for it, however busy the machine is."""
-    deadline = time.monotonic() + 30
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def has_no_place(service: Service) -> bool:
-    """Whether headers are answered before a body comes."""
+def answer_before_body(service: Service) -> bytes:
+    """What headers alone are answered; nothing where the service waits for the body: it has a place."""
     with socket.create_connection((service.host, service.port), timeout=1) as connection:
         connection.sendall(headers(1_000_000))
         try:
-            return connection.recv(12) == b"HTTP/1.1 503"
+            return answered(connection)
         except TimeoutError:
-            return False
+            return b""
+
+
+def refused_before_body(service: Service) -> bytes:
+    """The answer to headers alone, once there is one."""
+    told: list[bytes] = [b""]
+
+    def refused() -> bool:
+        told.append(answer_before_body(service))
+        return told[-1] != b""
+
+    wait_until(refused, 60)
+    return told[-1]
+
+
+def answered(connection: socket.socket) -> bytes:
+    """One problem as an answer."""
+    told = b""
+    while not told.endswith(b"}"):
+        told += connection.recv(10_000)
+    return told
 
 
 def test_who_finds_no_place_is_refused_at_once_before_the_body_and_health_is_there(service: Service) -> None:
@@ -92,31 +106,25 @@ def test_who_finds_no_place_is_refused_at_once_before_the_body_and_health_is_the
         assert service.post("/v1/encrypt", MANIFEST).status == 200
         with audit_waits(service):
             under_way = UnderWay(service, 2)
-            until(lambda: has_no_place(service))
-            lines = service.audit.read_bytes()
-            with socket.create_connection((service.host, service.port), timeout=5) as connection:
-                began = time.monotonic()
-                connection.sendall(headers(1_000_000))
-                told = b""
-                while not told.endswith(b"}"):
-                    told += connection.recv(10_000)
-                assert time.monotonic() - began < 5
+            told = refused_before_body(service)
             assert told.startswith(b"HTTP/1.1 503 ")
             assert b'"type": "/problems/busy"' in told
             assert b"\r\nretry-after: " in told
             for path in ("/livez", "/readyz"):
                 assert service.get(path, "").status == 200
             assert service.get("/metrics").status == 200
-            assert service.audit.read_bytes() == lines
         assert [answer.status for answer in under_way.answers()] == [200, 200]
         assert service.post("/v1/encrypt", MANIFEST).status == 200, "places come back"
+        assert len([line for line in service.audited() if line["event"] == "intent"]) == 4, "none of who was refused"
 
 
 def test_a_body_that_comes_slowly_holds_no_place(service: Service) -> None:
     with service:
         slow = [socket.create_connection((service.host, service.port), timeout=5) for _ in range(4)]
         for connection in slow:
-            connection.sendall(headers(len(MANIFEST)) + MANIFEST[:10])
+            connection.sendall(headers(len(MANIFEST), "Expect: 100-continue"))
+            assert connection.recv(10_000) == b"HTTP/1.1 100 Continue\r\n\r\n", "it has been seen"
+            connection.sendall(MANIFEST[:10])
             time.sleep(2 * SOON)  # a moment for which they are expected
         assert service.post("/v1/encrypt", MANIFEST).status == 200
         for connection in slow:
@@ -126,21 +134,21 @@ def test_a_body_that_comes_slowly_holds_no_place(service: Service) -> None:
 
 
 def test_requests_that_wait_for_a_kms_that_hangs_hold_no_place(tmp_path: Path) -> None:
-    with StubKms(slow=4.0) as aws:
+    with StubKms() as aws:
         service = Service(tmp_path, **ENVIRON, AWS_ENDPOINT_URL_KMS=aws.url)
-        service.config["limits"] |= {"backendSeconds": 3, "threads": 2, "requests": 3}
+        service.config["limits"] |= {"backendSeconds": 60, "threads": 2, "requests": 3}
         with service:
-            deadline = time.monotonic() + 30
-            while service.post("/v1/encrypt", MANIFEST, key=AWS).status != 200:
-                assert time.monotonic() < deadline
-            aws.states[KEY], before = "Slow", aws.calls
+            assert service.post("/v1/encrypt", MANIFEST, key=AWS).status == 200
+            aws.gate.clear()
+            before = aws.calls
             under_way = UnderWay(service, 3, key=AWS)
-            until(lambda: aws.calls >= before + 2)  # so many threads are there
-            until(lambda: service.post("/v1/encrypt", MANIFEST).status == 200)
+            wait_until(lambda: aws.calls >= before + 2, 60)  # so many threads are there
+            wait_until(lambda: service.post("/v1/encrypt", MANIFEST).status == 200, 60)
             for _ in range(5):
                 assert service.post("/v1/encrypt", MANIFEST).status == 200
             assert not under_way.found, "they are there still"
-            assert {answer.problem for answer in under_way.answers()} == {"timeout"}
+            aws.gate.set()
+            assert [answer.status for answer in under_way.answers()] == [200] * 3
 
 
 def test_a_home_with_much_work_is_not_failing(tmp_path: Path) -> None:
@@ -148,13 +156,17 @@ def test_a_home_with_much_work_is_not_failing(tmp_path: Path) -> None:
     with StubKms() as aws:
         service = Service(tmp_path, **ENVIRON, AWS_ENDPOINT_URL_KMS=aws.url)
         service.key_rules = [{"keys": [AWS]}]
-        service.config["limits"] |= {"threads": 1, "operations": 1, "backendSeconds": 20}
-        aws.latency = 3.0
+        service.config["limits"] |= {"threads": 1, "operations": 1, "backendSeconds": 60}
+        aws.gate.clear()
         with service:
             under_way = UnderWay(service, 1)
-            until(lambda: any("EncryptionContext" in body for _, body in aws.seen))  # it is at work
+            wait_until(lambda: any("EncryptionContext" in body for _, body in aws.seen), 60)  # it is at work
             assert service.post("/v1/encrypt", MANIFEST).problem == "busy"
-            ready = service.get("/readyz", "")
+            with ThreadPoolExecutor() as asking:
+                found = asking.submit(service.get, "/readyz", "")
+                wait_until(lambda: aws.calls >= 2, 60)  # the try is at work beside it
+                aws.gate.set()
+            ready = found.result()
             assert (ready.status, ready.json()["backends"]) == (200, {"aws:eu-west-1": "ok"})
             assert [answer.status for answer in under_way.answers()] == [200]
 
@@ -198,14 +210,6 @@ def test_what_is_refused_at_once_leaves_the_connection_in_order(service: Service
             assert closed.lower().count(b"\r\n" + header) == 1
 
 
-def answered(connection: socket.socket) -> bytes:
-    """One problem as an answer."""
-    told = b""
-    while not told.endswith(b"}"):
-        told += connection.recv(10_000)
-    return told
-
-
 def test_a_refused_token_waits_and_so_does_its_connection_which_stays_in_order(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         with socket.create_connection((service.host, service.port), timeout=10) as connection:
@@ -242,11 +246,11 @@ def test_tokens_that_come_all_at_once_do_not_go_around_the_pause(tmp_path: Path,
 
 def test_a_body_of_what_was_refused_at_once_may_not_come_for_ever(tmp_path: Path) -> None:
     service = Service(tmp_path)
-    service.config["limits"]["headerSeconds"] = 0.5
+    service.config["limits"]["headerSeconds"] = 1
     with service:
         refused = headers(1_000_000).replace(token("root").encode(), b"kst_none")
         with socket.create_connection((service.host, service.port), timeout=10) as connection:
             connection.sendall(refused)
             began = time.monotonic()
             assert connection.makefile("rb").read().startswith(b"HTTP/1.1 401 ")
-            assert 0.3 < time.monotonic() - began < 5
+            assert 0.8 < time.monotonic() - began < 9, "it is 10 where nothing else is said"

@@ -143,13 +143,15 @@ def test_a_renewed_certificate_needs_no_restart(tmp_path: Path, workers: int) ->
     service.config["listen"] |= {"tlsCert": str(pem), "tlsKey": str(pem), "workers": workers}
     service.context = ssl.create_default_context(cafile=pem)
     with service:
+        wait_until(lambda: service.log.read_text().count("Started server process") == workers, 60)
         service.context, old = ssl.create_default_context(cafile=new), service.context
         new.rename(pem)
-        wait_until(lambda: all(_speaks(service) for _ in range(10)))
+        used = "changed TLS files are used from now on"
+        wait_until(lambda: service.log.read_text().count(used) == workers, 60)
+        assert all(_speaks(service) for _ in range(10))
         assert service.post("/v1/decrypt", service.sealed(MANIFEST)).body == MANIFEST
         service.context = old
-        wait_until(lambda: not any(_speaks(service) for _ in range(10)))
-        assert "changed TLS files are used from now on" in service.log.read_text()
+        assert not any(_speaks(service) for _ in range(10))
 
 
 def _speaks(service: Service) -> bool:

@@ -40,8 +40,9 @@ cli cli.batch cli.commands cli.main cli.options cli.parser cli.policies cli.repo
 cli.verbs cli.verbs.decrypt core_dumps errors files files.workspace
 formats formats.base formats.ksecret formats.ksecret.crypto formats.ksecret.envelope formats.ksecret.format
 formats.ksecret.sealing formats.lost
-keyref manifest manifest.model manifest.nodes manifest.plain_scalars manifest.reader manifest.roots manifest.scalars
-manifest.splice manifest.yaml_reader operations operations.open patience policy policy.policies policy.reader tokens
+keyref manifest manifest.line_reader manifest.model manifest.nodes manifest.plain_scalars manifest.reader manifest.roots
+manifest.scalars manifest.splice manifest.yaml_reader operations operations.open patience
+policy policy.policies policy.reader record tokens
 """
 """Our modules in a decrypt by age under a policy: each costs a start, and whoever follows one in the code enters it."""
 

@@ -98,7 +98,7 @@ class StubKms:
     """The stub, and the proxy with faults where `upstream` (a URL) is given. Counts the calls in `calls`.
 
     `latency` and `slow` are seconds; `states` are by ARN; `aliases` name the key ARN behind an alias ARN, where it
-    matters which. All may be changed while it runs.
+    matters which. All may be changed while it runs. Calls wait while `gate` is cleared.
     """
 
     def __init__(
@@ -115,6 +115,8 @@ class StubKms:
         self.latency, self.faults, self.slow = latency, list(faults), slow
         self.states, self.upstream = dict(states or {}), upstream
         self.aliases: dict[str, str] = {}
+        self.gate = threading.Event()
+        self.gate.set()
         self.calls = 0
         self.seen: list[tuple[str, dict[str, Any]]] = []
         """The action and parameters of every call, without the plaintexts."""
@@ -236,6 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
         parameters = json.loads(body)
         action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
         kind = self.kms.fault(action, parameters)
+        self.kms.gate.wait()
         if self.kms.latency:
             time.sleep(self.kms.latency)
         if kind == "slow":

@@ -33,7 +33,6 @@ from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 from secretsvc.operations.textconv import structure, with_values
 from secretsvc.programs.git import merge_lines
-from tests.formats import toy
 from tests.kubesec_support import ALL, AWS, GCP, Keys, Want
 
 if TYPE_CHECKING:
@@ -53,17 +52,6 @@ stringData:
 """
 VALUES = {("data", "a"): "YWE=", ("data", "b"): "YmI=", ("stringData", "c"): "the third"}
 CI = Caller(token="ci")
-
-
-@pytest.fixture(autouse=True)
-def _with_the_toy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(formats.TABLE, "toy", toy.ROW)
-
-
-@pytest.fixture(params=["ksecret", "kubesec", "toy"])
-def name(request: pytest.FixtureRequest) -> str:
-    """A format's."""
-    return str(request.param)
 
 
 def want(name: str, **words: object) -> Want:

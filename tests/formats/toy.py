@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from secretsvc.errors import AlteredError
 from secretsvc.formats import Row
-from secretsvc.formats.base import Format, Made, Opened, Sealed, token_of
+from secretsvc.formats.base import Format, Made, Opened, Place, Sealed
 from secretsvc.manifest.scalars import replaced
 from secretsvc.manifest.splice import Edit
 from tests.support import wrapped_keys
@@ -20,38 +20,36 @@ from tests.support import wrapped_keys
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secretsvc.formats.base import Plan, Trust
+    from secretsvc.formats.base import Plan
     from secretsvc.keyref import WrappedKey
-    from secretsvc.manifest.model import Entry, Manifest, Secret
+    from secretsvc.manifest.model import Manifest, Secret
 
-MARKER = "\n# toy:"
-ROW = Row(__name__, MARKER, "^# toy:")
+ROW = Row(__name__, "\n# toy:", "^# toy:")
 
 
 class Toy(Format):
-    name, label, whole_file = "toy", "the toy format", True
-
-    def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
-        return MARKER in manifest.text
+    name, label, whole_file, comments = "toy", "the toy format", True, "# toy:"
 
     def is_token(self, value: str) -> bool:
         return value.startswith("toy.")
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
-        at = manifest.text.index(MARKER) + len(MARKER)
-        own = manifest.text[at:].partition("\n")[0]
+        own = manifest.text.partition(ROW.marker)[2].partition("\n")[0]
         try:
-            return Sealed(manifest.text.count("\n", 0, at) + 1, "toy", wrapped_keys(json.loads(own)), "", "", "", own)
+            return Sealed(secret.line, "toy", wrapped_keys(json.loads(own)), "", "", "", own)
         except ValueError:
             raise AlteredError("a toy envelope that is none", line=secret.line) from None
 
-    def open(self, secret: Secret, sealed: Sealed, dek: bytes, *, trust: Trust | None, retyped: bool) -> Opened:
-        tokens = {(entry.field, entry.key): token_of(entry) for entry in secret.entries if self.is_token(entry.value)}
+    def open(self, secret: Secret, sealed: Sealed, dek: bytes, **_: Any) -> Opened:
+        tokens = self.tokens(secret)
         return Opened(self, sealed, dek, {at: _opened(dek, token, at) for at, token in tokens.items()}, tokens)
 
     def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
+        texts = {(entry.field, entry.key): entry.value for entry in secret.entries}
+        texts |= plan.before.texts if plan.before else {}
+        tokens = [plan.kept(at, text) or _token(plan.dek, text, at) for at, text in texts.items()]
+        edits = [replaced(manifest.text, *pair) for pair in zip(secret.entries, tokens, strict=True)]
         own = self.with_keys("", plan.keys)
-        edits = [replaced(manifest.text, entry, _token(entry, plan)) for entry in secret.entries]
         return Made([*edits, *self.put(manifest.text, secret, own)], own)
 
     def with_keys(self, own: str, keys: Sequence[WrappedKey]) -> str:
@@ -61,23 +59,16 @@ class Toy(Format):
         return [*self.removed(text, secret), Edit(len(text), len(text), f"# toy:{own}\n")]
 
     def removed(self, text: str, secret: Secret) -> list[Edit]:
-        at = text.find(MARKER) + 1
+        at = text.find(ROW.marker) + 1
         return [Edit(at, text.index("\n", at) + 1, "")] if at else []
 
-    def without_lines(self, text: str) -> str:
-        return "\n".join(line for line in text.split("\n") if not line.startswith("# toy:"))
 
-
-def _token(entry: Entry, plan: Plan) -> str:
-    at = (entry.field, entry.key)
-    text = plan.before.values.get(at, entry.value) if plan.before else entry.value
-    if plan.known and plan.known.values.get(at) == text:
-        return plan.known.tokens[at]
+def _token(dek: bytes, text: str, at: Place) -> str:
     nonce = os.urandom(12)
-    return "toy." + b64encode(nonce + AESGCM(plan.dek).encrypt(nonce, text.encode(), repr(at).encode())).decode()
+    return "toy." + b64encode(nonce + AESGCM(dek).encrypt(nonce, text.encode(), repr(at).encode())).decode()
 
 
-def _opened(dek: bytes, token: str, at: Any) -> str:
+def _opened(dek: bytes, token: str, at: Place) -> str:
     try:
         raw = b64decode(token.removeprefix("toy."))
         return AESGCM(dek).decrypt(raw[:12], raw[12:], repr(at).encode()).decode()

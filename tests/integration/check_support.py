@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from base64 import b64encode
 
-from secretsvc.operations.check import check_file, may_hold_secret
+from secretsvc.operations.check import check_file
+from secretsvc.operations.check_search import may_hold_secret
 from secretsvc.operations.findings import RULES
 from secretsvc.policy.policies import Policies
 from tests.support import LOCK, new_lock, seal

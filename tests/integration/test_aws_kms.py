@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc.backends.aws_kms import SCHEME
-from secretsvc.backends.aws_kms import client as aws_kms_client
+from secretsvc.backends.aws_kms import loader as aws_kms_loader
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError, KeyRefError
@@ -257,15 +257,15 @@ class TestProcess:
         assert python(code).stdout == f"the library for AWS KMS is not installed; {hint}\n"
 
     def test_a_botocore_with_another_version_of_the_api(self, stub: StubKms, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(aws_kms_client, "_API_VERSION", "1999-12-31")
+        monkeypatch.setattr(aws_kms_loader, "_API_VERSION", "1999-12-31")
         there_and_back(REF)
 
     def test_every_further_session_looks_for_data_in_the_same_folders(self, stub: StubKms) -> None:
         """boto3 adds its own folder to what all sessions share."""
         there_and_back(REF)
-        folders = list(aws_kms_client._loader("").search_paths)
+        folders = list(aws_kms_loader.loader("").search_paths)
         there_and_back(REF)
-        assert list(aws_kms_client._loader("").search_paths) == folders
+        assert list(aws_kms_loader.loader("").search_paths) == folders
 
     def test_a_log_at_debug_holds_no_dek(self, stub: StubKms, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.DEBUG)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from secretsvc.operations.check import check_file, may_hold_secret
+from secretsvc.operations.check import check_file
+from secretsvc.operations.check_search import may_hold_secret
 from tests.integration.kubectl_mutations import mutated
 from tests.integration.kubectl_support import kubectl, needs_kubectl
 from tests.support import DATA

@@ -32,6 +32,7 @@ data:
   block: |
     {{ .y }}
   sealed: ksecret.v1.AAAA
+  by_kubesec: AAAA.AAAAAAAAAAAAAAAA.AAAAAAAAAAAAAAAAAAAAAA==
 {{- end }}
 """
 LITERALS = ["  a: aHVudGVyMg==", "  'a': hunter2 # c", '  a: {{ "hunter2" | b64enc }}', "  a: {{ .x }}hunter2"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc.errors import KsecretError
+from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
 from secretsvc.manifest.reader import read
 from secretsvc.operations.check import check_file
 from secretsvc.operations.edit import open_draft, seal_draft
@@ -26,7 +27,6 @@ from secretsvc.operations.rotate import rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 from secretsvc.operations.textconv import structure, with_values
 from secretsvc.programs.git import Merged
-from secretsvc.tokens import TOKEN_PREFIX
 from tests.kubesec_support import ALL, PGP, Want
 from tests.mutations import corpus, mutated
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc.client.remote import Remote
-from tests.emulators.service import TOKEN, FakeService
+from tests.emulators.fake_service import TOKEN, FakeService
 from tests.support import new_lock
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pytest
 from secretsvc import errors
 from secretsvc.client import line as client_line
 from secretsvc.client.problems import HttpAnswer, problem
-from tests.emulators.service import PROBLEM, TOKEN, Canned, FakeService
+from tests.emulators.fake_service import PROBLEM, TOKEN, Canned, FakeService
 from tests.support import new_lock, seal
 from tests.unit.remote_support import CLEAR, YAML, client, sealed_by, service
 

@@ -8,7 +8,7 @@ import pytest
 
 from secretsvc import errors
 from secretsvc.client.remote import Remote, token_source
-from tests.emulators.service import TOKEN, Canned, FakeService
+from tests.emulators.fake_service import TOKEN, Canned, FakeService
 from tests.unit.remote_support import client, sealed_by, service
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from secretsvc import errors
 from secretsvc.client import remote
 from secretsvc.client.remote import Remote
-from tests.emulators.service import TOKEN, Canned, FakeService
+from tests.emulators.fake_service import TOKEN, Canned, FakeService
 from tests.support import new_lock
 from tests.unit.certificates import Authority
 from tests.unit.remote_support import CLEAR, ENVIRON, YAML, client, sealed_by, service

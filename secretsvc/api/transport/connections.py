@@ -34,6 +34,7 @@ MOST_HEADERS = 64 * 1024
 """Bytes of a request's line and headers, about: what comes in one read is looked at together."""
 
 LOG = "ksecret.connections"
+_LOG = logging.getLogger(LOG)
 
 KEEP_ALIVE = 30.0
 """Seconds that an idle connection stays open. Load balancers should close theirs sooner."""
@@ -53,6 +54,10 @@ class _Flow(FlowControl):
             self.read_paused = False
         else:
             super().resume_reading()
+
+
+def _nobody(_seconds: float) -> None:
+    """Tell nobody."""
 
 
 class _Timer:
@@ -77,10 +82,11 @@ class _Timer:
         self._due = inf
 
     def end(self) -> None:
-        """Wait for nothing any more."""
+        """Wait for nothing any more, and keep nobody who was to be told."""
         self.rest()
         if self._handle:
             self._handle.cancel()
+        self._handle, self._ring = None, _nobody
 
     def _look_at(self, when: float) -> None:
         if self._handle:
@@ -138,7 +144,7 @@ class Protocol(HttpToolsProtocol):
         """Tells a refusal that is held back."""
         self._ending = False
         """More came behind what is held back."""
-        self.logger = logging.getLogger(LOG)
+        self.logger = _LOG
         self._limits = limits
         self._owed = _Timer(self.loop, self._late)
         self._untaken: asyncio.TimerHandle | None = None
@@ -151,8 +157,11 @@ class Protocol(HttpToolsProtocol):
         """Looked at since the last byte of a body, or the last end of headers or of a request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        """Do what uvicorn's does, but for asking the system for both addresses, which nobody here looks at."""
+        self.connections.add(self)
+        self.transport = transport
         self.flow = _Flow(transport)
+        self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
         self._owed.wait(self._limits.header_seconds)
         self.end_if_withdrawn()  # its client may have taken its time over the handshake
 
@@ -163,6 +172,16 @@ class Protocol(HttpToolsProtocol):
             if timer:
                 timer.cancel()
         super().connection_lost(exc)
+        self._leave_no_cycle()
+
+    def _leave_no_cycle(self) -> None:
+        """Let go of all that refers to this connection, so that it and what was sent over it are freed at once.
+
+        Else they stay until the garbage collector comes, which keeps all others waiting.
+        """
+        nothing = cast("Any", None)
+        self.cycle = self.scope = self._untaken = self._answers = nothing
+        self._told = lambda: None
 
     def data_received(self, data: bytes) -> None:
         self._unseen += data

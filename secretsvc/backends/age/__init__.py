@@ -55,7 +55,7 @@ _LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
 def _is_bech32(text: str) -> bool:
-    """Whether the checksum fits (BIP 173, "Checksum"), for a text of the letters that it may have."""
+    """Tell whether the checksum fits (BIP 173, "Checksum"), for a text of the letters that it may have."""
     prefix, _, data = text.rpartition("1")
     values = [*(ord(letter) >> 5 for letter in prefix), 0, *(ord(letter) & 31 for letter in prefix)]
     checksum = 1
@@ -68,7 +68,7 @@ def _is_bech32(text: str) -> bool:
 
 
 def _is_ssh_key(text: str) -> bool:
-    """Whether the blob after the kind is whole, and of that kind (RFC 4253, section 6.6; RFC 8709, section 4)."""
+    """Tell whether the blob after the kind is whole, and of that kind (RFC 4253, section 6.6; RFC 8709, section 4)."""
     from base64 import b64decode
 
     kind, _, encoded = text.partition(" ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pyrage
 
 from secretsvc.backends.age import SCHEME
@@ -39,6 +41,12 @@ class Age:
 
     jobs = 1  # pyrage holds the interpreter's lock, and takes a tenth of a millisecond
 
+    @property
+    def forks(self) -> bool:
+        """Tell whether copies of this process have the same identities: a pipe gives them once."""
+        path = self._environ.get("KSECRET_AGE_KEY_FILE", "")
+        return not path or os.path.isfile(path)
+
     def __init__(self, settings: Settings) -> None:
         self._environ = settings.environ
         self._identities = Identities(settings)
@@ -68,7 +76,7 @@ class Age:
         return checked_dek(dek)
 
     def _not_opened(self) -> KeyNotHeldError | BackendError:
-        """Why none of the identities opened it, with all that can't be used of them."""
+        """Return why none of the identities opened it, with all that can't be used of them."""
         problem = self._identities.problem()
         if self._identities.in_clear():
             more = f"; {problem.message}" if problem else ""
@@ -82,7 +90,7 @@ class Age:
         return f"looked in {places}; {hint}" if hint else f"looked in {places}"
 
     def describe(self, ref: KeyRef) -> str:
-        """Nothing: an age recipient carries no name."""
+        """Return nothing: an age recipient carries no name."""
         return ""
 
     def own_ref(self) -> KeyRef | None:
@@ -94,13 +102,13 @@ class Age:
         return SCHEME.parse(recipient) if recipient else None
 
     def holds(self, ref: KeyRef) -> bool | None:
-        """Whether an identity at hand opens what is wrapped to it; None where a passphrase hides that."""
+        """Tell whether an identity at hand opens what is wrapped to it; None where a passphrase hides that."""
         if _opened(self.wrap(ref, bytes(32), {}), self._identities.in_clear()) is not None:
             return True
         return None if self._identities.has_locked() else False
 
     def places(self) -> list[Place]:
-        """Where identities are looked for, in the order in which they count, and what was found there."""
+        """Return where identities are looked for, in the order in which they count, and what was found there."""
         return self._identities.places()
 
     def make_identity(self) -> str:
@@ -111,7 +119,7 @@ class Age:
 
 
 def _opened(wrapped: bytes, identities: list[Identity]) -> bytes | None:
-    """What the first fitting identity makes of it; None where none fits. Raises AlteredError."""
+    """Return what the first fitting identity makes of it; None where none fits. Raises AlteredError."""
     if not identities:
         return None
     try:

@@ -31,7 +31,7 @@ Identity: TypeAlias = "pyrage.x25519.Identity | pyrage.ssh.Identity"
 
 
 def default_identity_path(environ: Mapping[str, str]) -> str:
-    """Where `ksecret init` puts the user's identity: `$XDG_CONFIG_HOME/ksecret/age.key`, else under `~/.config`."""
+    """Return where `ksecret init` puts the identity: `$XDG_CONFIG_HOME/ksecret/age.key`, else under `~/.config`."""
     config = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
     return os.path.join(config, "ksecret", "age.key")
 
@@ -68,7 +68,7 @@ class Identities:
         self._stamps: list[_Stamp] = []
 
     def in_clear(self) -> list[Identity]:
-        """Those that are at hand without asking anybody for a passphrase."""
+        """Return the identities that are at hand without asking anybody for a passphrase."""
         return [identity for source in self._all() for identity in source.identities]
 
     def behind_passphrases(self) -> Iterator[list[Identity]]:
@@ -80,7 +80,7 @@ class Identities:
                 yield source.identities
 
     def has_locked(self) -> bool:
-        """Whether there are some that nobody has asked for yet."""
+        """Tell whether there are some that nobody has asked for yet."""
         return any(source.is_locked for source in self._all())
 
     def recipient(self) -> str:
@@ -107,7 +107,7 @@ class Identities:
         return BackendError("; ".join(problem.message for problem in found), hint=hint)
 
     def places(self) -> list[Place]:
-        """Where they are looked for, in order, and what was found there."""
+        """Return where they are looked for, in order, and what was found there."""
         return [source.place() for source in self._all()]
 
     def _all(self) -> list[_Source]:
@@ -203,7 +203,7 @@ class _Source:
         return str(first.to_public()) if isinstance(first, pyrage.x25519.Identity) else _public_ssh_key(self._data)
 
     def place(self) -> Place:
-        """Where it is, and what was found there."""
+        """Return where it is, and what was found there."""
         if self._absent:
             return Place(self.name, self._absent, is_absent=True)
         count = len(self.identities)

@@ -46,6 +46,9 @@ class AwsKms:
     jobs = 32
     """Calls at a time that bulk work should make."""
 
+    forks = True
+    """Each process has clients of its own, and those that are forked the credentials that were there by then."""
+
     def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
         """`patience`: seconds after which a region that does not answer is given up for the rest of the run."""
         self._profiles = settings.profiles
@@ -85,7 +88,7 @@ class AwsKms:
         return self._of(ref, answer, "CiphertextBlob", SourceKeyId=ref, KeyId=ref)
 
     def describe(self, ref: KeyRef) -> str:
-        """Nothing: an alias is in its ARN, and more is known to the service only."""
+        """Return nothing: an alias is in its ARN, and more is known to the service only."""
         return ""
 
     def offers(self) -> list[Offer]:
@@ -101,11 +104,11 @@ class AwsKms:
         return self._connection(ref).send(region_of(ref.id), operation, {**parameters, **given})
 
     def _connection(self, ref: KeyRef) -> Connection:
-        """That with the credentials of the key's profile, else of the environment."""
+        """Return the connection with the credentials of the key's profile, else of the environment."""
         return self._connections[self._profiles.get(str(ref), "")]
 
     def _of(self, ref: KeyRef, answer: Any, wanted: str, **keys: KeyRef) -> bytes:
-        """What was asked for, once the answer names the very keys. Raises BackendError."""
+        """Return what was asked for, once the answer names the very keys. Raises BackendError."""
         data = answer.get(wanted)
         if not data or not all(_is_key(answer.get(name, ""), key) for name, key in keys.items()):
             raise errors.foreign(self._connection(ref).host(region_of(ref.id)))
@@ -113,7 +116,7 @@ class AwsKms:
 
 
 def _is_key(answered: str, ref: KeyRef) -> bool:
-    """Whether that is the key's ARN, or, for an alias, that of a key next to it."""
+    """Tell whether that is the key's ARN, or, for an alias, that of a key next to it."""
     home, alias, _ = ref.id.partition(":alias/")
     return answered.startswith(f"{home}:key/") if alias else answered == ref.id
 

@@ -53,7 +53,7 @@ def _all(connection: Connection, region: str, operation: str, wanted: str) -> It
 
 
 def _offer(connection: Connection, region: str, arn: str, aliases: list[str]) -> Offer | None:
-    """What to say of a key, as far as it may be described; None for one that wraps nothing, or is AWS's own."""
+    """Return what to say of a key, as far as it may be described; None for one that wraps nothing, or is AWS's own."""
     about = {}
     try:
         about = connection.send(region, "describe_key", {"KeyId": arn})["KeyMetadata"]

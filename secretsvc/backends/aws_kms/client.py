@@ -8,12 +8,12 @@ endpoint that is dead gets as many tries as one that throttles.
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from secretsvc import __version__
 from secretsvc.backends.aws_kms import errors
 from secretsvc.backends.aws_kms.errors import KmsCall
+from secretsvc.backends.aws_kms.loader import loader
 from secretsvc.backends.tries import PATIENCE, Tries
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ CONNECTIONS = 64
 
 _SILENT_TRIES = 3
 
-_API_VERSION = "2014-11-01"
-"""Of AWS KMS, ever since. Where a later botocore does not know it, its newest is taken."""
+_VARIANTS = ("use_fips_endpoint", "use_dualstack_endpoint")
+"""Settings that choose other endpoints, which that loader does not know."""
 
 
 class Connection:
@@ -42,14 +42,15 @@ class Connection:
         self._profile = profile
         self._tries = Tries(patience, silent_tries=_SILENT_TRIES, silent_seconds=_READ * patience)
         self._session: Any = None
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[int, str], Any] = {}
+        """By process, as a connection is one process's own, and region."""
 
     def send(self, region: str, operation: str, parameters: Mapping[str, Any]) -> Any:
         """The answer, a mapping, to an operation such as `encrypt`, after as many tries as patience allows.
 
         Raises the errors of errors.failed and errors.credentials.
         """
-        client = self._clients.get(region) or self._tries.ready(lambda: self._made(region))
+        client = self._clients.get((os.getpid(), region)) or self._tries.ready(lambda: self._made(region))
         self._tries.check(region)
         method = getattr(client, operation)
 
@@ -63,7 +64,7 @@ class Connection:
         """HOST or HOST:PORT of the region's endpoint, without what else a configured URL may hold."""
         from urllib.parse import urlsplit
 
-        return str(urlsplit(self._clients[region].meta.endpoint_url).netloc.rpartition("@")[2])
+        return str(urlsplit(self._clients[os.getpid(), region].meta.endpoint_url).netloc.rpartition("@")[2])
 
     def _made(self, region: str) -> Any:
         """The region's client, once credentials are there: so a failure of theirs is told from KMS's.
@@ -71,8 +72,9 @@ class Connection:
         Raises BackendError and BackendUnavailableError.
         """
         self._session = self._session or _session(self._patience, region, self._profile)
-        self._clients[region] = self._clients.get(region) or _client(self._session, region)
-        return self._clients[region]
+        mine = os.getpid(), region
+        self._clients[mine] = self._clients.get(mine) or _client(self._session, region)
+        return self._clients[mine]
 
 
 def _session(patience: float, region: str, profile: str) -> Any:
@@ -93,8 +95,9 @@ def _session(patience: float, region: str, profile: str) -> Any:
     logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
     try:
         core = Core(profile=profile or None)  # which leaves AWS_ACCESS_KEY_ID out of account
-        loader = _loader(core.get_config_variable("data_path") or "")
-        core.register_component("data_loader", loader)
+        folders = core.get_config_variable("data_path") or ""
+        data = loader(folders)
+        core.register_component("data_loader", data)
         # Of all clients; the retries are for those that get credentials (STS, SSO), until _client turns them off.
         core.set_default_client_config(
             Config(
@@ -105,10 +108,12 @@ def _session(patience: float, region: str, profile: str) -> Any:
         )
         _settle_region(core, region)
         session = Session(botocore_session=core)
-        loader.search_paths[:] = dict.fromkeys(loader.search_paths)  # to which boto3 adds its own folder each time
+        data.search_paths[:] = dict.fromkeys(data.search_paths)  # to which boto3 adds its own folder each time
         credentials = session.get_credentials()
         if credentials:
             credentials.get_frozen_credentials()
+        if not any(map(core.get_config_variable, _VARIANTS)):  # a client of STS or SSO, if any, is there by now
+            core.register_component("data_loader", loader(folders, is_for_kms=True))
     except Exception as error:  # sources of credentials raise anything: OSError, EOFError, KeyError
         raise errors.credentials(error, profile) from None
     if not credentials:
@@ -132,7 +137,7 @@ def configured_region() -> str:
 
 
 def _settle_region(core: Any, region: str) -> None:
-    """Where roles are assumed: AWS_REGION, which botocore does not look at; its own settings; that of the key."""
+    """Return the region to assume roles in: AWS_REGION, which botocore ignores; its own settings; the key's."""
     wanted = os.environ.get("AWS_REGION") or core.get_config_variable("region") or region
     core.set_config_variable("region", wanted)
 
@@ -151,25 +156,3 @@ def _client(session: Any, region: str) -> Any:
         return session.client("kms", region_name=region, config=config)
     except (BotoCoreError, ValueError):
         raise errors.misconfigured(region) from None
-
-
-@lru_cache(maxsize=4)
-def _loader(folders: str) -> Any:
-    """What finds botocore's own data: as ever, but for KMS without a look at what all other services have.
-
-    That look takes a quarter of the time that making a client takes. `folders`: those with further data, as in PATH.
-    It is kept, with the megabytes that it has read: a service makes a new session whenever AWS KMS has failed.
-    """
-    from botocore.exceptions import DataNotFoundError
-    from botocore.loaders import Loader
-
-    class QuickLoader(Loader):  # type: ignore[misc]
-        def load_service_model(self, service_name: str, type_name: str, api_version: str | None = None) -> Any:
-            if service_name == "kms":
-                try:
-                    return self.load_data(os.path.join(service_name, _API_VERSION, type_name))
-                except DataNotFoundError:
-                    api_version = None
-            return super().load_service_model(service_name, type_name, api_version)
-
-    return QuickLoader(extra_search_paths=[os.path.expanduser(one) for one in folders.split(os.pathsep) if one])

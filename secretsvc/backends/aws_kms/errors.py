@@ -150,7 +150,7 @@ def not_installed() -> BackendUnavailableError:
 
 
 def no_region() -> BackendError:
-    """For a list of keys, where neither the environment nor a profile says of which region."""
+    """Return the error for a list of keys where neither the environment nor a profile says of which region."""
     return BackendError("no AWS region is configured", hint="set AWS_REGION to that of your keys, or name one: aws:ARN")
 
 
@@ -160,12 +160,12 @@ def no_credentials() -> BackendError:
 
 
 def foreign(host: str) -> BackendError:
-    """For an answer that lacks what was asked for, or names another key."""
+    """Return the error for an answer that lacks what was asked for, or names another key."""
     return BackendError(_ELSEWHERE.format(host=host), hint=_ELSEWHERE_HINT)
 
 
 def misconfigured(region: str) -> BackendError:
-    """For a client that can't be made."""
+    """Return the error for a client that can't be made."""
     return BackendError(
         f"no client for AWS KMS in {region} can be made from the configuration here",
         hint="check AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL (http://HOST:PORT or https://HOST) and ~/.aws/config",
@@ -173,7 +173,7 @@ def misconfigured(region: str) -> BackendError:
 
 
 def kind(error: Exception) -> Kind:
-    """Whether another try may help."""
+    """Tell whether another try may help."""
     names = _names(error)
     if "ClientError" in names:
         code, status, _ = _said(error)
@@ -186,7 +186,7 @@ def kind(error: Exception) -> Kind:
 
 
 def credentials(error: Exception, profile: str = "") -> BackendError:
-    """For what was raised when credentials were looked for, asked for, or renewed. `profile`: the key's own, if any."""
+    """Return the error for credentials that were not found, given or renewed. `profile`: the key's own, if any."""
     names = _names(error)
     if profile and "ProfileNotFound" in names:
         message = f"the AWS profile {profile} does not exist, which the policy names for that key"
@@ -207,7 +207,7 @@ def credentials(error: Exception, profile: str = "") -> BackendError:
 
 
 def failed(error: Exception, call: KmsCall) -> KsecretError:
-    """For what botocore raised for a call, tries done.
+    """Return the error for what botocore raised for a call, tries done.
 
     KeyRefError for a key that can't be used to wrap, AlteredError for a wrapped DEK that does not open,
     BackendUnavailableError where nobody answered, else BackendError.
@@ -304,7 +304,7 @@ def _unfit(code: str, call: KmsCall) -> KsecretError:
 
 
 def _failure(code: str, status: int, call: KmsCall) -> BackendError:
-    """What trying again may cure and did not, and everything else."""
+    """Return what trying again may cure and did not, and everything else."""
     if code in _THROTTLED or status == 429:
         return BackendError(
             f"AWS KMS throttles in {call.region}: a quota is used up, and trying again did not help",

@@ -102,7 +102,7 @@ class GcpKms:
         return checked_dek(bytes(answer.plaintext))
 
     def describe(self, ref: KeyRef) -> str:
-        """Nothing: the name says it all, and more is known to the service only."""
+        """Return nothing: the name says it all, and more is known to the service only."""
         return ""
 
     def offers(self) -> list[Offer]:
@@ -138,7 +138,7 @@ def additional_data(context: Mapping[str, str]) -> bytes:
 
 
 def _is_version_of(version: str, key: str) -> bool:
-    """Whether that is a version of the key. A key named by its project's number may be answered with the id."""
+    """Tell whether that is a version of the key. A key named by its project's number may be answered with the id."""
     version, _, number = version.partition("/cryptoKeyVersions/")
     (_, project, rest), (_, answered, answered_rest) = key.split("/", 2), (version + "//").split("/", 2)
     return bool(number) and answered_rest.rstrip("/") == rest and (answered == project or project.isdecimal())

@@ -30,7 +30,7 @@ def offers(connection: Connection, project: str) -> list[Offer]:
 
 
 def _of(connection: Connection, project: str, location: str) -> Iterator[Offer]:
-    """Those of one location; none where it may not be looked at."""
+    """Return the keys of one location; none where it may not be looked at."""
     try:
         rings = connection.send("list_key_rings", {"parent": f"projects/{project}/locations/{location}"}, location)
         for ring in islice(rings, _MOST_RINGS):

@@ -39,7 +39,7 @@ class Endpoint(Record):
 
 
 def endpoint(text: str, location: str = "", universe: str = UNIVERSE) -> Endpoint:
-    """What KSECRET_GCP_KMS_ENDPOINT says: `http://HOST:PORT`, `https://HOST[:PORT]` or `HOST[:PORT]`; "" is Google's.
+    """Return KSECRET_GCP_KMS_ENDPOINT: `http://HOST:PORT`, `https://HOST[:PORT]` or `HOST[:PORT]`; "" is Google's.
 
     `{location}` in it stands for the key's (`cloudkms.{location}.rep.googleapis.com`).
     Raises BackendError, which does not show the text: it may hold a password.
@@ -183,7 +183,7 @@ def _universe(credentials: Credentials) -> str:
 
 
 def _requests() -> Any:
-    """How tokens are asked for: by google.auth's own transport, but for two minutes it waits seconds."""
+    """Return how tokens are asked for: by google.auth's own transport, but for two minutes it waits seconds."""
     from functools import partial
 
     from google.auth.transport.requests import Request

@@ -98,17 +98,17 @@ def not_installed() -> BackendUnavailableError:
 
 
 def is_token(error: Exception) -> bool:
-    """Whether gRPC failed because it could not get an access token: it says UNAVAILABLE, and this."""
+    """Tell whether gRPC failed because it could not get an access token: it says UNAVAILABLE, and this."""
     return "from plugin failed" in str(error)
 
 
 def no_project() -> BackendError:
-    """For a list of keys, where neither the environment nor the credentials say of which project."""
+    """Return the error for a list of keys where neither the environment nor the credentials say of which project."""
     return BackendError("no Google Cloud project is configured", hint="set GOOGLE_CLOUD_PROJECT to that of your keys")
 
 
 def another_universe() -> BackendError:
-    """For credentials of another universe (a sovereign cloud of Google's) than the one that is configured."""
+    """Return the error for credentials of another universe (a sovereign cloud of Google's) than the configured one."""
     return BackendError(
         "the Google Cloud credentials are of another universe than GOOGLE_CLOUD_UNIVERSE_DOMAIN names",
         hint="unset it: the credentials' own is taken then; or use credentials of that one",
@@ -116,7 +116,7 @@ def another_universe() -> BackendError:
 
 
 def credentials(error: Exception) -> BackendError:
-    """For what google.auth raised when it looked for credentials or asked for an access token."""
+    """Return the error for what google.auth raised when it looked for credentials or asked for an access token."""
     from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError, MutualTLSChannelError, TransportError
 
     if isinstance(error, DefaultCredentialsError) and not os.environ.get("GOOGLE_APPLICATION_CREDENTIALS"):
@@ -143,7 +143,7 @@ def credentials(error: Exception) -> BackendError:
 
 
 def kind(error: Exception) -> Kind:
-    """Whether another try may help."""
+    """Tell whether another try may help."""
     from google.api_core import exceptions
 
     if is_token(error):
@@ -158,7 +158,7 @@ def kind(error: Exception) -> Kind:
 
 
 def failed(error: Exception | None, operation: str, host: str) -> KsecretError | ChecksumError:
-    """For what google.api_core raised when it called `encrypt` or `decrypt` at a host, retries done.
+    """Return the error for what google.api_core raised from `encrypt` or `decrypt` at a host, retries done.
 
     KeyRefError for a key that can't be used to wrap, AlteredError for a wrapped DEK that does not open,
     ChecksumError where the request was altered on its way, BackendUnavailableError where nobody answered,
@@ -211,7 +211,7 @@ def _not_found(text: str, operation: str) -> KsecretError:
 
 
 def _external(error: Exception | None) -> str:
-    """What an external key manager did wrong: the type of the second violation in google.rpc.PreconditionFailure.
+    """Return what an external key manager did wrong: the second violation's type in google.rpc.PreconditionFailure.
 
     (Cloud KMS, "Cloud EKM error reference", error domains) Empty where it is not about one.
     """
@@ -253,7 +253,7 @@ def _refused(text: str, operation: str, host: str, external: str) -> KsecretErro
 
 
 def _failure(error: Exception | None, text: str, host: str) -> BackendError:
-    """What retries may cure and did not, and everything else."""
+    """Return what retries may cure and did not, and everything else."""
     from google.api_core import exceptions
 
     if isinstance(error, exceptions.ResourceExhausted):

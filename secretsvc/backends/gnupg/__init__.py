@@ -42,7 +42,7 @@ class PgpScheme(Scheme):
         return KeyRef(self.name, digits)
 
     def is_bare(self, text: str) -> bool:
-        """Whether it is the last digits of a fingerprint, 16 at least: `parse` says what is wrong with a part."""
+        """Tell whether it is the last digits of a fingerprint, 16 at least: `parse` says what is wrong with a part."""
         digits = "".join(text.split()).removeprefix("0x")
         return len(digits) >= 16 and set(digits) <= set("0123456789abcdefABCDEF")
 

@@ -73,6 +73,7 @@ class GnuPG:
     """
 
     jobs = min(4, os.cpu_count() or 1)  # each a process; the agent works on one at a time
+    forks = True
     wanted = "your name and address, as in Alice Doe <alice@example.org>"
 
     def __init__(self, settings: Settings) -> None:
@@ -173,7 +174,7 @@ class GnuPG:
         return self._owners[ref]
 
     def holds(self, ref: KeyRef) -> bool | None:
-        """Whether its secret half is here; None where gpg can't tell."""
+        """Tell whether its secret half is here; None where gpg can't tell."""
         if ref in self._own:
             return True
         try:
@@ -212,7 +213,7 @@ class GnuPG:
         return held
 
     def _recipient(self, ref: KeyRef) -> status.Recipient:
-        """How to encrypt to a key, looked up once a run. Raises KeyRefError."""
+        """Return how to encrypt to a key, looked up once a run. Raises KeyRefError."""
         if ref not in self._recipients:
             keys = status.listed_keys(self._listing("--list-keys", ref).output)
             self._recipients[ref] = status.recipient(ref, keys)

@@ -60,5 +60,5 @@ def _gpg(program: str, environ: Mapping[str, str], options: Sequence[str]) -> An
 
 
 def _fits(key: Mapping[str, Any]) -> bool:
-    """Whether one can seal to it: in capital letters stand what the whole key can do, and D where it is disabled."""
+    """Tell whether one can seal to it: capitals stand for what the whole key can do, and D for a disabled one."""
     return "E" in key["cap"] and "D" not in key["cap"] and key["trust"] not in _UNFIT

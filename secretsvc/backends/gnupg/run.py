@@ -53,7 +53,7 @@ class GpgAnswer:
         self._lines = lines
 
     def has(self, keyword: str) -> bool:
-        """Whether there is a line with that keyword."""
+        """Tell whether there is a line with that keyword."""
         return any(line[0] == keyword for line in self._lines)
 
     def words(self, keyword: str) -> list[Sequence[str]]:
@@ -61,7 +61,7 @@ class GpgAnswer:
         return [line[1:] for line in self._lines if line[0] == keyword]
 
     def order(self, keywords: Collection[str]) -> list[str]:
-        """Those keywords, as often and in the order in which they came."""
+        """Return those of the keywords that came, as often and in the order in which they did."""
         return [line[0] for line in self._lines if line[0] in keywords]
 
     def error_code(self, *places: str) -> int:

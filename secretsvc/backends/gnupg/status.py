@@ -102,7 +102,7 @@ def owners(listing: bytes) -> dict[str, str]:
 
 
 def recipient(ref: KeyRef, keys: list[Key]) -> Recipient:
-    """How to encrypt to exactly that key; to one of its encryption subkeys where `ref` is the primary key.
+    """Return how to encrypt to exactly that key; to one of its encryption subkeys where `ref` is the primary key.
 
     Raises KeyRefError for a key that is unknown, expired, revoked, disabled or can't encrypt.
     """
@@ -192,7 +192,7 @@ def check_opened(answer: GpgAnswer) -> None:
 
 
 def unsigned_because(answer: GpgAnswer) -> str:
-    """Why an opened message counts as unsigned; "" where a good signature by a key of the keyring is on it."""
+    """Return why an opened message counts as unsigned; "" where a good signature by a key of the keyring is on it."""
     if answer.has("GOODSIG"):
         return ""
     if answer.has("EXPKEYSIG"):
@@ -206,7 +206,7 @@ def unsigned_because(answer: GpgAnswer) -> str:
 
 
 def not_encrypted(answer: GpgAnswer) -> BackendError | KeyRefError:
-    """Why a message was not made, though the listing shows a key that can be encrypted to."""
+    """Return why a message was not made, though the listing shows a key that can be encrypted to."""
     if answer.has("INV_RECP"):
         return KeyRefError(
             "gpg does not encrypt to the key", hint="it may be dated in the future, or not allowed by gpg.conf"
@@ -218,7 +218,7 @@ def not_encrypted(answer: GpgAnswer) -> BackendError | KeyRefError:
 
 
 def has_no_signer(answer: GpgAnswer) -> bool:
-    """Whether signing failed because there is no secret key that could sign, with none asked for by name."""
+    """Tell whether signing failed because there is no secret key that could sign, with none asked for by name."""
     return any(list(words) == ["9"] for words in answer.words("INV_SGNR"))
 
 

@@ -56,4 +56,4 @@ def run(args: Namespace) -> int:
     def operation(data: bytes, name: str) -> Result:
         return convert_manifest(data, requests.of(name), requests.keyring(name))
 
-    return Batch(targets, "converted", private=False).run(operation, backends)
+    return Batch(targets, "converted", private=False).run(operation, backends, forks=not args.recompute_mac)

@@ -10,7 +10,6 @@ from secretsvc.cli.options import Targets
 from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import SealingOptions, place_of
 from secretsvc.cli.verbs import create_kinds, create_options
-from secretsvc.cli.verbs.create_options import flag
 from secretsvc.errors import FileError, UsageError
 from secretsvc.files import workspace
 from secretsvc.generators import manifest
@@ -43,18 +42,18 @@ ACTIONS = create_options.KINDS
 
 
 def add_arguments(parser: Parser, action: str = "") -> None:
-    """The options of that kind; of all of them for none."""
+    """Take the options of that kind; of all of them for none."""
     create_options.add_arguments(parser, action)
 
 
 def run(args: Namespace) -> int:
-    """Makes the Secret in memory, seals it, writes it; the exit code."""
+    """Make the Secret in memory, seal it, write it; return the exit code."""
     wanted = create_options.wanted(args)
     form, output = _output(args.output, plaintext=args.plaintext, force=args.force)
     warnings: list[str] = []
-    secret = create_kinds.new_secret(wanted, args, warnings.append)
+    secret = create_kinds.new_secret(wanted, warnings.append)
     to_seal = bool(secret.data or secret.string_data) and not args.plaintext
-    if flag(args.append_hash, "--append-hash"):
+    if wanted.append_hash:
         if to_seal:
             _check_hash(args.random or [])
         secret = manifest.with_hash(secret)
@@ -93,7 +92,7 @@ def _check_hash(random: list[str]) -> None:
 
 
 def _output(words: list[str], *, plaintext: bool, force: bool) -> tuple[str, str]:
-    """The format, and the file to write (empty: standard output). Raises UsageError and FileError."""
+    """Return the format, and the file to write (empty: standard output). Raises UsageError and FileError."""
     forms = [word.lower() for word in words if word.lower() in FORMATS]
     files = [word for word in words if word.lower() not in FORMATS and word]
     output = files[-1] if files and files[-1] != "-" else ""
@@ -107,7 +106,7 @@ def _output(words: list[str], *, plaintext: bool, force: bool) -> tuple[str, str
 
 
 def _sealed(data: bytes, server: Server, unlocking: Unlocking, wanted: SealingOptions) -> bytes:
-    """The manifest sealed, as `ksecret encrypt` would seal that file."""
+    """Return the manifest sealed, as `ksecret encrypt` would seal that file."""
     from secretsvc.cli.session import begin
 
     return begin(server, unlocking, wanted).seal(data, "-").data

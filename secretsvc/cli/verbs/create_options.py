@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secretsvc.cli import options, sealing
-from secretsvc.cli.kubesec_words import metadata
+from secretsvc.cli.kubesec_words import metadata, pairs
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.errors import UsageError
 from secretsvc.record import Record
@@ -11,35 +11,19 @@ from secretsvc.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
+    from typing import Any, TypeAlias
 
     from secretsvc.cli.parser import Parser
+
+    Options: TypeAlias = (
+        "GenericOptions | TlsOptions | DockerOptions | BasicAuthOptions | SshAuthOptions | ServiceAccountOptions"
+        " | BootstrapOptions"
+    )
 
 KUBESEC = "kubesec"
 """The kind of `create NAME`, where kubesec's NAME stands alone."""
 
 KIND_NAME = "KIND NAME"
-
-_FROM_WORDS = ("from_file", "from_env_file", "from_literal", "type", "random", "data", "string_data", "metadata")
-OWN = {
-    "generic": _FROM_WORDS,
-    KUBESEC: _FROM_WORDS,
-    "tls": ("cert", "pkcs12", "pkcs12_password_file"),
-    "docker-registry": (
-        "docker_server",
-        "docker_username",
-        "docker_password",
-        "docker_password_stdin",
-        "docker_email",
-        "from_file",
-        "from_docker_config",
-        "server",
-    ),
-    "basic-auth": ("username", "password", "password_stdin"),
-    "ssh-auth": ("ssh_privatekey",),
-    "service-account-token": ("service_account",),
-    "bootstrap-token": ("token_secret", "ttl", "usages", "groups", "description"),
-}
-"""Which options, by their names in the namespace, one kind takes and not every kind."""
 
 KINDS = {
     "generic": "values from words, files, lines KEY=VALUE, or at random",
@@ -51,6 +35,99 @@ KINDS = {
     "bootstrap-token": "a token for nodes that join",
 }
 """By name: what the Secret holds."""
+
+
+class GenericOptions(Record):
+    """Options of `create generic`, and of kubesec's `create NAME`. As below, None is one that was not given."""
+
+    from_literal: list[str] | None
+    from_file: list[str] | None
+    from_env_file: list[str] | None
+    random: list[str] | None
+    data: list[str] | None
+    string_data: list[str] | None
+    type: str | None
+    metadata: list[str] | None
+
+    def __repr__(self) -> str:
+        return "GenericOptions(masked)"
+
+
+class TlsOptions(Record):
+    """Options of `create tls`."""
+
+    cert: str | None
+    key: list[str] | None
+    pkcs12: str | None
+    pkcs12_password_file: str | None
+
+
+class DockerOptions(Record):
+    """Options of `create docker-registry`."""
+
+    docker_server: str | None
+    docker_username: str | None
+    docker_password: str | None
+    docker_password_stdin: bool | None
+    docker_email: str | None
+    from_file: list[str] | None
+    from_docker_config: str | None
+    server: str | None
+
+    def __repr__(self) -> str:
+        return "DockerOptions(masked)"
+
+
+class BasicAuthOptions(Record):
+    """Options of `create basic-auth`."""
+
+    username: str | None
+    password: str | None
+    password_stdin: bool | None
+
+    def __repr__(self) -> str:
+        return "BasicAuthOptions(masked)"
+
+
+class SshAuthOptions(Record):
+    """Options of `create ssh-auth`."""
+
+    ssh_privatekey: str | None
+
+
+class ServiceAccountOptions(Record):
+    """Options of `create service-account-token`."""
+
+    service_account: str | None
+
+
+class BootstrapOptions(Record):
+    """Options of `create bootstrap-token`."""
+
+    token_secret: str | None
+    ttl: str | None
+    usages: str | None
+    groups: str | None
+    description: str | None
+
+    def __repr__(self) -> str:
+        return "BootstrapOptions(masked)"
+
+
+_OPTIONS: dict[str, Any] = {
+    "generic": GenericOptions,
+    KUBESEC: GenericOptions,
+    "tls": TlsOptions,
+    "docker-registry": DockerOptions,
+    "basic-auth": BasicAuthOptions,
+    "ssh-auth": SshAuthOptions,
+    "service-account-token": ServiceAccountOptions,
+    "bootstrap-token": BootstrapOptions,
+}
+_EVERY_KINDS = {"key"}
+"""Options that every kind takes, some in a sense of their own."""
+_OWN = {kind: set(options._fields) - _EVERY_KINDS for kind, options in _OPTIONS.items()}
+"""Which options, by their names in the namespace, one kind takes and not every kind."""
 
 _TRUE = ("1", "t", "T", "TRUE", "true", "True")
 _FALSE = ("0", "f", "F", "FALSE", "false", "False")
@@ -93,7 +170,7 @@ def add_arguments(parser: Parser, kind: str = "") -> None:
     options.add_server(parser, "--ksecret-server")
     options.add_backends(parser)
     if kind:
-        parser.hide({name for names in OWN.values() for name in names} - {*OWN[kind]})
+        parser.hide(_one_kinds() - _OWN[kind])
 
 
 def _add_flag(parser: Parser, name: str, about: str) -> None:
@@ -152,20 +229,28 @@ def _add_kubectl(parser: Parser) -> None:
 
 
 class Wanted(Record):
-    """Kind and identity of the Secret to make, once the words are in order."""
+    """The Secret to make, once the words are in order."""
 
     kind: str
     name: str
     namespace: str
+    labels: dict[str, str]
+    annotations: dict[str, str]
+    immutable: bool
+    append_hash: bool
+    options: Options
+    """Those of its kind."""
+
+    def __repr__(self) -> str:
+        return f"Wanted({self.kind}, {self.name!r}, masked)"
 
 
 def wanted(args: Namespace) -> Wanted:
-    """Kind and NAME, and that every option fits, checked in kubectl's order. Raises UsageError."""
-    flag(args.immutable, "--immutable")
-    flag(args.append_hash, "--append-hash")
+    """Return the Secret that the command line asks for, every option checked, in kubectl's order. Raises UsageError."""
+    immutable, append_hash = flag(args.immutable, "--immutable"), flag(args.append_hash, "--append-hash")
     saves = flag(args.save_config, "--save-config")
-    flag(args.docker_password_stdin, "--docker-password-stdin")
-    flag(args.password_stdin, "--password-stdin")
+    for name in ("docker_password_stdin", "password_stdin"):
+        flag(getattr(args, name), _spelled(name))
     given = metadata(args.metadata or [])
     kind, names = (args.kind, args.words) if args.kind else _kind(args.words, given)
     _check_options(args, kind)
@@ -182,7 +267,25 @@ def wanted(args: Namespace) -> Wanted:
     if saves:
         hint = "apply it with kubectl apply --server-side, which keeps no such copy"
         raise UsageError("--save-config would repeat the clear values in an annotation", hint=hint)
-    return Wanted(kind, names[0], namespace)
+    labels, annotations = pairs(args.label or [], "--label"), pairs(args.annotation or [], "--annotation")
+    return Wanted(kind, names[0], namespace, labels, annotations, immutable, append_hash, _options(args, kind))
+
+
+def _options(args: Namespace, kind: str) -> Options:
+    of_kind = _OPTIONS[kind]
+    given = {name: getattr(args, name) for name in of_kind._fields}
+    flags = {name: flag(text, _spelled(name)) for name, text in given.items() if name.endswith("_stdin") and text}
+    found: Options = of_kind(**given | flags)
+    return found
+
+
+def _spelled(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _one_kinds() -> set[str]:
+    """Return the options that not every kind takes."""
+    return set().union(*_OWN.values())
 
 
 def _kind(words: list[str], given: dict[str, str]) -> tuple[str, list[str]]:
@@ -194,9 +297,9 @@ def _kind(words: list[str], given: dict[str, str]) -> tuple[str, list[str]]:
 
 
 def _check_options(args: Namespace, kind: str) -> None:
-    for name in dict.fromkeys(name for names in OWN.values() for name in names):
-        if getattr(args, name) is not None and name not in OWN[kind]:
-            raise UsageError(f"unknown option --{name.replace('_', '-')} for {kind}", hint="ksecret create --help")
+    for name in dict.fromkeys(name for of_kind in _OPTIONS.values() for name in of_kind._fields):
+        if name not in _EVERY_KINDS and name not in _OWN[kind] and getattr(args, name) is not None:
+            raise UsageError(f"unknown option {_spelled(name)} for {kind}", hint="ksecret create --help")
 
 
 def _check_kubectl(args: Namespace) -> None:

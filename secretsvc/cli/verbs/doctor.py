@@ -119,7 +119,7 @@ def _policys(known: Backends) -> list[_Finding]:
 
 
 def _installed(scheme: Scheme) -> _Finding:
-    """Whether what the backend needs is on this machine; that it is not is a failure only for a key that needs it."""
+    """Tell whether what the backend needs is here; that it is not is a failure only for a key that needs it."""
     found = scheme.installed()
     return _Finding("ok" if found.ok else "no", scheme.name, found.said, found.hint)
 

@@ -53,7 +53,7 @@ class Sheet:
         return bom + text
 
     def is_unchanged(self, typed: bytes) -> bool:
-        """Whether it is what was shown at first, perhaps with the last line break that many editors add."""
+        """Tell whether it is what was shown at first, perhaps with the last line break that many editors add."""
         return typed == self._clear or (typed == self._clear + b"\n" and not self._clear.endswith(b"\n"))
 
     def note(self, error: KsecretError) -> str:

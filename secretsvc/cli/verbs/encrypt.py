@@ -32,7 +32,7 @@ EXAMPLES = """\
 
 
 def may_hold_secret(content: bytes | mmap) -> bool:
-    """Whether a file found in a folder may have a Secret in it: what is hidden is refused or sealed, and not missed."""
+    """Tell whether a file found in a folder may hold a Secret: a hidden one is refused or sealed, and not missed."""
     return content.find(b"Secret") >= 0 or may_be_hidden(content)
 
 

@@ -94,7 +94,7 @@ def _policy(ref: str) -> Policy | None:
 
 
 def _is_named(ref: KeyRef, found: Policy) -> bool:
-    """Whether a rule seals to that key, or none says anything: then one's own key is sealed to."""
+    """Tell whether a rule seals to that key, or none says anything: then one's own key is sealed to."""
     rules = found.content.rules
     return not rules or any(canonical(key) == ref for rule in rules for key in rule.keys)
 

@@ -86,7 +86,7 @@ def run(args: Namespace) -> int:
     if args.dry_run:
         code = Batch(targets, "to change", private=True).run(change.planned)
     else:
-        code = Batch(targets, "changed", private=False).run(change.made, backends)
+        code = Batch(targets, "changed", private=False).run(change.made, backends, forks=False)
     for name in change.not_taken(args.files[0]) if not code else ():
         print(printable(f"ksecret: nothing here was sealed to {name}, so it was taken away nowhere"), file=sys.stderr)
     return code

@@ -101,7 +101,7 @@ def _before(age: str) -> str:
 
 
 def _shard(text: str) -> Callable[[Item], bool]:
-    """Which files are this shard's: by a hash of the path under the named folder, the same on every machine."""
+    """Return which files are this shard's: by a hash of the path under the named folder, the same on every machine."""
     if not text:
         return lambda _: True
     part, _, parts = text.partition("/")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import calendar
-import time
-
 from secretsvc.errors import KsecretError
+from secretsvc.formats import created
 from secretsvc.formats.base import Examined, token_of
 from secretsvc.formats.ksecret import envelope
-from secretsvc.tokens import TOKEN_PREFIX, UNMERGED, decode_strict
+from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
+from secretsvc.tokens import UNMERGED, decode_strict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,8 +64,8 @@ def _decoded(text: str) -> bytes:
         return b""
 
 
-def _seconds(created: str) -> int:
+def _seconds(text: str) -> int:
     try:
-        return calendar.timegm(time.strptime(created, "%Y-%m-%dT%H:%M:%SZ"))
+        return created.seconds(text)
     except ValueError:
         return 0

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from secretsvc.errors import AlteredError
+from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
 from secretsvc.record import Record
-from secretsvc.tokens import TOKEN_PREFIX, decode_strict
+from secretsvc.tokens import decode_strict
 
 DEK_BYTES = 32
 NONCE_BYTES = 12

@@ -14,7 +14,7 @@ from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.scalars import canonical, quoted
 from secretsvc.record import Record
-from secretsvc.tokens import TOKEN_PREFIX, UNMERGED
+from secretsvc.tokens import UNMERGED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from secretsvc.manifest.splice import Layout
 
 VERSION = "1"
+
+TOKEN_PREFIX = "ksecret.v1."  # noqa: S105
+
+WHOLE_TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]{122,}={0,2}"  # noqa: S105
+"""The shape of a token, wherever it stands: nonce, tag and at least one block are 92 bytes (design FORMAT)."""
+
 _MEMBERS = {"version", "sealedFor", "created", "keys", "seal"}
 
 TYPES = (

@@ -7,9 +7,9 @@ from functools import partial
 
 from secretsvc.formats.base import Format, Sealed
 from secretsvc.formats.ksecret import envelope
+from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX, WHOLE_TOKEN
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.splice import Edit, append_member, remove_member, replace_member
-from secretsvc.tokens import TOKEN_PREFIX, WHOLE_TOKEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Ksecret(Format):
     label = "ksecret's format"
     binds = True
     member = ENVELOPE
+    encoded = "a3NlY3JldC52MS"
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
         return secret.envelope is not None

@@ -97,7 +97,7 @@ class KsecretMerges(Merges):
 
 
 def traits_of(secret: Secret) -> Traits | None:
-    """None for a Secret without a complete envelope."""
+    """Return them; None for a Secret without a complete envelope."""
     envelope = unchecked(secret)
     if not envelope:
         return None

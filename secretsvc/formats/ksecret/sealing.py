@@ -22,10 +22,11 @@ from secretsvc.formats.ksecret.crypto import (
     Dek,
     Payload,
 )
+from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, dedented, indented, inside
 from secretsvc.manifest.splice import Edit, apply, remove_member
-from secretsvc.tokens import SUFFIX, TOKEN_PREFIX, UNMERGED, decode_strict
+from secretsvc.tokens import SUFFIX, UNMERGED, decode_strict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,8 +143,7 @@ def _token_edits(manifest: Manifest, secret: Secret, plan: Plan, key: Dek) -> It
         payload = plan.before.values.get(at) if plan.before else None
         if payload is None:
             payload = payload_of(manifest.text, entry)
-        known = plan.known.tokens[at] if plan.known and plan.known.values.get(at) == payload else ""
-        token = known or key.seal_value(payload, plan.sealed_for, *at)
+        token = plan.kept(at, payload) or key.seal_value(payload, plan.sealed_for, *at)
         if token != token_of(entry):
             place = inside(manifest.text, entry)
             yield Edit(place.start, place.end, " " * place.indent + token)
@@ -159,7 +159,7 @@ def restored(manifest: Manifest, opened: _All) -> Manifest:
     for attempt in (_as_sealed, _canonical_where_restyled, _canonical):
         try:
             clear = read(manifest.encoded(_attempted(manifest, opened, attempt)))
-            if _holds(clear, manifest, opened):
+            if _held(clear, {}) == _held(manifest, opened):
                 return clear
         except (ManifestError, ValueError):
             continue
@@ -199,16 +199,38 @@ def _restorable(entry: Entry, payload: Payload | None) -> bool:
 def _restore_alike(sealed: Manifest, opened: _All, clear: Manifest, before: _All) -> bool:
     """Tell whether both restore to the same bytes. Raises AlteredError where one can't be restored.
 
-    Where the first attempt gives both the same text, that is read but once; and not at all where it is the text of
-    `clear` itself, which was read.
+    Where the first attempt gives both the same text, that is not read where it holds nothing but what was read as it
+    stands: clear text in `clear`, and the tokens' when they were sealed.
     """
     with suppress(ManifestError, ValueError):
         text, other = (_attempted(*side, _as_sealed) for side in ((sealed, opened), (clear, before)))
-        if text == other:
-            now = clear if text == clear.text else read(clear.encoded(text))
-            if _holds(now, sealed, opened) and _holds(now, clear, before):
+        held = _held(sealed, opened)
+        if text == other and held == _held(clear, before):
+            was_read = all(_stand_as_sealed(clear, index, one) for index, one in before.items())
+            if was_read or _held(read(clear.encoded(text)), {}) == held:
                 return True
     return restored(sealed, opened).data == restored(clear, before).data
+
+
+def _stand_as_sealed(manifest: Manifest, index: int, opened: Opened) -> bool:
+    """Tell whether a Secret's tokens stand in what its values were sealed in.
+
+    Then they are read where they are put back as they were when that was read, to prove the sealing.
+    """
+    values = ((entry, opened.values.get((entry.field, entry.key))) for entry in manifest.secrets[index].entries)
+    return all(_stands_as_sealed(manifest.text, entry, payload) for entry, payload in values if payload)
+
+
+def _stands_as_sealed(text: str, entry: Entry, payload: Payload) -> bool:
+    """Tell whether the value is read alike in any place that has the shell that the token has now."""
+    shell, content = inside(text, entry).shell, payload.content
+    if shell != payload.shell or "+" in shell:  # that one holds blank lines which may have come since
+        return False
+    if payload.form != FORM_TEXT:
+        return True
+    if shell in ("'", '"'):
+        return b"\\ud" not in content.lower()  # surrogates, which JSON has and YAML has not
+    return not shell and not entry.flow and b"\n" not in content and b"\r" not in content
 
 
 def _attempted(manifest: Manifest, opened: _All, attempt: _Attempt) -> str:
@@ -242,24 +264,20 @@ def _canonical(text: str, entry: Entry, payload: Payload) -> Edit:
     return Edit(entry.scalar.start, end, canonical(value_of(payload), flow=entry.flow))
 
 
-def _holds(clear: Manifest, sealed: Manifest, opened: _All) -> bool:
-    """Tell whether it holds the same Secrets with the sealed values and nothing else changed.
+def _held(manifest: Manifest, opened: _All) -> list[tuple[object, ...]]:
+    """Return who each Secret is and the value of each entry, in place of a token what it holds.
 
-    Raises ValueError where they are more or fewer.
+    Raises ValueError for a token's that can't be told.
     """
-    for index, (now, before) in enumerate(zip(clear.secrets, sealed.secrets, strict=True)):
-        own = opened[index].values if index in opened else {}
-        expected = {
-            (entry.field, entry.key): value_of(own[place])
-            if (place := (entry.field, entry.key)) in own
-            else entry.value
-            for entry in before.entries
-        }
-        if {(entry.field, entry.key): entry.value for entry in now.entries} != expected:
-            return False
-        if (now.namespace, now.name, now.type) != (before.namespace, before.name, before.type):
-            return False
-    return True
+    return [
+        (secret.namespace, secret.name, secret.type, _texts(secret, opened.get(index)))
+        for index, secret in enumerate(manifest.secrets)
+    ]
+
+
+def _texts(secret: Secret, opened: Opened | None) -> dict[Place, str]:
+    texts = {(entry.field, entry.key): entry.value for entry in secret.entries}
+    return texts | (opened.texts if opened else {})
 
 
 def payload_of(text: str, entry: Entry) -> Payload:
@@ -342,10 +360,10 @@ def _block_value(payload: Payload, text: str) -> str:
 def _parsed(text: str) -> str:
     """Return the last scalar of a small YAML text. Raises ValueError where there is none."""
     from secretsvc.manifest import nodes
-    from secretsvc.manifest.yaml_reader import read_documents
+    from secretsvc.manifest.roots import yaml_documents
 
     try:
-        (node,) = read_documents(text)
+        (node,) = yaml_documents(text)
     except ManifestError:
         raise ValueError("a value that does not parse") from None
     while isinstance(node, nodes.Mapping):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from secretsvc import formats
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
 from secretsvc.formats.base import Examined, Format, Sealed, decoded
 from secretsvc.formats.kubesec import envelope
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from secretsvc.manifest.splice import Edit
 
 _MAC = r"[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="
-_ANY_LINE = r"(?m)^# kubesec:[^\n]*"
 _LONG_LINE = r"(?m)^(# kubesec:(?:mac|[a-z]+:.+):)([A-Za-z0-9+/=.]+)(?=\r?$)"
 
 
@@ -34,9 +32,7 @@ class Kubesec(Format):
     signed = True
     default_key = "pgp:default"
     whole_file = True
-
-    def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
-        return formats.of(manifest).name == self.name
+    comments = "# kubesec:"
 
     def check_owner(self, manifest: Manifest) -> None:
         if envelope.VERSION_LINE in manifest.text:
@@ -116,12 +112,8 @@ class Kubesec(Format):
 
         return re.sub(_LONG_LINE, line, text) if envelope.VERSION_LINE in text else text
 
-    def without_lines(self, text: str) -> str:
-        return re.sub(_ANY_LINE, "", text)
-
     def lost(self, path: str, text: str) -> tuple[str, str] | None:
-        # The dots first: to try the whole pattern on a value of megabytes holds the interpreter's lock for long.
-        if text[-25:-24] == "." and text[-42:-41] in ("", ".") and envelope.is_token(text):
+        if envelope.is_token(text):
             hint = "restore the file from Git, with its `# kubesec:` lines, or put the clear value there"
             return f"{path} is a token of kubesec's, and nothing opens it here", hint
         return None

@@ -28,7 +28,7 @@ def open_secret(format_: Format, secret: Secret, sealed: Sealed, dek: bytes, *, 
     `trust` is asked where the MAC is missing or does not fit, which knows nothing of entries that are no tokens.
     """
     key, own = Dek(dek), sealed.own
-    tokens = {(entry.field, entry.key): token_of(entry) for entry in secret.entries if envelope.is_token(entry.value)}
+    tokens = format_.tokens(secret)
     opened = Opened(format_, sealed, dek, _texts(secret, key, tokens), tokens)
     if key.mac_fits(own.mac, opened.values, _ids(own)):
         return opened
@@ -68,8 +68,7 @@ def seal_secret(manifest: Manifest, secret: Secret, plan: Plan) -> Made:
     for entry in secret.entries:
         patience.check()
         place = (entry.field, entry.key)
-        kept = known.tokens[place] if known and known.values.get(place) == texts[place] else ""
-        token = kept or key.seal_value(texts[place], entry.key)
+        token = plan.kept(place, texts[place]) or key.seal_value(texts[place], entry.key)
         if token != token_of(entry):
             edits.append(replaced(manifest.text, entry, token))
     ids = [ref.id for ref, _ in keys]

@@ -54,7 +54,7 @@ def blocks(text: bytes) -> Iterator[Block]:
 
 
 def _after_begin(text: bytes, at: int) -> int:
-    """Just behind the next `-----BEGIN ` that starts a line, as `at` does; -1 where there is none."""
+    """Return the place behind the next `-----BEGIN ` that starts a line, as `at` does; -1 for none."""
     if text.startswith(_BEGIN, at):
         return at + len(_BEGIN)
     found = text.find(b"\n" + _BEGIN, at)

@@ -26,7 +26,7 @@ def sealed_by_sops(secret: Secret) -> Examined | None:
 
 
 def _may_open(sops: nodes.Mapping) -> bool:
-    """Whether it has a MAC, its time and a key: what SOPS refuses to be without."""
+    """Tell whether it has a MAC, its time and a key: what SOPS refuses to be without."""
     mac, modified = (nodes.value(sops, name) for name in ("mac", "lastmodified"))
     if (
         not isinstance(mac, nodes.Scalar)
@@ -39,7 +39,7 @@ def _may_open(sops: nodes.Mapping) -> bool:
 
 
 def is_whole_sops_token(value: str) -> bool:
-    """Whether it is a token of SOPS from its first to its last character."""
+    """Tell whether it is a token of SOPS from its first to its last character."""
     if not re.fullmatch(SOPS_TOKEN, value):
         return False
     parts = {name: decoded(part) for name, _, part in (one.partition(":") for one in value[:-1].split(",")[1:4])}
@@ -47,5 +47,5 @@ def is_whole_sops_token(value: str) -> bool:
 
 
 def is_token(value: str) -> bool:
-    """Whether a value counts as sealed by SOPS."""
+    """Tell whether a value counts as sealed by SOPS."""
     return not value or is_whole_sops_token(value)  # SOPS leaves empty texts as they are

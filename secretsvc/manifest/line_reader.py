@@ -1,0 +1,175 @@
+"""The YAML that nearly all Secrets are written in, read line by line: quicker than libyaml, and without importing it.
+
+Takes block mappings of plain keys, with plain, quoted and literal (`|`) values that need no knowledge of YAML beyond
+their lines; of anything else it says that it does not know. What it takes, it reads to the same nodes as `yaml_reader`,
+place for place: tests/integration/test_line_reader.py holds it to that. YAML 1.1, chapters 7 to 10: https://yaml.org/spec/1.1/
+"""
+
+from __future__ import annotations
+
+from secretsvc.manifest.nodes import MAX_DEPTH, MOST_NODES, Mapping, Member, Scalar, most_nodes, new
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from secretsvc.manifest.nodes import Node
+
+MOST_CHARACTERS = 1 << 20
+"""Of a text. A longer one is libyaml's, which asks meanwhile whether anybody still waits."""
+
+_LONGEST_KEY = 1000
+"""Characters; YAML takes 1,024."""
+
+_NODES_OF_A_LINE = 3
+"""At most: a key, its value, and the mapping that they begin."""
+
+_END = -1
+"""The indentation of a line that ends a document, `---`, and of the text's end: less than any other's."""
+
+_QUOTES = frozenset("'\"")
+_DIGITS = frozenset("123456789")
+_STARTS = frozenset("/._+")
+"""What plain scalars may start with, beside letters and digits: no sign of YAML's."""
+
+
+def read_documents(text: str, most: int = MOST_NODES) -> list[Node] | None:
+    """Return the root node of every document in the text (without a BOM); None for what it does not know.
+
+    `most`: how many nodes are taken, if the text's size allows so many.
+    """
+    is_known = len(text) <= MOST_CHARACTERS and text.endswith("\n") and text.replace("\n", "").isprintable()
+    if not is_known or _NODES_OF_A_LINE * text.count("\n") > min(most, most_nodes(len(text))):
+        return None
+    try:
+        return _Lines(text).documents()
+    except _UnknownError:
+        return None
+
+
+class _UnknownError(Exception):
+    """A line, or an order of lines, that is not known here."""
+
+
+class _Lines:
+    """One text, and the line in it at which reading has arrived: blank lines and comments are passed over."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = text.split("\n")
+        self._last = len(self._lines) - 1  # behind the last line break
+        self._number = 0  # of the line, from 1
+        self._start = 0  # where it starts
+        self._next = 0  # where the one behind it starts
+        self._indent = _END
+        self._words = ""  # without indentation, and blanks at the end
+        self._move()
+
+    def documents(self) -> list[Node]:
+        found: list[Node] = []
+        while self._number <= self._last:
+            if self._indent == _END:  # a line `---`
+                self._move()
+            found.append(self._mapping(0))
+            if self._indent != _END:  # deeper than the mapping's keys, or between two mappings'
+                raise _UnknownError
+        return found
+
+    def _move(self) -> None:
+        while self._number < self._last:
+            line = self._lines[self._number]
+            self._start = self._next
+            self._next += len(line) + 1
+            self._number += 1
+            words = line.strip(" ")
+            if words and words[0] != "#":
+                self._words = words
+                self._indent = line.index(words[0])
+                if words == "---" and not self._indent:
+                    self._indent = _END
+                return
+        self._number += 1
+        self._indent, self._words = _END, ""
+
+    def _mapping(self, depth: int) -> Mapping:
+        """Read the mapping whose first key is in this line."""
+        column, start, line = self._indent, self._start + self._indent, self._number
+        if depth > MAX_DEPTH - 2:  # libyaml's reader knows how much deeper it may be
+            raise _UnknownError
+        members: list[Member] = []
+        while self._indent == column:
+            members.append(self._member(depth))
+        return new(Mapping, (start, members[-1].value.end, line, column, members, False, None, None))
+
+    def _member(self, depth: int) -> Member:
+        words, line, start, column = self._words, self._number, self._start + self._indent, self._indent
+        at = f"{words} ".find(": ")
+        key = words[: max(0, at)]
+        if at > _LONGEST_KEY or not _is_plain(key) or key[-1] == " ":
+            raise _UnknownError
+        value = words[at + 1 :].lstrip(" ")
+        name = new(Scalar, (start, start + at, line, key, "", None, None))
+        at = start + len(words) - len(value)
+        value = _without_comment(value)
+        if value[:1] == "|":
+            text, end = self._block(column, value[1:])
+            self._move()
+            return new(Member, (name, new(Scalar, (at, end, line, text, "|", None, None))))
+        self._move()
+        if value:
+            style, text = _read(value)
+            return new(Member, (name, new(Scalar, (at, at + len(value), line, text, style, None, None))))
+        if self._indent > column:
+            return new(Member, (name, self._mapping(depth + 1)))
+        colon = start + len(key) + 1
+        return new(Member, (name, new(Scalar, (colon, colon, line, "", "", None, None))))
+
+    def _block(self, column: int, header: str) -> tuple[str, int]:
+        """Read the text of the literal scalar below this line, and where it ends; the line moves to its last one."""
+        digit, chomping = (header[0], header[1:]) if header[:1] in _DIGITS else ("0", header)
+        if chomping not in ("", "-", "+"):
+            raise _UnknownError
+        indent = column + int(digit) if digit != "0" else 0  # until the first line that is not blank tells it
+        widest = 0
+        body: list[str] = []
+        while self._number < self._last:
+            line = self._lines[self._number]
+            words = line.lstrip(" ")
+            width = len(line) - len(words)
+            if words and not indent:
+                if width <= column or width < widest:
+                    raise _UnknownError
+                indent = width
+            if words and width < indent:
+                break
+            widest = max(widest, width)
+            body.append(line[indent:] if indent else "")
+            self._next += len(line) + 1
+            self._number += 1
+        text = "\n".join(body)
+        if not text.strip(" \n"):
+            raise _UnknownError
+        return (text if chomping == "+" else text.rstrip("\n")) + ("" if chomping == "-" else "\n"), self._next
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether a text of one line is a plain scalar, without a comment behind it."""
+    return bool(text) and (text[0].isalnum() or text[0] in _STARTS) and " #" not in text and text[:3] != "..."
+
+
+def _without_comment(value: str) -> str:
+    """Return what stands behind a key, without the comment behind that."""
+    if " #" not in value and value[:1] != "#":
+        return value
+    end = value.find(value[0], 1) + 1 if value[0] in _QUOTES else 0
+    at = f" {value}".find(" #", end)  # in the value: where the blank before the sign is
+    return value[:at].rstrip(" ") if at >= 0 else value
+
+
+def _read(value: str) -> tuple[str, str]:
+    """Return the style of a scalar that ends in its line, and its text."""
+    quote = value[0]
+    if quote in _QUOTES:
+        if value.find(quote, 1) != len(value) - 1 or (quote == '"' and "\\" in value):
+            raise _UnknownError
+        return quote, value[1:-1]
+    if not _is_plain(value) or ": " in value or value[-1] == ":":
+        raise _UnknownError
+    return "", value

@@ -1,0 +1,408 @@
+"""Runs over many files, which several processes share: all that is seen of them is as if one had done it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from base64 import b64decode
+from typing import TYPE_CHECKING
+
+import pyrage
+import pytest
+import yaml
+
+from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARK, Person, Ran
+from tests.e2e.editing import Running, another_key
+from tests.emulators.aws import ENVIRON, KEY, StubKms
+from tests.integration.age_support import PASSPHRASE, locked_identity
+from tests.support import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = 40
+
+FEWER = """
+import os, sys, time
+from secretsvc.cli import batch, main, workers
+
+batch.FEW, workers.FILES, workers._CHUNK = 8, 4, 2
+workers._cores = lambda: 3
+fork, parent, worked = os.fork, os.getpid(), batch.Batch._work
+
+def forked():
+    pid = fork()
+    if pid:
+        with open(os.environ["FORKS"], "a") as stream:
+            print(pid, file=stream)
+    return pid
+
+def work(*rest):
+    done = worked(*rest)
+    {each}
+    return done
+
+os.fork, batch.Batch._work = forked, work
+{before}
+main.entry_point()
+"""
+"""ksecret with limits at which few files take three worker processes, wherever it runs."""
+
+
+class Many(Person):
+    """Somebody with many files, and a ksecret that has worker processes for them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.forks = folder / "forks"
+        self.environ["FORKS"] = str(self.forks)
+
+    def command(self, *words: str, each: str = "pass", before: str = "") -> list[str]:
+        """`each`: is done after a file; `before`: before anything."""
+        return [sys.executable, "-c", FEWER.format(each=each, before=before), *words]
+
+    def many(self, *words: str, each: str = "pass", before: str = "", stdin: bytes = b"", **environ: str) -> Ran:
+        program, *rest = self.command(*words, each=each, before=before)
+        return self.run(*rest, program=program, stdin=stdin, **environ)
+
+    def workers(self) -> list[int]:
+        return list(map(int, self.forks.read_text().split())) if self.forks.exists() else []
+
+    def path(self, number: int) -> Path:
+        return self.work / f"d/{number:02}.yaml"
+
+    def write_clear(self) -> None:
+        for number in range(FILES):
+            self.write(f"d/{number:02}.yaml", clear(number))
+
+    def write_all_sealed(self) -> None:
+        for number in range(FILES):
+            self.write_sealed(f"d/{number:02}.yaml", clear(number))
+
+    def temporary(self) -> list[Path]:
+        return [path for path in self.work.rglob("*") if ".ksecret-" in path.name]
+
+    def is_whole(self, number: int) -> bool:
+        return self.lock.open_(self.path(number).read_bytes()) == clear(number)
+
+
+def clear(number: int) -> bytes:
+    return MANIFEST.replace(b"name: db", f"name: db-{number}".encode())
+
+
+@pytest.fixture
+def me(tmp_path: Path) -> Many:
+    return Many(tmp_path)
+
+
+def spoil(path: Path) -> None:
+    text = path.read_text()
+    path.write_text(text.replace("namespace: prod", "namespace: test"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("decrypt", "-r", "d"),
+        ("decrypt", "--keep-going", "-r", "d"),
+        ("decrypt", "--keep-going", "-o", "all.yaml", "-r", "d"),
+        ("decrypt", "--output-format", "json", "--keep-going", "-r", "d"),
+        ("decrypt", "--template", "{{ range $k, $v := .data }}{{ $k }}{{ end }}", "--keep-going", "-r", "d"),
+        ("verify", "-r", "d"),
+        ("convert", "--to", "ksecret", "-r", "d"),
+        ("encrypt", "-i", "-r", "d"),
+    ],
+    ids=" ".join,
+)
+def test_output_order_errors_summary_and_code_are_those_of_one_process(me: Many, words: tuple[str, ...]) -> None:
+    me.write_all_sealed()
+    spoil(me.path(7))
+    spoil(me.path(31))
+    me.path(12).write_bytes(CONFIG_MAP)
+    me.path(20).write_text("kind: Secret\nksecret: [\n")
+    one = me.run(*words[:1], "--jobs", "1", *words[1:])
+    assert me.workers() == []
+    assert me.many(*words) == one
+    assert len(me.workers()) == 3
+    assert one.code
+
+
+def test_what_is_changed_in_place_and_reported_is_the_same_as_by_one_process(me: Many) -> None:
+    me.write_all_sealed()
+    spoil(me.path(7))
+    ran = me.many("rotate", "-r", "--report", "run.jsonl", "d")
+    assert len(me.workers()) == 3
+    assert ran.code == 5
+    assert ran.err.endswith(f"ksecret: {FILES - 1} rotated, 0 unchanged, 1 failed\n")
+    lines = list(map(json.loads, (me.work / "run.jsonl").read_text().splitlines()))
+    assert [line["file"] for line in lines[1:-1]] == [f"d/{number:02}.yaml" for number in range(FILES)]
+    assert [line["outcome"] for line in lines[1:-1]] == ["rotated"] * 7 + ["failed"] + ["rotated"] * (FILES - 8)
+    assert "it was moved or renamed" in lines[8]["error"]
+    assert lines[-1]["counts"] == {"rotated": FILES - 1, "failed": 1}
+    assert all(me.is_whole(number) for number in range(FILES) if number != 7)
+
+
+def test_each_process_wraps_by_randomness_of_its_own(me: Many) -> None:
+    me.write_clear()
+    ran = me.many("encrypt", "-r", "d")
+    assert len(me.workers()) == 3
+    wrapped = [b64decode(next(iter(one["ksecret"]["keys"].values()))) for one in yaml.safe_load_all(ran.out)]
+    shares = [re.findall(rb"-> X25519 (\S+)\n", text)[0] for text in wrapped]
+    bodies = [text.rpartition(b"\n--- ")[2].partition(b"\n")[2] for text in wrapped]
+    tokens = re.findall(rb"ksecret\.v1\.\S{20}", ran.out)
+    assert len(set(shares)) == len(set(bodies)) == FILES
+    assert len(set(tokens)) == len(tokens) == 3 * FILES
+
+
+def test_a_worker_that_dies_costs_its_own_files_an_error_and_no_others(me: Many) -> None:
+    me.write_all_sealed()
+    dies = "if rest[-1].path == 'd/13.yaml' and os.getpid() != parent: os.kill(os.getpid(), 9)"
+    ran = me.many("rotate", "-r", "d", each=dies)
+    failed = re.findall(
+        r"ksecret: d/(\d\d)\.yaml: the process that was to work on it was ended by SIGKILL\n"
+        r"  it is whole, whether changed or not: run again\n",
+        ran.err,
+    )
+    # From the second file on, chunks of two go to three workers in turn: d/13 is the first of the seventh chunk.
+    assert failed == [f"{at:02}" for at in range(13, FILES) if (at - 1) // 2 % 3 == 0]
+    assert ran.err.endswith(f"ksecret: {FILES - len(failed)} rotated, 0 unchanged, {len(failed)} failed\n")
+    assert ran.code == 7
+    assert all(map(me.is_whole, range(FILES)))
+    again = me.many("rotate", "-r", "d")
+    assert again.err == f"ksecret: {FILES} rotated, 0 unchanged, 0 failed\n"
+
+
+def test_a_worker_in_which_something_breaks_says_so_and_its_files_fail(me: Many) -> None:
+    me.write_all_sealed()
+    breaks = "if rest[-1].path == 'd/13.yaml': 1 / 0"
+    program, *rest = me.command("verify", "-r", "d", each=breaks)
+    done = subprocess.run([program, *rest], cwd=me.work, env=me.environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 7
+    assert "ZeroDivisionError" in done.stderr
+    assert "ksecret: d/13.yaml: the process that was to work on it was ended\n" in done.stderr
+    assert done.stdout.count("all sound") > FILES / 2
+
+
+def started(me: Many, *words: str) -> subprocess.Popen[bytes]:
+    """A run in which each file takes a while, at a moment when its workers have changed some."""
+    before = {path: path.stat().st_ino for path in map(me.path, range(FILES))}
+    process = subprocess.Popen(
+        me.command(*words, each="time.sleep(0.05)"),
+        cwd=me.work,
+        env=me.environ,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    wait_until(lambda: sum(path.stat().st_ino != inode for path, inode in before.items()) > 4, 60, every=0.005)
+    assert len(me.workers()) == 3
+    return process
+
+
+@pytest.mark.parametrize(
+    ("number", "everybody", "code"),
+    [
+        (signal.SIGTERM, False, 143),
+        (signal.SIGTERM, True, 143),
+        (signal.SIGINT, False, 130),
+        (signal.SIGINT, True, 130),
+        (signal.SIGHUP, True, 129),
+        (signal.SIGKILL, False, -9),
+    ],
+)
+def test_a_signal_ends_all_of_them_soon_and_every_file_is_whole(
+    me: Many, number: int, everybody: bool, code: int
+) -> None:
+    """`everybody`: as the terminal does, which signals all processes of a group."""
+    me.write_all_sealed()
+    with started(me, "rotate", "-r", "d") as process:
+        (os.killpg if everybody else os.kill)(process.pid, number)
+        _, said = process.communicate(timeout=30)  # until nobody has standard error any more
+        assert process.returncode == code
+    assert b"Traceback" not in said
+    assert b"ended by" not in said
+    assert me.temporary() == []
+    assert all(map(me.is_whole, range(FILES)))
+
+
+def test_an_interrupted_run_of_many_processes_is_gone_on_with(me: Many) -> None:
+    me.write_all_sealed()
+    with started(me, "rotate", "-r", "--report", "run.jsonl", "d") as process:
+        process.terminate()
+        process.communicate(timeout=30)
+    assert 0 < (me.work / "run.jsonl").read_text().count('"rotated"') < FILES
+    ran = me.many("rotate", "-r", "--report", "run.jsonl", "d")
+    assert ran.code == 0
+    assert "going on with the run" in ran.err
+    assert all(map(me.is_whole, range(FILES)))
+
+
+def test_the_reader_of_a_pipe_may_leave(me: Many) -> None:
+    me.write_all_sealed()
+    command = me.command(
+        "verify", "-r", "d", each="time.sleep(0.02)", before="sys.stdout.reconfigure(line_buffering=True)"
+    )
+    with subprocess.Popen(
+        command, cwd=me.work, env=me.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 7
+
+
+def with_late_passphrase(me: Many) -> None:
+    """From the tenth file on, another identity opens them, which is behind a passphrase."""
+    me.write_all_sealed()
+    ref = locked_identity(me.home / "late.key")
+    late = [me.write(f"d/{number:02}.yaml", clear(number)) for number in range(10, FILES)]
+    me.ok("encrypt", "-i", "-k", str(ref), *map(str, late))
+    me.environ |= {"KSECRET_AGE_KEY_FILE": str(me.home / "late.key")}
+
+
+def test_a_passphrase_that_is_needed_late_is_asked_for_once(me: Many) -> None:
+    with_late_passphrase(me)
+    running = Running(me, me.command("verify", "-r", "d"))
+    running.read(f"passphrase for age identity {me.home / 'late.key'}: ")
+    running.type(f"{PASSPHRASE}\n")
+    code, screen = running.end()
+    assert code == 0
+    assert screen.count("passphrase for") == 1
+    assert screen.count("all sound") == FILES
+    assert len(me.workers()) == 3
+
+
+def test_a_passphrase_that_is_needed_late_and_can_be_read_once_is_read_once(me: Many) -> None:
+    with_late_passphrase(me)
+    reading, writing = os.pipe()
+    os.write(writing, PASSPHRASE.encode() + b"\n")
+    os.close(writing)
+    command = me.command("verify", "-r", "--passphrase-file", f"/dev/fd/{reading}", "d")
+    done = subprocess.run(command, cwd=me.work, env=me.environ, capture_output=True, pass_fds=[reading], timeout=60)
+    os.close(reading)
+    assert done.stderr.decode() == f"ksecret: {FILES} verified, 0 unchanged, 0 failed\n"
+    assert len(me.workers()) == 3
+
+
+def test_where_nobody_can_be_asked_each_file_says_so(me: Many) -> None:
+    with_late_passphrase(me)
+    one = me.run("verify", "--jobs", "1", "-r", "d")
+    assert len(re.findall("ksecret: d/.*there is nobody to ask", one.err)) == FILES - 10
+    assert me.many("verify", "-r", "d") == one
+
+
+def test_identities_that_come_through_a_pipe_are_not_asked_for_by_several(me: Many) -> None:
+    me.write_all_sealed()
+    me.key_file.unlink()
+    reading, writing = os.pipe()
+    os.write(writing, me.identity.encode() + b"\n")
+    os.close(writing)
+    me.environ["KSECRET_AGE_KEY_FILE"] = f"/dev/fd/{reading}"
+    command = me.command("verify", "-r", "d")
+    done = subprocess.run(command, cwd=me.work, env=me.environ, capture_output=True, pass_fds=[reading], timeout=60)
+    os.close(reading)
+    assert done.stderr.decode() == f"ksecret: {FILES} verified, 0 unchanged, 0 failed\n"
+    assert me.workers() == []
+
+
+def test_what_a_run_tells_once_several_processes_tell_once(me: Many) -> None:
+    me.write_clear()
+    stranger = another_key()
+    rules = [{"path": "d/0*", "keys": [me.ref]}, {"keys": [stranger]}]
+    me.write(".ksecret.yaml", json.dumps({"version": 1, "rules": rules}).encode())
+    one = me.run("encrypt", "--jobs", "1", "-r", "d")
+    assert one.err.count("is sealed to no key of yours") == 1
+    ran = me.many("encrypt", "-r", "d")
+    assert len(me.workers()) == 3
+    assert ran.err.count("is sealed to no key of yours") == 1
+    assert ran.err.endswith(one.err.splitlines()[-1] + "\n")
+
+
+def test_warnings_about_each_file_are_all_told(me: Many) -> None:
+    for number in range(FILES):
+        me.write(f"d/{number:02}.yaml", clear(number).replace(b"metadata:", b"metadata:\n  uid: 12345678-1234"))
+    one = me.run("encrypt", "--jobs", "1", "-r", "d")
+    ran = me.many("encrypt", "-r", "d")
+    assert sorted(ran.err.splitlines()) == sorted(one.err.splitlines())
+    assert ran.err.count("uid: only a cluster sets that") == FILES
+
+
+def test_an_error_that_would_be_said_of_every_file_is_said_once(me: Many) -> None:
+    me.write_all_sealed()
+    fails = "if os.getpid() != parent: raise batch.UsageError('it is the same everywhere')"
+    ran = me.many("verify", "-r", "d", each=fails)
+    assert (ran.code, ran.err) == (2, "ksecret: it is the same everywhere\n")
+    assert len(me.workers()) == 3
+
+
+def test_where_the_system_grants_no_process_one_does_it(me: Many) -> None:
+    me.write_all_sealed()
+    refuses = """
+def refused(left=[1]):
+    if not left:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+    left.pop()
+    return forked()
+
+os.fork = refused
+"""
+    ran = me.many("rotate", "-r", "d", before=refuses)
+    assert ran.err == f"ksecret: {FILES} rotated, 0 unchanged, 0 failed\n"
+    assert len(me.workers()) == 1
+    assert all(map(me.is_whole, range(FILES)))
+
+
+def test_what_is_too_large_for_a_frame_comes_all_the_same(me: Many) -> None:
+    me.write_all_sealed()
+    one = me.run("decrypt", "--jobs", "1", "-r", "d")
+    assert me.many("decrypt", "-r", "d", before="workers._MAX_FRAME = 200") == one
+    assert len(me.workers()) == 3
+
+
+@pytest.mark.parametrize("words", [("--jobs", "1"), ("--debug",)], ids=["one job", "tracebacks"])
+def test_one_process_does_what_several_can_not(me: Many, words: tuple[str, ...]) -> None:
+    me.write_all_sealed()
+    assert me.many("verify", *words, "-r", "d").code == 0
+    assert me.workers() == []
+
+
+def test_jobs_that_are_asked_for_are_the_most_of_all_processes_together(me: Many) -> None:
+    me.write_all_sealed()
+    assert me.many("verify", "--jobs", "2", "-r", "d").code == 0
+    assert len(me.workers()) == 2
+
+
+def test_a_key_that_is_removed_is_told_of_as_by_one_process(me: Many) -> None:
+    me.write_all_sealed()
+    other = another_key()
+    me.ok("keys", "add", "-k", other, "-r", "d")
+    ran = me.many("keys", "remove", "-k", other, "-r", "d")
+    assert "so it was taken away nowhere" not in ran.err
+    assert ran.err.startswith(f"ksecret: {FILES} changed")
+
+
+def test_each_process_calls_aws_kms_by_a_connection_of_its_own(me: Many) -> None:
+    me.write_clear()
+    with StubKms(latency=0.005) as kms:
+        me.environ |= {**ENVIRON, "AWS_ENDPOINT_URL_KMS": kms.url}
+        sealed = me.many("encrypt", "-i", "-r", "-k", f"aws:{KEY}", "d")
+        assert sealed.err == f"ksecret: {FILES} sealed, 0 unchanged, 0 failed\n"
+        assert len(me.workers()) == 3
+        assert kms.calls == FILES
+        opened = me.many("decrypt", "-r", "d")
+        assert len(me.workers()) == 6
+        assert kms.calls == 2 * FILES
+    assert opened.out == b"---\n".join(map(clear, range(FILES)))
+
+
+def test_no_value_and_no_identity_is_shown_where_workers_end(me: Many) -> None:
+    me.write_all_sealed()
+    ran = me.many("decrypt", "-r", "d", each="if rest[-1].path == 'd/13.yaml': os.kill(os.getpid(), 9)")
+    assert ran.code == 7
+    assert MARK.encode() not in ran.out
+    assert pyrage.x25519.Identity.from_str(me.identity)

@@ -1,0 +1,77 @@
+"""What crosses from a worker process to its parent, and how many workers a run has."""
+
+from __future__ import annotations
+
+import marshal
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secretsvc import errors
+from secretsvc.backends.base import Settings
+from secretsvc.backends.registry import Backends
+from secretsvc.cli import workers
+from secretsvc.cli.child import find
+from secretsvc.errors import KsecretError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, KsecretError)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_error_arrives_with_its_class_and_all_its_fields(kind: type[KsecretError]) -> None:
+    error = kind("what", reasons=("a", "b"), hint="do", file="\udcff.yaml", line=7, entry="data/a", key_ref="age:x")
+    error.ends_run = not kind.ends_run
+    arrived = workers.unpacked(*marshal.loads(marshal.dumps(workers.packed(error))))
+    assert type(arrived) is kind
+    assert vars(arrived) == vars(error)
+    assert arrived.args == error.args
+
+
+def test_an_error_of_a_commands_own_arrives_as_the_one_that_it_is_a_kind_of() -> None:
+    with pytest.raises(errors.FileError, match="not found") as told:
+        find("no-such-program")
+    assert type(workers.unpacked(*workers.packed(told.value))) is errors.FileError
+
+
+@pytest.mark.parametrize(
+    ("cores", "quota", "files", "most", "count"),
+    [
+        (8, "max 100000\n", 10_000, 0, 8),
+        (8, "200000 100000\n", 10_000, 0, 2),
+        (8, "150000 100000\n", 10_000, 0, 2),
+        (8, "50000 100000\n", 10_000, 0, 0),
+        (8, "", 10_000, 0, 8),
+        (64, "", 10_000, 0, 16),
+        (1, "", 10_000, 0, 0),
+        (8, "", 299, 0, 2),
+        (8, "", 199, 0, 0),
+        (8, "", 10_000, 3, 3),
+    ],
+)
+def test_there_are_as_many_as_cores_quota_files_and_jobs_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, quota: str, files: int, most: int, count: int
+) -> None:
+    path = tmp_path / "cpu.max"
+    if quota:
+        path.write_text(quota)
+    monkeypatch.setattr(workers, "_CPU_QUOTA", str(path))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    assert workers._count(files, most) == count
+
+
+def test_elsewhere_than_on_linux_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers.sys, "platform", "darwin")  # type: ignore[attr-defined]
+    assert workers._count(10_000, 0) == 0
+
+
+@pytest.mark.parametrize(("scheme", "forks"), [("age", True), ("pgp", True), ("aws", True), ("gcp", False)])
+def test_no_process_is_copied_that_uses_grpc(scheme: str, forks: bool, tmp_path: Path) -> None:
+    """It has threads of its own."""
+    backends = Backends(Settings({"HOME": str(tmp_path)}, lambda what: None))
+    assert backends.forks
+    backends.signed().backend(scheme)
+    assert backends.forks is forks
