@@ -24,6 +24,10 @@ MAX_BYTES = 8 * 1024 * 1024
 MOST_LEAVES = 250_000
 """Of one file: scalars and comments, each counted wherever an alias stands for it. As many as a manifest has nodes."""
 
+MOST_ALIASED = 20_000
+"""Values, lists and mappings of one file that aliases bring in, each counted at each use: a few bytes may stand for any
+number."""
+
 KINDS = ("str", "int", "float", "bool", "time", "null", "comment", "bytes")
 """What a leaf may be. `bytes` comes out of files of old; no reader makes it."""
 
@@ -151,6 +155,10 @@ class Document(Protocol):
         """
         ...
 
+    def source(self, leaf: Leaf) -> bytes:
+        """Return the bytes that stand for a leaf, as they are spelled: to tell what sealing would change of them."""
+        ...
+
     def member(self) -> Member | None:
         """Return the format's member; None where the first unit has none.
 
@@ -196,6 +204,8 @@ def check_size(data: bytes) -> None:
         raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB")
 
 
-def too_many_leaves(line: int) -> ManifestError:
+def too_many_leaves(line: int, *, aliased: bool = False) -> ManifestError:
     """Return the error for one leaf more than are taken."""
+    if aliased:
+        return ManifestError(f"aliases bring in more than {MOST_ALIASED} values", hint="write them out", line=line)
     return ManifestError(f"more than {MOST_LEAVES} values and comments", hint="split it into several files", line=line)

@@ -17,7 +17,7 @@ _LETTERS = frozenset("_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _DIGITS = frozenset("0123456789")
 
 
-class Value(Record):
+class ClearValue(Record):
     """One value of one Secret."""
 
     file: str
@@ -26,19 +26,21 @@ class Value(Record):
     data: bytes
 
     def __repr__(self) -> str:
-        return f"Value({self.file}:{self.line}, {self.key!r}, masked)"
+        return f"ClearValue({self.file}:{self.line}, {self.key!r}, masked)"
 
 
-def values(data: bytes, file: str = "") -> list[Value]:
+def values(data: bytes, file: str = "") -> list[ClearValue]:
     """Every Secret's values: `data` decoded, `stringData` as UTF-8.
 
     Where a Secret has a key in both, `stringData` wins, as in Kubernetes
     (https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/secret-v1/).
     Raises ManifestError.
     """
-    found: list[Value] = []
+    found: list[ClearValue] = []
     for secret in read(data).secrets:
-        own = {entry.key: Value(file, entry.scalar.line, entry.key, _decoded(entry, file)) for entry in secret.entries}
+        own = {
+            entry.key: ClearValue(file, entry.scalar.line, entry.key, _decoded(entry, file)) for entry in secret.entries
+        }
         found += own.values()  # model.FIELDS has stringData last
     return found
 
@@ -51,7 +53,7 @@ def _decoded(entry: Entry, file: str) -> bytes:
         raise ManifestError(f"{entry.path} holds {what}", file=file, line=entry.scalar.line) from None
 
 
-def only(found: list[Value], keys: Iterable[str]) -> list[Value]:
+def only(found: list[ClearValue], keys: Iterable[str]) -> list[ClearValue]:
     """The values under those keys; all of them where none is named. Raises UsageError for a key that nothing has."""
     wanted = set(keys)
     missing = wanted - {value.key for value in found}
@@ -62,12 +64,12 @@ def only(found: list[Value], keys: Iterable[str]) -> list[Value]:
     return [value for value in found if value.key in wanted] if wanted else found
 
 
-def by_name(found: Iterable[Value], *, prefix: str = "", upper: bool = False) -> dict[str, Value]:
+def by_name(found: Iterable[ClearValue], *, prefix: str = "", upper: bool = False) -> dict[str, ClearValue]:
     """The values by the names that they get: `prefix` and the key, with `upper` in capitals, and `_` for `-` and `.`.
 
     Raises UsageError where two of them get the same name: which of them counts is not for the order of files to say.
     """
-    named: dict[str, Value] = {}
+    named: dict[str, ClearValue] = {}
     for value in found:
         key = value.key.upper().replace("-", "_").replace(".", "_") if upper else value.key
         name = prefix + key
@@ -79,7 +81,7 @@ def by_name(found: Iterable[Value], *, prefix: str = "", upper: bool = False) ->
     return named
 
 
-def variables(named: dict[str, Value]) -> dict[str, bytes]:
+def variables(named: dict[str, ClearValue]) -> dict[str, bytes]:
     """The same as environment variables (POSIX.1-2017, Base Definitions, section 8.1).
 
     Raises UsageError that lists every name that can't be one, ManifestError for a value with a NUL in it.
@@ -105,5 +107,5 @@ def _is_identifier(name: str) -> bool:
     return name[:1] in _LETTERS and all(letter in _LETTERS or letter in _DIGITS for letter in name)
 
 
-def _place(value: Value) -> str:
+def _place(value: ClearValue) -> str:
     return f"{value.file}:{value.line}" if value.file else f"line {value.line}"

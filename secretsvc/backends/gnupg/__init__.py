@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from secretsvc.backends.base import Installed, Scheme
 from secretsvc.errors import KeyRefError
@@ -13,6 +12,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.backends.base import Settings
     from secretsvc.backends.gnupg.backend import GnuPG
+
+
+_HEX = frozenset("0123456789ABCDEF")
 
 
 class PgpScheme(Scheme):
@@ -34,7 +36,7 @@ class PgpScheme(Scheme):
     def parse(self, text: str) -> KeyRef:
         """A full fingerprint: 40 hex digits, or 64 of a version 5 key, in upper case; spaces and `0x` are dropped."""
         digits = "".join(text.split()).upper().removeprefix("0X")
-        if not re.fullmatch(r"[0-9A-F]{40}|[0-9A-F]{64}", digits):
+        if len(digits) not in (40, 64) or not _HEX.issuperset(digits):
             raise KeyRefError(
                 "a PGP key is named by its full fingerprint, 40 hex digits (no key id, no e-mail address)",
                 hint="`gpg --list-keys --fingerprint NAME` shows it",
@@ -44,7 +46,7 @@ class PgpScheme(Scheme):
     def is_bare(self, text: str) -> bool:
         """Tell whether it is the last digits of a fingerprint, 16 at least: `parse` says what is wrong with a part."""
         digits = "".join(text.split()).removeprefix("0x")
-        return len(digits) >= 16 and set(digits) <= set("0123456789abcdefABCDEF")
+        return len(digits) >= 16 and _HEX.issuperset(digits.upper())
 
     def installed(self) -> Installed:
         from secretsvc import programs

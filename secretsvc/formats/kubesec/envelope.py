@@ -7,9 +7,7 @@
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
-from bisect import bisect_right
 from itertools import islice
 
 from secretsvc.backends import stated
@@ -28,8 +26,10 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.nodes import Node
 
-TOKEN = r"(?:[A-Za-z0-9+/]+={0,2}\.)?[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="  # noqa: S105
-"""The whole shape of a token (design FORMAT): the ciphertext, which an empty value has not, IV and tag."""
+_BASE64 = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+
+_MAC_LENGTH = 41
+"""Characters: 12 and 16 bytes in base64, and the dot between them."""
 
 SCHEMES = ("pgp", "gcp", "aws")
 """The kinds of keys, in the order in which kubesec ranks them."""
@@ -60,10 +60,21 @@ class Envelope(Record):
 
 
 def is_token(value: str) -> bool:
-    """Tell if it has the shape of kubesec's tokens, but for a line break that a formatter may have put behind it."""
+    """Tell if it has the shape of kubesec's tokens, but for a line break that a formatter may have put behind it.
+
+    The ciphertext in base64, which an empty value has not, a dot, and what a MAC has (design FORMAT).
+    """
     text = value.rstrip("\n")
-    # The dots first: to try the whole pattern on a value of megabytes holds the interpreter's lock for long.
-    return text[-25:-24] == "." and text[-42:-41] in ("", ".") and re.fullmatch(TOKEN, text) is not None
+    ciphertext, dot = text[: -_MAC_LENGTH - 1], text[:-_MAC_LENGTH][-1:]
+    bare = ciphertext.removesuffix("=").removesuffix("=")
+    is_sound = dot == "." and bare != "" and _BASE64.issuperset(bare)
+    return is_mac(text[-_MAC_LENGTH:]) and (is_sound or len(text) == _MAC_LENGTH)
+
+
+def is_mac(text: str) -> bool:
+    """Tell if it has the shape of a MAC: IV and tag in base64, with a dot between them."""
+    is_whole = len(text) == _MAC_LENGTH and text[16] == "." and text.endswith("==")
+    return is_whole and _BASE64.issuperset(text[:16] + text[17:-2])
 
 
 def read(manifest: Manifest) -> tuple[Secret, Envelope]:
@@ -146,7 +157,11 @@ def _line(manifest: Manifest, at: int) -> int:
 
 def _lines(text: str) -> Iterator[tuple[int, int]]:
     """Start and end (before the line feed) of every line that kubesec looks at."""
-    return (found.span() for found in re.finditer(rf"(?m)^{_START}[^\n]*", text))
+    start = 0 if text.startswith(_START) else text.find(f"\n{_START}") + 1 or len(text)
+    while start < len(text):
+        end = text.find("\n", start)
+        yield start, len(text) if end < 0 else end
+        start = text.find(f"\n{_START}", start) + 1 or len(text)
 
 
 def _inside_a_value(node: Node, places: list[int]) -> int:
@@ -154,6 +169,10 @@ def _inside_a_value(node: Node, places: list[int]) -> int:
 
     -1 where none is.
     """
+    if not any(node.start < place < node.end for place in places):
+        return -1
+    from bisect import bisect_right
+
     waiting = [node]
     found = -1
     while waiting:
@@ -222,6 +241,8 @@ def check_shape(manifest: Manifest) -> None:
             hint="move each Secret into a file of its own, or use --format ksecret",
             line=secret.line,
         )
+    import re
+
     directive = re.search(r"(?m)(?:^|(?<=\r))%", manifest.text[: secret.root.start])
     if directive:
         line = _line(manifest, directive.start())

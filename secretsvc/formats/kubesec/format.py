@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
 from secretsvc.formats.base import Examined, Format, Sealed, decoded
 from secretsvc.formats.kubesec import envelope
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.splice import Edit
 
-_MAC = r"[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}=="
 _LONG_LINE = r"(?m)^(# kubesec:(?:mac|[a-z]+:.+):)([A-Za-z0-9+/=.]+)(?=\r?$)"
 
 
@@ -53,7 +50,7 @@ class Kubesec(Format):
             _, own = envelope.read(manifest)
         except KsecretError as error:
             return Examined(line, envelope.is_token, ((error.line or line, "KS006", error.message),))
-        is_broken = own.version in ("3", "4") and not re.fullmatch(_MAC, own.mac)
+        is_broken = own.version in ("3", "4") and not envelope.is_mac(own.mac)
         flaws = ((line, "KS006", "kubesec's line with the MAC is missing or broken"),) if is_broken else ()
         return Examined(line, envelope.is_token, flaws, tuple(map(str, own.refs)))
 
@@ -105,12 +102,16 @@ class Kubesec(Format):
         return envelope.remove(text)
 
     def swept(self, text: str, mark: Mark) -> str:
+        if envelope.VERSION_LINE not in text:
+            return text
+        import re
+
         def line(found: re.Match[str]) -> str:
             if found[1] == "# kubesec:v:":
                 return found[0]
             return found[1] + mark("mac" if found[1] == "# kubesec:mac:" else "wrapped", found[2])
 
-        return re.sub(_LONG_LINE, line, text) if envelope.VERSION_LINE in text else text
+        return re.sub(_LONG_LINE, line, text)
 
     def lost(self, path: str, text: str) -> tuple[str, str] | None:
         if envelope.is_token(text):

@@ -1,0 +1,260 @@
+"""The `sops` member: what it says, read from a tree of any store, and the tree that is written.
+
+Source: stores/stores.go of getsops/sops. Nothing in it is proven but the MAC and, as its AAD, `lastmodified`.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from typing import TYPE_CHECKING, Any
+
+from secretsvc.document.yaml_types import plain
+from secretsvc.errors import RESTORE_HINT, AlteredError, InputError
+from secretsvc.formats.base import decoded
+from secretsvc.formats.sops import armour
+from secretsvc.formats.sops.selection import DEFAULT, RULES
+from secretsvc.keyref import MOST_KEYS, KeyRef, WrappedKey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secretsvc.document.base import Tree
+
+MEMBER = "sops"
+VERSION = "3.13.3"
+"""The one whose way of writing ours is; SOPS demands some."""
+
+LISTS = {
+    "kms": ("aws", "arn"),
+    "gcp_kms": ("gcp", "resource_id"),
+    "hckms": ("hckms", "key_id"),
+    "azure_kv": ("azure", "name"),
+    "hc_vault": ("vault", "key_name"),
+    "pgp": ("pgp", "fp"),
+    "age": ("age", "recipient"),
+}
+"""Lists of keys, in SOPS's order of trying them: the scheme of our KeyRefs, and the field with the key's name."""
+
+OPENED = ("aws", "gcp", "pgp", "age")
+"""Schemes that a backend is here for."""
+
+_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+[-+.0-9A-Za-z]{0,64}")
+_MOST_GROUPS = 255
+_LONGEST = 4096
+"""Characters of a key's name, a context's word, a rule: longer ones are nobody's."""
+
+
+class Entry:
+    """One key of a file: the fields as they stand, and what we make of them."""
+
+    __slots__ = ("fields", "key", "list")
+
+    def __init__(self, list_: str, key: WrappedKey, fields: dict[str, Tree]) -> None:
+        self.list = list_
+        self.key = key
+        self.fields = fields
+
+    @property
+    def is_opened_here(self) -> bool:
+        """Whether a backend is here for it, and all that it asks for. A role is somebody else's to take."""
+        return self.key.ref.scheme in OPENED and not self.fields.get("role")
+
+    def __repr__(self) -> str:
+        return f"Entry({self.key.ref}, masked)"
+
+
+class Metadata:
+    """What a file says of itself."""
+
+    __slots__ = (
+        "entries",
+        "last_modified",
+        "line",
+        "mac",
+        "mac_only_encrypted",
+        "rule",
+        "threshold",
+        "tree",
+        "version",
+    )
+
+    def __init__(self, tree: dict[str, Any], line: int) -> None:
+        """Raises AlteredError for what no SOPS would write, with the line of the member."""
+        self.line = line
+        self.tree = tree
+        self.mac = _text(tree, "mac", line)
+        self.version = _text(tree, "version", line)
+        self.last_modified = _time(_text(tree, "lastmodified", line), line)
+        self.mac_only_encrypted = _flag(tree, "mac_only_encrypted", line)
+        self.threshold = _number(tree, "shamir_threshold", line)
+        self.rule = _rule(tree, line)
+        if not _VERSION.fullmatch(self.version):
+            raise _broken("states no version of SOPS", line)
+        self.entries = tuple(_entries(tree, line))
+        if not self.entries:
+            raise _broken("names no key", line)
+        if len(self.entries) > MOST_KEYS:
+            raise _broken(f"names more than {MOST_KEYS} keys", line)
+
+    @property
+    def keys(self) -> tuple[WrappedKey, ...]:
+        """Every key that wraps the data key, or a share of it."""
+        return tuple(entry.key for entry in self.entries)
+
+    @property
+    def groups(self) -> int:
+        """How many groups of keys there are. With several the data key is split, a share for each."""
+        return max(entry.key.group for entry in self.entries) + 1
+
+    def changed(self, **fields: Tree) -> dict[str, Tree]:
+        """Return the tree with these fields; None takes one out."""
+        return {name: value for name, value in (self.tree | fields).items() if value is not None}
+
+    def __repr__(self) -> str:
+        return "Metadata(masked)"
+
+
+def is_member(tree: object) -> bool:
+    """Tell whether a member `sops` is SOPS's own: it has a MAC and a version, good or not."""
+    return isinstance(tree, dict) and "mac" in tree and "version" in tree
+
+
+def with_keys(entries: Sequence[dict[str, list[dict[str, Tree]]]], threshold: int) -> dict[str, Tree]:
+    """Return the fields of groups of keys, each by its list: flat for one group, else `key_groups`."""
+    if len(entries) == 1:
+        return {name: list(fields) for name, fields in entries[0].items()}
+    groups: list[Tree] = [{"hc_vault": [], "age": [], **group} for group in entries]  # type: ignore[dict-item]
+    return {"key_groups": groups, **({"shamir_threshold": threshold} if threshold else {})}
+
+
+def list_of(ref: KeyRef) -> str:
+    """Return the list that a key of that scheme goes into. Raises InputError for one that SOPS has none for."""
+    for name, (scheme, _) in LISTS.items():
+        if scheme == ref.scheme and scheme in OPENED:
+            return name
+    raise InputError(f"{ref}: SOPS's format has no place for a key of that kind", hint="use --format ksecret")
+
+
+def fields_of(key: WrappedKey, created: str) -> dict[str, Tree]:
+    """Return an entry for a key that was wrapped just now."""
+    ref = key.ref
+    if ref.scheme == "age":
+        return {"recipient": ref.id, "enc": armour.age_text(key.wrapped)}
+    if ref.scheme == "pgp":
+        return {"created_at": created, "enc": armour.pgp_text(key.wrapped), "fp": ref.id}
+    wrapped = b64encode(key.wrapped).decode()
+    if ref.scheme == "gcp":
+        return {"created_at": created, "enc": wrapped, "resource_id": ref.id}
+    context: dict[str, Tree] = {"context": dict(key.context)} if key.context else {}
+    return {"arn": ref.id, **context, "created_at": created, "enc": wrapped, "aws_profile": ""}
+
+
+def _entries(tree: dict[str, Any], line: int) -> list[Entry]:
+    if any(tree.get(name) for name in LISTS):
+        return _of_group(tree, 0, line)
+    groups = tree.get("key_groups") or []
+    if not isinstance(groups, list) or len(groups) > _MOST_GROUPS:
+        raise _broken("has groups of keys that are no list", line)
+    found: list[Entry] = []
+    for number, group in enumerate(groups):
+        if not isinstance(group, dict):
+            raise _broken("has a group of keys that is none", line)
+        found += _of_group(group, number, line)
+    return found
+
+
+def _of_group(tree: dict[str, Any], group: int, line: int) -> list[Entry]:
+    found = []
+    for name, (scheme, field) in LISTS.items():
+        items = tree.get(name) or []
+        if not isinstance(items, list):
+            raise _broken(f"has a {name} that is no list", line)
+        for fields in items:
+            if not isinstance(fields, dict):
+                raise _broken(f"has a key under {name} that is none", line)
+            text = _text(fields, field, line)
+            wrapped = _text(fields, "enc", line)
+            ref = KeyRef(scheme, _name_of(name, fields, text, line))
+            found.append(Entry(name, WrappedKey(ref, _wrapped(name, wrapped), _context(fields, line), group), fields))
+    return found
+
+
+def _name_of(name: str, fields: dict[str, Any], text: str, line: int) -> str:
+    """A key's name as our KeyRefs have it: fingerprints without what GnuPG is told beside."""
+    if name == "pgp":
+        return text.removesuffix("!").replace(" ", "").upper()
+    if name == "azure_kv":
+        return f"{_text(fields, 'vault_url', line)}/keys/{text}/{_text(fields, 'version', line)}"
+    if name == "hc_vault":
+        return f"{_text(fields, 'vault_address', line)}/v1/{_text(fields, 'engine_path', line)}/keys/{text}"
+    return text
+
+
+def _wrapped(name: str, text: str) -> bytes:
+    """The bytes that a backend takes; empty where the file has something else than it should have."""
+    if len(text) > armour.MOST_CHARACTERS:
+        return b""
+    if name == "age":
+        return armour.age_bytes(text)
+    if name == "pgp":
+        return armour.pgp_bytes(text)
+    return decoded(text.strip()) if name in ("kms", "gcp_kms") else text.encode("utf-8", "replace")
+
+
+def _context(fields: dict[str, Any], line: int) -> dict[str, str]:
+    context = fields.get("context") or {}
+    if not isinstance(context, dict) or not all(isinstance(value, str) for value in context.values()):
+        raise _broken("has a key with a context that is no mapping of texts", line)
+    return context
+
+
+def _text(tree: dict[str, Any], field: str, line: int) -> str:
+    value = tree.get(field)
+    if value is None:
+        return ""
+    most = armour.MOST_CHARACTERS if field == "enc" else _LONGEST
+    if not isinstance(value, str) or len(value) > most or (field != "enc" and not value.isprintable()):
+        raise _broken(f"has a {field} that is no text of one line", line)
+    return value
+
+
+def _rule(tree: dict[str, Any], line: int) -> tuple[str, str]:
+    """The one rule. Raises AlteredError for several; its pattern is looked at when it is used."""
+    found = [(name, tree[name]) for name in RULES if tree.get(name)]
+    if len(found) > 1:
+        raise _broken("has more than one rule", line)
+    if not found:
+        return DEFAULT
+    name, pattern = found[0]
+    if not isinstance(pattern, str):
+        raise _broken(f"has a {name} that is no text", line)
+    return name, pattern
+
+
+def _time(text: str, line: int) -> str:
+    """As SOPS writes it, which is what the MAC is sealed with: UTC where it says so, no fraction."""
+    value = plain(text) if text and "T" in text else None
+    if not value or value.kind != "time":
+        raise _broken("has a lastmodified that is no time", line)
+    return re.sub(r"\.[0-9]+", "", value.text.decode())
+
+
+def _flag(tree: dict[str, Any], field: str, line: int) -> bool:
+    value = tree.get(field)
+    if value not in (None, True, False, "true", "false", ""):
+        raise _broken(f"has a {field} that is neither true nor false", line)
+    return value in (True, "true")
+
+
+def _number(tree: dict[str, Any], field: str, line: int) -> int:
+    value = tree.get(field) or 0
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 4:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_GROUPS:
+        raise _broken(f"has a {field} that is no number of groups", line)
+    return value
+
+
+def _broken(what: str, line: int) -> AlteredError:
+    return AlteredError(f"its member {MEMBER} {what}", hint=RESTORE_HINT, line=line)

