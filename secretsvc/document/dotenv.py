@@ -23,6 +23,8 @@ from secretsvc.document.texts import decoded, encoded, text_of
 from secretsvc.errors import ManifestError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence as ListOf
+
     from secretsvc.document.base import Path, Tree
 
 _HINT = "SOPS takes KEY=value lines, comments that start with # in the first column, and empty lines"
@@ -39,9 +41,10 @@ class Dotenv:
         check_size(data)
         self.data = data
         self._prefix = f"{member}_".encode()
-        self.leaves: list[Leaf] = []
+        self._leaves: list[Leaf] = []
         self._metadata: list[_Line] = []
         self._read()
+        self.leaves: ListOf[Leaf] = self._leaves
 
     def _read(self) -> None:
         at, comments = 0, None
@@ -63,9 +66,9 @@ class Dotenv:
                 comments = None
 
     def _add(self, leaf: Leaf) -> None:
-        if len(self.leaves) >= MOST_LEAVES:
+        if len(self._leaves) >= MOST_LEAVES:
             raise too_many_leaves(leaf.line)
-        self.leaves.append(leaf)
+        self._leaves.append(leaf)
 
     def spell(self, leaf: Leaf, value: Value | bytes) -> list[Edit]:
         """Return the edit that puts a value or a token after the `=`, or after the `#`."""

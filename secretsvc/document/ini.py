@@ -22,6 +22,7 @@ from secretsvc.manifest.splice import line_break
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from collections.abc import Sequence as ListOf
 
     from secretsvc.document.base import Edit, Path, Tree
 
@@ -51,7 +52,7 @@ class Ini:
         if len(own) > 1:
             raise ManifestError(f"[{member}] is there twice", hint="restore the file", line=own[1].line)
         self._own = own[0] if own else None
-        self.leaves = list(self._leaves())
+        self.leaves: ListOf[Leaf] = tuple(self._leaves())
         if len(self.leaves) > MOST_LEAVES:
             raise too_many_leaves(self.leaves[MOST_LEAVES].line)
 

@@ -18,6 +18,7 @@ from secretsvc.manifest.json_reader import read_documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Sequence as ListOf
 
     from secretsvc.document.base import Path, Tree
     from secretsvc.manifest.nodes import Node
@@ -47,8 +48,9 @@ class JsonDocument:
         self._places = Places(self._text, 0)
         self._root = _root(self._text)
         self._members = [one for one in self._root.members if _text(one.key) == member]
-        self.leaves: list[Leaf] = []
+        self._leaves: list[Leaf] = []
         self._walk(self._root, ())
+        self.leaves: ListOf[Leaf] = self._leaves
 
     def _walk(self, container: nodes.Mapping | nodes.Sequence, path: Path) -> None:
         if isinstance(container, nodes.Mapping):
@@ -59,10 +61,10 @@ class JsonDocument:
             if not path and step == self._name:
                 continue
             if isinstance(node, nodes.Scalar):
-                if len(self.leaves) >= MOST_LEAVES:
+                if len(self._leaves) >= MOST_LEAVES:
                     raise too_many_leaves(node.line)
                 spot = _Spot(container, index, node)
-                self.leaves.append(Leaf(0, (*path, step), _value(node), node.line, own=spot))
+                self._leaves.append(Leaf(0, (*path, step), _value(node), node.line, own=spot))
             elif isinstance(node, nodes.Mapping | nodes.Sequence):
                 self._walk(node, (*path, step))
 

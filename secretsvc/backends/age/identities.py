@@ -77,7 +77,7 @@ class Identities:
         return [identity for source in self._all() for identity in source.identities]
 
     def when_asked(self) -> Iterator[list[Identity]]:
-        """Yield, source by source, those that somebody or a command is to be asked for: as each is taken, once a run."""
+        """Yield, source by source, those that somebody or a command is asked for: as each is taken, once a run."""
         for source in self._all():
             if source.was_locked:
                 with self._lock:
