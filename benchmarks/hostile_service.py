@@ -10,7 +10,6 @@ machine that does nothing else, and a body may cost 2 s of processor time.
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import sys
 import threading
@@ -55,7 +54,7 @@ class Probe:
     """Asks `/livez` again and again, in a thread of its own."""
 
     def __init__(self, service: Service) -> None:
-        self._connection = http.client.HTTPConnection(service.host, service.port, timeout=60)
+        self._connection = service.connect()
         self._ends = threading.Event()
         self._thread = threading.Thread(target=self._ask)
         self.worst = 0.0

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Sequence
 
 
@@ -26,9 +27,15 @@ def prepared(method: str, path: str, token: str, body: bytes, kind: str = "appli
 
 
 async def _connection(
-    port: int, requests: Sequence[bytes], take: Callable[[], int | None], replies: list[Reply], keep: bool
+    port: int,
+    requests: Sequence[bytes],
+    take: Callable[[], int | None],
+    replies: list[Reply],
+    *,
+    keep: bool,
+    tls: ssl.SSLContext | None,
 ) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20, ssl=tls)
     while (number := take()) is not None:
         which = number % len(requests)
         began = time.perf_counter()
@@ -40,11 +47,19 @@ async def _connection(
         replies.append(Reply(which, int(head[9:12]), time.perf_counter() - began, body if keep else b""))
         if b"\r\nconnection: close" in lowered:
             writer.close()
-            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 20, ssl=tls)
     writer.close()
 
 
-def load(port: int, requests: Sequence[bytes], count: int, concurrency: int, *, keep: bool = False) -> list[Reply]:
+def load(
+    port: int,
+    requests: Sequence[bytes],
+    count: int,
+    concurrency: int,
+    *,
+    keep: bool = False,
+    tls: ssl.SSLContext | None = None,
+) -> list[Reply]:
     """`count` answers, the requests in turn, so many at a time. `keep`: the bodies too."""
     numbers = iter(range(count))
     replies: list[Reply] = []
@@ -53,7 +68,8 @@ def load(port: int, requests: Sequence[bytes], count: int, concurrency: int, *, 
         return next(numbers, None)
 
     async def all_of_them() -> None:
-        await asyncio.gather(*(_connection(port, requests, take, replies, keep) for _ in range(concurrency)))
+        callers = (_connection(port, requests, take, replies, keep=keep, tls=tls) for _ in range(concurrency))
+        await asyncio.gather(*callers)
 
     asyncio.run(all_of_them())
     return replies

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import subprocess
 import sys
 import time
@@ -58,7 +59,7 @@ class Generator:
     """One run; on one event loop."""
 
     def __init__(
-        self, port: int, requests: Sequence[bytes], rate: float, seconds: float, most: int, *, anew: bool
+        self, port: int, requests: Sequence[bytes], rate: float, seconds: float, most: int, *, anew: bool, tls: bool
     ) -> None:
         self._port = port
         self._requests = requests
@@ -68,6 +69,7 @@ class Generator:
         """Connections at a time; what finds none free waits for one."""
         self.anew = anew
         """Each request has a connection of its own."""
+        self._tls = _trusting_anybody() if tls else None
         self._free: list[_Connection] = []
         self._open = 0
         self._counts_from = 0.0
@@ -108,7 +110,7 @@ class Generator:
     async def _connected(self) -> None:
         loop = asyncio.get_running_loop()
         try:
-            _, made = await loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port)
+            _, made = await loop.create_connection(lambda: _Connection(self), "127.0.0.1", self._port, ssl=self._tls)
         except OSError:
             self._open -= 1
         else:
@@ -130,6 +132,12 @@ class Generator:
         self._open -= 1
         if connection in self._free:
             self._free.remove(connection)
+
+
+def _trusting_anybody() -> ssl.SSLContext:
+    made = ssl.create_default_context()
+    made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+    return made
 
 
 class _Connection(asyncio.Protocol):
@@ -185,11 +193,12 @@ class Offering:
         most: int = 2000,
         *,
         anew: bool = False,
+        tls: bool = False,
     ) -> None:
         """Starts it. `anew`: each request has a connection of its own."""
         self._rate, self._seconds = rate, seconds
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.open_loop", *map(str, (port, rate, seconds, most, int(anew)))],
+            [sys.executable, "-m", "benchmarks.open_loop", *map(str, (port, rate, seconds, most, int(anew), int(tls)))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
@@ -212,7 +221,7 @@ def main(words: Sequence[str]) -> None:
 
     requests = [b64decode(one) for one in json.loads(sys.stdin.buffer.read())]
     port, rate, seconds, most = int(words[0]), float(words[1]), float(words[2]), int(words[3])
-    generator = Generator(port, requests, rate, seconds, most, anew=words[4] == "1")
+    generator = Generator(port, requests, rate, seconds, most, anew=words[4] == "1", tls=words[5] == "1")
     uvloop.run(generator.run())
     told = {name: getattr(generator, name) for name in ("taken", "late", "connections", "first", "unsent")}
     json.dump(told, sys.stdout)

@@ -2,7 +2,8 @@
 
     python -m benchmarks.service [--requests 3000] [--concurrency 16]
 
-With age, and with each KMS emulator in a process of its own; with one worker and with two. What the web layer costs is
+With age, and with each KMS emulator in a process of its own; with one worker and with two; and the workers' memory.
+What it does at three times of that is told by `python -m benchmarks.overload`. What the web layer costs is
 what a request costs that passes all of it and asks for no operation (GET /v1/keys); its bar is half of an encrypt.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -63,6 +65,12 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(stat[11]) + int(stat[12]) for stat in stats) / TICK
 
 
+def memory(pid: int) -> str:
+    """Resident memory of the largest of its processes, in MiB."""
+    sizes = [int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{one}/status").read_text())[0]) for one in family(pid)]
+    return f"{max(sizes) / 1024:.0f} MiB"
+
+
 def measure(service: Service, requests: Sequence[bytes], given: argparse.Namespace) -> tuple[str, float]:
     """A line about these requests, and their processor time in milliseconds each."""
     load(service.port, requests, given.requests // 10, given.concurrency)
@@ -82,7 +90,7 @@ def run(workers: int, environ: dict[str, str], given: argparse.Namespace) -> boo
         service.config["listen"]["workers"] = workers
         with service:
             manifest = MANIFEST.format(number=1).encode()
-            encrypting = 0.0
+            encrypting, at_start = 0.0, memory(service.process.pid)
             for name, key in (("age", service.ref), ("aws", f"aws:{KEY}"), ("gcp", f"gcp:{GCP}")):
                 sealed = service.sealed(manifest, key=key)
                 clear = [prepared("POST", f"/v1/encrypt?key={key}", token("root"), manifest)]
@@ -93,6 +101,7 @@ def run(workers: int, environ: dict[str, str], given: argparse.Namespace) -> boo
                 print(f"{workers} worker{'s'[: workers - 1]:1} {name} decrypt  {told}")
             told, web = measure(service, [prepared("GET", "/v1/keys", token("root"), b"")], given)
             print(f"{workers} worker{'s'[: workers - 1]:1} no operation {told}")
+            print(f"a worker has {at_start} at the start, {memory(service.process.pid)} after this")
             return verdict("web layer, in percent of an encrypt with age", web / encrypting * 100, 50)
 
 

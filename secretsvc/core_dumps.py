@@ -7,11 +7,6 @@ from __future__ import annotations
 
 import resource
 import sys
-from contextlib import contextmanager, suppress
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _STARTED_WITH = resource.getrlimit(resource.RLIMIT_CORE)
 
@@ -20,17 +15,17 @@ _PR_SET_DUMPABLE = 4
 
 
 def forbid() -> None:
-    """Make none any more (setrlimit(2), RLIMIT_CORE). The hard limit stays, for `as_started`."""
+    """Make none any more (setrlimit(2), RLIMIT_CORE). The hard limit stays, for `AsStarted`."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, _STARTED_WITH[1]))
 
 
-@contextmanager
-def as_started() -> Iterator[None]:
+class AsStarted:
     """Within the block the limit is what this process was started with, for the user's own command to be started."""
-    resource.setrlimit(resource.RLIMIT_CORE, _STARTED_WITH)
-    try:
-        yield
-    finally:
+
+    def __enter__(self) -> None:
+        resource.setrlimit(resource.RLIMIT_CORE, _STARTED_WITH)
+
+    def __exit__(self, *_: object) -> None:
         forbid()
 
 
@@ -41,7 +36,9 @@ def keep_memory_private() -> None:
     command a noticeable part of its start. A program that takes its place is not affected.
     """
     if sys.platform == "linux":
-        with suppress(ImportError, OSError, AttributeError, MemoryError):  # a hardened system may have no ctypes
+        try:
             from ctypes import CDLL, c_ulong
 
             CDLL(None).prctl(_PR_SET_DUMPABLE, *(c_ulong(0),) * 4)
+        except (ImportError, OSError, AttributeError, MemoryError):  # a hardened system may have no ctypes
+            return

@@ -75,7 +75,7 @@ class Recipients(Record):
 
 
 class KeysetChange(Record):
-    """What `--key` options ask for: a keyset outright (`exact`), or keys to add and to remove."""
+    """A change of a keyset, as `--key` asks for it: a keyset outright (`exact`), or keys to add and to remove."""
 
     exact: Keyset
     add: Keyset

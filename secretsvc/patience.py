@@ -1,32 +1,36 @@
-"""Whether anybody still waits for the work at hand: asked wherever that is done piece by piece.
+"""A look whether anybody still waits for the work at hand: taken wherever that is done piece by piece.
 
 For a command, somebody always does. The service's threads are told when their caller has gone or their time is up.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from contextvars import ContextVar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from contextvars import Token
 
 _asked: ContextVar[Callable[[], None] | None] = ContextVar("patience", default=None)
 
 
 def check() -> None:
-    """Returns while somebody waits. Raises what the `asking` around it has for nobody."""
+    """Returns while somebody waits. Raises what the `Asking` around it has for nobody."""
     ask = _asked.get()
     if ask:
         ask()
 
 
-@contextmanager
-def asking(ask: Callable[[], None]) -> Iterator[None]:
+class Asking:
     """Has `check` call `ask`, in this thread and until the end of the block."""
-    before = _asked.set(ask)
-    try:
-        yield
-    finally:
-        _asked.reset(before)
+
+    def __init__(self, ask: Callable[[], None]) -> None:
+        self._ask = ask
+        self._before: Token[Callable[[], None] | None]
+
+    def __enter__(self) -> None:
+        self._before = _asked.set(self._ask)
+
+    def __exit__(self, *_: object) -> None:
+        _asked.reset(self._before)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def pattern(text: AnyStr, flags: int = 0) -> Pattern[AnyStr]:
-    """What `re.compile` gives, as soon as one of its methods is asked for. A mistake in it shows only then."""
+    """Return what `re.compile` gives, as soon as one of its methods is asked for. A mistake in it shows only then."""
     return _Pattern(text, flags)  # type: ignore[return-value]
 
 

@@ -20,7 +20,7 @@ from secretsvc.api.bodies import Bodies
 from secretsvc.api.generate import SECRET_KINDS
 from secretsvc.api.health import Health
 from secretsvc.api.homes import Homes
-from secretsvc.api.limits import BodyRoom, Places, Rates
+from secretsvc.api.limits import BodyRoom, Rates, RequestRoom
 from secretsvc.api.metrics import Metrics
 from secretsvc.api.middleware import HEALTH, Middleware
 from secretsvc.api.parts import Parts
@@ -60,7 +60,7 @@ def parts(config: Config) -> Parts:
     homes = Homes(map(str, planner.ruled()))
     pools = Pools(settings, config.limits, metrics, homes)
     readers = Readers(config.limits.operation_seconds)
-    room, places = BodyRoom(config.limits.bodies_bytes), Places(config.limits.requests, pools.elsewhere)
+    room, places = BodyRoom(config.limits.bodies_bytes), RequestRoom(config.limits.requests, pools.elsewhere)
     return Parts(
         limits=config.limits,
         planner=planner,

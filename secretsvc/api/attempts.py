@@ -23,7 +23,7 @@ class Attempt:
         self.began = 0.0
         """When the call of a backend began that runs now (time.monotonic); 0 where none does."""
         self.abandoned = False
-        """Whether nobody waits for the result any more."""
+        """True once nobody waits for the result any more."""
 
     def check(self) -> None:
         """End the work where nobody waits for it. Raises RefusedError."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from secretsvc.api.limits import BodyRoom, Places
+    from secretsvc.api.limits import BodyRoom, RequestRoom
     from secretsvc.api.readers import Readers
     from secretsvc.api.settings import Limits
 
@@ -62,7 +62,7 @@ def media_type(request: Request, accepted: Collection[str]) -> str:
 class Bodies:
     """Reads the bodies of requests, within this process's memory and time for them."""
 
-    def __init__(self, room: BodyRoom, places: Places, readers: Readers, limits: Limits) -> None:
+    def __init__(self, room: BodyRoom, places: RequestRoom, readers: Readers, limits: Limits) -> None:
         self._room = room
         self._places = places
         self._readers = readers

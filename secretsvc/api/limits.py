@@ -43,8 +43,8 @@ class Rates:
             raise RefusedError(RATE, f"at most {self._rate:g} a second", headers={"retry-after": seconds})
 
 
-class Places:
-    """Places for requests at work in this process: more at a time would make all of them wait, and none faster.
+class RequestRoom:
+    """Room for requests at work in this process: more at a time would make all of them wait, and none faster.
 
     A request is looked at before its body comes, and counts from when that is whole, so that slow ones hold no place.
     But for a moment it is expected: of hundreds that come at once only so many are let in, and the others cost little.

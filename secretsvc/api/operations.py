@@ -83,7 +83,7 @@ class Call(NamedTuple):
     remove: tuple[str, ...] = ()
     changes: Changes = Changes()
     secret: str = ""
-    """Which Secret is changed, of several."""
+    """The Secret that is changed, of several."""
     allow_repeated: bool = False
     """Pass values that the manifest repeats in the clear."""
 

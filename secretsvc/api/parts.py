@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from secretsvc.api.auth.authenticator import Authenticator
     from secretsvc.api.bodies import Bodies
     from secretsvc.api.health import Health
-    from secretsvc.api.limits import BodyRoom, Places, Rates
+    from secretsvc.api.limits import BodyRoom, Rates, RequestRoom
     from secretsvc.api.metrics import Metrics
     from secretsvc.api.plans import Planner
     from secretsvc.api.readers import Readers
@@ -28,7 +28,7 @@ class Parts(NamedTuple):
     metrics: Metrics
     rates: Rates
     room: BodyRoom
-    places: Places
+    places: RequestRoom
     readers: Readers
     bodies: Bodies
     authenticator: Authenticator

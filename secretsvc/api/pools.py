@@ -186,7 +186,7 @@ class _Pool:
 
 def _attempted(attempt: Attempt, work: Callable[[CallerKeyring], T], keyring: CallerKeyring) -> T:
     """Run `work`, and end it between two of its steps once nobody waits for it."""
-    with patience.asking(attempt.check):
+    with patience.Asking(attempt.check):
         return work(keyring)
 
 

@@ -42,7 +42,7 @@ class Readers:
         attempt = Attempt()
 
         def watched() -> T:
-            with patience.asking(attempt.check):
+            with patience.Asking(attempt.check):
                 return work()
 
         executor = self._small if size <= _SMALL else self._large

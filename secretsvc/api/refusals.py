@@ -22,7 +22,7 @@ _HEADERS = [
 
 
 _ID = b"0" * 32
-"""Where a request's id is to stand."""
+"""Placeholder of a request's id."""
 
 
 class Refusal(NamedTuple):

@@ -1,4 +1,4 @@
-"""What the service is told: the configuration file's shape (docs/service.schema.json is made of it)."""
+"""Settings of the service: the configuration file's shape (docs/service.schema.json is made of it)."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Model(BaseModel):
 
 
 class Listen(_Model):
-    """Where and how the service listens."""
+    """Address, TLS and processes of the listening service."""
 
     host: Text = "127.0.0.1"
     port: int = Field(default=8200, ge=0, le=65535, description="0 takes any that is free, and prints it")
@@ -104,7 +104,7 @@ class Callers(_Model):
 
 
 class Rule(_Model):
-    """Who may do what with which Secrets and keys. What no rule allows is denied."""
+    """A right of some callers to some operations with some Secrets and keys. What no rule allows is denied."""
 
     callers: list[Callers] = Field(min_length=1)
     operations: list[OperationName] = Field(min_length=1)
@@ -128,7 +128,7 @@ class Rule(_Model):
 
 
 class Audit(_Model):
-    """Where the audit lines go. Without any, nothing is done at all."""
+    """Files that the audit lines go to. Without any, nothing is done at all."""
 
     file: File = Field(default="", description="Appended to, and flushed to the disk line by line")
     stdout: bool = False

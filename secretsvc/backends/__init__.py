@@ -7,15 +7,14 @@ material by mistake.
 
 from __future__ import annotations
 
-from functools import cache
+import sys
 
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import MAX_LENGTH, KeyRef, refuse_identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from importlib.metadata import EntryPoint
+    from collections.abc import Iterator
 
     from secretsvc.backends.base import Scheme
 
@@ -30,24 +29,21 @@ _OURS = {
 A table and not our own entry points, because reading those costs a cold start more than everything else together.
 """
 
-PLUGINS = "ksecret.backends"
-"""The entry-point group in which other distributions have their kinds of keys: name → an object of type `Scheme`."""
-
 
 def find(name: str) -> Scheme | None:
     """Return the kind of keys whose URIs start with `name:`; None where there is none here."""
     if name in _OURS:
-        from importlib import import_module
-
-        ours: Scheme = import_module(_OURS[name]).SCHEME
+        __import__(_OURS[name])
+        ours: Scheme = sys.modules[_OURS[name]].SCHEME
         return ours
-    point = _plugins().get(name)
-    return _loaded(point) if point else None
+    from secretsvc.backends import plugins
+
+    return plugins.find(name) if _is_name(name) else None
 
 
 def names() -> tuple[str, ...]:
     """Return the names of all kinds that are installed here, ours first."""
-    return (*_OURS, *_plugins())
+    return (*_OURS, *_others())
 
 
 def ours() -> Iterator[Scheme]:
@@ -58,7 +54,7 @@ def ours() -> Iterator[Scheme]:
 def every() -> Iterator[Scheme]:
     """Yield all kinds that are installed here, ours first: who is content with one of them waits for no others."""
     yield from ours()
-    yield from filter(None, map(find, _plugins()))
+    yield from filter(None, map(find, _others()))
 
 
 def secrets() -> frozenset[str]:
@@ -66,27 +62,11 @@ def secrets() -> frozenset[str]:
     return frozenset(name for scheme in every() for name in scheme.secrets)
 
 
-@cache
-def _plugins() -> Mapping[str, EntryPoint]:
-    """Find the entry points of other distributions, once in a process. Of two of a name the one that is found first."""
-    from importlib.metadata import entry_points
+def _others() -> tuple[str, ...]:
+    """Of other distributions."""
+    from secretsvc.backends import plugins
 
-    found: dict[str, EntryPoint] = {}
-    for point in entry_points(group=PLUGINS):
-        if _is_name(point.name) and point.name not in _OURS:
-            found.setdefault(point.name, point)
-    return found
-
-
-def _loaded(point: EntryPoint) -> Scheme:
-    """Load a plug-in. One that fails stands for a kind that is not installed, so that other keys still open."""
-    from secretsvc.backends.base import BrokenScheme, Scheme
-
-    try:
-        scheme = point.load()
-    except Exception:  # somebody else's module may raise anything
-        return BrokenScheme(point.name, point.value)
-    return scheme if isinstance(scheme, Scheme) and scheme.name == point.name else BrokenScheme(point.name, point.value)
+    return tuple(name for name in plugins.found() if _is_name(name) and name not in _OURS)
 
 
 def _is_name(text: str) -> bool:
@@ -101,7 +81,7 @@ def complete(text: str) -> str:
     bare = text.strip()
     if bare.partition(":")[0] in _OURS:
         return bare
-    others = _plugins() if set(bare) & set(":/ ") else ()
+    others = _others() if set(bare) & set(":/ ") else ()
     for scheme in filter(None, map(find, (*_OURS, *others))):
         if scheme.is_bare(bare):
             return f"{scheme.name}:{bare}"

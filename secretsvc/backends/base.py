@@ -1,15 +1,17 @@
-"""What a kind of keys is, told offline (`Scheme`), and what its backend is, which wraps and unwraps DEKs with them."""
+"""Protocols of a kind of keys, told offline (`Scheme`), and of its backend, which wraps and unwraps DEKs with them."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from secretsvc.errors import RESTORE_HINT, AlteredError, BackendUnavailableError, install_hint
 from secretsvc.keyref import KeyRef
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Protocol
+else:
+    Protocol = object
 
 
 DEK_BYTES = 32
@@ -23,7 +25,7 @@ def checked_dek(dek: bytes) -> bytes:
 
 
 class Installed(Record):
-    """Whether what a backend needs is on this machine."""
+    """An answer to whether what a backend needs is on this machine."""
 
     ok: bool
     said: str
@@ -68,9 +70,9 @@ class Scheme:
     has_prompt: bool = False
     """Whether its backend asks for passphrases itself, where it is told none."""
     has_default: bool = False
-    """Whether `name:default` stands for a key of the caller's own: its backend is a `HasDefault`."""
+    """Whether `name:default` stands for a key of the caller's own: its backend is an `abilities.HasDefault`."""
     has_identities: bool = False
-    """Whether the caller's own key is what it is sealed to by default: its backend is a `HasIdentities`."""
+    """Whether the caller's own key is what it is sealed to by default: its backend is an `abilities.HasIdentities`."""
     is_local: bool = False
     """Whether its private keys are on this machine, so that listing them asks nobody else."""
     has_profiles: bool = False
@@ -138,7 +140,7 @@ class BrokenScheme(Scheme):
 
 
 class Settings(Record):
-    """What a run tells its backends. Each takes what concerns it."""
+    """The facts that a run tells its backends. Each takes what concerns it."""
 
     environ: Mapping[str, str]
     passphrase: Callable[[str], bytes | None]
@@ -180,35 +182,8 @@ class Backend(Protocol):
         ...
 
 
-@runtime_checkable
-class HasDefault(Protocol):
-    """What a backend may have beside: a key of the caller's own, which a person calls `SCHEME:default`."""
-
-    def default_ref(self) -> KeyRef:
-        """The KeyRef of that key. Raises KeyRefError where there is none, and BackendError."""
-        ...
-
-
-@runtime_checkable
-class Rewraps(Protocol):
-    """What a backend may have beside: a way to wrap a DEK anew that does not give it away."""
-
-    def rewrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
-        """The same DEK under the newest version of the same KEK. Raises what `unwrap` and `wrap` raise."""
-        ...
-
-
-@runtime_checkable
-class KnowsHeld(Protocol):
-    """What a backend may have beside: a way to tell, without the network, whose key is on this machine."""
-
-    def holds(self, ref: KeyRef) -> bool | None:
-        """Tell whether this machine opens what that KEK wrapped; None where it takes a passphrase to tell."""
-        ...
-
-
 class Place(Record):
-    """Where identities are looked for, and what was found there, for people."""
+    """A place where identities are looked for, and what was found there, for people."""
 
     name: str
     """A variable's name, or a file's path."""
@@ -220,23 +195,3 @@ class Place(Record):
     is_bad: bool = False
     """Whether something in it can't be used."""
     is_absent: bool = False
-
-
-@runtime_checkable
-class HasIdentities(Protocol):
-    """What a backend may have beside: private keys of the caller's own, in places that are known."""
-
-    def own_ref(self) -> KeyRef | None:
-        """The KeyRef of the first that can be used; None where there is none at all.
-
-        Raises BackendError where what there is can't be used.
-        """
-        ...
-
-    def places(self) -> list[Place]:
-        """Return where they are looked for, in the order in which they count, and what was found there."""
-        ...
-
-    def make_identity(self) -> str:
-        """Make one where `own_ref` gives None, and return its place. Raises InputError and FileError."""
-        ...

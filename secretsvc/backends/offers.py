@@ -24,7 +24,7 @@ MOST_OFFERS = 100
 
 @runtime_checkable
 class Offers(Protocol):
-    """What a backend may have beside: a list of the keys that the caller could seal to, for a person to choose from."""
+    """Optional for a backend: a list of the keys that the caller could seal to, for a person to choose from."""
 
     def offers(self) -> list[Offer]:
         """The keys that the caller's credentials, or this machine, can list. Raises BackendError."""
@@ -33,7 +33,7 @@ class Offers(Protocol):
 
 @runtime_checkable
 class Makes(Protocol):
-    """What a backend may have beside: a way to make a key of the caller's own."""
+    """Optional for a backend: a way to make a key of the caller's own."""
 
     wanted: str
     """What it must be told, for the question: `your name and address, as Alice Doe <alice@example.org>`."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from _thread import allocate_lock
-from contextlib import contextmanager
 
 from secretsvc import patience
 from secretsvc.backends import complete, every, find, names, ours, split
-from secretsvc.backends.base import HasDefault, HasIdentities, KnowsHeld, Rewraps
 from secretsvc.errors import (
     RESTORE_HINT,
     AlteredError,
@@ -22,6 +20,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from secretsvc.backends.abilities import HasIdentities
     from secretsvc.backends.base import Backend, Scheme, Settings
     from secretsvc.keyref import KeyRef, WrappedKey
 
@@ -76,6 +75,8 @@ class Backends:
 
     def parse(self, text: str) -> KeyRef:
         """The canonical KeyRef of what a person writes: a URI, or a name that needs no scheme. Raises KeyRefError."""
+        from secretsvc.backends.abilities import HasDefault
+
         written = split(complete(text))
         scheme = _scheme(written.scheme)
         if written.id.strip() == "default" and scheme.has_default:
@@ -88,6 +89,8 @@ class Backends:
 
     def with_identities(self) -> Iterator[tuple[str, HasIdentities]]:
         """The backends, by scheme, that know where the caller's own keys are."""
+        from secretsvc.backends.abilities import HasIdentities
+
         for scheme in every():
             if scheme.has_identities:
                 backend = self.backend(scheme.name)
@@ -103,7 +106,7 @@ class Backends:
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """The DEK wrapped under `ref`. Raises KeyRefError or BackendError, which name the key."""
-        with _naming(ref):
+        with _Naming(ref):
             _check(ref)
             backend = self.backend(ref.scheme)
             return backend.wrap(ref, dek, context)
@@ -115,10 +118,12 @@ class Backends:
         sure that the keyset is the sealed one: a DEK would be wrapped for whoever added their key to it by hand.
         Raises as `unwrap` and `wrap`, and what `dek` raises.
         """
+        from secretsvc.backends.abilities import Rewraps
+
         fresh = []
         for key in keys:
             patience.check()
-            with _naming(key.ref):
+            with _Naming(key.ref):
                 backend = self._member(key.ref)
                 if isinstance(backend, Rewraps):
                     wrapped = backend.rewrap(key.ref, _wrapped(key), key.context)
@@ -151,6 +156,8 @@ class Backends:
 
     def opens(self, refs: Iterable[KeyRef]) -> bool | None:
         """Tell, without the network, whether a key of that keyset is on this machine; None where nobody can."""
+        from secretsvc.backends.abilities import KnowsHeld
+
         members = sorted(((self.backend(ref.scheme), ref) for ref in refs), key=lambda member: _order(str(member[1])))
         answers = []
         for backend, ref in members:
@@ -189,13 +196,18 @@ def _check(ref: KeyRef) -> None:
         raise KeyRefError(f"that is not how ksecret spells a key of the kind {ref.scheme}:")
 
 
-@contextmanager
-def _naming(ref: KeyRef | str) -> Iterator[None]:
+class _Naming:
     """Errors that name the key. A new one each time: a backend may raise what it remembers, and callers add a file."""
-    try:
-        yield
-    except KsecretError as error:
-        raise type(error)(error.message, reasons=error.reasons, hint=error.hint, key_ref=str(ref)) from error
+
+    def __init__(self, ref: KeyRef | str) -> None:
+        self._ref = ref
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, KsecretError):
+            raise type(error)(error.message, reasons=error.reasons, hint=error.hint, key_ref=str(self._ref)) from error
 
 
 def _order(uri: str) -> tuple[float, str]:

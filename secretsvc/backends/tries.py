@@ -1,4 +1,4 @@
-"""What all backends behind a network share: how often and for how long a call is tried, and who is known to be dead.
+"""Tries and pauses of backends behind a network: how often and how long a call is tried, and who is known to be dead.
 
 A thousand files ask the same few homes of keys. What can't get better within a run (no library, no credentials), and
 which homes nobody answered for, is remembered, so that it costs its time once and not once per file.
@@ -9,15 +9,16 @@ from __future__ import annotations
 from _thread import allocate_lock
 from enum import Enum
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc import patience
 from secretsvc.errors import BackendUnavailableError, KsecretError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeVar
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 PATIENCE = 10.0
 """Seconds in which a home has to answer, all tries together. A call at which it failed is tried again for as long."""
@@ -30,7 +31,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
 class Kind(Enum):
-    """What a failure is a sign of, and so for how long it is worth another try."""
+    """The kinds of failures, by what they are a sign of, and so for how long it is worth another try."""
 
     FINAL = 0  # the service has answered, and will say the same again
     BROKEN = 1  # nothing of the service's came, and nothing will: TLS, credentials, something else at its address

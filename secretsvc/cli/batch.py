@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 from secretsvc import formats
 from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn, warn_of_walk
@@ -204,7 +203,9 @@ class Batch:
         that a later file needs. Raises UsageError, which would be said of every file.
         """
         self._many = self._many or len(items) > 1
-        outcomes = spread(items, partial(self._work, operation, may_hold), self._targets, runs, _Outcome, forks=forks)
+        outcomes = spread(
+            items, lambda item: self._work(operation, may_hold, item), self._targets, runs, _Outcome, forks=forks
+        )
         for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):
             yield item.path, self._count(outcome, item.path), outcome.error
 

@@ -13,8 +13,7 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
+    from secretsvc.cli.arguments import Argument
     from secretsvc.cli.parser import SoFar
 
 MOST_BYTES = 1024 * 1024
@@ -67,14 +66,14 @@ def _of_command(words: list[str], prefix: str) -> Candidates:
     if equals and name in parser.options:
         found = _values(parser.options[name], so_far, prefix.removeprefix(f"{name}="))
         return Candidates({f"{name}={word}": about for word, about in found.words.items()}, found.files)
-    return Candidates({word: _about(option) for word, option in parser.options.items() if not parser.hides(option)})
+    return Candidates({word: _about(option) for word, option in parser.options.items() if not option.is_hidden})
 
 
-def _about(action: argparse.Action) -> str:
-    return (action.help or "").replace("%%", "%")
+def _about(action: Argument) -> str:
+    return action.help.replace("%%", "%")
 
 
-def _values(option: argparse.Action, so_far: SoFar, prefix: str) -> Candidates:
+def _values(option: Argument, so_far: SoFar, prefix: str) -> Candidates:
     """Values of an option."""
     if option.choices:
         return Candidates(dict.fromkeys(map(str, option.choices), ""))
@@ -85,7 +84,7 @@ def _values(option: argparse.Action, so_far: SoFar, prefix: str) -> Candidates:
     return _FILES if any(word in shown for word in ("FILE", "PATH")) else _NONE
 
 
-def _plain(command: str, plain: list[argparse.Action], so_far: SoFar) -> Candidates:
+def _plain(command: str, plain: list[Argument], so_far: SoFar) -> Candidates:
     """Words that are no options."""
     typed = so_far.plain
     if not typed and plain and plain[0].choices:

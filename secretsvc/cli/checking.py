@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Literal
 
 from secretsvc.cli.batch import name_of
 from secretsvc.cli.colour import BAD, WARNING, painted
@@ -17,13 +16,15 @@ from secretsvc.operations.findings import RULES, SHORT, Finding
 from secretsvc.policy.policies import MISNAMED, NAME
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from mmap import mmap
+    from typing import Literal, TypeAlias
 
     from secretsvc.policy.policies import Policies
 
-Form = Literal["text", "json", "sarif"]
+Form: TypeAlias = 'Literal["text", "json", "sarif"]'
 """Form of the output."""
 
 _OTHERS = 1 << 20

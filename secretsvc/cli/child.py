@@ -11,15 +11,16 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
 
 from secretsvc import core_dumps, programs
 from secretsvc.backends import secrets
 from secretsvc.errors import FileError
 from secretsvc.files.signals import ENDING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import NoReturn
 
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 """Python starts by ignoring these, and a child would go on doing so."""
@@ -81,7 +82,7 @@ def signals_held() -> Iterator[set[signal.Signals]]:
 def run(command: list[str], environ: Mapping[bytes, bytes], mask: set[signal.Signals]) -> int:
     """Runs the program to its end, within `signals_held`; its exit code. Linux only. Raises FileError."""
     try:
-        with core_dumps.as_started():
+        with core_dumps.AsStarted():
             child = os.posix_spawnp(command[0], command, environ, setsigmask=mask, setsigdef=_IGNORED_BY_PYTHON)
     except OSError as error:
         raise _not_started(command[0], error) from error

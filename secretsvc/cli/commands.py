@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from secretsvc.errors import UsageError, nearest
 from secretsvc.record import Record
 
@@ -79,6 +81,6 @@ def find(name: str) -> str:
 
 def load(command: str) -> ModuleType:
     """The command's module."""
-    from importlib import import_module
-
-    return import_module(f"secretsvc.cli.{COMMANDS[command].module}")
+    name = f"secretsvc.cli.{COMMANDS[command].module}"
+    __import__(name)
+    return sys.modules[name]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from typing import NoReturn
 
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 SHELLS = ("bash", "zsh", "fish")
@@ -22,7 +23,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("shell", choices=SHELLS, help="the shell to complete in")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: Arguments) -> int:
     """Prints the script; the exit code."""
     from argcomplete.shell_integration import shellcode
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
 
 from secretsvc.cli.report import counted, printable, said
 from secretsvc.errors import FileError, KsecretError, UsageError
 from secretsvc.files import workspace
 from secretsvc.operations.request import stated
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
+    from typing import TextIO
 
 
 class Journal:

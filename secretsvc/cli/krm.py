@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, NoReturn
 
 from secretsvc import core_dumps
 from secretsvc.cli import options
@@ -22,6 +21,10 @@ from secretsvc.files import workspace
 from secretsvc.manifest.kubernetes_objects import documents, with_data
 from secretsvc.operations.output import dumped
 from secretsvc.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 API_VERSION = "ksecret.dev/v1alpha1"
 KIND = "KsecretGenerator"

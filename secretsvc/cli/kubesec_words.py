@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc.errors import UsageError
 from secretsvc.files import workspace
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TypeVar
 
-V = TypeVar("V")
+    V = TypeVar("V")
 
 _KEY = r"[0-9a-zA-Z._-]+"
 

@@ -6,12 +6,14 @@ import gc
 import io
 import os
 import sys
-from contextlib import suppress
-from typing import NoReturn
 
 from secretsvc import core_dumps
 from secretsvc.cli.commands import find
 from secretsvc.errors import KsecretError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 INTERRUPTED = 130
 
@@ -102,6 +104,8 @@ def _help(words: list[str]) -> int:
 
 
 def _report_unwritten(error: OSError) -> int:
-    with suppress(OSError):  # it may have been standard error itself
+    try:
         print(f"ksecret: can't write the output: {error.strerror}", file=sys.stderr)
+    except OSError:  # it may have been standard error itself
+        return 7
     return 7

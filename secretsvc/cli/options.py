@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
-from functools import cache
 
 from secretsvc.backends import find
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
-from secretsvc.cli.report import warn
+from secretsvc.cli.report import once, warn
 from secretsvc.errors import FileError
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 MAX_JOBS = 256
@@ -75,7 +73,7 @@ def add_output(parser: Parser) -> None:
     parser.add_argument("-o", "--output", metavar="FILE", default="", help="write here; - is standard output")
 
 
-def targets(args: Namespace) -> Targets:
+def targets(args: Arguments) -> Targets:
     """Read the options of `add_files` and `add_output`."""
     return Targets(tuple(args.files), args.recursive, args.in_place, args.output, args.debug)
 
@@ -92,7 +90,7 @@ def add_backends(parser: Parser) -> None:
     parser.add_argument("--passphrase", metavar="TEXT", default="", help="as kubesec has it; others can see it")
 
 
-def unlocking(args: Namespace) -> Unlocking:
+def unlocking(args: Arguments) -> Unlocking:
     """Read the options of `add_backends`."""
     return Unlocking(args.keyring, args.passphrase, args.passphrase_file)
 
@@ -118,7 +116,7 @@ def add_server(parser: Parser, *words: str) -> None:
     parser.add_argument("--server-ca", metavar="FILE", default="", help="the only authority to trust for it, as PEM")
 
 
-def server(args: Namespace) -> Server:
+def server(args: Arguments) -> Server:
     """Read the options of `add_server`, else the environment."""
     url = os.environ.get("KSECRET_SERVER", "") if args.ksecret_server is None else args.ksecret_server
     return Server(url, args.server_ca or os.environ.get("KSECRET_SERVER_CA", ""))
@@ -133,7 +131,7 @@ def backends(unlocking: Unlocking) -> Backends:
             file=sys.stderr,
         )
     ask = Passphrases(unlocking.passphrase, unlocking.passphrase_file).ask
-    return Backends(Settings(os.environ, ask, unlocking.keyring, warn=cache(lambda text: warn(text, once=text))))
+    return Backends(Settings(os.environ, ask, unlocking.keyring, warn=once(lambda text: warn(text, once=text))))
 
 
 class Passphrases:

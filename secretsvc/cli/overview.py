@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from textwrap import fill
 
+from secretsvc.cli.argparsing import help_width
 from secretsvc.cli.commands import GROUPS
-from secretsvc.cli.parser import help_width
 
 _VARIABLES = (
     "KSECRET_KEYS",

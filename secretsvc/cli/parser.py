@@ -1,31 +1,23 @@
-"""argparse with the words' rules of kubectl (pflag): options anywhere, and an option's value is whatever word follows.
+"""A command line's words by the rules of kubectl (pflag): options anywhere, and a value is whatever word follows.
 
-argparse and not click: click's import alone costs a cold decrypt a quarter more (docs/adr/0005-argparse.md).
+Commands declare their arguments as they would to argparse. Lines with nothing but declared options and files in them
+are read here; `argparsing.py` has argparse read all others, and write help, from the same declarations: its import
+takes longer than a small file (docs/adr/0005-argparse.md).
 """
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING, Any, NoReturn
-
+from secretsvc.cli.arguments import Arguments, Declared
 from secretsvc.cli.commands import COMMANDS, load
 from secretsvc.errors import UsageError, nearest
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
-_WIDTH = 100
-"""Columns of help that goes to no terminal."""
-_NARROWEST, _WIDEST = 40, 120
-"""Columns: longer lines are hard to read."""
-
-
-def help_width() -> int:
-    """Width of help: that of the terminal, or what `COLUMNS` says, up to 120 columns."""
-    from shutil import get_terminal_size  # asked for help only: its import takes longer than a start's bar bears
-
-    return min(max(get_terminal_size((_WIDTH, 24)).columns, _NARROWEST), _WIDEST)
+    from secretsvc.cli.arguments import Argument
 
 
 class Parsing(Record):
@@ -33,7 +25,7 @@ class Parsing(Record):
 
     parser: Parser
     words: list[str]
-    run: Callable[[argparse.Namespace], int]
+    run: Callable[[Arguments], int]
 
 
 def parsing(command: str, words: list[str]) -> Parsing:
@@ -60,78 +52,13 @@ class SoFar(Record):
     plain: list[str]
     """The words that are neither options nor their values."""
     values: dict[str, str]
-    """Values by the option's name in the namespace."""
-    waiting: argparse.Action | None
+    """Values by the option's name among the arguments."""
+    waiting: Argument | None
     """The option whose value comes next."""
 
 
-class Parser(argparse.ArgumentParser):
-    """One command's options. Wrong usage raises UsageError instead of ending the process."""
-
-    takes_dashes = True
-    """Whether words behind `--` are read: `kubectl create` drops them, and so does `ksecret create`."""
-
-    def __init__(self, prog: str, summary: str, examples: str = "", actions: Mapping[str, str] | None = None) -> None:
-        self._by_word: dict[str, argparse.Action] = {}
-        self._takes_command = False
-        self._metavar = ""
-        self._width = _WIDTH
-        longest = max(map(len, actions or ()), default=0)
-        listed = "".join(f"  {prog} {action:{longest}}  {about}\n" for action, about in (actions or {}).items())
-        super().__init__(
-            prog=prog,
-            description=summary,
-            epilog=(f"each with a --help of its own:\n{listed}\n" if listed else "")
-            + (f"examples:\n{examples}" if examples else ""),
-            formatter_class=self._formatter,
-            allow_abbrev=False,
-        )
-
-    def _formatter(self, prog: str) -> argparse.HelpFormatter:
-        # With a width, because argparse imports shutil to ask the terminal for its own, help or no help.
-        return argparse.RawDescriptionHelpFormatter(prog, width=self._width)
-
-    def format_help(self) -> str:
-        """Format help as argparse does, at the terminal's width."""
-        self._width = help_width()
-        return super().format_help()
-
-    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
-        """Add an argument as argparse does, and remember its words."""
-        action = super().add_argument(*names, **options)
-        self._by_word.update(dict.fromkeys(action.option_strings, action))
-        return action
-
-    def add_command(self, metavar: str) -> None:
-        """Keeps the words behind `--` apart as `args.command`: they are another program's."""
-        self._takes_command = True
-        self._metavar = metavar
-        self.usage = f"%(prog)s [OPTIONS] FILE... -- {metavar}"
-
-    def tell_of(self, name: str) -> None:
-        """Takes an action's name from before what is said of its options, where help is about that action alone."""
-        for action in self._actions:
-            action.help = (action.help or "").removeprefix(f"{name}: ")
-
-    def hide(self, dests: set[str]) -> None:
-        """Leaves options, by their names in the namespace, out of help and completion."""
-        for action in self._actions:
-            if action.dest in dests:
-                action.help = argparse.SUPPRESS
-
-    def hides(self, option: argparse.Action) -> bool:
-        """Tell whether it is one of those."""
-        return option.help == argparse.SUPPRESS
-
-    @property
-    def options(self) -> Mapping[str, argparse.Action]:
-        """Every option, by each of its words."""
-        return self._by_word
-
-    @property
-    def plain(self) -> list[argparse.Action]:
-        """The arguments that take words which are no options, in their order."""
-        return [action for action in self._actions if not action.option_strings]
+class Parser(Declared):
+    """Reads the words. Wrong usage raises UsageError."""
 
     def so_far(self, words: list[str]) -> SoFar | None:
         """Read words as `parse` would, where more are to come; None behind `--`. Wrong ones are passed over."""
@@ -144,46 +71,61 @@ class Parser(argparse.ArgumentParser):
             if not word.startswith("-") or len(word) == 1:
                 so_far.plain.append(word)
                 continue
-            action, value = self._last_option(word)
-            if not action or action.nargs is not None:
+            option, value = self._last_option(word)
+            if not option or option.nargs is not None:
                 continue
             if not (value or left):
-                return so_far._replace(waiting=action)
-            so_far.values[action.dest] = value or left.pop()
+                return so_far._replace(waiting=option)
+            so_far.values[option.dest] = value or left.pop()
         return so_far
 
-    def _last_option(self, word: str) -> tuple[argparse.Action | None, str]:
+    def _last_option(self, word: str) -> tuple[Argument | None, str]:
         """The option in a word that may take a value, and the value that it has there."""
         if word.startswith("--"):
             name, _, value = word.partition("=")
             return self._by_word.get(name), value
         for index, letter in enumerate(word[1:], 2):
-            action = self._by_word.get(f"-{letter}")
-            if action and action.nargs != 0:
-                return action, word[index:].removeprefix("=")
+            option = self._by_word.get(f"-{letter}")
+            if option and option.nargs != 0:
+                return option, word[index:].removeprefix("=")
         return None, ""
 
-    def parse(self, words: list[str]) -> argparse.Namespace:
-        """The options' values. Raises UsageError, which never shows a value."""
-        if not self._takes_command:
-            return self.parse_args(self._sorted(words))
-        at = words.index("--") if "--" in words else len(words)
-        return self.parse_args(self._sorted(words[:at]), argparse.Namespace(command=words[at + 1 :]))
+    def parse(self, words: list[str]) -> Arguments:
+        """The arguments' values. Raises UsageError, which never shows a value."""
+        at = words.index("--") if self.command and "--" in words else len(words)
+        given, others = self._sorted(words[:at])
+        found = self._read(given, others)
+        if not found:
+            from secretsvc.cli.argparsing import read
 
-    def error(self, message: str) -> NoReturn:
-        """Raise UsageError: argparse calls this when it gives up."""
-        # argparse would print the word, and it may be a secret.
-        if message.startswith("unrecognized"):
-            message = "a word too many"
-        elif ": invalid choice: " not in message and ": invalid " in message:
-            message = f"{message.partition(': invalid ')[0]}: not a value that it takes"
-        elif ": invalid choice: " in message:
-            message = f"{message.partition(': invalid choice: ')[0]}: choose {message.rpartition('(choose ')[2][:-1]}"
-        raise UsageError(message, hint=f"{self.prog} --help tells more")
+            found = read(self, given, others)
+        if self.command:
+            vars(found)["command"] = words[at + 1 :]
+        return found
 
-    def _sorted(self, words: list[str]) -> list[str]:
-        """Options first, each with its value in one word, then `--`, then the rest."""
-        options: list[str] = []
+    def _read(self, given: list[tuple[Argument, str | None]], others: list[str]) -> Arguments | None:
+        """The values; None for a line that argparse is to read, with what it says of mistakes."""
+        plain = self.plain
+        if len(plain) > 1 or (plain[0].nargs != "*" if plain else others):
+            return None
+        values = dict(self.defaults)  # where two arguments share a name, the first one's default counts
+        values |= {argument.dest: argument.default for argument in reversed(self.arguments) if argument.dest != "help"}
+        values |= {argument.dest: others for argument in plain}
+        for option, text in given:
+            if option.action == "help":
+                return None
+            try:
+                value = option.const if text is None else option.type(text)
+            except (TypeError, ValueError):
+                return None
+            if option.choices and value not in option.choices:
+                return None
+            values[option.dest] = _put(option.action, values[option.dest], value)
+        return Arguments(**values)
+
+    def _sorted(self, words: list[str]) -> tuple[list[tuple[Argument, str | None]], list[str]]:
+        """The options, each with its value (None for one that takes none), and the words that are no options."""
+        given: list[tuple[Argument, str | None]] = []
         others: list[str] = []
         left = list(reversed(words))
         while left:
@@ -193,42 +135,51 @@ class Parser(argparse.ArgumentParser):
                 break
             if word.startswith("--"):
                 name, equals, value = word.partition("=")
-                options.append(self._option(name, value if equals else None, left))
+                given.append(self._option(name, value if equals else None, left))
             elif word.startswith("-") and len(word) > 1:
-                options += self._short_options(word[1:], left)
+                given += self._short_options(word[1:], left)
             else:
                 others.append(word)
-        return [*options, *(["--"] if others else []), *others]
+        return given, others
 
-    def _option(self, name: str, value: str | None, left: list[str]) -> str:
-        action = self._by_word.get(name)
-        if action is None and name == "--ksecret-server":  # what `ksecret --server URL COMMAND` becomes
+    def _option(self, name: str, value: str | None, left: list[str]) -> tuple[Argument, str | None]:
+        option = self._by_word.get(name)
+        if option is None and name == "--ksecret-server":  # what `ksecret --server URL COMMAND` becomes
             self.error("--server does not go with this command: nothing of it is done by a service")
-        if action is None and self._takes_command:
-            hint = f"if it is for the program that is run, put it after --: {self.prog} FILE -- {self._metavar}"
+        if option is None and self.command:
+            hint = f"if it is for the program that is run, put it after --: {self.prog} FILE -- {self.command}"
             raise UsageError(f"unknown option {name}{nearest(name, self._by_word)}", hint=hint)
-        if action is None:
+        if option is None:
             self.error(f"unknown option {name}{nearest(name, self._by_word)}")
-        if action.nargs == 0:
+        if option.nargs == 0:
             if value is not None:
                 self.error(f"option {name} takes no value")
-            return name
-        if value is None and action.nargs == "?":  # pflag's NoOptDefVal: only `--name=VALUE` gives it one
-            value = str(action.const)
+            return option, None
+        if value is None and option.nargs == "?":  # pflag's NoOptDefVal: only `--name=VALUE` gives it one
+            return option, str(option.const)
         if value is None:
             if not left:
                 self.error(f"option {name} needs a value")
             value = left.pop()
         if value == "--":  # argparse would drop it
             self.error(f"option {name} needs a value")
-        return f"{action.option_strings[-1]}={value}"
+        return option, value
 
-    def _short_options(self, letters: str, left: list[str]) -> list[str]:
-        found: list[str] = []
+    def _short_options(self, letters: str, left: list[str]) -> list[tuple[Argument, str | None]]:
+        found: list[tuple[Argument, str | None]] = []
         for index, letter in enumerate(letters):
-            action = self._by_word.get(f"-{letter}")
+            option = self._by_word.get(f"-{letter}")
             rest = letters[index + 1 :]
-            if action is not None and action.nargs != 0:
+            if option is not None and option.nargs != 0:
                 return [*found, self._option(f"-{letter}", rest.removeprefix("=") if rest else None, left)]
             found.append(self._option(f"-{letter}", None, left))
         return found
+
+
+def _put(action: str, before: Any, value: Any) -> Any:
+    """Return what an option's value becomes, as argparse's actions of these names have it."""
+    if action == "store_true":
+        return True
+    if action == "append":
+        return [*(before or ()), value]
+    return [*(before or ()), *value] if action == "extend" else value

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
-from typing import TYPE_CHECKING, Any
-
 from secretsvc.backends import canonical, complete
 from secretsvc.cli.report import warn
 from secretsvc.errors import FileError, KeyRefError
 from secretsvc.keyref import MOST_KEYS
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -28,17 +26,11 @@ def add_recipients(parser: Parser, dest: str = "key") -> None:
         "-R",
         "--recipients-file",
         dest=dest,
-        action=_Append,
+        action="extend",
+        type=recipients,
         metavar="FILE",
         help="KEYREFs, a line each: age1…, ssh-ed25519 …, pgp:…; # for comments (repeat)",
     )
-
-
-class _Append(argparse.Action):
-    """Reads the file where argparse meets its name, so that no command need know of it."""
-
-    def __call__(self, _parser: object, namespace: argparse.Namespace, path: Any, _option: object = None) -> None:
-        setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or ()), *recipients(path)])
 
 
 def recipients(path: str) -> list[str]:

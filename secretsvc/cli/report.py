@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import sys
-from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc import formats
 from secretsvc.errors import printable as printable  # noqa: PLC0414 - what is told to people is found here
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from typing import TypeVar
 
     from secretsvc.errors import KsecretError
 
-R = TypeVar("R")
+    R = TypeVar("R")
 
 MANY = 50
 """Files from which on a person may wonder how far it is."""
@@ -58,6 +59,18 @@ def warn(text: str, *, once: str = "") -> None:
         sys.stderr.tell_once(once, line)
     else:
         print(line, file=sys.stderr)
+
+
+def once(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """`tell`, which is told each text but once."""
+    told: set[str] = set()
+
+    def tell_new(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            tell(text)
+
+    return tell_new
 
 
 def warn_of_walk(why: str) -> None:

@@ -199,7 +199,7 @@ def _unreachable(error: HTTPException | OSError, where: str, *, shows_certificat
 
 
 def _is_about_ours(reason: str, *, shows_certificate: bool) -> bool:
-    """Whether the alert is one about a client's certificate (RFC 8446, section 6.2); by 1.2, that there is none."""
+    """Tell whether the alert is about a client's certificate (RFC 8446, section 6.2); by 1.2, that there is none."""
     names = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", *(() if shows_certificate else ("HANDSHAKE_FAILURE",)))
     return any(name in reason.partition("_ALERT_")[2] for name in names)
 

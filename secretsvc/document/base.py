@@ -11,12 +11,14 @@ and never quote the input.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
-
 from secretsvc.errors import ManifestError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from typing import Any, Protocol, TypeAlias
+else:
+    Protocol = object
 
 MAX_BYTES = 8 * 1024 * 1024
 """Of a file that is read, as for manifests."""

@@ -6,8 +6,6 @@ in a value. Metadata are lines of their own, flattened (`flattened`), under name
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.document.base import (
     MOST_LEAVES,
     Comments,
@@ -22,6 +20,7 @@ from secretsvc.document.flattened import flatten, unflatten
 from secretsvc.document.texts import decoded, encoded, text_of
 from secretsvc.errors import ManifestError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence as ListOf
 

@@ -7,12 +7,13 @@ https://github.com/getsops/sops/blob/main/stores/flatten.go.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeAlias
 
 from secretsvc.errors import ManifestError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import TypeAlias
 
     from secretsvc.document.base import Tree
 

@@ -8,18 +8,18 @@ https://github.com/getsops/sops/blob/main/stores/ini/store.go.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.document import ini_spelling
 from secretsvc.document.base import MOST_LEAVES, Comments, Leaf, Member, Value, check_size, too_many_leaves
 from secretsvc.document.flattened import flatten, unflatten
 from secretsvc.document.ini_lines import DEFAULT, Comment, Lines, Pair
-from secretsvc.document.places import Places
+from secretsvc.document.places import BytePlaces
 from secretsvc.document.texts import text_of
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.splice import Edit as TextEdit
 from secretsvc.manifest.splice import line_break
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Sequence as ListOf
@@ -46,7 +46,7 @@ class Ini:
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, lead + error.start) + 1
             raise ManifestError("not UTF-8 text", hint="convert the file to UTF-8", line=line) from None
-        self._places = Places(self._text, lead)
+        self._places = BytePlaces(self._text, lead)
         self._sections = Lines(self._text).sections()
         own = [section for section in self._sections if section.name == member]
         if len(own) > 1:

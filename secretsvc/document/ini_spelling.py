@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.document.ini_lines import SPACE, Comment
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.splice import Edit
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.document.ini_lines import Pair, Piece
 

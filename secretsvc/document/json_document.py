@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, TypeAlias
 
 from secretsvc.document.base import MOST_LEAVES, Edit, Leaf, Member, Value, check_size, too_many_leaves
-from secretsvc.document.places import Places
+from secretsvc.document.places import BytePlaces
 from secretsvc.document.yaml_types import float_text
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes, splice
 from secretsvc.manifest.json_reader import read_documents
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from collections.abc import Sequence as ListOf
+    from typing import TypeAlias
 
     from secretsvc.document.base import Path, Tree
     from secretsvc.manifest.nodes import Node
@@ -45,7 +46,7 @@ class JsonDocument:
         self.data = data
         self._name = member
         self._text = _decoded(data)
-        self._places = Places(self._text, 0)
+        self._places = BytePlaces(self._text, 0)
         self._root = _root(self._text)
         self._members = [one for one in self._root.members if _text(one.key) == member]
         self._leaves: list[Leaf] = []

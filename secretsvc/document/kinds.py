@@ -5,8 +5,7 @@ https://github.com/getsops/sops/blob/main/cmd/sops/formats/formats.go: lower cas
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.document.base import Document
 

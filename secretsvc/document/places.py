@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING
 
 from secretsvc.document.base import Edit
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _STEP = 4096
 
 
-class Places:
+class BytePlaces:
     """The places of one text, which stands in its file in UTF-8 behind `lead` bytes (of a BOM)."""
 
     def __init__(self, text: str, lead: int) -> None:

@@ -6,12 +6,11 @@ it is opened. https://github.com/getsops/sops/blob/main/stores/json/store.go (Bi
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from secretsvc.document.base import Edit, Leaf, Value, check_size
 from secretsvc.document.json_document import JsonDocument, rendered
 from secretsvc.errors import ManifestError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.document import yaml_member, yaml_spelling
 from secretsvc.document.base import (
@@ -16,8 +15,8 @@ from secretsvc.document.base import (
     check_size,
     too_many_leaves,
 )
-from secretsvc.document.places import Places
-from secretsvc.document.yaml_comments import Comment, Container, Item, comments
+from secretsvc.document.places import BytePlaces
+from secretsvc.document.yaml_comments import Comment, Container, YamlItem, comments
 from secretsvc.document.yaml_spelling import Spot
 from secretsvc.document.yaml_types import typed
 from secretsvc.errors import ManifestError
@@ -25,6 +24,7 @@ from secretsvc.manifest.characters import refuse_odd_characters
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
 from secretsvc.manifest.yaml_reader import read_documents
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Sequence as ListOf
@@ -55,7 +55,7 @@ class YamlDocument:
         if directive:
             line = self._text.count("\n", 0, directive.start()) + 1
             raise ManifestError("SOPS reads no %YAML directive but 1.1", hint="take the line out", line=line)
-        self._places = Places(self._text, bom)
+        self._places = BytePlaces(self._text, bom)
         self.roots = [_root(node) for node in read_documents(self._text)]
         self.units = len(self.roots)
         self.leaves: ListOf[Leaf] = _Walk(self._text, self.roots, member).leaves()
@@ -124,7 +124,7 @@ class _Walk:
         self._left = MOST_LEAVES
         self._aliased_left = MOST_ALIASED
         self._found: list[tuple[int, Container, Leaf]] = []
-        self._items: list[Item] = []
+        self._items: list[YamlItem] = []
         self._taken: list[tuple[int, int]] = []
         self._has_comments = "#" in text
         self._unit = 0
@@ -151,7 +151,7 @@ class _Walk:
         made = comments(self._text, self._items, self._taken, containers)
         return list(_merged(self._found, sorted(made, key=lambda one: one.order)))
 
-    def _node(self, node: Node, path: Path, item: Item, spot: Spot, depth: int) -> None:
+    def _node(self, node: Node, path: Path, item: YamlItem, spot: Spot, depth: int) -> None:
         """`spot`: where it stands, as far as that is known outside of it."""
         self._left -= 1
         self._aliased_left -= spot.shared is not None
@@ -196,13 +196,13 @@ class _Walk:
             self._node(value, (*container.path, index), item, Spot(node, index, container.column, shared), depth + 1)
             before = value.end
 
-    def _item(self, container: Container, start: int, shared: Node | None, *, is_first: bool) -> Item:
-        item = Item(container, start, is_first=is_first)
+    def _item(self, container: Container, start: int, shared: Node | None, *, is_first: bool) -> YamlItem:
+        item = YamlItem(container, start, is_first=is_first)
         if self._has_comments and not shared:
             self._items.append(item)
         return item
 
-    def _scalar(self, node: Node, target: Scalar, path: Path, item: Item, spot: Spot) -> None:
+    def _scalar(self, node: Node, target: Scalar, path: Path, item: YamlItem, spot: Spot) -> None:
         spot.node = node
         spot.scalar = target
         stands = spot.shared or node
@@ -232,7 +232,7 @@ def _column(text: str, at: int) -> int:
 
 
 def _has_slash(text: str, node: Scalar) -> bool:
-    """Whether a slash is escaped in it, as JSON and YAML 1.2 have it, and go-yaml has not."""
+    """Tell whether a slash is escaped in it, as JSON and YAML 1.2 have it, and go-yaml has not."""
     return text.find("\\/", node.start, node.end) >= 0 and _SLASH.search(text[node.start : node.end]) is not None
 
 

@@ -9,8 +9,8 @@ the same.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,7 +34,7 @@ class Container:
         self.flow = flow
 
 
-class Item:
+class YamlItem:
     """A member of a mapping, or an item of a list: where its key or its dash stands."""
 
     __slots__ = ("container", "is_first", "leaf_end", "leaf_start", "start")
@@ -63,7 +63,9 @@ class Comment:
         self.inline = inline
 
 
-def comments(text: str, items: list[Item], taken: list[tuple[int, int]], roots: list[Container]) -> Iterator[Comment]:
+def comments(
+    text: str, items: list[YamlItem], taken: list[tuple[int, int]], roots: list[Container]
+) -> Iterator[Comment]:
     """Yield every comment, in the text's order.
 
     `items`: of all units, by their places; `taken`: where scalars stand, by their places; `roots`: of the units.
@@ -90,7 +92,9 @@ def comments(text: str, items: list[Item], taken: list[tuple[int, int]], roots: 
             yield comment
 
 
-def _placed(text: str, found: re.Match[str], before: Item | None, after: Item | None, root: Container) -> Comment:
+def _placed(
+    text: str, found: re.Match[str], before: YamlItem | None, after: YamlItem | None, root: Container
+) -> Comment:
     at = found.start()
     line = text.rfind("\n", 0, at) + 1
     if before and before.container.unit != root.unit:
@@ -101,7 +105,9 @@ def _placed(text: str, found: re.Match[str], before: Item | None, after: Item | 
     return Comment(at, found[1], _owner(text, found, before, after, root), at, inline=False)
 
 
-def _owner(text: str, found: re.Match[str], before: Item | None, after: Item | None, root: Container) -> Container:
+def _owner(
+    text: str, found: re.Match[str], before: YamlItem | None, after: YamlItem | None, root: Container
+) -> Container:
     """The container of a comment on a line of its own."""
     at = found.start()
     column = at - (text.rfind("\n", 0, at) + 1)

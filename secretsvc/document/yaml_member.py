@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from json import dumps
-from typing import TYPE_CHECKING
 
 from secretsvc.document.base import MOST_LEAVES, too_many_leaves
 from secretsvc.document.yaml_comments import Comment
@@ -25,6 +24,7 @@ from secretsvc.manifest.splice import (
     replace_member,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -219,7 +219,7 @@ def _appended(text: str, root: Mapping, name: str, wanted: dict[str, Tree]) -> E
 
 
 def _foot(text: str, at: int) -> int:
-    """Where the document's last line ends, be it a comment: before `---`, `...`, or blank lines at the end."""
+    """Return where the document's last line ends, be it a comment: before `---`, `...`, or blank lines at the end."""
     if text[at - 1 : at] != "\n":
         end = text.find("\n", at)
         at = len(text) if end < 0 else end + 1

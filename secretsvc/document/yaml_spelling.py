@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from typing import TYPE_CHECKING
 
 from secretsvc.document.yaml_comments import Comment
 from secretsvc.document.yaml_types import plain
@@ -18,6 +17,7 @@ from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.manifest.styles import rewritten
 from secretsvc.manifest.yaml_reader import read_documents
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.document.base import Leaf, Value
     from secretsvc.manifest.nodes import Node, Sequence
@@ -104,7 +104,7 @@ def _token(text: str, spot: Spot, token: str) -> list[Edit]:
     scalar = entry.scalar
     lead = _without_tag(spot.node, scalar.start, stays=True)
     if scalar.style in ("|", ">"):
-        header = re.compile(HEADER).match(text, scalar.start)
+        header = HEADER.match(text, scalar.start)
         ends = "" if header and "-" in header[1] else "\n"
         return [*lead, *_apart(text, scalar, rewritten(text, entry, token + ends))]
     if scalar.style:
@@ -130,8 +130,8 @@ def _value(text: str, spot: Spot, value: Value) -> list[Edit]:
 
 def _apart(text: str, scalar: Scalar, made: Edit) -> list[Edit]:
     """A block's indicators and its lines changed apart: what is commented between them is a leaf of its own."""
-    old = re.compile(HEADER).match(text, scalar.start)
-    new = re.compile(HEADER).match(made.new)
+    old = HEADER.match(text, scalar.start)
+    new = HEADER.match(made.new)
     if not old:
         return [made]
     if new and new[2] == old[2]:
@@ -163,7 +163,7 @@ def _text(content: str, *, flow: bool) -> str:
 
 
 def _reads_plain(content: str, *, flow: bool) -> bool:
-    """Whether the text, written plain, is read as itself."""
+    """Tell whether the text, written plain, is read as itself."""
     probe = f"k: [{content}]" if flow else f"k: {content}"
     if len(content) > _LONGEST_PROBE:
         return False

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import stat
 
-from secretsvc.files import globs
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from secretsvc.files.globs import Glob
 
 MAX_BYTES = 256 * 1024
@@ -46,14 +46,13 @@ class Ignored:
                 lines = stream.read(MAX_BYTES).decode("utf-8", "surrogateescape").split("\n")
         except OSError:
             return
-        own = self._globs.setdefault(folder, [])
-        for line in lines:
-            try:
-                glob = globs.parse(line.removesuffix("\r"))
-            except ValueError:
-                continue
-            if glob and len(own) < MOST_PATTERNS:
-                own.append(glob)
+        if any(line and not line.startswith("#") for line in lines):
+            self._globs[folder] = [*self._globs.get(folder, ()), *_parsed(lines)][:MOST_PATTERNS]
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether no pattern was met so far, so that no path is ignored."""
+        return not self._globs
 
     def __call__(self, path: str) -> bool:
         """Tell whether that absolute path is ignored; a folder's ends in a slash. The nearest file decides."""
@@ -66,3 +65,15 @@ class Ignored:
             if os.path.dirname(folder) == folder:
                 return False
             folder = os.path.dirname(folder)
+
+
+def _parsed(lines: list[str]) -> Iterator[Glob]:
+    from secretsvc.files import globs  # and what compiles patterns, which most walks do without
+
+    for line in lines:
+        try:
+            glob = globs.parse(line.removesuffix("\r"))
+        except ValueError:
+            continue
+        if glob:
+            yield glob

@@ -1,4 +1,4 @@
-"""Which files a walk through a folder takes: in a Git work tree what Git tracks or would add, else all that are there.
+"""A walk through a folder, and the files that it takes: in a Git work tree what Git tracks or would add, else all.
 
 Git ignores only what it does not track (gitignore(5)), so only Git itself can tell: `git ls-files`. Where it can't
 (it is not installed, or refuses), `.gitignore` files are read here.
@@ -73,9 +73,6 @@ def _by_hand(root: str, real_root: str, walk: Walk, *, ignoring: bool = True) ->
 
     ignored = Ignored(real_root) if ignoring else None
 
-    def passed_over(path: str) -> bool:
-        return ignored is not None and ignored(path)
-
     def fail(error: OSError) -> None:
         walk.failed(FileError(f"can't be listed: {error.strerror}", file=str(error.filename)))
 
@@ -84,10 +81,14 @@ def _by_hand(root: str, real_root: str, walk: Walk, *, ignoring: bool = True) ->
         real = os.path.join(real_root, inner) if inner else real_root
         if ignored:
             ignored.enter(real)
-        folders[:] = sorted(one for one in folders if one != ".git" and not passed_over(os.path.join(real, one, "")))
-        for name in sorted(files):
-            if not passed_over(os.path.join(real, name)):
-                yield os.path.join(inner, name)
+        kept = sorted(one for one in folders if one != ".git")
+        names = sorted(files)
+        if ignored and not ignored.says_nothing:
+            kept = [one for one in kept if not ignored(os.path.join(real, one, ""))]
+            names = [name for name in names if not ignored(os.path.join(real, name))]
+        folders[:] = kept
+        for name in names:
+            yield os.path.join(inner, name)
 
 
 def _by_git(root: str, real_root: str, walk: Walk) -> set[str]:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import stat
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc.errors import FileError, ManifestError, UsageError
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from io import FileIO
     from mmap import mmap
+    from typing import TypeVar
 
     from secretsvc.files.walk import Walk
 
-R = TypeVar("R")
+    R = TypeVar("R")
 
 _WHOLE = 1 << 20
 """Files up to this many bytes are read at once; larger ones are looked through first."""
@@ -97,7 +98,7 @@ def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[Item]:
     folder = "" if os.path.normpath(root) == os.curdir else _plain(root)
     for name in names_in(root, walk):
         path = os.path.join(folder, name)
-        if is_manifest(name, suffixes) and _inside(path, real_root) and os.path.isfile(path):
+        if is_manifest(name, suffixes) and _is_file(path, real_root):
             yield Item(path, False, root)
 
 
@@ -149,8 +150,15 @@ def _looked_through(path: str, test: Callable[[bytes | mmap], bool]) -> bool:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
 
 
-def _inside(path: str, real_root: str) -> bool:
-    return not os.path.islink(path) or os.path.realpath(path).startswith(os.path.join(real_root, ""))
+def _is_file(path: str, real_root: str) -> bool:
+    """Tell whether it is a file, or a link to one that does not lead out of that folder."""
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    if stat.S_ISLNK(mode):
+        return os.path.realpath(path).startswith(os.path.join(real_root, "")) and os.path.isfile(path)
+    return stat.S_ISREG(mode)
 
 
 def read(path: str) -> Snapshot:
@@ -160,7 +168,9 @@ def read(path: str) -> Snapshot:
             status = os.fstat(stream.fileno())
             if stat.S_ISREG(status.st_mode) and status.st_size > MAX_BYTES:
                 raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=path)
-            data = stream.read(MAX_BYTES + 1)  # a device or a pipe may have no end
+            data = stream.read(min(status.st_size, MAX_BYTES) + 1)
+            if len(data) > status.st_size:  # a device or a pipe, which may have no end, or a file that grows
+                data += stream.read(MAX_BYTES + 1 - len(data))
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
     return Snapshot(path, data, _mark(status))

@@ -5,9 +5,9 @@ Everybody else asks for the format of a text (`of`) or of a name (`named`), and 
 
 from __future__ import annotations
 
-import re
-from functools import cache
+import sys
 
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Row(Record):
-    """What is known of a format before its modules are imported, which a cold start pays for."""
+    """The facts of a format that are known before its modules are imported, which a cold start pays for."""
 
     module: str
     """Where its `FORMAT` is."""
@@ -48,7 +48,10 @@ DEFAULT = "ksecret"
 
 def named(name: str) -> Format:
     """Return the format of that name; the default one for an empty name. Raises KeyError."""
-    return _loaded(TABLE[name or DEFAULT].module)
+    module = TABLE[name or DEFAULT].module
+    __import__(module)
+    found: Format = sys.modules[module].FORMAT
+    return found
 
 
 def of(manifest: Manifest) -> Format:
@@ -84,12 +87,12 @@ def may_be_sealed(content: bytes | mmap) -> bool:
 
 def holds_sealed(content: bytes) -> bool:
     """Tell whether sealed text stands in it, and not just a word that may tell of some."""
-    return any(re.search(row.pattern.encode(), content, re.MULTILINE) for row in TABLE.values())
+    return any(pattern(b"(?m)" + row.pattern.encode()).search(content) for row in TABLE.values())
 
 
 def may_have_traces(content: bytes | mmap) -> bool:
     """Tell whether something in it looks like sealed text whose envelope is gone, or that was base64-encoded."""
-    return any(re.search(row.trace, content) for row in TABLE.values() if row.trace)
+    return any(pattern(row.trace).search(content) for row in TABLE.values() if row.trace)
 
 
 def every() -> Iterator[Format]:
@@ -110,11 +113,3 @@ def unbinding() -> str:
 def markers() -> tuple[bytes, ...]:
     """Return what a file holds that has a sealed Secret in it, in whatever format."""
     return tuple(row.marker.strip("\n").encode() for row in TABLE.values())
-
-
-@cache
-def _loaded(module: str) -> Format:
-    from importlib import import_module
-
-    found: Format = import_module(module).FORMAT
-    return found

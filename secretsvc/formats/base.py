@@ -1,10 +1,8 @@
-"""What a format is to the rest of the program."""
+"""The seam of formats: what one is to the rest of the program."""
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
-from typing import TYPE_CHECKING, Any, Protocol
+from binascii import a2b_base64
 
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
 from secretsvc.manifest.reader import read
@@ -12,9 +10,10 @@ from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from typing import TypeAlias
+    from typing import Any, Protocol, TypeAlias
 
     from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, Side
     from secretsvc.keyref import Keyset, WrappedKey
@@ -28,13 +27,15 @@ if TYPE_CHECKING:
     """Asked whether a file is to be taken for what it says, where its proof is missing or does not fit."""
     Mark: TypeAlias = Callable[[str, str], str]
     """What a text is (`sealed`, `wrapped`, `mac`) and the text → what stands for it where people look."""
+else:
+    Protocol = object
 
 Place = tuple[str, str]
 """(field, key) of an entry."""
 
 
 class Sealed(Record):
-    """How one Secret is sealed, as its file says: nothing of it is proven."""
+    """An envelope, as a file has it for one Secret: nothing of it is proven."""
 
     line: int
     """Of the envelope."""
@@ -98,7 +99,7 @@ class Opened(Record):
 
 
 class Plan(Record):
-    """How one Secret is to be sealed."""
+    """A plan for sealing one Secret."""
 
     dek: bytes
     keys: tuple[WrappedKey, ...]
@@ -120,7 +121,7 @@ class Plan(Record):
 
 
 class Made(Record):
-    """What sealing one Secret gives."""
+    """The result of sealing one Secret."""
 
     edits: list[Edit]
     own: Any
@@ -131,7 +132,7 @@ class Made(Record):
 
 
 class Examined(Record):
-    """What can be told of an envelope, good or not, without a key."""
+    """Facts of an envelope, good or not, that need no key."""
 
     line: int
     is_token: Callable[[str], bool]
@@ -195,7 +196,7 @@ class Format:
 
     def tokens(self, secret: Secret) -> dict[Place, str]:
         """Return the Secret's tokens; entries that are none are left out."""
-        return {(entry.field, entry.key): token_of(entry) for entry in secret.entries if self.is_token(entry.value)}
+        return {entry.place: token_of(entry) for entry in secret.entries if self.is_token(entry.value)}
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
         """Return the envelope of a Secret that is sealed.
@@ -271,6 +272,10 @@ class Format:
         """A value's text, as it stood in the manifest."""
         return str(value)
 
+    def blank_lines(self, value: Any) -> str:
+        """Return the line breaks that stood behind a value, are no part of it, and that its token stands for too."""
+        return ""
+
     def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
         """Tokens and envelope in their places. Raises ManifestError."""
         raise NotImplementedError
@@ -286,7 +291,7 @@ class Format:
         for index, secret in enumerate(manifest.secrets):
             texts = opened[index].texts if index in opened else {}
             for entry in secret.entries:
-                text = texts.get((entry.field, entry.key))
+                text = texts.get(entry.place)
                 if text is not None:
                     edits.append(replaced(manifest.text, entry, canonical(text, flow=entry.flow)))
             edits += self.removed(manifest.text, secret) if index in opened else []
@@ -345,6 +350,8 @@ class Format:
 
     def without_lines(self, text: str) -> str:
         """Return what stands between the members of a manifest, without the envelope's lines."""
+        import re
+
         return re.sub(f"(?m)^{re.escape(self.comments)}[^\n]*", "", text) if self.comments else text
 
     def lost(self, path: str, text: str) -> tuple[str, str] | None:
@@ -357,11 +364,11 @@ class Format:
 
 
 def _values(secret: Secret) -> dict[Place, str]:
-    return {(entry.field, entry.key): entry.value for entry in secret.entries}
+    return {entry.place: entry.value for entry in secret.entries}
 
 
 class Merges(Protocol):
-    """What a format may have beside: a way to merge three versions of a file entry by entry, without a key."""
+    """Optional for a format: a way to merge three versions of a file entry by entry, without a key."""
 
     def lines(self, manifest: Manifest, secret: Secret) -> EnvelopeLines:
         """Return the Secret's envelope.
@@ -421,6 +428,6 @@ def token_of(entry: Entry) -> str:
 def decoded(text: str) -> bytes:
     """Return the bytes of standard base64; none for what is no base64."""
     try:
-        return b64decode(text, validate=True)
+        return a2b_base64(text, strict_mode=True)
     except ValueError:
         return b""

@@ -5,12 +5,11 @@ To Kubernetes it is a value like any other, so whoever takes it for clear text d
 
 from __future__ import annotations
 
-import re
-
 from secretsvc import formats
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
 from secretsvc.manifest.model import decode_base64
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
 from secretsvc.tokens import BY_SOPS, SOPS_TOKEN
 
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
 
 _SOPS = (b"ENC[AES256_GCM,", b"RU5DW0FFUzI1Nl9HQ00s")
 """How SOPS's tokens start, and the base64 of that, as far as it does not hang on what follows."""
-_HIDDEN = re.compile(
+_SOPS_TOKEN = pattern(SOPS_TOKEN)
+_HIDDEN = pattern(
     rb"\\(?:x|u00|U000000)(?:6[bB]|73|65|63|72|74)"  # an escape of a letter of ksecret
     rb"|[ksecr](?:\\(?:\r\n?|\n|\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*+)++[secrt]"  # a line that goes on after a backslash
 )
@@ -94,7 +94,7 @@ def _what(entry: Entry, text: str) -> Lost | None:
         found = format_.lost(entry.path, text)
         if found:
             return Lost(line, *found)
-    if re.fullmatch(SOPS_TOKEN, text):
+    if text.startswith("ENC[") and _SOPS_TOKEN.fullmatch(text):
         hint = "restore the `sops:` member from Git and decrypt it with sops, or put the clear value there"
         return Lost(line, f"{entry.path} is a token of SOPS's", hint)
     return None

@@ -1,14 +1,13 @@
-"""What merging of envelopes takes and gives, and what it shares from format to format. No key takes part."""
+"""Merging of envelopes: its input and result, and what formats share of it. No key takes part."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Literal, TypeAlias
+    from typing import Any, Literal, TypeAlias
 
     Side: TypeAlias = Literal["ours", "theirs"]
 

@@ -1,4 +1,4 @@
-"""What SOPS's metadata tell without a key: a Secret that SOPS sealed is no finding of `check`."""
+"""SOPS's metadata, as far as they tell without a key: a Secret that SOPS sealed is no finding of `check`."""
 
 from __future__ import annotations
 

@@ -11,15 +11,16 @@ import re
 import subprocess
 from base64 import b64decode
 from json import loads
-from typing import TYPE_CHECKING, Any
 
 from secretsvc import programs
 from secretsvc.errors import FileError, InputError, UsageError
 from secretsvc.generators.docker import Login
 from secretsvc.generators.sources import read_file
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
 FLAG = "--from-docker-config"
 HELPER_SECONDS = 120

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from typing import TYPE_CHECKING, TypeVar
 
 from secretsvc.errors import InputError, UsageError
 from secretsvc.generators.golang.json import go_json
@@ -12,12 +11,14 @@ from secretsvc.manifest.rules import MAX_SECRET_BYTES
 from secretsvc.manifest.scalars import canonical, literal_block
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from typing import TypeVar
 
     from secretsvc.generators.entries import Warn
 
-V = TypeVar("V")
+    V = TypeVar("V")
 
 _DNS_NAME = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 _DNS_LABEL = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"

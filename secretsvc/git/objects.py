@@ -5,14 +5,14 @@ Names may hold anything, so they are passed with -z, and never where Git could t
 
 from __future__ import annotations
 
-from typing import IO, TYPE_CHECKING
-
 from secretsvc.errors import BackendUnavailableError, FileError
 from secretsvc.programs import git
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from subprocess import Popen
     from types import TracebackType
+    from typing import IO
 
     from secretsvc.errors import KsecretError
 

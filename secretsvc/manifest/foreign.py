@@ -1,4 +1,4 @@
-"""What a file is in which nothing is sealed: somebody else's format, an object of another kind, or nothing at all.
+"""Files in which nothing is sealed, and what to say of them: others' formats, objects of other kinds, or nothing.
 
 For messages alone, and asked only once there is nothing to work on: nothing here decides what is sealed or opened.
 Of the file's own words only kinds of objects and names of Secrets are repeated.

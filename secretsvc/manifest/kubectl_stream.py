@@ -1,4 +1,4 @@
-"""How kubectl divides a text into documents: by lines, before it parses any, and by JSON values where one leads.
+"""kubectl's way to divide a text into documents: by lines, before it parses any, and by JSON values where one leads.
 
 YAML itself divides otherwise: to it `---#` is no separator, and what stands in quotes is none either.
 Source: https://github.com/kubernetes/apimachinery/blob/master/pkg/util/yaml/decoder.go (YAMLReader, YAMLOrJSONDecoder)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
@@ -12,7 +11,10 @@ from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Se
 from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.reader import read
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from secretsvc.manifest.model import Secret
 
 MAX_NODES = 1_000_000

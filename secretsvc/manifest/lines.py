@@ -1,4 +1,4 @@
-"""Where lines start and end."""
+"""Starts and ends of lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a manifest is to the rest of the program: a text, and the Secrets in it with their values' places."""
+"""A manifest, as the rest of the program knows it: a text, and the Secrets in it with their values' places."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from secretsvc.manifest.nodes import Mapping, Node
 
 FIELDS = ("data", "stringData")
@@ -25,6 +27,11 @@ class Entry(Record):
     """Column of the mapping that the entry stands in: what a block scalar's indentation counts from."""
     flow: bool
     """Whether that mapping stands between brackets."""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Return field and key, which tell it from a Secret's other entries."""
+        return self.field, self.key
 
     @property
     def path(self) -> str:
@@ -83,28 +90,29 @@ class Manifest(Record):
         """A changed text as bytes, with this manifest's BOM."""
         return (b"\xef\xbb\xbf" if self.bom else b"") + text.encode()
 
-    def outline(self) -> Manifest:
+    def outline(self, *kept: str) -> Manifest:
         """The text and the Secrets without their tree, which takes a hundred times a terse text's bytes.
 
         Enough to compare values, to put them in their places and to take envelopes out; so no two trees of one text
-        need to be in memory at once.
+        need to be in memory at once. `kept`: members of Secrets that stay whole.
         """
-        return self._replace(documents=(), secrets=tuple(map(_outline, self.secrets)))
+        return self._replace(documents=(), secrets=tuple(_outline(secret, kept) for secret in self.secrets))
 
     def __repr__(self) -> str:
         return f"Manifest({len(self.secrets)} Secrets, masked)"
 
 
-def _outline(secret: Secret) -> Secret:
-    """Return it with no members but the envelope and its neighbours, of which nothing but their places stays."""
-    if not secret.envelope:
-        return secret._replace(root=secret.root._replace(members=[]))
-    at = secret.root.members.index(secret.envelope)
-    members = [
-        member if member is secret.envelope else Member(_place(member.key), _place(member.value))
-        for member in secret.root.members[max(0, at - 1) : at + 2]
-    ]
-    return secret._replace(root=secret.root._replace(members=members))
+def _outline(secret: Secret, kept: Collection[str]) -> Secret:
+    """Return it with no members but those, the envelope and its neighbours, of which nothing but their places stays."""
+    members = secret.root.members
+    at = members.index(secret.envelope) if secret.envelope else -2
+    left = []
+    for index, member in enumerate(members):
+        if index == at or (isinstance(member.key, Scalar) and member.key.value in kept):
+            left.append(member)
+        elif at - 1 <= index <= at + 1:
+            left.append(Member(_place(member.key), _place(member.value)))
+    return secret._replace(root=secret.root._replace(members=left))
 
 
 def _place(node: Node) -> Scalar:

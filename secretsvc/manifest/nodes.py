@@ -7,13 +7,13 @@ Of how many nodes a text may have, and how far its merge keys are followed, see 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
-
 from secretsvc.errors import BoundError
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeAlias
 
 MAX_DEPTH = 64
 """How deep a document may nest. Kubernetes' own objects stay under 20."""

@@ -1,11 +1,11 @@
-"""Which plain (unquoted) YAML scalars Kubernetes reads as strings: its rules, neither YAML 1.2's nor PyYAML's.
+"""The plain (unquoted) YAML scalars that Kubernetes reads as strings: its rules, neither YAML 1.2's nor PyYAML's.
 
 Source: what kubectl 1.27 to 1.33 does (design KUBECTL, section 8), which is resolve.go of goyaml.v2.
 """
 
 from __future__ import annotations
 
-import re
+from secretsvc.patterns import pattern
 
 _WORDS = frozenset(
     (
@@ -18,11 +18,12 @@ _WORDS = frozenset(
     )
 )
 _LONGEST_WORD = max(map(len, _WORDS))
-_NUMBER = re.compile(
+_IN_NUMBERS = "0123456789abcdefABCDEFoOxX+-._"
+_NUMBER = pattern(
     r"[-+]?0[xX][0-9a-fA-F]+|[-+]?0[oO][0-7]+|[-+]?0[bB][01]+|0b[-+][01]+"
     r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
 )
-_FRACTION = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
+_FRACTION = pattern(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
 
 
 def is_string(text: str) -> bool:
@@ -35,6 +36,8 @@ def is_string(text: str) -> bool:
     """
     if len(text) <= _LONGEST_WORD and text in _WORDS:
         return False
+    if text.strip(_IN_NUMBERS):
+        return True
     if text[0] == ".":
         return not _FRACTION.fullmatch(text)
     if text[0] in "+-0123456789":

@@ -6,7 +6,7 @@ of repeated, merged and aliased members every one counts, and `!!binary` is what
 
 from __future__ import annotations
 
-from base64 import b64decode
+from binascii import a2b_base64
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import line_reader, nodes
@@ -99,7 +99,7 @@ def text_of(node: Node | None) -> str:
     if scalar.tag != BINARY:
         return scalar.value
     try:
-        return b64decode(scalar.value).decode()
+        return a2b_base64(scalar.value).decode()
     except ValueError:
         return ""
 

@@ -1,4 +1,4 @@
-"""What a Secret in the clear must fulfil before it is sealed: that Kubernetes would take it, and that nothing leaks."""
+"""Rules for a Secret in the clear before it is sealed: that Kubernetes would take it, and that nothing leaks."""
 
 from __future__ import annotations
 

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-import re
+try:
+    from _json import encode_basestring as _json_string  # CPython's own, without the decoder and its patterns
+except ImportError:
+    from json.encoder import encode_basestring as _json_string
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.splice import Edit
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry
+    from secretsvc.manifest.nodes import Scalar
 
-# Patterns as text: `re` compiles and keeps what is used, and a cold start pays for no other.
-HEADER = r"([|>][-+0-9]*)([^\r\n]*)(\r\n|\r|\n)?"
+HEADER = pattern(r"([|>][-+0-9]*)([^\r\n]*)(\r\n|\r|\n)?")
 """A block's indicators, what stands behind them, and the line break."""
 
-_INDENT = r"(?m)^( *)[^ \r\n]"
-_NOT_PRINTABLE = "[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
-_BLOCK_LINE = r"([!-~\xa1-\u02ff][ -~\xa1-\u02ff\t]*)?"
-_SAFE_PLAIN = r"[A-Za-z0-9+/][A-Za-z0-9+/=._-]*"
+_ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)}
+"""What JSON leaves as it is, and YAML does not."""
+_BLOCK_LINE = pattern(r"([!-~\xa1-\u02ff][ -~\xa1-\u02ff\t]*)?")
+_SAFE_FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+_SAFE = "".join(_SAFE_FIRST) + "=._-"
+"""Characters that a plain scalar may be made of, be it in a key's place or a value's."""
 
 
 class Inside(Record):
-    """What stands between a scalar's quotes, or under its block header up to before the last line break."""
+    """The text between a scalar's quotes, or under its block header up to before the last line break."""
 
     start: int
     end: int
@@ -40,24 +46,34 @@ def inside(text: str, entry: Entry) -> Inside:
     if scalar.style in ("", "'", '"'):
         inset = 1 if scalar.style else 0
         return Inside(scalar.start + inset, scalar.end - inset, scalar.style, 0)
-    header = re.compile(HEADER).match(text, scalar.start, scalar.end)
-    if not header or header.end() == scalar.end:
+    indicators, _, start = _header(text, scalar)
+    end = scalar.end
+    if not indicators or start == end:
         raise ManifestError(f"{entry.path} is a block without lines", hint='write ""', line=scalar.line)
-    start, end = header.end(), scalar.end
     if text[end - 1] == "\n":
         end -= 2 if text[end - 2] == "\r" else 1
     elif text[end - 1] == "\r":
         end -= 1
-    return Inside(start, max(start, end), header[1], _block_indent(text[start:end], header[1], entry.column))
+    return Inside(start, max(start, end), indicators, block_indent(text[start:end], indicators, entry.column))
 
 
-def _block_indent(body: str, indicators: str, parent: int) -> int:
+def _header(text: str, scalar: Scalar) -> tuple[str, str, int]:
+    """A block's indicators (empty for none), what stands behind them on their line, and where its lines start."""
+    breaks = (text.find(mark, scalar.start, scalar.end) for mark in "\r\n")
+    stop = min((at for at in breaks if at >= 0), default=scalar.end)
+    line = text[scalar.start : stop]
+    rest = line[1:].lstrip("+-0123456789") if line.startswith(("|", ">")) else line
+    start = stop + (2 if text.startswith("\r\n", stop) else 1)
+    return line[: len(line) - len(rest)], rest, min(start, scalar.end)
+
+
+def block_indent(body: str, indicators: str, parent: int) -> int:
     """YAML 1.1, section 9.2.2: the header's digit counts from the parent, else the first line with text tells."""
     digit = indicators.strip("|>+-")
     if digit:
         return parent + int(digit)
-    first = re.search(_INDENT, body)
-    return len(first[1]) if first else parent + 2
+    before = body[: len(body) - len(body.lstrip(" \r\n"))]
+    return len(before) - len(before.rstrip(" ")) if before != body else parent + 2
 
 
 def replaced(text: str, entry: Entry, new: str) -> Edit:
@@ -70,8 +86,8 @@ def replaced(text: str, entry: Entry, new: str) -> Edit:
         return Edit(scalar.start, scalar.end, new)
     if scalar.tag:
         return Edit(scalar.start, scalar.start + len(text[scalar.start : scalar.end].rstrip("\r\n")), new)
-    header = re.compile(HEADER).match(text, scalar.start)
-    comment = header[2].rstrip() if header and "\n" not in new else ""
+    indicators, behind, _ = _header(text, scalar)
+    comment = behind.rstrip() if indicators and "\n" not in new else ""
     place = inside(text, entry)
     end = place.end if "+" in place.shell else before_blank_lines(text, place)
     return Edit(scalar.start, end, new + comment)
@@ -113,28 +129,21 @@ def indented(body: str, indent: int) -> str:
 
 def canonical(value: str, *, flow: bool) -> str:
     """A whole scalar that every parser reads as exactly this string: plain where that is plainly safe, else quoted."""
-    if not flow and re.fullmatch(_SAFE_PLAIN, value) and is_string(value):
+    if not flow and value[:1] in _SAFE_FIRST and not value.strip(_SAFE) and is_string(value):
         return value
     return quoted(value)
 
 
 def quoted(value: str) -> str:
     """A double-quoted scalar, the same in JSON and in YAML (which lacks JSON's surrogate pairs, hence raw UTF-8)."""
-    from json import dumps  # only where something needs quotes
-
-    return re.sub(_NOT_PRINTABLE, lambda found: f"\\u{ord(found[0]):04x}", dumps(value, ensure_ascii=False))
+    return _json_string(value).translate(_ESCAPED)
 
 
 def literal_block(value: str, indent: int, newline: str) -> str | None:
     """Text of several lines as a literal block (`|`, `|-`); None where a block can't hold it exactly, or needn't."""
     body = value.removesuffix("\n")
     lines = body.split("\n")
-    if (
-        len(lines) < 2
-        or body.endswith("\n")
-        or not all(re.fullmatch(_BLOCK_LINE, line) for line in lines)
-        or not lines[0]
-    ):
+    if len(lines) < 2 or body.endswith("\n") or not all(_BLOCK_LINE.fullmatch(line) for line in lines) or not lines[0]:
         return None
     return (
         ("|" if body != value else "|-") + newline + newline.join(" " * indent + line if line else "" for line in lines)

@@ -46,7 +46,7 @@ def _in_block(text: str, entry: Entry, value: str) -> Edit | None:
     one or none.
     """
     place = inside(text, entry)
-    header = re.compile(HEADER).match(text, entry.scalar.start)
+    header = HEADER.match(text, entry.scalar.start)
     body = value.rstrip("\n")
     breaks = len(value) - len(body)
     keeps = "+" in place.shell

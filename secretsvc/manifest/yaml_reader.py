@@ -6,8 +6,6 @@ text to print and no places to splice (design PROBES, "Finding the values").
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import yaml
 from yaml.events import AliasEvent, MappingEndEvent, ScalarEvent, SequenceEndEvent, SequenceStartEvent
 
@@ -28,8 +26,10 @@ from secretsvc.manifest.nodes import (
     too_many,
 )
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
 _MOST_WORDS = 1000
 MOST_TAG_DIRECTIVES = 100

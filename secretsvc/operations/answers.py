@@ -1,4 +1,4 @@
-"""Whether what a service answered is what it was asked for: told without a key, before it takes a file's place.
+"""Checks that a service answered what it was asked for: made without a key, before it takes a file's place.
 
 Who has no key can't tell what a token holds. All else can be told: that every value is a token, that the text around
 them is the same, whom it is sealed to and what for, and which tokens stayed and which did not.
@@ -13,7 +13,8 @@ from secretsvc.errors import BackendError, KsecretError
 from secretsvc.formats.base import token_of
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
-from secretsvc.operations.patch import pick, with_changes
+from secretsvc.operations.get import pick
+from secretsvc.operations.patch import with_changes
 from secretsvc.record import Record
 from secretsvc.tokens import decode_strict
 
@@ -31,7 +32,7 @@ _VALUE = "\0"
 
 
 class _Shown(Record):
-    """What a sealed Secret shows."""
+    """The marks that a sealed Secret shows."""
 
     format: Format
     sealed: Sealed
@@ -165,7 +166,7 @@ def _sealing(manifest: Manifest, secret: Secret) -> _Shown | None:
     if not format_.is_sealed(manifest, secret):
         return None
     sealed = format_.read(manifest, secret)
-    tokens = {(entry.field, entry.key): token_of(entry) for entry in secret.entries if format_.is_whole(entry.value)}
+    tokens = {entry.place: token_of(entry) for entry in secret.entries if format_.is_whole(entry.value)}
     return _Shown(format_, sealed, {str(key.ref): key.source for key in sealed.keys}, tokens)
 
 
@@ -179,7 +180,7 @@ def _check_rest(before: Manifest, now: Manifest, *, comments: bool = True) -> No
 
 def _identity(secret: Secret) -> tuple[str | None, str | None, str, list[Place]]:
     """The entries' names are in the text, too; but a value could add one, and an alias give a name."""
-    return secret.namespace, secret.name, secret.type, [(entry.field, entry.key) for entry in secret.entries]
+    return secret.namespace, secret.name, secret.type, [entry.place for entry in secret.entries]
 
 
 def _rest(manifest: Manifest, *, comments: bool) -> str:
@@ -245,7 +246,7 @@ def _closed(pair: _Pair) -> _Shown:
     if not pair.sealing:
         raise pair.refusal("is not sealed")
     for entry in pair.new.entries:
-        if (entry.field, entry.key) not in pair.sealing.tokens:
+        if entry.place not in pair.sealing.tokens:
             raise pair.refusal("is not sealed", f"{entry.field}/{entry.key}")
     for wrapped in pair.sealing.keys.values():
         try:

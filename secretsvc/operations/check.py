@@ -1,4 +1,4 @@
-"""What is wrong with the Secrets of a file, told without any key. Imports no cryptography."""
+"""Findings in the Secrets of a file, told without any key. Imports no cryptography."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _DAY = 86400
 
 
 class Checked(Record):
-    """What one file gave."""
+    """The result of checking one file."""
 
     findings: list[Finding]
     allowed: int

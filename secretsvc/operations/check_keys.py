@@ -1,4 +1,4 @@
-"""Which sealed Secrets of a file may have a data key, or recipients, that its former versions had not. Needs no key."""
+"""Sealed Secrets of a file that may have a data key, or recipients, that its former versions had not. Needs no key."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LISTED = 5
 
 
 class KeysShown(Record):
-    """What a sealed Secret shows of its data key and its recipients."""
+    """The marks that a sealed Secret shows of its data key and its recipients."""
 
     label: str
     line: int

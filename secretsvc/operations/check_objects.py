@@ -55,14 +55,14 @@ class Text(Record):
 
 
 class Objects(Record):
-    """What a walk has met."""
+    """The objects that a walk has met."""
 
     found: list[ClearSecret]
     texts: list[Text]
 
 
 class _Facts:
-    """What a mapping says, its merge keys' included; lines are of first values in the clear, 0 for none."""
+    """The facts that a mapping tells, its merge keys' included; lines are of first values in the clear, 0 for none."""
 
     __slots__ = ("as_field", "core", "in_fields", "is_object", "kinds", "odd", "says_secret", "versions")
 

@@ -1,4 +1,4 @@
-"""What is wrong with a policy that can be read, told without any key."""
+"""Findings in a policy that can be read, told without any key."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What repeats a Secret's values in the clear beside them, as far as that can be told without a key."""
+"""Repeats of a Secret's values in the clear beside them, as far as that can be told without a key."""
 
 from __future__ import annotations
 

@@ -27,6 +27,10 @@ _IDENTITY_START = b"AGE-SECRET-KEY-"
 _KIND, _SECRET = b"kind", b"secret"
 _BETWEEN = b"\"' \t\r\n:"
 """What may stand between them."""
+_LONGEST_LINE = 200
+"""Bytes that are looked at before a word, for where its line starts."""
+_NOT_AS_IT_LOOKS = (b"\r", b"\xc2\x85", b"\xe2\x80", b"{{", b"$")
+"""Line breaks, to one parser or another, and what a template may put some in place of."""
 _MARKERS = tuple(sign * 7 for sign in (b"<", b"|", b"=", b">"))
 _LOOKED_AT = 64
 """Bytes behind `kind`, of which the first few are the value nearly always."""
@@ -34,9 +38,21 @@ _LOOKED_AT = 64
 
 def may_hold_secret(content: bytes | mmap) -> bool:
     """Tell whether `Secret` stands there as a whole word, as after `kind:`, in other letters, or may be hidden."""
-    if content.find(_AS_USUAL) >= 0 or _WORD.search(content):
+    if content.find(_AS_USUAL) >= 0:
+        return True
+    if any(not _is_prose(content, found.start()) for found in _WORD.finditer(content)):
         return True
     return is_in_other_letters(content) or may_be_hidden(content)
+
+
+def _is_prose(content: bytes | mmap, at: int) -> bool:
+    """Tell whether a word is in a comment's line, or follows another one: `The Secret` is the value of no `kind:`."""
+    start = content.rfind(b"\n", max(0, at - _LONGEST_LINE), at) + 1
+    before = content[start:at] if start or at < _LONGEST_LINE else b""
+    if any(sign in before for sign in _NOT_AS_IT_LOOKS):
+        return False
+    words = before.split()
+    return bool(words) and (words[0].startswith(b"#") or (before.endswith(b" ") and words[-1].isalpha()))
 
 
 def holds_identity(content: bytes | mmap) -> bool:

@@ -73,7 +73,7 @@ def _named(inside: str) -> list[str]:
 
 
 def _literal(action: Match[str]) -> str:
-    """What a `{{ … }}` may yield by itself: its literal where that is a word, a word for it where it is none."""
+    """Return what a `{{ … }}` may yield by itself: its literal where that is a word, a word for it where it is none."""
     return "" if _STEERING.match(action[1]) else _literal_in(action[1])
 
 

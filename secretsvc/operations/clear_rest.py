@@ -1,4 +1,4 @@
-"""What of a manifest stays in the clear when its Secrets are sealed: comments, annotations, other objects."""
+"""The parts of a manifest that stay in the clear when its Secrets are sealed: comments, annotations, other objects."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ class ClearRest:
 
 
 class ClearBefore:
-    """What was in the clear of a manifest before a change, without its places: enough to tell what is new."""
+    """The texts in the clear of a manifest before a change, without places: enough to tell what is new."""
 
     def __init__(self, manifest: Manifest) -> None:
         pieces = ClearRest(manifest, ()).pieces

@@ -56,7 +56,7 @@ def superimpose(source: bytes, target: bytes, request: Request, keyring: Keyring
     edits = [
         rewritten(manifest.text, entry, values[entry.field, entry.key])
         for entry in secret.entries
-        if values.get((entry.field, entry.key), entry.value) != entry.value
+        if values.get(entry.place, entry.value) != entry.value
     ]
     clear = manifest.encoded(apply(manifest.text, edits))
     del manifest, secret  # sealing reads it again

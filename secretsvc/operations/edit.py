@@ -196,10 +196,10 @@ def _partners(draft: Draft, clear: Manifest) -> dict[int, int]:
 def _tokens_again(draft: Draft, clear: Manifest, index: int, old: int, encoded: Container[int]) -> Iterator[Edit]:
     """Put what stayed the same back to its token, in the shell that it had. `encoded`: where texts become base64."""
     secret, opened = clear.secrets[index], draft.opened[old]
-    sealed = {(entry.field, entry.key): entry for entry in draft.sealed.secrets[old].entries}
-    values = {(entry.field, entry.key): entry.value for entry in draft.clear.secrets[old].entries}
+    sealed = {entry.place: entry for entry in draft.sealed.secrets[old].entries}
+    values = {entry.place: entry.value for entry in draft.clear.secrets[old].entries}
     for entry in secret.entries:
-        place = (entry.field, entry.key)
+        place = entry.place
         if place in opened.tokens and _same(entry, values[place]):
             is_whole = entry.scalar.start in encoded  # with no blank lines in it: nothing but what it stands for
             yield _token_again(draft, clear, entry, sealed[place], is_whole=is_whole)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Names(Record):
-    """What Secrets, their fields, and other objects are called before somebody edits them."""
+    """The names of Secrets, their fields, and other objects before somebody edits them."""
 
     fields: set[str]
     secrets: set[str | None]

@@ -1,4 +1,4 @@
-"""What `check` may find: the rules by their codes, which stay what they are, and one finding (docs/policy.md)."""
+"""Findings of `check`: the rules by their codes, which stay what they are, and one finding (docs/policy.md)."""
 
 from __future__ import annotations
 

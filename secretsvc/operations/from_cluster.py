@@ -1,4 +1,4 @@
-"""What a manifest brings along that was read from a cluster (`kubectl get -o yaml`), and that must not go back."""
+"""Members that only a cluster sets, brought along by `kubectl get -o yaml`, and that must not go back."""
 
 from __future__ import annotations
 

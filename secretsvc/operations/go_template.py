@@ -13,10 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeAlias
 
 from secretsvc.errors import UsageError
 from secretsvc.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 Value: TypeAlias = "str | bytes | Mapping[str, Value] | Sequence[Value]"
 _Place: TypeAlias = "Value | int"

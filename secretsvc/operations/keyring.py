@@ -1,13 +1,15 @@
-"""What operations need of the backends: a keyring that wraps and unwraps DEKs by KeyRef."""
+"""The keyring, which is what operations need of the backends: it that wraps and unwraps DEKs by KeyRef."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Protocol
 
     from secretsvc.keyref import KeyRef, WrappedKey
+else:
+    Protocol = object
 
 
 class Keyring(Protocol):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.kubernetes_objects import secret_object, with_data
@@ -11,8 +10,10 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations.values import by_name, values, variables
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Any
 
     from secretsvc.manifest.model import Secret
 

@@ -7,11 +7,11 @@ from base64 import b64encode
 from secretsvc import formats
 from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NotSealedError, UsageError, nearest
 from secretsvc.manifest import change, nodes
-from secretsvc.manifest.model import FIELDS, decode_base64
+from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
-from secretsvc.operations import Result
 from secretsvc.operations.clear_rest import ClearBefore
-from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets, refuse_lost, restored
+from secretsvc.operations.get import LISTS, pick, refuse_without_values
+from secretsvc.operations.open import open_secret, open_secrets, refuse_lost
 from secretsvc.operations.patched_secret import PatchedSecret
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.seal import Pending
@@ -23,15 +23,13 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Opened, Place
     from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.operations import Result
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
 
-_LISTS = "ksecret get FILE lists them"
-
-
 class Changes(Record):
-    """What is to be different. Values that are None are to go."""
+    """The changes of a Secret. Values that are None are to go."""
 
     values: Mapping[str, bytes | None] = {}
     """Wherever the key is now; new ones where `prefer_text` says, else in the field that is there (`_field_of_new`)."""
@@ -57,29 +55,25 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     manifest = read(data)
     before = ClearBefore(manifest)
     index = pick(manifest, which)
-    _refuse_without_values(manifest, index)
+    refuse_without_values(manifest, index)
     values = _values(changes, manifest.secrets[index])  # names are in the clear: a slip costs nobody a key's use
     opened = open_secrets(manifest, keyring, request.trust, only=(index,))[index]
     for place, value in values.items():
         if value and (formats.named(formats.DEFAULT).is_token(value) or value.rstrip("\n") == opened.tokens.get(place)):
             raise ManifestError(f'{place[0]}["{place[1]}"] would be a token, not a value', hint="give the clear value")
-    patched = PatchedSecret(manifest, index)
+    patch = PatchedSecret(manifest, index, values, _metadata(changes), None if request.blind else opened)
     del manifest  # else its tree was in memory beside those of what it becomes
-    patched.put_values(values, None if request.blind else opened)
-    patched.put(_metadata(changes))
-    binds = formats.of(patched.manifest).binds
-    with lines_of(data, patched.manifest.data):
-        pending = Pending(patched.manifest, request, keyring, opened={index: opened}, before=before)
+    patched = patch.read()
+    with lines_of(data, patched.data):
+        pending = Pending(patched, request, keyring, opened={index: opened}, before=before)
         del patched  # the proof reads another tree
         sealed = pending.proven()
-    return sealed._replace(secrets=1, bound=binds)
+    return sealed._replace(secrets=1, bound=opened.format.binds)
 
 
 def with_changes(manifest: Manifest, index: int, changes: Changes) -> Manifest:
     """The manifest as it is before the changed values of that Secret are sealed. Raises InputError, UsageError."""
-    patched = PatchedSecret(manifest, index)
-    patched.put_values(_values(changes, manifest.secrets[index]), None)
-    return patched.manifest
+    return PatchedSecret(manifest, index, _values(changes, manifest.secrets[index]), {}).read()
 
 
 def rename_manifest(
@@ -94,17 +88,19 @@ def rename_manifest(
     manifest = read(data)
     index = pick(manifest, which)
     opened = _open_moved(manifest, index, request, keyring, retyped="type" in identity)
-    patched = PatchedSecret(manifest, index)
+    who: dict[change.Path, str] = {
+        ("type",) if member == "type" else ("metadata", member): text for member, text in identity.items()
+    }
+    patch = PatchedSecret(manifest, index, {}, who)
     del manifest  # else its tree was in memory beside those of what it becomes
-    patched.put({("type",) if member == "type" else ("metadata", member): text for member, text in identity.items()})
-    renamed, binds = patched.manifest.data, formats.of(patched.manifest).binds
+    renamed = patch.read()
     request = request._replace(allow_repeated=True)  # a name is always in the clear
-    pending = Pending(patched.manifest, request, keyring, opened={index: opened})
-    del patched  # the proof reads another tree
+    pending = Pending(renamed, request, keyring, opened={index: opened})
+    del renamed  # the proof reads another tree
     sealed = pending.proven()
-    if sealed.data == renamed == data:
+    if sealed.data == data:
         raise AlreadySealedError("it is sealed for that name, namespace and type already")
-    return sealed._replace(secrets=1, bound=binds)
+    return sealed._replace(secrets=1, bound=opened.format.binds)
 
 
 def _open_moved(manifest: Manifest, index: int, request: Request, keyring: Keyring, *, retyped: bool) -> Opened:
@@ -113,70 +109,6 @@ def _open_moved(manifest: Manifest, index: int, request: Request, keyring: Keyri
     if index in formats.sealed_in(manifest):
         return open_secret(manifest, index, keyring, request.trust, moved=True, retyped=retyped)
     raise NotSealedError("this Secret is not sealed", hint="rename it in an editor")
-
-
-def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Result:
-    """One value's bytes, decoded.
-
-    `stringData` wins over `data`, as in Kubernetes. Raises InputError, and as `open_manifest`.
-    """
-    manifest = read(data)
-    index = pick(manifest, which)
-    names = _names(manifest.secrets[index])
-    if key not in names:  # names are in the clear: a slip costs nobody a key's use
-        _refuse_without_values(manifest, index)
-        raise InputError(f"it has no such key{nearest(key, names)}", hint=_LISTS)
-    opened = open_secrets(manifest, keyring, only=(index,))
-    manifest = manifest.outline()  # what is restored is read again
-    clear = restored(manifest, opened).secrets[index]
-    entry = [entry for entry in clear.entries if entry.key == key][-1]
-    try:
-        value = decode_base64(entry.value) if entry.field == "data" else entry.value.encode()
-    except ValueError:  # other programs seal that under data, too
-        raise ManifestError(f"{entry.path} is not base64", line=entry.scalar.line) from None
-    return Result(value, 1, bound=formats.of(manifest).binds)
-
-
-def entry_names(data: bytes, which: str = "") -> list[tuple[str, list[str]]]:
-    """The label of each Secret, and the names of its entries, sealed or not. Needs no key; raises InputError.
-
-    `which`: as `patch_manifest`; empty for all of them.
-    """
-    manifest = read(data)
-    if not manifest.secrets:
-        from secretsvc.operations import nothing  # only to tell what is wrong
-
-        raise nothing.no_such_secret(manifest)
-    meant = [manifest.secrets[pick(manifest, which)]] if which else manifest.secrets
-    return [(secret.label, _names(secret)) for secret in meant]
-
-
-def _names(secret: Secret) -> list[str]:
-    return list(dict.fromkeys(entry.key for entry in secret.entries))
-
-
-def pick(manifest: Manifest, which: str = "") -> int:
-    """The index of the Secret that is meant. Raises InputError where that is not exactly one."""
-    named = {
-        index: secret.label for index, secret in enumerate(manifest.secrets) if which in ("", secret.name, secret.label)
-    }
-    if len(named) == 1:
-        return next(iter(named))
-    if not named:
-        from secretsvc.operations import nothing  # only to tell what is wrong
-
-        raise nothing.no_such_secret(manifest) if which else nothing.nothing_sealed(manifest)
-    raise InputError(
-        f"it holds {len(named)} Secrets that could be meant: {', '.join(named.values())}",
-        hint="name one with --secret NAMESPACE/NAME",
-    )
-
-
-def _refuse_without_values(manifest: Manifest, index: int) -> None:
-    """Raises NotSealedError for a Secret with neither a value nor an envelope: no key's name was misspelled there."""
-    secret = manifest.secrets[index]
-    if not (secret.entries or formats.of(manifest).is_sealed(manifest, secret)):
-        raise nothing_sealed(manifest)
 
 
 def _values(changes: Changes, secret: Secret) -> dict[Place, str | None]:
@@ -188,7 +120,7 @@ def _values(changes: Changes, secret: Secret) -> dict[Place, str | None]:
     for key, value in changes.values.items():
         fields = held.get(key, [])
         if value is None and not fields:
-            raise InputError(f"it has no key {key}{nearest(key, held)}", hint=_LISTS, entry=key)
+            raise InputError(f"it has no key {key}{nearest(key, held)}", hint=LISTS, entry=key)
         if value is None:
             found |= {(field, key): None for field in fields}
         elif (fields or [_field_of_new(secret, changes, value)])[-1] == "stringData":  # the one that Kubernetes takes

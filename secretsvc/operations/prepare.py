@@ -1,4 +1,4 @@
-"""What may be done to a manifest in the clear before it is sealed or after it is opened."""
+"""Changes of a manifest in the clear before it is sealed or after it is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller of the sealing operations asks for."""
+"""A request to the sealing operations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stated(seconds: float | None = None) -> str:
 
 
 class Request(Record):
-    """How Secrets are to be sealed."""
+    """A request: how Secrets are to be sealed."""
 
     change: KeysetChange
     default_keys: Callable[[Secret, str], Keyset]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from secretsvc import formats, patience
 from secretsvc.errors import AlreadySealedError, ManifestError, UsageError
 from secretsvc.formats import lost
@@ -18,8 +16,10 @@ from secretsvc.operations.open import keyring_for, open_secret, parent_of
 from secretsvc.operations.repeats import Known, refuse_repeats
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
     from secretsvc.formats.base import Format, Opened, Place, Sealed
     from secretsvc.keyref import Keyset
@@ -126,7 +126,7 @@ def _held(held: Iterable[tuple[str, Opened]]) -> Iterator[Known]:
 
 
 class _Sealing(Record):
-    """What sealing made, and which values it knows of, each Secret by its index."""
+    """The result of sealing, and which values it knows of, each Secret by its index."""
 
     format: Format
     result: Result
@@ -238,7 +238,7 @@ class _Work:
         """Tell whether a token stands there, one of `tokens` if they are known: no other would be opened."""
         if not self._format.is_token(entry.value):
             return False
-        return tokens is None or tokens.get((entry.field, entry.key)) == token_of(entry)
+        return tokens is None or tokens.get(entry.place) == token_of(entry)
 
     def _stays(self, secret: Secret, current: Sealed, opened: Opened | None) -> bool:
         """Tell whether nothing about it is to change, all its entries being tokens."""
@@ -292,14 +292,14 @@ class _Work:
 
 
 def _was_sealed(plan: Plan, entry: Entry) -> bool:
-    return plan.before is not None and (entry.field, entry.key) in plan.before.values
+    return plan.before is not None and entry.place in plan.before.values
 
 
 def _values(secret: Secret, before: Opened) -> Iterator[Entry]:
     """The entries with what tokens stand for in their place; without what is no base64, which others seal too."""
     texts = before.texts
     for entry in secret.entries:
-        text = texts.get((entry.field, entry.key))
+        text = texts.get(entry.place)
         if text is None:
             yield entry
         elif entry.field != "data" or rules.is_base64(text):
@@ -308,11 +308,7 @@ def _values(secret: Secret, before: Opened) -> Iterator[Entry]:
 
 def _still(opened: Opened, secret: Secret) -> Opened:
     """Return what of an opened Secret stands in it still, after some of its text was changed."""
-    places = {
-        (entry.field, entry.key)
-        for entry in secret.entries
-        if opened.tokens.get((entry.field, entry.key)) == token_of(entry)
-    }
+    places = {entry.place for entry in secret.entries if opened.tokens.get(entry.place) == token_of(entry)}
     return opened._replace(
         values={place: value for place, value in opened.values.items() if place in places},
         tokens={place: token for place, token in opened.tokens.items() if place in places},

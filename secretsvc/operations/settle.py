@@ -40,7 +40,7 @@ _BY_HAND = "settle it by hand: docs/git.md says how"
 
 
 class Choice(Record):
-    """What to take."""
+    """A choice between the sides of a conflict."""
 
     side: Side | None
     """Whose values; and whose key list, unless `both_keys`. None: nobody's, and values in conflict are an error."""

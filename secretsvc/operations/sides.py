@@ -1,4 +1,4 @@
-"""Whether a merged file is made of nothing but what its two sides' MACs vouch for."""
+"""A check that a merged file is made of nothing but what its two sides' MACs vouch for."""
 
 from __future__ import annotations
 

@@ -34,6 +34,9 @@ def structure(data: bytes) -> bytes:
     Never fails: what is no manifest comes back as it is, but for tokens in it.
     """
     try:
+        tree = _tree(data, None)
+        if tree is not None:
+            return tree
         manifest = read(data)
         return manifest.encoded(_shortened(manifest, lambda _: {}))
     except (KsecretError, ValueError):
@@ -47,10 +50,25 @@ def with_values(data: bytes, keyring: Callable[[], Keyring], name: Callable[[str
     Never fails.
     """
     try:
+        tree = _tree(data, keyring)
+        if tree is not None:
+            return tree
         manifest = read(data)
         return manifest.encoded(_shortened(manifest, lambda index: _values(manifest, index, keyring), name))
     except (KsecretError, ValueError):
         return structure(data)
+
+
+def _tree(data: bytes, keyring: Callable[[], Keyring] | None) -> bytes | None:
+    """The same of a file in SOPS's format, its values shown where there is a keyring that opens it; None of others."""
+    if b"sops" not in data:
+        return None
+    from secretsvc.operations import documents  # few files are
+
+    sealed = documents.find(data)
+    if not sealed:
+        return None
+    return documents.structure(sealed, _mark, documents.opened_or_none(sealed, keyring) if keyring else None)
 
 
 def _shortened(manifest: Manifest, values: Callable[[int], Values], name: Callable[[str], str] = lambda _: "") -> str:
@@ -62,7 +80,7 @@ def _shortened(manifest: Manifest, values: Callable[[int], Values], name: Callab
 def _edits(manifest: Manifest, secret: Secret, values: Values, name: Callable[[str], str]) -> Iterator[Edit]:
     format_ = formats.of(manifest)
     for entry in secret.entries:
-        at = (entry.field, entry.key)
+        at = entry.place
         if at in values:
             yield _replaced(manifest, entry, values[at])
         elif format_.is_token(entry.value):
@@ -96,7 +114,7 @@ def _swept(text: str) -> str:
 def _values(manifest: Manifest, index: int, keyring: Callable[[], Keyring]) -> Values:
     """Return what the Secret's entries hold, as YAML and JSON both take it; nothing where it does not open."""
     text, secret = manifest.text, manifest.secrets[index]
-    entries = {(entry.field, entry.key): entry for entry in secret.entries}
+    entries = {entry.place: entry for entry in secret.entries}
     if not formats.of(manifest).is_sealed(manifest, secret):
         return {place: _shown(text, entry, entry.value) for place, entry in entries.items()}
     from secretsvc.operations.open import open_secret

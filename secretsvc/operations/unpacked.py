@@ -1,4 +1,4 @@
-"""What a text holds one level down or more: escapes resolved, lines joined, base64 decoded, gzip unpacked."""
+"""The contents of a text, one level down or more: escapes resolved, lines joined, base64 decoded, gzip unpacked."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 class TooMuchError(Exception):
-    """What a text holds is more than may be unpacked, or compared; `line` and `what` tell where, as far as is known."""
+    """Too much was to be unpacked, or compared; `line` and `what` tell where, as far as is known."""
 
     line = 0
     what = "what stays in the clear"
 
 
 class Room:
-    """How many bytes may come out of a whole manifest; what is compressed may be any number."""
+    """Room for the bytes that may come out of a whole manifest; what is compressed may be any number."""
 
     def __init__(self, size: int) -> None:
         """`size`: the manifest's, in bytes."""

@@ -10,12 +10,12 @@ Knows nothing of backends: KeyRefs are given as they are written. Needs no key a
 from __future__ import annotations
 
 import os
-import re
 import stat
 from _thread import allocate_lock
 from itertools import takewhile
 
 from secretsvc.errors import BackendUnavailableError, FileError, InputError, KsecretError
+from secretsvc.patterns import pattern
 from secretsvc.policy import reader
 from secretsvc.record import Record
 
@@ -33,7 +33,10 @@ MISNAMED = ".ksecret.yml"
 NOWHERE = "-"
 """A path's stand-in: standard input, of which nobody said where it belongs, but for the current folder."""
 
-_DEMANDS_SIGNATURES = re.compile(rb"(?i)require[-_ ]?signature(?![\"']?[ \t]*:[ \t]*false\b)")
+_SPECIAL = pattern(r"[*?\[\\]")
+"""What means something in a rule's `path`."""
+
+_DEMANDS_SIGNATURES = pattern(rb"(?i)require[-_ ]?signature(?![\"']?[ \t]*:[ \t]*false\b)")
 """Text of a policy that no file is opened without a look at signatures for, be it broken in other places or there."""
 
 
@@ -70,7 +73,7 @@ class Policy(Record):
 
     def pattern(self, path: str) -> str:
         """The `path` of a rule for that manifest alone."""
-        return "/" + re.sub(r"([*?\[\\])", r"\\\1", self.relative(path))
+        return "/" + _SPECIAL.sub(r"\\\g<0>", self.relative(path))
 
     def rule_for(self, path: str, namespace: str | None, name: str | None) -> KeyRule | None:
         """The first rule that fits a Secret in that file; a text that its manifest does not state is empty."""

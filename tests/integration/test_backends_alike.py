@@ -18,7 +18,9 @@ import pytest
 
 import secretsvc
 from secretsvc import backends
-from secretsvc.backends.base import HasDefault, HasIdentities, Rewraps, Settings
+from secretsvc.backends import plugins
+from secretsvc.backends.abilities import HasDefault, HasIdentities, Rewraps
+from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError, KeyRefError, KsecretError, NoKeyError
 from secretsvc.keyref import KeyRef
@@ -119,11 +121,11 @@ def gcp_world() -> Iterator[World]:
 @pytest.fixture
 def toy_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.syspath_prepend(TOY)
-    backends._plugins.cache_clear()
+    plugins.found.cache_clear()
     ref, other = KeyRef("toy", "one.example/k"), KeyRef("toy", "two.example/k")
     spelled = ("https://One.example/K", "toy:ONE.example/k", "toy:https://one.example/k")
     yield World({"TOY_TOKEN": "t"}, ref, KeyRef("toy", "others.example/k"), spelled, (ref, other), binds=True)
-    backends._plugins.cache_clear()
+    plugins.found.cache_clear()
 
 
 @pytest.fixture(params=["age", "pgp", "aws", "gcp", "toy"])

@@ -10,7 +10,8 @@ from secretsvc.errors import AlteredError, InputError, KeyRefError, KsecretError
 from secretsvc.formats.kubesec.crypto import Dek
 from secretsvc.manifest.reader import read
 from secretsvc.operations import Result
-from secretsvc.operations.patch import Changes, get_value
+from secretsvc.operations.get import get_value
+from secretsvc.operations.patch import Changes
 from tests.integration.test_patch import (
     BARE,
     FORMATS,

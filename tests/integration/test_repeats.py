@@ -472,7 +472,7 @@ def test_nobody_is_looked_for_values_for_who_has_gone() -> None:
     clear = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData: {json.dumps(values)}\n"
     few, many = [], []
     for asked, comment in ((few, "a"), (many, "a" * 1_000_000)):
-        with patience.asking(lambda asked=asked: asked.append(1)):
+        with patience.Asking(lambda asked=asked: asked.append(1)):
             seal(f"{clear}# {comment}\n")
     assert len(many) > len(few) + 10
 

@@ -18,6 +18,8 @@ ALIKE = {
     "Envelope": "as its format writes it",
     "Keyring": "what operations need, and the library's, which is one",
     "Member": "of a mapping, and a document's that is its format's own",
+    "Opened": "a Secret, or a document",
+    "Plan": "how a Secret, or a document, is to be sealed",
 }
 
 

@@ -134,6 +134,6 @@ def test_no_further_try_is_made_once_nobody_waits() -> None:
         raise GoneError("gone")
 
     call = Call(Kind.THROTTLED)
-    with patience.asking(gone), pytest.raises(GoneError, match="gone"):
+    with patience.Asking(gone), pytest.raises(GoneError, match="gone"):
         made(Tries(60), call)
     assert call.tries == 1

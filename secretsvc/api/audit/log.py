@@ -48,7 +48,7 @@ class AuditLog:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._probe: asyncio.Task[None] | None = None
         self.works = False
-        """Whether the latest line could be written."""
+        """True while the latest line could be written."""
         self._told = False
 
     async def write(self, event: Mapping[str, object]) -> None:

@@ -62,7 +62,7 @@ class PublicKey(NamedTuple):
 
 
 class UnknownKeyError(Exception):
-    """Of an issuer that has no key of that id."""
+    """A key's id that its issuer does not show."""
 
 
 class Keys(Protocol):

@@ -75,7 +75,7 @@ async def set_values(request: Request) -> Response:
 
 @router.post("/v1/inspect", response_model=dict[str, list[dict[str, Any]]], **described(INSPECT, _STATUSES))
 async def inspect(request: Request) -> JSONResponse:
-    """What can be told without a key, of every Secret."""
+    """Tell what can be told without a key, of every Secret."""
     only(request)
     parts = parts_of(request)
     data, _ = await parts.bodies.manifest(request)

@@ -30,7 +30,7 @@ async def livez() -> dict[str, str]:
 @router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"description": "Not ready", "content": _STATE}}, operation_id="readyz")
 async def readyz(request: Request, response: Response) -> dict[str, Any]:
-    """Whether requests should be sent here."""
+    """Tell whether requests should be sent here."""
     ready, state = await parts_of(request).health.state()
     response.status_code = 200 if ready else 503
     return state

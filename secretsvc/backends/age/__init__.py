@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.backends.base import Scheme
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import KeyRef, refuse_identity
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.backends.age.backend import Age
     from secretsvc.backends.base import Settings
 
+_SSH_KEY = pattern("ssh-(?:ed25519|rsa) [A-Za-z0-9+/]+={0,2}")
 _HINT = "give age1…, or an ssh-ed25519 or ssh-rsa public key"
 
 
@@ -36,7 +36,7 @@ class AgeScheme(Scheme):
         """
         refuse_identity(text)
         canonical = " ".join(text.split()[:2]) if text.lstrip().startswith("ssh-") else text.strip().lower()
-        if not re.fullmatch(r"age1[02-9ac-hj-np-z]{58}|ssh-(?:ed25519|rsa) [A-Za-z0-9+/]+={0,2}", canonical):
+        if not (_is_recipient(canonical) or _SSH_KEY.fullmatch(canonical)):
             raise KeyRefError("that is not an age recipient", hint=_HINT)
         return KeyRef(self.name, canonical)
 
@@ -52,6 +52,11 @@ class AgeScheme(Scheme):
 SCHEME = AgeScheme()
 
 _LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
+
+
+def _is_recipient(text: str) -> bool:
+    """Tell whether it is `age1` and 58 of the letters that it may have."""
+    return len(text) == 62 and text.startswith("age1") and not text[4:].strip(_LETTERS)
 
 
 def _is_bech32(text: str) -> bool:

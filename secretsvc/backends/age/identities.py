@@ -1,4 +1,4 @@
-"""Where age identities come from: each source is read once a run, and what can't be used of one spoils no other."""
+"""The sources of age identities: each is read once a run, and what can't be used of one spoils no other."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import os
 import stat
 import time
 from _thread import allocate_lock
-from typing import TYPE_CHECKING, TypeAlias
 
 import pyrage
 
 from secretsvc.backends.base import Place
 from secretsvc.errors import BackendError, FileError, InputError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeAlias
 
     from secretsvc.backends.base import Settings
 

@@ -6,16 +6,16 @@ costs. docs/backends/aws-kms.md has the figures, and what an operator should kno
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from secretsvc.backends.aws_kms import errors, region_of
 from secretsvc.backends.aws_kms.client import Connection
 from secretsvc.backends.base import checked_dek
 from secretsvc.backends.tries import PATIENCE
 from secretsvc.errors import RESTORE_HINT, AlteredError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from secretsvc.backends.base import Settings
     from secretsvc.backends.offers import Offer

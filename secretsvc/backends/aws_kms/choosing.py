@@ -5,14 +5,15 @@ DescribeKey). Off the path of opening and sealing.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
 
 from secretsvc.backends.aws_kms import SCHEME
 from secretsvc.backends.offers import MOST_OFFERS, Offer
 from secretsvc.errors import BackendError, BackendUnavailableError, KeyRefError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from secretsvc.backends.aws_kms.client import Connection
 

@@ -8,7 +8,6 @@ endpoint that is dead gets as many tries as one that throttles.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from secretsvc import __version__
 from secretsvc.backends.aws_kms import errors
@@ -16,8 +15,10 @@ from secretsvc.backends.aws_kms.errors import KmsCall
 from secretsvc.backends.aws_kms.loader import loader
 from secretsvc.backends.tries import PATIENCE, Tries
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any
 
     from secretsvc.errors import KsecretError
 

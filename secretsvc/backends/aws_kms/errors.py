@@ -1,4 +1,4 @@
-"""What AWS KMS, the credentials' sources and botocore say when they fail, in words for people. Nothing of their texts
+"""Failures of AWS KMS, the credentials' sources and botocore, in words for people. Nothing of their texts
 gets out: they are only looked at, where an error's code alone does not tell what to do.
 
 Codes: AWS KMS API Reference, "Common Errors" and the errors of Encrypt, Decrypt and ReEncrypt. Key states: AWS KMS
@@ -27,7 +27,7 @@ WHO_HINT = "`aws sts get-caller-identity` shows whether they work, and who you a
 
 
 class KmsCall(Record):
-    """What failed: an operation such as `encrypt`, where, and the names (no values) in its encryption context."""
+    """A call that failed: the operation, such as `encrypt`, where, and names (no values) in its encryption context."""
 
     operation: str
     region: str

@@ -1,4 +1,4 @@
-"""What finds botocore's own data (botocore.loaders), for KMS without what is there about all other services."""
+"""A finder of botocore's own data (botocore.loaders), for KMS without what is there about all other services."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def loader(folders: str, *, is_for_kms: bool = False) -> Any:
             return super().load_data_with_path(name)
 
         def _has_others(self) -> bool:
-            """Whether somebody has put endpoints of their own into a folder, which then count."""
+            """Tell whether somebody has put endpoints of their own into a folder, which then count."""
             others = (folder for folder in self.search_paths if not self.is_builtin_path(folder))
             return any(os.path.exists(os.path.join(folder, name)) for folder in others for name in _FILES)
 

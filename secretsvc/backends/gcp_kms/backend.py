@@ -7,7 +7,6 @@ costs. docs/backends/gcp-kms.md has the figures, and what an operator should kno
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
 
 from secretsvc.backends.base import checked_dek
 from secretsvc.backends.gcp_kms import errors
@@ -15,8 +14,10 @@ from secretsvc.backends.gcp_kms.client import Connection
 from secretsvc.backends.tries import PATIENCE
 from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from secretsvc.backends.base import Settings
     from secretsvc.backends.offers import Offer

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any
 
 from secretsvc.backends.gcp_kms import errors
 from secretsvc.backends.tries import Tries
 from secretsvc.errors import BackendError
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     from google.auth.credentials import Credentials
     from google.cloud.kms_v1 import KeyManagementServiceClient

@@ -1,4 +1,4 @@
-"""What Cloud KMS, gRPC and google.auth say when they fail, in words for people. Nothing of their texts gets out.
+"""Failures of Cloud KMS, gRPC and google.auth, in words for people. Nothing of their texts gets out.
 
 The texts are only looked at, where a status code alone does not tell what to do: google.rpc.Code, google.rpc.ErrorInfo,
 and the service's own words as seen in public issue trackers.

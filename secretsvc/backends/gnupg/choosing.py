@@ -7,14 +7,15 @@ file or a request, and of a person only a name that has been looked at: `gen_key
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
 
 from secretsvc.backends.gnupg import SCHEME
 from secretsvc.backends.offers import Offer
 from secretsvc.errors import BackendError, UsageError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from secretsvc.keyref import KeyRef
 

@@ -40,7 +40,7 @@ class NoPassphraseError(Exception):
 
 
 class GpgAnswer:
-    """What gpg said: `output`, the bytes of its standard output, and its status lines in their order; `home`: in
+    """An answer of gpg's: `output`, the bytes of its standard output, and its status lines in their order; `home`: in
     which GNUPGHOME, "" for the default one.
 
     A status line is a keyword and its arguments, still percent-escaped (GnuPG, doc/DETAILS, "Format of

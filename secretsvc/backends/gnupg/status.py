@@ -1,4 +1,4 @@
-"""What gpg's answers mean: which keys can be encrypted to, and why something failed.
+"""The meaning of gpg's answers: which keys can be encrypted to, and why something failed.
 
 Sources: GnuPG, doc/DETAILS ("Format of the colon listings", "Format of the --status-fd output"); the error
 codes are libgpg-error's; packets as RFC 4880 has them. gpg's own texts are never shown: they are in the
@@ -52,7 +52,7 @@ class Key(Record):
 
 
 class Recipient(Record):
-    """What gpg is given to encrypt to a key, and the ids that the message may then be addressed to."""
+    """A key as gpg is told to encrypt to it, and the ids that the message may then be addressed to."""
 
     word: str
     key_ids: frozenset[str]

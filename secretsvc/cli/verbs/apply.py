@@ -11,8 +11,7 @@ from secretsvc.errors import FileError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
@@ -33,7 +32,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Opens everything, then becomes kubectl; so the exit code is kubectl's."""
     _check(args.command)
     kubectl = child.find("kubectl")

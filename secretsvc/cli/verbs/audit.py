@@ -11,9 +11,9 @@ from secretsvc.errors import FileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Iterable, Iterator
 
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
@@ -52,7 +52,7 @@ def add_arguments(parser: Parser, action: str = "") -> None:
     parser.add_argument("--contains", metavar="HASH", default="", help="a line's hash that was kept elsewhere")
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Verifies; the exit code: 1 where something was tampered with."""
     from secretsvc.api.audit.chain import verify
 

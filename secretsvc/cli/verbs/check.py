@@ -13,8 +13,7 @@ from secretsvc.policy.policies import MISNAMED, NAME, NOWHERE, Policies
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.checking import Form
     from secretsvc.cli.parser import Parser
     from secretsvc.git.index import GitIndex, Staged
@@ -52,7 +51,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--sarif", action="store_true", help="a SARIF 2.1.0 log, for code scanning")
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Checks; 0, or 1 where something was found, or the gravest error's exit code."""
     if args.json and args.sarif:
         raise UsageError("--json and --sarif are two forms of one output: choose one")

@@ -11,8 +11,7 @@ from secretsvc.operations.convert import convert_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
     from secretsvc.operations import Result
 
@@ -36,7 +35,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Converts the files themselves, unless `-o` says where to; the exit code."""
     if not args.format:
         raise UsageError("convert to what?", hint=" or ".join(f"--to {name}" for name in formats.names()))

@@ -17,8 +17,7 @@ from secretsvc.generators.random_text import random_bits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.options import Server, Unlocking
     from secretsvc.cli.parser import Parser
 
@@ -46,7 +45,7 @@ def add_arguments(parser: Parser, action: str = "") -> None:
     create_options.add_arguments(parser, action)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Make the Secret in memory, seal it, write it; return the exit code."""
     wanted = create_options.wanted(args)
     form, output = _output(args.output, plaintext=args.plaintext, force=args.force)

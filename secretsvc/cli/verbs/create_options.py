@@ -10,9 +10,9 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from typing import Any, TypeAlias
 
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
     Options: TypeAlias = (
@@ -245,7 +245,7 @@ class Wanted(Record):
         return f"Wanted({self.kind}, {self.name!r}, masked)"
 
 
-def wanted(args: Namespace) -> Wanted:
+def wanted(args: Arguments) -> Wanted:
     """Return the Secret that the command line asks for, every option checked, in kubectl's order. Raises UsageError."""
     immutable, append_hash = flag(args.immutable, "--immutable"), flag(args.append_hash, "--append-hash")
     saves = flag(args.save_config, "--save-config")
@@ -271,7 +271,7 @@ def wanted(args: Namespace) -> Wanted:
     return Wanted(kind, names[0], namespace, labels, annotations, immutable, append_hash, _options(args, kind))
 
 
-def _options(args: Namespace, kind: str) -> Options:
+def _options(args: Arguments, kind: str) -> Options:
     of_kind = _OPTIONS[kind]
     given = {name: getattr(args, name) for name in of_kind._fields}
     flags = {name: flag(text, _spelled(name)) for name, text in given.items() if name.endswith("_stdin") and text}
@@ -296,13 +296,13 @@ def _kind(words: list[str], given: dict[str, str]) -> tuple[str, list[str]]:
     raise UsageError("say which kind of Secret and NAME", hint=f"kinds: {', '.join(KINDS)}")
 
 
-def _check_options(args: Namespace, kind: str) -> None:
+def _check_options(args: Arguments, kind: str) -> None:
     for name in dict.fromkeys(name for of_kind in _OPTIONS.values() for name in of_kind._fields):
         if name not in _EVERY_KINDS and name not in _OWN[kind] and getattr(args, name) is not None:
             raise UsageError(f"unknown option {_spelled(name)} for {kind}", hint="ksecret create --help")
 
 
-def _check_kubectl(args: Namespace) -> None:
+def _check_kubectl(args: Arguments) -> None:
     if args.dry_run is not None and args.dry_run not in ("client", *_TRUE):
         hint = "it never talks to a cluster: say --dry-run=client, or leave it out"
         raise UsageError("--dry-run: invalid value, or one that means a cluster", hint=hint)

@@ -9,9 +9,9 @@ from secretsvc.errors import NotSealedError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Callable
 
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.session import Opener
@@ -45,7 +45,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Opens; the exit code."""
     targets = options.targets(args)._replace(jobs=args.jobs, keep_going=args.keep_going)
     if args.output_format != "yaml":

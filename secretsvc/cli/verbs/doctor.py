@@ -17,10 +17,9 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
     from secretsvc.backends.base import Scheme
     from secretsvc.backends.registry import Backends
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
@@ -49,7 +48,7 @@ class _Finding(Record):
     exit_code: int = 0
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Prints what works and what does not; the exit code of the worst failure among the keys that were tried."""
     known = options.backends(options.unlocking(args))
     findings = [*map(_installed, every()), *_identities(known)]

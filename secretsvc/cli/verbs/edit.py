@@ -22,9 +22,9 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from typing import TextIO
 
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.editor import Editor, Streams
     from secretsvc.cli.options import Unlocking
     from secretsvc.cli.parser import Parser
@@ -81,7 +81,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Opens, has it edited, seals and writes; the exit code."""
     if len(args.files) != 1:
         raise UsageError("edit takes one file", hint="ksecret edit FILE")

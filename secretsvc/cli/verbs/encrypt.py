@@ -12,9 +12,9 @@ from secretsvc.manifest.hidden_secret import may_be_hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from mmap import mmap
 
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.session import Session
     from secretsvc.operations import Result
@@ -63,7 +63,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Seals; the exit code."""
     targets = options.targets(args)._replace(jobs=args.jobs)
     wanted = SealingOptions(

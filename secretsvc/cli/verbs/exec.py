@@ -13,8 +13,7 @@ from secretsvc.operations.values import by_name, only, values, variables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
@@ -42,7 +41,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Opens everything, then runs the command; its exit code."""
     if not args.command:
         raise UsageError("no command to run", hint="put it last: ksecret exec FILE -- CMD ARGS")
@@ -59,7 +58,7 @@ def run(args: Namespace) -> int:
     named = by_name(found, prefix=args.prefix, upper=args.upper)
     if not args.as_files:
         more = {os.fsencode(name): data for name, data in variables(named).items()}
-        with core_dumps.as_started():
+        with core_dumps.AsStarted():
             child.become(args.command, child.environment(more))
     from secretsvc.files.private_folder import private_folder
 

@@ -10,12 +10,11 @@ from secretsvc.cli.options import Targets
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.errors import UsageError
-from secretsvc.operations.patch import entry_names, get_value
+from secretsvc.operations.get import entry_names, get_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
     from secretsvc.operations import Result
 
@@ -34,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Prints one value, or the names of all; the exit code."""
     if len(args.files) not in (1, 2):
         raise UsageError("get takes a file and a key, or a file", hint="ksecret get --help shows how")

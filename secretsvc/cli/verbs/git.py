@@ -10,10 +10,10 @@ from secretsvc.files import workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Callable
 
     from secretsvc.backends.registry import Backends
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
     from secretsvc.git.config import Report
     from secretsvc.policy.people import People
@@ -74,7 +74,7 @@ def add_arguments(parser: Parser, action: str = "") -> None:
             parser.add_argument(*names, action="store_true", help=f"resolve: {about}")
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Does it; the exit code."""
     of_resolve = args.ours or args.theirs or args.both_keys or args.recursive or args.yes
     if (

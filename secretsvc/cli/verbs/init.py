@@ -17,8 +17,7 @@ from secretsvc.policy.policies import NAME, Policies, Policy, is_for_all, starte
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
     from secretsvc.keyref import KeyRef
 
@@ -39,7 +38,7 @@ def add_arguments(parser: Parser) -> None:
     )
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Makes or finds the caller's key, and tells its KeyRef and the next step; the exit code."""
     known = own_backends()
     kind = find(args.key) if args.key else None

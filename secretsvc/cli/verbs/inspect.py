@@ -7,14 +7,14 @@ from secretsvc.cli.batch import Batch, PrintedLine
 from secretsvc.cli.options import Targets
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
-from secretsvc.operations.inspect import Description, describe_manifest
+from secretsvc.operations.inspect import Description, describe_any
 from secretsvc.operations.open import nothing_sealed_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Callable, Mapping
 
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.options import Unlocking
     from secretsvc.cli.parser import Parser
 
@@ -31,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Describes; the exit code."""
     targets = Targets(tuple(args.files), args.recursive, output=args.output, debug=args.debug)
     describe = describer(options.unlocking(args))
@@ -53,7 +53,7 @@ def describer(unlocking: Unlocking, place: str = "") -> Callable[[bytes, str], l
 
     def describe(data: bytes, file: str) -> list[Description]:
         people = policies.people(file)
-        found = describe_manifest(data, backends.describe)
+        found = describe_any(data, backends.describe)
         return [
             one._replace(keys=[{**key, "name": people.name(key["ref"])} for key in one.keys] if people else one.keys)
             for one in found

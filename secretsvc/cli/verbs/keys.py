@@ -19,9 +19,9 @@ from secretsvc.operations.settle import may_be_settled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Callable
 
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
     from secretsvc.keyref import KeyRef
@@ -65,7 +65,7 @@ def add_arguments(parser: Parser, action: str = "") -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Lists or changes keysets; the exit code."""
     if bool(args.key) != (args.action in ("add", "remove")):
         raise UsageError(f"keys {args.action} takes {'no --key' if args.key else '--key KEYREF'}")

@@ -10,8 +10,7 @@ from secretsvc.errors import FileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 PROGRAM = "ksecret-krm"
@@ -29,7 +28,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("what", choices=["install"], help="put a link to ksecret-krm where kustomize looks for plugins")
 
 
-def run(_args: Namespace) -> int:
+def run(_args: Arguments) -> int:
     """Puts the link there; the exit code."""
     target = _program()
     link = os.path.join(_plugin_home(), PLACE)

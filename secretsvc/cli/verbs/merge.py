@@ -11,8 +11,7 @@ from secretsvc.operations.convert import superimpose
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
     from secretsvc.operations import Result
 
@@ -32,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Seals the target with the source's values; the exit code."""
     if len(args.files) != 2:
         raise UsageError("merge takes a source and a target", hint="ksecret merge --help shows how")

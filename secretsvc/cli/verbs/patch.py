@@ -11,8 +11,7 @@ from secretsvc.operations.patch import Changes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.session import Session
     from secretsvc.operations import Result
@@ -51,7 +50,7 @@ def add_entries(parser: Parser) -> None:
         parser.add_argument(f"-{letter}", f"--{name}", action="append", default=[], metavar="WORD", help=what)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Changes what is named; the exit code."""
     strings = kubesec_words.data_changes(args.string_data, "--string-data", removal=True)
     changes = Changes(

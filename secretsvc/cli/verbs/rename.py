@@ -10,8 +10,7 @@ from secretsvc.operations.patch import rename_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
     from secretsvc.operations import Result
 
@@ -34,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Seals for another name, namespace or type; the exit code."""
     targets = Targets(tuple(args.files), None, args.in_place, args.output, args.debug).in_place_by_default()
     identity = {"name": args.name, "namespace": args.namespace, "type": args.type}

@@ -9,8 +9,7 @@ from secretsvc.cli.session import opener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
@@ -28,7 +27,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Prints the stream that `ksecret apply` would hand on, or nothing where a file does not open; the exit code."""
     targets = options.Targets(tuple(args.files), args.recursive, debug=args.debug, jobs=args.jobs)
     data, failed = handed_on(targets, opener(options.server(args), options.unlocking(args)))

@@ -19,9 +19,9 @@ from secretsvc.policy.reader import seconds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Callable
 
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
     from secretsvc.files.workspace import Item
@@ -55,7 +55,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Rotates the files themselves, unless `-o` says where to; the exit code."""
     if args.rewrap and (args.older_than or args.scope or args.format):
         raise UsageError("--rewrap changes no data key: it goes with neither --older-than, --scope nor --format")

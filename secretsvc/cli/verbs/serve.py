@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
 
 from secretsvc.cli.report import printable
 from secretsvc.errors import BackendUnavailableError, UsageError, install_hint
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
     from collections.abc import Mapping
+    from typing import Any
 
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
@@ -40,7 +41,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--new-token", action="store_true", help="print a new token and its hash, and do not serve")
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Serves until SIGTERM; the exit code."""
     try:
         from secretsvc.api.server import check  # noqa: F401 - whether the server's libraries are here
@@ -65,7 +66,7 @@ def run(args: Namespace) -> int:
     return _configured(args.config, _listening(args), only_check=args.check, debug=args.debug)
 
 
-def _listening(args: Namespace) -> dict[str, Any]:
+def _listening(args: Arguments) -> dict[str, Any]:
     """Options about listening, under the configuration's names."""
     names = {
         "host": args.host,

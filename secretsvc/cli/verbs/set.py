@@ -18,8 +18,7 @@ from secretsvc.operations.patch import Changes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
@@ -59,7 +58,7 @@ def add_changing(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Sets values; the exit code."""
     file, words = args.files[:1], args.files[1:]
     if not file or not (words or args.random):
@@ -81,7 +80,7 @@ def run(args: Namespace) -> int:
     return change_each(targets, session, Changes(values, args.string_data), args.secret, "set")
 
 
-def changed_file(args: Namespace) -> tuple[Targets, SealingOptions]:
+def changed_file(args: Arguments) -> tuple[Targets, SealingOptions]:
     """The file that comes first, and how it is sealed again, as `set` and `unset` have it. Raises UsageError."""
     targets = Targets(tuple(args.files[:1]), None, args.in_place, args.output, args.debug).in_place_by_default()
     wanted = SealingOptions(

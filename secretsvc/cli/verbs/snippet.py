@@ -12,8 +12,7 @@ from secretsvc.operations.open import nothing_sealed_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
@@ -30,7 +29,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument("--volume", action="store_true", help="a volume with an item for each key, and its mount")
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Prints the fragment of every Secret in the file; needs no key. The exit code."""
     data = content(args.file)
     name = name_of(args.file)

@@ -12,8 +12,7 @@ from secretsvc.operations.patch import Changes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
@@ -27,7 +26,7 @@ def add_arguments(parser: Parser) -> None:
     add_changing(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Takes keys away; the exit code."""
     keys = args.files[1:]
     if not keys:

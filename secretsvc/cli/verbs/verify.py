@@ -10,8 +10,7 @@ from secretsvc.cli.session import LocalOpener
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
-
+    from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
@@ -26,7 +25,7 @@ def add_arguments(parser: Parser) -> None:
     options.add_backends(parser)
 
 
-def run(args: Namespace) -> int:
+def run(args: Arguments) -> int:
     """Opens and checks; the exit code: 1 where a file was altered, others where it could not be checked."""
     targets = Targets(tuple(args.files), args.recursive, debug=args.debug, jobs=args.jobs)
     session = LocalOpener(options.backends(options.unlocking(args)))

@@ -1,4 +1,4 @@
-"""What can't be right about a *ksecret v1* envelope, or a token, whatever the key."""
+"""Flaws of a *ksecret v1* envelope, or a token, whatever the key."""
 
 from __future__ import annotations
 

@@ -6,23 +6,23 @@ AES-256-GCM: NIST SP 800-38D. HKDF: RFC 5869. HMAC: RFC 2104.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from os import urandom
-
-from cryptography.exceptions import InvalidSignature, InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.hmac import HMAC
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from secretsvc.errors import AlteredError
 from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
+from secretsvc.formats.primitives import (
+    AESGCM,
+    DEK_BYTES,
+    NONCE_BYTES,
+    TAG_BYTES,
+    equal,
+    hkdf_sha256,
+    hmac_sha256,
+    invalid_tag,
+)
 from secretsvc.record import Record
-from secretsvc.tokens import decode_strict
+from secretsvc.tokens import decode_strict, encode_base64
 
-DEK_BYTES = 32
-NONCE_BYTES = 12
-TAG_BYTES = 16
 BLOCK = 64
 """Payloads are padded to a multiple of this many bytes, so that a token does not tell a value's length."""
 
@@ -35,7 +35,7 @@ FORM_BODY = 2
 
 
 class Payload(Record):
-    """What a token holds: content (bytes), its form, and the shell (ASCII) that it was sealed in."""
+    """The content of a token: content (bytes), its form, and the shell (ASCII) that it was sealed in."""
 
     form: int
     shell: str
@@ -72,8 +72,8 @@ class Dek:
         if len(secret) != DEK_BYTES:
             raise AlteredError("the wrapped data key is not 32 bytes long")
         self.secret = secret
-        self._aead = AESGCM(_derived(secret, b"ksecret/v1 enc"))
-        self._seal_key = _derived(secret, b"ksecret/v1 seal")
+        self._aead = AESGCM(hkdf_sha256(secret, b"ksecret/v1 enc"))
+        self._seal_key = hkdf_sha256(secret, b"ksecret/v1 seal")
 
     @staticmethod
     def new() -> Dek:
@@ -87,7 +87,7 @@ class Dek:
         """Return the token for a payload at that place. `nonce`: 12 bytes, for test vectors only; random otherwise."""
         nonce = nonce or urandom(NONCE_BYTES)
         box = self._aead.encrypt(nonce, payload.encoded(), _value_aad(sealed_for, field, key))
-        return TOKEN_PREFIX + b64encode(nonce + box).decode()
+        return TOKEN_PREFIX + encode_base64(nonce + box)
 
     def open_value(self, token: str, sealed_for: str, field: str, key: str) -> Payload:
         """Return the payload of a token. Raises AlteredError unless it was made with this DEK for that very place."""
@@ -97,7 +97,7 @@ class Dek:
                 raise ValueError("not a token")
             clear = self._aead.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], _value_aad(sealed_for, field, key))
             return Payload.decoded(clear)
-        except (ValueError, InvalidTag):
+        except (ValueError, invalid_tag()):
             raise AlteredError(
                 f'{field}["{key}"] was altered, or copied from another place',
                 hint="restore the file from Git; to move a Secret, open it and seal it anew",
@@ -106,7 +106,7 @@ class Dek:
 
     def seal(self, sealed_for: str, type_: str, created: str, refs: list[str]) -> str:
         """`base64(HMAC-SHA256(K_seal, M))` over identity, type, time and KeyRefs (any order; they are sorted)."""
-        return b64encode(self._mac(sealed_for, type_, created, refs).finalize()).decode()
+        return encode_base64(self._mac(sealed_for, type_, created, refs))
 
     def check_seal(self, seal: str, sealed_for: str, type_: str, created: str, refs: list[str]) -> None:
         """Compares in constant time. Raises AlteredError."""
@@ -119,24 +119,15 @@ class Dek:
     def seal_fits(self, seal: str, sealed_for: str, type_: str, created: str, refs: list[str]) -> bool:
         """Tell whether it was made with this DEK over just that; compared in constant time."""
         try:
-            self._mac(sealed_for, type_, created, refs).verify(decode_strict(seal))
-        except (ValueError, InvalidSignature):
+            return equal(self._mac(sealed_for, type_, created, refs), decode_strict(seal))
+        except ValueError:
             return False
-        return True
 
-    def _mac(self, sealed_for: str, type_: str, created: str, refs: list[str]) -> HMAC:
+    def _mac(self, sealed_for: str, type_: str, created: str, refs: list[str]) -> bytes:
         names = sorted(ref.encode() for ref in refs)
-        mac = HMAC(self._seal_key, SHA256())
-        for part in (b"ksecret/v1 seal", sealed_for.encode(), type_.encode(), created.encode()):
-            mac.update(_length_prefixed(part))
-        mac.update(len(names).to_bytes(4, "big"))
-        for name in names:
-            mac.update(_length_prefixed(name))
-        return mac
-
-
-def _derived(dek: bytes, info: bytes) -> bytes:
-    return HKDF(algorithm=SHA256(), length=DEK_BYTES, salt=b"", info=info).derive(dek)
+        about = (b"ksecret/v1 seal", sealed_for.encode(), type_.encode(), created.encode())
+        count = len(names).to_bytes(4, "big")
+        return hmac_sha256(self._seal_key, *map(_length_prefixed, about), count, *map(_length_prefixed, names))
 
 
 def _value_aad(sealed_for: str, field: str, key: str) -> bytes:

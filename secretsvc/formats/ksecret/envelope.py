@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from base64 import b64encode
-
 from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.formats.base import Sealed, decoded
@@ -13,8 +10,9 @@ from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.scalars import canonical, quoted
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
-from secretsvc.tokens import UNMERGED
+from secretsvc.tokens import UNMERGED, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,11 +44,11 @@ TYPES = (
 )
 """What Kubernetes knows as a Secret's type (https://kubernetes.io/docs/concepts/configuration/secret/#secret-types)."""
 
-_PLAIN_KEYREF = r"[a-z0-9]+:[A-Za-z0-9+/=:._@ -]*[A-Za-z0-9+/=._@-]"
+_PLAIN_KEYREF = pattern(r"[a-z0-9]+:[A-Za-z0-9+/=:._@ -]*[A-Za-z0-9+/=._@-]")
 
 
 class Envelope(Record):
-    """What a sealed Secret carries beside its tokens."""
+    """The member `ksecret` of a sealed Secret."""
 
     sealed_for: str
     created: str
@@ -175,7 +173,7 @@ def _text(node: object) -> str:
 
 def encoded(key: WrappedKey) -> str:
     """A wrapped DEK as an envelope has it: base64; as it stood, where it stood in the file."""
-    return key.source or b64encode(key.wrapped).decode()
+    return key.source or encode_base64(key.wrapped)
 
 
 def render(envelope: Envelope, layout: Layout) -> str:
@@ -200,7 +198,7 @@ def render(envelope: Envelope, layout: Layout) -> str:
 
 
 def _key(ref: str) -> str:
-    return ref if re.fullmatch(_PLAIN_KEYREF, ref) and ": " not in ref else quoted(ref)
+    return ref if _PLAIN_KEYREF.fullmatch(ref) and ": " not in ref else quoted(ref)
 
 
 def _render_flow(envelope: Envelope, refs: list[str], layout: Layout) -> str:

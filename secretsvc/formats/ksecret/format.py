@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from functools import partial
-
 from secretsvc.formats.base import Format, Sealed
 from secretsvc.formats.ksecret import envelope
 from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX, WHOLE_TOKEN
 from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.splice import Edit, append_member, remove_member, replace_member
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +18,10 @@ if TYPE_CHECKING:
     from secretsvc.keyref import WrappedKey
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Scalar
+    from secretsvc.manifest.splice import Layout
 
-_TOKEN_ANYWHERE = r"ksecret\.v1\.[A-Za-z0-9+/]+={0,2}"  # noqa: S105
+_WHOLE_TOKEN = pattern(WHOLE_TOKEN)
+_TOKEN_ANYWHERE = pattern(r"ksecret\.v1\.[A-Za-z0-9+/]+={0,2}")
 
 
 class Ksecret(Format):
@@ -40,7 +40,7 @@ class Ksecret(Format):
         return envelope.is_token(value)
 
     def is_whole(self, value: str) -> bool:
-        return re.fullmatch(WHOLE_TOKEN, value.rstrip("\n")) is not None
+        return _WHOLE_TOKEN.fullmatch(value.rstrip("\n")) is not None
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
         assert secret.envelope
@@ -85,6 +85,11 @@ class Ksecret(Format):
 
         return sealing.value_of(value)
 
+    def blank_lines(self, value: Payload) -> str:
+        from secretsvc.formats.ksecret import sealing
+
+        return sealing.blank_lines(value)
+
     def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
         from secretsvc.formats.ksecret import sealing
 
@@ -111,7 +116,9 @@ class Ksecret(Format):
         return own._replace(keys={str(key.ref): envelope.encoded(key) for key in keys})
 
     def put(self, text: str, secret: Secret, own: envelope.Envelope) -> list[Edit]:
-        render = partial(envelope.render, own)
+        def render(layout: Layout) -> str:
+            return envelope.render(own, layout)
+
         if secret.envelope:
             return [replace_member(text, secret.root, secret.envelope, render)]
         return [append_member(text, secret.root, render)]
@@ -129,13 +136,13 @@ class Ksecret(Format):
     def swept(self, text: str, mark: Mark) -> str:
         if TOKEN_PREFIX not in text:
             return text
-        return re.sub(_TOKEN_ANYWHERE, lambda found: mark("sealed", found[0]), text)
+        return _TOKEN_ANYWHERE.sub(lambda found: mark("sealed", found[0]), text)
 
     def lost(self, path: str, text: str) -> tuple[str, str] | None:
         if text.startswith(TOKEN_PREFIX):
             hint = "restore the `ksecret:` member from Git, or put the clear value there"
             return f"{path} is a ksecret token, but its Secret has no envelope", hint
-        if TOKEN_PREFIX in text and re.search(WHOLE_TOKEN, text):
+        if TOKEN_PREFIX in text and _WHOLE_TOKEN.search(text):
             hint = "put the clear value there, and seal the whole"
             return f"{path} has a ksecret token in it, and nothing opens it there", hint
         return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Traits(Record):
-    """What tells one DEK from another, by texts alone."""
+    """Marks that tell one DEK from another, by texts alone."""
 
     created: str
     seal: str
@@ -34,7 +34,7 @@ class Traits(Record):
 
 
 class SealedVersion(Record):
-    """How one version of a Secret is sealed: `text[start:end]` is its envelope, whole lines without the last break."""
+    """An envelope in one version of a file: `text[start:end]` is its envelope, whole lines without the last break."""
 
     start: int
     end: int

@@ -5,9 +5,6 @@ And which form a value is sealed in, as a payload, and how it is written back (d
 
 from __future__ import annotations
 
-from base64 import b64encode
-from contextlib import suppress
-
 from secretsvc import patience
 from secretsvc.errors import AlteredError, ManifestError
 from secretsvc.formats.base import Made, Opened, token_of
@@ -17,16 +14,23 @@ from secretsvc.formats.ksecret.crypto import (
     FORM_BASE64,
     FORM_BODY,
     FORM_TEXT,
-    NONCE_BYTES,
-    TAG_BYTES,
     Dek,
     Payload,
 )
 from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
+from secretsvc.formats.primitives import NONCE_BYTES, TAG_BYTES
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.scalars import canonical, dedented, indented, inside
+from secretsvc.manifest.scalars import (
+    Inside,
+    before_blank_lines,
+    block_indent,
+    canonical,
+    dedented,
+    indented,
+    inside,
+)
 from secretsvc.manifest.splice import Edit, apply, remove_member
-from secretsvc.tokens import SUFFIX, UNMERGED, decode_strict
+from secretsvc.tokens import SUFFIX, UNMERGED, decode_strict, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,7 +39,6 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Format, Place, Plan, Sealed
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.manifest.scalars import Inside
 
     _Attempt: TypeAlias = Callable[[str, Entry, Payload], Edit]
     _All: TypeAlias = Mapping[int, Opened]
@@ -87,7 +90,7 @@ def _opened(key: Dek, secret: Secret, sealed: Sealed) -> tuple[dict[Place, Paylo
             patience.check()
             line = entry.scalar.line
             if envelope.is_token(entry.value):
-                place = (entry.field, entry.key)
+                place = entry.place
                 tokens[place] = token_of(entry)
                 payloads[place] = key.open_value(tokens[place], own.sealed_for, *place)
     except AlteredError as error:
@@ -139,7 +142,7 @@ def seal_secret(format_: Format, manifest: Manifest, secret: Secret, plan: Plan)
 def _token_edits(manifest: Manifest, secret: Secret, plan: Plan, key: Dek) -> Iterator[Edit]:
     for entry in secret.entries:
         patience.check()
-        at = (entry.field, entry.key)
+        at = entry.place
         payload = plan.before.values.get(at) if plan.before else None
         if payload is None:
             payload = payload_of(manifest.text, entry)
@@ -177,7 +180,7 @@ def prove(sealed: Manifest, opened: _All, clear: Manifest, before: _All, changed
         pass
     for index in changed:
         for entry in clear.secrets[index].entries:
-            payload = opened[index].values.get((entry.field, entry.key))
+            payload = opened[index].values.get(entry.place)
             if not envelope.is_token(entry.value) and not _restorable(entry, payload):
                 raise ManifestError(
                     f"{entry.path} is written in a style that can't be restored exactly",
@@ -202,14 +205,21 @@ def _restore_alike(sealed: Manifest, opened: _All, clear: Manifest, before: _All
     Where the first attempt gives both the same text, that is not read where it holds nothing but what was read as it
     stands: clear text in `clear`, and the tokens' when they were sealed.
     """
-    with suppress(ManifestError, ValueError):
+    return _attempts_alike(sealed, opened, clear, before) or (
+        restored(sealed, opened).data == restored(clear, before).data
+    )
+
+
+def _attempts_alike(sealed: Manifest, opened: _All, clear: Manifest, before: _All) -> bool:
+    try:
         text, other = (_attempted(*side, _as_sealed) for side in ((sealed, opened), (clear, before)))
         held = _held(sealed, opened)
-        if text == other and held == _held(clear, before):
-            was_read = all(_stand_as_sealed(clear, index, one) for index, one in before.items())
-            if was_read or _held(read(clear.encoded(text)), {}) == held:
-                return True
-    return restored(sealed, opened).data == restored(clear, before).data
+        if text != other or held != _held(clear, before):
+            return False
+        was_read = all(_stand_as_sealed(clear, index, one) for index, one in before.items())
+        return was_read or _held(read(clear.encoded(text)), {}) == held
+    except (ManifestError, ValueError):
+        return False
 
 
 def _stand_as_sealed(manifest: Manifest, index: int, opened: Opened) -> bool:
@@ -217,7 +227,7 @@ def _stand_as_sealed(manifest: Manifest, index: int, opened: Opened) -> bool:
 
     Then they are read where they are put back as they were when that was read, to prove the sealing.
     """
-    values = ((entry, opened.values.get((entry.field, entry.key))) for entry in manifest.secrets[index].entries)
+    values = ((entry, opened.values.get(entry.place)) for entry in manifest.secrets[index].entries)
     return all(_stands_as_sealed(manifest.text, entry, payload) for entry, payload in values if payload)
 
 
@@ -241,7 +251,7 @@ def _attempted(manifest: Manifest, opened: _All, attempt: _Attempt) -> str:
 def _edits(manifest: Manifest, index: int, opened: Opened, attempt: _Attempt) -> Iterator[Edit]:
     secret = manifest.secrets[index]
     for entry in secret.entries:
-        payload = opened.values.get((entry.field, entry.key))
+        payload = opened.values.get(entry.place)
         if payload:
             yield attempt(manifest.text, entry, payload)
     if secret.envelope:
@@ -276,7 +286,7 @@ def _held(manifest: Manifest, opened: _All) -> list[tuple[object, ...]]:
 
 
 def _texts(secret: Secret, opened: Opened | None) -> dict[Place, str]:
-    texts = {(entry.field, entry.key): entry.value for entry in secret.entries}
+    texts = {entry.place: entry.value for entry in secret.entries}
     return texts | (opened.texts if opened else {})
 
 
@@ -314,7 +324,7 @@ def written(payload: Payload, place: Inside) -> str:
             raise ValueError("the body of a block in another shell")
         return indented(payload.content.decode(), place.indent)
     if payload.form == FORM_BASE64:
-        text = b64encode(payload.content).decode()
+        text = encode_base64(payload.content)
         return " " * place.indent + text if block else text
     return payload.content.decode()
 
@@ -322,7 +332,7 @@ def written(payload: Payload, place: Inside) -> str:
 def value_of(payload: Payload) -> str:
     """Return the sealed value: what the parser makes of the content in the shell that it was sealed in."""
     if payload.form == FORM_BASE64:
-        return b64encode(payload.content).decode()
+        return encode_base64(payload.content)
     text = payload.content.decode()
     style = payload.shell[:1]
     if style in ("|", ">"):
@@ -335,6 +345,15 @@ def value_of(payload: Payload) -> str:
     if style == '"':
         return _quoted_value(text, simple)
     return _parsed(f" {text}\n" if style == "" else f"'{text}'\n")
+
+
+def blank_lines(payload: Payload) -> str:
+    """Return the blank lines at the end of a block's content, which are no part of its value."""
+    if payload.shell[:1] not in ("|", ">") or "+" in payload.shell:
+        return ""
+    content = payload.content.decode()
+    indent = block_indent(content, payload.shell, 0) if payload.form == FORM_TEXT else 0
+    return content[before_blank_lines(content, Inside(0, len(content), payload.shell, indent)) :]
 
 
 def _quoted_value(text: str, simple: bool) -> str:

@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from itertools import islice
 
 from secretsvc.backends import stated
@@ -16,7 +15,7 @@ from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.record import Record
-from secretsvc.tokens import decode_strict
+from secretsvc.tokens import decode_strict, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ RECOMPUTE = "look at its history in Git; if it is as it should be: ksecret encry
 
 
 class Envelope(Record):
-    """What the comment lines say."""
+    """The contents of the comment lines."""
 
     version: str
     keys: tuple[tuple[KeyRef, str], ...]
@@ -255,14 +254,14 @@ def check_shape(manifest: Manifest) -> None:
 def encoded(key: WrappedKey) -> str:
     """A wrapped DEK as a line has it: base64, by PGP of armoured text; as it stood, where it stood in the file."""
     wrapped = armoured(key.wrapped) if key.ref.scheme == "pgp" and not key.source else key.wrapped
-    return key.source or b64encode(wrapped).decode()
+    return key.source or encode_base64(wrapped)
 
 
 def armoured(message: bytes) -> bytes:
     """A binary OpenPGP message as the ASCII-armoured text that kubesec's gpg makes of it."""
-    text = b64encode(message).decode()
+    text = encode_base64(message)
     lines = [text[at : at + 64] for at in range(0, len(text), 64)]
-    checksum = b64encode(_crc24(message).to_bytes(3, "big")).decode()
+    checksum = encode_base64(_crc24(message).to_bytes(3, "big"))
     whole = ("-----BEGIN PGP MESSAGE-----", "", *lines, f"={checksum}", "-----END PGP MESSAGE-----", "")
     return "\n".join(whole).encode()
 

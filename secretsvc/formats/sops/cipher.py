@@ -6,7 +6,6 @@ import binascii
 import re
 from base64 import b64encode
 from os import urandom
-from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -15,6 +14,7 @@ from secretsvc.document.base import Value
 from secretsvc.document.yaml_types import float_text, plain
 from secretsvc.errors import RESTORE_HINT, AlteredError
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.document.base import Path
 
@@ -93,7 +93,7 @@ class Cipher:
 
 
 def _typed(text: bytes, kind: str) -> Value:
-    """What the text of a token is: its kind is not authenticated, and need not fit. Raises AlteredError."""
+    """Return what the text of a token is: its kind is not authenticated, and need not fit. Raises AlteredError."""
     canonical = {"int": _int, "float": _float, "bool": _bool, "time": _time}.get(kind)
     if canonical:
         found = canonical(text)

@@ -45,7 +45,7 @@ _LONGEST = 4096
 """Characters of a key's name, a context's word, a rule: longer ones are nobody's."""
 
 
-class Entry:
+class KeyEntry:
     """One key of a file: the fields as they stand, and what we make of them."""
 
     __slots__ = ("fields", "key", "list")
@@ -57,11 +57,11 @@ class Entry:
 
     @property
     def is_opened_here(self) -> bool:
-        """Whether a backend is here for it, and all that it asks for. A role is somebody else's to take."""
+        """Tell whether a backend is here for it, and all that it asks for. A role is somebody else's to take."""
         return self.key.ref.scheme in OPENED and not self.fields.get("role")
 
     def __repr__(self) -> str:
-        return f"Entry({self.key.ref}, masked)"
+        return f"KeyEntry({self.key.ref}, masked)"
 
 
 class Metadata:
@@ -104,7 +104,7 @@ class Metadata:
 
     @property
     def groups(self) -> int:
-        """How many groups of keys there are. With several the data key is split, a share for each."""
+        """Return how many groups of keys there are. With several the data key is split, a share for each."""
         return max(entry.key.group for entry in self.entries) + 1
 
     def changed(self, **fields: Tree) -> dict[str, Tree]:
@@ -116,8 +116,10 @@ class Metadata:
 
 
 def is_member(tree: object) -> bool:
-    """Tell whether a member `sops` is SOPS's own: it has a MAC and a version, good or not."""
-    return isinstance(tree, dict) and "mac" in tree and "version" in tree
+    """Tell whether a member `sops` is SOPS's own: it has a MAC, its time, a version and keys, good or not."""
+    if not isinstance(tree, dict) or not all(name in tree for name in ("mac", "lastmodified", "version")):
+        return False
+    return any(tree.get(name) for name in (*LISTS, "key_groups"))
 
 
 def with_keys(entries: Sequence[dict[str, list[dict[str, Tree]]]], threshold: int) -> dict[str, Tree]:
@@ -150,13 +152,13 @@ def fields_of(key: WrappedKey, created: str) -> dict[str, Tree]:
     return {"arn": ref.id, **context, "created_at": created, "enc": wrapped, "aws_profile": ""}
 
 
-def _entries(tree: dict[str, Any], line: int) -> list[Entry]:
+def _entries(tree: dict[str, Any], line: int) -> list[KeyEntry]:
     if any(tree.get(name) for name in LISTS):
         return _of_group(tree, 0, line)
     groups = tree.get("key_groups") or []
     if not isinstance(groups, list) or len(groups) > _MOST_GROUPS:
         raise _broken("has groups of keys that are no list", line)
-    found: list[Entry] = []
+    found: list[KeyEntry] = []
     for number, group in enumerate(groups):
         if not isinstance(group, dict):
             raise _broken("has a group of keys that is none", line)
@@ -164,7 +166,7 @@ def _entries(tree: dict[str, Any], line: int) -> list[Entry]:
     return found
 
 
-def _of_group(tree: dict[str, Any], group: int, line: int) -> list[Entry]:
+def _of_group(tree: dict[str, Any], group: int, line: int) -> list[KeyEntry]:
     found = []
     for name, (scheme, field) in LISTS.items():
         items = tree.get(name) or []
@@ -176,7 +178,9 @@ def _of_group(tree: dict[str, Any], group: int, line: int) -> list[Entry]:
             text = _text(fields, field, line)
             wrapped = _text(fields, "enc", line)
             ref = KeyRef(scheme, _name_of(name, fields, text, line))
-            found.append(Entry(name, WrappedKey(ref, _wrapped(name, wrapped), _context(fields, line), group), fields))
+            found.append(
+                KeyEntry(name, WrappedKey(ref, _wrapped(name, wrapped), _context(fields, line), group), fields)
+            )
     return found
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 from hashlib import sha512
-from typing import TYPE_CHECKING
 
 from secretsvc import patience
 from secretsvc.document.base import Value, apply
@@ -17,6 +16,7 @@ from secretsvc.formats.sops.cipher import Cipher, aad_of, is_token
 from secretsvc.formats.sops.metadata import Metadata
 from secretsvc.formats.sops.selection import Selection
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -117,7 +117,7 @@ def _containers(leaves: Sequence[Leaf], number: int) -> Iterable[Path]:
 
 
 def _mac_flaw(cipher: Cipher, opened: Opened) -> str:
-    """What is wrong with the MAC; empty where it fits."""
+    """Return what is wrong with the MAC; empty where it fits."""
     metadata = opened.metadata
     if not metadata.mac:
         return "it has no MAC"

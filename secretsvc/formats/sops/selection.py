@@ -8,11 +8,11 @@ others by RE2 itself, which takes a start longer to load than all else.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
 from secretsvc.errors import InputError
 from secretsvc.go_regexp import MOST_CHARACTERS, GoRegexp
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -75,7 +75,7 @@ class Selection:
         return hit is not self._is_default_on
 
     def _marked(self, comments: Comments | None) -> bool:
-        """Whether one of these fits; what is known of those before it is not asked again."""
+        """Tell whether one of these fits; what is known of those before it is not asked again."""
         chain = []
         hit = False
         while comments is not None:

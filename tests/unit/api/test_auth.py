@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import pytest
 
-from secretsvc.api.auth.authenticator import MAX_TOKEN, Authenticator
+from secretsvc.api.auth.authenticator import Authenticator
 from secretsvc.api.auth.caller import Caller, UnauthenticatedError
 from secretsvc.api.auth.jwt import Issuers
 from secretsvc.api.settings import Token
@@ -42,8 +42,8 @@ def test_a_token_serves_until_it_expires() -> None:
         ("", "missing"),
         ("Bearer", "malformed"),
         (f"Basic {TEXT}", "malformed"),
-        (f"Bearer {'x' * MAX_TOKEN}", "unknown"),
-        (f"Bearer {'x' * MAX_TOKEN}x", "malformed"),
+        (f"Bearer {'x' * 4096}", "unknown"),
+        (f"Bearer {'x' * 4096}x", "malformed"),
         ("Bearer a.b.c", "issuer"),
         ("Bearer a.b", "unknown"),
         ("Bearer a.b.c.d", "unknown"),

@@ -9,7 +9,7 @@ import pytest
 from starlette.requests import Request
 
 from secretsvc.api.bodies import Bodies
-from secretsvc.api.limits import MOST_CALLERS, SOON, BodyRoom, Places, Rates
+from secretsvc.api.limits import MOST_CALLERS, SOON, BodyRoom, Rates, RequestRoom
 from secretsvc.api.problems import RefusedError
 from secretsvc.api.readers import Readers
 from secretsvc.api.settings import Limits
@@ -76,7 +76,7 @@ def taken(*chunks: bytes, room: BodyRoom | None = None, stated: str = "", ends: 
 
     headers = [(b"content-length", stated.encode())] if stated else []
     request = Request({"type": "http", "headers": headers, "state": {}}, receive)
-    bodies = Bodies(room or BodyRoom(100), Places(1, lambda: 0), Readers(5.0), Limits(bodySeconds=5.0))
+    bodies = Bodies(room or BodyRoom(100), RequestRoom(1, lambda: 0), Readers(5.0), Limits(bodySeconds=5.0))
     return asyncio.run(bodies.whole(request, 8))
 
 
@@ -103,7 +103,7 @@ def test_a_body_that_ends_early_is_no_body() -> None:
 
 
 def test_places_are_refused_when_all_are_taken_and_come_back() -> None:
-    places = Places(2, lambda: 0)
+    places = RequestRoom(2, lambda: 0)
     states: list[dict[str, Any]] = [{}, {}, {}]
     places.take(states[0])
     places.take(states[1])
@@ -123,7 +123,7 @@ def test_places_are_refused_when_all_are_taken_and_come_back() -> None:
 
 def test_who_only_waits_for_somebody_else_takes_no_place_from_others() -> None:
     waiting = 0
-    places = Places(2, lambda: waiting)
+    places = RequestRoom(2, lambda: waiting)
     for _ in range(2):
         places.take({})
     waiting = 1
@@ -133,7 +133,7 @@ def test_who_only_waits_for_somebody_else_takes_no_place_from_others() -> None:
 
 
 def test_a_batch_that_finds_a_place_takes_one_for_each_line_at_work() -> None:
-    places, state = Places(10, lambda: 0), dict[str, Any]()
+    places, state = RequestRoom(10, lambda: 0), dict[str, Any]()
     places.take(state)
     places.take(state, 12)
     with pytest.raises(RefusedError, match="more than 10 requests at a time"):
@@ -143,7 +143,7 @@ def test_a_batch_that_finds_a_place_takes_one_for_each_line_at_work() -> None:
 
 
 def test_those_who_are_refused_together_are_told_to_come_again_at_different_times() -> None:
-    places = Places(1, lambda: 0)
+    places = RequestRoom(1, lambda: 0)
     places.take({})
     told = set()
     for _ in range(200):
@@ -157,7 +157,7 @@ def test_those_who_are_refused_together_are_told_to_come_again_at_different_time
 def test_of_hundreds_that_come_at_once_so_many_are_let_in_as_there_are_places() -> None:
     """Before the body of any of them has come."""
     now = 0.0
-    places = Places(2, lambda: 0, lambda: now)
+    places = RequestRoom(2, lambda: 0, lambda: now)
     first, second = {"request_id": "1"}, {"request_id": "2"}
     for state in (first, second):
         places.look()
@@ -172,7 +172,7 @@ def test_of_hundreds_that_come_at_once_so_many_are_let_in_as_there_are_places() 
 
 def test_whose_body_does_not_come_soon_holds_no_place() -> None:
     now = 0.0
-    places = Places(1, lambda: 0, lambda: now)
+    places = RequestRoom(1, lambda: 0, lambda: now)
     slow: dict[str, Any] = {"request_id": "1"}
     places.expect(slow)
     with pytest.raises(RefusedError, match="more than 1 requests at a time"):
