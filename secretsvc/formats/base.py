@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
+from secretsvc.manifest import nodes
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
@@ -174,6 +175,10 @@ class Format:
 
     encoded: str = ""
     """How the base64 of a token starts, where that tells it; empty where it does not."""
+
+    def envelope(self, secret: Secret) -> Member | None:
+        """Return the member of the Secret that is its envelope, good or not, as far as it has one."""
+        return nodes.member(secret.root, self.member) if self.member else None
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
         """Tell whether the Secret has an envelope of this format, good or not. A whole file's marker tells of one."""

@@ -6,7 +6,6 @@ from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestErro
 from secretsvc.formats.base import Sealed, decoded
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar
-from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.scalars import canonical, quoted
 from secretsvc.patterns import pattern
 from secretsvc.record import Record
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
     from secretsvc.manifest.nodes import Member
     from secretsvc.manifest.splice import Layout
+
+ENVELOPE = "ksecret"
+"""The member of a Secret that holds its envelope."""
 
 VERSION = "1"
 
@@ -75,9 +77,15 @@ class UncheckedEnvelope(Record):
     mapping: Mapping
 
 
+def member_of(secret: Secret) -> Member | None:
+    """Return the member that is the Secret's envelope, good or not."""
+    return nodes.member(secret.root, ENVELOPE)
+
+
 def unchecked(secret: Secret) -> UncheckedEnvelope | None:
     """Return the Secret's envelope as it stands; None where it has none, or one that is not of this form."""
-    mapping = secret.envelope.value if secret.envelope else None
+    member = member_of(secret)
+    mapping = member.value if member else None
     if not isinstance(mapping, Mapping):
         return None
     found = {key.value: value for key, value in mapping.members if isinstance(key, Scalar)}
