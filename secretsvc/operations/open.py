@@ -51,7 +51,7 @@ def open_manifest(data: bytes, keyring: Keyring) -> Result:
     """
     manifest = read(data)
     opened = open_secrets(manifest, keyring)
-    manifest = manifest.outline()  # what is restored is read again
+    manifest = formats.outline(manifest)  # what is restored is read again
     return Result(restored(manifest, opened).data, len(opened), bound=formats.of(manifest).binds)
 
 
