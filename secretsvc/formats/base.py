@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from binascii import a2b_base64
-
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
+from secretsvc.manifest import nodes
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
@@ -177,6 +176,10 @@ class Format:
     encoded: str = ""
     """How the base64 of a token starts, where that tells it; empty where it does not."""
 
+    def envelope(self, secret: Secret) -> Member | None:
+        """Return the member of the Secret that is its envelope, good or not, as far as it has one."""
+        return nodes.member(secret.root, self.member) if self.member else None
+
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
         """Tell whether the Secret has an envelope of this format, good or not. A whole file's marker tells of one."""
         from secretsvc import formats
@@ -196,7 +199,7 @@ class Format:
 
     def tokens(self, secret: Secret) -> dict[Place, str]:
         """Return the Secret's tokens; entries that are none are left out."""
-        return {(entry.field, entry.key): token_of(entry) for entry in secret.entries if self.is_token(entry.value)}
+        return {entry.place: token_of(entry) for entry in secret.entries if self.is_token(entry.value)}
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
         """Return the envelope of a Secret that is sealed.
@@ -272,6 +275,10 @@ class Format:
         """A value's text, as it stood in the manifest."""
         return str(value)
 
+    def blank_lines(self, value: Any) -> str:
+        """Return the line breaks that stood behind a value, are no part of it, and that its token stands for too."""
+        return ""
+
     def seal(self, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
         """Tokens and envelope in their places. Raises ManifestError."""
         raise NotImplementedError
@@ -287,7 +294,7 @@ class Format:
         for index, secret in enumerate(manifest.secrets):
             texts = opened[index].texts if index in opened else {}
             for entry in secret.entries:
-                text = texts.get((entry.field, entry.key))
+                text = texts.get(entry.place)
                 if text is not None:
                     edits.append(replaced(manifest.text, entry, canonical(text, flow=entry.flow)))
             edits += self.removed(manifest.text, secret) if index in opened else []
@@ -360,7 +367,7 @@ class Format:
 
 
 def _values(secret: Secret) -> dict[Place, str]:
-    return {(entry.field, entry.key): entry.value for entry in secret.entries}
+    return {entry.place: entry.value for entry in secret.entries}
 
 
 class Merges(Protocol):
@@ -424,6 +431,8 @@ def token_of(entry: Entry) -> str:
 def decoded(text: str) -> bytes:
     """Return the bytes of standard base64; none for what is no base64."""
     try:
+        from binascii import a2b_base64
+
         return a2b_base64(text, strict_mode=True)
     except ValueError:
         return b""

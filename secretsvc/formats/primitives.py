@@ -1,11 +1,13 @@
 """AES-GCM, HMAC and HKDF as formats use them, by the shortest way that a cold start can import them.
 
-AES-GCM (NIST SP 800-38D) is cryptography's, SHA-256 (FIPS 180-4) CPython's own. HMAC (RFC 2104) and HKDF (RFC 5869) on
+AES-GCM (NIST SP 800-38D) is cryptography's. HMAC (RFC 2104) and HKDF (RFC 5869) on
 it are few lines; `hmac` and `hashlib` would load a second OpenSSL. Names that are private to those have their
 documented ones behind them: the standard library's `random` and `hmac` import the same two so.
 """
 
 from __future__ import annotations
+
+from secretsvc.formats.sha256 import sha256
 
 try:
     from cryptography.hazmat.bindings._rust import openssl
@@ -13,23 +15,17 @@ try:
     AESGCM = openssl.aead.AESGCM
 except (ImportError, AttributeError):
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from hashlib import sha256
-else:
-    try:
-        from _sha256 import sha256  # CPython 3.11
-    except ImportError:
-        try:
-            from _sha2 import sha256  # since 3.12
-        except ImportError:
-            from hashlib import sha256
 try:
     from _operator import _compare_digest as equal
 except ImportError:
     from hmac import compare_digest as equal  # type: ignore[no-redef]
 
-__all__ = ["AESGCM", "equal", "hkdf_sha256", "hmac_sha256", "invalid_tag"]
+__all__ = ["AESGCM", "DEK_BYTES", "NONCE_BYTES", "TAG_BYTES", "equal", "hkdf_sha256", "hmac_sha256", "invalid_tag"]
+
+DEK_BYTES = 32
+NONCE_BYTES = 12
+TAG_BYTES = 16
+"""AES-256-GCM's, which all formats here use."""
 
 _BLOCK = 64
 """Bytes that SHA-256 takes at a time."""

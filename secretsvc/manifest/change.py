@@ -8,81 +8,114 @@ from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.scalars import canonical, quoted
-from secretsvc.manifest.splice import Edit, append_member, insert_member, remove_member, replace_member
+from secretsvc.manifest.splice import Edit, append_member, insert_member, remove_members, replace_member
 from secretsvc.manifest.styles import styled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import collections.abc
+    from collections.abc import Iterator
+    from typing import TypeAlias
+
     from secretsvc.manifest.model import Secret
-    from secretsvc.manifest.nodes import Member
+    from secretsvc.manifest.nodes import Member, Node
     from secretsvc.manifest.splice import Layout
+
+    Texts: TypeAlias = dict[str, "str | Texts | None"]
+    """Members by name: a text, None for one that is to go, or the members of a mapping."""
 
 Path = tuple[str, ...]
 """Member names from a Secret's root downwards, such as `("metadata", "labels", "app")`."""
 
 
-def put(text: str, secret: Secret, path: Path, value: str) -> Edit:
-    """The text `value` at that path, its mappings made where they are missing.
+def changes(
+    text: str, secret: Secret, texts: collections.abc.Mapping[Path, str | None], stays_last: Member | None
+) -> list[Edit]:
+    """Return the edits that put those texts at those paths, mappings made where they are missing.
 
-    Raises ManifestError where something else than a mapping stands in the way.
+    What is at the path of a None goes, and with it the mapping that it leaves empty. `stays_last`: a member of the
+    Secret that new ones go before, where it is the last one. Raises ManifestError where
+    something else than a mapping stands in the way.
     """
-    holder = secret.root
-    for depth, name in enumerate(path):
-        rest = path[depth:]
+    tree: Texts = {}
+    for path, value in texts.items():
+        holder = tree
+        for name in path[:-1]:
+            inner = holder.setdefault(name, {})
+            assert isinstance(inner, dict)
+            holder = inner
+        holder[path[-1]] = value
+    return list(_changes(text, secret.root, tree, stays_last))
+
+
+def _changes(text: str, holder: Mapping, tree: Texts, stays_last: Member | None, way: str = "") -> Iterator[Edit]:
+    """Yield the edits of one mapping; `way`: of what it is in, and a point behind."""
+    added: Texts = {}
+    gone: set[str] = set()
+    for name, value in tree.items():
         found = nodes.member(holder, name)
         if not found:
-            return _added(text, secret, holder, rest, value)
-        if not rest[1:] and isinstance(found.value, Scalar) and found.value.style not in ("|", ">"):
-            at = found.value
-            if at.end > at.start:
-                style = at.style or ('"' if holder.flow else "")  # in JSON, a text is nothing without quotes
-                return Edit(at.start, at.end, styled(value, style, flow=holder.flow))
-        if nodes.is_null(found.value) or not rest[1:] or (_is_empty(found.value) and not holder.flow):
-            return replace_member(text, holder, _whole(text, found), partial(_member, rest, value))
-        if not isinstance(found.value, Mapping):
-            raise ManifestError(f"{'.'.join(path[: depth + 1])} is not a mapping", line=found.key.line)
-        holder = found.value
-    raise ValueError("an empty path")
+            added[name] = value
+        elif _goes(found.value, value):
+            gone.add(name)
+        elif isinstance(value, str):
+            yield _put(text, holder, found, value)
+        elif value and _is_to_be_made(found.value, value, holder):
+            yield _anew(text, holder, found, value)
+        elif value and isinstance(found.value, Mapping):
+            yield from _changes(text, found.value, value, None, f"{way}{name}.")
+        else:
+            raise ManifestError(f"{way}{name} is not a mapping", line=found.key.line)
+    if gone:
+        members = [_whole(text, member) for member in holder.members]
+        yield from remove_members(text, holder._replace(members=members), gone)
+    if added:
+        yield _added(text, holder, added, stays_last)
 
 
-def is_text_at(secret: Secret, path: Path) -> bool:
-    """Tell whether a text stands there that `put` would write anew where it is, and touch nothing beside it."""
-    node: object = secret.root
-    for name in path:
-        found = nodes.member(node, name) if isinstance(node, Mapping) else None
-        node = found.value if found else None
-    return isinstance(node, Scalar) and node.style not in ("|", ">") and node.end > node.start
+def _goes(node: Node, value: str | Texts | None) -> bool:
+    """Tell whether nothing is left of what stands there."""
+    if isinstance(value, dict):
+        return _is_emptied(node, value) and not any(one is not None for one in value.values())
+    return value is None
 
 
-def _is_empty(node: object) -> bool:
-    return isinstance(node, Mapping) and not node.members  # `{}`, whose first member gets a line of its own
+def _is_emptied(node: Node, tree: Texts) -> bool:
+    """Tell whether it is a mapping, and all that it has is to go."""
+    if not isinstance(node, Mapping) or not node.members:
+        return False
+    names = [key.value if isinstance(key, Scalar) else "" for key, _ in node.members]
+    return all(tree.get(name, "") is None for name in names)
 
 
-def _added(text: str, secret: Secret, holder: Mapping, path: Path, value: str) -> Edit:
+def _is_to_be_made(node: Node, tree: Texts, holder: Mapping) -> bool:
+    """Tell whether a mapping is to be written there: none has a line yet, or a member that stays between brackets."""
+    if not isinstance(node, Mapping):
+        return nodes.is_null(node)
+    return _is_emptied(node, tree) if node.flow and node.members else not node.members and not holder.flow
+
+
+def _put(text: str, holder: Mapping, found: Member, value: str) -> Edit:
+    """Put the text in the member's place, in its own style where it is a scalar on one line."""
+    at = found.value
+    if isinstance(at, Scalar) and at.style not in ("|", ">") and at.end > at.start:
+        style = at.style or ('"' if holder.flow else "")  # in JSON, a text is nothing without quotes
+        return Edit(at.start, at.end, styled(value, style, flow=holder.flow))
+    return _anew(text, holder, found, value)
+
+
+def _anew(text: str, holder: Mapping, found: Member, value: str | Texts) -> Edit:
+    name = found.key.value if isinstance(found.key, Scalar) else ""
+    return replace_member(text, holder, _whole(text, found), partial(_members, {name: value}))
+
+
+def _added(text: str, holder: Mapping, added: Texts, stays_last: Member | None) -> Edit:
     if not holder.members:  # `{}`
-        return Edit(holder.start, holder.end, "{" + _flow_member(path, value, ": ") + "}")
+        return Edit(holder.start, holder.end, _in_braces(added, ": "))
     last = holder.members[-1]
-    if holder is secret.root and secret.envelope is last and not holder.flow:  # the envelope stays last
-        return insert_member(text, holder, last, partial(_member, path, value))
-    return append_member(text, holder, partial(_member, path, value))
-
-
-def drop(text: str, secret: Secret, path: Path) -> Edit | None:
-    """Take away what stands at that path, with the mapping that it leaves empty; None where there is nothing."""
-    way: list[tuple[Mapping, Member]] = []
-    node: object = secret.root
-    for name in path:
-        found = nodes.member(node, name) if isinstance(node, Mapping) else None
-        if not isinstance(node, Mapping) or not found:
-            return None
-        way.append((node, found))
-        node = found.value
-    while len(way) > 1 and len(way[-1][0].members) == 1:
-        way.pop()
-    holder, last = way[-1]
-    at = holder.members.index(last)
-    near = [_whole(text, member) for member in holder.members[max(0, at - 1) : at + 2]]
-    return remove_member(text, holder._replace(members=near), near[min(at, 1)])
+    if last is stays_last and not holder.flow:
+        return insert_member(text, holder, last, partial(_members, added))
+    return append_member(text, holder, partial(_members, added))
 
 
 def _whole(text: str, member: Member) -> Member:
@@ -95,14 +128,28 @@ def _whole(text: str, member: Member) -> Member:
     return member
 
 
-def _member(path: Path, value: str, layout: Layout) -> str:
+def _members(tree: Texts, layout: Layout) -> str:
     if layout.flow:
-        return _flow_member(path, value, layout.colon)
-    lines = [f"{layout.indent + layout.unit * depth}{canonical(name, flow=False)}:" for depth, name in enumerate(path)]
-    return layout.newline.join(lines).removeprefix(layout.indent) + " " + canonical(value, flow=False)
+        gap = "," + (layout.newline + layout.indent if layout.newline else layout.colon[1:])
+        return gap.join(_in_flow(tree, layout.colon))
+    return layout.newline.join(_in_lines(tree, layout.indent, layout.unit)).removeprefix(layout.indent)
 
 
-def _flow_member(path: Path, value: str, colon: str) -> str:
-    first, *rest = path
-    inner = "{" + _flow_member(tuple(rest), value, colon) + "}" if rest else quoted(value)
-    return quoted(first) + colon + inner
+def _in_lines(tree: Texts, indent: str, unit: str) -> Iterator[str]:
+    for name, value in tree.items():
+        start = f"{indent}{canonical(name, flow=False)}:"
+        if isinstance(value, str):
+            yield f"{start} {canonical(value, flow=False)}"
+        elif value is not None:
+            yield start
+            yield from _in_lines(value, indent + unit, unit)
+
+
+def _in_braces(tree: Texts, colon: str) -> str:
+    return "{" + ("," + colon[1:]).join(_in_flow(tree, colon)) + "}"
+
+
+def _in_flow(tree: Texts, colon: str) -> Iterator[str]:
+    for name, value in tree.items():
+        if value is not None:
+            yield quoted(name) + colon + (quoted(value) if isinstance(value, str) else _in_braces(value, colon))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import binascii
-
 from secretsvc.manifest.nodes import Member, Scalar
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from secretsvc.manifest.nodes import Mapping, Node
 
 FIELDS = ("data", "stringData")
@@ -25,6 +25,11 @@ class Entry(Record):
     """Column of the mapping that the entry stands in: what a block scalar's indentation counts from."""
     flow: bool
     """Whether that mapping stands between brackets."""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Return field and key, which tell it from a Secret's other entries."""
+        return self.field, self.key
 
     @property
     def path(self) -> str:
@@ -48,8 +53,6 @@ class Secret(Record):
     name: str | None
     type: str
     entries: tuple[Entry, ...]
-    envelope: Member | None
-    """The root member `ksecret`, uninterpreted."""
 
     @property
     def line(self) -> int:
@@ -83,28 +86,28 @@ class Manifest(Record):
         """A changed text as bytes, with this manifest's BOM."""
         return (b"\xef\xbb\xbf" if self.bom else b"") + text.encode()
 
-    def outline(self) -> Manifest:
+    def outline(self, *kept: str) -> Manifest:
         """The text and the Secrets without their tree, which takes a hundred times a terse text's bytes.
 
-        Enough to compare values, to put them in their places and to take envelopes out; so no two trees of one text
-        need to be in memory at once.
+        Enough to compare values and to put them in their places; so no two trees of one text need to be in memory at
+        once. `kept`: members of Secrets that stay, to be taken out or put in their place.
         """
-        return self._replace(documents=(), secrets=tuple(map(_outline, self.secrets)))
+        return self._replace(documents=(), secrets=tuple(_outline(secret, kept) for secret in self.secrets))
 
     def __repr__(self) -> str:
         return f"Manifest({len(self.secrets)} Secrets, masked)"
 
 
-def _outline(secret: Secret) -> Secret:
-    """Return it with no members but the envelope and its neighbours, of which nothing but their places stays."""
-    if not secret.envelope:
-        return secret._replace(root=secret.root._replace(members=[]))
-    at = secret.root.members.index(secret.envelope)
-    members = [
-        member if member is secret.envelope else Member(_place(member.key), _place(member.value))
-        for member in secret.root.members[max(0, at - 1) : at + 2]
+def _outline(secret: Secret, kept: Collection[str]) -> Secret:
+    """Return it with no members but those and their neighbours, of which nothing but their places stays."""
+    members = secret.root.members
+    whole = {index for index, (key, _) in enumerate(members) if isinstance(key, Scalar) and key.value in kept}
+    near = {index + step for index in whole for step in (-1, 0, 1)} & set(range(len(members)))
+    left = [
+        members[index] if index in whole else Member(_place(members[index].key), _place(members[index].value))
+        for index in sorted(near)
     ]
-    return secret._replace(root=secret.root._replace(members=members))
+    return secret._replace(root=secret.root._replace(members=left))
 
 
 def _place(node: Node) -> Scalar:
@@ -116,4 +119,6 @@ def decode_base64(text: str) -> bytes:
 
     Raises ValueError.
     """
-    return binascii.a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)
+    from binascii import a2b_base64
+
+    return a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)

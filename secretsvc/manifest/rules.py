@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
-from secretsvc.manifest.characters import refuse_odd_characters
 from secretsvc.manifest.copies import copies
-from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
-from secretsvc.manifest.reader import ENVELOPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,12 +20,15 @@ MAX_SECRET_BYTES = 1024 * 1024
 _LONGEST_TYPED = 128
 """Characters; a token in hex of 64 bytes has as many."""
 
-KNOWN = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, ENVELOPE, "sops")
+KNOWN = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, "ksecret", "sops")
 """Members of a Secret that Kubernetes knows, and those that have messages of their own."""
 
 
 def check_text(manifest: Manifest) -> None:
     """Refuses what YAML's versions disagree on, and what kubectl reads otherwise than YAML. Raises ManifestError."""
+    from secretsvc.manifest.characters import refuse_odd_characters
+    from secretsvc.manifest.kubectl_stream import divided_otherwise
+
     if not manifest.is_json:
         refuse_odd_characters(manifest.text)
         line = divided_otherwise(manifest.text)
@@ -116,7 +114,7 @@ def is_stray(name: str) -> bool:
 
 def is_like_a_field(name: str) -> bool:
     """Tell whether it is `data` or `stringData`, but for capitals, '-' and '_'."""
-    return re.sub("[-_]", "", name).lower() in ("data", "stringdata")
+    return name.replace("-", "").replace("_", "").lower() in ("data", "stringdata")
 
 
 def fields(root: Mapping) -> Iterator[Member]:

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-try:
-    from _json import encode_basestring as _json_string  # CPython's own, without the decoder and its patterns
-except ImportError:
-    from json.encoder import encode_basestring as _json_string
-
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.splice import Edit
@@ -54,7 +49,7 @@ def inside(text: str, entry: Entry) -> Inside:
         end -= 2 if text[end - 2] == "\r" else 1
     elif text[end - 1] == "\r":
         end -= 1
-    return Inside(start, max(start, end), indicators, _block_indent(text[start:end], indicators, entry.column))
+    return Inside(start, max(start, end), indicators, block_indent(text[start:end], indicators, entry.column))
 
 
 def _header(text: str, scalar: Scalar) -> tuple[str, str, int]:
@@ -67,7 +62,7 @@ def _header(text: str, scalar: Scalar) -> tuple[str, str, int]:
     return line[: len(line) - len(rest)], rest, min(start, scalar.end)
 
 
-def _block_indent(body: str, indicators: str, parent: int) -> int:
+def block_indent(body: str, indicators: str, parent: int) -> int:
     """YAML 1.1, section 9.2.2: the header's digit counts from the parent, else the first line with text tells."""
     digit = indicators.strip("|>+-")
     if digit:
@@ -136,7 +131,11 @@ def canonical(value: str, *, flow: bool) -> str:
 
 def quoted(value: str) -> str:
     """A double-quoted scalar, the same in JSON and in YAML (which lacks JSON's surrogate pairs, hence raw UTF-8)."""
-    return _json_string(value).translate(_ESCAPED)
+    try:
+        from _json import encode_basestring  # CPython's own, without the decoder and its patterns
+    except ImportError:
+        from json.encoder import encode_basestring
+    return encode_basestring(value).translate(_ESCAPED)
 
 
 def literal_block(value: str, indent: int, newline: str) -> str | None:

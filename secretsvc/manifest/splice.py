@@ -106,8 +106,8 @@ def remove_members(text: str, mapping: Mapping, names: Container[str]) -> Iterat
     leading = gone.index(False) if False in gone else len(gone)
     for index, member in enumerate(mapping.members):
         if gone[index]:
-            first = index if index < leading else 0  # what goes before it is nothing to it
-            yield remove_member(text, mapping._replace(members=mapping.members[first:]), member)
+            first = index if index < leading else index - 1  # of those that lead, what goes before is nothing to it
+            yield remove_member(text, mapping._replace(members=mapping.members[first : index + 2]), member)
 
 
 def layout_of(text: str, mapping: Mapping) -> Layout:

@@ -166,7 +166,7 @@ def _sealing(manifest: Manifest, secret: Secret) -> _Shown | None:
     if not format_.is_sealed(manifest, secret):
         return None
     sealed = format_.read(manifest, secret)
-    tokens = {(entry.field, entry.key): token_of(entry) for entry in secret.entries if format_.is_whole(entry.value)}
+    tokens = {entry.place: token_of(entry) for entry in secret.entries if format_.is_whole(entry.value)}
     return _Shown(format_, sealed, {str(key.ref): key.source for key in sealed.keys}, tokens)
 
 
@@ -180,7 +180,7 @@ def _check_rest(before: Manifest, now: Manifest, *, comments: bool = True) -> No
 
 def _identity(secret: Secret) -> tuple[str | None, str | None, str, list[Place]]:
     """The entries' names are in the text, too; but a value could add one, and an alias give a name."""
-    return secret.namespace, secret.name, secret.type, [(entry.field, entry.key) for entry in secret.entries]
+    return secret.namespace, secret.name, secret.type, [entry.place for entry in secret.entries]
 
 
 def _rest(manifest: Manifest, *, comments: bool) -> str:
@@ -246,7 +246,7 @@ def _closed(pair: _Pair) -> _Shown:
     if not pair.sealing:
         raise pair.refusal("is not sealed")
     for entry in pair.new.entries:
-        if (entry.field, entry.key) not in pair.sealing.tokens:
+        if entry.place not in pair.sealing.tokens:
             raise pair.refusal("is not sealed", f"{entry.field}/{entry.key}")
     for wrapped in pair.sealing.keys.values():
         try:

@@ -29,7 +29,7 @@ def convert_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
         raise AlreadySealedError(f"it is in {format_.label} already")
     opened = open_secrets(manifest, keyring, request.trust)
     parents = {(manifest.secrets[index].namespace, manifest.secrets[index].name): one for index, one in opened.items()}
-    manifest = manifest.outline()  # what is restored is read again
+    manifest = formats.outline(manifest)  # what is restored is read again
     clear = restored(manifest, opened)
     with lines_of(data, clear.data):
         pending = Pending(clear, request, keyring, parents)
@@ -56,7 +56,7 @@ def superimpose(source: bytes, target: bytes, request: Request, keyring: Keyring
     edits = [
         rewritten(manifest.text, entry, values[entry.field, entry.key])
         for entry in secret.entries
-        if values.get((entry.field, entry.key), entry.value) != entry.value
+        if values.get(entry.place, entry.value) != entry.value
     ]
     clear = manifest.encoded(apply(manifest.text, edits))
     del manifest, secret  # sealing reads it again

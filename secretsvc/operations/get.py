@@ -7,7 +7,7 @@ from secretsvc.errors import InputError, ManifestError, nearest
 from secretsvc.manifest.model import decode_base64
 from secretsvc.manifest.reader import read
 from secretsvc.operations import Result
-from secretsvc.operations.open import nothing_sealed, open_secrets, restored
+from secretsvc.operations.open import nothing_sealed, open_secrets, restored, sops_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,6 +23,11 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
 
     `stringData` wins over `data`, as in Kubernetes. Raises InputError, and as `open_manifest`.
     """
+    tree = None if which else sops_tree(data)
+    if tree:
+        from secretsvc.operations import documents
+
+        return documents.get_value(tree, key, keyring)
     manifest = read(data)
     index = pick(manifest, which)
     names = _names(manifest.secrets[index])
@@ -30,7 +35,7 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
         refuse_without_values(manifest, index)
         raise InputError(f"it has no such key{nearest(key, names)}", hint=LISTS)
     opened = open_secrets(manifest, keyring, only=(index,))
-    manifest = manifest.outline()  # what is restored is read again
+    manifest = formats.outline(manifest)  # what is restored is read again
     clear = restored(manifest, opened).secrets[index]
     entry = [entry for entry in clear.entries if entry.key == key][-1]
     try:
@@ -43,8 +48,13 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
 def entry_names(data: bytes, which: str = "") -> list[tuple[str, list[str]]]:
     """The label of each Secret, and the names of its entries, sealed or not. Needs no key; raises InputError.
 
-    `which`: `NAME` or `NAMESPACE/NAME`; empty for all of them.
+    `which`: `NAME` or `NAMESPACE/NAME`; empty for all of them. Of a tree in SOPS's format, the paths of its values.
     """
+    tree = None if which else sops_tree(data)
+    if tree:
+        from secretsvc.operations import documents
+
+        return [("", documents.paths(tree))]
     manifest = read(data)
     if not manifest.secrets:
         from secretsvc.operations import nothing  # only to tell what is wrong

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.operations.documents import SealedTree
 
 
 class Description(Record):
@@ -58,6 +59,37 @@ class Description(Record):
     def as_json(self) -> dict[str, object]:
         """The same under the names of the envelope and of JSON: `sealedFor`, `ageDays`, `inTheClear`."""
         return {_camel(name): value for name, value in self._asdict().items() if name != "format_name"}
+
+
+def describe_any(data: bytes, owner: Callable[[str], str]) -> list[Description]:
+    """Return the same of a file that is a manifest, or a tree that SOPS's format seals, which is one."""
+    if b"sops" in data:
+        from secretsvc.operations import documents  # few files are
+
+        sealed = documents.find(data)
+        if sealed:
+            return [_describe_tree(sealed, owner)]
+    return describe_manifest(data, owner)
+
+
+def _describe_tree(sealed: SealedTree, owner: Callable[[str], str]) -> Description:
+    from secretsvc.operations import documents
+
+    metadata = sealed.metadata
+    tokens, clear = documents.by_rule(sealed)
+    rule, pattern = metadata.rule
+    covers = ", its MAC over sealed values only" if metadata.mac_only_encrypted else ""
+    return Description(
+        *(None, "a tree", f"{rule} {pattern}{covers}", metadata.line),
+        sealed=True,
+        format=f"SOPS {metadata.version}",
+        sealed_for="",
+        created="",
+        age_days=None,
+        keys=[{"ref": str(key.ref), "owner": owner(str(key.ref))} for key in metadata.keys],
+        entries={"sealed": tokens},
+        in_the_clear=clear,
+    )
 
 
 def describe_manifest(data: bytes, owner: Callable[[str], str], most_nodes: int = MOST_NODES) -> list[Description]:

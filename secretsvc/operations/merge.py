@@ -7,6 +7,7 @@ three texts get the same line, which no side has changed, and the merged ones ar
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from shlex import quote
 
 from secretsvc import formats
@@ -36,6 +37,9 @@ _SLOT = "#~ksecret-merge-slot-"
 _MOST_OF_ONE_NAME = 100
 """Secrets of one name on both sides together; each is compared with each that comes out. Kubernetes takes one."""
 
+_ALWAYS_MERGED, _CHARACTERS_PER_VALUE = 20_000, 200
+"""Values of one version, and one more for each 200 characters: more than tokens have room for are merged as lines."""
+
 
 class Outcome(Record):
     """The merged file. `conflicts`: what a person must settle, a line each; none means it is done."""
@@ -49,10 +53,18 @@ def merge_manifests(base: bytes, ours: bytes, theirs: bytes, name: str, merge_li
 
     `name`: the file's, for what conflicts say.
     """
-    try:
-        return _by_entries([read(data) for data in (base, ours, theirs)], name, merge_lines)
-    except (KsecretError, UnmergeableError, ValueError):
-        return _as_lines(base, ours, theirs, merge_lines)
+    with suppress(KsecretError, UnmergeableError, ValueError):
+        return _by_entries([_read(data) for data in (base, ours, theirs)], name, merge_lines)
+    return _as_lines(base, ours, theirs, merge_lines)
+
+
+def _read(data: bytes) -> Manifest:
+    """With the fields' trees only: three whole ones would be in memory at once. Raises UnmergeableError."""
+    manifest = read(data)
+    most = _ALWAYS_MERGED + len(manifest.text) // _CHARACTERS_PER_VALUE
+    if sum(len(secret.entries) for secret in manifest.secrets) > most:
+        raise UnmergeableError
+    return formats.outline(manifest, *FIELDS)
 
 
 def _as_lines(base: bytes, ours: bytes, theirs: bytes, merge_lines: LineMerge) -> Outcome:
@@ -62,7 +74,9 @@ def _as_lines(base: bytes, ours: bytes, theirs: bytes, merge_lines: LineMerge) -
     if merged.conflicts:
         return Outcome(merged.data, [f"{merged.conflicts} marked with <<<<<<<"])
     try:
-        mixed = _mixes_data_keys([read(data) for data in (ours, theirs)], read(merged.data))
+        mixed = _mixes_data_keys(
+            [formats.outline(read(data)) for data in (ours, theirs)], formats.outline(read(merged.data))
+        )
     except (KsecretError, ValueError):
         mixed = False  # Git's word holds for what is no manifest
     return Outcome(merged.data, ["tokens of two data keys stand in one Secret: take one side whole"] if mixed else [])

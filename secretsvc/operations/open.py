@@ -15,10 +15,30 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Format, Opened, Trust
     from secretsvc.manifest.model import Manifest, Secret
+    from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.keyring import Keyring
 
     Parents: TypeAlias = dict[tuple[str | None, str | None], Opened]
     """Opened Secrets by namespace and name."""
+
+
+def sops_tree(data: bytes) -> SealedTree | None:
+    """The file, where it is a tree that SOPS's format seals. Raises ManifestError, AlteredError for a broken one."""
+    if b"sops" not in data:
+        return None
+    from secretsvc.operations import documents  # few files are
+
+    return documents.find(data)
+
+
+def open_any(data: bytes, keyring: Keyring) -> Result:
+    """A file opened, be it a manifest or a tree that SOPS's format seals. Raises as `open_manifest`."""
+    tree = sops_tree(data)
+    if tree:
+        from secretsvc.operations import documents
+
+        return documents.open_file(tree, keyring)
+    return open_manifest(data, keyring)
 
 
 def open_manifest(data: bytes, keyring: Keyring) -> Result:
@@ -28,7 +48,7 @@ def open_manifest(data: bytes, keyring: Keyring) -> Result:
     """
     manifest = read(data)
     opened = open_secrets(manifest, keyring)
-    manifest = manifest.outline()  # what is restored is read again
+    manifest = formats.outline(manifest)  # what is restored is read again
     return Result(restored(manifest, opened).data, len(opened), bound=formats.of(manifest).binds)
 
 

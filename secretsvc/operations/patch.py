@@ -61,23 +61,19 @@ def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Key
     for place, value in values.items():
         if value and (formats.named(formats.DEFAULT).is_token(value) or value.rstrip("\n") == opened.tokens.get(place)):
             raise ManifestError(f'{place[0]}["{place[1]}"] would be a token, not a value', hint="give the clear value")
-    patched = PatchedSecret(manifest, index)
+    patch = PatchedSecret(manifest, index, values, _metadata(changes), None if request.blind else opened)
     del manifest  # else its tree was in memory beside those of what it becomes
-    patched.put_values(values, None if request.blind else opened)
-    patched.put(_metadata(changes))
-    binds = formats.of(patched.manifest).binds
-    with lines_of(data, patched.manifest.data):
-        pending = Pending(patched.manifest, request, keyring, opened={index: opened}, before=before)
+    patched = patch.read()
+    with lines_of(data, patched.data):
+        pending = Pending(patched, request, keyring, opened={index: opened}, before=before)
         del patched  # the proof reads another tree
         sealed = pending.proven()
-    return sealed._replace(secrets=1, bound=binds)
+    return sealed._replace(secrets=1, bound=opened.format.binds)
 
 
 def with_changes(manifest: Manifest, index: int, changes: Changes) -> Manifest:
     """The manifest as it is before the changed values of that Secret are sealed. Raises InputError, UsageError."""
-    patched = PatchedSecret(manifest, index)
-    patched.put_values(_values(changes, manifest.secrets[index]), None)
-    return patched.manifest
+    return PatchedSecret(manifest, index, _values(changes, manifest.secrets[index]), {}).read()
 
 
 def rename_manifest(
@@ -92,17 +88,19 @@ def rename_manifest(
     manifest = read(data)
     index = pick(manifest, which)
     opened = _open_moved(manifest, index, request, keyring, retyped="type" in identity)
-    patched = PatchedSecret(manifest, index)
+    who: dict[change.Path, str] = {
+        ("type",) if member == "type" else ("metadata", member): text for member, text in identity.items()
+    }
+    patch = PatchedSecret(manifest, index, {}, who)
     del manifest  # else its tree was in memory beside those of what it becomes
-    patched.put({("type",) if member == "type" else ("metadata", member): text for member, text in identity.items()})
-    renamed, binds = patched.manifest.data, formats.of(patched.manifest).binds
+    renamed = patch.read()
     request = request._replace(allow_repeated=True)  # a name is always in the clear
-    pending = Pending(patched.manifest, request, keyring, opened={index: opened})
-    del patched  # the proof reads another tree
+    pending = Pending(renamed, request, keyring, opened={index: opened})
+    del renamed  # the proof reads another tree
     sealed = pending.proven()
-    if sealed.data == renamed == data:
+    if sealed.data == data:
         raise AlreadySealedError("it is sealed for that name, namespace and type already")
-    return sealed._replace(secrets=1, bound=binds)
+    return sealed._replace(secrets=1, bound=opened.format.binds)
 
 
 def _open_moved(manifest: Manifest, index: int, request: Request, keyring: Keyring, *, retyped: bool) -> Opened:

@@ -79,7 +79,7 @@ class Pending:
         # Else neither values nor what is in the clear changed.
         if (self._sealing.given or before) and not request.allow_repeated:
             self._rest = ClearRest(manifest, {entry.scalar.start for _, entry in self._sealing.entries})
-        self._manifest = manifest.outline()
+        self._manifest = formats.outline(manifest)
         self._before = before
         self._held: list[tuple[str, Opened]] = []
         if not request.blind:
@@ -238,7 +238,7 @@ class _Work:
         """Tell whether a token stands there, one of `tokens` if they are known: no other would be opened."""
         if not self._format.is_token(entry.value):
             return False
-        return tokens is None or tokens.get((entry.field, entry.key)) == token_of(entry)
+        return tokens is None or tokens.get(entry.place) == token_of(entry)
 
     def _stays(self, secret: Secret, current: Sealed, opened: Opened | None) -> bool:
         """Tell whether nothing about it is to change, all its entries being tokens."""
@@ -292,14 +292,14 @@ class _Work:
 
 
 def _was_sealed(plan: Plan, entry: Entry) -> bool:
-    return plan.before is not None and (entry.field, entry.key) in plan.before.values
+    return plan.before is not None and entry.place in plan.before.values
 
 
 def _values(secret: Secret, before: Opened) -> Iterator[Entry]:
     """The entries with what tokens stand for in their place; without what is no base64, which others seal too."""
     texts = before.texts
     for entry in secret.entries:
-        text = texts.get((entry.field, entry.key))
+        text = texts.get(entry.place)
         if text is None:
             yield entry
         elif entry.field != "data" or rules.is_base64(text):
@@ -308,11 +308,7 @@ def _values(secret: Secret, before: Opened) -> Iterator[Entry]:
 
 def _still(opened: Opened, secret: Secret) -> Opened:
     """Return what of an opened Secret stands in it still, after some of its text was changed."""
-    places = {
-        (entry.field, entry.key)
-        for entry in secret.entries
-        if opened.tokens.get((entry.field, entry.key)) == token_of(entry)
-    }
+    places = {entry.place for entry in secret.entries if opened.tokens.get(entry.place) == token_of(entry)}
     return opened._replace(
         values={place: value for place, value in opened.values.items() if place in places},
         tokens={place: token for place, token in opened.tokens.items() if place in places},
@@ -326,7 +322,7 @@ def _prove(manifest: Manifest, sealing: _Sealing) -> None:
     if len(result.secrets) != len(manifest.secrets):
         raise ManifestError("the manifest would not hold the same Secrets once sealed", hint="simplify its layout")
     envelopes = {index: _read_again(result, index, sealing) for index in plans}
-    result = result.outline()
+    result = formats.outline(result)
     opened = {}
     for index, plan in plans.items():
         patience.check()

@@ -6,11 +6,8 @@ Nothing here imports cryptography, unless values are to be shown.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from secretsvc import formats
 from secretsvc.errors import KsecretError
-from secretsvc.manifest.lines import line_end
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import Edit, apply
@@ -34,6 +31,9 @@ def structure(data: bytes) -> bytes:
     Never fails: what is no manifest comes back as it is, but for tokens in it.
     """
     try:
+        tree = _tree(data, None)
+        if tree is not None:
+            return tree
         manifest = read(data)
         return manifest.encoded(_shortened(manifest, lambda _: {}))
     except (KsecretError, ValueError):
@@ -47,10 +47,25 @@ def with_values(data: bytes, keyring: Callable[[], Keyring], name: Callable[[str
     Never fails.
     """
     try:
+        tree = _tree(data, keyring)
+        if tree is not None:
+            return tree
         manifest = read(data)
         return manifest.encoded(_shortened(manifest, lambda index: _values(manifest, index, keyring), name))
     except (KsecretError, ValueError):
         return structure(data)
+
+
+def _tree(data: bytes, keyring: Callable[[], Keyring] | None) -> bytes | None:
+    """The same of a file in SOPS's format, its values shown where there is a keyring that opens it; None of others."""
+    if b"sops" not in data:
+        return None
+    from secretsvc.operations import documents  # few files are
+
+    sealed = documents.find(data)
+    if not sealed:
+        return None
+    return documents.structure(sealed, _mark, documents.opened_or_none(sealed, keyring) if keyring else None)
 
 
 def _shortened(manifest: Manifest, values: Callable[[int], Values], name: Callable[[str], str] = lambda _: "") -> str:
@@ -62,7 +77,7 @@ def _shortened(manifest: Manifest, values: Callable[[int], Values], name: Callab
 def _edits(manifest: Manifest, secret: Secret, values: Values, name: Callable[[str], str]) -> Iterator[Edit]:
     format_ = formats.of(manifest)
     for entry in secret.entries:
-        at = (entry.field, entry.key)
+        at = entry.place
         if at in values:
             yield _replaced(manifest, entry, values[at])
         elif format_.is_token(entry.value):
@@ -81,7 +96,7 @@ def _replaced(manifest: Manifest, entry: Entry, scalar: str) -> Edit:
 
 def _mark(what: str, text: str) -> str:
     """`<sealed 3f9a1c20d5e1>`: the first 48 bits of SHA-256, of text that is no secret."""
-    from hashlib import sha256
+    from secretsvc.formats.sha256 import sha256
 
     return f"<{what} {sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}>"
 
@@ -96,7 +111,7 @@ def _swept(text: str) -> str:
 def _values(manifest: Manifest, index: int, keyring: Callable[[], Keyring]) -> Values:
     """Return what the Secret's entries hold, as YAML and JSON both take it; nothing where it does not open."""
     text, secret = manifest.text, manifest.secrets[index]
-    entries = {(entry.field, entry.key): entry for entry in secret.entries}
+    entries = {entry.place: entry for entry in secret.entries}
     if not formats.of(manifest).is_sealed(manifest, secret):
         return {place: _shown(text, entry, entry.value) for place, entry in entries.items()}
     from secretsvc.operations.open import open_secret
@@ -110,19 +125,28 @@ def _values(manifest: Manifest, index: int, keyring: Callable[[], Keyring]) -> V
 
 def _shown(text: str, entry: Entry, value: str) -> str:
     """`data` decoded where that is text; a text of several lines line by line, so that a diff tells the line."""
-    from secretsvc.manifest.model import decode_base64
     from secretsvc.manifest.scalars import canonical, literal_block
 
-    with suppress(ValueError):  # bytes that are no text stay base64
-        value = decode_base64(value).decode() if entry.field == "data" else value
+    value = _decoded(value) if entry.field == "data" else value
     if "\n" not in value[:-1]:
         return canonical(value, flow=entry.flow or entry.scalar.style in ("'", '"'))
     block = None if entry.flow or _is_followed(text, entry) else literal_block(value, entry.column + 2, "\n")
     return block or _quoted_lines(value, 2 if entry.flow else entry.column + 2)
 
 
+def _decoded(value: str) -> str:
+    from secretsvc.manifest.model import decode_base64
+
+    try:
+        return decode_base64(value).decode()
+    except ValueError:
+        return value  # bytes that are no text stay base64
+
+
 def _is_followed(text: str, entry: Entry) -> bool:
     """Tell whether a comment stands behind the value, which a block would take in."""
+    from secretsvc.manifest.lines import line_end
+
     rest = text[entry.scalar.end : line_end(text, entry.scalar.end)]
     return entry.scalar.style not in ("|", ">") and bool(rest.strip())
 

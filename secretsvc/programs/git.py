@@ -82,8 +82,11 @@ class Merged(Record):
 def merge_lines(base: bytes, ours: bytes, theirs: bytes) -> Merged:
     """Merge three texts as Git itself would (`git merge-file`, so the user's merge.conflictStyle holds).
 
-    It wants files: they live in a private folder for the time of the call, and hold what Git keeps anyway.
+    It wants files: they live in a private folder for the time of the call, and hold what Git keeps anyway. And it takes
+    80 bytes of memory and more a line: it is asked only where both sides changed something.
     """
+    if ours in (base, theirs) or base == theirs:
+        return Merged(theirs if ours == base else ours, 0)
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory(prefix="ksecret-") as folder:

@@ -16,6 +16,7 @@ from tests.e2e.cli import MARK, Person, b64
 from tests.e2e.documents import ROOT, TYPED, run_in_order
 from tests.e2e.git_repository import Repository
 from tests.emulators.fake_service import TOKEN
+from tests.integration.sops_support import output
 from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ class World:
         if source == "rename":
             sealed = self.me.work / "secret.yaml"
             sealed.write_text(sealed.read_text().replace("name: db,", "name: db1,"))
+        if source == "docs/sops.md":
+            self._sealed_by_sops("values.yaml", "db:\n  user: x\n  hosts: [a, b]\n")
+            self._sealed_by_sops("app.yaml", "kind: Secret\nmetadata:\n  name: app\nstringData:\n  password: x\n")
         self.repository = Repository(self.me, plain=True, clear="", name=".gitkeep")
         self.repository.ok("update-ref", "refs/remotes/origin/main", "HEAD")
 
@@ -92,6 +96,11 @@ class World:
         if source == "encrypt":
             clear = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {password: not-a-secret}\n"
             self.me.write("clear.yaml", clear.encode())
+
+    def _sealed_by_sops(self, name: str, text: str) -> None:
+        words = ("encrypt", "--age", self.me.ref.removeprefix("age:"), "--encrypted-regex", "^(db|stringData)$")
+        path = self.me.write(name, text.encode())
+        path.write_bytes(output(self.me.work, *words, str(path)))
 
     def _programs(self, folder: Path, *names: str) -> None:
         """Programs that take what they are given and do nothing."""

@@ -31,7 +31,7 @@ def holds(family: str) -> bool:
         [sys.executable, "-c", judge], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300
     )
     print(done.stdout)
-    assert len(done.stdout.splitlines()) == 1 + 12 + 1, done.stderr
+    assert len(done.stdout.splitlines()) == 1 + 13 + 1, done.stderr
     return done.returncode == 0
 
 

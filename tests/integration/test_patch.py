@@ -324,6 +324,21 @@ def test_a_value_finds_its_place(format_: str, newline: str, hole: str) -> None:
         assert open_(again) == open_(before)
 
 
+@pytest.mark.parametrize("newline", NEWLINES, ids=["LF", "CRLF"])
+@pytest.mark.parametrize("hole", HOLES)
+def test_values_give_way_to_others_at_once(newline: str, hole: str) -> None:
+    """As edits of one text, beside those of labels: none may need that another one was read."""
+    plain = HOLES[hole].replace("\n", newline)
+    gone = dict.fromkeys(key for field, key in texts(plain) if field == "data")
+    before = sealed("ksecret", plain)
+    after = patch(before, data={**gone, "new": b"n", "newer": b"m"}, labels={"x": "1", "y": "2"})
+    assert texts(open_(after)) == {("stringData", "a"): texts(plain)["stringData", "a"]} | {
+        ("data", "new"): "bg==",
+        ("data", "newer"): "bQ==",
+    }
+    assert re.search(r"""["']?x["']?: ?"1".*["']?y["']?: ?"2\"""", after.decode(), re.DOTALL)
+
+
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("newline", NEWLINES, ids=["LF", "CRLF"])
 @pytest.mark.parametrize("hole", HOLES)
@@ -383,8 +398,9 @@ def test_a_key_that_kubernetes_refuses_is_refused(format_: str) -> None:
 
 def envelope(data: bytes) -> ksecret.Envelope:
     (secret,) = read(data).secrets
-    assert secret.envelope
-    return ksecret.read(secret.envelope)
+    member = ksecret.member_of(secret)
+    assert member
+    return ksecret.read(member)
 
 
 TWO = PLAIN + "---\n" + BARE.replace("name: x", "name: two\n  namespace: prod")

@@ -100,6 +100,20 @@ def test_blank_lines_below_a_sealed_block_stay(value: str, header: str, blank: s
     assert after.endswith(value_end + below + b"e # behind" + end.encode())
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+@pytest.mark.parametrize("blank", ["\n", "\n\n", "  \n", "    \n \n"])
+@pytest.mark.parametrize("header", ["|", "|-", ">", "|2", "|2-"])
+@pytest.mark.parametrize("value", ["new\n", "  new\n"], ids=["in the block", "in quotes"])
+def test_blank_lines_below_a_block_that_was_sealed_with_it_stay(value: str, header: str, blank: str, end: str) -> None:
+    """A token stands for them, too, so the next value must bring them along."""
+    plain = f"{HEAD}  a: {header}\n    one\n{blank}{END}".replace("\n", end)
+    after = open_(patch(sealed("ksecret", plain), string_data={"a": value}))
+    assert texts(after)["stringData", "a"] == value
+    below = f"\n{blank}{END}".replace("\n", end).encode()
+    assert after[: -len(below)].endswith((b"new", b'new\\n"'))
+    assert after.endswith(below)
+
+
 LINES = st.text(
     st.one_of(
         st.sampled_from(" \t\r\n\"'#:|>-?&*!%@`{}[],~<=\\/\0\x1b\x85\xa0\u2028\ufeff"), st.characters(codec="utf-8")

@@ -35,6 +35,15 @@ OTHERS = keyset([*LOCK.keys, KeyRef("age", str(pyrage.x25519.Identity.generate()
 LATER = REQUEST._replace(rotate_before="9")
 
 
+MANY_CHANGES = Changes(
+    values={"user": b"x", "new": b"y", "newer": b"z", "password": None},
+    string_data={"a": "b", "c": "d"},
+    metadata={"name": "other"},
+    labels={"a": "b", "c": "d"},
+    annotations={"e": "f"},
+)
+
+
 def edited() -> None:
     draft = open_draft(SEALED, REQUEST, LOCK.keyring)
     seal_draft(draft, draft.shown.replace(b"hunter2", b"other"), REQUEST, LOCK.keyring)
@@ -47,6 +56,7 @@ OPERATIONS: dict[str, tuple[int, Callable[[], object]]] = {
     "get": (2, lambda: get_value(SEALED, "user", LOCK.keyring)),
     "set": (3, lambda: patch_manifest(SEALED, Changes(values={"user": b"x"}), REQUEST, LOCK.keyring)),
     "unset": (2, lambda: patch_manifest(SEALED, Changes(values={"user": None}), REQUEST, LOCK.keyring)),
+    "patch": (3, lambda: patch_manifest(SEALED, MANY_CHANGES, REQUEST, LOCK.keyring)),
     "rename": (3, lambda: rename_manifest(SEALED, {"name": "a", "namespace": "b"}, REQUEST, LOCK.keyring)),
     "edit": (5, edited),
 }

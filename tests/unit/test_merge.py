@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from secretsvc.errors import AlteredError
+from secretsvc.operations import merge
 from secretsvc.operations.merge import Outcome, merge_manifests
 from secretsvc.programs.git import merge_lines
 from tests.support import LOCK, open_, seal
@@ -193,3 +194,23 @@ def test_a_large_secret_merges_in_reasonable_time() -> None:
     outcome = merged(base, edit(base, "YQ==", "eA=="), edit(base, "Yg==", "eQ=="))
     assert outcome.conflicts == []
     assert open_(outcome.data).decode().startswith(CLEAR.replace("YQ==", "eA==").replace("Yg==", "eQ=="))
+
+
+def test_values_that_tokens_had_no_room_for_are_merged_as_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three trees of them would be in memory; what is sealed never has so many."""
+    base = seal(CLEAR.encode())
+    ours, theirs = edit(base, "YQ==", "eA=="), edit(base, "YQ==", "eQ==")
+    assert not as_git(base, ours, theirs)
+    monkeypatch.setattr(merge, "_ALWAYS_MERGED", 0)
+    monkeypatch.setattr(merge, "_CHARACTERS_PER_VALUE", len(base))
+    assert as_git(base, ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs", "expected"), ["aabb", "abab", "abbb", "aaaa"], ids=["theirs", "ours", "both", "none"]
+)
+def test_git_is_asked_only_where_both_sides_changed_something(
+    monkeypatch: pytest.MonkeyPatch, base: str, ours: str, theirs: str, expected: str
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert merge_lines(base.encode(), ours.encode(), theirs.encode()) == (expected.encode(), 0)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from secretsvc.cli import argparsing
 from secretsvc.cli.commands import COMMANDS, find, load
-from secretsvc.cli.parser import Parser
+from secretsvc.cli.parser import Parser, parsing
 from secretsvc.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SECRET = "hunter2"
 
@@ -149,3 +154,53 @@ def test_the_command_that_was_probably_meant_is_named() -> None:
 def test_no_two_commands_share_a_name() -> None:
     names = [name for command, about in COMMANDS.items() for name in (command, *about.aliases)]
     assert len(names) == len(set(names))
+
+
+DECLARED = sorted({"decrypt", "encrypt", "get", "inspect", "check", "rotate", "exec", "set", "doctor"})
+LINES = [
+    "",
+    "a b",
+    "a.yaml -",
+    "-- a",
+    "-o out a",
+    "-rio- a b",
+    "-k K --key=L a",
+    "--debug a",
+    "-j 4 a",
+    "-j 0 a",
+    "-j x a",
+    "--format ksecret a",
+    "--format nosuch a",
+    "--output-format json a",
+    "--scope any a",
+    "--older-than 90d -n a",
+]
+
+
+@pytest.mark.parametrize("command", DECLARED)
+def test_a_line_is_read_as_argparse_reads_it(command: str) -> None:
+    """argparse is imported for lines that are not read without it; both have the same declarations."""
+    for line in LINES:
+        parser, words, _ = parsing(command, line.split())
+        with suppress(UsageError):
+            given, others = parser._sorted(words)
+            found = parser._read(given, others)
+            if found:
+                assert vars(found) == vars(argparsing.read(parser, given, others)), line
+
+
+def test_files_of_recipients_count_among_the_keys_in_both_ways(tmp_path: Path) -> None:
+    path = tmp_path / "team"
+    path.write_text("age14rz0r4nvfdk7fulv3pcuvng66zhcwkfd6p7l2d7u7shyl4s7wvdqa8y4ml\n")
+    parser, words, _ = parsing("encrypt", ["-k", "K", "-R", str(path), "-k", "L", "a"])
+    given, others = parser._sorted(words)
+    found = parser._read(given, others)
+    assert found
+    assert found.key == ["K", f"age:{path.read_text().strip()}", "L"]
+    assert argparsing.read(parser, given, others).key == found.key
+
+
+def test_only_declared_options_and_files_are_read_without_argparse() -> None:
+    for line in ("a --help", "-j x a", "--output-format nosuch a"):
+        parser, words, _ = parsing("decrypt", line.split())
+        assert parser._read(*parser._sorted(words)) is None

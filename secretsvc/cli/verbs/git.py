@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 
-from secretsvc.errors import FileError, KsecretError, UsageError
-from secretsvc.files import workspace
+from secretsvc.errors import KsecretError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,13 +88,13 @@ def run(args: Arguments) -> int:
         asked = resolving(ours=args.ours, theirs=args.theirs, both_keys=args.both_keys, yes=args.yes)
         targets = Targets(tuple(args.words), args.recursive, in_place=True, debug=args.debug)
         return resolve(targets, asked, _backends())
-    actions: dict[str, Callable[[list[str]], int]] = {
-        "setup": partial(_setup, everywhere=args.everywhere),
-        "unsetup": partial(_unsetup, everywhere=args.everywhere),
-        "textconv": partial(_textconv, show=args.show),
-        "merge": _merge,
+    actions: dict[str, Callable[[], int]] = {
+        "setup": lambda: _setup(args.words, everywhere=args.everywhere),
+        "unsetup": lambda: _unsetup(args.words, everywhere=args.everywhere),
+        "textconv": lambda: _textconv(args.words, show=args.show),
+        "merge": lambda: _merge(args.words),
     }
-    return actions[args.action](args.words)
+    return actions[args.action]()
 
 
 def _setup(patterns: list[str], *, everywhere: bool) -> int:
@@ -133,9 +131,10 @@ def _textconv(words: list[str], *, show: bool) -> int:
     if len(words) != 1:
         raise UsageError("git textconv takes one file")
     try:
-        text = _shown(workspace.content(words[0]), show=show)
-    except FileError as error:
-        text = f"# ksecret: {error.told}\n".encode()
+        with open(words[0], "rb") as stream:  # for which `workspace` would be too much to import
+            text = _shown(stream.read(), show=show)
+    except OSError as error:
+        text = f"# ksecret: can't be read: {error.strerror}\n".encode()
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
     return 0
@@ -186,6 +185,7 @@ def _backends() -> Backends:
 def _merge(words: list[str]) -> int:
     """Merges into the file of `%A` (gitattributes(5)): 0, or 1 where something is left to a person."""
     from secretsvc.cli.report import printable
+    from secretsvc.files import workspace
     from secretsvc.operations.merge import merge_manifests
     from secretsvc.programs.git import merge_lines
 

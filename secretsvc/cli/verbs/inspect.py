@@ -7,7 +7,7 @@ from secretsvc.cli.batch import Batch, PrintedLine
 from secretsvc.cli.options import Targets
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
-from secretsvc.operations.inspect import Description, describe_manifest
+from secretsvc.operations.inspect import Description, describe_any
 from secretsvc.operations.open import nothing_sealed_in
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ def describer(unlocking: Unlocking, place: str = "") -> Callable[[bytes, str], l
 
     def describe(data: bytes, file: str) -> list[Description]:
         people = policies.people(file)
-        found = describe_manifest(data, backends.describe)
+        found = describe_any(data, backends.describe)
         return [
             one._replace(keys=[{**key, "name": people.name(key["ref"])} for key in one.keys] if people else one.keys)
             for one in found

@@ -10,13 +10,19 @@ from os import urandom
 
 from secretsvc.errors import AlteredError
 from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
-from secretsvc.formats.primitives import AESGCM, equal, hkdf_sha256, hmac_sha256, invalid_tag
+from secretsvc.formats.primitives import (
+    AESGCM,
+    DEK_BYTES,
+    NONCE_BYTES,
+    TAG_BYTES,
+    equal,
+    hkdf_sha256,
+    hmac_sha256,
+    invalid_tag,
+)
 from secretsvc.record import Record
 from secretsvc.tokens import decode_strict, encode_base64
 
-DEK_BYTES = 32
-NONCE_BYTES = 12
-TAG_BYTES = 16
 BLOCK = 64
 """Payloads are padded to a multiple of this many bytes, so that a token does not tell a value's length."""
 

@@ -14,14 +14,21 @@ from secretsvc.formats.ksecret.crypto import (
     FORM_BASE64,
     FORM_BODY,
     FORM_TEXT,
-    NONCE_BYTES,
-    TAG_BYTES,
     Dek,
     Payload,
 )
 from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
+from secretsvc.formats.primitives import NONCE_BYTES, TAG_BYTES
 from secretsvc.manifest.reader import read
-from secretsvc.manifest.scalars import canonical, dedented, indented, inside
+from secretsvc.manifest.scalars import (
+    Inside,
+    before_blank_lines,
+    block_indent,
+    canonical,
+    dedented,
+    indented,
+    inside,
+)
 from secretsvc.manifest.splice import Edit, apply, remove_member
 from secretsvc.tokens import SUFFIX, UNMERGED, decode_strict, encode_base64
 
@@ -32,7 +39,6 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Format, Place, Plan, Sealed
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.manifest.scalars import Inside
 
     _Attempt: TypeAlias = Callable[[str, Entry, Payload], Edit]
     _All: TypeAlias = Mapping[int, Opened]
@@ -84,7 +90,7 @@ def _opened(key: Dek, secret: Secret, sealed: Sealed) -> tuple[dict[Place, Paylo
             patience.check()
             line = entry.scalar.line
             if envelope.is_token(entry.value):
-                place = (entry.field, entry.key)
+                place = entry.place
                 tokens[place] = token_of(entry)
                 payloads[place] = key.open_value(tokens[place], own.sealed_for, *place)
     except AlteredError as error:
@@ -136,7 +142,7 @@ def seal_secret(format_: Format, manifest: Manifest, secret: Secret, plan: Plan)
 def _token_edits(manifest: Manifest, secret: Secret, plan: Plan, key: Dek) -> Iterator[Edit]:
     for entry in secret.entries:
         patience.check()
-        at = (entry.field, entry.key)
+        at = entry.place
         payload = plan.before.values.get(at) if plan.before else None
         if payload is None:
             payload = payload_of(manifest.text, entry)
@@ -174,7 +180,7 @@ def prove(sealed: Manifest, opened: _All, clear: Manifest, before: _All, changed
         pass
     for index in changed:
         for entry in clear.secrets[index].entries:
-            payload = opened[index].values.get((entry.field, entry.key))
+            payload = opened[index].values.get(entry.place)
             if not envelope.is_token(entry.value) and not _restorable(entry, payload):
                 raise ManifestError(
                     f"{entry.path} is written in a style that can't be restored exactly",
@@ -221,7 +227,7 @@ def _stand_as_sealed(manifest: Manifest, index: int, opened: Opened) -> bool:
 
     Then they are read where they are put back as they were when that was read, to prove the sealing.
     """
-    values = ((entry, opened.values.get((entry.field, entry.key))) for entry in manifest.secrets[index].entries)
+    values = ((entry, opened.values.get(entry.place)) for entry in manifest.secrets[index].entries)
     return all(_stands_as_sealed(manifest.text, entry, payload) for entry, payload in values if payload)
 
 
@@ -245,11 +251,12 @@ def _attempted(manifest: Manifest, opened: _All, attempt: _Attempt) -> str:
 def _edits(manifest: Manifest, index: int, opened: Opened, attempt: _Attempt) -> Iterator[Edit]:
     secret = manifest.secrets[index]
     for entry in secret.entries:
-        payload = opened.values.get((entry.field, entry.key))
+        payload = opened.values.get(entry.place)
         if payload:
             yield attempt(manifest.text, entry, payload)
-    if secret.envelope:
-        yield remove_member(manifest.text, secret.root, secret.envelope)
+    member = envelope.member_of(secret)
+    if member:
+        yield remove_member(manifest.text, secret.root, member)
 
 
 def _as_sealed(text: str, entry: Entry, payload: Payload) -> Edit:
@@ -280,7 +287,7 @@ def _held(manifest: Manifest, opened: _All) -> list[tuple[object, ...]]:
 
 
 def _texts(secret: Secret, opened: Opened | None) -> dict[Place, str]:
-    texts = {(entry.field, entry.key): entry.value for entry in secret.entries}
+    texts = {entry.place: entry.value for entry in secret.entries}
     return texts | (opened.texts if opened else {})
 
 
@@ -339,6 +346,15 @@ def value_of(payload: Payload) -> str:
     if style == '"':
         return _quoted_value(text, simple)
     return _parsed(f" {text}\n" if style == "" else f"'{text}'\n")
+
+
+def blank_lines(payload: Payload) -> str:
+    """Return the blank lines at the end of a block's content, which are no part of its value."""
+    if payload.shell[:1] not in ("|", ">") or "+" in payload.shell:
+        return ""
+    content = payload.content.decode()
+    indent = block_indent(content, payload.shell, 0) if payload.form == FORM_TEXT else 0
+    return content[before_blank_lines(content, Inside(0, len(content), payload.shell, indent)) :]
 
 
 def _quoted_value(text: str, simple: bool) -> str:

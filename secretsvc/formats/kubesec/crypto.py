@@ -6,16 +6,12 @@ MAC covers neither name nor namespace nor type. AES-256-GCM: NIST SP 800-38D.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from os import urandom
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from secretsvc.errors import AlteredError
-from secretsvc.formats.ksecret.crypto import DEK_BYTES, NONCE_BYTES, TAG_BYTES
+from secretsvc.formats.primitives import AESGCM, DEK_BYTES, NONCE_BYTES, TAG_BYTES, invalid_tag
 from secretsvc.manifest.model import FIELDS
-from secretsvc.tokens import decode_strict
+from secretsvc.tokens import decode_strict, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +59,7 @@ class Dek:
         """
         try:
             return self._opened(token, key.encode()).partition(b"\0")[0].decode()
-        except (ValueError, InvalidTag):
+        except (ValueError, invalid_tag()):
             raise AlteredError(
                 f"the value of {key} was altered, or copied from another key", hint="restore the file from Git"
             ) from None
@@ -76,14 +72,14 @@ class Dek:
         """Tell whether that MAC was made over exactly these."""
         try:
             return self._opened(mac, _authenticated(texts, ids)) == b""
-        except (ValueError, InvalidTag):
+        except (ValueError, invalid_tag()):
             return False
 
     def _sealed(self, clear: bytes, aad: bytes) -> str:
         iv = urandom(NONCE_BYTES)
         box = self._aead.encrypt(iv, clear, aad)
         parts = (box[:-TAG_BYTES], iv, box[-TAG_BYTES:])
-        return ".".join(b64encode(part).decode() for part in parts if part)
+        return ".".join(encode_base64(part) for part in parts if part)
 
     def _opened(self, text: str, aad: bytes) -> bytes:
         parts = [decode_strict(part) for part in text.split(".")]

@@ -7,16 +7,16 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from itertools import islice
 
 from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.keyref import MOST_KEYS
+from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.record import Record
-from secretsvc.tokens import decode_strict
+from secretsvc.tokens import decode_strict, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,11 +84,10 @@ def read(manifest: Manifest) -> tuple[Secret, Envelope]:
     """
     check_owner(manifest)
     (secret,) = manifest.secrets
-    if secret.envelope:
+    other = nodes.member(secret.root, "ksecret")
+    if other:
         raise ManifestError(
-            "sealed twice: it has kubesec's lines and an envelope of ksecret's",
-            hint=_RESTORE,
-            line=secret.envelope.key.line,
+            "sealed twice: it has kubesec's lines and an envelope of ksecret's", hint=_RESTORE, line=other.key.line
         )
     return secret, _interpreted(manifest, secret)
 
@@ -255,14 +254,14 @@ def check_shape(manifest: Manifest) -> None:
 def encoded(key: WrappedKey) -> str:
     """A wrapped DEK as a line has it: base64, by PGP of armoured text; as it stood, where it stood in the file."""
     wrapped = armoured(key.wrapped) if key.ref.scheme == "pgp" and not key.source else key.wrapped
-    return key.source or b64encode(wrapped).decode()
+    return key.source or encode_base64(wrapped)
 
 
 def armoured(message: bytes) -> bytes:
     """A binary OpenPGP message as the ASCII-armoured text that kubesec's gpg makes of it."""
-    text = b64encode(message).decode()
+    text = encode_base64(message)
     lines = [text[at : at + 64] for at in range(0, len(text), 64)]
-    checksum = b64encode(_crc24(message).to_bytes(3, "big")).decode()
+    checksum = encode_base64(_crc24(message).to_bytes(3, "big"))
     whole = ("-----BEGIN PGP MESSAGE-----", "", *lines, f"={checksum}", "-----END PGP MESSAGE-----", "")
     return "\n".join(whole).encode()
 

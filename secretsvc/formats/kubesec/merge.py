@@ -100,7 +100,7 @@ def kubesec_sealing_of(manifest: Manifest) -> KubesecSealing:
             mac = found[2]
         else:
             keys[found[1]] = found[2]
-    values = {(entry.field, entry.key): entry.value for entry in manifest.secrets[0].entries}
+    values = {entry.place: entry.value for entry in manifest.secrets[0].entries}
     if not (version and mac and keys):
         raise UnmergeableError
     newline = "\r\n" if "\r" in blocks[0][0] else "\n"  # ksecret and kubesec write a lone line feed here

@@ -43,7 +43,7 @@ def _texts(secret: Secret, key: Dek, tokens: Mapping[Place, str]) -> dict[Place,
     texts = {}
     for entry in secret.entries:
         patience.check()
-        place = (entry.field, entry.key)
+        place = entry.place
         if place in tokens:
             try:
                 texts[place] = key.open_value(tokens[place], entry.key)
@@ -62,12 +62,12 @@ def seal_secret(manifest: Manifest, secret: Secret, plan: Plan) -> Made:
     key, known = Dek(plan.dek), plan.known
     keys = envelope.ordered((one.ref, envelope.encoded(one)) for one in plan.keys)
     before = plan.before.values if plan.before else {}
-    values = {(entry.field, entry.key): entry.value for entry in secret.entries}
+    values = {entry.place: entry.value for entry in secret.entries}
     texts = {place: before.get(place, value) for place, value in values.items()}
     edits = []
     for entry in secret.entries:
         patience.check()
-        place = (entry.field, entry.key)
+        place = entry.place
         token = plan.kept(place, texts[place]) or key.seal_value(texts[place], entry.key)
         if token != token_of(entry):
             edits.append(replaced(manifest.text, entry, token))

@@ -116,8 +116,10 @@ class Metadata:
 
 
 def is_member(tree: object) -> bool:
-    """Tell whether a member `sops` is SOPS's own: it has a MAC and a version, good or not."""
-    return isinstance(tree, dict) and "mac" in tree and "version" in tree
+    """Tell whether a member `sops` is SOPS's own: it has a MAC, its time, a version and keys, good or not."""
+    if not isinstance(tree, dict) or not all(name in tree for name in ("mac", "lastmodified", "version")):
+        return False
+    return any(tree.get(name) for name in (*LISTS, "key_groups"))
 
 
 def with_keys(entries: Sequence[dict[str, list[dict[str, Tree]]]], threshold: int) -> dict[str, Tree]:

@@ -1,0 +1,217 @@
+"""Files that SOPS's format seals: any tree, the whole file one unit. What a command does with one, keys at hand.
+
+Manifests have operations of their own; a command asks `find` first, and only of bytes that `may_be_one`.
+"""
+
+from __future__ import annotations
+
+import re
+
+from secretsvc.document.yaml import YamlDocument
+from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NoKeyError, nearest
+from secretsvc.formats.sops import sealing
+from secretsvc.formats.sops.cipher import is_token
+from secretsvc.formats.sops.metadata import MEMBER, OPENED, Metadata, is_member
+from secretsvc.formats.sops.sealing import named
+from secretsvc.formats.sops.selection import Selection
+from secretsvc.manifest.model import FIELDS, decode_base64
+from secretsvc.operations import Result
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from secretsvc.document.base import Leaf, Path, Tree, Value
+    from secretsvc.formats.sops.sealing import Opened
+    from secretsvc.operations.keyring import Keyring
+
+LABEL = "SOPS's format"
+
+_MARK = b"ENC[AES256_GCM,"
+_ROOT_MEMBER = re.compile(rb"(?m)^[\"']?sops[\"']?[ \t]*:")
+_STEP = re.compile(r"\[\"((?:[^\"\\]|\\.)*)\"\]|\['([^']*)'\]|\[([0-9]{1,9})\]|(?:^|\.)([^.\[\]\"]+)")
+_FIELDS: tuple[Path, ...] = tuple((field,) for field in FIELDS)
+_LISTS = "ksecret get FILE lists them"
+
+
+class SealedTree:
+    """A file that is sealed, and what it says of itself: nothing of it is proven."""
+
+    __slots__ = ("document", "metadata")
+
+    def __init__(self, document: YamlDocument, metadata: Metadata) -> None:
+        self.document = document
+        self.metadata = metadata
+
+    def __repr__(self) -> str:
+        return "SealedTree(masked)"
+
+
+def may_be_one(data: bytes) -> bool:
+    """Tell whether bytes may be such a file. Costs next to nothing."""
+    return b"sops" in data and _MARK in data and data.lstrip()[:1] != b"{"
+
+
+def find(data: bytes) -> SealedTree | None:
+    """Return the sealed file that the bytes are; None for anything else, which others know what to say of.
+
+    Raises ManifestError and AlteredError for one that can't be read.
+    """
+    if not may_be_one(data):
+        return None
+    try:
+        document = YamlDocument(data, MEMBER)
+        member = document.member()
+    except ManifestError:
+        if _ROOT_MEMBER.search(data):
+            raise
+        return None
+    if not member or not is_member(member.tree):
+        return None
+    assert isinstance(member.tree, dict)
+    return SealedTree(document, Metadata(member.tree, member.line))
+
+
+def open_file(sealed: SealedTree, keyring: Keyring) -> Result:
+    """Return the file in the clear, the MAC checked. Raises AlteredError, NoKeyError, BackendError, ManifestError."""
+    opened = open_sealed(sealed, keyring)
+    clear = sealing.restored(sealed.document, opened)
+    _prove(clear, opened.values)
+    return Result(clear, 1, notes=tuple(opened.warnings))
+
+
+def open_sealed(sealed: SealedTree, keyring: Keyring, trust: Callable[[str], bool] | None = None) -> Opened:
+    """Return its values. Raises AlteredError, NoKeyError, BackendError, InputError for a rule that is none."""
+    return sealing.open_document(sealed.document, sealed.metadata, data_key(sealed.metadata, keyring), trust)
+
+
+def data_key(metadata: Metadata, keyring: Keyring) -> bytes:
+    """Return the data key, by any key that opens it here. Raises as `open_sealed`."""
+    if metadata.groups > 1:
+        what = "its data key is split among groups of keys (Shamir), which ksecret does not join yet"
+        raise AlteredError(what, hint="`sops decrypt` opens it", line=metadata.line)
+    usable = [entry.key for entry in metadata.entries if entry.is_opened_here]
+    others = [str(entry.key.ref) for entry in metadata.entries if not entry.is_opened_here]
+    if not usable:
+        hint = f"ksecret opens it by a key of {', '.join(OPENED)}, without a role: sops itself opens it by others"
+        raise NoKeyError("none of its keys could be used here", reasons=tuple(map(_unused, others)), hint=hint)
+    return keyring.unwrap(usable)
+
+
+def _unused(ref: str) -> str:
+    return f"{ref}: a key of a kind, or with a role, that is not used here"
+
+
+def _prove(clear: bytes, values: Sequence[Value]) -> None:
+    """Refuse clear text that would not hold exactly the values. Raises AlteredError."""
+    try:
+        document = YamlDocument(clear, MEMBER)
+        fits = document.member() is None and sealing.same((leaf.value for leaf in document.leaves), values)
+    except ManifestError:
+        fits = False
+    if not fits:
+        what = "the values can't be written back where the tokens stand"
+        raise AlteredError(what, hint="`sops decrypt` writes the file anew")
+
+
+def paths(sealed: SealedTree) -> list[str]:
+    """Return the paths of all values of the first document, sealed or not. Needs no key."""
+    return [named(leaf.path) for leaf in sealed.document.leaves if leaf.value.kind != "comment" and not leaf.unit]
+
+
+def by_rule(sealed: SealedTree) -> tuple[list[str], list[str]]:
+    """Return the paths of what is sealed, and of what should be and stands there in the clear. Needs no key."""
+    clear = [named(leaf.path) for leaf in sealing.flaws(sealed.document, Selection(*sealed.metadata.rule))]
+    leaves = (leaf for leaf in sealed.document.leaves if leaf.value.kind == "str" and is_token(leaf.value.text))
+    return [named(leaf.path) for leaf in leaves], clear
+
+
+def get_value(sealed: SealedTree, word: str, keyring: Keyring) -> Result:
+    """Return one value's bytes: texts as they are, others in their canonical text.
+
+    `word`: a path (`db.hosts[0]`, `["db"]["hosts"][0]`), or, in a Secret, the name of an entry, whose bytes are
+    decoded as Kubernetes does. Raises InputError, and as `open_sealed`.
+    """
+    leaves = sealed.document.leaves
+    number = find_leaf(leaves, word)
+    if number is None:
+        known = paths(sealed)
+        raise InputError(f"it has no such value{nearest(word, known)}", hint=_LISTS)
+    value = open_sealed(sealed, keyring).values[number]
+    path = leaves[number].path
+    if path[-2:-1] == ("data",) and path != parsed(word):
+        try:
+            return Result(decode_base64(value.text.decode()), 1)
+        except ValueError:
+            raise ManifestError(f"{named(path)} is not base64", line=leaves[number].line) from None
+    return Result(value.text, 1)
+
+
+def find_leaf(leaves: Sequence[Leaf], word: str) -> int | None:
+    """Return the number of the leaf that a word means; None where there is none. Raises InputError for several."""
+    path = parsed(word)
+    own = [at for at, leaf in enumerate(leaves) if leaf.value.kind != "comment" and not leaf.unit]
+    exact = [at for at in own if leaves[at].path == path]
+    if exact:
+        return exact[-1]
+    entries = [at for at in own if leaves[at].path[-2:-1] in _FIELDS and leaves[at].path[-1] == word]
+    if len({leaves[at].path[:-2] for at in entries}) > 1:
+        listed = ", ".join(named(leaves[at].path) for at in entries[:3])
+        raise InputError(f"several values could be meant: {listed}", hint="name one by its whole path")
+    return entries[-1] if entries else None  # stringData comes behind data, and wins, as in Kubernetes
+
+
+def parsed(word: str) -> Path | None:
+    """Return the path that a word spells; None for what is no path."""
+    path: list[str | int] = []
+    at = 0
+    while at < len(word):
+        step = _STEP.match(word, at)
+        if not step:
+            return None
+        at = step.end()
+        if step[3] is not None:
+            path.append(int(step[3]))
+        else:
+            key = step[1] if step[1] is not None else step[2] if step[2] is not None else step[4]
+            path.append(re.sub(r"\\(.)", r"\1", key) if step[1] is not None else key)
+    return tuple(path) or None
+
+
+def structure(sealed: SealedTree, mark: Callable[[str, str], str], values: Sequence[Value] | None) -> bytes:
+    """Return the file as a diff shows it: a mark for each token and for what the member has wrapped.
+
+    `values`: of the leaves, to be shown in their tokens' place; None for marks alone.
+    """
+    from secretsvc.document.base import Value, apply
+
+    document, metadata = sealed.document, sealed.metadata
+    edits = []
+    for number, leaf in enumerate(document.leaves):
+        if not leaf.value.text.startswith(_MARK):
+            continue
+        if values is not None:
+            edits += document.spell(leaf, values[number])
+        else:
+            shown = mark("sealed", leaf.value.text.decode("latin-1")).encode()
+            edits += document.spell(leaf, Value(leaf.value.kind, shown))
+    tree = _shortened(metadata.changed(mac=mark("mac", metadata.mac)), mark)
+    assert isinstance(tree, dict)
+    return apply(document.data, [*edits, *document.set_member(tree)])
+
+
+def _shortened(tree: Tree, mark: Callable[[str, str], str]) -> Tree:
+    """Return a tree with a mark for every `enc`."""
+    if isinstance(tree, list):
+        return [_shortened(one, mark) for one in tree]
+    if not isinstance(tree, dict):
+        return tree
+    return {name: mark("wrapped", str(one)) if name == "enc" else _shortened(one, mark) for name, one in tree.items()}
+
+
+def opened_or_none(sealed: SealedTree, keyring: Callable[[], Keyring]) -> Sequence[Value] | None:
+    """Return its values where it opens, whatever the reason it does not."""
+    try:
+        return open_sealed(sealed, keyring()).values
+    except (KsecretError, ValueError):
+        return None

@@ -1,0 +1,94 @@
+"""Files that SOPS sealed, in the commands that open: any tree, whole or not at all; of a broken one no clear text."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.e2e.cli import MARK, Person
+from tests.sops_support import sops
+
+VALUES = f"""\
+# of the database
+db:
+  user: admin-{MARK}
+  password: {MARK}   # rotated in spring
+  hosts: [a-{MARK}, b]
+  port: 5432
+replicas_unencrypted: 3
+---
+second: {MARK}
+"""
+SECRET = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: app\nstringData:\n  password: {MARK}\n  user: me\n"
+
+
+@pytest.fixture
+def values(me: Person) -> Person:
+    """Somebody with `values.yaml`, sealed to them by the real sops."""
+    sealed(me, "values.yaml", VALUES)
+    return me
+
+
+def sealed(me: Person, name: str, text: str, *options: str) -> None:
+    path = me.work / name
+    path.write_text(text)
+    done = sops("encrypt", "-i", "--age", me.ref.removeprefix("age:"), *options, path)
+    assert not done.returncode, done.stderr.decode()
+
+
+def test_a_tree_that_sops_sealed_is_opened_verified_and_told_of(values: Person) -> None:
+    clear = values.ok("decrypt", "values.yaml").out
+    assert b"# of the database" in clear
+    assert b"password: " + MARK.encode() in clear
+    assert b"port: 5432\n" in clear
+    assert clear.count(b"---") == 1
+    assert b"sops" not in clear
+    assert values.ok("get", "values.yaml", "db.hosts[0]").out == b"a-" + MARK.encode()
+    assert values.ok("get", "values.yaml", '["db"]["port"]').out == b"5432"
+    assert b"db.hosts[1]\n" in values.ok("get", "values.yaml").out
+    assert b"1 sealed, all sound" in values.ok("verify", "values.yaml").out
+    told = values.ok("inspect", "values.yaml").out
+    assert b"unencrypted_suffix _unencrypted" in told
+    assert values.ref.encode() in told
+    assert b"db.password" in told
+    values.ok("decrypt", "-i", "values.yaml")
+    assert (values.work / "values.yaml").read_bytes() == clear
+
+
+def test_a_secret_that_sops_sealed_goes_where_secrets_go(me: Person) -> None:
+    sealed(me, "app.yaml", SECRET, "--encrypted-regex", "^(data|stringData)$")
+    assert me.ok("get", "app.yaml", "password").out == MARK.encode()
+    assert me.ok("exec", "app.yaml", "--", "sh", "-c", 'test "$password" = "$1"', "sh", MARK).out == b""
+    assert f"password={MARK}".encode() in me.ok("decrypt", "--output-format", "env", "app.yaml").out
+
+
+def test_a_diff_shows_which_values_changed_and_none_of_them(values: Person) -> None:
+    shown = values.ok("git", "textconv", "values.yaml", KSECRET_DIFF="structure").out
+    assert b"replicas_unencrypted: 3" in shown
+    assert b"ENC[" not in shown
+
+
+@pytest.mark.parametrize("what", ["a token", "the MAC", "a clear value", "the time"])
+def test_of_an_altered_file_no_clear_text_comes_out(values: Person, what: str) -> None:
+    path = values.work / "values.yaml"
+    pattern = {
+        "a token": (rb"(user: ENC\[AES256_GCM,data:)(.)", lambda m: m[1] + (b"A" if m[2] != b"A" else b"B")),
+        "the MAC": (rb"(mac: ENC\[AES256_GCM,data:)(.)", lambda m: m[1] + (b"A" if m[2] != b"A" else b"B")),
+        "a clear value": (rb"(_unencrypted: )(3)", lambda m: m[1] + b"4"),
+        "the time": (rb'(lastmodified: "2)(.)', lambda m: m[1] + (b"1" if m[2] != b"1" else b"2")),
+    }[what]
+    data, count = re.subn(*pattern, path.read_bytes())
+    assert count
+    path.write_bytes(data)
+    for words in (["decrypt", "values.yaml"], ["decrypt", "-i", "values.yaml"], ["get", "values.yaml", "db.port"]):
+        ran = values.run(*words)
+        assert (ran.code, ran.out) == (5, b"")
+        assert "altered" in ran.err
+    assert path.read_bytes() == data
+
+
+def test_without_a_key_it_says_whose_it_would_take(values: Person) -> None:
+    values.key_file.unlink()
+    assert values.ref in values.fails(4, "decrypt", "values.yaml")
+    assert b"db.password\n" in values.ok("get", "values.yaml").out
