@@ -47,16 +47,16 @@ keyref manifest manifest.line_reader manifest.model manifest.nodes manifest.plai
 manifest.scalars manifest.splice operations operations.open patience patterns tokens
 """
 READS = """
-backends files files.workspace
 formats formats.base formats.ksecret formats.ksecret.envelope formats.ksecret.format
-keyref manifest manifest.line_reader manifest.model manifest.nodes manifest.plain_scalars manifest.reader manifest.roots
+manifest manifest.line_reader manifest.model manifest.nodes manifest.plain_scalars manifest.reader manifest.roots
 manifest.scalars manifest.splice operations patterns tokens
 """
-LOOKS = f"{READS} backends.age backends.base cli.batch cli.report formats.created formats.lost policy"
+LOOKS = f"""{READS} backends backends.age backends.base cli.batch cli.report files files.workspace
+formats.created formats.lost keyref policy"""
 OURS = {
     "decrypt": f"{EVERY_COMMAND} {OPENS_BY_AGE} cli.session cli.verbs.decrypt",
     "get": f"{EVERY_COMMAND} {OPENS_BY_AGE} cli.verbs.get operations.get",
-    "git textconv": f"{EVERY_COMMAND} {READS} cli.verbs.git formats.sha256 manifest.lines operations.textconv",
+    "git textconv": f"{EVERY_COMMAND} {READS} cli.verbs.git formats.sha256 operations.textconv",
     "inspect": f"""{EVERY_COMMAND} {LOOKS} backends.registry cli.options cli.policies cli.verbs.inspect
         operations.inspect operations.open patience policy.people""",
     "check": f"""{EVERY_COMMAND} {LOOKS} cli.checking cli.colour cli.verbs.check formats.ksecret.check
