@@ -22,10 +22,10 @@ RECIPIENT = str(pyrage.x25519.Identity.from_str(IDENTITY).to_public())
 NOW = "2026-01-02T03:04:05Z"
 
 
-def sops(*words: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Runs it with the identity at hand, and without a policy of the checkout."""
-    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "SOPS_AGE_KEY": IDENTITY}
-    return subprocess.run([program(), *map(str, words)], input=stdin, capture_output=True, env=environ, cwd=cwd)
+def sops(*words: str | Path, identity: str = IDENTITY, **environ: str) -> subprocess.CompletedProcess[bytes]:
+    """Runs it with an identity at hand, and nothing else of this machine's."""
+    known = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "SOPS_AGE_KEY": identity, **environ}
+    return subprocess.run([program(), "--disable-version-check", *map(str, words)], capture_output=True, env=known)
 
 
 def by_sops(path: Path, *options: str) -> bytes:

@@ -153,6 +153,8 @@ class Settings(Record):
     """aws: KeyRef → the profile whose credentials use it, in place of those of the environment."""
     warn: Callable[[str], None] = lambda _: None
     """Told, once each, of what works and should not stay so: a line without a value in it."""
+    signs: bool = True
+    """gpg: sign what is wrapped, where there is a key to sign with."""
 
 
 class Backend(Protocol):

@@ -291,7 +291,7 @@ def _render(fields: dict[str, Tree], step: int) -> Callable[[Layout], str]:
 
 
 def _lines(name: str, value: Tree, step: int) -> list[str]:
-    """A member in block style, keys sorted."""
+    """A member in block style, keys sorted; those of a list's items are in the order that they have."""
     key = _word(name)
     if isinstance(value, dict) and value:
         return [f"{key}:", *(" " * step + line for one in sorted(value) for line in _lines(one, value[one], step))]
@@ -300,14 +300,14 @@ def _lines(name: str, value: Tree, step: int) -> list[str]:
     if isinstance(value, str) and "\n" in value:
         body = value.removesuffix("\n")
         header = "|" if value != body else "|-"
-        return [f"{key}: {header}", *(" " * step + line for line in body.split("\n"))]
+        return [f"{key}: {header}", *("  " + line for line in body.split("\n"))]
     return [f"{key}: {_json(value) if not isinstance(value, str) else _word(value)}"]
 
 
 def _item(item: Tree, step: int) -> list[str]:
     if not isinstance(item, dict) or not item:
         return [f"- {_json(item) if not isinstance(item, str) else _word(item)}"]
-    lines = [line for name in sorted(item) for line in _lines(name, item[name], step)]
+    lines = [line for name, value in item.items() for line in _lines(name, value, step)]
     return ["- " + lines[0], *("  " + line for line in lines[1:])]
 
 
