@@ -75,6 +75,8 @@ class Scheme:
     """Whether the caller's own key is what it is sealed to by default: its backend is an `abilities.HasIdentities`."""
     is_local: bool = False
     """Whether its private keys are on this machine, so that listing them asks nobody else."""
+    names_owners: bool = True
+    """Whether its backend may know who holds a key; else none is made to be asked."""
     has_profiles: bool = False
     """Whether a policy may name the profile of credentials that uses a key."""
 

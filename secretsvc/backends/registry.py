@@ -157,7 +157,7 @@ class Backends:
         """Return who holds that key, as far as this machine knows offline; "" where it does not, or has no backend."""
         try:
             ref = split(uri)
-            return self._member(ref).describe(ref)
+            return self._member(ref).describe(ref) if _scheme(ref.scheme).names_owners else ""
         except KsecretError:
             return ""
 

@@ -10,7 +10,6 @@ from secretsvc.cli.colour import BAD, WARNING, painted
 from secretsvc.cli.report import printable, report, summary
 from secretsvc.errors import KsecretError
 from secretsvc.operations.check import Checked, check_file, check_other
-from secretsvc.operations.check_policy import check_policy
 from secretsvc.operations.check_search import holds_identity, may_hold_secret
 from secretsvc.operations.findings import RULES, SHORT, Finding
 from secretsvc.policy.policies import MISNAMED, NAME
@@ -124,7 +123,11 @@ def _of_policy(source: Source) -> list[Finding]:
         said = f"this file is not read: a policy's name is {NAME}, so no rule covers what it was made for"
         return [Finding(source.name, 1, "KS015", said)]
     found = source.policies.find(source.name) if name == NAME else None
-    return list(check_policy(found, source.name)) if found else []
+    if not found:
+        return []
+    from secretsvc.operations.check_policy import check_policy
+
+    return list(check_policy(found, source.name))
 
 
 def _checked(data: bytes, source: Source, now: float) -> Checked:

@@ -156,12 +156,24 @@ class _Team:
     def _result(self, worker: _Worker, item: Item) -> Any:
         frame = worker.frame()
         if not frame:
+            if not worker.has_ended:
+                self._clear_after(worker)
             return self._kind.lost(item.path, worker.end())
         kind, content, text, once = frame
         self._tell(text, once)
         if kind == _FATAL:
             raise unpacked(*content)
         return self._work(item) if kind == _LEFT else self._kind.unpacked(*content)
+
+    def _clear_after(self, worker: _Worker) -> None:
+        """Remove what a worker that was killed has left beside a file of its own."""
+        worker.end()
+        share = self._share(self._workers.index(worker), len(self._workers))
+        workspace.clear_after(worker.pid, (item.path for item in share))
+
+    def _share(self, number: int, count: int) -> Iterator[Item]:
+        """One worker's items."""
+        return (item for place, item in enumerate(self._items) if place // _CHUNK % count == number)
 
     def _tell(self, text: str, once: Iterable[tuple[str, str]]) -> None:
         """Tell what a worker had to tell; of two who tell of the same, the first."""
@@ -219,7 +231,6 @@ class _Team:
 
     def _serve(self, number: int, count: int, pipe: BufferedWriter, told: Kept) -> None:
         """Work on one's share, and write what becomes of it."""
-        mine = (item for place, item in enumerate(self._items) if place // _CHUNK % count == number)
         work = self._work
 
         def frame_of(item: Item) -> tuple[int, Any]:
@@ -229,7 +240,9 @@ class _Team:
                 return _LEFT, None
 
         try:
-            for kind, result in workspace.in_order(mine, frame_of, lambda: max(1, self._jobs() // count)):
+            for kind, result in workspace.in_order(
+                self._share(number, count), frame_of, lambda: max(1, self._jobs() // count)
+            ):
                 _write(pipe, kind, result and result.packed(), told)
         except KsecretError as error:
             _write(pipe, _FATAL, packed(error), told)
@@ -240,9 +253,14 @@ class _Worker:
 
     def __init__(self, pid: int, descriptor: int) -> None:
         self.descriptor = descriptor
-        self._pid = pid
+        self.pid = pid
         self._pipe: BufferedReader = open(descriptor, "rb")  # noqa: SIM115 - as long as the worker
         self._code: int | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its end has been seen."""
+        return self._code is not None
 
     def frame(self) -> tuple[int, Any, str, tuple[tuple[str, str], ...]] | None:
         """The next thing that it says; None where it has ended."""
@@ -256,14 +274,14 @@ class _Worker:
         """Have it end, if it has not."""
         if self._code is None:
             with suppress(ProcessLookupError):
-                os.kill(self._pid, signal.SIGTERM)
+                os.kill(self.pid, signal.SIGTERM)
 
     def end(self) -> KsecretError:
         """Wait for its end, and tell why files of its are without a result."""
         if self._code is None:
             self._pipe.close()
             try:
-                self._code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+                self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
             except ChildProcessError:  # who started us has its children's ends ignored
                 self._code = 0
         number = -self._code if self._code < 0 else self._code - 128

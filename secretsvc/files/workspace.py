@@ -324,7 +324,7 @@ def _put(
     from secretsvc.files.signals import undisturbed
 
     folder = os.path.dirname(path)
-    temporary = os.path.join(folder, f".ksecret-{os.urandom(8).hex()}")
+    temporary = os.path.join(folder, f"{_temporary(os.getpid())}{os.urandom(8).hex()}")
     with undisturbed():
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
@@ -336,6 +336,22 @@ def _put(
             os.unlink(temporary)
             raise
         _sync_folder(folder)
+
+
+def _temporary(process: int) -> str:
+    """How the names of a process's temporary files begin."""
+    return f".ksecret-{process}-"
+
+
+def clear_after(process: int, paths: Iterable[str]) -> None:
+    """Remove the temporary files that a process has left which was killed as it replaced one of these files."""
+    for folder in {os.path.dirname(os.path.realpath(path)) for path in paths}:
+        try:
+            for name in os.listdir(folder):
+                if name.startswith(_temporary(process)):
+                    os.unlink(os.path.join(folder, name))
+        except OSError:  # then it can't be, and the error about the file itself is told
+            continue
 
 
 def _fill(stream: FileIO, data: bytes, like: os.stat_result | None) -> None:

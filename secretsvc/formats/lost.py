@@ -29,6 +29,9 @@ _HIDDEN = pattern(
     rb"|[ksecr](?:\\(?:\r\n?|\n|\xc2\x85|\xe2\x80[\xa8\xa9])[ \t]*+)++[secrt]"  # a line that goes on after a backslash
 )
 """How a member's name or a token may be spelled without the word standing there."""
+_IN_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
+_LOOKED_AT = 8
+"""Characters of a value of which one tells a token from base64, before any format is asked."""
 
 
 class Lost(Record):
@@ -78,6 +81,8 @@ def in_manifest(manifest: Manifest) -> Iterator[Lost]:
 def is_encoded(entry: Entry) -> bool:
     """Tell whether it is the base64 of a token, whoever's, or what is left of one."""
     text = entry.value.lstrip()
+    if text[:_LOOKED_AT].strip(_IN_BASE64):
+        return False
     cut = any(format_.encoded and text.startswith(format_.encoded) for format_ in formats.every())
     return cut or _encoded(entry) is not None
 

@@ -1,11 +1,13 @@
 """AES-GCM, HMAC and HKDF as formats use them, by the shortest way that a cold start can import them.
 
-AES-GCM (NIST SP 800-38D) is cryptography's, SHA-256 (FIPS 180-4) CPython's own. HMAC (RFC 2104) and HKDF (RFC 5869) on
+AES-GCM (NIST SP 800-38D) is cryptography's. HMAC (RFC 2104) and HKDF (RFC 5869) on
 it are few lines; `hmac` and `hashlib` would load a second OpenSSL. Names that are private to those have their
 documented ones behind them: the standard library's `random` and `hmac` import the same two so.
 """
 
 from __future__ import annotations
+
+from secretsvc.formats.sha256 import sha256
 
 try:
     from cryptography.hazmat.bindings._rust import openssl
@@ -13,17 +15,6 @@ try:
     AESGCM = openssl.aead.AESGCM
 except (ImportError, AttributeError):
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from hashlib import sha256
-else:
-    try:
-        from _sha256 import sha256  # CPython 3.11
-    except ImportError:
-        try:
-            from _sha2 import sha256  # since 3.12
-        except ImportError:
-            from hashlib import sha256
 try:
     from _operator import _compare_digest as equal
 except ImportError:

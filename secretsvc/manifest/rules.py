@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
-from secretsvc.manifest.characters import refuse_odd_characters
 from secretsvc.manifest.copies import copies
-from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
 from secretsvc.manifest.reader import ENVELOPE
@@ -31,6 +27,9 @@ KNOWN = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, ENVELOP
 
 def check_text(manifest: Manifest) -> None:
     """Refuses what YAML's versions disagree on, and what kubectl reads otherwise than YAML. Raises ManifestError."""
+    from secretsvc.manifest.characters import refuse_odd_characters
+    from secretsvc.manifest.kubectl_stream import divided_otherwise
+
     if not manifest.is_json:
         refuse_odd_characters(manifest.text)
         line = divided_otherwise(manifest.text)
@@ -116,7 +115,7 @@ def is_stray(name: str) -> bool:
 
 def is_like_a_field(name: str) -> bool:
     """Tell whether it is `data` or `stringData`, but for capitals, '-' and '_'."""
-    return re.sub("[-_]", "", name).lower() in ("data", "stringdata")
+    return name.replace("-", "").replace("_", "").lower() in ("data", "stringdata")
 
 
 def fields(root: Mapping) -> Iterator[Member]:

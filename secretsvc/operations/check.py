@@ -5,10 +5,9 @@ from __future__ import annotations
 from secretsvc import formats
 from secretsvc.backends import canonical
 from secretsvc.errors import KsecretError, ManifestError
-from secretsvc.formats import lost, sops_metadata
+from secretsvc.formats import lost
 from secretsvc.manifest import nodes, reader, rules
 from secretsvc.manifest.hidden_secret import may_be_hidden
-from secretsvc.manifest.kubectl_stream import divided_otherwise
 from secretsvc.operations import check_repeats
 from secretsvc.operations.check_search import (
     holds_identity,
@@ -174,7 +173,9 @@ def _secret(manifest: Manifest, secret: Secret, file: str, policy: Policy | None
     if format_.is_sealed(manifest, secret):
         sealed: Examined | None = format_.examine(manifest, secret)
     else:
-        sealed = sops_metadata.sealed_by_sops(secret)
+        from secretsvc.formats.sops_metadata import sealed_by_sops
+
+        sealed = sealed_by_sops(secret)
     yield from sealed.flaws if sealed else ()
     for slip in rules.misspelled(secret):
         yield slip.key.line, "KS010", f"its Secret is refused: {rules.no_field(slip).message}"
@@ -272,9 +273,12 @@ def _elsewhere(manifest: Manifest, data: bytes) -> Iterator[Group]:
 
 def _why_refused(manifest: Manifest) -> ManifestError | None:
     """Tell why a manifest that can be read is looked through as one that can't be."""
-    line = 0 if manifest.is_json else divided_otherwise(manifest.text)
-    if line:
-        return rules.another_division(line)
+    if not manifest.is_json and ("---" in manifest.text or manifest.text.lstrip()[:1] == "{"):
+        from secretsvc.manifest.kubectl_stream import divided_otherwise
+
+        line = divided_otherwise(manifest.text)
+        if line:
+            return rules.another_division(line)
     texts = [document for document in manifest.documents if isinstance(document, nodes.Scalar)]
     if texts:
         from secretsvc.operations.check_refused import unread

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from secretsvc import formats
 from secretsvc.manifest.copies import copies
-from secretsvc.operations.clear_rest import ClearRest, commented_entries
 from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
@@ -35,8 +34,10 @@ def copied(secret: Secret) -> Iterator[Hit]:
 def commented_out(manifest: Manifest) -> dict[int, list[Hit]]:
     """Return, by a Secret's line, comments in it that read as a sealed entry's value, `# password: hunter2`."""
     found: dict[int, list[Hit]] = {}
-    if "#" not in manifest.text or manifest.is_json:
+    if manifest.is_json or not _may_comment_out(manifest.text):
         return found
+    from secretsvc.operations.clear_rest import ClearRest, commented_entries
+
     format_ = formats.of(manifest)
     for line, secret, key, value in commented_entries(ClearRest(manifest, ()).pieces, manifest.secrets):
         sealed = any(entry.key == key and format_.is_token(entry.value) for entry in secret.entries)
@@ -44,6 +45,14 @@ def commented_out(manifest: Manifest) -> dict[int, list[Hit]]:
             what = f"a comment in {secret.label} seems to give a value of {key} in the clear"
             found.setdefault(secret.line, []).append((line, "KS005", what))
     return found
+
+
+def _may_comment_out(text: str) -> bool:
+    """Tell whether some line reads as a comment of a key and a value."""
+    if "#" not in text:
+        return False
+    comments = (line.partition("#")[2] for line in text.split("\n"))
+    return any(":" in comment or "=" in comment for comment in comments)
 
 
 def _is_value(text: str, key: str) -> bool:

@@ -6,8 +6,6 @@ Nothing here imports cryptography, unless values are to be shown.
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from secretsvc import formats
 from secretsvc.errors import KsecretError
 from secretsvc.manifest.lines import line_end
@@ -99,7 +97,7 @@ def _replaced(manifest: Manifest, entry: Entry, scalar: str) -> Edit:
 
 def _mark(what: str, text: str) -> str:
     """`<sealed 3f9a1c20d5e1>`: the first 48 bits of SHA-256, of text that is no secret."""
-    from hashlib import sha256
+    from secretsvc.formats.sha256 import sha256
 
     return f"<{what} {sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}>"
 
@@ -128,15 +126,22 @@ def _values(manifest: Manifest, index: int, keyring: Callable[[], Keyring]) -> V
 
 def _shown(text: str, entry: Entry, value: str) -> str:
     """`data` decoded where that is text; a text of several lines line by line, so that a diff tells the line."""
-    from secretsvc.manifest.model import decode_base64
     from secretsvc.manifest.scalars import canonical, literal_block
 
-    with suppress(ValueError):  # bytes that are no text stay base64
-        value = decode_base64(value).decode() if entry.field == "data" else value
+    value = _decoded(value) if entry.field == "data" else value
     if "\n" not in value[:-1]:
         return canonical(value, flow=entry.flow or entry.scalar.style in ("'", '"'))
     block = None if entry.flow or _is_followed(text, entry) else literal_block(value, entry.column + 2, "\n")
     return block or _quoted_lines(value, 2 if entry.flow else entry.column + 2)
+
+
+def _decoded(value: str) -> str:
+    from secretsvc.manifest.model import decode_base64
+
+    try:
+        return decode_base64(value).decode()
+    except ValueError:
+        return value  # bytes that are no text stay base64
 
 
 def _is_followed(text: str, entry: Entry) -> bool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.backends import complete
 from secretsvc.errors import nearest
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 MOST_PEOPLE = 1000
 """Names in one policy."""
 
-_NAME = r"[A-Za-z][A-Za-z0-9._@-]{0,63}"
+_NAME = pattern(r"[A-Za-z][A-Za-z0-9._@-]{0,63}")
 
 
 def is_name(text: str) -> bool:
@@ -23,7 +22,7 @@ def is_name(text: str) -> bool:
     A KeyRef has a colon in it, or is one of the texts that are completed to one.
     """
     return (
-        re.fullmatch(_NAME, text) is not None
+        _NAME.fullmatch(text) is not None
         and complete(text) == text
         and not text.lower().startswith(("age-secret-key-", "ssh-"))
     )
@@ -70,6 +69,8 @@ class People:
 
     def named_in(self, text: str) -> str:
         """The text with a name before each KeyRef that has one and stands there without."""
+        import re
+
         for ref in self._names:
             if ref in text:  # and not a longer one's beginning
                 text = re.sub(rf"(?<![\w(]){re.escape(ref)}(?![\w/+=-])", lambda found: self.named(found[0]), text)

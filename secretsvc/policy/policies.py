@@ -16,7 +16,6 @@ from itertools import takewhile
 
 from secretsvc.errors import BackendUnavailableError, FileError, InputError, KsecretError
 from secretsvc.patterns import pattern
-from secretsvc.policy import reader
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -191,9 +190,13 @@ class Policies:
         path = os.path.join(folder, NAME)
         source = os.path.relpath(path)
         data: bytes | None = None
+        content: Content | None = None
         try:
             data = self._read(path)
-            content = None if data is None else reader.read(data, source)
+            if data is not None:
+                from secretsvc.policy import reader  # and what it needs, where there is a policy
+
+                content = reader.read(data, source)
         except (FileError, InputError) as error:
             error.file = source
             text = (data or b"").replace(b"\0", b"")  # in UTF-16, too
@@ -206,8 +209,11 @@ class Policies:
             is_there = self._read(path) is not None
         except FileError:
             return None
-        nothing = reader.Content((), None, False)
-        return Policy(os.path.relpath(path), folder, nothing, self._locate, True) if is_there else None
+        if not is_there:
+            return None
+        from secretsvc.policy.reader import Content
+
+        return Policy(os.path.relpath(path), folder, Content((), None, False), self._locate, True)
 
 
 def _again(error: KsecretError) -> KsecretError:
@@ -233,7 +239,9 @@ def _from_disk(path: str) -> bytes | None:
                 return None
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # a pipe or a device has no end, or never begins
                 raise FileError("is no file", hint="a policy is a text file of its own", file=path)
-            return stream.read(reader.MAX_BYTES + 1)
+            from secretsvc.policy.reader import MAX_BYTES
+
+            return stream.read(MAX_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

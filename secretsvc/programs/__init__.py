@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _OURS = "KSECRET_"
 """Beginning of the names of ksecret's own variables: identities, passphrases, tokens, settings, and whatever comes."""
 
+_OF_OTHERS = frozenset(("SOPS_AGE_KEY",))
+"""Variables of other programs' that ksecret reads keys from: they open the same files."""
+
 _NO_SECRET = frozenset(
     _OURS + name
     for name in (
@@ -37,13 +40,17 @@ _NO_SECRET = frozenset(
 
 
 def environment(environ: Mapping[str, str], *, calls_ksecret: bool = False) -> dict[str, str]:
-    """The environment of a program that is started from one with `environ`: nothing in it that is ours.
+    """Return the environment of a program that is started from one with `environ`, without what opens our files.
 
     With `calls_ksecret`, which the user's own commands may do, settings that are no secrets stay. A new variable is
     kept from everybody until it is named above.
     """
     kept = _NO_SECRET if calls_ksecret else frozenset()
-    return {name: text for name, text in environ.items() if not name.startswith(_OURS) or name in kept}
+    return {
+        name: text
+        for name, text in environ.items()
+        if (not name.startswith(_OURS) or name in kept) and name not in _OF_OTHERS
+    }
 
 
 def find(name: str, environ: Mapping[str, str]) -> str:

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
 SOURCES = Path(secretsvc.__file__).parent
 
 PLACES = {
+    "backends/age/places_of_sops.py output": "test_a_command_that_sops_asks_for_identities",
     "backends/gnupg/run.py _Call.start": "test_gpg",
     "cli/verbs/apply.py _give": "no program: a copy of this process that writes into a pipe",
     "cli/child.py become": "test_kubectl, test_exec",
     "cli/child.py run": "test_exec",
+    "cli/workers.py _Team._fork": "no program: copies of this process, which share the files",
     "cli/editor.py _is_vim": "test_editors",
     "cli/editor.py run_editor": "test_editors",
     "generators/docker_login.py _ask": "test_credential_helpers",
@@ -109,6 +111,7 @@ SECRETS = {
     "KSECRET_TOKEN": f"{CANARY}-3",
     "KSECRET_SERVE_NEW": f"{CANARY}-4",
     "KSECRET_WHAT_COMES_NEXT_YEAR": f"{CANARY}-5",
+    "SOPS_AGE_KEY": f"{CANARY}-6",
 }
 SETTINGS = {
     "KSECRET_AGE_KEY_FILE": "/dev/null",
@@ -207,6 +210,19 @@ def test_the_environment_of_a_program_holds_nothing_of_ours_but_what_is_named_as
     kept = programs.environment(environ, calls_ksecret=True)
     assert {"KSECRET_AGE_KEY_FILE", "KSECRET_SERVER", "PATH"} <= set(kept)
     assert not set(kept) & (set(SECRETS) | {"KSECRET_AGE_KEY"})
+
+
+def test_a_command_that_sops_asks_for_identities(me: Person, fakes: Programs) -> None:
+    """Only where no identity at hand opens the file; its words are the user's own, and no shell's."""
+    path = me.write_sealed("a.yaml")
+    fakes.add("give-identity", f"print({me.identity!r})")
+    me.environ["SOPS_AGE_KEY_CMD"] = "give-identity --for 'me; touch pwned'"
+    me.ok("decrypt", str(path))
+    assert fakes.calls() == []
+    del me.environ["KSECRET_AGE_KEY"]
+    me.ok("decrypt", str(path), XDG_CONFIG_HOME=os.devnull)
+    (call,) = fakes.started("give-identity")
+    assert call.words == ["--for", "me; touch pwned"]
 
 
 def test_kubectl(me: Person, fakes: Programs) -> None:

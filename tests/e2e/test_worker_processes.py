@@ -8,7 +8,9 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from base64 import b64decode
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pyrage
@@ -24,10 +26,12 @@ from tests.support import wait_until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.integration.gnupg_support import World
+
 FILES = 40
 
 FEWER = """
-import os, sys, time
+import os, sys, threading, time
 from secretsvc.cli import batch, main, workers
 
 batch.FEW, workers.FILES, workers._CHUNK = 8, 4, 2
@@ -35,6 +39,7 @@ workers._cores = lambda: 3
 fork, parent, worked = os.fork, os.getpid(), batch.Batch._work
 
 def forked():
+    assert threading.active_count() == 1
     pid = fork()
     if pid:
         with open(os.environ["FORKS"], "a") as stream:
@@ -56,8 +61,8 @@ main.entry_point()
 class Many(Person):
     """Somebody with many files, and a ksecret that has worker processes for them."""
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, name: str = "me") -> None:
+        super().__init__(folder, name)
         self.forks = folder / "forks"
         self.environ["FORKS"] = str(self.forks)
 
@@ -176,6 +181,26 @@ def test_a_worker_that_dies_costs_its_own_files_an_error_and_no_others(me: Many)
     assert again.err == f"ksecret: {FILES} rotated, 0 unchanged, 0 failed\n"
 
 
+def test_a_worker_that_is_killed_as_it_writes_leaves_no_temporary_file(me: Many) -> None:
+    me.write_all_sealed()
+    dies = """
+opened = os.open
+
+def killed(path, *rest, **more):
+    done = opened(path, *rest, **more)
+    if ".ksecret-" in str(path) and os.getpid() != parent:
+        os.kill(os.getpid(), 9)
+    return done
+
+os.open = killed
+"""
+    ran = me.many("decrypt", "-i", "-r", "d", before=dies)
+    assert ran.code == 7
+    assert ran.err.count("was ended by SIGKILL") == FILES - 1
+    assert me.temporary() == []
+    assert all(map(me.is_whole, range(1, FILES)))
+
+
 def test_a_worker_in_which_something_breaks_says_so_and_its_files_fail(me: Many) -> None:
     me.write_all_sealed()
     breaks = "if rest[-1].path == 'd/13.yaml': 1 / 0"
@@ -226,6 +251,18 @@ def test_a_signal_ends_all_of_them_soon_and_every_file_is_whole(
     assert b"ended by" not in said
     assert me.temporary() == []
     assert all(map(me.is_whole, range(FILES)))
+
+
+def test_where_nothing_is_written_a_signal_ends_all_of_them_too(me: Many) -> None:
+    me.write_all_sealed()
+    command = me.command("verify", "-r", "d", each="time.sleep(0.05)")
+    with subprocess.Popen(
+        command, cwd=me.work, env=me.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        wait_until(lambda: len(me.workers()) == 3, 60, every=0.005)
+        process.terminate()
+        _, said = process.communicate(timeout=30)  # until nobody has standard error any more
+    assert (process.returncode, said) == (-signal.SIGTERM, b"")
 
 
 def test_an_interrupted_run_of_many_processes_is_gone_on_with(me: Many) -> None:
@@ -398,6 +435,55 @@ def test_each_process_calls_aws_kms_by_a_connection_of_its_own(me: Many) -> None
         assert len(me.workers()) == 6
         assert kms.calls == 2 * FILES
     assert opened.out == b"---\n".join(map(clear, range(FILES)))
+
+
+def test_credentials_of_the_machine_are_asked_for_by_each_process(me: Many) -> None:
+    """Whoever shared a kept connection with others would read their answers."""
+    me.write_clear()
+    given = {"AccessKeyId": "a", "SecretAccessKey": "b", "Token": "c", "Expiration": "2099-01-01T00:00:00Z"}
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            asked.append(self.client_address)
+            body = json.dumps(given).encode()
+            self.send_response_only(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with StubKms() as kms, ThreadingHTTPServer(("127.0.0.1", 0), Handler) as machine:
+        threading.Thread(target=machine.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{machine.server_port}/"
+        me.environ |= {"AWS_ENDPOINT_URL_KMS": kms.url, "AWS_CONTAINER_CREDENTIALS_FULL_URI": url}
+        ran = me.many("encrypt", "-i", "-r", "-k", f"aws:{KEY}", "d")
+        machine.shutdown()
+    assert ran.err == f"ksecret: {FILES} sealed, 0 unchanged, 0 failed\n"
+    assert len(set(asked)) == len(asked) == 1 + len(me.workers()) == 4
+
+
+def test_keys_of_gpg_serve_several_processes(world: World, tmp_path: Path) -> None:
+    me = Many(tmp_path, "alice")
+    me.environ["GNUPGHOME"] = str(world.alice.path)
+    for number in range(12):
+        me.write(f"d/{number:02}.yaml", clear(number))
+    sealed = me.many("encrypt", "-i", "-r", "-k", str(world.ref("alice")), "d")
+    opened = me.many("decrypt", "-r", "d")
+    assert (sealed.code, opened.out) == (0, b"---\n".join(map(clear, range(12))))
+    assert len(me.workers()) == 4
+
+
+def test_how_far_it_is_shows_on_a_terminal(me: Many) -> None:
+    me.write_all_sealed()
+    me.environ |= {"TQDM_NCOLS": "80", "TQDM_NROWS": "24"}  # the terminal of a test has no size
+    running = Running(me, me.command("verify", "-r", "d", before="from secretsvc.cli import report; report.MANY = 8"))
+    code, screen = running.end()
+    assert code == 0
+    assert screen.count("all sound") == FILES
+    assert f"| 0/{FILES} [" in screen
+    assert len(me.workers()) == 3
 
 
 def test_no_value_and_no_identity_is_shown_where_workers_end(me: Many) -> None:

@@ -279,6 +279,7 @@ def test_what_it_can_do_beside_is_what_its_kind_says(at: World) -> None:
     assert isinstance(backend, HasDefault) == at.scheme.has_default
     assert isinstance(backend, HasIdentities) == at.scheme.has_identities
     assert isinstance(backend.describe(at.ref), str)
+    assert at.scheme.names_owners or backend.describe(at.ref) == ""
     assert isinstance(backend.describe(at.foreign), str)
     if isinstance(backend, Rewraps):
         wrapped = backend.rewrap(at.ref, backend.wrap(at.ref, DEK, CONTEXT), CONTEXT)

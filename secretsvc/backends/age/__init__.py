@@ -21,7 +21,8 @@ class AgeScheme(Scheme):
 
     name, title, example = "age", "age", "age1…"
     cost = 1
-    secrets = ("KSECRET_AGE_KEY", "KSECRET_AGE_PASSPHRASE")
+    names_owners = False
+    secrets = ("KSECRET_AGE_KEY", "KSECRET_AGE_PASSPHRASE", "SOPS_AGE_KEY")
     passphrase = "KSECRET_AGE_PASSPHRASE"  # noqa: S105 - a variable's name
     has_identities = True
 

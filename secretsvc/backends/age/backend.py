@@ -25,6 +25,9 @@ MAX_WRAPPED_BYTES = 4096
 MOST_STANZAS = 8
 """We wrap to one recipient. age itself adds a stanza that means nothing, and other tools may wrap to a few."""
 
+_FILES = ("KSECRET_AGE_KEY_FILE", "SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE")
+_COMMANDS = ("SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_CMD")
+
 _FIND_HINT = "set KSECRET_AGE_KEY_FILE or KSECRET_AGE_KEY, or run `ksecret init`"
 _ADD_HINT = "set KSECRET_AGE_KEY_FILE to one that does, or let somebody who opens it add yours: `ksecret keys add`"
 
@@ -33,8 +36,9 @@ class Age:
     """Recipients `age1…` (X25519) and SSH public keys (`ssh-ed25519`, `ssh-rsa`).
 
     Credentials: identities in `KSECRET_AGE_KEY` (the text), in the file that `KSECRET_AGE_KEY_FILE` names, and in
-    the user's `ksecret/age.key`; all that there are, and the first is the one to seal to. A file holds age identities,
-    one a line, or one SSH private key; both may be protected by a passphrase, which is asked for at most once a run.
+    the user's `ksecret/age.key`, and where SOPS finds them (`places_of_sops`); all that there are, and the first is
+    the one to seal to. A file holds age identities, one a line, or one SSH private key; both may be protected by a
+    passphrase, which is asked for at most once a run.
     Permissions: to read these files. What leaves the machine: nothing.
     The encryption context is not bound here: the age format has no place for it. The seal binds it all the same.
     """
@@ -43,9 +47,9 @@ class Age:
 
     @property
     def forks(self) -> bool:
-        """Tell whether copies of this process have the same identities: a pipe gives them once."""
-        path = self._environ.get("KSECRET_AGE_KEY_FILE", "")
-        return not path or os.path.isfile(path)
+        """Tell whether copies of this process have the same identities: a pipe gives them once, a command is to."""
+        paths = filter(None, map(self._environ.get, _FILES))
+        return all(map(os.path.isfile, paths)) and not any(map(self._environ.get, _COMMANDS))
 
     def __init__(self, settings: Settings) -> None:
         self._environ = settings.environ
@@ -60,14 +64,14 @@ class Age:
             raise BackendError("age could not encrypt to it", key_ref=str(ref)) from None
 
     def unwrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
-        """The DEK, by whichever identity opens it; a passphrase is asked for only where no other one does.
+        """The DEK, by whichever identity opens it; a passphrase or a command is asked only where no other one does.
 
         Raises KeyNotHeldError, AlteredError, BackendError.
         """
         if len(wrapped) > MAX_WRAPPED_BYTES or wrapped.count(b"\n-> ") > MOST_STANZAS:
             raise AlteredError("its wrapped data key is too long", hint=RESTORE_HINT)
         dek = _opened(wrapped, self._identities.in_clear())
-        for identities in self._identities.behind_passphrases() if dek is None else ():
+        for identities in self._identities.when_asked() if dek is None else ():
             dek = _opened(wrapped, identities)
             if dek is not None:
                 break

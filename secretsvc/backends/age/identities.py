@@ -33,8 +33,12 @@ Identity: TypeAlias = "pyrage.x25519.Identity | pyrage.ssh.Identity"
 
 def default_identity_path(environ: Mapping[str, str]) -> str:
     """Return where `ksecret init` puts the identity: `$XDG_CONFIG_HOME/ksecret/age.key`, else under `~/.config`."""
-    config = environ.get("XDG_CONFIG_HOME") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".config")
-    return os.path.join(config, "ksecret", "age.key")
+    return os.path.join(_settings_folder(environ), "ksecret", "age.key")
+
+
+def _settings_folder(environ: Mapping[str, str]) -> str:
+    home = environ.get("HOME") or os.path.expanduser("~")
+    return environ.get("XDG_CONFIG_HOME") or os.path.join(home, ".config")
 
 
 def make_identity(path: str) -> None:
@@ -58,8 +62,9 @@ def make_identity(path: str) -> None:
 
 class Identities:
     """The identities of a run, in the order in which they count: `KSECRET_AGE_KEY` (the text), the file that
-    `KSECRET_AGE_KEY_FILE` names, the user's own `ksecret/age.key`. Serves several threads, and takes files that were
-    replaced meanwhile, as Kubernetes replaces those of a mounted Secret.
+    `KSECRET_AGE_KEY_FILE` names, the user's own `ksecret/age.key`, and where SOPS finds them (`places_of_sops`).
+    Serves several threads, and takes files that were replaced meanwhile, as Kubernetes replaces those of a mounted
+    Secret.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -69,11 +74,11 @@ class Identities:
         self._stamps: list[_Stamp] = []
 
     def in_clear(self) -> list[Identity]:
-        """Return the identities that are at hand without asking anybody for a passphrase."""
+        """Return the identities that are at hand without asking anybody for a passphrase, or a command for them."""
         return [identity for source in self._all() for identity in source.identities]
 
-    def behind_passphrases(self) -> Iterator[list[Identity]]:
-        """Source by source, those of which somebody has to be asked: as each is taken, and once a run."""
+    def when_asked(self) -> Iterator[list[Identity]]:
+        """Yield, source by source, those that somebody or a command is asked for: as each is taken, once a run."""
         for source in self._all():
             if source.was_locked:
                 with self._lock:
@@ -113,7 +118,7 @@ class Identities:
 
     def _all(self) -> list[_Source]:
         with self._lock:
-            stamps = [_stamp(path) for path in _paths(self._settings.environ)]
+            stamps = [_stamp(path) for path in _watched(self._settings.environ)]
             if self._sources is None or stamps != self._stamps:
                 self._stamps = stamps
                 self._sources = list(_sources(self._settings.environ))
@@ -126,6 +131,20 @@ class Identities:
 
 def _paths(environ: Mapping[str, str]) -> tuple[str, str]:
     return environ.get("KSECRET_AGE_KEY_FILE", ""), default_identity_path(environ)
+
+
+def _has_places_of_sops(environ: Mapping[str, str]) -> bool:
+    """Tell whether it is worth an import."""
+    from_variables = any(name.startswith("SOPS_AGE_") for name in environ)
+    return from_variables or os.path.isdir(os.path.join(_settings_folder(environ), "sops"))
+
+
+def _watched(environ: Mapping[str, str]) -> Iterator[str]:
+    yield from _paths(environ)
+    if _has_places_of_sops(environ):
+        from secretsvc.backends.age import places_of_sops
+
+        yield from places_of_sops.files(environ)
 
 
 _Stamp = tuple[int, int, int] | None
@@ -147,6 +166,26 @@ def _sources(environ: Mapping[str, str]) -> Iterator[_Source]:
     yield _from_file(named) if named else _Source("KSECRET_AGE_KEY_FILE", absent="not set")
     if os.path.abspath(named) != os.path.abspath(default):
         yield _from_file(default, may_be_absent=True)
+    if _has_places_of_sops(environ):
+        yield from _sources_of_sops(environ)
+
+
+def _sources_of_sops(environ: Mapping[str, str]) -> Iterator[_Source]:
+    """Yield only what is there: who has none of them is told of none."""
+    from functools import partial
+
+    from secretsvc.backends.age import places_of_sops
+
+    for name, said in places_of_sops.variables(environ):
+        if name == places_of_sops.TEXT:
+            yield _Source(name, os.fsencode(said))
+        elif name in places_of_sops.COMMANDS:
+            yield _Source(name, ask=partial(places_of_sops.output, name, environ))
+        else:
+            yield _from_file(said)
+    found = _from_file(places_of_sops.default_path(environ), may_be_absent=True)
+    if not found.is_absent:
+        yield found
 
 
 def _from_file(path: str, *, may_be_absent: bool = False) -> _Source:
@@ -168,35 +207,54 @@ class _Source:
     """A variable or a file, and what it gave: identities, age's own or one SSH key, and what can't be used of it."""
 
     def __init__(
-        self, name: str, data: bytes = b"", absent: str = "", problem: BackendError | None = None, mode: int = 0
+        self,
+        name: str,
+        data: bytes = b"",
+        absent: str = "",
+        problem: BackendError | None = None,
+        *,
+        mode: int = 0,
+        ask: Callable[[], bytes] | None = None,
     ) -> None:
-        """`mode`: of a file in which identities stand in the clear, its permissions; else 0."""
+        """`mode`: of a file in which identities stand in the clear, its permissions; else 0. `ask`: gives the data."""
         self.name = name
         self.identities: list[Identity] = []
         self.problems = [problem] if problem else []
         self._absent = absent
         self._data = data.removeprefix(_BOM)
-        self.was_locked = self._data.startswith(_ENCRYPTED) or (self._is_ssh and _needs_passphrase(self._data))
+        self._ask = ask
+        self.was_locked = ask is not None or self._is_behind_passphrase
         self.is_locked = self.was_locked
         self.mode = 0 if self.is_locked else mode
         if not self.is_locked:
             self._take()
 
     @property
+    def is_absent(self) -> bool:
+        """Tell whether there is no such place."""
+        return bool(self._absent)
+
+    @property
     def _is_ssh(self) -> bool:
         return self._data.startswith(_SSH) and not self._data.startswith(_ENCRYPTED)
 
+    @property
+    def _is_behind_passphrase(self) -> bool:
+        return self._data.startswith(_ENCRYPTED) or (self._is_ssh and _needs_passphrase(self._data))
+
     def unlock(self, passphrase: Callable[[str], bytes | None]) -> None:
-        """Takes what is behind its passphrase; that it can't be had is one of its problems then."""
+        """Take what a command gives, or is behind a passphrase; that it can't be had is one of its problems then."""
         if not self.is_locked:
             return
-        answer = passphrase(f"age identity {self.name}")
-        self.is_locked = False
         try:
-            self._data = self._without_passphrase(answer)
+            if self._ask:
+                self._data = self._ask()[:MAX_IDENTITY_BYTES].removeprefix(_BOM)
+            if self._is_behind_passphrase:
+                self._data = self._without_passphrase(passphrase(f"age identity {self.name}"))
             self._take()
         except BackendError as error:
             self.problems.append(error)
+        self.is_locked = False
 
     def recipient(self) -> str:
         """The public key of its first identity."""
@@ -209,7 +267,7 @@ class _Source:
             return Place(self.name, self._absent, is_absent=True)
         count = len(self.identities)
         parts = [f"{count} {'identity' if count == 1 else 'identities'}"] if count or not self.problems else []
-        parts = ["behind a passphrase"] if self.is_locked else parts
+        parts = ["given by a command" if self._ask else "behind a passphrase"] if self.is_locked else parts
         hint = next((problem.hint for problem in self.problems if problem.hint), "")
         said = "; ".join([*parts, *(problem.message for problem in self.problems)])
         return Place(self.name, said, hint, count, is_bad=bool(self.problems))

@@ -32,6 +32,7 @@ class AwsScheme(Scheme):
 
     name, title, example = "aws", "AWS KMS", "ARN"
     cost = 300
+    names_owners = False
     has_profiles = True
 
     def backend(self, settings: Settings) -> AwsKms:

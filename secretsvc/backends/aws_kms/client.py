@@ -30,6 +30,11 @@ CONNECTIONS = 64
 
 _SILENT_TRIES = 3
 
+_BY_CONNECTION = ("iam-role", "container-role")
+"""Sources of credentials (botocore's `method`) whose connection is kept, so that each process needs its own. The others
+are not asked again by a forked process: they may ask somebody for a code, or for a touch.
+"""
+
 _VARIANTS = ("use_fips_endpoint", "use_dualstack_endpoint")
 """Settings that choose other endpoints, which that loader does not know."""
 
@@ -43,6 +48,7 @@ class Connection:
         self._profile = profile
         self._tries = Tries(patience, silent_tries=_SILENT_TRIES, silent_seconds=_READ * patience)
         self._session: Any = None
+        self._process = 0
         self._clients: dict[tuple[int, str], Any] = {}
         """By process, as a connection is one process's own, and region."""
 
@@ -72,8 +78,11 @@ class Connection:
 
         Raises BackendError and BackendUnavailableError.
         """
+        process = os.getpid()
+        if self._process != process and self._session and self._session.get_credentials().method in _BY_CONNECTION:
+            self._session = None
         self._session = self._session or _session(self._patience, region, self._profile)
-        mine = os.getpid(), region
+        self._process, mine = process, (process, region)
         self._clients[mine] = self._clients.get(mine) or _client(self._session, region)
         return self._clients[mine]
 

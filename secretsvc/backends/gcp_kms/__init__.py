@@ -27,6 +27,7 @@ class GcpScheme(Scheme):
 
     name, title, example = "gcp", "Cloud KMS", "projects/…"
     cost = 500
+    names_owners = False
 
     def backend(self, settings: Settings) -> GcpKms:
         from secretsvc.backends.gcp_kms.backend import GcpKms

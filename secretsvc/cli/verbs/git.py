@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 
 from secretsvc.errors import FileError, KsecretError, UsageError
 from secretsvc.files import workspace
@@ -90,13 +89,13 @@ def run(args: Arguments) -> int:
         asked = resolving(ours=args.ours, theirs=args.theirs, both_keys=args.both_keys, yes=args.yes)
         targets = Targets(tuple(args.words), args.recursive, in_place=True, debug=args.debug)
         return resolve(targets, asked, _backends())
-    actions: dict[str, Callable[[list[str]], int]] = {
-        "setup": partial(_setup, everywhere=args.everywhere),
-        "unsetup": partial(_unsetup, everywhere=args.everywhere),
-        "textconv": partial(_textconv, show=args.show),
-        "merge": _merge,
+    actions: dict[str, Callable[[], int]] = {
+        "setup": lambda: _setup(args.words, everywhere=args.everywhere),
+        "unsetup": lambda: _unsetup(args.words, everywhere=args.everywhere),
+        "textconv": lambda: _textconv(args.words, show=args.show),
+        "merge": lambda: _merge(args.words),
     }
-    return actions[args.action](args.words)
+    return actions[args.action]()
 
 
 def _setup(patterns: list[str], *, everywhere: bool) -> int:
