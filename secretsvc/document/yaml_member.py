@@ -6,7 +6,7 @@ import re
 from json import dumps
 
 from secretsvc.document.base import MOST_LEAVES, too_many_leaves
-from secretsvc.document.yaml_comments import Comment
+from secretsvc.document.yaml_comments import YamlComment
 from secretsvc.document.yaml_spelling import scalar_of
 from secretsvc.document.yaml_types import plain, typed
 from secretsvc.errors import ManifestError
@@ -110,7 +110,7 @@ def added(text: str, root: Mapping | Scalar, path: Path, value: Value) -> list[E
 
 def removed(text: str, leaf: Leaf) -> list[Edit]:
     """Return the edits that take a leaf out. The collection that it was the last of stays, empty."""
-    if isinstance(leaf.own, Comment):
+    if isinstance(leaf.own, YamlComment):
         return [Edit(leaf.own.start, leaf.own.end, "")]
     spot: Spot = leaf.own
     holder = spot.holder
