@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.bars import PYTHON as PYTHON_CPU
 from benchmarks.bars import Verdicts, cores, median, two_loops
 from benchmarks.common import KSECRET, PYTHON, Bench, in_memory
 
@@ -27,6 +28,7 @@ BUSY = 0.8
 """Part of one core from which on the processor is the limit, since Python works on one thing at a time."""
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555"
 AWS_ENVIRON = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "eu-west-1"}
+START = [PYTHON, "-I", "-c", "pass"]
 RESOURCE = "projects/p/locations/global/keyRings/r/cryptoKeys/k"
 
 
@@ -43,6 +45,7 @@ def _age(bench: Bench, verdicts: Verdicts, files: int, sops_runs: int) -> None:
     folder = _sealed(bench, f"age:{bench.recipient}", files)
     theirs = _for_sops(bench, "--age", bench.recipient)
     commands = {
+        "python": START,
         "one file": [KSECRET, "decrypt", _first(folder)],
         "one process": [KSECRET, "decrypt", "-r", "--jobs", "1", folder],
         "all cores": [KSECRET, "decrypt", "-r", folder],
@@ -50,7 +53,9 @@ def _age(bench: Bench, verdicts: Verdicts, files: int, sops_runs: int) -> None:
     free = two_loops()
     wall, cpu, sops = _in_turn(bench, commands, theirs, sops_runs)
     print(f"age: two busy loops get {free:.2f} × as much done as one")
-    verdicts.tell("age: cpu", (cpu["one process"] - cpu["one file"]) / (files - 1) * 1e3)
+    verdicts.tell(
+        "age: cpu", (cpu["one process"] - cpu["one file"]) / (files - 1) * 1e3, cpu["python"] * 1e3 / PYTHON_CPU
+    )
     verdicts.tell("age: one", sops * files / wall["one process"])
     if cores() > 1:
         free = min(free, two_loops())
@@ -65,9 +70,15 @@ def _aws(bench: Bench, verdicts: Verdicts, files: int, sops_runs: int) -> None:
     with server(bench, "tests.emulators.aws", "--stub", "--latency", str(LATENCY)):
         folder = _sealed(bench, f"aws:{ARN}", files)
         theirs = _for_sops(bench, "--kms", ARN)
-        commands = {"one file": [KSECRET, "decrypt", _first(folder)], "all cores": [KSECRET, "decrypt", "-r", folder]}
+        commands = {
+            "python": START,
+            "one file": [KSECRET, "decrypt", _first(folder)],
+            "all cores": [KSECRET, "decrypt", "-r", folder],
+        }
         wall, cpu, sops = _in_turn(bench, commands, theirs, sops_runs)
-    verdicts.tell("aws: cpu", (cpu["all cores"] - cpu["one file"]) / (files - 1) * 1e3)
+    verdicts.tell(
+        "aws: cpu", (cpu["all cores"] - cpu["one file"]) / (files - 1) * 1e3, cpu["python"] * 1e3 / PYTHON_CPU
+    )
     verdicts.tell("aws: sops", sops * files / wall["all cores"])
 
 
@@ -87,6 +98,7 @@ def _gcp(bench: Bench, verdicts: Verdicts, files: int, _sops_runs: int) -> None:
 def _rotate(bench: Bench, verdicts: Verdicts, files: int, _sops_runs: int) -> None:
     folder = _sealed(bench, f"age:{bench.recipient}", files)
     commands = {
+        "python": START,
         "one file": [KSECRET, "rotate", _first(folder)],
         "one process": [KSECRET, "rotate", "-r", "--jobs", "1", folder],
         "all cores": [KSECRET, "rotate", "-r", folder],
@@ -94,7 +106,9 @@ def _rotate(bench: Bench, verdicts: Verdicts, files: int, _sops_runs: int) -> No
     wall, cpu, _ = _in_turn(bench, commands, [], 0)
     print(f"rotate: {wall['one process'] / files * 1e3:.2f} ms a file by one process")
     print(f"rotate: {wall['all cores'] / files * 1e3:.2f} ms a file by all cores")
-    verdicts.tell("rotate: cpu", (cpu["one process"] - cpu["one file"]) / (files - 1) * 1e3)
+    verdicts.tell(
+        "rotate: cpu", (cpu["one process"] - cpu["one file"]) / (files - 1) * 1e3, cpu["python"] * 1e3 / PYTHON_CPU
+    )
 
 
 KINDS = {"age": _age, "aws": _aws, "gcp": _gcp, "rotate": _rotate}
@@ -112,7 +126,7 @@ def _in_turn(
     for name, taken in costs.items():
         fastest = min(cost.wall for cost in taken)
         print(
-            f"{' '.join(commands[name][1:-1]):24} {name:12} {median(cost.wall for cost in taken):7.3f} s,"
+            f"{' '.join(commands[name][1:-1])[:24]:24} {name:12} {median(cost.wall for cost in taken):7.3f} s,"
             f" the fastest {fastest:.3f}; CPU {median(cost.cpu for cost in taken):.3f}"
         )
     if sops:

@@ -105,7 +105,7 @@ class LocalOpener:
 
     def open(self, data: bytes, name: str) -> Result:
         """Open the manifest, or the tree, in the file of that name."""
-        return open_any(data, self._policies.keyring_for_opening(name))
+        return open_any(data, self._policies.keyring_for_opening(name), name)
 
 
 class LocalSession(LocalOpener):
@@ -129,7 +129,7 @@ class LocalSession(LocalOpener):
         """Seal the manifest in the file of that name."""
         from secretsvc.operations.seal import seal_manifest
 
-        if sops_tree(data):
+        if sops_tree(data, name):
             what = "it is sealed already, in SOPS's format"
             raise AlreadySealedError(what, hint="ksecret rotate, keys and set change it")
         request = self._requests.of(name, self._wanted.parent)
@@ -140,7 +140,7 @@ class LocalSession(LocalOpener):
         from secretsvc.operations.rotate import rotate_manifest
 
         request = self._requests.of(name)._replace(rotate_before=before, format=self._wanted.format)
-        tree = sops_tree(data)
+        tree = sops_tree(data, name)
         if tree:
             from secretsvc.operations import document_changes
 
@@ -151,7 +151,7 @@ class LocalSession(LocalOpener):
         """Wrap its data keys anew."""
         from secretsvc.operations.rotate import rewrap_manifest
 
-        tree = sops_tree(data)
+        tree = sops_tree(data, name)
         if tree:
             from secretsvc.operations import document_changes
 
@@ -162,7 +162,7 @@ class LocalSession(LocalOpener):
         """Change the Secret `which`, or the only one."""
         from secretsvc.operations.patch import patch_manifest
 
-        tree = sops_tree(data)
+        tree = sops_tree(data, name)
         if tree:
             from secretsvc.operations import document_changes
 

@@ -75,6 +75,11 @@ def starts_token(text: str) -> bool:
     return any(format_.is_token(text) for format_ in every())
 
 
+def outline(manifest: Manifest, *kept: str) -> Manifest:
+    """Return the manifest's outline, with the envelopes in it. `kept`: other members that are to stay."""
+    return manifest.outline(of(manifest).member, *kept)
+
+
 def in_text(text: str) -> Iterator[Format]:
     """Return those of which something may stand in a text, be it no manifest."""
     return (named(name) for name, row in TABLE.items() if row.marker in text)

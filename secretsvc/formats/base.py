@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from binascii import a2b_base64
-
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
+from secretsvc.manifest import nodes
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import canonical, replaced
 from secretsvc.manifest.splice import apply
@@ -176,6 +175,10 @@ class Format:
 
     encoded: str = ""
     """How the base64 of a token starts, where that tells it; empty where it does not."""
+
+    def envelope(self, secret: Secret) -> Member | None:
+        """Return the member of the Secret that is its envelope, good or not, as far as it has one."""
+        return nodes.member(secret.root, self.member) if self.member else None
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
         """Tell whether the Secret has an envelope of this format, good or not. A whole file's marker tells of one."""
@@ -428,6 +431,8 @@ def token_of(entry: Entry) -> str:
 def decoded(text: str) -> bytes:
     """Return the bytes of standard base64; none for what is no base64."""
     try:
+        from binascii import a2b_base64
+
         return a2b_base64(text, strict_mode=True)
     except ValueError:
         return b""

@@ -28,10 +28,13 @@ Path = tuple[str, ...]
 """Member names from a Secret's root downwards, such as `("metadata", "labels", "app")`."""
 
 
-def changes(text: str, secret: Secret, texts: collections.abc.Mapping[Path, str | None]) -> list[Edit]:
+def changes(
+    text: str, secret: Secret, texts: collections.abc.Mapping[Path, str | None], stays_last: Member | None
+) -> list[Edit]:
     """Return the edits that put those texts at those paths, mappings made where they are missing.
 
-    What is at the path of a None goes, and with it the mapping that it leaves empty. Raises ManifestError where
+    What is at the path of a None goes, and with it the mapping that it leaves empty. `stays_last`: a member of the
+    Secret that new ones go before, where it is the last one. Raises ManifestError where
     something else than a mapping stands in the way.
     """
     tree: Texts = {}
@@ -42,10 +45,10 @@ def changes(text: str, secret: Secret, texts: collections.abc.Mapping[Path, str 
             assert isinstance(inner, dict)
             holder = inner
         holder[path[-1]] = value
-    return list(_changes(text, secret, secret.root, tree))
+    return list(_changes(text, secret.root, tree, stays_last))
 
 
-def _changes(text: str, secret: Secret, holder: Mapping, tree: Texts, way: str = "") -> Iterator[Edit]:
+def _changes(text: str, holder: Mapping, tree: Texts, stays_last: Member | None, way: str = "") -> Iterator[Edit]:
     """Yield the edits of one mapping; `way`: of what it is in, and a point behind."""
     added: Texts = {}
     gone: set[str] = set()
@@ -60,14 +63,14 @@ def _changes(text: str, secret: Secret, holder: Mapping, tree: Texts, way: str =
         elif value and _is_to_be_made(found.value, value, holder):
             yield _anew(text, holder, found, value)
         elif value and isinstance(found.value, Mapping):
-            yield from _changes(text, secret, found.value, value, f"{way}{name}.")
+            yield from _changes(text, found.value, value, None, f"{way}{name}.")
         else:
             raise ManifestError(f"{way}{name} is not a mapping", line=found.key.line)
     if gone:
         members = [_whole(text, member) for member in holder.members]
         yield from remove_members(text, holder._replace(members=members), gone)
     if added:
-        yield _added(text, secret, holder, added)
+        yield _added(text, holder, added, stays_last)
 
 
 def _goes(node: Node, value: str | Texts | None) -> bool:
@@ -106,11 +109,11 @@ def _anew(text: str, holder: Mapping, found: Member, value: str | Texts) -> Edit
     return replace_member(text, holder, _whole(text, found), partial(_members, {name: value}))
 
 
-def _added(text: str, secret: Secret, holder: Mapping, added: Texts) -> Edit:
+def _added(text: str, holder: Mapping, added: Texts, stays_last: Member | None) -> Edit:
     if not holder.members:  # `{}`
         return Edit(holder.start, holder.end, _in_braces(added, ": "))
     last = holder.members[-1]
-    if holder is secret.root and secret.envelope is last and not holder.flow:  # the envelope stays last
+    if last is stays_last and not holder.flow:
         return insert_member(text, holder, last, partial(_members, added))
     return append_member(text, holder, partial(_members, added))
 

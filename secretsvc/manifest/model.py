@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
-
 from secretsvc.manifest.nodes import Member, Scalar
 from secretsvc.record import Record
 
@@ -55,8 +53,6 @@ class Secret(Record):
     name: str | None
     type: str
     entries: tuple[Entry, ...]
-    envelope: Member | None
-    """The root member `ksecret`, uninterpreted."""
 
     @property
     def line(self) -> int:
@@ -93,8 +89,8 @@ class Manifest(Record):
     def outline(self, *kept: str) -> Manifest:
         """The text and the Secrets without their tree, which takes a hundred times a terse text's bytes.
 
-        Enough to compare values, to put them in their places and to take envelopes out; so no two trees of one text
-        need to be in memory at once. `kept`: members of Secrets that stay whole.
+        Enough to compare values and to put them in their places; so no two trees of one text need to be in memory at
+        once. `kept`: members of Secrets that stay, to be taken out or put in their place.
         """
         return self._replace(documents=(), secrets=tuple(_outline(secret, kept) for secret in self.secrets))
 
@@ -103,15 +99,14 @@ class Manifest(Record):
 
 
 def _outline(secret: Secret, kept: Collection[str]) -> Secret:
-    """Return it with no members but those, the envelope and its neighbours, of which nothing but their places stays."""
+    """Return it with no members but those and their neighbours, of which nothing but their places stays."""
     members = secret.root.members
-    at = members.index(secret.envelope) if secret.envelope else -2
-    left = []
-    for index, member in enumerate(members):
-        if index == at or (isinstance(member.key, Scalar) and member.key.value in kept):
-            left.append(member)
-        elif at - 1 <= index <= at + 1:
-            left.append(Member(_place(member.key), _place(member.value)))
+    whole = {index for index, (key, _) in enumerate(members) if isinstance(key, Scalar) and key.value in kept}
+    near = {index + step for index in whole for step in (-1, 0, 1)} & set(range(len(members)))
+    left = [
+        members[index] if index in whole else Member(_place(members[index].key), _place(members[index].value))
+        for index in sorted(near)
+    ]
     return secret._replace(root=secret.root._replace(members=left))
 
 
@@ -124,4 +119,6 @@ def decode_base64(text: str) -> bytes:
 
     Raises ValueError.
     """
-    return binascii.a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)
+    from binascii import a2b_base64
+
+    return a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 8 * 1024 * 1024
 """The largest file that is read, in bytes."""
 
-ENVELOPE = "ksecret"
-"""The root member that holds the envelope."""
-
 MOST_SECRETS = 5_000
 """In one file. To seal so many takes 4 s."""
 
@@ -83,7 +80,6 @@ def _secret(root: Mapping, merges: nodes.MergeKeys, *, allow_binary_tag: bool) -
         name,
         _identity(root, "type") or "Opaque",
         tuple(entry for field in FIELDS for entry in _entries(root, field, allow_binary_tag)),
-        nodes.member(root, ENVELOPE),
     )
 
 

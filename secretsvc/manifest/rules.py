@@ -7,7 +7,6 @@ from secretsvc.manifest import nodes
 from secretsvc.manifest.copies import copies
 from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
-from secretsvc.manifest.reader import ENVELOPE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ MAX_SECRET_BYTES = 1024 * 1024
 _LONGEST_TYPED = 128
 """Characters; a token in hex of 64 bytes has as many."""
 
-KNOWN = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, ENVELOPE, "sops")
+KNOWN = ("apiVersion", "kind", "metadata", "type", "immutable", *FIELDS, "ksecret", "sops")
 """Members of a Secret that Kubernetes knows, and those that have messages of their own."""
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from base64 import b64encode
 from os import urandom
 
+from secretsvc.document import kinds
 from secretsvc.document.base import Value, apply
-from secretsvc.document.yaml import YamlDocument
 from secretsvc.document.yaml_types import plain
 from secretsvc.errors import InputError, ManifestError, UsageError, nearest
 from secretsvc.formats.sops import sealing
@@ -25,7 +25,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from secretsvc.document.base import Edit, Leaf, Path, Tree
+    from secretsvc.document.base import Document, Edit, Leaf, Path, Tree
     from secretsvc.formats.sops.sealing import Opened
     from secretsvc.keyref import Keyset
     from secretsvc.operations.documents import SealedTree
@@ -145,12 +145,28 @@ class _Change:
             self._changed.pop(leaf.path, None)
         elif leaf and value is not None:
             before = self._known.get(leaf.value.text, leaf.value)
-            self._changed[leaf.path] = _value(leaf.path, word, value, before)
+            self._changed[leaf.path] = self._value(leaf.path, word, value, before)
         elif value is not None:
             path = self._new_path(word)
-            self._changed[path] = _value(path, word, value, Value("str", b""))
+            self._changed[path] = self._value(path, word, value, Value("str", b""))
             self._added.add(path)
             self._restructure(self._document.add(path, self._changed[path]), 1)
+
+    def _value(self, path: Path, word: str, data: bytes, before: Value) -> Value:
+        """The value for a leaf: base64 for an entry's name under `data`, else a text, or of the kind that was there."""
+        if path[-2:-1] == ("data",) and path != parsed(word):
+            return Value("str", b64encode(data))
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            if self._document.kind in ("dotenv", "binary"):
+                return Value("str", data)
+            raise UsageError(f"the value for {word} is not UTF-8 text, which such a file can't hold") from None
+        if before.kind not in ("str", "null", "bytes"):
+            typed = plain(text) if text and "\n" not in text else None
+            if typed and typed.kind == before.kind:
+                return typed
+        return Value("str", data)
 
     def _new_path(self, word: str) -> Path:
         """The path of a new value: in a Secret, a bare word is the name of an entry. Raises UsageError."""
@@ -165,7 +181,7 @@ class _Change:
 
     def _restructure(self, edits: Iterable[Edit], more: int) -> None:
         """Read the document again with a leaf more, or one less. Raises ManifestError where others went with it."""
-        document = YamlDocument(apply(self._document.data, edits), MEMBER)
+        document = kinds.read(self._document.kind, apply(self._document.data, edits), MEMBER)
         if _count(document) != _count(self._document) + more:
             raise ManifestError("the file would hold other values than it should", hint="edit it with sops")
         self._document = document
@@ -183,30 +199,15 @@ class _Change:
                 before[at[path]] = _ADDED
         opened = sealing.Opened(self._opened.metadata, self._opened.dek, before, [])
         plan = Plan(opened.dek, opened.metadata.changed(), now, opened)
-        return _proven(sealing.seal_document(self._document, values, plan), opened.dek, values)
+        return _proven(self._document.kind, sealing.seal_document(self._document, values, plan), opened.dek, values)
 
 
 def _is_of_first(leaf: Leaf) -> bool:
     return not leaf.unit and leaf.value.kind != "comment"
 
 
-def _count(document: YamlDocument) -> int:
+def _count(document: Document) -> int:
     return sum(leaf.value.kind != "comment" for leaf in document.leaves)
-
-
-def _value(path: Path, word: str, data: bytes, before: Value) -> Value:
-    """The value for a leaf: base64 for an entry's name under `data`, else a text, or of the kind that was there."""
-    if path[-2:-1] == ("data",) and path != parsed(word):
-        return Value("str", b64encode(data))
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        raise UsageError(f"the value for {word} is not UTF-8 text, which YAML can't hold") from None
-    if before.kind not in ("str", "null", "bytes"):
-        typed = plain(text) if text and "\n" not in text else None
-        if typed and typed.kind == before.kind:
-            return typed
-    return Value("str", data)
 
 
 def _sealed_anew(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry], now: str, keyring: Keyring) -> bytes:
@@ -214,13 +215,13 @@ def _sealed_anew(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry], 
     dek = urandom(32)
     fields = _lists(tree.metadata, _wrapped(entries, dek, now, keyring))
     plan = Plan(dek, fields, now)
-    return _proven(sealing.seal_document(tree.document, opened.values, plan), dek, opened.values)
+    return _proven(tree.document.kind, sealing.seal_document(tree.document, opened.values, plan), dek, opened.values)
 
 
 def _with_entries(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry]) -> bytes:
     """With other keys and nothing else."""
     edits = tree.document.set_member(_lists(tree.metadata, entries))
-    return _proven(apply(tree.document.data, edits), opened.dek, opened.values)
+    return _proven(tree.document.kind, apply(tree.document.data, edits), opened.dek, opened.values)
 
 
 def _wrapped(entries: Sequence[KeyEntry], dek: bytes, now: str, keyring: Keyring) -> list[KeyEntry]:
@@ -252,9 +253,9 @@ def _lists(metadata: Metadata, entries: Sequence[KeyEntry]) -> dict[str, Tree]:
     return metadata.changed(**lists, key_groups=None)
 
 
-def _proven(data: bytes, dek: bytes, values: Sequence[Value]) -> bytes:
+def _proven(kind: str, data: bytes, dek: bytes, values: Sequence[Value]) -> bytes:
     """The file, once it was opened again and held these values. Raises ManifestError."""
-    document = YamlDocument(data, MEMBER)
+    document = kinds.read(kind, data, MEMBER)
     member = document.member()
     assert member
     assert isinstance(member.tree, dict)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from secretsvc.document.yaml import YamlDocument
+from secretsvc.document import kinds
 from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NoKeyError, nearest
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
@@ -21,14 +21,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from secretsvc.document.base import Leaf, Path, Tree, Value
+    from secretsvc.document.base import Document, Leaf, Path, Tree, Value
     from secretsvc.formats.sops.sealing import Opened
     from secretsvc.operations.keyring import Keyring
 
 LABEL = "SOPS's format"
 
 _MARK = b"ENC[AES256_GCM,"
-_ROOT_MEMBER = re.compile(rb"(?m)^[\"']?sops[\"']?[ \t]*:")
+_ROOT_MEMBER = re.compile(rb"(?m)^(?:[\"']?sops[\"']?[ \t]*:|sops_mac=|[ \t]*\[sops\])")
 _STEP = re.compile(r"\[\"((?:[^\"\\]|\\.)*)\"\]|\['([^']*)'\]|\[([0-9]{1,9})\]|(?:^|\.)([^.\[\]\"]+)")
 _FIELDS: tuple[Path, ...] = tuple((field,) for field in FIELDS)
 _LISTS = "ksecret get FILE lists them"
@@ -39,7 +39,7 @@ class SealedTree:
 
     __slots__ = ("document", "metadata")
 
-    def __init__(self, document: YamlDocument, metadata: Metadata) -> None:
+    def __init__(self, document: Document, metadata: Metadata) -> None:
         self.document = document
         self.metadata = metadata
 
@@ -49,18 +49,19 @@ class SealedTree:
 
 def may_be_one(data: bytes) -> bool:
     """Tell whether bytes may be such a file. Costs next to nothing."""
-    return b"sops" in data and _MARK in data and data.lstrip()[:1] != b"{"
+    return b"sops" in data and _MARK in data
 
 
-def find(data: bytes) -> SealedTree | None:
+def find(data: bytes, name: str = "") -> SealedTree | None:
     """Return the sealed file that the bytes are; None for anything else, which others know what to say of.
 
-    Raises ManifestError and AlteredError for one that can't be read.
+    `name`: the file's, whose end says of which kind it is. Raises ManifestError and AlteredError for one that can't
+    be read.
     """
     if not may_be_one(data):
         return None
     try:
-        document = YamlDocument(data, MEMBER)
+        document = kinds.read(kinds.kind_of_sealed(data, MEMBER, name), data, MEMBER)
         member = document.member()
     except ManifestError:
         if _ROOT_MEMBER.search(data):
@@ -76,7 +77,7 @@ def open_file(sealed: SealedTree, keyring: Keyring) -> Result:
     """Return the file in the clear, the MAC checked. Raises AlteredError, NoKeyError, BackendError, ManifestError."""
     opened = open_sealed(sealed, keyring)
     clear = sealing.restored(sealed.document, opened)
-    _prove(clear, opened.values)
+    _prove(sealed.document, clear, opened.values)
     return Result(clear, 1, notes=tuple(opened.warnings))
 
 
@@ -102,16 +103,27 @@ def _unused(ref: str) -> str:
     return f"{ref}: a key of a kind, or with a role, that is not used here"
 
 
-def _prove(clear: bytes, values: Sequence[Value]) -> None:
+def _prove(sealed: Document, clear: bytes, values: Sequence[Value]) -> None:
     """Refuse clear text that would not hold exactly the values. Raises AlteredError."""
-    try:
-        document = YamlDocument(clear, MEMBER)
-        fits = document.member() is None and sealing.same((leaf.value for leaf in document.leaves), values)
-    except ManifestError:
-        fits = False
+    if sealed.kind == "binary":  # whatever they look like
+        fits = [value.text for value in values] == [clear]
+    else:
+        fits = _holds(sealed.kind, clear, values)
     if not fits:
         what = "the values can't be written back where the tokens stand"
         raise AlteredError(what, hint="`sops decrypt` writes the file anew")
+
+
+def _holds(kind: str, clear: bytes, values: Sequence[Value]) -> bool:
+    try:
+        document = kinds.read(kind, clear, MEMBER)
+    except ManifestError:
+        return False
+    if kind in kinds.TEXTS_ONLY:
+        from secretsvc.document.texts import as_read
+
+        values = [as_read(value) for value in values]
+    return document.member() is None and sealing.same((leaf.value for leaf in document.leaves), values)
 
 
 def paths(sealed: SealedTree) -> list[str]:

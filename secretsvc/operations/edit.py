@@ -56,11 +56,11 @@ def open_draft(data: bytes, request: Request, keyring: Keyring, *, decoded: bool
     manifest = read(data)
     opened = open_secrets(manifest, keyring, request.trust)
     before = ClearBefore(manifest)
-    manifest = manifest.outline()  # what is restored is read again
+    manifest = formats.outline(manifest)  # what is restored is read again
     clear = restored(manifest, opened)
     edits = _decodings(clear) if decoded else []
     names, held = Names.of(clear), held_lines(clear, edits) - before.comments
-    clear = clear.outline()
+    clear = formats.outline(clear)
     return Draft(manifest, opened, clear, names, held, before, clear.encoded(apply(clear.text, edits)))
 
 
@@ -92,7 +92,7 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         _refuse_mistakes(draft, clear)
         partners = _partners(draft, clear)
         half_sealed = _half_sealed(draft, clear, partners, decoded=decoded)
-        clear = clear.outline()  # sealing reads it again
+        clear = formats.outline(clear)  # sealing reads it again
         opened = {index: draft.opened[old] for index, old in partners.items()}
         gone = {_who(draft, old): one for old, one in draft.opened.items() if old not in partners.values()}
         like = _like_neighbours(request, draft)
@@ -103,7 +103,7 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         return pending.proven()
     except KsecretError as error:
         if not error.file:  # a policy's
-            clear = clear.outline()
+            clear = formats.outline(clear)
             clear_frames(error.__traceback__)  # they hold trees, and two texts are to be read now
             error.line = _typed_line(error.line, half_sealed, edited) if half_sealed else error.line
         raise
@@ -112,7 +112,7 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
 def _refuse_mistakes(draft: Draft, clear: Manifest) -> None:
     """Told before anything is sealed. Raises ManifestError."""
     for secret in clear.secrets:
-        if secret.entries and not secret.envelope:
+        if secret.entries and not formats.of(clear).envelope(secret):
             lost.refuse(secret)
             rules.check_secret(secret)
     refuse_slips(draft.names, clear)
@@ -143,9 +143,9 @@ def _typed_line(line: int, half_sealed: bytes, edited: bytes) -> int:
     """A line of what was being sealed → the same place in what was typed; 0 where that can't be told."""
     if not line:
         return 0
-    typed = read(edited, allow_binary_tag=True).outline()
+    typed = formats.outline(read(edited, allow_binary_tag=True))
     try:
-        now = read(half_sealed).outline()
+        now = formats.outline(read(half_sealed))
     except ManifestError:
         return 0
     moved = 0
@@ -153,9 +153,10 @@ def _typed_line(line: int, half_sealed: bytes, edited: bytes) -> int:
         if entry.scalar.line < line:
             moved += _height(typed, before) - _height(now, entry)
     for secret in now.secrets:
-        if secret.envelope and secret.envelope.key.line < line:
-            start = secret.envelope.key.start
-            moved -= now.text.count("\n", start, secret.envelope.value.end)
+        envelope = formats.of(now).envelope(secret)
+        if envelope and envelope.key.line < line:
+            start = envelope.key.start
+            moved -= now.text.count("\n", start, envelope.value.end)
             moved -= now.text[:start].rstrip(" ").endswith("\n")  # and the line break that came with it
     return line + moved
 

@@ -35,7 +35,7 @@ def get_value(data: bytes, key: str, keyring: Keyring, which: str = "") -> Resul
         refuse_without_values(manifest, index)
         raise InputError(f"it has no such key{nearest(key, names)}", hint=LISTS)
     opened = open_secrets(manifest, keyring, only=(index,))
-    manifest = manifest.outline()  # what is restored is read again
+    manifest = formats.outline(manifest)  # what is restored is read again
     clear = restored(manifest, opened).secrets[index]
     entry = [entry for entry in clear.entries if entry.key == key][-1]
     try:

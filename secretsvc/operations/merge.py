@@ -64,7 +64,7 @@ def _read(data: bytes) -> Manifest:
     most = _ALWAYS_MERGED + len(manifest.text) // _CHARACTERS_PER_VALUE
     if sum(len(secret.entries) for secret in manifest.secrets) > most:
         raise UnmergeableError
-    return manifest.outline(*FIELDS)
+    return formats.outline(manifest, *FIELDS)
 
 
 def _as_lines(base: bytes, ours: bytes, theirs: bytes, merge_lines: LineMerge) -> Outcome:
@@ -74,7 +74,9 @@ def _as_lines(base: bytes, ours: bytes, theirs: bytes, merge_lines: LineMerge) -
     if merged.conflicts:
         return Outcome(merged.data, [f"{merged.conflicts} marked with <<<<<<<"])
     try:
-        mixed = _mixes_data_keys([read(data).outline() for data in (ours, theirs)], read(merged.data).outline())
+        mixed = _mixes_data_keys(
+            [formats.outline(read(data)) for data in (ours, theirs)], formats.outline(read(merged.data))
+        )
     except (KsecretError, ValueError):
         mixed = False  # Git's word holds for what is no manifest
     return Outcome(merged.data, ["tokens of two data keys stand in one Secret: take one side whole"] if mixed else [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secretsvc import patience
+from secretsvc import formats, patience
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import change
 from secretsvc.manifest.model import FIELDS, decode_base64
@@ -38,7 +38,7 @@ class PatchedSecret:
         Raises ManifestError.
         """
         patience.check()
-        self._before, self._index = manifest.outline(), index
+        self._before, self._index = formats.outline(manifest), index
         secret = manifest.secrets[index]
         entries = {entry.place: entry for entry in secret.entries}
         values = {
@@ -55,7 +55,7 @@ class PatchedSecret:
                 self._edits.append(_rewritten(manifest.text, entries[place], opened, text))
             else:
                 paths[place] = text
-        self._edits += change.changes(manifest.text, secret, {**paths, **others})
+        self._edits += change.changes(manifest.text, secret, {**paths, **others}, formats.of(manifest).envelope(secret))
 
     def read(self) -> Manifest:
         """Return the manifest; ManifestError unless of the Secret's texts just these are others in it."""

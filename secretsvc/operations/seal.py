@@ -79,7 +79,7 @@ class Pending:
         # Else neither values nor what is in the clear changed.
         if (self._sealing.given or before) and not request.allow_repeated:
             self._rest = ClearRest(manifest, {entry.scalar.start for _, entry in self._sealing.entries})
-        self._manifest = manifest.outline()
+        self._manifest = formats.outline(manifest)
         self._before = before
         self._held: list[tuple[str, Opened]] = []
         if not request.blind:
@@ -322,7 +322,7 @@ def _prove(manifest: Manifest, sealing: _Sealing) -> None:
     if len(result.secrets) != len(manifest.secrets):
         raise ManifestError("the manifest would not hold the same Secrets once sealed", hint="simplify its layout")
     envelopes = {index: _read_again(result, index, sealing) for index in plans}
-    result = result.outline()
+    result = formats.outline(result)
     opened = {}
     for index, plan in plans.items():
         patience.check()

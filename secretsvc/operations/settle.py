@@ -220,13 +220,14 @@ def _end(text: str, member: Member) -> int:
 
 def _swapped(manifest: Manifest, secret: Secret, conflict: Member) -> Edit:
     """The other side's envelope in the place of the one that is there."""
-    assert secret.envelope
-    assert isinstance(secret.envelope.value, Mapping)
+    envelope = formats.of(manifest).envelope(secret)
+    assert envelope
+    assert isinstance(envelope.value, Mapping)
     _envelope_in(manifest, conflict)  # which refuses what is none
-    text, indent = manifest.text, " " * secret.envelope.value.column
-    start = line_end(text, secret.envelope.key.end)
+    text, indent = manifest.text, " " * envelope.value.column
+    start = line_end(text, envelope.key.end)
     lines = [indent + line for line in _text_in(conflict).splitlines()]
-    return Edit(start, without_break(text, _end(text, secret.envelope)), line_break(text).join(lines))
+    return Edit(start, without_break(text, _end(text, envelope)), line_break(text).join(lines))
 
 
 def _text_in(conflict: Member) -> str:

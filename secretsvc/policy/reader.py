@@ -8,7 +8,7 @@ from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
 from secretsvc.manifest.plain_scalars import is_string
-from secretsvc.manifest.yaml_reader import read_documents
+from secretsvc.manifest.roots import yaml_documents
 from secretsvc.patterns import pattern
 from secretsvc.record import Record
 
@@ -116,7 +116,7 @@ def root_of(data: bytes, start: str = "version: 1") -> Mapping:
     if len(data) > MAX_BYTES:
         raise InputError(f"larger than {MAX_BYTES // 1024} KiB: that is no policy")
     try:
-        documents = read_documents(data.decode("utf-8-sig"))
+        documents = yaml_documents(data.removeprefix(b"\xef\xbb\xbf").decode())
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError("not UTF-8 text", hint="convert the file to UTF-8", line=line) from None

@@ -104,7 +104,7 @@ def test_values_data_keys_and_keys_change_in_place_and_sops_opens_what_comes(val
     values.ok("keys", "remove", "-k", other.ref, "values.yaml")
     other.fails(4, "decrypt", "values.yaml")
     clear = values.ok("decrypt", "values.yaml").out
-    done = sops("decrypt", values.work / "values.yaml", identity=values.identity)
+    done = sops("decrypt", values.work / "values.yaml", identities=(values.identity,))
     assert not done.returncode, done.stderr.decode()
     for line in (f"password: other-{MARK}", "fresh: new", "# of the database", f"- a-{MARK}"):
         assert line.encode() in clear
@@ -113,3 +113,24 @@ def test_values_data_keys_and_keys_change_in_place_and_sops_opens_what_comes(val
     assert "sealed already, in SOPS's format" in values.fails(3, "encrypt", "-i", "values.yaml")
     assert "keys sync does not know yet" in values.fails(2, "keys", "sync", "values.yaml")
     assert (values.work / "values.yaml").read_bytes() == sealed_now
+
+
+OTHERS = {
+    "app.env": (f"# of the database\nPASSWORD={MARK}\nPORT=1\n", "PASSWORD"),
+    "app.ini": (f"; of the database\n[db]\npassword = {MARK}\n", "db.password"),
+    "app.json": (f'{{\n\t"db": {{\n\t\t"password": "{MARK}"\n\t}}\n}}\n', "db.password"),
+    "licence.key": (MARK, "data"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_files_of_every_kind_are_opened_as_their_name_says_and_from_a_pipe(me: Person, name: str) -> None:
+    text, path = OTHERS[name]
+    sealed(me, name, text)
+    assert me.ok("decrypt", name).out == text.encode()
+    assert me.ok("decrypt", "-", stdin=(me.work / name).read_bytes()).out == text.encode()
+    assert me.ok("get", name, path).out == MARK.encode()
+    assert b"1 sealed, all sound" in me.ok("verify", name).out
+    assert MARK.encode() not in me.ok("git", "textconv", name).out
+    me.ok("decrypt", "-i", name)
+    assert (me.work / name).read_text() == text

@@ -139,7 +139,7 @@ def _was_clear(data: bytes, place: tuple[str | None, str | None, str, str], valu
     return any(
         (secret.namespace, secret.name, entry.field, entry.key) == place and entry.value == value
         for secret in read(data).secrets
-        if not secret.envelope
+        if "ksecret" not in {key.value for key, _ in secret.root.members}
         for entry in secret.entries
     )
 

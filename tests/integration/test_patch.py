@@ -398,8 +398,9 @@ def test_a_key_that_kubernetes_refuses_is_refused(format_: str) -> None:
 
 def envelope(data: bytes) -> ksecret.Envelope:
     (secret,) = read(data).secrets
-    assert secret.envelope
-    return ksecret.read(secret.envelope)
+    member = ksecret.member_of(secret)
+    assert member
+    return ksecret.read(member)
 
 
 TWO = PLAIN + "---\n" + BARE.replace("name: x", "name: two\n  namespace: prod")

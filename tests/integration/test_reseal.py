@@ -50,9 +50,10 @@ class State(NamedTuple):
 def states(data: bytes) -> list[State]:
     found = []
     for secret in read(data).secrets:
-        assert secret.envelope
+        member = ksecret.member_of(secret)
+        assert member
         tokens = {(entry.field, entry.key): token_of(entry) for entry in secret.entries}
-        found.append(State(tokens, ksecret.read(secret.envelope)))
+        found.append(State(tokens, ksecret.read(member)))
     return found
 
 

@@ -207,8 +207,35 @@ def test_what_is_wrapped_to_a_pgp_key_is_unsigned_so_that_who_lacks_the_signers_
     made = document_changes.rotate(tree(path.read_bytes()), request(), keyring).data
     path.write_bytes(made)
     for home in (mine, theirs_home):
-        done = sops("decrypt", path, identity="", GNUPGHOME=home.path)
+        done = sops("decrypt", path, identities=(), GNUPGHOME=home.path)
         assert not done.returncode, done.stderr.decode()
         assert b"user: admin" in done.stdout
         opened = documents.open_file(tree(made), Backends(Settings(home.environ, lambda _: None)))
         assert b"user: admin" in opened.data
+
+
+KINDS = {
+    "a.json": (b'{\n\t"a": "x",\n\t"n": 1,\n\t"l": [\n\t\t"y"\n\t]\n}\n', "l[0]", b'"new"'),
+    "a.env": (b"# c\nA=x\nB=y\n", "B", b"B=new\n"),
+    "a.ini": (b"[s]\nb = x\nc = y\n", "s.c", b"= new\n"),
+    "a.bin": (b"\xff\x00any bytes", "data", b"new"),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_files_of_every_kind_change_and_sops_opens_them(name: str, tmp_path: Path) -> None:
+    text, path, line = KINDS[name]
+    file = tmp_path / name
+    file.write_bytes(text)
+    theirs = by_sops(file)
+    held = documents.find(theirs, name)
+    assert held
+    made = document_changes.set_values(held, Changes({path: b"new"}), request(), KEYRING).data
+    again = documents.find(made, name)
+    assert again
+    rotated = document_changes.rotate(again, request(), KEYRING).data
+    for data in (made, rotated):
+        file.write_bytes(data)
+        done = sops("decrypt", file)
+        assert not done.returncode, done.stderr.decode()
+        assert line in done.stdout

@@ -12,8 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from secretsvc.shamir import combine, split
-
-from . import sops_support
+from tests.sops_support import sops
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +26,8 @@ def _tree(tmp_path: Path) -> dict[str, Any]:
     groups = [{"age": [str(key.to_public())]} for key in KEYS]
     rules = {"creation_rules": [{"key_groups": groups, "shamir_threshold": 2}]}
     (tmp_path / ".sops.yaml").write_text(json.dumps(rules))
-    sealed = sops_support.output(tmp_path, "encrypt", "--filename-override", "a.json", text=b'{"a": "secret"}')
-    tree: dict[str, Any] = json.loads(sealed)
+    sealed = sops("encrypt", "--filename-override", "a.json", stdin=b'{"a": "secret"}', cwd=tmp_path)
+    tree: dict[str, Any] = json.loads(sealed.stdout)
     return tree
 
 
@@ -52,6 +51,6 @@ def test_sops_opens_what_two_of_our_shares_open(tree: dict[str, Any], pair: tupl
     for group, share in enumerate(split(combine(tuple(theirs)), 2, 3)):
         _entry(tree, group)["enc"] = pyrage.encrypt(share, [KEYS[group].to_public()], armored=True).decode()
     (tmp_path / "ours.json").write_text(json.dumps(tree))
-    own = tuple(KEYS[group] for group in pair)
-    assert json.loads(sops_support.output(tmp_path, "decrypt", "ours.json", identities=own)) == {"a": "secret"}
-    assert sops_support.run(tmp_path, "decrypt", "ours.json", identities=own[:1]).returncode == 128
+    own = tuple(str(KEYS[group]) for group in pair)
+    assert json.loads(sops("decrypt", "ours.json", cwd=tmp_path, identities=own).stdout) == {"a": "secret"}
+    assert sops("decrypt", "ours.json", cwd=tmp_path, identities=own[:1]).returncode == 128

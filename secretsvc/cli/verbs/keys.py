@@ -103,7 +103,7 @@ class _Change:
 
     def planned(self, data: bytes, name: str) -> PrintedLine | None:
         """A line for each key that would be added or taken away."""
-        changes = self._changes(data, self._request(name))
+        changes = self._changes(data, name, self._request(name))
         named = self._requests.people(name).named
         lines = [f"{name}: {label}: {'+' if added else '-'}{named(ref)}" for label, ref, added in changes]
         return PrintedLine("\n".join(map(printable, lines))) if lines else None
@@ -111,7 +111,7 @@ class _Change:
     def made(self, data: bytes, name: str) -> Result:
         """The manifest with its keysets changed."""
         request, keyring = self._request(name), self._requests.keyring(name)
-        tree = sops_tree(data)
+        tree = sops_tree(data, name)
         if tree:
             from secretsvc.operations import document_changes
 
@@ -120,8 +120,8 @@ class _Change:
             request = trusting_sides(request, data, name, keyring)
         return change_keys(data, request, keyring)
 
-    def _changes(self, data: bytes, request: Request) -> list[tuple[str, str, bool]]:
-        tree = sops_tree(data)
+    def _changes(self, data: bytes, name: str, request: Request) -> list[tuple[str, str, bool]]:
+        tree = sops_tree(data, name)
         if not tree:
             return key_changes(data, request)
         from secretsvc.operations import document_changes

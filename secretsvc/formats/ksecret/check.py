@@ -22,11 +22,12 @@ _NONCE_AND_TAG, _BLOCK, _SEAL = 28, 64, 32
 
 def examine(secret: Secret) -> Examined:
     """Return what its envelope tells, and what is wrong."""
-    assert secret.envelope
-    line = secret.envelope.key.line
+    member = envelope.member_of(secret)
+    assert member
+    line = member.key.line
     tokens = tuple(_broken_tokens(secret))
     try:
-        read = envelope.read(secret.envelope)
+        read = envelope.read(member)
     except KsecretError as error:
         code = "KS012" if error.message.startswith(UNMERGED) else "KS006"
         return Examined(line, envelope.is_token, ((error.line or line, code, error.message), *tokens))

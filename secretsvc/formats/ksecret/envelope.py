@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.formats.base import Sealed, decoded
-from secretsvc.keyref import MOST_KEYS, WrappedKey, keyset
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar
-from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.scalars import canonical, quoted
 from secretsvc.patterns import pattern
 from secretsvc.record import Record
@@ -18,10 +15,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from secretsvc.keyref import Keyset
+    from secretsvc.keyref import Keyset, WrappedKey
     from secretsvc.manifest.model import Secret
     from secretsvc.manifest.nodes import Member
     from secretsvc.manifest.splice import Layout
+
+ENVELOPE = "ksecret"
+"""The member of a Secret that holds its envelope."""
 
 VERSION = "1"
 
@@ -60,6 +60,9 @@ class Envelope(Record):
     @property
     def refs(self) -> Keyset:
         """Return the keyset."""
+        from secretsvc.backends import stated
+        from secretsvc.keyref import keyset
+
         return keyset(stated(ref) for ref in self.keys)
 
 
@@ -74,9 +77,15 @@ class UncheckedEnvelope(Record):
     mapping: Mapping
 
 
+def member_of(secret: Secret) -> Member | None:
+    """Return the member that is the Secret's envelope, good or not."""
+    return nodes.member(secret.root, ENVELOPE)
+
+
 def unchecked(secret: Secret) -> UncheckedEnvelope | None:
     """Return the Secret's envelope as it stands; None where it has none, or one that is not of this form."""
-    mapping = secret.envelope.value if secret.envelope else None
+    member = member_of(secret)
+    mapping = member.value if member else None
     if not isinstance(mapping, Mapping):
         return None
     found = {key.value: value for key, value in mapping.members if isinstance(key, Scalar)}
@@ -129,6 +138,9 @@ def read(member: Member) -> Envelope:
 
 def sealed(member: Member) -> Sealed:
     """Return what an envelope says. Raises ManifestError, InputError, AlteredError."""
+    from secretsvc.backends import stated  # a diff shows envelopes without a look at their keys
+    from secretsvc.keyref import WrappedKey
+
     own = read(member)
     bound_to = context(own.sealed_for)
     keys = tuple(WrappedKey(stated(uri), decoded(text), bound_to, source=text) for uri, text in own.keys.items())
@@ -137,6 +149,8 @@ def sealed(member: Member) -> Sealed:
 
 def _check_refs(keys: Iterable[str], line: int) -> None:
     """Raises AlteredError unless every text is a KeyRef in its canonical spelling."""
+    from secretsvc.backends import stated
+
     for ref in keys:
         try:
             stated(ref)
@@ -147,6 +161,8 @@ def _check_refs(keys: Iterable[str], line: int) -> None:
 
 def _texts(member: Member) -> dict[str, str | dict[str, str]]:
     """Return the envelope's members as texts, `keys` as a dictionary of texts."""
+    from secretsvc.keyref import MOST_KEYS
+
     if not isinstance(member.value, Mapping):
         raise AlteredError("the envelope is not a mapping", hint="restore the file from Git", line=member.key.line)
     found: dict[str, str | dict[str, str]] = {}

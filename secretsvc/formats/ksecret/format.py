@@ -5,7 +5,6 @@ from __future__ import annotations
 from secretsvc.formats.base import Format, Sealed
 from secretsvc.formats.ksecret import envelope
 from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX, WHOLE_TOKEN
-from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.splice import Edit, append_member, remove_member, replace_member
 from secretsvc.patterns import pattern
 
@@ -30,11 +29,11 @@ class Ksecret(Format):
     name = "ksecret"
     label = "ksecret's format"
     binds = True
-    member = ENVELOPE
+    member = envelope.ENVELOPE
     encoded = "a3NlY3JldC52MS"
 
     def is_sealed(self, manifest: Manifest, secret: Secret) -> bool:
-        return secret.envelope is not None
+        return envelope.member_of(secret) is not None
 
     def is_token(self, value: str) -> bool:
         return envelope.is_token(value)
@@ -43,8 +42,9 @@ class Ksecret(Format):
         return _WHOLE_TOKEN.fullmatch(value.rstrip("\n")) is not None
 
     def read(self, manifest: Manifest, secret: Secret) -> Sealed:
-        assert secret.envelope
-        return envelope.sealed(secret.envelope)
+        member = envelope.member_of(secret)
+        assert member
+        return envelope.sealed(member)
 
     def examine(self, manifest: Manifest, secret: Secret) -> Examined:
         from secretsvc.formats.ksecret.check import examine
@@ -119,12 +119,14 @@ class Ksecret(Format):
         def render(layout: Layout) -> str:
             return envelope.render(own, layout)
 
-        if secret.envelope:
-            return [replace_member(text, secret.root, secret.envelope, render)]
+        member = envelope.member_of(secret)
+        if member:
+            return [replace_member(text, secret.root, member, render)]
         return [append_member(text, secret.root, render)]
 
     def removed(self, text: str, secret: Secret) -> list[Edit]:
-        return [remove_member(text, secret.root, secret.envelope)] if secret.envelope else []
+        member = envelope.member_of(secret)
+        return [remove_member(text, secret.root, member)] if member else []
 
     def shortened(self, secret: Secret, mark: Mark, name: Callable[[str], str]) -> Iterator[Edit]:
         found = envelope.unchecked(secret)

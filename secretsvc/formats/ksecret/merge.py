@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from secretsvc.errors import AlteredError
 from secretsvc.formats.base import Merges, token_of
-from secretsvc.formats.ksecret.envelope import sealed, unchecked
+from secretsvc.formats.ksecret.envelope import ENVELOPE, member_of, sealed, unchecked
 from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, UnmergeableError, home_of, merge_keys
 from secretsvc.manifest import nodes
 from secretsvc.manifest.lines import line_end, line_start, without_break
-from secretsvc.manifest.reader import ENVELOPE
 from secretsvc.manifest.roots import leading_documents
 from secretsvc.manifest.splice import Edit, apply, line_break
 from secretsvc.record import Record
@@ -76,7 +75,8 @@ class KsecretMerges(Merges):
         return bool(traits and any(known) and not traits.tokens <= frozenset().union(*fitting))
 
     def second(self, secret: Secret) -> Member | None:
-        mapping = secret.envelope.value if secret.envelope else None
+        member = member_of(secret)
+        mapping = member.value if member else None
         return nodes.member(mapping, "conflict") if isinstance(mapping, nodes.Mapping) else None
 
     def read_second(self, text: str, line: int) -> Sealed:
@@ -112,7 +112,7 @@ def sealed_version(manifest: Manifest, secret: Secret) -> SealedVersion:
     Raises UnmergeableError for one that is not of lines of its own, or not complete.
     """
     envelope, traits = unchecked(secret), traits_of(secret)
-    member, text = secret.envelope, manifest.text
+    member, text = member_of(secret), manifest.text
     if not envelope or not traits or not member or secret.root.flow or envelope.mapping.flow:
         raise UnmergeableError
     start = line_start(text, member.key.start)

@@ -254,8 +254,9 @@ def _edits(manifest: Manifest, index: int, opened: Opened, attempt: _Attempt) ->
         payload = opened.values.get(entry.place)
         if payload:
             yield attempt(manifest.text, entry, payload)
-    if secret.envelope:
-        yield remove_member(manifest.text, secret.root, secret.envelope)
+    member = envelope.member_of(secret)
+    if member:
+        yield remove_member(manifest.text, secret.root, member)
 
 
 def _as_sealed(text: str, entry: Entry, payload: Payload) -> Edit:

@@ -12,6 +12,7 @@ from itertools import islice
 from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.keyref import MOST_KEYS
+from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.record import Record
@@ -83,11 +84,10 @@ def read(manifest: Manifest) -> tuple[Secret, Envelope]:
     """
     check_owner(manifest)
     (secret,) = manifest.secrets
-    if secret.envelope:
+    other = nodes.member(secret.root, "ksecret")
+    if other:
         raise ManifestError(
-            "sealed twice: it has kubesec's lines and an envelope of ksecret's",
-            hint=_RESTORE,
-            line=secret.envelope.key.line,
+            "sealed twice: it has kubesec's lines and an envelope of ksecret's", hint=_RESTORE, line=other.key.line
         )
     return secret, _interpreted(manifest, secret)
 
