@@ -106,8 +106,8 @@ def _report(costs: dict[str, list[Cost]], verdicts: Verdicts, *, by_cpu: bool) -
     for name in ("age", "textconv", "inspect", "check"):
         verdicts.tell(f"{name}/python", figures[name] / figures["python"])
     for algorithm in sorted(PGP_KEYS.keys() & costs):
-        over = median(one.wall for one in _over(costs, algorithm, "age"))
-        verdicts.tell(algorithm, over / wall[f"gpg {algorithm}"])
+        longer = median(one.wall for one in _over(costs, algorithm, "age"))
+        verdicts.tell(algorithm, longer / wall[f"gpg {algorithm}"])
     for kms in sorted(SDKS.keys() & costs):
         over, sdk = _over(costs, kms, "age"), _over(costs, f"{kms} SDK", "python")
         rest = median(whole.cpu - part.cpu for whole, part in zip(over, sdk, strict=True))

@@ -79,7 +79,7 @@ def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
 def rewrap(tree: SealedTree, now: str, keyring: Keyring) -> Result:
     """Return the file with its data key wrapped anew under each key. Raises InputError, and what opening raises."""
     opened = open_sealed(tree, keyring)
-    entries = _wrapped(tree.metadata.entries, opened.dek, now, keyring)
+    entries = _wrapped(tree.metadata, tree.metadata.entries, opened.dek, now, keyring)
     return Result(_with_entries(tree, opened, entries), 1)
 
 
@@ -102,7 +102,9 @@ def change_keys(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
     new = [KeyEntry(list_of(ref), WrappedKey(ref, b""), {}) for ref in wanted if ref not in held]
     if set(held) - set(wanted):
         return Result(_sealed_anew(tree, opened, [*kept, *new], request.created, keyring), 1)
-    return Result(_with_entries(tree, opened, [*kept, *_wrapped(new, opened.dek, request.created, keyring)]), 1)
+    return Result(
+        _with_entries(tree, opened, [*kept, *_wrapped(tree.metadata, new, opened.dek, request.created, keyring)]), 1
+    )
 
 
 def _keysets(tree: SealedTree, request: Request) -> tuple[Keyset, Keyset]:
@@ -110,6 +112,9 @@ def _keysets(tree: SealedTree, request: Request) -> tuple[Keyset, Keyset]:
     if request.keyset_of:
         what = "keys sync does not know yet what a file of SOPS's is to be sealed to"
         raise UsageError(what, hint="`sops updatekeys` does; or say keys add and keys remove")
+    if tree.metadata.groups > 1:
+        what = "its data key is split among groups of keys, and a key would have to go into one of them"
+        raise InputError(what, hint="`sops updatekeys` and `sops groups` change groups")
     return held, request.change.applied(held)
 
 
@@ -213,7 +218,7 @@ def _count(document: Document) -> int:
 def _sealed_anew(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry], now: str, keyring: Keyring) -> bytes:
     """With a new data key, wrapped under all of these keys."""
     dek = urandom(32)
-    fields = _lists(tree.metadata, _wrapped(entries, dek, now, keyring))
+    fields = _lists(tree.metadata, _wrapped(tree.metadata, entries, dek, now, keyring))
     plan = Plan(dek, fields, now)
     return _proven(tree.document.kind, sealing.seal_document(tree.document, opened.values, plan), dek, opened.values)
 
@@ -224,19 +229,30 @@ def _with_entries(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry])
     return _proven(tree.document.kind, apply(tree.document.data, edits), opened.dek, opened.values)
 
 
-def _wrapped(entries: Sequence[KeyEntry], dek: bytes, now: str, keyring: Keyring) -> list[KeyEntry]:
+def _wrapped(metadata: Metadata, entries: Sequence[KeyEntry], dek: bytes, now: str, keyring: Keyring) -> list[KeyEntry]:
     """Raises InputError for keys that nothing here wraps with: all of them must, or somebody would be locked out."""
     for entry in entries:
         if not entry.is_opened_here:
             what = f"{entry.key.ref}: a key of a kind, or with a role, that ksecret does not wrap with"
             raise InputError(what, hint="`sops rotate` and `sops updatekeys` do, or take the key away first")
     unsigned = keyring.unsigned()
+    secrets = _secrets(metadata, dek)
     found = []
     for entry in entries:
         key = entry.key
-        wrapped = WrappedKey(key.ref, unsigned.wrap(key.ref, dek, key.context), key.context)
+        made = unsigned.wrap(key.ref, secrets[key.group], key.context)
+        wrapped = WrappedKey(key.ref, made, key.context, key.group)
         found.append(KeyEntry(entry.list, wrapped, entry.fields | fields_of(wrapped, now) | _kept(entry)))
     return found
+
+
+def _secrets(metadata: Metadata, dek: bytes) -> tuple[bytes, ...]:
+    """What each group of keys wraps: the data key, or a share of it."""
+    if metadata.groups == 1:
+        return (dek,)
+    from secretsvc import shamir
+
+    return shamir.split(dek, metadata.threshold or metadata.groups, metadata.groups)
 
 
 def _kept(entry: KeyEntry) -> dict[str, Tree]:
@@ -245,12 +261,23 @@ def _kept(entry: KeyEntry) -> dict[str, Tree]:
 
 
 def _lists(metadata: Metadata, entries: Sequence[KeyEntry]) -> dict[str, Tree]:
-    """The member's tree with these keys. Lists that are empty stay so where they were written."""
+    """The member's tree with these keys."""
+    if metadata.groups == 1:
+        return metadata.changed(**_of_group(metadata.tree, entries), key_groups=None)
+    groups: list[Tree] = []
+    for number, group in enumerate(metadata.tree["key_groups"]):
+        lists = _of_group(group, [entry for entry in entries if entry.key.group == number])
+        groups.append({name: value for name, value in (group | lists).items() if value is not None})
+    return metadata.changed(key_groups=groups)
+
+
+def _of_group(tree: dict[str, Tree], entries: Sequence[KeyEntry]) -> dict[str, Tree]:
+    """The lists of one group, None for one that is not to stand there: empty ones stay where they were written."""
     lists: dict[str, Tree] = {}
     for name in LISTS:
         fields: list[Tree] = [dict(entry.fields) for entry in entries if entry.list == name]
-        lists[name] = fields if fields or metadata.tree.get(name) == [] else None
-    return metadata.changed(**lists, key_groups=None)
+        lists[name] = fields if fields or tree.get(name) == [] else None
+    return lists
 
 
 def _proven(kind: str, data: bytes, dek: bytes, values: Sequence[Value]) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING
 
@@ -239,3 +240,31 @@ def test_files_of_every_kind_change_and_sops_opens_them(name: str, tmp_path: Pat
         done = sops("decrypt", file)
         assert not done.returncode, done.stderr.decode()
         assert line in done.stdout
+
+
+def test_a_file_of_key_groups_keeps_its_groups_and_its_threshold(tmp_path: Path) -> None:
+    keys = [pyrage.x25519.Identity.generate() for _ in range(3)]
+    groups = [{"age": [str(key.to_public())]} for key in keys]
+    (tmp_path / ".sops.yaml").write_text(
+        json.dumps({"creation_rules": [{"key_groups": groups, "shamir_threshold": 2}]})
+    )
+    file = tmp_path / "groups.yaml"
+    file.write_text(VALUES)
+    done = sops("encrypt", "-i", file, cwd=tmp_path)
+    assert not done.returncode, done.stderr.decode()
+    two = {"KSECRET_AGE_KEY": "\n".join(map(str, keys[1:])), "XDG_CONFIG_HOME": "/nonexistent"}
+    keyring = Backends(Settings(two, lambda _: None))
+    made = document_changes.set_values(tree(file.read_bytes()), Changes({"db.user": b"x"}), request(), keyring).data
+    for data in (
+        made,
+        document_changes.rotate(tree(made), request(), keyring).data,
+        document_changes.rewrap(tree(made), NOW, keyring).data,
+    ):
+        file.write_bytes(data)
+        for pair in ((0, 1), (0, 2), (1, 2)):
+            done = sops("decrypt", file, identities=tuple(str(keys[at]) for at in pair))
+            assert not done.returncode, done.stderr.decode()
+            assert b"user: x" in done.stdout
+        assert sops("decrypt", file, identities=(str(keys[0]),)).returncode == 128
+    with pytest.raises(InputError, match="split among groups"):
+        document_changes.change_keys(tree(made), request(KeysetChange((), (KeyRef("age", OTHER),), ())), keyring)
