@@ -1,7 +1,8 @@
 """The bars that figures are held to, as data, and what two cores are worth while they are taken.
 
 Ratios are medians of runs that take turns, so a slow moment meets all alike. Processor time (`cpu`) holds while others
-use the machine; wall time hardly does. Bars for two cores are scaled by what two busy loops get at the same time.
+use the machine; wall time hardly does. Bars for two cores are scaled by what two busy loops get at the same time, bars
+in milliseconds of CPU by what Python's own start takes then, which tells how quick the machine is.
 """
 
 from __future__ import annotations
@@ -54,6 +55,10 @@ BARS = {
     "scale: time": Bar("time a file, the slowest over the quickest", 1.2, 1.1),
     "scale: memory": Bar("peak memory / (60 MiB and 30 a worker)", 1.0, 0.8),
 }
+
+
+PYTHON = 11.0
+"""Milliseconds of CPU that `python -I -c pass` took where bars in milliseconds of CPU were set."""
 
 
 class Verdicts:

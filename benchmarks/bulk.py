@@ -15,42 +15,50 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.bars import PYTHON as PYTHON_CPU
 from benchmarks.bars import Verdicts, cores, median, two_loops
 from benchmarks.common import KSECRET, PYTHON, Bench, in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROUNDS = 5
+    from benchmarks.common import Cost
+
+SOPS_RUNS = 20
+"""In each round."""
 LATENCY = 0.02
 BUSY = 0.8
 """Part of one core from which on the processor is the limit, since Python works on one thing at a time."""
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555"
 AWS_ENVIRON = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "eu-west-1"}
+START = [PYTHON, "-I", "-c", "pass"]
 RESOURCE = "projects/p/locations/global/keyRings/r/cryptoKeys/k"
 
 
-def main(what: list[str], files: int = 1000, sops_runs: int = 100, slack: float = 1.0) -> int:
+def main(what: list[str], files: int = 1000, rounds: int = 5, slack: float = 1.0) -> int:
     """Measures, prints, and gives the exit code. `slack`: how many times as bad as its bar a figure may be."""
     verdicts = Verdicts(slack)
     for name in what or list(KINDS):
         with in_memory() as folder:
-            KINDS[name](Bench(Path(folder)), verdicts, files, sops_runs)
+            KINDS[name](Bench(Path(folder)), verdicts, files, rounds)
     return 0 if verdicts.held else 1
 
 
-def _age(bench: Bench, verdicts: Verdicts, files: int, sops_runs: int) -> None:
+def _age(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     folder = _sealed(bench, f"age:{bench.recipient}", files)
     theirs = _for_sops(bench, "--age", bench.recipient)
     commands = {
+        "python": START,
         "one file": [KSECRET, "decrypt", _first(folder)],
         "one process": [KSECRET, "decrypt", "-r", "--jobs", "1", folder],
         "all cores": [KSECRET, "decrypt", "-r", folder],
     }
     free = two_loops()
-    wall, cpu, sops = _in_turn(bench, commands, theirs, sops_runs)
+    wall, cpu, sops = _in_turn(bench, commands, theirs, rounds)
     print(f"age: two busy loops get {free:.2f} × as much done as one")
-    verdicts.tell("age: cpu", (cpu["one process"] - cpu["one file"]) / (files - 1) * 1e3)
+    verdicts.tell(
+        "age: cpu", (cpu["one process"] - cpu["one file"]) / (files - 1) * 1e3, cpu["python"] * 1e3 / PYTHON_CPU
+    )
     verdicts.tell("age: one", sops * files / wall["one process"])
     if cores() > 1:
         free = min(free, two_loops())
@@ -60,59 +68,69 @@ def _age(bench: Bench, verdicts: Verdicts, files: int, sops_runs: int) -> None:
         verdicts.tell("age: cores", gained / free if cores() == 2 else gained / 2)
 
 
-def _aws(bench: Bench, verdicts: Verdicts, files: int, sops_runs: int) -> None:
+def _aws(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     bench.environ |= AWS_ENVIRON
     with server(bench, "tests.emulators.aws", "--stub", "--latency", str(LATENCY)):
         folder = _sealed(bench, f"aws:{ARN}", files)
         theirs = _for_sops(bench, "--kms", ARN)
-        commands = {"one file": [KSECRET, "decrypt", _first(folder)], "all cores": [KSECRET, "decrypt", "-r", folder]}
-        wall, cpu, sops = _in_turn(bench, commands, theirs, sops_runs)
-    verdicts.tell("aws: cpu", (cpu["all cores"] - cpu["one file"]) / (files - 1) * 1e3)
+        commands = {
+            "python": START,
+            "one file": [KSECRET, "decrypt", _first(folder)],
+            "all cores": [KSECRET, "decrypt", "-r", folder],
+        }
+        wall, cpu, sops = _in_turn(bench, commands, theirs, rounds)
+    verdicts.tell(
+        "aws: cpu", (cpu["all cores"] - cpu["one file"]) / (files - 1) * 1e3, cpu["python"] * 1e3 / PYTHON_CPU
+    )
     verdicts.tell("aws: sops", sops * files / wall["all cores"])
 
 
-def _gcp(bench: Bench, verdicts: Verdicts, files: int, _sops_runs: int) -> None:
+def _gcp(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     with server(bench, "tests.emulators.gcp", "--latency", str(LATENCY), "--key", RESOURCE):
         folder = _sealed(bench, f"gcp:{RESOURCE}", files)
-        start = min(bench.once([KSECRET, "decrypt", _first(folder)]).wall for _ in range(3))
+        start = min(bench.once([KSECRET, "decrypt", _first(folder)]).wall for _ in range(rounds))
         for jobs in (8, 16, 32):
             command = [KSECRET, "decrypt", "-r", "--jobs", str(jobs), folder]
-            wall, cpu = min(bench.once(command) for _ in range(3))
+            wall, cpu = min(bench.once(command) for _ in range(rounds))
             rate, busy = files / (wall - start), cpu / wall
             print(f"gcp: {jobs} jobs: {rate:.0f} files/s without the start, the processor {busy:.0%} busy with them")
             if busy <= BUSY:
                 verdicts.tell("gcp", rate / (jobs / LATENCY))
 
 
-def _rotate(bench: Bench, verdicts: Verdicts, files: int, _sops_runs: int) -> None:
+def _rotate(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     folder = _sealed(bench, f"age:{bench.recipient}", files)
     commands = {
+        "python": START,
         "one file": [KSECRET, "rotate", _first(folder)],
         "one process": [KSECRET, "rotate", "-r", "--jobs", "1", folder],
         "all cores": [KSECRET, "rotate", "-r", folder],
     }
-    wall, cpu, _ = _in_turn(bench, commands, [], 0)
+    wall, cpu, _ = _in_turn(bench, commands, [], rounds)
     print(f"rotate: {wall['one process'] / files * 1e3:.2f} ms a file by one process")
     print(f"rotate: {wall['all cores'] / files * 1e3:.2f} ms a file by all cores")
-    verdicts.tell("rotate: cpu", (cpu["one process"] - cpu["one file"]) / (files - 1) * 1e3)
+    verdicts.tell(
+        "rotate: cpu", (cpu["one process"] - cpu["one file"]) / (files - 1) * 1e3, cpu["python"] * 1e3 / PYTHON_CPU
+    )
 
 
 KINDS = {"age": _age, "aws": _aws, "gcp": _gcp, "rotate": _rotate}
 
 
 def _in_turn(
-    bench: Bench, commands: dict[str, list[str]], theirs: list[str], sops_runs: int
+    bench: Bench, commands: dict[str, list[str]], theirs: list[str], rounds: int
 ) -> tuple[dict[str, float], dict[str, float], float]:
     """Wall and processor seconds of each command, and wall seconds of one run of sops: medians."""
-    costs, sops = {}, []
-    for _ in range(ROUNDS):
+    costs: dict[str, list[Cost]] = {}
+    sops: list[float] = []
+    for _ in range(rounds):
         for name, command in commands.items():
             costs.setdefault(name, []).append(bench.once(command))
-        sops += [bench.once(theirs).wall for _ in range(sops_runs // ROUNDS)]
+        sops += [bench.once(theirs).wall for _ in range(SOPS_RUNS if theirs else 0)]
     for name, taken in costs.items():
         fastest = min(cost.wall for cost in taken)
         print(
-            f"{' '.join(commands[name][1:-1]):24} {name:12} {median(cost.wall for cost in taken):7.3f} s,"
+            f"{' '.join(commands[name][1:-1])[:24]:24} {name:12} {median(cost.wall for cost in taken):7.3f} s,"
             f" the fastest {fastest:.3f}; CPU {median(cost.cpu for cost in taken):.3f}"
         )
     if sops:

@@ -10,8 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.bars import Verdicts
-from benchmarks.common import KSECRET, MANIFEST, Bench, in_memory
+from benchmarks.bars import PYTHON as PYTHON_CPU
+from benchmarks.bars import Verdicts, median
+from benchmarks.common import KSECRET, MANIFEST, PYTHON, Bench, in_memory
 
 FILES = 2
 
@@ -27,10 +28,11 @@ def main(commits: int = 100) -> int:
         plain = bench.once([*log, "--no-textconv"])
         without = bench.once([*log[:3], "-c", "diff.ksecret.cachetextconv=false", *log[3:]])
         first, again = bench.once(log), bench.once(log)
+        start = median(bench.once([PYTHON, "-I", "-c", "pass"]).cpu for _ in range(11))
     print(f"{commits} commits of {FILES} files: {counted} conversions")
     for what, cost in (("--no-textconv", plain), ("not kept", without), ("first", first), ("again", again)):
         print(f"git log -p, {what:14} {cost.wall:7.2f} s, CPU {cost.cpu:.2f}")
-    verdicts.tell("git: cpu", (without.cpu - plain.cpu) / counted * 1e3)
+    verdicts.tell("git: cpu", (without.cpu - plain.cpu) / counted * 1e3, start * 1e3 / PYTHON_CPU)
     verdicts.tell("git: again", again.wall)
     return 0 if verdicts.held else 1
 

@@ -131,7 +131,7 @@ def flood(service: Service, name: str, tokens: list[str], given: argparse.Namesp
     tls = service.context is not None
     Offering(service.port, requests, given.tokens, 4, anew=anew, tls=tls).end()
     share = (cpu_seconds(service.process.pid) - cpu) / (time.perf_counter() - began) * 100
-    with Probe(service) as probe:
+    with Probe(service) as probe, Probe(service, service.health_port) as kubelet:
         offering = Offering(service.port, requests, given.tokens, given.seconds + 2, anew=anew, tls=tls)
         time.sleep(1)
         honest = capacity(service, given.seconds)
@@ -140,6 +140,7 @@ def flood(service: Service, name: str, tokens: list[str], given: argparse.Namesp
     return [
         verdict("honest callers, in percent of their rate", honest / can * 100, HONEST, at_least=True),
         verdict("/livez at most, ms", probe.worst * 1000, LIVE_MS),
+        verdict("/livez at most at the port for probes, each over a new connection, ms", kubelet.worst * 1000, LIVE_MS),
         verdict("tokens that got in", len(set(found.taken) - {"401", "503", "none"}), 0),
     ]
 
@@ -158,6 +159,7 @@ def main() -> None:
         (Path(folder) / "jwks.json").write_text(json.dumps(issuer.jwks()))
         known = {"name": "ci", "issuer": issuer.url, "audience": "ksecret", "jwksFile": "jwks.json"}
         service.config["issuers"] = [known]
+        service.config["listen"]["healthPort"] = 0
         if given.tls:
             pem = str(certificate(Path(folder) / "server.pem"))
             service.config["listen"] |= {"tlsCert": pem, "tlsKey": pem}

@@ -143,6 +143,8 @@ class Service:
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
         self.host, self.port = found[2], int(found[3])
+        health = re.search(r"health at http://.*:(\d+)", self.log.read_text())
+        self.health_port = int(health[1]) if health else 0
         while not self._answers():
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)

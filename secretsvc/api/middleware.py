@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from copy import copy
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from secretsvc.api.auth.caller import Caller, UnauthenticatedError
 from secretsvc.api.presence import Presence
-from secretsvc.api.problems import RefusedError
+from secretsvc.api.problems import NOT_FOUND, RefusedError
 from secretsvc.api.refusals import log_failure, own_headers, refusal_of
 from secretsvc.api.service import Asked
 
@@ -44,6 +45,14 @@ class Middleware:
         self._numbers = count()
         self._paths = frozenset(paths)
         self._open = frozenset(open_paths)
+        self._served: frozenset[str] | None = None
+        """Paths that are there, where these are not all."""
+
+    def only(self, paths: Collection[str]) -> Middleware:
+        """Return the same for those paths alone."""
+        made = copy(self)
+        made._served = frozenset(paths)
+        return made
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -91,6 +100,8 @@ class Middleware:
 
         What brings no body is no work: so `/metrics` is there when it is needed most.
         """
+        if self._served is not None and scope["path"] not in self._served:
+            raise RefusedError(NOT_FOUND, NOT_FOUND.title)
         if scope["path"] in self._open:
             return
         if scope["method"] != "GET":

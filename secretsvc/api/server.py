@@ -19,6 +19,7 @@ import uvicorn
 
 from secretsvc import core_dumps
 from secretsvc.api.app import application, parts
+from secretsvc.api.middleware import HEALTH, Middleware
 from secretsvc.api.transport import tls
 from secretsvc.api.transport.connections import LOG as CONNECTIONS
 from secretsvc.api.transport.connections import Protocol
@@ -30,7 +31,6 @@ from secretsvc.errors import UsageError
 if TYPE_CHECKING:
     from types import FrameType
 
-    from secretsvc.api.middleware import Middleware
     from secretsvc.api.settings import Config
 
 _BACKLOG = 2048
@@ -78,34 +78,39 @@ def serve(config: Config) -> None:
     check(config)
     parts(config)  # every mistake comes to light here, in one process, and once
     listen = config.listen
-    listener = _listener(listen.host, listen.port)
-    host, port = listener.getsockname()[:2]
+    listeners = [_listener(listen.host, listen.port, "--port")]
+    if listen.health_port is not None:
+        listeners.append(_listener(listen.host, listen.health_port, "listen.healthPort"))
+        print(f"ksecret: health at http://{_address(listeners[1])}", file=sys.stderr)
     scheme = "https" if listen.tls_cert else "http"
-    print(
-        f"ksecret: listening at {scheme}://{f'[{host}]' if ':' in host else host}:{port}", file=sys.stderr, flush=True
-    )
+    print(f"ksecret: listening at {scheme}://{_address(listeners[0])}", file=sys.stderr, flush=True)
     logging.config.dictConfig(_LOGS)
     if listen.workers == 1:
-        _work(config, [listener])
+        _work(config, listeners)
         return
     folder = _metrics_folder()
     try:
-        Workers(partial(_work, config), listener, listen.workers).run()
+        Workers(partial(_work, config), listeners, listen.workers).run()
     finally:
         _remove(folder)
 
 
-def _listener(host: str, port: int) -> socket.socket:
-    """Listen there. Raises UsageError."""
+def _listener(host: str, port: int, setting: str) -> socket.socket:
+    """Listen there. Raises UsageError, whose hint names the setting of the port."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise UsageError(
-            f"can't listen at {host}:{port}: {error.strerror}", hint="choose another with --port"
+            f"can't listen at {host}:{port}: {error.strerror}", hint=f"choose another with {setting}"
         ) from error
     listener.set_inheritable(True)
     return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _metrics_folder() -> str:
@@ -123,15 +128,17 @@ def _remove(folder: str) -> None:
     rmtree(folder, ignore_errors=True)
 
 
-def _work(config: Config, sockets: list[socket.socket]) -> None:
+def _work(config: Config, listeners: list[socket.socket]) -> None:
+    """Serve the first, and health alone at the second, if there is one: who crowds the first keeps no probe waiting."""
     made = parts(config)
     renewed = tls.Renewed(config.listen) if config.listen.tls_cert else None
-    settings = _uvicorn(config, application(config, made), renewed)
-    server = _Server(settings, made.draining, config.listen.stop_delay, renewed)
+    app = application(config, made)
+    health = (_uvicorn(config, app.only(HEALTH), None), listeners[1]) if listeners[1:] else None
+    server = _Server(_uvicorn(config, app, renewed), made.draining, config.listen.stop_delay, renewed, health)
     sys.setswitchinterval(_TURN)
     gc.set_threshold(_LOOKED_THROUGH)  # a command's is so large that it never comes to it
     gc.freeze()  # what was made for good is not looked through again whenever a manifest's tree is
-    server.run([*sockets, *(same(one) for one in sockets for _ in range(_ACCEPTS - 1))])
+    server.run([listeners[0], *(same(listeners[0]) for _ in range(_ACCEPTS - 1))])
 
 
 def same(listener: socket.socket) -> socket.socket:
@@ -164,10 +171,17 @@ class _Server(uvicorn.Server):
     """Server of uvicorn's, with time for load balancers and kept-alive connections before it stops accepting."""
 
     def __init__(
-        self, config: uvicorn.Config, draining: Draining, delay: float, renewed: tls.Renewed | None = None
+        self,
+        config: uvicorn.Config,
+        draining: Draining,
+        delay: float,
+        renewed: tls.Renewed | None,
+        health: tuple[uvicorn.Config, socket.socket] | None,
     ) -> None:
+        """`health`: another application, and where it is served, too."""
         super().__init__(config)
         self._renewed = renewed
+        self._health = health
         self._draining = draining
         self._delay = delay
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -180,6 +194,20 @@ class _Server(uvicorn.Server):
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
             signal.signal(signal.SIGHUP, self.handle_exit)
         await super().serve(sockets)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Do what uvicorn does, for both applications."""
+        await super().startup(sockets)
+        if self._health:
+            config, listener = self._health
+            config.load()
+            made = partial(
+                cast("type[Protocol]", config.http_protocol_class),
+                config=config,
+                server_state=self.server_state,
+                app_state=self.lifespan.state,
+            )
+            self.servers.append(await asyncio.get_running_loop().create_server(made, sock=listener))
 
     async def on_tick(self, counter: int) -> bool:
         """Do what uvicorn does ten times a second; and end connections whose clients might not get in any more."""

@@ -42,6 +42,9 @@ class Listen(_Model):
 
     host: Text = "127.0.0.1"
     port: int = Field(default=8200, ge=0, le=65535, description="0 takes any that is free, and prints it")
+    health_port: int | None = Field(
+        default=None, ge=0, le=65535, description="For probes: /livez and /readyz are there too, without TLS"
+    )
     workers: int = Field(default=1, ge=1, le=64)
     tls_cert: File = ""
     tls_key: File = ""

@@ -35,7 +35,7 @@ class KnowsHeld(Protocol):
     """A way to tell, without the network, whose key is on this machine."""
 
     def holds(self, ref: KeyRef) -> bool | None:
-        """Whether this machine has what opens that KEK's wrapped DEKs; None where it takes a passphrase to tell."""
+        """Tell whether this machine opens what that KEK wrapped; None where it takes a passphrase to tell."""
         ...
 
 

@@ -16,10 +16,16 @@ else:
 
 DEK_BYTES = 32
 
+SHARE_BYTES = DEK_BYTES + 1
+"""Of what each group of keys holds where a DEK is split among several (`secretsvc.shamir`)."""
+
 
 def checked_dek(dek: bytes) -> bytes:
-    """Return what was unwrapped. Raises AlteredError where it has not the length of a DEK."""
-    if len(dek) != DEK_BYTES:
+    """Return what was unwrapped. Raises AlteredError where it has not the length of a DEK, nor of a share of one.
+
+    Which of the two is due, formats know: they take no DEK of another length.
+    """
+    if len(dek) not in (DEK_BYTES, SHARE_BYTES):
         raise AlteredError(f"its wrapped data key is not {DEK_BYTES} bytes", hint=RESTORE_HINT)
     return dek
 
@@ -155,6 +161,8 @@ class Settings(Record):
     """aws: KeyRef → the profile whose credentials use it, in place of those of the environment."""
     warn: Callable[[str], None] = lambda _: None
     """Told, once each, of what works and should not stay so: a line without a value in it."""
+    meanwhile: Callable[[], None] = lambda: None
+    """Called while another program works, for what is to be done afterwards anyway."""
 
 
 class Backend(Protocol):

@@ -131,7 +131,13 @@ def backends(unlocking: Unlocking) -> Backends:
             file=sys.stderr,
         )
     ask = Passphrases(unlocking.passphrase, unlocking.passphrase_file).ask
-    return Backends(Settings(os.environ, ask, unlocking.keyring, warn=once(lambda text: warn(text, once=text))))
+    told = once(lambda text: warn(text, once=text))
+    return Backends(Settings(os.environ, ask, unlocking.keyring, warn=told, meanwhile=_get_ready_to_open))
+
+
+def _get_ready_to_open() -> None:
+    """Import what opens a Secret once its DEK is there, which takes about as long as gpg takes for that."""
+    from secretsvc.formats import primitives  # noqa: F401
 
 
 class Passphrases:

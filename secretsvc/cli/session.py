@@ -105,7 +105,7 @@ class LocalOpener:
 
     def open(self, data: bytes, name: str) -> Result:
         """Open the manifest, or the tree, in the file of that name."""
-        return open_any(data, self._policies.keyring_for_opening(name))
+        return open_any(data, self._policies.keyring_for_opening(name), name)
 
 
 class LocalSession(LocalOpener):

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from secretsvc.files.workspace import Item
 
     class Travels(Protocol):
-        """What becomes of a file, and can get from a worker to its parent."""
+        """The end of a file's work, which can get from a worker to its parent."""
 
         def packed(self) -> tuple[Any, ...]:
             """Return it as plain values: None, numbers, text, bytes, and tuples of these."""
@@ -259,7 +259,7 @@ class _Worker:
 
     @property
     def has_ended(self) -> bool:
-        """Whether its end has been seen."""
+        """Tell whether its end has been seen."""
         return self._code is not None
 
     def frame(self) -> tuple[int, Any, str, tuple[tuple[str, str], ...]] | None:

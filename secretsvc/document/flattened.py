@@ -1,6 +1,6 @@
 """A tree as names and texts, as SOPS writes its metadata where a kind of document has lines only (dotenv, INI).
 
-`{"age": [{"enc": "x"}]}` is `age__list_0__map_enc` with the text `x`. Source:
+`{"kms": [{"enc": "x"}]}` is `kms__list_0__map_enc` with the text `x`. Source:
 https://github.com/getsops/sops/blob/main/stores/flatten.go.
 """
 

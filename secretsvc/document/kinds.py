@@ -5,11 +5,18 @@ https://github.com/getsops/sops/blob/main/cmd/sops/formats/formats.go: lower cas
 
 from __future__ import annotations
 
+import re
+
+from secretsvc.errors import ManifestError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.document.base import Document
 
 KINDS = ("yaml", "json", "dotenv", "ini", "binary")
+
+TEXTS_ONLY = ("dotenv", "ini")
+"""Kinds that read every value as a text."""
 
 _ENDINGS = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".env": "dotenv", ".ini": "ini"}
 
@@ -17,6 +24,34 @@ _ENDINGS = {".yaml": "yaml", ".yml": "yaml", ".json": "json", ".env": "dotenv", 
 def kind_of(name: str) -> str:
     """Return the kind of a file of that name or path."""
     return next((kind for ending, kind in _ENDINGS.items() if name.endswith(ending)), "binary")
+
+
+def kind_of_sealed(data: bytes, member: str, name: str = "") -> str:
+    """Return the kind of a file that may have that member: by the end of its name, else by how it is written.
+
+    Metadata in lines of dotenv and INI look like those of one kind only, whatever YAML the name promises; JSON without
+    a name is `binary` where it has but one value more.
+    """
+    named = kind_of(name)
+    if named in ("json", "dotenv", "ini"):
+        return named
+    own = re.escape(member.encode())
+    if re.search(rb"(?m)^%s_mac=" % own, data):
+        return "dotenv"
+    if re.search(rb"(?m)^[ \t]*\[%s\]" % own, data):
+        return "ini"
+    if named == "yaml" or data.lstrip()[:1] != b"{":
+        return "yaml"
+    return "binary" if _is_whole(data, member) else "json"
+
+
+def _is_whole(data: bytes, member: str) -> bool:
+    from secretsvc.document import whole
+
+    try:
+        return whole.is_sealed(whole.read(data, member))
+    except ManifestError:
+        return False
 
 
 def read(kind: str, data: bytes, member: str) -> Document:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from secretsvc.document.base import Value
+from secretsvc.document.base import Value
 
 _FIXED = range(-4, 6)
 """Exponents of numbers that are written out: https://pkg.go.dev/strconv#FormatFloat, `G` with the shortest digits."""
@@ -27,6 +25,11 @@ def text_of(value: Value) -> bytes:
     if value.kind == "bool":
         return value.text.lower()
     return _float(value.text) if value.kind == "float" else value.text
+
+
+def as_read(value: Value) -> Value:
+    """Return what is read again of a value, once it is written."""
+    return value if value.kind in ("str", "comment") else Value("str", text_of(value))
 
 
 def _float(text: bytes) -> bytes:

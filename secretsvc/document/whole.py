@@ -27,6 +27,11 @@ def read(data: bytes, member: str) -> Document:
     return SealedWhole(tree) if tree else ClearWhole(data, member)
 
 
+def is_sealed(document: Document) -> bool:
+    """Tell whether `read` found a sealed file."""
+    return isinstance(document, SealedWhole)
+
+
 def _tree(data: bytes, member: str) -> JsonDocument | None:
     if not data.lstrip(b" \t\r\n").startswith(b"{") or b'"%s"' % member.encode() not in data:
         return None
@@ -83,7 +88,7 @@ class ClearWhole:
 
 
 class SealedWhole:
-    """A sealed file: JSON, until `drop_member` takes away all of it but the opened value."""
+    """A sealed file: JSON, until `drop_member` takes away all of it but the opened value. It has no other value."""
 
     kind = "binary"
     units = 1
@@ -93,11 +98,10 @@ class SealedWhole:
         self.data = tree.data
         self._tree = tree
         self.leaves: Sequence[Leaf] = tree.leaves
-        found = [leaf for leaf in tree.leaves if leaf.path == (KEY,)]
-        if len(found) != 1 or found[0].value.kind != "str":
-            what = f"a sealed file of any kind has its content as one text, `{KEY}`"
+        if [(leaf.path, leaf.value.kind) for leaf in tree.leaves] != [((KEY,), "str")]:
+            what = f"a sealed file of no known kind has its content as one text, `{KEY}`, and nothing else"
             raise ManifestError(what, hint="give the file the name of its kind (.json), or restore it", line=1)
-        (self._leaf,) = found
+        (self._leaf,) = tree.leaves
 
     def spell(self, leaf: Leaf, value: Value | bytes) -> list[Edit]:
         """Return the edit that puts a token, or a content that is to stand for the whole file, in the text's place."""

@@ -51,7 +51,7 @@ class Ignored:
 
     @property
     def says_nothing(self) -> bool:
-        """Whether no pattern was met so far, so that no path is ignored."""
+        """Tell whether no pattern was met so far, so that no path is ignored."""
         return not self._globs
 
     def __call__(self, path: str) -> bool:

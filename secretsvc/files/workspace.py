@@ -339,7 +339,7 @@ def _put(
 
 
 def _temporary(process: int) -> str:
-    """How the names of a process's temporary files begin."""
+    """Return how the names of a process's temporary files begin."""
     return f".ksecret-{process}-"
 
 

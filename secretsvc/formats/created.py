@@ -1,4 +1,4 @@
-"""When a DEK was made, as envelopes tell it: UTC, RFC 3339, whole seconds, `2026-11-23T03:10:20Z`.
+"""The time when a DEK was made, as envelopes tell it: UTC, RFC 3339, whole seconds, `2026-11-23T03:10:20Z`.
 
 `time.strptime` would read it, too, and takes longer to import than an envelope takes to read.
 """

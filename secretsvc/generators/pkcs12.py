@@ -18,17 +18,17 @@ MOST_CERTIFICATES = 100
 """Limit for certificates beside the key's own: each is compared with all others."""
 
 
-class Pair(Record):
+class TlsPair(Record):
     """PEM: the certificate with those that signed it behind it, and the key as unencrypted PKCS#8."""
 
     cert: bytes
     key: bytes
 
     def __repr__(self) -> str:
-        return "Pair(masked)"
+        return "TlsPair(masked)"
 
 
-def from_pkcs12(data: bytes, password: bytes | None, file: str = "") -> Pair:
+def from_pkcs12(data: bytes, password: bytes | None, file: str = "") -> TlsPair:
     """`password` None: none, or an empty one. Raises InputError, also for a wrong one: the format can't tell."""
     try:
         store = load_pkcs12(data, password)
@@ -42,7 +42,7 @@ def from_pkcs12(data: bytes, password: bytes | None, file: str = "") -> Pair:
     if len(others) > MOST_CERTIFICATES:
         raise InputError(f"{FLAG}: it holds more than {MOST_CERTIFICATES} certificates", file=file)
     chain = _ordered(store.cert.certificate, others)
-    return Pair(b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain), key)
+    return TlsPair(b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain), key)
 
 
 def _ordered(leaf: x509.Certificate, others: list[x509.Certificate]) -> list[x509.Certificate]:

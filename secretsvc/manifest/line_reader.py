@@ -1,13 +1,14 @@
 """The YAML that nearly all Secrets are written in, read line by line: quicker than libyaml, and without importing it.
 
-Takes block mappings of plain keys, with plain, quoted and literal (`|`) values that need no knowledge of YAML beyond
-their lines; of anything else it says that it does not know. What it takes, it reads to the same nodes as `yaml_reader`,
-place for place: tests/integration/test_line_reader.py holds it to that. YAML 1.1, chapters 7 to 10: https://yaml.org/spec/1.1/
+Takes block mappings of plain keys, and lists of them, with plain, quoted and literal (`|`) values and lists in a line
+(`[a, b]`) that need no knowledge of YAML beyond their lines; of all else it says that it does not know. What it takes,
+it reads to the same nodes as `yaml_reader`, place for place, and a test holds it to that.
+YAML 1.1, chapters 7 to 10: https://yaml.org/spec/1.1/
 """
 
 from __future__ import annotations
 
-from secretsvc.manifest.nodes import MAX_DEPTH, MOST_NODES, Mapping, Member, Scalar, most_nodes, new
+from secretsvc.manifest.nodes import MAX_DEPTH, MOST_NODES, Mapping, Member, Scalar, Sequence, most_nodes, new
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,14 +20,16 @@ MOST_CHARACTERS = 1 << 20
 _LONGEST_KEY = 1000
 """Characters; YAML takes 1,024."""
 
-_NODES_OF_A_LINE = 3
-"""At most: a key, its value, and the mapping that they begin."""
+_NODES_OF_A_LINE = 4
+"""At most, beside one for each comma: a key, its value, the mapping that they begin, and the list that this begins."""
 
 _END = -1
 """The indentation of a line that ends a document, `---`, and of the text's end: less than any other's."""
 
 _QUOTES = frozenset("'\"")
 _DIGITS = frozenset("123456789")
+_FLOW = frozenset("[]{}?\"'&*!|>%@`#")
+"""What a scalar of a list in a line had better not have in it."""
 _STARTS = frozenset("/._+")
 """What plain scalars may start with, beside letters and digits: no sign of YAML's."""
 
@@ -37,7 +40,7 @@ def read_documents(text: str, most: int = MOST_NODES) -> list[Node] | None:
     `most`: how many nodes are taken, if the text's size allows so many.
     """
     is_known = len(text) <= MOST_CHARACTERS and text.endswith("\n") and text.replace("\n", "").isprintable()
-    if not is_known or _NODES_OF_A_LINE * text.count("\n") > min(most, most_nodes(len(text))):
+    if not is_known or _NODES_OF_A_LINE * text.count("\n") + text.count(",") > min(most, most_nodes(len(text))):
         return None
     try:
         return _Lines(text).documents()
@@ -114,12 +117,33 @@ class _Lines:
             return new(Member, (name, new(Scalar, (at, end, line, text, "|", None, None))))
         self._move()
         if value:
-            style, text = _read(value)
-            return new(Member, (name, new(Scalar, (at, at + len(value), line, text, style, None, None))))
+            return new(Member, (name, _in_line(value, at, line)))
+        if self._words.startswith("- ") and self._indent >= column:
+            return new(Member, (name, self._list(depth + 1)))
         if self._indent > column:
             return new(Member, (name, self._mapping(depth + 1)))
         colon = start + len(key) + 1
         return new(Member, (name, new(Scalar, (colon, colon, line, "", "", None, None))))
+
+    def _list(self, depth: int) -> Sequence:
+        """Read the list whose first dash is in this line."""
+        column, start, line = self._indent, self._start + self._indent, self._number
+        if depth > MAX_DEPTH - 3:
+            raise _UnknownError
+        items: list[Node] = []
+        while self._indent == column and self._words.startswith("- "):
+            items.append(self._item(depth + 1))
+        return new(Sequence, (start, items[-1].end, line, items, False, None, None))
+
+    def _item(self, depth: int) -> Node:
+        words = self._words[1:].lstrip(" ")
+        self._indent += len(self._words) - len(words)
+        if ": " in f"{words} ":
+            self._words = words
+            return self._mapping(depth)
+        at, line = self._start + self._indent, self._number
+        self._move()
+        return _in_line(_without_comment(words), at, line)
 
     def _block(self, column: int, header: str) -> tuple[str, int]:
         """Read the text of the literal scalar below this line, and where it ends; the line moves to its last one."""
@@ -163,9 +187,28 @@ def _without_comment(value: str) -> str:
     return value[:at].rstrip(" ") if at >= 0 else value
 
 
+def _in_line(value: str, at: int, line: int) -> Scalar | Sequence:
+    """Read the value that starts there and ends in its line."""
+    if not value.startswith("["):
+        style, text = _read(value)
+        return new(Scalar, (at, at + len(value), line, text, style, None, None))
+    if value[-1] != "]":
+        raise _UnknownError
+    items: list[Node] = []
+    start = at + 1
+    for piece in value[1:-1].split(","):
+        text = piece.strip(" ")
+        if not _is_plain(text) or not _FLOW.isdisjoint(text) or ": " in text or text[-1] == ":":
+            raise _UnknownError
+        first = start + piece.index(text)
+        items.append(new(Scalar, (first, first + len(text), line, text, "", None, None)))
+        start += len(piece) + 1
+    return new(Sequence, (at, at + len(value), line, items, True, None, None))
+
+
 def _read(value: str) -> tuple[str, str]:
     """Return the style of a scalar that ends in its line, and its text."""
-    quote = value[0]
+    quote = value[:1]
     if quote in _QUOTES:
         if value.find(quote, 1) != len(value) - 1 or (quote == '"' and "\\" in value):
             raise _UnknownError

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
-
 from secretsvc.manifest.nodes import Member, Scalar
 from secretsvc.record import Record
 
@@ -121,4 +119,6 @@ def decode_base64(text: str) -> bytes:
 
     Raises ValueError.
     """
-    return binascii.a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)
+    from binascii import a2b_base64
+
+    return a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)

@@ -6,8 +6,6 @@ of repeated, merged and aliased members every one counts, and `!!binary` is what
 
 from __future__ import annotations
 
-from binascii import a2b_base64
-
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import line_reader, nodes
 from secretsvc.manifest.nodes import Alias, Mapping, Node, Scalar, Sequence
@@ -99,6 +97,8 @@ def text_of(node: Node | None) -> str:
     if scalar.tag != BINARY:
         return scalar.value
     try:
+        from binascii import a2b_base64
+
         return a2b_base64(scalar.value).decode()
     except ValueError:
         return ""

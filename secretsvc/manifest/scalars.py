@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-try:
-    from _json import encode_basestring as _json_string  # CPython's own, without the decoder and its patterns
-except ImportError:
-    from json.encoder import encode_basestring as _json_string
-
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.splice import Edit
@@ -136,7 +131,11 @@ def canonical(value: str, *, flow: bool) -> str:
 
 def quoted(value: str) -> str:
     """A double-quoted scalar, the same in JSON and in YAML (which lacks JSON's surrogate pairs, hence raw UTF-8)."""
-    return _json_string(value).translate(_ESCAPED)
+    try:
+        from _json import encode_basestring  # CPython's own, without the decoder and its patterns
+    except ImportError:
+        from json.encoder import encode_basestring
+    return encode_basestring(value).translate(_ESCAPED)
 
 
 def literal_block(value: str, indent: int, newline: str) -> str | None:

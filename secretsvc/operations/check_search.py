@@ -1,4 +1,4 @@
-"""Whether bytes may hold a Secret, or an age identity: told before anything is parsed, of any file, however large.
+"""A search for bytes that may hold a Secret, or an age identity: before anything is parsed, of any file, however large.
 
 Each search begins with a word, as it stands in nearly all files, which takes next to no time. Only where that leaves it
 open is a pattern tried.

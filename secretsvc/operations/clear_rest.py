@@ -29,7 +29,7 @@ _STANDARD = {
 """Labels, and a few annotations, that name an application, its chart, its place (Kubernetes' "Well-Known Labels")."""
 
 
-class Piece(Record):
+class ClearPiece(Record):
     """A text that stays in the clear. `path`: the names down to it from its object; None for what is no member.
 
     The path of a name itself ends in an empty one.
@@ -55,7 +55,7 @@ class Piece(Record):
         return f"the member {'.'.join(self.path)}" if self.path else "a text"
 
     def __repr__(self) -> str:
-        return f"Piece({self.line}, masked)"
+        return f"ClearPiece({self.line}, masked)"
 
 
 class ClearRest:
@@ -66,7 +66,7 @@ class ClearRest:
 
     def __init__(self, manifest: Manifest, sealed: Container[int]) -> None:
         """`sealed`: the places (`Scalar.start`) of the values that are sealed, whatever stands there now."""
-        self.pieces: list[Piece] = []
+        self.pieces: list[ClearPiece] = []
         self.identities: set[str] = set()
         self.descriptions: set[str] = set()
         self._text = manifest.text
@@ -159,7 +159,7 @@ class ClearRest:
         value, style = scalar.value, scalar.style
         if len(value) < _SHORT and len(value.encode("utf-8", "surrogatepass")) < _SHORT:
             return  # a text may have a hundred thousand of them
-        self.pieces.append(Piece(scalar.line + (style in ("|", ">")), path, value, style == "|"))
+        self.pieces.append(ClearPiece(scalar.line + (style in ("|", ">")), path, value, style == "|"))
 
     def _skip(self, scalar: Scalar) -> None:
         """Goes on behind a scalar; the first line of a block, where a comment may stand, is none of it."""
@@ -170,7 +170,7 @@ class ClearRest:
         self._between(start)
         self._at = max(self._at, scalar.end)
         if scalar.anchor or scalar.tag:
-            self.pieces += [Piece(scalar.line, None, name, False) for name in (scalar.anchor, scalar.tag) if name]
+            self.pieces += [ClearPiece(scalar.line, None, name, False) for name in (scalar.anchor, scalar.tag) if name]
 
     def _between(self, end: int) -> None:
         """Notes what stands between the scalar before and that place."""
@@ -183,7 +183,7 @@ class ClearRest:
         self._line += self._text.count("\n", self._counted, start)
         self._counted = start
         gap = self._format.without_lines(gap)
-        self.pieces.append(Piece(self._line, None, gap, True))
+        self.pieces.append(ClearPiece(self._line, None, gap, True))
 
 
 class ClearBefore:
@@ -197,7 +197,7 @@ class ClearBefore:
         lines = (line for piece in pieces if piece.path is None for line in set(piece.text.split("\n")))
         self._lines = {hash(line.strip()) for line in lines}
 
-    def fresh(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    def fresh(self, pieces: Iterable[ClearPiece]) -> Iterator[ClearPiece]:
         """The pieces, without the comments and texts that stood in the clear before, in whatever place."""
         for piece in pieces:
             if piece.path is None:
@@ -217,7 +217,7 @@ def _children(node: Node) -> Iterator[Node]:
         yield from node.items
 
 
-def comments(pieces: Iterable[Piece]) -> Iterator[tuple[int, str]]:
+def comments(pieces: Iterable[ClearPiece]) -> Iterator[tuple[int, str]]:
     """Line and text, without its `#`, of every comment's every line that says something."""
     for piece in pieces:
         if piece.path is None:
@@ -228,7 +228,9 @@ def comments(pieces: Iterable[Piece]) -> Iterator[tuple[int, str]]:
                             yield number, text
 
 
-def commented_entries(pieces: Iterable[Piece], secrets: Sequence_[Secret]) -> Iterator[tuple[int, Secret, str, str]]:
+def commented_entries(
+    pieces: Iterable[ClearPiece], secrets: Sequence_[Secret]
+) -> Iterator[tuple[int, Secret, str, str]]:
     """Line, Secret, key and value of every comment that reads as an entry of the Secret before: `# password: hunter2`.
 
     A comment belongs to the last Secret that starts above it.

@@ -7,8 +7,19 @@ from __future__ import annotations
 
 import re
 
-from secretsvc.document.yaml import YamlDocument
-from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NoKeyError, nearest
+from secretsvc import backends
+from secretsvc.document import kinds
+from secretsvc.errors import (
+    RESTORE_HINT,
+    AlteredError,
+    BackendError,
+    InputError,
+    KsecretError,
+    ManifestError,
+    NoKeyError,
+    nearest,
+)
+from secretsvc.formats.primitives import DEK_BYTES
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER, OPENED, Metadata, is_member
@@ -21,14 +32,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from secretsvc.document.base import Leaf, Path, Tree, Value
+    from secretsvc.document.base import Document, Leaf, Path, Tree, Value
+    from secretsvc.formats.sops.metadata import KeyEntry
     from secretsvc.formats.sops.sealing import Opened
     from secretsvc.operations.keyring import Keyring
 
 LABEL = "SOPS's format"
 
 _MARK = b"ENC[AES256_GCM,"
-_ROOT_MEMBER = re.compile(rb"(?m)^[\"']?sops[\"']?[ \t]*:")
+_ROOT_MEMBER = re.compile(rb"(?m)^(?:[\"']?sops[\"']?[ \t]*:|sops_mac=|[ \t]*\[sops\])")
 _STEP = re.compile(r"\[\"((?:[^\"\\]|\\.)*)\"\]|\['([^']*)'\]|\[([0-9]{1,9})\]|(?:^|\.)([^.\[\]\"]+)")
 _FIELDS: tuple[Path, ...] = tuple((field,) for field in FIELDS)
 _LISTS = "ksecret get FILE lists them"
@@ -39,7 +51,7 @@ class SealedTree:
 
     __slots__ = ("document", "metadata")
 
-    def __init__(self, document: YamlDocument, metadata: Metadata) -> None:
+    def __init__(self, document: Document, metadata: Metadata) -> None:
         self.document = document
         self.metadata = metadata
 
@@ -49,18 +61,19 @@ class SealedTree:
 
 def may_be_one(data: bytes) -> bool:
     """Tell whether bytes may be such a file. Costs next to nothing."""
-    return b"sops" in data and _MARK in data and data.lstrip()[:1] != b"{"
+    return b"sops" in data and _MARK in data
 
 
-def find(data: bytes) -> SealedTree | None:
+def find(data: bytes, name: str = "") -> SealedTree | None:
     """Return the sealed file that the bytes are; None for anything else, which others know what to say of.
 
-    Raises ManifestError and AlteredError for one that can't be read.
+    `name`: the file's, whose end says of which kind it is. Raises ManifestError and AlteredError for one that can't
+    be read.
     """
     if not may_be_one(data):
         return None
     try:
-        document = YamlDocument(data, MEMBER)
+        document = kinds.read(kinds.kind_of_sealed(data, MEMBER, name), data, MEMBER)
         member = document.member()
     except ManifestError:
         if _ROOT_MEMBER.search(data):
@@ -76,7 +89,7 @@ def open_file(sealed: SealedTree, keyring: Keyring) -> Result:
     """Return the file in the clear, the MAC checked. Raises AlteredError, NoKeyError, BackendError, ManifestError."""
     opened = open_sealed(sealed, keyring)
     clear = sealing.restored(sealed.document, opened)
-    _prove(clear, opened.values)
+    _prove(sealed.document, clear, opened.values)
     return Result(clear, 1, notes=tuple(opened.warnings))
 
 
@@ -87,11 +100,16 @@ def open_sealed(sealed: SealedTree, keyring: Keyring, trust: Callable[[str], boo
 
 def data_key(metadata: Metadata, keyring: Keyring) -> bytes:
     """Return the data key, by any key that opens it here. Raises as `open_sealed`."""
-    if metadata.groups > 1:
-        what = "its data key is split among groups of keys (Shamir), which ksecret does not join yet"
-        raise AlteredError(what, hint="`sops decrypt` opens it", line=metadata.line)
-    usable = [entry.key for entry in metadata.entries if entry.is_opened_here]
-    others = [str(entry.key.ref) for entry in metadata.entries if not entry.is_opened_here]
+    dek = _joined(metadata, keyring) if metadata.groups > 1 else _unwrapped(metadata.entries, keyring)
+    if len(dek) != DEK_BYTES:
+        raise AlteredError(f"its data key is not {DEK_BYTES} bytes", hint=RESTORE_HINT, line=metadata.line)
+    return dek
+
+
+def _unwrapped(entries: Sequence[KeyEntry], keyring: Keyring) -> bytes:
+    """Return what all of these keys wrap, by the first that can be used."""
+    usable = [entry.key for entry in entries if entry.is_opened_here]
+    others = [str(entry.key.ref) for entry in entries if not entry.is_opened_here]
     if not usable:
         hint = f"ksecret opens it by a key of {', '.join(OPENED)}, without a role: sops itself opens it by others"
         raise NoKeyError("none of its keys could be used here", reasons=tuple(map(_unused, others)), hint=hint)
@@ -102,16 +120,68 @@ def _unused(ref: str) -> str:
     return f"{ref}: a key of a kind, or with a role, that is not used here"
 
 
-def _prove(clear: bytes, values: Sequence[Value]) -> None:
+def _joined(metadata: Metadata, keyring: Keyring) -> bytes:
+    """Return the data key of as many groups' shares as are needed, and no more: the cheapest ones."""
+    from secretsvc import shamir
+
+    groups: list[list[KeyEntry]] = [[] for _ in range(metadata.groups)]
+    for entry in metadata.entries:
+        groups[entry.key.group].append(entry)
+    needed = max(metadata.threshold or len(groups), 2)
+    if needed > len(groups):
+        what = f"it wants {needed} groups of keys opened, and has {len(groups)}"
+        raise AlteredError(what, hint=RESTORE_HINT, line=metadata.line)
+    shares: list[bytes] = []
+    failures: dict[int, KsecretError] = {}
+    for number in sorted(range(len(groups)), key=lambda number: _cost(groups[number])):
+        if len(shares) == needed:
+            break
+        try:
+            shares.append(_unwrapped(groups[number], keyring))
+        except (NoKeyError, BackendError, AlteredError) as error:
+            failures[number] = error
+    if len(shares) < needed:
+        raise _too_few(len(shares), needed, failures)
+    return shamir.combine(tuple(shares))
+
+
+def _cost(entries: Sequence[KeyEntry]) -> float:
+    """Return what the group's cheapest key costs."""
+    found = [backends.find(entry.key.ref.scheme) for entry in entries if entry.is_opened_here]
+    return min((scheme.cost for scheme in found if scheme), default=float("inf"))
+
+
+def _too_few(opened: int, needed: int, failures: dict[int, KsecretError]) -> KsecretError:
+    """Return the error, of the gravest kind among those of the groups that did not open."""
+    kinds = (BackendError, AlteredError, NoKeyError)
+    kind = next(kind for kind in kinds if any(isinstance(error, kind) for error in failures.values()))
+    what = f"of its {opened + len(failures)} groups of keys {needed} must open, and {opened} did"
+    reasons = tuple(f"group {number + 1}: {error.told}" for number, error in sorted(failures.items()))
+    hint = next((error.hint for error in failures.values() if error.hint), "")
+    return kind(what, reasons=reasons, hint=hint)
+
+
+def _prove(sealed: Document, clear: bytes, values: Sequence[Value]) -> None:
     """Refuse clear text that would not hold exactly the values. Raises AlteredError."""
-    try:
-        document = YamlDocument(clear, MEMBER)
-        fits = document.member() is None and sealing.same((leaf.value for leaf in document.leaves), values)
-    except ManifestError:
-        fits = False
+    if sealed.kind == "binary":  # whatever they look like
+        fits = [value.text for value in values] == [clear]
+    else:
+        fits = _holds(sealed.kind, clear, values)
     if not fits:
         what = "the values can't be written back where the tokens stand"
         raise AlteredError(what, hint="`sops decrypt` writes the file anew")
+
+
+def _holds(kind: str, clear: bytes, values: Sequence[Value]) -> bool:
+    try:
+        document = kinds.read(kind, clear, MEMBER)
+    except ManifestError:
+        return False
+    if kind in kinds.TEXTS_ONLY:
+        from secretsvc.document.texts import as_read
+
+        values = [as_read(value) for value in values]
+    return document.member() is None and sealing.same((leaf.value for leaf in document.leaves), values)
 
 
 def paths(sealed: SealedTree) -> list[str]:

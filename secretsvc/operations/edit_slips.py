@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest
     from secretsvc.manifest.nodes import Member, Node
     from secretsvc.manifest.splice import Edit
-    from secretsvc.operations.clear_rest import Piece
+    from secretsvc.operations.clear_rest import ClearPiece
 
 
 class Names(Record):
@@ -61,7 +61,7 @@ def held_lines(manifest: Manifest, edits: Sequence_[Edit]) -> set[str]:
     return {line for scalar in scalars for line in _lines(text, place(scalar.start), place(scalar.end))}
 
 
-def refuse_commented(held: set[str], pieces: Iterable[Piece]) -> None:
+def refuse_commented(held: set[str], pieces: Iterable[ClearPiece]) -> None:
     """Refuses a comment, of what stays in the clear, of a line that held a value. Raises RepeatedError."""
     for line, text in comments(pieces):
         if text in held:

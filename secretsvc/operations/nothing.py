@@ -1,4 +1,4 @@
-"""Why there is nothing to work on in a manifest. For messages alone, and asked only then."""
+"""Reasons why there is nothing to work on in a manifest. For messages alone, and asked only then."""
 
 from __future__ import annotations
 

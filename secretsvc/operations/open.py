@@ -22,18 +22,21 @@ if TYPE_CHECKING:
     """Opened Secrets by namespace and name."""
 
 
-def sops_tree(data: bytes) -> SealedTree | None:
-    """The file, where it is a tree that SOPS's format seals. Raises ManifestError, AlteredError for a broken one."""
+def sops_tree(data: bytes, name: str = "") -> SealedTree | None:
+    """The file, where it is a tree that SOPS's format seals. Raises ManifestError, AlteredError for a broken one.
+
+    `name`: the file's, whose end says of which kind it is.
+    """
     if b"sops" not in data:
         return None
     from secretsvc.operations import documents  # few files are
 
-    return documents.find(data)
+    return documents.find(data, name)
 
 
-def open_any(data: bytes, keyring: Keyring) -> Result:
+def open_any(data: bytes, keyring: Keyring, name: str = "") -> Result:
     """A file opened, be it a manifest or a tree that SOPS's format seals. Raises as `open_manifest`."""
-    tree = sops_tree(data)
+    tree = sops_tree(data, name)
     if tree:
         from secretsvc.operations import documents
 

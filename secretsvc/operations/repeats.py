@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from secretsvc.manifest.model import Manifest
-    from secretsvc.operations.clear_rest import ClearBefore, ClearRest, Piece
+    from secretsvc.operations.clear_rest import ClearBefore, ClearPiece, ClearRest
     from secretsvc.operations.needles import Needles
     from secretsvc.operations.unpacked import Room
 
@@ -96,7 +96,7 @@ def refuse_repeats(
         raise RepeatedError(message, hint=HINT, line=line)
 
 
-def _commented(pieces: list[Piece], manifest: Manifest, known: list[Known]) -> Iterator[tuple[int, str]]:
+def _commented(pieces: list[ClearPiece], manifest: Manifest, known: list[Known]) -> Iterator[tuple[int, str]]:
     """Comments that read as an entry with its value, however short that is."""
     from secretsvc.operations.needles import is_public
 
@@ -114,7 +114,7 @@ def _is_called(one: Known, rest: ClearRest) -> bool:
 
 
 def _repeated(
-    pieces: list[Piece], rest: ClearRest, manifest: Manifest, known: list[Known]
+    pieces: list[ClearPiece], rest: ClearRest, manifest: Manifest, known: list[Known]
 ) -> Iterator[tuple[int, str]]:
     from secretsvc.operations.needles import LEAST, Needles, spellings
     from secretsvc.operations.unpacked import Room, TooMuchError
@@ -146,11 +146,11 @@ def _repeated(
         yield error.line, f"{error.what} holds more than can be looked through for values that it repeats"
 
 
-def _unpacked(texts: list[tuple[Piece, bytes]], room: Room) -> Iterator[list[tuple[Piece, bytes]]]:
+def _unpacked(texts: list[tuple[ClearPiece, bytes]], room: Room) -> Iterator[list[tuple[ClearPiece, bytes]]]:
     """Return what the pieces hold in other spellings, some of it at a time. Raises TooMuchError."""
     from secretsvc.operations.unpacked import TooMuchError, unpacked
 
-    some: list[tuple[Piece, bytes]] = []
+    some: list[tuple[ClearPiece, bytes]] = []
     size = 0
     for piece, text in texts:
         try:
@@ -166,7 +166,7 @@ def _unpacked(texts: list[tuple[Piece, bytes]], room: Room) -> Iterator[list[tup
     yield some
 
 
-def _first(needles: Needles, texts: list[tuple[Piece, bytes]]) -> tuple[Piece, int, str] | None:
+def _first(needles: Needles, texts: list[tuple[ClearPiece, bytes]]) -> tuple[ClearPiece, int, str] | None:
     """The first text in which a value stands: its piece, the place in it, and the entry."""
     hits = min(islice(_hits(needles, [text for _, text in texts]), _MOST_HITS), default=None)
     return (texts[hits[0]][0], *hits[1:]) if hits else None

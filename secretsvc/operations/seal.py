@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.base import Format, Opened, Place, Sealed
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.operations.clear_rest import ClearBefore, Piece
+    from secretsvc.operations.clear_rest import ClearBefore, ClearPiece
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.open import Parents
     from secretsvc.operations.request import Request
@@ -88,7 +88,7 @@ class Pending:
             self._held += [("/".join(filter(None, who)), one) for who, one in (*parents.items(), *(gone or {}).items())]
 
     @property
-    def in_clear(self) -> list[Piece]:
+    def in_clear(self) -> list[ClearPiece]:
         """Return what of it stays in the clear; nothing where nobody is to look for values there."""
         return self._rest.pieces if self._rest else []
 

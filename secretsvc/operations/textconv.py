@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from secretsvc import formats
 from secretsvc.errors import KsecretError
-from secretsvc.manifest.lines import line_end
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import inside
 from secretsvc.manifest.splice import Edit, apply
@@ -146,6 +145,8 @@ def _decoded(value: str) -> str:
 
 def _is_followed(text: str, entry: Entry) -> bool:
     """Tell whether a comment stands behind the value, which a block would take in."""
+    from secretsvc.manifest.lines import line_end
+
     rest = text[entry.scalar.end : line_end(text, entry.scalar.end)]
     return entry.scalar.style not in ("|", ">") and bool(rest.strip())
 

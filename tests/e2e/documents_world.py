@@ -16,7 +16,7 @@ from tests.e2e.cli import MARK, Person, b64
 from tests.e2e.documents import ROOT, TYPED, run_in_order
 from tests.e2e.git_repository import Repository
 from tests.emulators.fake_service import TOKEN
-from tests.integration.sops_support import output
+from tests.sops_support import sops
 from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class World:
     def _sealed_by_sops(self, name: str, text: str) -> None:
         words = ("encrypt", "--age", self.me.ref.removeprefix("age:"), "--encrypted-regex", "^(db|stringData)$")
         path = self.me.write(name, text.encode())
-        path.write_bytes(output(self.me.work, *words, str(path)))
+        path.write_bytes(sops(*words, path).stdout)
 
     def _programs(self, folder: Path, *names: str) -> None:
         """Programs that take what they are given and do nothing."""

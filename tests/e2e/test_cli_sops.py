@@ -92,3 +92,24 @@ def test_without_a_key_it_says_whose_it_would_take(values: Person) -> None:
     values.key_file.unlink()
     assert values.ref in values.fails(4, "decrypt", "values.yaml")
     assert b"db.password\n" in values.ok("get", "values.yaml").out
+
+
+OTHERS = {
+    "app.env": (f"# of the database\nPASSWORD={MARK}\nPORT=1\n", "PASSWORD"),
+    "app.ini": (f"; of the database\n[db]\npassword = {MARK}\n", "db.password"),
+    "app.json": (f'{{\n\t"db": {{\n\t\t"password": "{MARK}"\n\t}}\n}}\n', "db.password"),
+    "licence.key": (MARK, "data"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_files_of_every_kind_are_opened_as_their_name_says_and_from_a_pipe(me: Person, name: str) -> None:
+    text, path = OTHERS[name]
+    sealed(me, name, text)
+    assert me.ok("decrypt", name).out == text.encode()
+    assert me.ok("decrypt", "-", stdin=(me.work / name).read_bytes()).out == text.encode()
+    assert me.ok("get", name, path).out == MARK.encode()
+    assert b"1 sealed, all sound" in me.ok("verify", name).out
+    assert MARK.encode() not in me.ok("git", "textconv", name).out
+    me.ok("decrypt", "-i", name)
+    assert (me.work / name).read_text() == text

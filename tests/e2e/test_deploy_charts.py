@@ -110,8 +110,9 @@ def test_by_itself_it_brings_what_a_cluster_needs(helm: str, tmp_path: Path) -> 
     kinds = ["ConfigMap", "Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget"]
     assert sorted(found["kind"] for found in objects) == [*kinds, "Service", "ServiceAccount"]
     (container,) = pod_of(objects)["containers"]
-    assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "http", "scheme": "HTTPS"}
-    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "http", "scheme": "HTTPS"}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/livez", "port": "health"}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "health"}
+    assert {port["name"]: port["containerPort"] for port in container["ports"]} == {"http": 8200, "health": 8201}
     assert "replicas" not in one(objects, "Deployment")["spec"]
     labels = one(objects, "Deployment")["spec"]["template"]["metadata"]["labels"]
     for selector in (
@@ -129,11 +130,12 @@ def test_the_values_reach_their_places(helm: str, tmp_path: Path) -> None:
     (container,) = pod["containers"]
     assert container["image"] == f"example/ksecret@sha256:{HASH}"
     assert container["env"] == [
+        {"name": "KSECRET_SERVE_LISTEN_HEALTH_PORT", "value": "8201"},
         {"name": "KSECRET_AGE_KEY_FILE", "value": "/etc/ksecret-age/age.key"},
         {"name": "AWS_REGION", "value": "eu-west-1"},
     ]
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):  # a kubelet has no client certificate
-        assert container[probe]["tcpSocket"] == {"port": "http"}
+        assert container[probe]["httpGet"]["port"] == "health"
     assert one(objects, "Deployment")["spec"]["replicas"] == 3
     assert one(objects, "ServiceAccount")["metadata"]["annotations"] == FULL["serviceAccount"]["annotations"]
     policy = one(objects, "NetworkPolicy")["spec"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import time
 from contextlib import closing
@@ -71,6 +72,44 @@ def test_tls_and_clients_with_certificates(tmp_path: Path) -> None:
         service.context.load_cert_chain(client)
         with pytest.raises(OSError, match=r"(?i)protocol|reset|closed"):
             service.get("/livez", "")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_port_for_probes_has_health_and_nothing_else_and_asks_for_no_certificate(
+    tmp_path: Path, workers: int
+) -> None:
+    ca = certificate(tmp_path / "ca.pem", "test CA")
+    pem, client = certificate(tmp_path / "server.pem", ca=ca), certificate(tmp_path / "client.pem", "client", ca=ca)
+    service = Service(tmp_path)
+    files = {"tlsCert": str(pem), "tlsKey": str(pem), "tlsClientCa": str(ca)}
+    service.config["listen"] |= {**files, "healthPort": 0, "workers": workers, "stopDelay": 3}
+    service.config["withoutCaller"] = ["metrics", "docs"]
+    service.context = ssl.create_default_context(cafile=ca)
+    service.context.load_cert_chain(client)
+    with service:
+        service.context, service.port = None, service.health_port
+        assert service.get("/livez", "").json() == {"status": "alive"}
+        assert service.get("/readyz", "").json()["status"] == "ready"
+        for path in ("/v1/keys", "/metrics", "/docs", "/openapi.json", "/"):
+            assert service.get(path).problem == "not-found"
+        assert service.post("/v1/encrypt", MANIFEST).problem == "not-found"
+        with socket.create_connection((service.host, service.port), timeout=10) as connection:
+            behind = b"GET /v1/keys HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+            connection.sendall(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n" + behind)
+            told = connection.makefile("rb").read()
+            assert [part[:3] for part in told.split(b"HTTP/1.1 ")[1:]] == [b"200", b"404"]
+        service.process.terminate()
+        wait_until(lambda: service.get("/readyz", "").status == 503)
+
+
+def test_a_port_for_probes_that_is_taken_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        service, person = Service(tmp_path), Person(tmp_path)
+        service.config["listen"]["healthPort"] = taken.getsockname()[1]
+        ran = person.run("serve", "--config", str(service.write()))
+    assert ran.code == 2
+    assert f"can't listen at 127.0.0.1:{service.config['listen']['healthPort']}" in ran.err
+    assert "choose another with listen.healthPort" in ran.err
 
 
 def test_a_revoked_client_needs_no_restart(tmp_path: Path) -> None:

@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secretsvc.backends.base import Settings
 from secretsvc.backends.gnupg import backend as gnupg
+from secretsvc.backends.gnupg import run
 from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError
 from secretsvc.keyref import KeyRef
 from tests.integration.gnupg_support import DEK, ROOT, World, recording_gpg
+from tests.support import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,3 +131,30 @@ class TestRunning:
         )
         slow = {"gnupg", "subprocess", "logging", "tempfile", "pathlib", "dataclasses", "threading", "signal", "shutil"}
         assert not slow & set(done.stdout.decode().split())
+
+
+def test_what_is_to_be_done_anyway_is_done_while_gpg_has_its_input_and_works(tmp_path: Path) -> None:
+    """The program ends only after `meanwhile` was called, and that only sees its input arrive."""
+    program = tmp_path / "gpg"
+    wait = 'until [ -e "$0.$1" ]; do sleep 0.01; done'
+    program.write_text(f'#!/bin/sh\nread line\necho "$line" > "$0.read"\nset -- done\n{wait}\necho opened\n')
+    program.chmod(0o755)
+
+    def meanwhile() -> None:
+        wait_until((tmp_path / "gpg.read").exists, every=0.01)
+        (tmp_path / "gpg.done").touch()
+
+    environ = {"PATH": os.environ["PATH"]}
+    answer = run.run(str(program), [], environ=environ, limit=20, data=b"wrapped\n", meanwhile=meanwhile)
+    assert answer.output == b"opened\n"
+    assert (tmp_path / "gpg.read").read_text() == "wrapped\n"
+
+
+def test_where_nothing_is_opened_nothing_is_made_ready(world: World) -> None:
+    called: list[str] = []
+    settings = Settings(world.alice.environ, lambda what: None, meanwhile=lambda: called.append("now"))
+    backend = gnupg.GnuPG(settings)
+    assert "@" in backend.describe(world.ref("alice"))
+    assert called == []
+    assert backend.unwrap(world.ref("alice"), world.alice.backend().wrap(world.ref("alice"), DEK, {}), {}) == DEK
+    assert called == ["now"]

@@ -14,7 +14,7 @@ import pytest
 
 from secretsvc.errors import BoundError, ManifestError
 from secretsvc.manifest import line_reader, nodes, roots, yaml_reader
-from secretsvc.manifest.nodes import Mapping, Scalar
+from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from tests.mutations import FRAGMENTS, corpus, mutated
 from tests.support import DATA
 
@@ -74,6 +74,16 @@ a: |1-␤ x␤   y␤     ␤␤
 a: |3␤     ␤   x
 a: |+␤  x␤␤
   a: |2+␤␤    x␤ ␤
+- a
+-   a: b
+- a: |␤    x
+a:␤- b␤- c # d
+a:␤  - b: c␤    d:␤    - e␤  - "f"
+a: [b]
+a: [b, c:d ,  e f ]  # g
+- [a, b]
+- 'a: b'
+-  a:␤     b: c
 """
 ODD_LINES = r"""
 ---␣
@@ -112,7 +122,18 @@ a: !b
 a: %b
 %YAML 1.1
 a: @b
-a: [b]
+a: [b]c
+a: [b, ]
+a: []
+a: [b: c]
+a: [b:]
+a: [b, 'c']
+a: [b#c, - d]
+- - a
+- # a
+-
+- |␤ a
+- a␤  b
 {a: b}
 'a': b
 "a": b
@@ -194,6 +215,8 @@ def tree(node: Node | None) -> Any:
     if isinstance(node, Mapping):
         inner = [(tree(member.key), tree(member.value)) for member in node.members]
         return (node.start, node.end, node.line, node.column, inner, node.flow, node.anchor, node.tag)
+    if isinstance(node, Sequence):
+        return (node.start, node.end, node.line, [tree(item) for item in node.items], node.flow, node.anchor, node.tag)
     assert isinstance(node, Scalar)
     return (node.start, node.end, node.line, node.value, node.style, node.anchor, node.tag)
 
@@ -235,6 +258,27 @@ def test_what_is_sealed_here_it_takes() -> None:
     """Else a start would import PyYAML for nothing, and nobody would see it."""
     assert is_taken((DATA / "vectors" / "basic.sealed.yaml").read_text())
     assert is_taken((DATA / "kubesec" / "string-data.rsa+ecc.enc.yaml").read_text())
+
+
+def test_policies_are_taken() -> None:
+    """Else every command below one would import PyYAML, which takes as long as all else of it."""
+    assert is_taken(
+        """\
+version: 1
+people:
+  alice: age14rz0r4nvfdk7fulv3pcuvng66zhcwkfd6p7l2d7u7shyl4s7wvdqa8y4ml
+rules:
+  - path: prod/**  # by its folder
+    keys: [alice, aws:arn:aws:kms:eu-west-1:111122223333:key/1234]
+  - path: "*.yaml"
+    keys:
+      - alice
+  - keys:
+    - alice
+rotation:
+  maxAge: 90d
+"""
+    )
 
 
 @pytest.mark.parametrize("levels", range(nodes.MAX_DEPTH - 4, nodes.MAX_DEPTH + 4))

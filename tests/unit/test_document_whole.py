@@ -56,7 +56,7 @@ def test_a_file_in_the_clear_is_changed_as_a_whole() -> None:
 
 @pytest.mark.parametrize("data", [b'{"sops": {}}', b'{"data": 1, "sops": {}}', b'{"data": "", "data": "", "sops": {}}'])
 def test_sealed_json_without_one_text_is_no_sealed_file(data: bytes) -> None:
-    with pytest.raises(ManifestError, match="has its content as one text, `data`"):
+    with pytest.raises(ManifestError, match="has its content as one text, `data`, and nothing else"):
         whole.read(data, "sops")
 
 

@@ -31,10 +31,10 @@ _LOG = logging.getLogger("ksecret")
 class Workers:
     """Parent of the processes."""
 
-    def __init__(self, work: Callable[[list[socket.socket]], None], listener: socket.socket, count: int) -> None:
+    def __init__(self, work: Callable[[list[socket.socket]], None], listeners: list[socket.socket], count: int) -> None:
         """`work` is pickled and runs in each worker; it takes SIGTERM as the wish to stop."""
         self._work = work
-        self._listener = listener
+        self._listeners = listeners
         self._count = count
         self._woken, self._waker = multiprocessing.Pipe(duplex=False)
 
@@ -52,24 +52,25 @@ class Workers:
                     _LOG.error("worker %s ended with %s: a new one starts", worker.pid, worker.exitcode)
                     began = time.monotonic()
                     workers[at] = self._started()
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         for worker in workers:
             worker.terminate()
         for worker in workers:
             worker.join()
 
     def _started(self) -> SpawnProcess:
-        worker = multiprocessing.get_context("spawn").Process(target=_run, args=(self._work, self._listener))
+        worker = multiprocessing.get_context("spawn").Process(target=_run, args=(self._work, self._listeners))
         worker.start()
         return worker
 
 
-def _run(work: Callable[[list[socket.socket]], None], listener: socket.socket) -> None:
+def _run(work: Callable[[list[socket.socket]], None], listeners: list[socket.socket]) -> None:
     """Live as a worker."""
     core_dumps.keep_memory_private()
     threading.Thread(target=_follow, daemon=True).start()
     parent = os.getppid()
-    work([listener])
+    work(listeners)
     if os.getppid() != parent and "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # what the parent would have done
         rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
     os._exit(0)  # threads that hang in a backend would be waited for

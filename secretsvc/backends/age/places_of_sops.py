@@ -1,4 +1,4 @@
-"""Where SOPS finds age identities: https://getsops.io/docs/, "Encrypting using age".
+"""Places where SOPS finds age identities: https://getsops.io/docs/, "Encrypting using age".
 
 Whoever has their identity there needs no other place for it. Read only where one of these is there.
 """

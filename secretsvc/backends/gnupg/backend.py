@@ -82,6 +82,7 @@ class GnuPG:
         self._ask = settings.passphrase
         self._keyring = settings.keyring
         self._require_signature = settings.require_signature
+        self._meanwhile = settings.meanwhile
         self._lock = allocate_lock()
         self._passphrase: bytes | None = None
         self._asked = False
@@ -282,6 +283,7 @@ class GnuPG:
             data=data,
             passphrase=asker,
             most=most,
+            meanwhile=self._meanwhile if ask else None,
         )
 
     def _found(self) -> str:

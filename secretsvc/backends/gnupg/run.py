@@ -92,17 +92,20 @@ def run(
     data: bytes = b"",
     passphrase: Callable[[], bytes | None] | None = None,
     most: int = MAX_ANSWER,
+    meanwhile: Callable[[], None] | None = None,
 ) -> GpgAnswer:
     """One run of gpg with `data` as its input, ended after `limit` seconds, or where it says more than `most` bytes.
 
     With `passphrase`, gpg asks it, and nobody else, when the agent needs one; the time that it takes does not
-    count. Raises NoPassphraseError where it is asked and returns None or nothing, and BackendError where gpg
-    can't be started, takes too long or says too much. It is killed where nobody waits for it any more. Whether gpg did
-    what it was asked to is in the answer.
+    count. `meanwhile` is called once gpg has its input. Raises NoPassphraseError where the passphrase is asked and
+    returns None or nothing, and BackendError where gpg can't be started, takes too long or says too much. It is killed
+    where nobody waits for it any more. Whether gpg did what it was asked to is in the answer.
     """
     call = _Call(data, passphrase, most)
     try:
         call.start(program, arguments, environ)
+        if meanwhile:
+            meanwhile()
         call.converse(limit)
     finally:
         call.end()
@@ -154,7 +157,7 @@ class _Call:
         self._open: set[int] = set()
 
     def start(self, program: str, arguments: Sequence[str], environ: Mapping[str, str]) -> None:
-        """Starts gpg. Raises BackendUnavailableError."""
+        """Starts gpg, and hands it as much of its input as its pipe takes. Raises BackendUnavailableError."""
         asking = _ARGUMENTS_ASKING if self._passphrase else ()
         try:
             # The ends that gpg reads from stay open here too, so that writing can't raise SIGPIPE.
@@ -173,14 +176,17 @@ class _Call:
             raise BackendUnavailableError(f"gpg can't be started: {error.strerror}") from error
         self._close(child_result)
         self._close(child_status)
+        os.set_blocking(self._input, False)
+        if self._feed():
+            self._close(self._input)
 
     def converse(self, limit: float) -> None:
-        """Feeds gpg, reads from it and answers it until it has closed both of its outputs. Raises as `run`."""
+        """Feeds gpg the rest, reads from it and answers it until it has closed both of its outputs. Raises as `run`."""
         poll = select.poll()
         poll.register(self._result, select.POLLIN)
         poll.register(self._status, select.POLLIN)
-        poll.register(self._input, select.POLLOUT)
-        os.set_blocking(self._input, False)
+        if self._data:
+            poll.register(self._input, select.POLLOUT)
         listening = {self._result, self._status}
         deadline, heard = monotonic() + limit, 0
         while listening and not self._stopped:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from secretsvc.errors import FileError, KsecretError, UsageError
-from secretsvc.files import workspace
+from secretsvc.errors import KsecretError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -132,9 +131,10 @@ def _textconv(words: list[str], *, show: bool) -> int:
     if len(words) != 1:
         raise UsageError("git textconv takes one file")
     try:
-        text = _shown(workspace.content(words[0]), show=show)
-    except FileError as error:
-        text = f"# ksecret: {error.told}\n".encode()
+        with open(words[0], "rb") as stream:  # for which `workspace` would be too much to import
+            text = _shown(stream.read(), show=show)
+    except OSError as error:
+        text = f"# ksecret: can't be read: {error.strerror}\n".encode()
     sys.stdout.buffer.write(text)
     sys.stdout.buffer.flush()
     return 0
@@ -185,6 +185,7 @@ def _backends() -> Backends:
 def _merge(words: list[str]) -> int:
     """Merges into the file of `%A` (gitattributes(5)): 0, or 1 where something is left to a person."""
     from secretsvc.cli.report import printable
+    from secretsvc.files import workspace
     from secretsvc.operations.merge import merge_manifests
     from secretsvc.programs.git import merge_lines
 

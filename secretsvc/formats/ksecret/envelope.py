@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.formats.base import Sealed, decoded
-from secretsvc.keyref import MOST_KEYS, WrappedKey, keyset
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.scalars import canonical, quoted
@@ -17,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from secretsvc.keyref import Keyset
+    from secretsvc.keyref import Keyset, WrappedKey
     from secretsvc.manifest.model import Secret
     from secretsvc.manifest.nodes import Member
     from secretsvc.manifest.splice import Layout
@@ -62,6 +60,9 @@ class Envelope(Record):
     @property
     def refs(self) -> Keyset:
         """Return the keyset."""
+        from secretsvc.backends import stated
+        from secretsvc.keyref import keyset
+
         return keyset(stated(ref) for ref in self.keys)
 
 
@@ -137,6 +138,9 @@ def read(member: Member) -> Envelope:
 
 def sealed(member: Member) -> Sealed:
     """Return what an envelope says. Raises ManifestError, InputError, AlteredError."""
+    from secretsvc.backends import stated  # a diff shows envelopes without a look at their keys
+    from secretsvc.keyref import WrappedKey
+
     own = read(member)
     bound_to = context(own.sealed_for)
     keys = tuple(WrappedKey(stated(uri), decoded(text), bound_to, source=text) for uri, text in own.keys.items())
@@ -145,6 +149,8 @@ def sealed(member: Member) -> Sealed:
 
 def _check_refs(keys: Iterable[str], line: int) -> None:
     """Raises AlteredError unless every text is a KeyRef in its canonical spelling."""
+    from secretsvc.backends import stated
+
     for ref in keys:
         try:
             stated(ref)
@@ -155,6 +161,8 @@ def _check_refs(keys: Iterable[str], line: int) -> None:
 
 def _texts(member: Member) -> dict[str, str | dict[str, str]]:
     """Return the envelope's members as texts, `keys` as a dictionary of texts."""
+    from secretsvc.keyref import MOST_KEYS
+
     if not isinstance(member.value, Mapping):
         raise AlteredError("the envelope is not a mapping", hint="restore the file from Git", line=member.key.line)
     found: dict[str, str | dict[str, str]] = {}

@@ -55,15 +55,3 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 {{- toYaml (merge (dict "version" 1 "listen" $listen "keyRules" "key-rules.yaml") .Values.config (dict "listen" (dict "stopDelay" 5))) }}
 {{- end }}
-
-{{- /* A kubelet has no client certificate, so with mTLS it only sees whether somebody listens. */ -}}
-{{- define "ksecret.probe" -}}
-{{- if .root.Values.tls.clientCaSecret -}}
-tcpSocket: {port: http}
-{{- else -}}
-httpGet:
-  path: {{ .path }}
-  port: http
-  scheme: {{ ternary "HTTPS" "HTTP" (ne .root.Values.tls.existingSecret "") }}
-{{- end }}
-{{- end }}
