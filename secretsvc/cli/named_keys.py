@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 from secretsvc.errors import KsecretError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from secretsvc.keyref import KeyRef, WrappedKey
     from secretsvc.operations.keyring import Keyring
@@ -24,30 +22,40 @@ class NamedKeys:
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """Do as the keyring does, and name keys in its errors."""
-        with self._naming():
+        with _Naming(self._people):
             return self._keyring.wrap(ref, dek, context)
 
     def unwrap(self, keys: Sequence[WrappedKey]) -> bytes:
         """Do as the keyring does, and name keys in its errors."""
-        with self._naming():
+        with _Naming(self._people):
             return self._keyring.unwrap(keys)
 
     def rewrap(self, keys: Sequence[WrappedKey], dek: Callable[[], bytes]) -> tuple[WrappedKey, ...]:
         """Do as the keyring does, and name keys in its errors."""
-        with self._naming():
+        with _Naming(self._people):
             return self._keyring.rewrap(keys, dek)
 
     def signed(self) -> NamedKeys:
         """Do as the keyring does, and name keys in its errors."""
         return NamedKeys(self._keyring.signed(), self._people)
 
-    @contextmanager
-    def _naming(self) -> Iterator[None]:
-        try:
-            yield
-        except KsecretError as error:
+    def unsigned(self) -> NamedKeys:
+        """Do as the keyring does, and name keys in its errors."""
+        return NamedKeys(self._keyring.unsigned(), self._people)
+
+
+class _Naming:
+    """Errors that say whose key it is."""
+
+    def __init__(self, people: People) -> None:
+        self._people = people
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, KsecretError):
             if error.key_ref and error.key_ref not in error.message:
                 error.message = f"{error.key_ref}: {error.message}"
             error.message = self._people.named_in(error.message)
             error.reasons = tuple(self._people.named_in(reason) for reason in error.reasons)
-            raise

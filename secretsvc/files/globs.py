@@ -6,13 +6,30 @@ than there is time for. Here a path's names are matched one by one, and a star i
 
 from __future__ import annotations
 
-import re
-from fnmatch import translate
-
 from secretsvc.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from re import Pattern
 
 MAX_LENGTH = 500
 """Characters in a pattern."""
+
+
+class _Name:
+    """The pattern of one name, compiled when a name first meets it: to open a file, no rule of a policy is asked."""
+
+    def __init__(self, plain: str) -> None:
+        self._plain = plain
+        self._pattern: Pattern[str] | None = None
+
+    def fits(self, name: str) -> bool:
+        if self._pattern is None:
+            import re
+            from fnmatch import translate
+
+            self._pattern = re.compile(translate(self._plain))
+        return self._pattern.match(name) is not None
 
 
 class Glob(Record):
@@ -21,7 +38,7 @@ class Glob(Record):
     include: bool
     """False for one that starts with `!`."""
     folders_only: bool
-    names: tuple[re.Pattern[str] | None, ...]
+    names: tuple[_Name | None, ...]
     """One for each name on the way, from the folder where the pattern counts; None for `**`."""
 
     def fits(self, path: str, *, inside: bool) -> bool:
@@ -45,7 +62,7 @@ class Glob(Record):
                     at, done = (at + 1 if inside else len(names)), done + 1
                 else:
                     star, tried, done = done, at, done + 1
-            elif wanted and wanted.match(names[at]):
+            elif wanted and wanted.fits(names[at]):
                 at, done = at + 1, done + 1
             elif star >= 0:
                 tried += 1
@@ -70,7 +87,7 @@ def parse(line: str) -> Glob | None:
         raise ValueError("not a pattern that fits anything")
     if "/" not in text:
         parts = ["**", *parts]
-    names = tuple(None if part[1:] and not part.strip("*") else re.compile(translate(_plain(part))) for part in parts)
+    names = tuple(None if part[1:] and not part.strip("*") else _Name(_plain(part)) for part in parts)
     return Glob(include, folders_only, names)
 
 

@@ -27,8 +27,6 @@ MAX_BYTES = 1024 * 1024
 MOST_RULES = 1000
 """Limit for one policy: each rule is tried on each Secret."""
 
-_AGE = pattern(r"([1-9][0-9]{0,5})([hdw])")
-
 _WORD = pattern(r"[A-Za-z][A-Za-z_-]{0,29}")
 
 _PROFILE = pattern(r"[A-Za-z0-9_.@/+-][A-Za-z0-9_.@/+ -]{0,99}")
@@ -37,6 +35,9 @@ MAX_PATTERN = 500
 """Characters in a pattern."""
 
 _KEYS = ("version", "people", "rules", "rotation", "requireSignature", "dataKey")
+
+_LONGEST_AGE = 6
+"""Digits."""
 
 SECONDS = {"h": 3600, "d": 86400, "w": 7 * 86400}
 """The units of an age, in seconds."""
@@ -96,10 +97,11 @@ class Content(Record):
 
 def seconds(text: str) -> int:
     """`12h`, `90d` or `6w` in seconds. Raises ValueError."""
-    found = _AGE.fullmatch(text)
-    if not found:
+    number, unit = text[:-1], text[-1:]
+    is_number = number.isascii() and number.isdecimal() and number[0] != "0" and len(number) <= _LONGEST_AGE
+    if not is_number or unit not in SECONDS:
         raise ValueError("not an age")
-    return int(found[1]) * SECONDS[found[2]]
+    return int(number) * SECONDS[unit]
 
 
 def read(data: bytes, source: str) -> Content:

@@ -64,7 +64,7 @@ OURS = {
         operations.check operations.check_repeats operations.check_search operations.findings policy.policies""",
 }
 """Our modules that a command enters: each costs a start, and whoever follows the command in the code enters it."""
-UNDER_A_POLICY = "policy policy.policies policy.reader"
+UNDER_A_POLICY = "files.globs policy policy.policies policy.reader"
 OF_EVERY_FILE = "__future__ _collections _contextvars _json _sha2 _sha256 binascii contextvars gc itertools resource"
 OTHERS = f"""
 {OF_EVERY_FILE} _operator
@@ -117,9 +117,9 @@ def test_a_command_of_one_file_imports_these_modules_and_no_other(command: str) 
 def test_a_decrypt_under_a_policy_enters_these_modules_of_ours(tmp_path: Path) -> None:
     sealed = tmp_path / "sealed.yaml"
     sealed.write_bytes((vectors.FOLDER / "basic.sealed.yaml").read_bytes())
-    (tmp_path / ".ksecret.yaml").write_text(
-        "version: 1\nrules:\n  - keys: [age:age14rz0r4nvfdk7fulv3pcuvng66zhcwkfd6p7l2d7u7shyl4s7wvdqa8y4ml]\n"
-    )
+    key = "age:age14rz0r4nvfdk7fulv3pcuvng66zhcwkfd6p7l2d7u7shyl4s7wvdqa8y4ml"
+    rules = f"rules:\n  - path: prod/**\n    keys: [{key}]\n  - keys:\n    - {key}\n"
+    (tmp_path / ".ksecret.yaml").write_text(f"version: 1\n{rules}rotation:\n  maxAge: 90d\n")
     code = f"from secretsvc.cli.main import main\nassert main(['decrypt', {str(sealed)!r}]) == 0"
     ours, others = split(bare_modules_after(code, KSECRET_AGE_KEY_FILE=str(vectors.FOLDER / "identity.txt")))
     assert ours == {*OURS["decrypt"].split(), *UNDER_A_POLICY.split()}
