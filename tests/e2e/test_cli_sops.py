@@ -94,6 +94,27 @@ def test_without_a_key_it_says_whose_it_would_take(values: Person) -> None:
     assert b"db.password\n" in values.ok("get", "values.yaml").out
 
 
+def test_values_data_keys_and_keys_change_in_place_and_sops_opens_what_comes(values: Person) -> None:
+    other = Person(values.work.parent, "other")
+    values.ok("set", "values.yaml", "db.password=-", "db.fresh=new", stdin=f"other-{MARK}".encode())
+    values.ok("unset", "values.yaml", "db.hosts[1]")
+    values.ok("keys", "add", "-k", other.ref, "values.yaml")
+    assert other.ok("get", "values.yaml", "db.password").out == f"other-{MARK}".encode()
+    values.ok("rotate", "-r", ".")
+    values.ok("keys", "remove", "-k", other.ref, "values.yaml")
+    other.fails(4, "decrypt", "values.yaml")
+    clear = values.ok("decrypt", "values.yaml").out
+    done = sops("decrypt", values.work / "values.yaml", identities=(values.identity,))
+    assert not done.returncode, done.stderr.decode()
+    for line in (f"password: other-{MARK}", "fresh: new", "# of the database", f"- a-{MARK}"):
+        assert line.encode() in clear
+        assert line.encode() in done.stdout
+    sealed_now = (values.work / "values.yaml").read_bytes()
+    assert "sealed already, in SOPS's format" in values.fails(3, "encrypt", "-i", "values.yaml")
+    assert "keys sync does not know yet" in values.fails(2, "keys", "sync", "values.yaml")
+    assert (values.work / "values.yaml").read_bytes() == sealed_now
+
+
 OTHERS = {
     "app.env": (f"# of the database\nPASSWORD={MARK}\nPORT=1\n", "PASSWORD"),
     "app.ini": (f"; of the database\n[db]\npassword = {MARK}\n", "db.password"),
