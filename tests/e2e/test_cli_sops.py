@@ -134,3 +134,43 @@ def test_files_of_every_kind_are_opened_as_their_name_says_and_from_a_pipe(me: P
     assert MARK.encode() not in me.ok("git", "textconv", name).out
     me.ok("decrypt", "-i", name)
     assert (me.work / name).read_text() == text
+
+
+FLAT = {
+    "flat.env": f"# c\nPASSWORD={MARK}\nTWO=a\\nb\nNONE=\n",
+    "flat.yaml": f"PASSWORD: {MARK}\nTWO: \"a\\nb\"\nNONE: ''\n",
+    "flat.json": f'{{"PASSWORD": "{MARK}", "TWO": "a\\nb", "NONE": ""}}\n',
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_a_flat_file_gives_its_values_to_a_program(me: Person, name: str) -> None:
+    sealed(me, name, FLAT[name])
+    script = 'test "$PASSWORD" = "$1" && test "$TWO" = "a\nb" && test -z "$NONE" && test -n "${NONE+there}"'
+    me.ok("exec", name, "--", "sh", "-c", script, "sh", MARK)
+    files = 'test "$(cat "$KSECRET_FILES/PASSWORD")" = "$1" && ! test -e "$KSECRET_FILES/TWO"'
+    me.ok("exec", "--files", "--only", "PASSWORD", name, "--", "sh", "-c", files, "sh", MARK)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yaml", "TYPES:\n  a: 1\n"),
+        ("a.json", '{"a": [1]}'),
+        ("a.ini", "[a]\nb = c\n"),
+        ("a.key", "x"),
+    ],
+)
+def test_a_file_with_nested_values_gives_a_program_none(me: Person, name: str, text: str) -> None:
+    sealed(me, name, text)
+    ran = me.run("exec", name, "--", "touch", "ran")
+    assert ran.code == 3
+    assert not (me.work / "ran").exists()
+
+
+def test_values_of_other_types_are_given_as_sops_gives_them(me: Person) -> None:
+    sealed(me, "t.yaml", "INT: 012\nFLOAT: 1234567.5\nBOOL: TRUE\nNIL: ~\nTIME: 2024-01-01\n")
+    told = me.ok("exec", "t.yaml", "--", "sh", "-c", 'echo "$INT $FLOAT $BOOL $NIL $TIME"').out
+    assert told == b"10 1.2345675E+06 true <nil> 2024-01-01T00:00:00Z\n"
+    theirs = sops("exec-env", me.work / "t.yaml", 'echo "$INT $FLOAT $BOOL $NIL $TIME"', identities=(me.identity,))
+    assert theirs.stdout == told
