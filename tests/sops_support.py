@@ -37,11 +37,16 @@ def program() -> str:
 
 
 def sops(
-    *words: str | Path, stdin: bytes = b"", cwd: Path | None = None, identities: tuple[str, ...] = (IDENTITY,)
+    *words: str | Path,
+    stdin: bytes = b"",
+    cwd: Path | None = None,
+    identities: tuple[str, ...] = (IDENTITY,),
+    **environ: str,
 ) -> subprocess.CompletedProcess[bytes]:
     """Runs it with the identity at hand, or others, and without a policy of the checkout."""
-    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "SOPS_AGE_KEY": "\n".join(identities)}
-    return subprocess.run([program(), *map(str, words)], input=stdin, capture_output=True, env=environ, cwd=cwd)
+    known = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "SOPS_AGE_KEY": "\n".join(identities), **environ}
+    command = [program(), "--disable-version-check", *map(str, words)]
+    return subprocess.run(command, input=stdin, capture_output=True, env=known, cwd=cwd)
 
 
 def by_sops(path: Path, *options: str) -> bytes:

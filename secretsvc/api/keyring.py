@@ -76,6 +76,12 @@ class CallerKeyring:
             self._backends.signed(), self._attempt, self._metrics, self._uris, self._permitted, held=self._held
         )
 
+    def unsigned(self) -> CallerKeyring:
+        """Return one that signs nothing, as `Backends.unsigned`."""
+        return CallerKeyring(
+            self._backends.unsigned(), self._attempt, self._metrics, self._uris, self._permitted, held=self._held
+        )
+
     def _check(self, uris: Iterable[str]) -> None:
         """Refuse a key that the plan does not have: plans ask the rules, and operations keep to plans."""
         if not self._uris.issuperset(uris):

@@ -161,6 +161,8 @@ class Settings(Record):
     """aws: KeyRef → the profile whose credentials use it, in place of those of the environment."""
     warn: Callable[[str], None] = lambda _: None
     """Told, once each, of what works and should not stay so: a line without a value in it."""
+    signs: bool = True
+    """gpg: sign what is wrapped, where there is a key to sign with."""
     meanwhile: Callable[[], None] = lambda: None
     """Called while another program works, for what is to be done afterwards anyway."""
 

@@ -32,6 +32,7 @@ class Backends:
         self._settings = settings
         self._made: dict[str, Backend] = {}
         self._signed: Backends | None = None
+        self._unsigned: Backends | None = None
         self._profiled: dict[tuple[tuple[str, str], ...], Backends] = {}
         self._lock = allocate_lock()
 
@@ -62,6 +63,12 @@ class Backends:
         with self._lock:
             self._signed = self._signed or Backends(self._settings._replace(require_signature=True))
             return self._signed
+
+    def unsigned(self) -> Backends:
+        """The same keys, but what PGP keys wrap is not signed: who lacks the signer's key takes it for broken."""
+        with self._lock:
+            self._unsigned = self._unsigned or Backends(self._settings._replace(require_signature=False, signs=False))
+            return self._unsigned
 
     def with_profiles(self, profiles: Mapping[str, str]) -> Backends:
         """The same keys, but those of AWS KMS that are named there (KeyRef → profile) by that profile's credentials."""

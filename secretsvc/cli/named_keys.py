@@ -39,6 +39,10 @@ class NamedKeys:
         """Do as the keyring does, and name keys in its errors."""
         return NamedKeys(self._keyring.signed(), self._people)
 
+    def unsigned(self) -> NamedKeys:
+        """Do as the keyring does, and name keys in its errors."""
+        return NamedKeys(self._keyring.unsigned(), self._people)
+
 
 class _Naming:
     """Errors that say whose key it is."""

@@ -6,8 +6,8 @@ import os
 
 from secretsvc.cli import options
 from secretsvc.cli.policies import FilePolicies
-from secretsvc.errors import KsecretError, UsageError
-from secretsvc.operations.open import open_any
+from secretsvc.errors import AlreadySealedError, KsecretError, UsageError
+from secretsvc.operations.open import open_any, sops_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,6 +129,9 @@ class LocalSession(LocalOpener):
         """Seal the manifest in the file of that name."""
         from secretsvc.operations.seal import seal_manifest
 
+        if sops_tree(data, name):
+            what = "it is sealed already, in SOPS's format"
+            raise AlreadySealedError(what, hint="ksecret rotate, keys and set change it")
         request = self._requests.of(name, self._wanted.parent)
         return seal_manifest(data, request, self._requests.keyring(name), self._parents)
 
@@ -137,18 +140,34 @@ class LocalSession(LocalOpener):
         from secretsvc.operations.rotate import rotate_manifest
 
         request = self._requests.of(name)._replace(rotate_before=before, format=self._wanted.format)
+        tree = sops_tree(data, name)
+        if tree:
+            from secretsvc.operations import document_changes
+
+            return document_changes.rotate(tree, request, self._requests.keyring(name))
         return rotate_manifest(data, request, self._requests.keyring(name))
 
     def rewrap(self, data: bytes, name: str) -> Result:
         """Wrap its data keys anew."""
         from secretsvc.operations.rotate import rewrap_manifest
 
+        tree = sops_tree(data, name)
+        if tree:
+            from secretsvc.operations import document_changes
+
+            return document_changes.rewrap(tree, self._requests.of(name).created, self._requests.keyring(name))
         return rewrap_manifest(data, self._requests.keyring(name))
 
     def patch(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
         """Change the Secret `which`, or the only one."""
         from secretsvc.operations.patch import patch_manifest
 
+        tree = sops_tree(data, name)
+        if tree:
+            from secretsvc.operations import document_changes
+
+            request, keyring = self._requests.of(name), self._requests.keyring(name)
+            return document_changes.set_values(tree, changes, request, keyring, which)
         return patch_manifest(data, changes, self._requests.of(name), self._requests.keyring(name), which)
 
 

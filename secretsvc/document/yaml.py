@@ -16,7 +16,7 @@ from secretsvc.document.base import (
     too_many_leaves,
 )
 from secretsvc.document.places import BytePlaces
-from secretsvc.document.yaml_comments import Comment, Container, YamlItem, comments
+from secretsvc.document.yaml_comments import Container, YamlComment, YamlItem, comments
 from secretsvc.document.yaml_spelling import Spot
 from secretsvc.document.yaml_types import typed
 from secretsvc.errors import ManifestError
@@ -236,7 +236,7 @@ def _has_slash(text: str, node: Scalar) -> bool:
     return text.find("\\/", node.start, node.end) >= 0 and _SLASH.search(text[node.start : node.end]) is not None
 
 
-def _merged(found: list[tuple[int, Container, Leaf]], comments: list[Comment]) -> Iterator[Leaf]:
+def _merged(found: list[tuple[int, Container, Leaf]], comments: list[YamlComment]) -> Iterator[Leaf]:
     """Leaves and comments in order, each with the comments before it."""
     pending = _Pending()
     at = 0
@@ -257,7 +257,7 @@ class _Pending:
         """Each container, with the comments that stood before it."""
         self._now: list[Comments | None] = []
 
-    def comment(self, comment: Comment) -> Leaf:
+    def comment(self, comment: YamlComment) -> Leaf:
         container = comment.container
         self._enter(container)
         value = Value("comment", comment.text.encode("utf-8", "surrogatepass"))

@@ -48,7 +48,7 @@ class YamlItem:
         self.leaf_end = -1
 
 
-class Comment:
+class YamlComment:
     """One comment. `start` is the place of its `#`, `order` where it counts among the leaves."""
 
     __slots__ = ("container", "end", "inline", "line", "order", "start", "text")
@@ -65,7 +65,7 @@ class Comment:
 
 def comments(
     text: str, items: list[YamlItem], taken: list[tuple[int, int]], roots: list[Container]
-) -> Iterator[Comment]:
+) -> Iterator[YamlComment]:
     """Yield every comment, in the text's order.
 
     `items`: of all units, by their places; `taken`: where scalars stand, by their places; `roots`: of the units.
@@ -94,15 +94,15 @@ def comments(
 
 def _placed(
     text: str, found: re.Match[str], before: YamlItem | None, after: YamlItem | None, root: Container
-) -> Comment:
+) -> YamlComment:
     at = found.start()
     line = text.rfind("\n", 0, at) + 1
     if before and before.container.unit != root.unit:
         before = None
     if text[line:at].strip(" \t") and before:
         is_behind = 0 <= before.leaf_end <= at and before.leaf_end > line
-        return Comment(at, found[1], before.container, before.leaf_start if is_behind else at, inline=True)
-    return Comment(at, found[1], _owner(text, found, before, after, root), at, inline=False)
+        return YamlComment(at, found[1], before.container, before.leaf_start if is_behind else at, inline=True)
+    return YamlComment(at, found[1], _owner(text, found, before, after, root), at, inline=False)
 
 
 def _owner(

@@ -6,7 +6,7 @@ import re
 from json import dumps
 
 from secretsvc.document.base import MOST_LEAVES, too_many_leaves
-from secretsvc.document.yaml_comments import Comment
+from secretsvc.document.yaml_comments import YamlComment
 from secretsvc.document.yaml_spelling import scalar_of
 from secretsvc.document.yaml_types import plain, typed
 from secretsvc.errors import ManifestError
@@ -110,7 +110,7 @@ def added(text: str, root: Mapping | Scalar, path: Path, value: Value) -> list[E
 
 def removed(text: str, leaf: Leaf) -> list[Edit]:
     """Return the edits that take a leaf out. The collection that it was the last of stays, empty."""
-    if isinstance(leaf.own, Comment):
+    if isinstance(leaf.own, YamlComment):
         return [Edit(leaf.own.start, leaf.own.end, "")]
     spot: Spot = leaf.own
     holder = spot.holder
@@ -291,7 +291,7 @@ def _render(fields: dict[str, Tree], step: int) -> Callable[[Layout], str]:
 
 
 def _lines(name: str, value: Tree, step: int) -> list[str]:
-    """A member in block style, keys sorted."""
+    """A member in block style, keys sorted; those of a list's items are in the order that they have."""
     key = _word(name)
     if isinstance(value, dict) and value:
         return [f"{key}:", *(" " * step + line for one in sorted(value) for line in _lines(one, value[one], step))]
@@ -300,14 +300,14 @@ def _lines(name: str, value: Tree, step: int) -> list[str]:
     if isinstance(value, str) and "\n" in value:
         body = value.removesuffix("\n")
         header = "|" if value != body else "|-"
-        return [f"{key}: {header}", *(" " * step + line for line in body.split("\n"))]
+        return [f"{key}: {header}", *("  " + line for line in body.split("\n"))]
     return [f"{key}: {_json(value) if not isinstance(value, str) else _word(value)}"]
 
 
 def _item(item: Tree, step: int) -> list[str]:
     if not isinstance(item, dict) or not item:
         return [f"- {_json(item) if not isinstance(item, str) else _word(item)}"]
-    lines = [line for name in sorted(item) for line in _lines(name, item[name], step)]
+    lines = [line for name, value in item.items() for line in _lines(name, value, step)]
     return ["- " + lines[0], *("  " + line for line in lines[1:])]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 
-from secretsvc.document.yaml_comments import Comment
+from secretsvc.document.yaml_comments import YamlComment
 from secretsvc.document.yaml_types import plain
 from secretsvc.document.yaml_types import spelled as spelled_plain
 from secretsvc.errors import ManifestError
@@ -50,7 +50,7 @@ class Spot:
 
 def spelled(text: str, leaf: Leaf, value: Value | bytes) -> list[Edit]:
     """Return the edits that put a value, or a token, in a leaf's place. Raises ManifestError."""
-    if isinstance(leaf.own, Comment):
+    if isinstance(leaf.own, YamlComment):
         return [Edit(leaf.own.start + 1, leaf.own.end, _comment(leaf, value))]
     spot: Spot = leaf.own
     if spot.shared is not None:
@@ -66,7 +66,7 @@ def spelled(text: str, leaf: Leaf, value: Value | bytes) -> list[Edit]:
 def source(text: str, leaf: Leaf) -> str:
     """Return what stands there for a leaf, a comment without its `#`."""
     own = leaf.own
-    if isinstance(own, Comment):
+    if isinstance(own, YamlComment):
         return own.text
     stands = own.shared or own.node
     return text[stands.start : stands.end]

@@ -91,9 +91,9 @@ def remove_member(text: str, mapping: Mapping, member: Member) -> Edit:
         if index:
             return Edit(mapping.members[index - 1].value.end, member.value.end, "")
         return Edit(member.key.start, following.key.start if following else member.value.end, "")
-    start = _line_start(text, member.key.start)
-    if text[start : member.key.start].strip(" "):  # first on the line of a list's dash
+    if _is_behind_a_dash(text, member):
         return Edit(member.key.start, following.key.start if following else member.value.end, "")
+    start = _line_start(text, member.key.start)
     end = _line_end(text, member.value.end)
     if not _break_before(text, end):  # the file's last line, and it does not end
         return Edit(start - _break_before(text, start), end, "")
@@ -102,12 +102,22 @@ def remove_member(text: str, mapping: Mapping, member: Member) -> Edit:
 
 def remove_members(text: str, mapping: Mapping, names: Container[str]) -> Iterator[Edit]:
     """Every member with one of those names away."""
-    gone = [isinstance(key, Scalar) and key.value in names for key, _ in mapping.members]
+    members = mapping.members
+    gone = [isinstance(key, Scalar) and key.value in names for key, _ in members]
     leading = gone.index(False) if False in gone else len(gone)
-    for index, member in enumerate(mapping.members):
+    start = 0
+    if 0 < leading < len(gone) and (mapping.flow or _is_behind_a_dash(text, members[0])):
+        yield Edit(members[0].key.start, members[leading].key.start, "")
+        start = leading
+    for index in range(start, len(members)):
         if gone[index]:
             first = index if index < leading else index - 1  # of those that lead, what goes before is nothing to it
-            yield remove_member(text, mapping._replace(members=mapping.members[first : index + 2]), member)
+            yield remove_member(text, mapping._replace(members=members[first : index + 2]), members[index])
+
+
+def _is_behind_a_dash(text: str, member: Member) -> bool:
+    """Tell whether a member is first on the line of a list's dash."""
+    return bool(text[_line_start(text, member.key.start) : member.key.start].strip(" "))
 
 
 def layout_of(text: str, mapping: Mapping) -> Layout:

@@ -33,3 +33,7 @@ class Keyring(Protocol):
     def signed(self) -> Keyring:
         """The same keys, but what PGP keys wrap must be signed, and a good signature is demanded of it."""
         ...
+
+    def unsigned(self) -> Keyring:
+        """The same keys, but what PGP keys wrap is not signed, for formats whose other tools take no signature."""
+        ...

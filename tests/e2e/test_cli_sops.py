@@ -94,6 +94,27 @@ def test_without_a_key_it_says_whose_it_would_take(values: Person) -> None:
     assert b"db.password\n" in values.ok("get", "values.yaml").out
 
 
+def test_values_data_keys_and_keys_change_in_place_and_sops_opens_what_comes(values: Person) -> None:
+    other = Person(values.work.parent, "other")
+    values.ok("set", "values.yaml", "db.password=-", "db.fresh=new", stdin=f"other-{MARK}".encode())
+    values.ok("unset", "values.yaml", "db.hosts[1]")
+    values.ok("keys", "add", "-k", other.ref, "values.yaml")
+    assert other.ok("get", "values.yaml", "db.password").out == f"other-{MARK}".encode()
+    values.ok("rotate", "-r", ".")
+    values.ok("keys", "remove", "-k", other.ref, "values.yaml")
+    other.fails(4, "decrypt", "values.yaml")
+    clear = values.ok("decrypt", "values.yaml").out
+    done = sops("decrypt", values.work / "values.yaml", identities=(values.identity,))
+    assert not done.returncode, done.stderr.decode()
+    for line in (f"password: other-{MARK}", "fresh: new", "# of the database", f"- a-{MARK}"):
+        assert line.encode() in clear
+        assert line.encode() in done.stdout
+    sealed_now = (values.work / "values.yaml").read_bytes()
+    assert "sealed already, in SOPS's format" in values.fails(3, "encrypt", "-i", "values.yaml")
+    assert "keys sync does not know yet" in values.fails(2, "keys", "sync", "values.yaml")
+    assert (values.work / "values.yaml").read_bytes() == sealed_now
+
+
 OTHERS = {
     "app.env": (f"# of the database\nPASSWORD={MARK}\nPORT=1\n", "PASSWORD"),
     "app.ini": (f"; of the database\n[db]\npassword = {MARK}\n", "db.password"),
@@ -113,3 +134,43 @@ def test_files_of_every_kind_are_opened_as_their_name_says_and_from_a_pipe(me: P
     assert MARK.encode() not in me.ok("git", "textconv", name).out
     me.ok("decrypt", "-i", name)
     assert (me.work / name).read_text() == text
+
+
+FLAT = {
+    "flat.env": f"# c\nPASSWORD={MARK}\nTWO=a\\nb\nNONE=\n",
+    "flat.yaml": f"PASSWORD: {MARK}\nTWO: \"a\\nb\"\nNONE: ''\n",
+    "flat.json": f'{{"PASSWORD": "{MARK}", "TWO": "a\\nb", "NONE": ""}}\n',
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_a_flat_file_gives_its_values_to_a_program(me: Person, name: str) -> None:
+    sealed(me, name, FLAT[name])
+    script = 'test "$PASSWORD" = "$1" && test "$TWO" = "a\nb" && test -z "$NONE" && test -n "${NONE+there}"'
+    me.ok("exec", name, "--", "sh", "-c", script, "sh", MARK)
+    files = 'test "$(cat "$KSECRET_FILES/PASSWORD")" = "$1" && ! test -e "$KSECRET_FILES/TWO"'
+    me.ok("exec", "--files", "--only", "PASSWORD", name, "--", "sh", "-c", files, "sh", MARK)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yaml", "TYPES:\n  a: 1\n"),
+        ("a.json", '{"a": [1]}'),
+        ("a.ini", "[a]\nb = c\n"),
+        ("a.key", "x"),
+    ],
+)
+def test_a_file_with_nested_values_gives_a_program_none(me: Person, name: str, text: str) -> None:
+    sealed(me, name, text)
+    ran = me.run("exec", name, "--", "touch", "ran")
+    assert ran.code == 3
+    assert not (me.work / "ran").exists()
+
+
+def test_values_of_other_types_are_given_as_sops_gives_them(me: Person) -> None:
+    sealed(me, "t.yaml", "INT: 012\nFLOAT: 1234567.5\nBOOL: TRUE\nNIL: ~\nTIME: 2024-01-01\n")
+    told = me.ok("exec", "t.yaml", "--", "sh", "-c", 'echo "$INT $FLOAT $BOOL $NIL $TIME"').out
+    assert told == b"10 1.2345675E+06 true <nil> 2024-01-01T00:00:00Z\n"
+    theirs = sops("exec-env", me.work / "t.yaml", 'echo "$INT $FLOAT $BOOL $NIL $TIME"', identities=(me.identity,))
+    assert theirs.stdout == told

@@ -339,6 +339,13 @@ def test_values_give_way_to_others_at_once(newline: str, hole: str) -> None:
     assert re.search(r"""["']?x["']?: ?"1".*["']?y["']?: ?"2\"""", after.decode(), re.DOTALL)
 
 
+@pytest.mark.parametrize("last", ["", "  # a comment\n"], ids=["alone", "a comment"])
+def test_fields_that_stand_behind_a_dash_go_together(last: str) -> None:
+    item = f"- data:\n    a: YQ==\n  stringData:\n    b: c\n{last}  kind: Secret\n  metadata: {{name: x}}\n"
+    after = patch(sealed("ksecret", f"kind: List\nitems:\n{item}"), data={"a": None}, string_data={"b": None})
+    assert open_(after).decode() == "kind: List\nitems:\n- kind: Secret\n  metadata: {name: x}\n"
+
+
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("newline", NEWLINES, ids=["LF", "CRLF"])
 @pytest.mark.parametrize("hole", HOLES)

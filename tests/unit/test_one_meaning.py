@@ -12,7 +12,6 @@ import secretsvc
 
 ROOT = Path(secretsvc.__file__).parent
 ALIKE = {
-    "Comment": "as each reader of documents finds it",
     "Connection": "to a KMS, one for each",
     "Dek": "a data key as its format uses it",
     "Edit": "of a manifest's characters, or of a document's bytes",

@@ -87,7 +87,7 @@ class GnuPG:
         self._passphrase: bytes | None = None
         self._asked = False
         self._own_pinentry = False
-        self._signs = True
+        self._signs = settings.signs
         self._program = ""
         self._recipients: dict[KeyRef, status.Recipient] = {}
         self._own: set[KeyRef] = set()

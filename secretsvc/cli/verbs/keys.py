@@ -14,7 +14,7 @@ from secretsvc.cli.verbs.inspect import describer, said_of
 from secretsvc.errors import UsageError
 from secretsvc.keyref import keyset
 from secretsvc.operations.keysets import change_keys, key_changes
-from secretsvc.operations.open import nothing_sealed_in
+from secretsvc.operations.open import nothing_sealed_in, sops_tree
 from secretsvc.operations.settle import may_be_settled
 
 TYPE_CHECKING = False
@@ -103,7 +103,7 @@ class _Change:
 
     def planned(self, data: bytes, name: str) -> PrintedLine | None:
         """A line for each key that would be added or taken away."""
-        changes = key_changes(data, self._request(name))
+        changes = self._changes(data, name, self._request(name))
         named = self._requests.people(name).named
         lines = [f"{name}: {label}: {'+' if added else '-'}{named(ref)}" for label, ref, added in changes]
         return PrintedLine("\n".join(map(printable, lines))) if lines else None
@@ -111,9 +111,22 @@ class _Change:
     def made(self, data: bytes, name: str) -> Result:
         """The manifest with its keysets changed."""
         request, keyring = self._request(name), self._requests.keyring(name)
+        tree = sops_tree(data, name)
+        if tree:
+            from secretsvc.operations import document_changes
+
+            return document_changes.change_keys(tree, request, keyring)
         if self._action == "sync" and may_be_settled(data):
             request = trusting_sides(request, data, name, keyring)
         return change_keys(data, request, keyring)
+
+    def _changes(self, data: bytes, name: str, request: Request) -> list[tuple[str, str, bool]]:
+        tree = sops_tree(data, name)
+        if not tree:
+            return key_changes(data, request)
+        from secretsvc.operations import document_changes
+
+        return document_changes.key_changes(tree, request)
 
     def not_taken(self, name: str) -> list[str]:
         """The keys to be taken away that no keyset had, as the policy of the file of that name calls them."""

@@ -1,0 +1,292 @@
+"""Changes of files that SOPS's format seals: values, data keys, whom they are sealed to.
+
+Each is proven by opening the file again. Values that do not change keep their tokens, and everything else its bytes,
+whoever wrote the file.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from os import urandom
+
+from secretsvc.document import kinds
+from secretsvc.document.base import Value, apply
+from secretsvc.document.yaml_types import plain
+from secretsvc.errors import InputError, ManifestError, UsageError, nearest
+from secretsvc.formats.sops import sealing
+from secretsvc.formats.sops.cipher import is_token
+from secretsvc.formats.sops.metadata import LISTS, MEMBER, KeyEntry, Metadata, fields_of, list_of
+from secretsvc.formats.sops.sealing import Plan, named
+from secretsvc.keyref import WrappedKey, keyset
+from secretsvc.operations import Result
+from secretsvc.operations.documents import find_leaf, open_sealed, parsed, paths
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from secretsvc.document.base import Document, Edit, Leaf, Path, Tree
+    from secretsvc.formats.sops.sealing import Opened
+    from secretsvc.keyref import Keyset
+    from secretsvc.operations.documents import SealedTree
+    from secretsvc.operations.keyring import Keyring
+    from secretsvc.operations.patch import Changes
+    from secretsvc.operations.request import Request
+
+_ADDED = Value("", b"")
+"""Stands for what a leaf held that was not there: nothing is the same as that."""
+_ONLY_BY_PATH = "set and unset change its values, each named by its path"
+
+
+def set_values(tree: SealedTree, changes: Changes, request: Request, keyring: Keyring, which: str = "") -> Result:
+    """Return the file with these values changed, added, or (None) taken away, under the same data key.
+
+    Words are paths, or in a Secret the names of entries, as `documents.get_value` takes them. A value keeps the kind
+    that was there where its text is of that kind. Raises InputError, UsageError, and what opening raises.
+    """
+    others = (changes.data, changes.string_data, changes.metadata, changes.labels, changes.annotations)
+    if which or any(others):
+        raise UsageError("the file is a tree that SOPS's format seals", hint=_ONLY_BY_PATH)
+    values = changes.values
+    for word, value in values.items():  # paths are in the clear: a slip costs nobody a key's use
+        if value is None and _number(tree, word) < 0:
+            raise InputError(f"it has no such value{nearest(word, paths(tree))}", hint="ksecret get FILE lists them")
+    change = _Change(tree, open_sealed(tree, keyring, _trusting(tree, request)))
+    going = [word for word, value in values.items() if value is None]
+    for word in (
+        *(word for word in values if word not in going),
+        *sorted(going, key=lambda word: -_number(tree, word)),
+    ):
+        change.put(word, values[word])  # the last of a list first: places in it are those that it has now
+    return Result(change.sealed(request.created), 1)
+
+
+def _number(tree: SealedTree, word: str) -> int:
+    """The place of the leaf that a word means, among all; -1 where there is none."""
+    number = find_leaf(tree.document.leaves, word)
+    return -1 if number is None else number
+
+
+def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
+    """Return the file with a new data key, and every value sealed anew. Raises InputError, and what opening raises."""
+    if request.format:
+        what = "files in SOPS's format are not converted yet"
+        raise UsageError(what, hint="decrypt it, and encrypt what comes out")
+    opened = open_sealed(tree, keyring, _trusting(tree, request))
+    return Result(_sealed_anew(tree, opened, tree.metadata.entries, request.created, keyring), 1)
+
+
+def rewrap(tree: SealedTree, now: str, keyring: Keyring) -> Result:
+    """Return the file with its data key wrapped anew under each key. Raises InputError, and what opening raises."""
+    opened = open_sealed(tree, keyring)
+    entries = _wrapped(tree.metadata, tree.metadata.entries, opened.dek, now, keyring)
+    return Result(_with_entries(tree, opened, entries), 1)
+
+
+def key_changes(tree: SealedTree, request: Request) -> list[tuple[str, str, bool]]:
+    """Return label, KeyRef, and whether it would come (else go). Needs no key. Raises KeyRefError, UsageError."""
+    held, wanted = _keysets(tree, request)
+    return [("a tree", str(ref), ref in wanted) for ref in keyset(set(held) ^ set(wanted))]
+
+
+def change_keys(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
+    """Return the file sealed to the keys that the request means; where one is lost, with a new data key.
+
+    The MAC is checked first: who is added must not vouch for what somebody altered. Raises as `set_values`.
+    """
+    held, wanted = _keysets(tree, request)
+    if set(held) == set(wanted):
+        return Result(tree.document.data, 0)
+    opened = open_sealed(tree, keyring, _trusting(tree, request))
+    kept = [entry for entry in tree.metadata.entries if entry.key.ref in wanted]
+    new = [KeyEntry(list_of(ref), WrappedKey(ref, b""), {}) for ref in wanted if ref not in held]
+    if set(held) - set(wanted):
+        return Result(_sealed_anew(tree, opened, [*kept, *new], request.created, keyring), 1)
+    return Result(
+        _with_entries(tree, opened, [*kept, *_wrapped(tree.metadata, new, opened.dek, request.created, keyring)]), 1
+    )
+
+
+def _keysets(tree: SealedTree, request: Request) -> tuple[Keyset, Keyset]:
+    held = keyset(key.ref for key in tree.metadata.keys)
+    if request.keyset_of:
+        what = "keys sync does not know yet what a file of SOPS's is to be sealed to"
+        raise UsageError(what, hint="`sops updatekeys` does; or say keys add and keys remove")
+    if tree.metadata.groups > 1:
+        what = "its data key is split among groups of keys, and a key would have to go into one of them"
+        raise InputError(what, hint="`sops updatekeys` and `sops groups` change groups")
+    return held, request.change.applied(held)
+
+
+def _trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:
+    """Ask, as the request has it, whether somebody vouches for a file whose MAC does not fit."""
+    trust = request.trust
+    if not trust:
+        return None
+    from secretsvc.formats.base import Unproven
+
+    keys = tuple(str(key.ref) for key in tree.metadata.keys)
+    return lambda why: trust(Unproven("the file", why, keys, tuple(paths(tree))))
+
+
+class _Change:
+    """Values of one file that change; leaves come and go in its sealed text first."""
+
+    def __init__(self, tree: SealedTree, opened: Opened) -> None:
+        self._document = tree.document
+        self._opened = opened
+        pairs = zip(tree.document.leaves, opened.values, strict=True)
+        self._known = {leaf.value.text: value for leaf, value in pairs if is_token(leaf.value.text)}
+        """Token → what it holds."""
+        self._changed: dict[Path, Value] = {}
+        self._added: set[Path] = set()
+
+    def put(self, word: str, value: bytes | None) -> None:
+        """Change one value, or take it away. Raises InputError, UsageError."""
+        number = find_leaf(self._document.leaves, word)
+        leaf = self._document.leaves[number] if number is not None else None
+        if leaf and value is None:
+            self._restructure(self._document.remove(leaf), -1)
+            self._changed.pop(leaf.path, None)
+        elif leaf and value is not None:
+            before = self._known.get(leaf.value.text, leaf.value)
+            self._changed[leaf.path] = self._value(leaf.path, word, value, before)
+        elif value is not None:
+            path = self._new_path(word)
+            self._changed[path] = self._value(path, word, value, Value("str", b""))
+            self._added.add(path)
+            self._restructure(self._document.add(path, self._changed[path]), 1)
+
+    def _value(self, path: Path, word: str, data: bytes, before: Value) -> Value:
+        """The value for a leaf: base64 for an entry's name under `data`, else a text, or of the kind that was there."""
+        if path[-2:-1] == ("data",) and path != parsed(word):
+            return Value("str", b64encode(data))
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            if self._document.kind in ("dotenv", "binary"):
+                return Value("str", data)
+            raise UsageError(f"the value for {word} is not UTF-8 text, which such a file can't hold") from None
+        if before.kind not in ("str", "null", "bytes"):
+            typed = plain(text) if text and "\n" not in text else None
+            if typed and typed.kind == before.kind:
+                return typed
+        return Value("str", data)
+
+    def _new_path(self, word: str) -> Path:
+        """The path of a new value: in a Secret, a bare word is the name of an entry. Raises UsageError."""
+        path = parsed(word)
+        if not path or path[0] == MEMBER:
+            raise UsageError(f"{word}: no path", hint='write it as db.hosts[0], or as ["db"]["hosts"][0]')
+        tops = {leaf.path[0] for leaf in self._document.leaves if leaf.path and not leaf.unit}
+        is_secret = any(leaf.path == ("kind",) and leaf.value.text == b"Secret" for leaf in self._document.leaves)
+        if len(path) == 1 and is_secret and path[0] not in tops:
+            return ("data" if "data" in tops and "stringData" not in tops else "stringData", *path)
+        return path
+
+    def _restructure(self, edits: Iterable[Edit], more: int) -> None:
+        """Read the document again with a leaf more, or one less. Raises ManifestError where others went with it."""
+        document = kinds.read(self._document.kind, apply(self._document.data, edits), MEMBER)
+        if _count(document) != _count(self._document) + more:
+            raise ManifestError("the file would hold other values than it should", hint="edit it with sops")
+        self._document = document
+
+    def sealed(self, now: str) -> bytes:
+        """The file, sealed, and proven."""
+        before = [self._known.get(leaf.value.text, leaf.value) for leaf in self._document.leaves]
+        values = list(before)
+        at = {leaf.path: number for number, leaf in enumerate(self._document.leaves) if _is_of_first(leaf)}
+        for path, value in self._changed.items():
+            if path not in at:
+                raise ManifestError(f"{named(path)} has no place there", hint="add it with sops")
+            values[at[path]] = value
+            if path in self._added:
+                before[at[path]] = _ADDED
+        opened = sealing.Opened(self._opened.metadata, self._opened.dek, before, [])
+        plan = Plan(opened.dek, opened.metadata.changed(), now, opened)
+        return _proven(self._document.kind, sealing.seal_document(self._document, values, plan), opened.dek, values)
+
+
+def _is_of_first(leaf: Leaf) -> bool:
+    return not leaf.unit and leaf.value.kind != "comment"
+
+
+def _count(document: Document) -> int:
+    return sum(leaf.value.kind != "comment" for leaf in document.leaves)
+
+
+def _sealed_anew(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry], now: str, keyring: Keyring) -> bytes:
+    """With a new data key, wrapped under all of these keys."""
+    dek = urandom(32)
+    fields = _lists(tree.metadata, _wrapped(tree.metadata, entries, dek, now, keyring))
+    plan = Plan(dek, fields, now)
+    return _proven(tree.document.kind, sealing.seal_document(tree.document, opened.values, plan), dek, opened.values)
+
+
+def _with_entries(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry]) -> bytes:
+    """With other keys and nothing else."""
+    edits = tree.document.set_member(_lists(tree.metadata, entries))
+    return _proven(tree.document.kind, apply(tree.document.data, edits), opened.dek, opened.values)
+
+
+def _wrapped(metadata: Metadata, entries: Sequence[KeyEntry], dek: bytes, now: str, keyring: Keyring) -> list[KeyEntry]:
+    """Raises InputError for keys that nothing here wraps with: all of them must, or somebody would be locked out."""
+    for entry in entries:
+        if not entry.is_opened_here:
+            what = f"{entry.key.ref}: a key of a kind, or with a role, that ksecret does not wrap with"
+            raise InputError(what, hint="`sops rotate` and `sops updatekeys` do, or take the key away first")
+    unsigned = keyring.unsigned()
+    secrets = _secrets(metadata, dek)
+    found = []
+    for entry in entries:
+        key = entry.key
+        made = unsigned.wrap(key.ref, secrets[key.group], key.context)
+        wrapped = WrappedKey(key.ref, made, key.context, key.group)
+        found.append(KeyEntry(entry.list, wrapped, entry.fields | fields_of(wrapped, now) | _kept(entry)))
+    return found
+
+
+def _secrets(metadata: Metadata, dek: bytes) -> tuple[bytes, ...]:
+    """What each group of keys wraps: the data key, or a share of it."""
+    if metadata.groups == 1:
+        return (dek,)
+    from secretsvc import shamir
+
+    return shamir.split(dek, metadata.threshold or metadata.groups, metadata.groups)
+
+
+def _kept(entry: KeyEntry) -> dict[str, Tree]:
+    """What of an entry is not ours to say."""
+    return {name: entry.fields[name] for name in ("aws_profile", "role", "fp") if name in entry.fields}
+
+
+def _lists(metadata: Metadata, entries: Sequence[KeyEntry]) -> dict[str, Tree]:
+    """The member's tree with these keys."""
+    if metadata.groups == 1:
+        return metadata.changed(**_of_group(metadata.tree, entries), key_groups=None)
+    groups: list[Tree] = []
+    for number, group in enumerate(metadata.tree["key_groups"]):
+        lists = _of_group(group, [entry for entry in entries if entry.key.group == number])
+        groups.append({name: value for name, value in (group | lists).items() if value is not None})
+    return metadata.changed(key_groups=groups)
+
+
+def _of_group(tree: dict[str, Tree], entries: Sequence[KeyEntry]) -> dict[str, Tree]:
+    """The lists of one group, None for one that is not to stand there: empty ones stay where they were written."""
+    lists: dict[str, Tree] = {}
+    for name in LISTS:
+        fields: list[Tree] = [dict(entry.fields) for entry in entries if entry.list == name]
+        lists[name] = fields if fields or tree.get(name) == [] else None
+    return lists
+
+
+def _proven(kind: str, data: bytes, dek: bytes, values: Sequence[Value]) -> bytes:
+    """The file, once it was opened again and held these values. Raises ManifestError."""
+    document = kinds.read(kind, data, MEMBER)
+    member = document.member()
+    assert member
+    assert isinstance(member.tree, dict)
+    opened = sealing.open_document(document, Metadata(member.tree, member.line), dek)
+    if not sealing.same(opened.values, values):
+        raise ManifestError("the file would not hold the same values once sealed", hint="simplify its layout")
+    return data
