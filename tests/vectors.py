@@ -128,7 +128,8 @@ def sealed_file(plain: Path) -> bytes:
     """The sealed form of a plain file with fixed randomness: first the DEK, then each token's nonce, per Secret."""
     recipient = split((FOLDER / "recipient.txt").read_text().strip())
     request = Request(KeysetChange((recipient,), (), ()), lambda *_: (), "", CREATED)
-    with mock.patch.object(envelope, "urandom", FixedRandom(plain.name)):
+    fixed = FixedRandom(plain.name)
+    with mock.patch("os.urandom", fixed), mock.patch.object(envelope, "urandom", fixed):
         return seal_manifest(plain.read_bytes(), request, RecordedKeyring()).data
 
 

@@ -6,12 +6,10 @@ import os
 import time
 
 from secretsvc.cli.batch import name_of
-from secretsvc.cli.colour import BAD, WARNING, painted
 from secretsvc.cli.report import printable, report, summary
 from secretsvc.errors import KsecretError
 from secretsvc.operations.check import Checked, check_file, check_other
 from secretsvc.operations.check_search import holds_identity, may_hold_secret
-from secretsvc.operations.findings import RULES, SHORT, Finding
 from secretsvc.policy.policies import MISNAMED, NAME
 from secretsvc.record import Record
 
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from mmap import mmap
     from typing import Literal, TypeAlias
 
+    from secretsvc.operations.findings import CheckRule, Finding
     from secretsvc.policy.policies import Policies
 
 Form: TypeAlias = 'Literal["text", "json", "sarif"]'
@@ -64,7 +63,7 @@ class Output:
         self._counts["checked"] += 1
         self._counts["allowed"] += checked.allowed
         for finding in checked.findings:
-            notice = RULES[finding.code].level == "note" and not self._fails_on_notices
+            notice = _rule(finding).level == "note" and not self._fails_on_notices
             self._counts["findings"] += not notice
             self._notices += notice
             if self._form == "sarif":
@@ -121,6 +120,8 @@ def _of_policy(source: Source) -> list[Finding]:
     name = os.path.basename(source.name)
     if name == MISNAMED:
         said = f"this file is not read: a policy's name is {NAME}, so no rule covers what it was made for"
+        from secretsvc.operations.findings import Finding
+
         return [Finding(source.name, 1, "KS015", said)]
     found = source.policies.find(source.name) if name == NAME else None
     if not found:
@@ -158,18 +159,30 @@ def worth_reading(whole: Callable[[], bytes], up_to: Callable[[int], bytes | Non
 
 
 def _in_commit(commit: str, file: str) -> str:
-    return f"{commit[:SHORT]}:{file}" if commit else file
+    if not commit:
+        return file
+    from secretsvc.operations.findings import SHORT
+
+    return f"{commit[:SHORT]}:{file}"
+
+
+def _rule(finding: Finding) -> CheckRule:
+    from secretsvc.operations.findings import RULES  # a file without findings needs none of their words
+
+    return RULES[finding.code]
 
 
 def _as_text(finding: Finding) -> str:
+    from secretsvc.cli.colour import BAD, WARNING, painted
+
     where = printable(f"{_in_commit(finding.commit, finding.file)}:{finding.line}:")
-    code = painted(finding.code, BAD if RULES[finding.code].level == "error" else WARNING)
+    code = painted(finding.code, BAD if _rule(finding).level == "error" else WARNING)
     return f"{where} {code} {printable(finding.message)}"
 
 
 def _as_json(finding: Finding) -> str:
     from json import dumps
 
-    rule = RULES[finding.code]
+    rule = _rule(finding)
     told = {name: value for name, value in finding._asdict().items() if name != "commit" or value}
     return dumps({**told, "rule": rule.name} | ({"level": rule.level} if rule.level != "error" else {}))

@@ -52,11 +52,15 @@ class FilePolicies:
         """The names that its policy has for keys; none where it has no policy, or one that can't be used."""
         from secretsvc.policy.people import NOBODY
 
+        return self.people_if_any(file) or NOBODY
+
+    def people_if_any(self, file: str) -> People | None:
+        """The same; None where it has no policy, which imports nothing."""
         try:
             policy = self.find(self._place or file)
         except KsecretError:
-            return NOBODY
-        return policy.content.people if policy else NOBODY
+            return None
+        return policy.content.people if policy else None
 
     def spelled(self, file: str, words: Sequence[str]) -> list[str]:
         """`--key` words, which may begin with + or -, with the KeyRefs of people in place of their names.

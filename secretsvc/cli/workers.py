@@ -284,11 +284,16 @@ class _Worker:
                 self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
             except ChildProcessError:  # who started us has its children's ends ignored
                 self._code = 0
-        number = -self._code if self._code < 0 else self._code - 128
-        by = f" by {signal.Signals(number).name}" if number in signal.valid_signals() else ""
-        return KsecretError(
-            f"the process that was to work on it was ended{by}", hint="it is whole, whether changed or not: run again"
-        )
+        what = f"the process that was to work on it was ended{_by(self._code)}"
+        return KsecretError(what, hint="it is whole, whether changed or not: run again")
+
+
+def _by(code: int) -> str:
+    """Which signal that exit code tells of, as Python has it, or as one of ours does."""
+    try:
+        return f" by {signal.Signals(-code if code < 0 else code - 128).name}"
+    except ValueError:  # none, or one without a name
+        return ""
 
 
 def _write(pipe: BufferedWriter, kind: int, content: Any, told: Kept) -> None:

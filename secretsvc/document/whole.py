@@ -143,5 +143,5 @@ class SealedWhole:
 
 
 def _one_value() -> ManifestError:
-    hint = "give it the name of its kind (.yaml, .json, .env, .ini), or say which it is with --input-type"
+    hint = "a file of several values has the name of its kind: .yaml, .json, .env or .ini"
     return ManifestError("a file of no known kind is one value, and has no place for another", hint=hint, line=1)

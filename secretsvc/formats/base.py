@@ -256,7 +256,7 @@ class Format:
         return False
 
     def new_dek(self) -> bytes:
-        """A DEK (bytes), from the operating system's random numbers."""
+        """Return a new DEK: 32 bytes from the operating system's random numbers."""
         from os import urandom
 
         return urandom(32)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
-from secretsvc.manifest.copies import copies
 from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.manifest.nodes import Mapping, Member, Scalar
 
@@ -61,6 +60,8 @@ def check_secret(secret: Secret, sealed_bytes: int = 0) -> None:
             hint="split it into several Secrets",
             line=secret.line,
         )
+    from secretsvc.manifest.copies import copies
+
     for copy in copies(secret):
         raise ManifestError(
             f"the annotation {copy.name} repeats the data in the clear",

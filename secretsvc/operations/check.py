@@ -16,7 +16,6 @@ from secretsvc.operations.check_search import (
     may_hold_more,
     may_hold_secret,
 )
-from secretsvc.operations.findings import Finding
 from secretsvc.patterns import pattern
 from secretsvc.record import Record
 from secretsvc.tokens import SUFFIX
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.base import Flaw as Hit
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.check_refused import Group
+    from secretsvc.operations.findings import Finding
     from secretsvc.policy.policies import Policies, Policy
 
 _ALLOWED = pattern(r"(?:^|\s)#\s*ksecret:allow\s+\S")
@@ -52,6 +52,8 @@ def check_other(data: bytes, file: str) -> Checked:
     lines = data.decode("utf-8", "replace").splitlines()
     found = [number for number, line in enumerate(lines, 1) if holds_identity(line.encode())]
     said = "an age identity (a private key) stands here in the clear"
+    from secretsvc.operations.findings import Finding
+
     findings = [Finding(file, number, "KS013", said) for number in found if not _is_allowed(lines, number)]
     return Checked(findings, len(found) - len(findings))
 
@@ -77,6 +79,7 @@ def check_file(data: bytes, file: str, policies: Policies | None, now: float) ->
 def _check_versions(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
     """The findings in what stands there; between conflict markers, in each version of it."""
     from secretsvc.operations import check_conflict, check_refused, check_text  # as few files are in conflict
+    from secretsvc.operations.findings import Finding
 
     line = check_conflict.first_marker(data)
     if not line:
@@ -119,9 +122,13 @@ def _judged(lines: list[str], file: str, groups: Iterable[Group], *, first_only:
     findings: list[Finding] = []
     allowed = 0
     for first_lines, hits in groups:
+        if not hits:
+            continue
         if any(_is_allowed(lines, line) for line in first_lines):
             allowed += len(hits)
             continue
+        from secretsvc.operations.findings import Finding
+
         found = [Finding(file, *hit) for hit in hits]
         if findings[-1:] != found:
             findings += found

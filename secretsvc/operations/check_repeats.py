@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secretsvc import formats
-from secretsvc.manifest.copies import copies
+from secretsvc.manifest import nodes
 from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
@@ -27,6 +27,11 @@ _PROSE = pattern(r"(?i)[\s…]|\.\.\.|^(?:your|my|some|the|see)[-_:]|^https?://[
 
 def copied(secret: Secret) -> Iterator[Hit]:
     """Annotations in which tools keep a copy of a Secret, sealed or not."""
+    metadata = nodes.value(secret.root, "metadata")
+    if not isinstance(metadata, nodes.Mapping) or not nodes.member(metadata, "annotations"):
+        return
+    from secretsvc.manifest.copies import copies
+
     for copy in copies(secret):
         yield copy.line, "KS005", f"the annotation {copy.name} of {secret.label} repeats its data in the clear"
 

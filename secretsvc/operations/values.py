@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secretsvc.document import kinds
 from secretsvc.errors import ManifestError, UsageError, nearest
 from secretsvc.manifest.model import decode_base64
 from secretsvc.manifest.reader import read
@@ -30,18 +31,38 @@ class ClearValue(Record):
 
 
 def values(data: bytes, file: str = "") -> list[ClearValue]:
-    """Every Secret's values: `data` decoded, `stringData` as UTF-8.
+    """Every Secret's values: `data` decoded, `stringData` as UTF-8; else those of a flat file, as SOPS has them.
 
     Where a Secret has a key in both, `stringData` wins, as in Kubernetes
     (https://kubernetes.io/docs/reference/kubernetes-api/config-and-storage-resources/secret-v1/).
     Raises ManifestError.
     """
     found: list[ClearValue] = []
-    for secret in read(data).secrets:
+    kind = kinds.kind_of(file)
+    secrets = () if kind in kinds.TEXTS_ONLY else read(data).secrets
+    if not secrets:
+        return _of_flat(kind, data, file)
+    for secret in secrets:
         own = {
             entry.key: ClearValue(file, entry.scalar.line, entry.key, _decoded(entry, file)) for entry in secret.entries
         }
         found += own.values()  # model.FIELDS has stringData last
+    return found
+
+
+def _of_flat(kind: str, data: bytes, file: str) -> list[ClearValue]:
+    """The values of a file whose keys hold nothing else, by its first document; as `sops exec-env` gives them."""
+    from secretsvc.document.texts import text_of
+
+    found = []
+    for leaf in kinds.read("yaml" if kind == "binary" else kind, data, "").leaves:
+        if leaf.unit or leaf.value.kind == "comment":
+            continue
+        key = leaf.path[0] if len(leaf.path) == 1 else 0
+        if not isinstance(key, str):
+            what = "its values are nested, and no variables or files"
+            raise ManifestError(what, hint="`ksecret get FILE PATH` gives one", file=file, line=leaf.line)
+        found.append(ClearValue(file, leaf.line, key, text_of(leaf.value)))
     return found
 
 

@@ -80,6 +80,7 @@ class World:
         if source == "docs/sops.md":
             self.me.write("new.yaml", b"db:\n  password: not-a-secret\n")
             self._sealed_by_sops("values.yaml", "db:\n  user: x\n  hosts: [a, b]\n")
+            self._sealed_by_sops("app.env", "PASSWORD=x\n")
             self._sealed_by_sops("app.yaml", "kind: Secret\nmetadata:\n  name: app\nstringData:\n  password: x\n")
         self.repository = Repository(self.me, plain=True, clear="", name=".gitkeep")
         self.repository.ok("update-ref", "refs/remotes/origin/main", "HEAD")

@@ -157,9 +157,9 @@ def test_a_file_of_any_kind_is_sealed_to_oneself_and_sops_opens_it(me: Person, n
 
 def test_what_is_sealed_and_for_whom_is_what_sops_yaml_says(me: Person) -> None:
     recipient = me.ref.removeprefix("age:")
-    me.write(
-        ".sops.yaml", f"creation_rules:\n- {{path_regex: a.yaml$, encrypted_regex: ^p, age: {recipient}}}\n".encode()
-    )
+    rule = f"{{path_regex: a.yaml$, encrypted_regex: ^p, age: {recipient}}}"
+    me.write(".sops.yaml", f"creation_rules: [{rule}]
+".encode())
     for name in ("a.yaml", "b.yaml"):
         me.write(name, f"p: {MARK}\nq: 1.0\n".encode())
     me.ok("encrypt", "-i", "--format", "sops", "a.yaml")
@@ -193,3 +193,43 @@ def test_what_comes_back_spelled_otherwise_is_told_with_its_line_or_refused(me: 
 def test_a_member_sops_of_any_document_is_nobodys_to_overwrite(me: Person) -> None:
     me.write("v.yaml", f"a: {MARK}\n---\nsops: mine\n".encode())
     assert "a member sops" in me.fails(3, "encrypt", "-i", "--format", "sops", "v.yaml")
+
+
+FLAT = {
+    "flat.env": f"# c\nPASSWORD={MARK}\nTWO=a\\nb\nNONE=\n",
+    "flat.yaml": f"PASSWORD: {MARK}\nTWO: \"a\\nb\"\nNONE: ''\n",
+    "flat.json": f'{{"PASSWORD": "{MARK}", "TWO": "a\\nb", "NONE": ""}}\n',
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_a_flat_file_gives_its_values_to_a_program(me: Person, name: str) -> None:
+    sealed(me, name, FLAT[name])
+    script = 'test "$PASSWORD" = "$1" && test "$TWO" = "a\nb" && test -z "$NONE" && test -n "${NONE+there}"'
+    me.ok("exec", name, "--", "sh", "-c", script, "sh", MARK)
+    files = 'test "$(cat "$KSECRET_FILES/PASSWORD")" = "$1" && ! test -e "$KSECRET_FILES/TWO"'
+    me.ok("exec", "--files", "--only", "PASSWORD", name, "--", "sh", "-c", files, "sh", MARK)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.yaml", "TYPES:\n  a: 1\n"),
+        ("a.json", '{"a": [1]}'),
+        ("a.ini", "[a]\nb = c\n"),
+        ("a.key", "x"),
+    ],
+)
+def test_a_file_with_nested_values_gives_a_program_none(me: Person, name: str, text: str) -> None:
+    sealed(me, name, text)
+    ran = me.run("exec", name, "--", "touch", "ran")
+    assert ran.code == 3
+    assert not (me.work / "ran").exists()
+
+
+def test_values_of_other_types_are_given_as_sops_gives_them(me: Person) -> None:
+    sealed(me, "t.yaml", "INT: 012\nFLOAT: 1234567.5\nBOOL: TRUE\nNIL: ~\nTIME: 2024-01-01\n")
+    told = me.ok("exec", "t.yaml", "--", "sh", "-c", 'echo "$INT $FLOAT $BOOL $NIL $TIME"').out
+    assert told == b"10 1.2345675E+06 true <nil> 2024-01-01T00:00:00Z\n"
+    theirs = sops("exec-env", me.work / "t.yaml", 'echo "$INT $FLOAT $BOOL $NIL $TIME"', identities=(me.identity,))
+    assert theirs.stdout == told

@@ -52,16 +52,16 @@ manifest manifest.line_reader manifest.model manifest.nodes manifest.plain_scala
 manifest.scalars manifest.splice operations patterns tokens
 """
 LOOKS = f"""{READS} backends backends.age backends.base cli.batch cli.report files files.workspace
-formats.created formats.lost keyref policy"""
+formats.created formats.lost keyref"""
 OURS = {
     "decrypt": f"{EVERY_COMMAND} {OPENS_BY_AGE} cli.session cli.verbs.decrypt",
     "get": f"{EVERY_COMMAND} {OPENS_BY_AGE} cli.verbs.get operations.get",
     "git textconv": f"{EVERY_COMMAND} {READS} cli.verbs.git formats.sha256 operations.textconv",
     "inspect": f"""{EVERY_COMMAND} {LOOKS} backends.registry cli.options cli.policies cli.verbs.inspect
-        operations.inspect operations.open patience policy.people""",
-    "check": f"""{EVERY_COMMAND} {LOOKS} cli.checking cli.colour cli.verbs.check formats.ksecret.check
-        manifest.copies manifest.hidden_secret manifest.rules
-        operations.check operations.check_repeats operations.check_search operations.findings policy.policies""",
+        operations.inspect patience""",
+    "check": f"""{EVERY_COMMAND} {LOOKS} cli.checking cli.verbs.check formats.ksecret.check
+        manifest.hidden_secret manifest.rules
+        operations.check operations.check_repeats operations.check_search policy policy.policies""",
 }
 """Our modules that a command enters: each costs a start, and whoever follows the command in the code enters it."""
 UNDER_A_POLICY = "files.globs policy policy.policies policy.reader"

@@ -91,6 +91,10 @@ class Many(Person):
     def temporary(self) -> list[Path]:
         return [path for path in self.work.rglob("*") if ".ksecret-" in path.name]
 
+    def inodes(self) -> set[tuple[int, int]]:
+        """Number and inode of each file, which is another one once it was changed."""
+        return {(number, self.path(number).stat().st_ino) for number in range(FILES)}
+
     def is_whole(self, number: int) -> bool:
         return self.lock.open_(self.path(number).read_bytes()) == clear(number)
 
@@ -214,15 +218,15 @@ def test_a_worker_in_which_something_breaks_says_so_and_its_files_fail(me: Many)
 
 def started(me: Many, *words: str) -> subprocess.Popen[bytes]:
     """A run in which each file takes a while, at a moment when its workers have changed some."""
-    before = {path: path.stat().st_ino for path in map(me.path, range(FILES))}
+    before = me.inodes()
     process = subprocess.Popen(
-        me.command(*words, each="time.sleep(0.05)"),
+        me.command(*words, each="time.sleep(0.4)"),
         cwd=me.work,
         env=me.environ,
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    wait_until(lambda: sum(path.stat().st_ino != inode for path, inode in before.items()) > 4, 60, every=0.005)
+    wait_until(lambda: len(me.inodes() - before) > 4, 60, every=0.005)
     assert len(me.workers()) == 3
     return process
 
@@ -243,12 +247,14 @@ def test_a_signal_ends_all_of_them_soon_and_every_file_is_whole(
 ) -> None:
     """`everybody`: as the terminal does, which signals all processes of a group."""
     me.write_all_sealed()
+    before = me.inodes()
     with started(me, "rotate", "-r", "d") as process:
         (os.killpg if everybody else os.kill)(process.pid, number)
         _, said = process.communicate(timeout=30)  # until nobody has standard error any more
         assert process.returncode == code
     assert b"Traceback" not in said
     assert b"ended by" not in said
+    assert len(me.inodes() - before) < FILES - 10, "they went on without their parent"
     assert me.temporary() == []
     assert all(map(me.is_whole, range(FILES)))
 
@@ -375,6 +381,17 @@ def test_an_error_that_would_be_said_of_every_file_is_said_once(me: Many) -> Non
     ran = me.many("verify", "-r", "d", each=fails)
     assert (ran.code, ran.err) == (2, "ksecret: it is the same everywhere\n")
     assert len(me.workers()) == 3
+
+
+def test_who_starts_it_may_ignore_the_ends_of_children(me: Many) -> None:
+    """Then nobody is told of them (wait(2), ECHILD)."""
+    me.write_all_sealed()
+    ignores = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)"
+    assert me.many("rotate", "-r", "d", before=ignores).err == f"ksecret: {FILES} rotated, 0 unchanged, 0 failed\n"
+    dies = "if rest[-1].path == 'd/13.yaml' and os.getpid() != parent: os.kill(os.getpid(), 9)"
+    ran = me.many("verify", "-r", "d", each=dies, before=ignores)
+    assert ran.code == 7
+    assert "ksecret: d/13.yaml: the process that was to work on it was ended\n" in ran.err
 
 
 def test_where_the_system_grants_no_process_one_does_it(me: Many) -> None:

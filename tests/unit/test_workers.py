@@ -38,6 +38,13 @@ def test_an_error_of_a_commands_own_arrives_as_the_one_that_it_is_a_kind_of() ->
 
 
 @pytest.mark.parametrize(
+    ("code", "said"), [(-9, " by SIGKILL"), (143, " by SIGTERM"), (-40, ""), (1, ""), (0, ""), (128, "")]
+)
+def test_a_worker_is_said_to_be_ended_by_what_ended_it(code: int, said: str) -> None:
+    assert workers._by(code) == said
+
+
+@pytest.mark.parametrize(
     ("cores", "quota", "files", "most", "count"),
     [
         (8, "max 100000\n", 10_000, 0, 8),

@@ -8,7 +8,6 @@ from secretsvc.cli.options import Targets
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.report import printable
 from secretsvc.operations.inspect import Description, describe_any
-from secretsvc.operations.open import nothing_sealed_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +38,8 @@ def run(args: Arguments) -> int:
     def operation(data: bytes, name: str) -> bytes | PrintedLine:
         found = describe(data, name)
         if not any(one.sealed for one in found):
+            from secretsvc.operations.open import nothing_sealed_in
+
             raise nothing_sealed_in(data)
         told = "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
         return f"{told}\n".encode() if targets.output else PrintedLine(told)
@@ -52,7 +53,7 @@ def describer(unlocking: Unlocking, place: str = "") -> Callable[[bytes, str], l
     policies = FilePolicies(backends, place)
 
     def describe(data: bytes, file: str) -> list[Description]:
-        people = policies.people(file)
+        people = policies.people_if_any(file)
         found = describe_any(data, backends.describe)
         return [
             one._replace(keys=[{**key, "name": people.name(key["ref"])} for key in one.keys] if people else one.keys)

@@ -75,11 +75,6 @@ class Dek:
         self._aead = AESGCM(hkdf_sha256(secret, b"ksecret/v1 enc"))
         self._seal_key = hkdf_sha256(secret, b"ksecret/v1 seal")
 
-    @staticmethod
-    def new() -> Dek:
-        """A random one, from the operating system."""
-        return Dek(urandom(DEK_BYTES))
-
     def __repr__(self) -> str:
         return "Dek(masked)"
 

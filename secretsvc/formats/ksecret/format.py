@@ -70,11 +70,6 @@ class Ksecret(Format):
 
         return sealing.is_retyped(opened, secret)
 
-    def new_dek(self) -> bytes:
-        from secretsvc.formats.ksecret import sealing
-
-        return sealing.new_dek()
-
     def open(self, secret: Secret, sealed: Sealed, dek: bytes, *, trust: Trust | None, retyped: bool) -> Opened:
         from secretsvc.formats.ksecret import sealing
 

@@ -44,11 +44,6 @@ if TYPE_CHECKING:
     _All: TypeAlias = Mapping[int, Opened]
 
 
-def new_dek() -> bytes:
-    """Return a random DEK."""
-    return Dek.new().secret
-
-
 def open_secret(format_: Format, secret: Secret, sealed: Sealed, dek: bytes, *, retyped: bool) -> Opened:
     """Return its payloads, the seal and every token checked. Raises AlteredError with the line of what does not fit.
 

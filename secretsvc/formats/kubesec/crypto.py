@@ -36,11 +36,6 @@ class Dek:
         self.secret = secret
         self._aead = AESGCM(secret)
 
-    @staticmethod
-    def new() -> Dek:
-        """A random one, from the operating system."""
-        return Dek(urandom(DEK_BYTES))
-
     def __repr__(self) -> str:
         return "Dek(masked)"
 

@@ -77,11 +77,6 @@ class Kubesec(Format):
     def seals_empty(self, manifest: Manifest) -> bool:
         return envelope.is_alone(manifest)  # as kubesec does
 
-    def new_dek(self) -> bytes:
-        from secretsvc.formats.kubesec import sealing
-
-        return sealing.new_dek()
-
     def open(self, secret: Secret, sealed: Sealed, dek: bytes, *, trust: Trust | None, retyped: bool) -> Opened:
         from secretsvc.formats.kubesec import sealing
 

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest, Secret
 
 
-def new_dek() -> bytes:
-    """Return a random DEK."""
-    return Dek.new().secret
-
-
 def open_secret(format_: Format, secret: Secret, sealed: Sealed, dek: bytes, *, trust: Trust | None) -> Opened:
     """Return its texts, each token checked, and values and keys against the MAC. Raises AlteredError.
 
