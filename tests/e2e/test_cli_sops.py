@@ -158,8 +158,7 @@ def test_a_file_of_any_kind_is_sealed_to_oneself_and_sops_opens_it(me: Person, n
 def test_what_is_sealed_and_for_whom_is_what_sops_yaml_says(me: Person) -> None:
     recipient = me.ref.removeprefix("age:")
     rule = f"{{path_regex: a.yaml$, encrypted_regex: ^p, age: {recipient}}}"
-    me.write(".sops.yaml", f"creation_rules: [{rule}]
-".encode())
+    me.write(".sops.yaml", f"creation_rules: [{rule}]\n".encode())
     for name in ("a.yaml", "b.yaml"):
         me.write(name, f"p: {MARK}\nq: 1.0\n".encode())
     me.ok("encrypt", "-i", "--format", "sops", "a.yaml")
