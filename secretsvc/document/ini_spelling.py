@@ -6,7 +6,7 @@ import re
 
 from secretsvc.document.ini_lines import SPACE, Comment
 from secretsvc.errors import ManifestError
-from secretsvc.manifest.splice import Edit
+from secretsvc.manifest.splice import Edit, line_break
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,6 +48,9 @@ def comment(text: str, standing: Comment, new: str) -> list[Edit]:
     new = "".join(
         [lines[0], *(line if line.lstrip(SPACE)[:1] in ("", "#", ";") else f"; {line}" for line in lines[1:])]
     )
+    if first.inline and standing.stands_outside:  # a section's name would end at a bracket in the comment
+        at = text.rfind("\n", 0, first.start) + 1
+        return [Edit(at, at, f"; {new}{line_break(text)}"), _removed(text, first)]
     lead = " " if text[first.text_start - 1] in "#;" and first.text_start == first.end else ""
     edits = [Edit(first.text_start, first.end, lead + new)]
     return edits + [_removed(text, piece) for piece in others]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from io import FileIO
     from mmap import mmap
-    from typing import TypeVar
+    from typing import BinaryIO, TypeVar
 
     from secretsvc.files.walk import Walk
 
@@ -136,20 +136,6 @@ def _in_threads(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable
         pool.shutdown(cancel_futures=True)
 
 
-def _looked_through(path: str, test: Callable[[bytes | mmap], bool]) -> bool:
-    """Test a file's bytes without reading it whole; False for an empty file. Raises FileError."""
-    from mmap import ACCESS_READ, mmap
-
-    try:
-        with open(path, "rb") as stream:
-            if os.fstat(stream.fileno()).st_size == 0:
-                return False
-            with mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
-                return test(content)
-    except OSError as error:
-        raise FileError(f"can't be read: {error.strerror}", file=path) from error
-
-
 def _is_file(path: str, real_root: str) -> bool:
     """Tell whether it is a file, or a link to one that does not lead out of that folder."""
     try:
@@ -165,27 +151,44 @@ def read(path: str) -> Snapshot:
     """A file's content. Raises FileError; ManifestError for one that is too large to be a manifest."""
     try:
         with open(path, "rb") as stream:
-            status = os.fstat(stream.fileno())
-            if stat.S_ISREG(status.st_mode) and status.st_size > MAX_BYTES:
-                raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=path)
-            data = stream.read(min(status.st_size, MAX_BYTES) + 1)
-            if len(data) > status.st_size:  # a device or a pipe, which may have no end, or a file that grows
-                data += stream.read(MAX_BYTES + 1 - len(data))
+            return _snapshot(path, stream)
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
-    return Snapshot(path, data, _mark(status))
 
 
 def read_if(path: str, test: Callable[[bytes | mmap], bool]) -> Snapshot | None:
     """Read a file as `read` does; None for one whose bytes do not pass the test, however large it is."""
     try:
-        status = os.stat(path)
+        with open(path, "rb") as stream:
+            status = os.fstat(stream.fileno())
+            if stat.S_ISREG(status.st_mode) and status.st_size > _WHOLE and not _passes(stream, test):
+                return None
+            snapshot = _snapshot(path, stream)
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
-    if stat.S_ISREG(status.st_mode) and status.st_size > _WHOLE and not _looked_through(path, test):
-        return None
-    snapshot = read(path)
     return snapshot if test(snapshot.data) else None
+
+
+def _passes(stream: BinaryIO, test: Callable[[bytes | mmap], bool]) -> bool:
+    """Test a file's bytes without reading it whole; False for one that was emptied meanwhile."""
+    from mmap import ACCESS_READ, mmap
+
+    try:
+        content = mmap(stream.fileno(), 0, access=ACCESS_READ)
+    except ValueError:
+        return False
+    with content:
+        return test(content)
+
+
+def _snapshot(path: str, stream: BinaryIO) -> Snapshot:
+    status = os.fstat(stream.fileno())
+    if stat.S_ISREG(status.st_mode) and status.st_size > MAX_BYTES:
+        raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=path)
+    data = stream.read(status.st_size + 1)
+    if len(data) > status.st_size:  # a device or a pipe, which may have no end, or a file that grows
+        data += stream.read(MAX_BYTES + 1 - len(data))
+    return Snapshot(path, data, _mark(status))
 
 
 def content(path: str) -> bytes:

@@ -49,10 +49,10 @@ def _is_prose(content: bytes | mmap, at: int) -> bool:
     """Tell whether a word is in a comment's line, or follows another one: `The Secret` is the value of no `kind:`."""
     start = content.rfind(b"\n", max(0, at - _LONGEST_LINE), at) + 1
     before = content[start:at] if start or at < _LONGEST_LINE else b""
-    if any(sign in before for sign in _NOT_AS_IT_LOOKS):
-        return False
     words = before.split()
-    return bool(words) and (words[0].startswith(b"#") or (before.endswith(b" ") and words[-1].isalpha()))
+    if not words or not (words[0].startswith(b"#") or (words[-1].isalpha() and before.endswith(b" "))):
+        return False
+    return not any(sign in before for sign in _NOT_AS_IT_LOOKS)
 
 
 def holds_identity(content: bytes | mmap) -> bool:

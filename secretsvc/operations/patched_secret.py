@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from secretsvc import formats, patience
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import change
@@ -60,12 +62,10 @@ class PatchedSecret:
     def read(self) -> Manifest:
         """Return the manifest; ManifestError unless of the Secret's texts just these are others in it."""
         before = self._before
-        try:
+        with suppress(ValueError):  # of edits that overlap
             manifest = read(before.encoded(apply(before.text, self._edits)))
-        except ValueError:  # of edits that overlap
-            manifest = before
-        if len(manifest.secrets) == len(before.secrets) and _texts(manifest.secrets[self._index]) == self._expected:
-            return manifest
+            if len(manifest.secrets) == len(before.secrets) and _texts(manifest.secrets[self._index]) == self._expected:
+                return manifest
         raise ManifestError(
             "the change would alter more than it should in this layout",
             hint="ksecret decrypt, change it and encrypt it with --parent",

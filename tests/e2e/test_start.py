@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tests.integration.gnupg_support import World
 
 ROOT = Path(secretsvc.__file__).parent.parent
+SCRIPT = ROOT / "bin" / "ksecret"
 HEAVY = {"boto3", "botocore", "google", "grpc", "fastapi", "starlette", "rich", "ruamel", "click", "gnupg"}
 NEEDLESS = {
     "dataclasses",
@@ -240,3 +241,9 @@ def test_the_demo_runs() -> None:
     done = subprocess.run([str(ROOT / "scripts" / "demo")], check=True, capture_output=True, text=True)
     assert "byte for byte what was sealed" in done.stdout
     assert "not-a-real-password" not in done.stdout
+
+
+def test_the_script_starts_nothing_where_a_worker_of_the_service_runs_it_again() -> None:
+    """As multiprocessing's `spawn` does it, with the main module of the parent."""
+    code = f"import runpy; runpy.run_path({str(SCRIPT)!r}, run_name='__mp_main__'); print('goes on')"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"goes on\n"

@@ -14,16 +14,23 @@ from secretsvc.cli.main import main
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
 from secretsvc.formats import base
 from secretsvc.formats.ksecret import sealing as opening
+from secretsvc.manifest import change
 from secretsvc.manifest.splice import Edit, apply
+from secretsvc.operations import patched_secret
 from secretsvc.operations import seal as sealing
 from secretsvc.operations.from_cluster import without_cluster
+from secretsvc.operations.patch import Changes, patch_manifest
+from secretsvc.operations.request import Request
+from secretsvc.operations.rotate import rotate_manifest
 from tests import kubesec_support
-from tests.support import CREATED, LOCK, TOKEN
+from tests.support import CREATED, LOCK, NO_CHANGE, TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from types import ModuleType
+
+    from secretsvc.operations import Result
 
     Spoil = Callable[[str], str]
 
@@ -40,6 +47,7 @@ data:
 stringData:
   c: text
 """
+REQUEST = Request(NO_CHANGE, lambda *_: LOCK.keys, "", CREATED)
 ANOTHER = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: other}\nstringData: {c: text}\n"
 SHELL: dict[str, Spoil] = {
     "another name": lambda text: text.replace("name: db", "name: dc"),
@@ -99,6 +107,28 @@ def test_what_was_sealed_wrongly_is_not_written(monkeypatch: pytest.MonkeyPatch,
         LOCK.seal(clear)
 
 
+def patched(sealed: bytes) -> Result:
+    return patch_manifest(sealed, Changes(values={"a": b"x"}, labels={"x": "y"}), REQUEST, LOCK.keyring)
+
+
+def rotated(sealed: bytes) -> Result:
+    return rotate_manifest(sealed, REQUEST._replace(rotate_before="9"), LOCK.keyring)
+
+
+@pytest.mark.parametrize("what", SHELL | SEALED)
+@pytest.mark.parametrize("operation", [patched, rotated])
+def test_what_was_sealed_anew_wrongly_is_not_written(
+    monkeypatch: pytest.MonkeyPatch, operation: Callable[[bytes], Result], what: str
+) -> None:
+    """What it opens to is not read here, but compared with what opened before."""
+    sealed = LOCK.seal(CLEAR.replace(b"\ndata:", b"\n# kept\ndata:"))
+    spoil(monkeypatch, sealing, (SHELL | SEALED)[what])
+    with pytest.raises(
+        KsecretError, match=r"could not be restored|does not fit|can't be|altered|out of range|no|changed"
+    ):
+        operation(sealed)
+
+
 @pytest.mark.parametrize("what", SHELL | VALUES)
 def test_what_was_opened_wrongly_is_not_handed_out(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
     sealed = LOCK.seal(CLEAR)
@@ -152,6 +182,22 @@ def test_the_file_stays_as_it_was(
     assert main([command, "-i", str(path)]) == code
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.yaml"]
+
+
+@pytest.mark.parametrize("what", ["another Secret", "no Secret", "a value more"])
+def test_what_was_patched_wrongly_is_not_sealed(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    sealed = LOCK.seal(CLEAR)
+    more: dict[str, Spoil] = {"a value more": lambda text: text.replace("stringData:\n", "stringData:\n  d: more\n")}
+    spoil(monkeypatch, patched_secret, (SHELL | more)[what])
+    with pytest.raises(ManifestError, match="the change would alter more than it should in this layout"):
+        patched(sealed)
+
+
+def test_a_patch_of_edits_that_overlap_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    sealed = LOCK.seal(CLEAR)
+    monkeypatch.setattr(change, "changes", lambda *_: [Edit(0, 2, ""), Edit(1, 3, "")])
+    with pytest.raises(ManifestError, match="the change would alter more than it should in this layout"):
+        patch_manifest(sealed, Changes(labels={"x": "y"}), REQUEST, LOCK.keyring)
 
 
 def test_edits_that_overlap_are_made_neither_of() -> None:

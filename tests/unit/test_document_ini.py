@@ -130,6 +130,11 @@ def _has_comment_of_several_lines(data: bytes) -> bool:
     return any(len(leaf.own.pieces) > 1 for leaf in Ini(data, "sops").leaves if leaf.value.kind == "comment")
 
 
+def test_the_comment_behind_a_section_goes_above_it_for_a_name_ends_at_the_last_bracket() -> None:
+    there = sealed("ini", b"a=1\n[s] ; c\nk=v\n")
+    assert there.startswith(b"a=ENC[0==,str]\n; ENC[1==,comment]\n[s]\nk=ENC[2==,str]\n")
+
+
 def test_a_token_stands_in_the_shell_of_the_value_and_a_comment_in_its_own_line() -> None:
     data = b'; c\nk = "v w" ; d\n[s]\n# e\nl=`x`\nm = long \\\n more\n'
     there = sealed("ini", data)

@@ -211,8 +211,10 @@ def test_a_large_file_that_was_emptied_meanwhile_holds_nothing(tmp_path: Path, m
     path.write_bytes(b"x" * (workspace._WHOLE + 1))
     before = os.stat(path)
     path.write_bytes(b"")
-    monkeypatch.setattr(os, "stat", lambda _: before)
-    assert workspace.read_if(str(path), lambda data: True) is None
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", lambda _: before)
+        found = workspace.read_if(str(path), lambda data: True)
+    assert found is None
 
 
 @needs_root
