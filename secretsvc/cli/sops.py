@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from secretsvc.errors import InputError, UsageError
 
 TYPE_CHECKING = False
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from secretsvc.policy.sops_yaml import CreationRule
 
 NAME = "sops"
-_CONFIG = ".sops.yaml"
-_MOST_BYTES = 1024 * 1024
 _RULES = ("encrypted", "unencrypted")
 _WHAT = {"regex": "keys that this Go pattern finds", "suffix": "keys with this end", "comment_regex": "comments"}
 
@@ -89,11 +85,12 @@ class _Sealer:
     def sealed(self, data: bytes, name: str) -> Result:
         """Seal one file. Raises UsageError, and what sealing raises."""
         from secretsvc.operations.document_sealing import seal_file
+        from secretsvc.policy.sops_yaml import rule_for
 
         where = self._place or ("" if name == "-" else name)
         if not where:
             raise UsageError("of which kind is it, and which rule is for it?", hint="say --path FILE")
-        found = _creation_rule(where)
+        found = rule_for(where)
         request = self._requests.of(name)
         keys, rule = self._keys(found, where), self._rule(found)
         result = seal_file(data, keys, rule, self._requests.keyring(name), name=where, now=request.created)
@@ -142,23 +139,3 @@ class _Sealer:
                     raise InputError(what, hint="`sops encrypt` does; or name keys with -k", line=key.line)
             groups.append(tuple((self._backends.parse(key.text), key.context) for key in group))
         return SopsKeyset(tuple(groups), found.threshold)
-
-
-def _creation_rule(path: str) -> CreationRule | None:
-    """The rule for a file, of the nearest `.sops.yaml` upwards, if there is one. Raises InputError, FileError."""
-    from secretsvc.files import workspace
-    from secretsvc.policy.sops_yaml import read
-
-    absolute = os.path.abspath(path)
-    folder = os.path.dirname(absolute)
-    while True:
-        config = os.path.join(folder, _CONFIG)
-        if os.path.isfile(config):
-            data = workspace.read(config).data
-            if len(data) > _MOST_BYTES:
-                raise InputError("larger than 1 MiB", file=config)
-            return read(data, config, folder).rule_for(absolute)
-        above = os.path.dirname(folder)
-        if above == folder:
-            return None
-        folder = above
