@@ -11,7 +11,7 @@ from secretsvc.manifest import nodes
 from secretsvc.manifest.model import decode_base64
 from secretsvc.patterns import pattern
 from secretsvc.record import Record
-from secretsvc.tokens import BY_SOPS, SOPS_TOKEN
+from secretsvc.tokens import NOT_YET, SOPS_CUT, SOPS_TOKEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def may_stand_in(content: bytes | mmap) -> bool:
 def in_secret(secret: Secret) -> Iterator[Lost]:
     """Return what of it stands in a Secret that is taken for one in the clear."""
     if nodes.member(secret.root, "sops"):
-        yield Lost(secret.line, f"{secret.label} is sealed by SOPS", BY_SOPS, foreign=True)
+        yield Lost(secret.line, f"{secret.label} is sealed by SOPS", _way_on(secret.root), foreign=True)
     for entry in secret.entries:
         found = _what(entry, entry.value.strip()) or _encoded(entry)
         if found:
@@ -75,7 +75,7 @@ def in_manifest(manifest: Manifest) -> Iterator[Lost]:
             yield from in_secret(secret)
     for document in manifest.documents:
         if isinstance(document, nodes.Mapping) and _has_sops_metadata(document):
-            yield Lost(document.line, "it is sealed by SOPS", BY_SOPS, foreign=True)
+            yield Lost(document.line, "it is sealed by SOPS", _way_on(document), foreign=True)
 
 
 def is_encoded(entry: Entry) -> bool:
@@ -114,6 +114,16 @@ def _encoded(entry: Entry) -> Lost | None:
         return None
     hint = "put the token there as it is, with its envelope, or the clear value"
     return Lost(entry.scalar.line, f"{entry.path} is a token that was base64-encoded", hint)
+
+
+def _way_on(document: Mapping) -> str:
+    """What to do about a document that SOPS sealed: whole ones are opened elsewhere, so somebody asked for more."""
+    from secretsvc.formats.sops.metadata import is_member  # few files are
+
+    metadata = nodes.value(document, "sops")
+    members = metadata.members if isinstance(metadata, nodes.Mapping) else ()
+    names = [member.key.value for member in members if isinstance(member.key, nodes.Scalar)]
+    return NOT_YET if is_member(dict.fromkeys(names, True)) else SOPS_CUT
 
 
 def _has_sops_metadata(document: Mapping) -> bool:

@@ -11,7 +11,7 @@ from secretsvc.manifest import nodes, roots
 from secretsvc.manifest.roots import text_of
 from secretsvc.patterns import pattern
 from secretsvc.record import Record
-from secretsvc.tokens import BY_SOPS
+from secretsvc.tokens import NOT_YET, SOPS_CUT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _KIND = pattern(r"[A-Z][A-Za-z0-9]{0,62}")
 _CONFLICT = pattern(rb"(?m)^(?:<{7}|={7}|>{7})(?: .*)?\r?$")
 _VARIABLE = pattern(rb"(?:export[ \t]+)?[A-Za-z_][A-Za-z0-9_.]*[ \t]*=")
 _SOPS = pattern(rb"(?m)^(?:sops_mac[ \t]*=|\[sops\][ \t]*\r?$)")
+_SOPS_TIME = pattern(rb"(?m)^[ \t]*(?:sops_)?lastmodified[ \t]*[=:]")
 _IDENTITY = pattern(rb"(?i)AGE-SECRET-KEY-(?:1|PQ-1)")
 _UTF_16 = pattern(rb"(?s)\xff\xfe|\xfe\xff|(?:\0[^\0]){2}|(?:[^\0]\0){2}")
 
@@ -92,7 +93,8 @@ def no_manifest(data: bytes) -> Diagnosis | None:
 
 def _of_variables(data: bytes, *, is_env: bool) -> Diagnosis | None:
     if _SOPS.search(data):
-        return Diagnosis("it is sealed by SOPS, and no manifest", BY_SOPS)
+        way = NOT_YET if _SOPS_TIME.search(data) else SOPS_CUT
+        return Diagnosis("it is sealed by SOPS, and no manifest", way)
     if not is_env:
         return None
     hint = "`ksecret create generic NAME --from-env-file FILE -o secret.yaml` makes a sealed Secret of it"

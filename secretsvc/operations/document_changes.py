@@ -233,7 +233,8 @@ def _wrapped(metadata: Metadata, entries: Sequence[KeyEntry], dek: bytes, now: s
     """Raises InputError for keys that nothing here wraps with: all of them must, or somebody would be locked out."""
     for entry in entries:
         if not entry.is_opened_here:
-            what = f"{entry.key.ref}: a key of a kind, or with a role, that ksecret does not wrap with"
+            asked = f"in the role {entry.role}" if entry.role else "of a kind"
+            what = f"{entry.key.ref}: a key {asked} that ksecret does not wrap with"
             raise InputError(what, hint="`sops rotate` and `sops updatekeys` do, or take the key away first")
     unsigned = keyring.unsigned()
     secrets = _secrets(metadata, dek)

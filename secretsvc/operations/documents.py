@@ -108,16 +108,25 @@ def data_key(metadata: Metadata, keyring: Keyring) -> bytes:
 
 def _unwrapped(entries: Sequence[KeyEntry], keyring: Keyring) -> bytes:
     """Return what all of these keys wrap, by the first that can be used."""
-    usable = [entry.key for entry in entries if entry.is_opened_here]
-    others = [str(entry.key.ref) for entry in entries if not entry.is_opened_here]
+    usable = [entry for entry in entries if entry.is_opened_here]
     if not usable:
         hint = f"ksecret opens it by a key of {', '.join(OPENED)}, without a role: sops itself opens it by others"
-        raise NoKeyError("none of its keys could be used here", reasons=tuple(map(_unused, others)), hint=hint)
-    return keyring.unwrap(usable)
+        raise NoKeyError("none of its keys could be used here", reasons=tuple(map(_unused, entries)), hint=hint)
+    try:
+        return keyring.unwrap([entry.key for entry in usable])
+    except BackendError as error:
+        profiles = dict.fromkeys(entry.profile for entry in usable if entry.profile)
+        if profiles:
+            own = f"{error.hint}; " if error.hint else ""
+            said = f"the file asks for the AWS profile {' or '.join(profiles)}, which AWS_PROFILE or a policy must name"
+            error.hint = f"{own}{said}"
+        raise
 
 
-def _unused(ref: str) -> str:
-    return f"{ref}: a key of a kind, or with a role, that is not used here"
+def _unused(entry: KeyEntry) -> str:
+    if entry.role:
+        return f"{entry.key.ref}: the file asks for the role {entry.role}, and no role is taken from a file"
+    return f"{entry.key.ref}: a key of a kind that is not used here"
 
 
 def _joined(metadata: Metadata, keyring: Keyring) -> bytes:

@@ -129,7 +129,7 @@ class TestMoto:
     def test_another_context_does_not_open(self, real: Moto, context: dict[str, str]) -> None:
         backend, ref = kms(), made(real)
         wrapped = backend.wrap(ref, DEK, CONTEXT)
-        with pytest.raises(AlteredError, match="belongs to another Secret"):
+        with pytest.raises(AlteredError, match="with another encryption context"):
             backend.unwrap(ref, wrapped, context)
 
     def test_another_key_does_not_open(self, real: Moto) -> None:

@@ -25,22 +25,22 @@ FOUND: dict[str, tuple[bytes, str, str]] = {
     "a Secret of SOPS's": (
         f"{SECRET}stringData:\n  a: {SOPS_VALUE}\nsops:\n  mac: {SOPS_VALUE}\n  version: 3.9.0\n".encode(),
         "app is sealed by SOPS",
-        "`sops decrypt`",
+        "restore the file from Git",
     ),
     "another object of SOPS's": (
         f"kind: ConfigMap\ndata:\n  a: {SOPS_VALUE}\nsops:\n  mac: {SOPS_VALUE}\n".encode(),
         "it is sealed by SOPS",
-        "`sops decrypt`",
+        "restore the file from Git",
     ),
     "variables of SOPS's": (
         f"A={SOPS_VALUE}\nsops_mac={SOPS_VALUE}\n".encode(),
         "it is sealed by SOPS",
-        "`sops decrypt`",
+        "restore the file from Git",
     ),
     "an INI file of SOPS's": (
         f"[a]\nb = {SOPS_VALUE}\n[sops]\nmac = {SOPS_VALUE}\n".encode(),
         "it is sealed by SOPS",
-        "`sops decrypt`",
+        "restore the file from Git",
     ),
     "a SealedSecret": (
         b"apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: a}\nspec: {encryptedData: {a: A}}\n",
@@ -164,6 +164,26 @@ def test_tokens_without_an_envelope_are_told_by_every_command(
     for words in (["inspect", "-r", "."], ["keys", "list", "-r", "."], ["rotate", "-r", "."]):
         code, err = told(words, ref, capfd)
         assert (code, "its Secret has no envelope" in err) == (5, True), words
+
+
+@pytest.mark.parametrize("text", ["db:\n  a: x\n", f"{SECRET}stringData:\n  a: x\n", "[db]\na = x\n", "A=x\n"])
+def test_what_is_not_done_for_files_of_sops_yet_says_so_and_what_is(
+    ref: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str
+) -> None:
+    end = {"[": "ini", "A": "env"}.get(text[0], "yaml")
+    path = tmp_path / f"f.{end}"
+    path.write_text(text)
+    assert main(["encrypt", "-i", "--format", "sops", "-k", ref, path.name]) == 0
+    capfd.readouterr()
+    content = path.read_bytes()
+    for words in (["edit"], ["convert", "--to", "kubesec"], ["rename", "--name", "b"]):
+        code, err = told([*words, path.name], ref, capfd)
+        assert code in (1, 3, 5), (words, err)
+        assert "not done for SOPS's files yet: ksecret decrypt, get, set" in err
+        assert "`sops decrypt`" not in err
+    code, err = told(["patch", path.name, "--data", "a=eA=="], ref, capfd)
+    assert (code, "set and unset change its values" in err) == (2, True)
+    assert path.read_bytes() == content
 
 
 def test_in_a_folder_what_others_sealed_is_passed_over_where_nothing_is_opened(

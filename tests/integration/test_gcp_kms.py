@@ -74,7 +74,8 @@ def test_a_wrapped_dek_opens_again_with_its_context(kms: gcp.Emulator, backend: 
 )
 def test_another_context_does_not_open_it(backend: gcp_kms.GcpKms, other: dict[str, str]) -> None:
     error = failure(backend.unwrap, REF, backend.wrap(REF, DEK, CONTEXT), other)
-    says(error, AlteredError, "altered, wrapped by another key, or belongs to another Secret", "restore the file")
+    what = r"altered, wrapped by another key, or with another encryption context \(another Secret's\)"
+    says(error, AlteredError, what, "restore the file")
 
 
 def test_the_context_is_json_and_none_is_no_bytes(kms: gcp.Emulator, backend: gcp_kms.GcpKms) -> None:

@@ -289,7 +289,8 @@ def _unfit(code: str, call: KmsCall) -> KsecretError:
     """The wrapped DEK is not that key's, or the KeyRef names no key, or none that encrypts."""
     if code in ("InvalidCiphertextException", "IncorrectKeyException"):
         return AlteredError(
-            "its wrapped data key was altered, wrapped by another key, or belongs to another Secret",
+            "its wrapped data key was altered, wrapped by another key, or with another encryption context "
+            "(another Secret's)",
             hint=f"{RESTORE_HINT}; an alias may have pointed to another key when it was sealed",
         )
     error = KeyRefError if call.operation == "encrypt" else BackendError

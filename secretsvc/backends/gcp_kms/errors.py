@@ -239,7 +239,8 @@ def _refused(text: str, operation: str, host: str, external: str) -> KsecretErro
         )
     if operation == "decrypt" and "Decryption failed" in text:
         return AlteredError(
-            "its wrapped data key was altered, wrapped by another key, or belongs to another Secret",
+            "its wrapped data key was altered, wrapped by another key, or with another encryption context "
+            "(another Secret's)",
             hint=RESTORE_HINT,
         )
     for state, (words, hint) in _STATES.items():

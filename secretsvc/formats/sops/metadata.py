@@ -56,9 +56,19 @@ class KeyEntry:
         self.fields = fields
 
     @property
+    def role(self) -> str:
+        """The IAM role that whoever wrote the file wants the key used in. It is nothing that we take from a file."""
+        return str(self.fields.get("role") or "")
+
+    @property
+    def profile(self) -> str:
+        """The profile of AWS whose credentials they want used; we use those that its reader has chosen."""
+        return str(self.fields.get("aws_profile") or "")
+
+    @property
     def is_opened_here(self) -> bool:
-        """Tell whether a backend is here for it, and all that it asks for. A role is somebody else's to take."""
-        return self.key.ref.scheme in OPENED and not self.fields.get("role")
+        """Tell whether a backend is here for it, and all that it asks for."""
+        return self.key.ref.scheme in OPENED and not self.role
 
     def __repr__(self) -> str:
         return f"KeyEntry({self.key.ref}, masked)"
@@ -175,7 +185,7 @@ def _of_group(tree: dict[str, Any], group: int, line: int) -> list[KeyEntry]:
         for fields in items:
             if not isinstance(fields, dict):
                 raise _broken(f"has a key under {name} that is none", line)
-            text = _text(fields, field, line)
+            text, *_ = (_text(fields, one, line) for one in (field, "role", "aws_profile"))
             wrapped = _text(fields, "enc", line)
             ref = KeyRef(scheme, _name_of(name, fields, text, line))
             found.append(
@@ -208,9 +218,9 @@ def _wrapped(name: str, text: str) -> bytes:
 
 def _context(fields: dict[str, Any], line: int) -> dict[str, str]:
     context = fields.get("context") or {}
-    if not isinstance(context, dict) or not all(isinstance(value, str) for value in context.values()):
-        raise _broken("has a key with a context that is no mapping of texts", line)
-    return context
+    if not isinstance(context, dict):
+        raise _broken("has a key with a context that is no mapping", line)
+    return {_text({"context": word}, "context", line): _text(context, word, line) for word in context}
 
 
 def _text(tree: dict[str, Any], field: str, line: int) -> str:
