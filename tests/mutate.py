@@ -48,6 +48,7 @@ MODULES = {
         "integration/test_refusals.py",
     ),
     "formats/lost.py": ("e2e/test_lost_tokens.py",),
+    "manifest/line_reader.py": ("integration/test_line_reader.py",),
     "manifest/rules.py": ("integration/test_refusals.py", "integration/test_corpus.py"),
     "manifest/scalars.py": (
         "integration/test_patch_styles.py",

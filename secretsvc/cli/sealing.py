@@ -87,11 +87,11 @@ def add_path(parser: Parser) -> None:
     parser.add_argument("--path", metavar="FILE", default="", help=about)
 
 
-def add_format(parser: Parser) -> None:
+def add_format(parser: Parser, *others: str) -> None:
     """`--format` and `--scope`."""
     parser.add_argument(
         "--format",
-        choices=formats.names(),
+        choices=(*formats.names(), *others),
         default="",
         help="for what is not sealed yet (default: KSECRET_FORMAT, or ksecret)",
     )

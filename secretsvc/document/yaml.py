@@ -73,6 +73,11 @@ class YamlDocument:
         found = yaml_member.find(self.roots[0], self._name) if self.roots else None
         return Member(yaml_member.tree(found.value), found.key.line) if found else None
 
+    @property
+    def has_member(self) -> bool:
+        """Whether any document of it has the member."""
+        return any(yaml_member.find(root, self._name) for root in self.roots)
+
     def set_member(self, tree: dict[str, Tree]) -> list[Edit]:
         """Return the edits that make every document's member hold that."""
         made = [edit for root in self.roots for edit in yaml_member.put(self._text, root, self._name, tree)]

@@ -282,6 +282,12 @@ def _of_group(tree: dict[str, Tree], entries: Sequence[KeyEntry]) -> dict[str, T
 
 def _proven(kind: str, data: bytes, dek: bytes, values: Sequence[Value]) -> bytes:
     """The file, once it was opened again and held these values. Raises ManifestError."""
+    proven(kind, data, dek, values)
+    return data
+
+
+def proven(kind: str, data: bytes, dek: bytes, values: Sequence[Value]) -> Opened:
+    """Return a file opened that was sealed just now. Raises ManifestError unless it holds these values."""
     document = kinds.read(kind, data, MEMBER)
     member = document.member()
     assert member
@@ -289,4 +295,4 @@ def _proven(kind: str, data: bytes, dek: bytes, values: Sequence[Value]) -> byte
     opened = sealing.open_document(document, Metadata(member.tree, member.line), dek)
     if not sealing.same(opened.values, values):
         raise ManifestError("the file would not hold the same values once sealed", hint="simplify its layout")
-    return data
+    return opened

@@ -216,6 +216,34 @@ class Policies:
         return Policy(os.path.relpath(path), folder, Content((), None, False), self._locate, True)
 
 
+def nearest(path: str, name: str) -> tuple[str, bytes] | None:
+    """Return the nearest file of that name upwards from a file, absolute, and its content, where a policy would count.
+
+    None where there is none. Raises InputError for one in a repository of another user's, unless Git is told to trust
+    that; FileError for one that can't be read.
+    """
+    own, foreign = _reach(os.path.realpath(os.path.dirname(path)))
+    found = _first(own, name)
+    if found or not foreign:
+        return found
+    there = (os.path.join(above, name) for above in foreign)
+    untaken = next((one for one in there if os.path.lexists(one) and not _is_planted(one)), "")
+    if not untaken:
+        return None
+    if not _is_safe_to_git(foreign[-1]):
+        raise _not_taken(untaken, foreign[-1])
+    return _first(foreign, name)
+
+
+def _first(folders: Iterable[str], name: str) -> tuple[str, bytes] | None:
+    for folder in folders:
+        path = os.path.join(folder, name)
+        data = _from_disk(path)
+        if data is not None:
+            return path, data
+    return None
+
+
 def _again(error: KsecretError) -> KsecretError:
     """A new one each time: callers add to what they catch."""
     return type(error)(error.message, hint=error.hint, file=error.file, line=error.line)

@@ -158,6 +158,22 @@ class SopsConfig:
         raise InputError("no rule of creation_rules fits this file", hint=hint, file=self.source)
 
 
+def rule_for(path: str) -> CreationRule | None:
+    """Return the rule for the file at that path, by the nearest `.sops.yaml` upwards from it; None where none is.
+
+    It counts where a policy of ksecret's would. Raises InputError, also where it has rules and none fits; FileError.
+    """
+    from secretsvc.policy.policies import nearest as nearest_file
+
+    found = nearest_file(path, NAME)
+    if not found:
+        return None
+    config, data = found
+    folder = os.path.dirname(config)
+    place = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
+    return read(data, os.path.relpath(config), folder).rule_for(place)
+
+
 def read(data: bytes, source: str, folder: str) -> SopsConfig:
     """The rules in the bytes of the file `source`, which is in that folder. Raises InputError with file and line."""
     try:

@@ -78,6 +78,7 @@ class World:
             sealed = self.me.work / "secret.yaml"
             sealed.write_text(sealed.read_text().replace("name: db,", "name: db1,"))
         if source == "docs/sops.md":
+            self.me.write("new.yaml", b"db:\n  password: not-a-secret\n")
             self._sealed_by_sops("values.yaml", "db:\n  user: x\n  hosts: [a, b]\n")
             self._sealed_by_sops("app.env", "PASSWORD=x\n")
             self._sealed_by_sops("app.yaml", "kind: Secret\nmetadata:\n  name: app\nstringData:\n  password: x\n")
@@ -97,6 +98,7 @@ class World:
         if source == "encrypt":
             clear = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {password: not-a-secret}\n"
             self.me.write("clear.yaml", clear.encode())
+            self.me.write("values.yaml", b"db:\n  password: not-a-secret\n")
 
     def _sealed_by_sops(self, name: str, text: str) -> None:
         words = ("encrypt", "--age", self.me.ref.removeprefix("age:"), "--encrypted-regex", "^(db|stringData)$")

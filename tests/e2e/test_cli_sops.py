@@ -136,6 +136,64 @@ def test_files_of_every_kind_are_opened_as_their_name_says_and_from_a_pipe(me: P
     assert (me.work / name).read_text() == text
 
 
+def opened_by_sops(me: Person, name: str) -> bytes:
+    done = sops("decrypt", me.work / name, identities=(me.identity,))
+    assert not done.returncode, done.stderr.decode()
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", ["values.yaml", *OTHERS])
+def test_a_file_of_any_kind_is_sealed_to_oneself_and_sops_opens_it(me: Person, name: str) -> None:
+    text = VALUES if name == "values.yaml" else OTHERS[name][0]
+    (me.work / name).write_text(text)
+    me.ok("encrypt", "-i", "--format", "sops", name)
+    data = (me.work / name).read_bytes()
+    assert MARK.encode() not in data
+    assert MARK.encode() in opened_by_sops(me, name)
+    assert me.ok("decrypt", name).out == text.encode()
+    assert "member sops" in me.fails(3, "encrypt", "-i", "--format", "sops", name)
+    assert (me.work / name).read_bytes() == data
+
+
+def test_what_is_sealed_and_for_whom_is_what_sops_yaml_says(me: Person) -> None:
+    recipient = me.ref.removeprefix("age:")
+    rule = f"{{path_regex: a.yaml$, encrypted_regex: ^p, age: {recipient}}}"
+    me.write(".sops.yaml", f"creation_rules: [{rule}]\n".encode())
+    for name in ("a.yaml", "b.yaml"):
+        me.write(name, f"p: {MARK}\nq: 1.0\n".encode())
+    me.ok("encrypt", "-i", "--format", "sops", "a.yaml")
+    data = (me.work / "a.yaml").read_bytes()
+    assert b"q: 1.0\n" in data
+    assert b"encrypted_regex: " in data
+    assert f"p: {MARK}".encode() in opened_by_sops(me, "a.yaml")
+    assert "no rule of creation_rules fits" in me.fails(3, "encrypt", "--format", "sops", "b.yaml")
+
+
+def test_secrets_are_sealed_as_their_users_mean_it_and_a_rule_that_seals_nothing_is_an_error(me: Person) -> None:
+    me.write("app.yaml", SECRET.encode())
+    sealed_now = me.ok("encrypt", "--format", "sops", "app.yaml").out
+    assert b"kind: Secret\n" in sealed_now
+    assert b"^(data|stringData)$" in sealed_now
+    for words in (["--encrypted-regex", "^nothing$"], ["--encrypted-regex", "["]):
+        ran = me.run("encrypt", "--format", "sops", *words, "app.yaml")
+        assert (ran.code, ran.out) == (3, b"")
+    assert "say --format sops" in me.fails(2, "encrypt", "--mac-only-encrypted", "app.yaml")
+    assert "does not go with --format sops" in me.fails(2, "encrypt", "--format", "sops", "-x", "app.yaml")
+
+
+def test_what_comes_back_spelled_otherwise_is_told_with_its_line_or_refused(me: Person) -> None:
+    text = f"a: {MARK}\nb: 0777\n"
+    me.write("v.yaml", text.encode())
+    assert "v.yaml:2: b will come back spelled otherwise" in me.run("encrypt", "--format", "sops", "v.yaml").err
+    assert "v.yaml:2: b will come back" in me.fails(3, "encrypt", "-i", "--format", "sops", "--exact", "v.yaml")
+    assert (me.work / "v.yaml").read_text() == text
+
+
+def test_a_member_sops_of_any_document_is_nobodys_to_overwrite(me: Person) -> None:
+    me.write("v.yaml", f"a: {MARK}\n---\nsops: mine\n".encode())
+    assert "a member sops" in me.fails(3, "encrypt", "-i", "--format", "sops", "v.yaml")
+
+
 FLAT = {
     "flat.env": f"# c\nPASSWORD={MARK}\nTWO=a\\nb\nNONE=\n",
     "flat.yaml": f"PASSWORD: {MARK}\nTWO: \"a\\nb\"\nNONE: ''\n",

@@ -48,7 +48,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(LINES, st.sampled_from([b"", b"\n"]))
 def test_what_is_sealed_and_opened_again_is_the_same_to_the_byte(lines: list[bytes], end: bytes) -> None:
     data = b"\n".join(lines) + end

@@ -106,7 +106,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(LINES, st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_what_is_sealed_and_opened_again_is_the_same_to_the_byte(lines: list[str], end: str, is_ended: bool) -> None:
     data = ("\n".join(lines).replace("\n", end) + (end if is_ended else "")).encode()

@@ -62,7 +62,7 @@ TREES: st.SearchStrategy[Any] = st.dictionaries(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(TREES, st.sampled_from([None, 2, "\t", 0]), st.sampled_from(["", "\n", "\r\n"]))
 def test_what_is_sealed_and_opened_again_is_the_same_to_the_byte(tree: Any, indent: int | str | None, end: str) -> None:
     text = json.dumps(tree, indent=indent, ensure_ascii=False) + end

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from time import process_time
+from typing import TYPE_CHECKING
 
 import pytest
 
 from secretsvc.errors import InputError
-from secretsvc.policy.sops_yaml import DEFAULT_SELECTION, SopsConfig, SopsKey, read
+from secretsvc.policy.sops_yaml import DEFAULT_SELECTION, NAME, SopsConfig, SopsKey, read, rule_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 AGE = "age1lzd99uklcjnc0e7d860axevet2cz99ce9pq6tzuzd05l5nr28ams36nvun"
 ARN = "arn:aws:kms:eu-west-1:111122223333:alias/Prod"
@@ -266,3 +272,56 @@ def test_merge_keys_that_multiply_are_refused_soon() -> None:
     lines += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 30)]
     with pytest.raises(InputError, match="more than 100000 values, aliases followed"):
         config("\n".join([*lines, "creation_rules: [*a29]", ""]))
+
+
+def written(folder: Path, key: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / NAME).write_text(f"creation_rules:\n- {{path_regex: ^(sub/)?a, age: {key}}}\n")
+
+
+def test_the_nearest_file_upwards_counts_up_to_the_top_of_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, "outer")
+    written(tmp_path / "top", "inner")
+    (tmp_path / "top" / "sub").mkdir()
+    rule = rule_for(str(tmp_path / "top" / "sub" / "a.yaml"))
+    assert rule
+    assert rule.groups[0][0].name == "inner"
+    monkeypatch.chdir(tmp_path / "top")
+    assert rule_for("sub/a.yaml")
+    with pytest.raises(InputError, match="no rule of creation_rules fits") as caught:
+        rule_for("b.yaml")
+    assert caught.value.file == NAME
+    (tmp_path / "top" / NAME).unlink()
+    (tmp_path / "top" / ".git").mkdir()
+    assert rule_for("sub/a.yaml") is None
+
+
+def test_a_file_in_a_folder_for_everybodys_files_counts_there_only(tmp_path: Path) -> None:
+    written(tmp_path, AGE)
+    (tmp_path / "sub").mkdir()
+    assert rule_for(str(tmp_path / "sub" / "a.yaml"))
+    tmp_path.chmod(0o1777)
+    assert rule_for(str(tmp_path / "sub" / "a.yaml")) is None
+    assert rule_for(str(tmp_path / "a.yaml"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a file away takes root")
+def test_what_is_not_ones_own_counts_where_git_is_told_to_trust_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    top = tmp_path / "theirs"
+    written(top, AGE)
+    subprocess.run(["git", "init", "-q", str(top)], check=True)
+    (top / "sub").mkdir()
+    for path in (top, top / ".git", top / NAME):
+        os.chown(path, 12345, -1)
+    with pytest.raises(InputError, match="belongs to another user"):
+        rule_for(str(top / "sub" / "a.yaml"))
+    (tmp_path / ".gitconfig").write_text(f"[safe]\n\tdirectory = {top}\n")
+    assert rule_for(str(top / "sub" / "a.yaml"))
+    (top / NAME).unlink()
+    assert rule_for(str(top / "sub" / "a.yaml")) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secretsvc.cli import options, sealing
+from secretsvc.cli import options, sealing, sops
 from secretsvc.cli.batch import Batch, name_of
 from secretsvc.cli.report import warn
 from secretsvc.cli.sealing import SealingOptions, place_of
@@ -28,7 +28,8 @@ EXAMPLES = """\
   ksecret encrypt --path prod/db.yaml - < new.yaml > prod/db.yaml         to the keys of the file that it becomes
   kubectl get secret db -o yaml | ksecret encrypt --from-cluster -o db.yaml -
   ksecret encrypt --parent old.yaml new.yaml        keep old.yaml's keys and unchanged tokens
-  ksecret encrypt --format kubesec secret.yaml      in kubesec's format, to your own PGP key"""
+  ksecret encrypt --format kubesec secret.yaml      in kubesec's format, to your own PGP key
+  ksecret encrypt -i --format sops values.yaml      any tree, in SOPS's format, as .sops.yaml says"""
 
 
 def may_hold_secret(content: bytes | mmap) -> bool:
@@ -45,7 +46,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "-p", "--parent", metavar="FILE", default="", help="take keyset, DEK and unchanged tokens from it"
     )
-    sealing.add_format(parser)
+    sealing.add_format(parser, sops.NAME)
+    sops.add_rules(parser)
     sealing.add_trust(parser)
     sealing.add_repeated(parser)
     parser.add_argument(
@@ -66,6 +68,9 @@ def add_arguments(parser: Parser) -> None:
 def run(args: Arguments) -> int:
     """Seals; the exit code."""
     targets = options.targets(args)._replace(jobs=args.jobs)
+    if args.format == sops.NAME:
+        return sops.encrypt(args, targets)
+    sops.refuse_rules(args)
     wanted = SealingOptions(
         tuple(args.key),
         place_of(args.path, targets),

@@ -1,0 +1,128 @@
+"""Sealing a file in the clear in SOPS's format: any tree, the whole file one unit."""
+
+from __future__ import annotations
+
+from os import urandom
+
+from secretsvc.document import kinds
+from secretsvc.errors import AlreadySealedError, InputError, ManifestError
+from secretsvc.formats.sops import sealing
+from secretsvc.formats.sops.cipher import is_token
+from secretsvc.formats.sops.metadata import LISTS, MEMBER, OPENED, VERSION, fields_of, with_keys
+from secretsvc.formats.sops.selection import DEFAULT, Selection
+from secretsvc.keyref import WrappedKey
+from secretsvc.operations import Result
+from secretsvc.operations.document_changes import proven
+from secretsvc.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from secretsvc.document.base import Document, Tree
+    from secretsvc.keyref import KeyRef
+    from secretsvc.operations.keyring import Keyring
+
+FOR_SECRETS = ("encrypted_regex", "^(data|stringData)$")
+"""What whoever seals Kubernetes' Secrets means, and gives no rule."""
+
+
+class SopsKeyset(Record):
+    """Whom a file is sealed to."""
+
+    groups: tuple[tuple[tuple[KeyRef, Mapping[str, str]], ...], ...]
+    """Each key with the context that is authenticated with what it wraps."""
+    threshold: int = 0
+
+
+class SopsRule(Record):
+    """What of a file is sealed, and what its MAC covers."""
+
+    selection: tuple[str, str] | None = None
+    """None: Secrets' data of Kubernetes' objects, of other files what SOPS seals."""
+    mac_only_encrypted: bool = False
+
+
+def seal_file(data: bytes, keys: SopsKeyset, rule: SopsRule, keyring: Keyring, *, name: str, now: str) -> Result:
+    """Return the file sealed, opened again in memory. Its notes tell of lines that will come back spelled otherwise.
+
+    `name`: the file's, whose end says of which kind it is; `now`: the time to state. Raises AlreadySealedError,
+    ManifestError, and InputError for a rule that is none, or that seals nothing.
+    """
+    document = kinds.read(kinds.kind_of(name), data, MEMBER)
+    if document.member() is not None or getattr(document, "has_member", False):
+        what = f"it has a member {MEMBER}: it is sealed already, or nobody could seal it"
+        raise AlreadySealedError(what, hint="SOPS's format has its own there: give yours another name")
+    selection = _selection(document, rule)
+    _check(document, Selection(*selection))
+    dek = urandom(32)
+    values = [leaf.value for leaf in document.leaves]
+    named = {} if document.kind == "binary" else {selection[0]: selection[1]}
+    only = {"mac_only_encrypted": True} if rule.mac_only_encrypted else {}
+    tree: dict[str, Tree] = {**_wrapped(keys, dek, now, keyring), "version": VERSION, **named, **only}
+    made = sealing.seal_document(document, values, sealing.Plan(dek, tree, now))
+    opened = proven(document.kind, made, dek, values)
+    sealed = kinds.read(document.kind, made, MEMBER)
+    return Result(made, 1, notes=tuple(_losses(document, sealing.restored(sealed, opened))))
+
+
+def _selection(document: Document, rule: SopsRule) -> tuple[str, str]:
+    if rule.selection:
+        return rule.selection
+    kinds_of_units = {leaf.unit: leaf.value.text for leaf in document.leaves if leaf.path == ("kind",)}
+    is_secrets = document.kind in ("yaml", "json") and set(kinds_of_units.values()) == {b"Secret"}
+    return FOR_SECRETS if is_secrets and len(kinds_of_units) == document.units else DEFAULT
+
+
+def _check(document: Document, selection: Selection) -> None:
+    """Refuse tokens in the clear, and a rule that means nothing of it."""
+    count = 0
+    for leaf in document.leaves:
+        if is_token(leaf.value.text):
+            what = f"{sealing.named(leaf.path)} is a token of SOPS's already"
+            raise ManifestError(what, hint="put the clear value there", line=leaf.line)
+        is_value = leaf.value.kind not in ("comment", "null") and leaf.value.text
+        count += bool(is_value and selection.selects(leaf))
+    if not count:
+        what = f"{selection.rule} means no value of it: all would stay in the clear"
+        raise InputError(what, hint="mend the rule, or leave the file as it is")
+
+
+def _wrapped(keys: SopsKeyset, dek: bytes, now: str, keyring: Keyring) -> dict[str, Tree]:
+    """The lists of keys, each with the data key, or its group's share, wrapped. All must, before anything is made."""
+    shares: tuple[bytes, ...] = (dek,)
+    if len(keys.groups) > 1:
+        from secretsvc import shamir
+
+        shares = shamir.split(dek, keys.threshold or len(keys.groups), len(keys.groups))
+    unsigned = keyring.unsigned()
+    groups: list[dict[str, list[dict[str, Tree]]]] = []
+    for number, members in enumerate(keys.groups):
+        lists: dict[str, list[dict[str, Tree]]] = {}
+        for ref, context in members:
+            wrapped = unsigned.wrap(ref, shares[number], context)
+            lists.setdefault(_list(ref), []).append(fields_of(WrappedKey(ref, wrapped, context, number), now))
+        groups.append(lists)
+    return with_keys(groups, keys.threshold)
+
+
+def _list(ref: KeyRef) -> str:
+    for name, (scheme, _) in LISTS.items():
+        if scheme == ref.scheme and scheme in OPENED:
+            return name
+    raise InputError(f"{ref}: ksecret seals no SOPS file to a key of that kind", hint="`sops encrypt` may")
+
+
+def _losses(document: Document, restored: bytes) -> Iterator[tuple[int, str]]:
+    """Lines that will not come back as they are spelled, though their values will."""
+    if restored == document.data:
+        return
+    back = kinds.read(document.kind, restored, MEMBER)
+    told = False
+    if len(back.leaves) == len(document.leaves):
+        for leaf, again in zip(document.leaves, back.leaves, strict=True):
+            if document.source(leaf) != back.source(again):
+                told = True
+                yield leaf.line, f"{sealing.named(leaf.path)} will come back spelled otherwise, with the same value"
+    if not told:
+        yield 1, "some lines will come back written otherwise, with the same values"
