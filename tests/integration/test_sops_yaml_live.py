@@ -70,6 +70,7 @@ def test_a_rule_is_the_one_that_sops_takes(rules: str, path: str, tmp_path: Path
         ("[{age: AGE-SECRET-KEY-1QQ}]", "a private age identity"),
         (f"[{{shamir_threshold: 3, key_groups: [{{age: [{ONE}]}}, {{age: [{TWO}]}}]}}]", "not one that 2 key groups"),
     ],
+    ids=range(6),  # keys are made anew in every process
 )
 def test_what_sops_refuses_is_refused(rules: str, match: str, tmp_path: Path) -> None:
     text = f"creation_rules: {rules}\n"
