@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from tests.integration.gnupg_support import World
 
 ROOT = Path(secretsvc.__file__).parent.parent
-SCRIPT = ROOT / "bin" / "ksecret"
 HEAVY = {"boto3", "botocore", "google", "grpc", "fastapi", "starlette", "rich", "ruamel", "click", "gnupg"}
 NEEDLESS = {
     "dataclasses",
@@ -205,15 +204,11 @@ def test_the_distributions_hold_every_module(tmp_path: Path) -> None:
     script = target / "bin" / "ksecret"
     ran = subprocess.run([script, "--version"], env=dict(os.environ) | {"PYTHONPATH": str(target)}, capture_output=True)
     assert ran.stdout.decode() == f"ksecret {secretsvc.__version__}\n"
-    first, *rest = script.read_text().splitlines()
-    assert first == f"#!{sys.executable}"
-    assert rest == (ROOT / "bin" / "ksecret").read_text().splitlines()[1:]
     assert (target / "bin" / "kubectl-ksecret").exists()
     assert (target / "bin" / "kubectl_complete-ksecret").exists()
 
 
-def test_the_package_can_be_run_where_its_script_cannot() -> None:
-    """A first line can't name a Python below a folder with a space in its name."""
+def test_the_package_can_be_run_as_the_command() -> None:
     ran = subprocess.run([sys.executable, "-m", "secretsvc", "--version"], cwd=ROOT, capture_output=True, text=True)
     assert ran.stdout == f"ksecret {secretsvc.__version__}\n"
 
@@ -241,9 +236,3 @@ def test_the_demo_runs() -> None:
     done = subprocess.run([str(ROOT / "scripts" / "demo")], check=True, capture_output=True, text=True)
     assert "byte for byte what was sealed" in done.stdout
     assert "not-a-real-password" not in done.stdout
-
-
-def test_the_script_starts_nothing_where_a_worker_of_the_service_runs_it_again() -> None:
-    """As multiprocessing's `spawn` does it, with the main module of the parent."""
-    code = f"import runpy; runpy.run_path({str(SCRIPT)!r}, run_name='__mp_main__'); print('goes on')"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"goes on\n"
