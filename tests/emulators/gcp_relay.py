@@ -9,10 +9,14 @@ from threading import Lock, Thread
 
 
 class Relay:
-    """Passes bytes between clients and 127.0.0.1:`port`. `cut` resets every connection that is open now."""
+    """Passes bytes between clients and 127.0.0.1:`port`. `cut` resets every connection that is open now.
 
-    def __init__(self, port: int) -> None:
+    `is_proxy`: for clients that take it for their HTTPS_PROXY, and connect through it to whatever host.
+    """
+
+    def __init__(self, port: int, *, is_proxy: bool = False) -> None:
         self._to = port
+        self._is_proxy = is_proxy
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
         self._lock = Lock()
@@ -47,12 +51,22 @@ class Relay:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self._is_proxy:
+                    _connect(client)
                 server = socket.create_connection(("127.0.0.1", self._to))
                 with self._lock:
                     self.accepted += 1
                     self._open += [client, server]
                 for source, sink in ((client, server), (server, client)):
                     Thread(target=_pump, args=(source, sink), daemon=True).start()
+
+
+def _connect(client: socket.socket) -> None:
+    """Answer the request to connect (RFC 9110, section 9.3.6), wherever to."""
+    asked = b""
+    while not asked.endswith(b"\r\n\r\n") and (byte := client.recv(1)):
+        asked += byte
+    client.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
+from secretsvc.cli.main import main
 from secretsvc.errors import AlteredError, BackendError, InputError, NoKeyError
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.operations import document_changes, documents
@@ -78,8 +79,8 @@ def opened_by_sops(data: bytes, folder: Path) -> bytes:
     return done.stdout
 
 
-def tree(data: bytes) -> documents.SealedTree:
-    found = documents.find(data)
+def tree(data: bytes, name: str = "") -> documents.SealedTree:
+    found = documents.find(data, name)
     assert found
     return found
 
@@ -109,6 +110,9 @@ def test_what_sops_sealed_opens_here_and_what_is_changed_here_opens_there(
     ):
         assert b"user: other" in opened_by_sops(data, tmp_path)
     assert b"user: other" in sops("decrypt", tmp_path / "ours.yaml").stdout  # by the age identity
+    calls = len(kms.seen)
+    assert b"user: other" in documents.open_file(tree(shared), keyring(KSECRET_AGE_KEY=IDENTITY)).data
+    assert len(kms.seen) == calls  # what is on this machine comes first
     assert {action for action, _ in kms.seen} == {"Decrypt", "Encrypt"}
     for _, said in kms.seen:
         assert (said["KeyId"], said["EncryptionContext"]) == (ref.id, CONTEXT)
@@ -123,6 +127,50 @@ def test_what_is_sealed_here_opens_in_sops_which_goes_on_with_it(
     assert not done.returncode, done.stderr.decode()
     assert documents.open_file(tree((tmp_path / "ours.yaml").read_bytes()), keyring()).data == CLEAR
     assert all((said.get("EncryptionContext") or {}) == context for _, said in kms.seen)
+
+
+KINDS = {"env": b"USER=admin\n", "ini": b"[db]\nuser = admin\n", "json": b'{\n\t"user": "admin"\n}\n'}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_in_files_of_other_kinds_a_context_is_found_and_kept(
+    kms: StubKms, ref: KeyRef, kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(KINDS[kind])
+    words = ("--kms", ref.id, "--encryption-context", "app:web,team:a b")
+    assert not by_sops("encrypt", "-i", *words, path).returncode
+    assert documents.open_file(tree(path.read_bytes(), path.name), keyring()).data == KINDS[kind]
+    made = document_changes.rotate(tree(path.read_bytes(), path.name), request(), keyring()).data
+    path.write_bytes(made)
+    assert by_sops("decrypt", path).stdout.strip() == KINDS[kind].strip()
+    assert all(said["EncryptionContext"] == CONTEXT for _, said in kms.seen)
+
+
+def test_the_command_line_seals_to_keys_and_contexts_of_sops_yaml_and_names_a_key_that_fails(
+    kms: StubKms, ref: KeyRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / ".git").mkdir()
+    groups = [{"kms": [{"arn": ref.id, "context": CONTEXT}]}]
+    (tmp_path / ".sops.yaml").write_text(json.dumps({"creation_rules": [{"key_groups": groups}]}))
+    for name, words in (("a.yaml", ()), ("b.yaml", ("-k", str(ref)))):
+        (tmp_path / name).write_bytes(CLEAR)
+        assert main(["encrypt", "-i", "--format", "sops", *words, name]) == 0
+        assert by_sops("decrypt", tmp_path / name).stdout == CLEAR
+    assert [said.get("EncryptionContext") for action, said in kms.seen if action == "Encrypt"] == [CONTEXT, None]
+    assert main(["set", "a.yaml", "db.user=other"]) == 0
+    capfd.readouterr()
+    assert main(["get", "a.yaml", "db.user"]) == 0
+    assert capfd.readouterr().out == "other"
+    text = (tmp_path / "a.yaml").read_text()
+    (tmp_path / "a.yaml").write_text(text.replace("web", "api"))
+    assert main(["decrypt", "a.yaml"]) == 5
+    out, err = capfd.readouterr()
+    assert not out
+    assert f"a.yaml: {ref}: its wrapped data key was altered" in err
+    assert "another encryption context" in err
 
 
 def test_an_alias_is_a_key_as_well(kms: StubKms, moto: Moto, ref: KeyRef, tmp_path: Path) -> None:

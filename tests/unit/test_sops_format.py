@@ -186,6 +186,10 @@ BROKEN = {
     "too many groups": {"age": [], "key_groups": [{}] * 300},
     "too many keys": {"age": [{"recipient": RECIPIENT, "enc": ""}] * 101},
     "a context that is none": {"kms": [{"arn": "arn", "enc": "", "context": {"a": 1}}]},
+    "a context that is too long": {"kms": [{"arn": "arn", "enc": "", "context": {"a": "b" * 5000}}]},
+    "a context of two lines": {"kms": [{"arn": "arn", "enc": "", "context": {"a\nb": "c"}}]},
+    "a role that is none": {"kms": [{"arn": "arn", "enc": "", "role": ["r"]}]},
+    "a profile that is none": {"kms": [{"arn": "arn", "enc": "", "aws_profile": "a\x1b[2J"}]},
     "a mac that is no text": {"mac": 12},
 }
 
@@ -211,7 +215,7 @@ def test_keys_of_all_kinds_are_read_and_those_of_others_kept() -> None:
         {"hc_vault": [{"vault_address": "https://v", "engine_path": "t", "key_name": "k", "enc": "vault:v1:x"}]},
         {
             "pgp": [{"fp": "abcd", "enc": armour.pgp_text(b"xyz")}],
-            "gcp_kms": [{"resource_id": "projects/p", "enc": "eA=="}],
+            "gcp_kms": [{"resource_id": "projects/p", "enc": "eA==", "context": {"a": "b"}}],
         },
     ]
     found = Metadata(member(age=[], key_groups=groups), 1)
@@ -222,7 +226,7 @@ def test_keys_of_all_kinds_are_read_and_those_of_others_kept() -> None:
         ("pgp", 2, True),
     ]
     assert found.entries[3].key.wrapped == b"xyz"
-    assert found.entries[0].key.context == {"a": "b"}
+    assert [entry.key.context for entry in found.entries] == [{"a": "b"}, {}, {}, {}]  # SOPS sends AWS alone one
     assert found.groups == 3
 
 

@@ -188,9 +188,8 @@ def _of_group(tree: dict[str, Any], group: int, line: int) -> list[KeyEntry]:
             text, *_ = (_text(fields, one, line) for one in (field, "role", "aws_profile"))
             wrapped = _text(fields, "enc", line)
             ref = KeyRef(scheme, _name_of(name, fields, text, line))
-            found.append(
-                KeyEntry(name, WrappedKey(ref, _wrapped(name, wrapped), _context(fields, line), group), fields)
-            )
+            context = _context(fields, line) if name == "kms" else {}  # SOPS sends no other one
+            found.append(KeyEntry(name, WrappedKey(ref, _wrapped(name, wrapped), context, group), fields))
     return found
 
 
