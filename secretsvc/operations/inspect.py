@@ -15,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secretsvc.formats.sops.metadata import KeyEntry
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.documents import SealedTree
 
@@ -86,10 +87,19 @@ def _describe_tree(sealed: SealedTree, owner: Callable[[str], str]) -> Descripti
         sealed_for="",
         created="",
         age_days=None,
-        keys=[{"ref": str(key.ref), "owner": owner(str(key.ref))} for key in metadata.keys],
+        keys=[
+            {"ref": str(entry.key.ref), "owner": _asked(entry) or owner(str(entry.key.ref))}
+            for entry in metadata.entries
+        ],
         entries={"sealed": tokens},
         in_the_clear=clear,
     )
+
+
+def _asked(entry: KeyEntry) -> str:
+    """Tell as whom the file wants a key used, which is nobody that we become for it."""
+    asked = [f"in the role {entry.role}"] if entry.role else []
+    return ", ".join([*asked, *([f"of the profile {entry.profile}"] if entry.profile else [])])
 
 
 def describe_manifest(data: bytes, owner: Callable[[str], str], most_nodes: int = MOST_NODES) -> list[Description]:

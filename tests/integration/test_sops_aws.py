@@ -19,6 +19,7 @@ from secretsvc.errors import AlteredError, BackendError, InputError, NoKeyError
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.operations import document_changes, documents
 from secretsvc.operations.document_sealing import SopsKeyset, SopsRule, seal_file
+from secretsvc.operations.inspect import describe_any
 from secretsvc.operations.patch import Changes
 from secretsvc.operations.request import Request
 from tests.emulators.aws import KEY, StubKms
@@ -227,6 +228,8 @@ def test_a_key_that_cannot_be_used_is_named_with_the_reason(state: str, what: st
 
 def test_a_role_that_a_file_names_is_taken_by_sops_alone(kms: StubKms, ref: KeyRef, tmp_path: Path) -> None:
     theirs = tree(sealed_by_sops(tmp_path, f"{ref.id}+{ROLE}"))
+    (told,) = describe_any(theirs.document.data, lambda _: "")
+    assert told.keys == [{"ref": str(ref), "owner": f"in the role {ROLE}"}]
     kms.seen.clear()
     with pytest.raises(NoKeyError, match="could be used here") as caught:
         documents.open_file(theirs, keyring())
