@@ -9,7 +9,7 @@ import pyrage
 import pytest
 
 from secretsvc.errors import AlteredError
-from secretsvc.formats.ksecret import crypto as envelope
+from secretsvc.formats.base import Format
 from secretsvc.operations.open import open_manifest
 from secretsvc.operations.request import Request
 from secretsvc.operations.seal import seal_manifest
@@ -54,7 +54,7 @@ class Maintainer(Person):
         super().__init__(folder)
         ref = LOCK.keyring.parse(self.ref)
         with monkeypatch.context() as patched:
-            patched.setattr(envelope.Dek, "new", staticmethod(lambda: envelope.Dek(KNOWN)))
+            patched.setattr(Format, "new_dek", lambda _: KNOWN)
             request = Request(NO_CHANGE, lambda *_: (ref,), "", CREATED)
             self.evil = seal_manifest(PLACEHOLDER, request, LOCK.keyring).data
         self.environ["EDITOR"] = f"sed -i s/placeholder/{REAL}/"

@@ -77,8 +77,8 @@ class TestUnwrap:
         with pytest.raises(AlteredError, match="too long"):
             world.alice.backend(PATH="").unwrap(world.ref("alice"), bytes(16385), {})
 
-    @pytest.mark.parametrize("size", [0, 31, 33, 1025, 10_000_000])
-    def test_other_than_32_bytes(self, world: World, size: int) -> None:
+    @pytest.mark.parametrize("size", [0, 31, 34, 1025, 10_000_000])
+    def test_neither_a_data_key_nor_a_share_of_one(self, world: World, size: int) -> None:
         message = world.alice.gpg("-z", "9", "--recipient", world.key["alice"], "--encrypt", data=bytes(size))
         with pytest.raises(AlteredError, match="not 32 bytes"):
             world.alice.backend().unwrap(world.ref("alice"), message, {})
