@@ -191,11 +191,15 @@ class ClearBefore:
 
     def __init__(self, manifest: Manifest) -> None:
         pieces = ClearRest(manifest, ()).pieces
-        self.comments = {text for _, text in comments(pieces)}
         # Hashes: a file may have as many texts as bytes, and no two share one but by a chance in 2^64 that is nobody's.
+        self._comments = {hash(text) for _, text in comments(pieces)}
         self._texts = {hash((*piece.path, piece.text)) for piece in pieces if piece.path is not None}
         lines = (line for piece in pieces if piece.path is None for line in set(piece.text.split("\n")))
         self._lines = {hash(line.strip()) for line in lines}
+
+    def without_comments(self, lines: Iterable[str]) -> set[str]:
+        """Return the lines that were no comment's text."""
+        return {line for line in lines if hash(line) not in self._comments}
 
     def fresh(self, pieces: Iterable[ClearPiece]) -> Iterator[ClearPiece]:
         """The pieces, without the comments and texts that stood in the clear before, in whatever place."""

@@ -59,7 +59,7 @@ def open_draft(data: bytes, request: Request, keyring: Keyring, *, decoded: bool
     manifest = formats.outline(manifest)  # what is restored is read again
     clear = restored(manifest, opened)
     edits = _decodings(clear) if decoded else []
-    names, held = Names.of(clear), held_lines(clear, edits) - before.comments
+    names, held = Names.of(clear), before.without_comments(held_lines(clear, edits))
     clear = formats.outline(clear)
     return Draft(manifest, opened, clear, names, held, before, clear.encoded(apply(clear.text, edits)))
 
@@ -68,7 +68,9 @@ def new_draft(clear: bytes) -> Draft:
     """A manifest that is still to be filled in; its `data` is to hold text. Raises ManifestError."""
     manifest = read(clear)
     before = ClearBefore(manifest)
-    return Draft(manifest, {}, manifest, Names.of(manifest), held_lines(manifest, []) - before.comments, before, clear)
+    return Draft(
+        manifest, {}, manifest, Names.of(manifest), before.without_comments(held_lines(manifest, [])), before, clear
+    )
 
 
 def _decodings(clear: Manifest) -> list[Edit]:
@@ -87,12 +89,8 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
     Raises ManifestError, InputError, and what sealing raises; lines are those of `edited`.
     """
     half_sealed = b""
-    clear = with_typed_encoded(read(edited, allow_binary_tag=True)) if decoded else read(edited)
     try:
-        _refuse_mistakes(draft, clear)
-        partners = _partners(draft, clear)
-        half_sealed = _half_sealed(draft, clear, partners, decoded=decoded)
-        clear = formats.outline(clear)  # sealing reads it again
+        partners, half_sealed = _prepared(draft, edited, decoded=decoded)
         opened = {index: draft.opened[old] for index, old in partners.items()}
         gone = {_who(draft, old): one for old, one in draft.opened.items() if old not in partners.values()}
         like = _like_neighbours(request, draft)
@@ -103,10 +101,17 @@ def seal_draft(draft: Draft, edited: bytes, request: Request, keyring: Keyring, 
         return pending.proven()
     except KsecretError as error:
         if not error.file:  # a policy's
-            clear = formats.outline(clear)
             clear_frames(error.__traceback__)  # they hold trees, and two texts are to be read now
             error.line = _typed_line(error.line, half_sealed, edited) if half_sealed else error.line
         raise
+
+
+def _prepared(draft: Draft, edited: bytes, *, decoded: bool) -> tuple[dict[int, int], bytes]:
+    """Return which Secret is which, and what was typed with tokens and envelopes again; nothing of its tree is kept."""
+    clear = with_typed_encoded(read(edited, allow_binary_tag=True)) if decoded else read(edited)
+    _refuse_mistakes(draft, clear)
+    partners = _partners(draft, clear)
+    return partners, _half_sealed(draft, clear, partners, decoded=decoded)
 
 
 def _refuse_mistakes(draft: Draft, clear: Manifest) -> None:
