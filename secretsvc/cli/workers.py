@@ -209,16 +209,19 @@ class _Team:
         """A worker's whole life, which never gets back into what its parent was at."""
         code, told = 1, Kept()
         try:
-            _end_once()
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            for descriptor in not_mine:
-                os.close(descriptor)  # else who writes into them never learns that the parent has gone
-            with suppress(OSError):
-                fcntl(writing, _F_SETPIPE_SZ, _PIPE)
-            sys.stderr = told
-            with open(writing, "wb") as pipe:
-                self._serve(number, count, pipe, told)
-            code = 0
+            try:
+                _end_once()
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                for descriptor in not_mine:
+                    os.close(descriptor)  # else who writes into them never learns that the parent has gone
+                with suppress(OSError):
+                    fcntl(writing, _F_SETPIPE_SZ, _PIPE)
+                sys.stderr = told
+                with open(writing, "wb") as pipe:
+                    self._serve(number, count, pipe, told)
+                code = 0
+            finally:  # the parent ends who is done, too: no signal may come between here and the end
+                signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         except BrokenPipeError:  # the parent has gone

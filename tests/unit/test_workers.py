@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import marshal
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -82,3 +84,34 @@ def test_no_process_is_copied_that_uses_grpc(scheme: str, forks: bool, tmp_path:
     assert backends.forks
     backends.signed().backend(scheme)
     assert backends.forks is forks
+
+
+def test_a_signal_at_a_workers_very_end_does_not_lead_it_back_into_what_its_parent_was_at() -> None:
+    """A parent ends those who are done by a signal, too, which may come as they leave."""
+    script = """
+import os, signal
+from secretsvc.cli import workers
+
+leave, parent = os._exit, os.getpid()
+
+def leave_meanwhile(code):
+    os.kill(os.getpid(), signal.SIGTERM)
+    for _ in range(100):
+        pass  # time for a handler
+    leave(code)
+
+os._exit = leave_meanwhile
+
+class Found:
+    def packed(self): return ()
+    @classmethod
+    def unpacked(cls): return cls()
+
+workers._cores = lambda: 2
+try:
+    done = list(workers.in_order(range(500), lambda _: Found(), lambda: 1, lambda: True, kind=Found))
+finally:
+    print("parent" if os.getpid() == parent else "worker", flush=True)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout == "parent\n"
