@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
-import sys
 import threading
 from base64 import b64decode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,90 +15,16 @@ import pyrage
 import pytest
 import yaml
 
-from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARK, Person, Ran
+from tests.e2e.cli import CONFIG_MAP, MARK
 from tests.e2e.editing import Running, another_key
+from tests.e2e.many import FILES, Many, clear
 from tests.emulators.aws import ENVIRON, KEY, StubKms
 from tests.integration.age_support import PASSPHRASE, locked_identity
-from tests.support import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.gnupg_support import World
-
-FILES = 40
-
-FEWER = """
-import os, sys, threading, time
-from secretsvc.cli import batch, main, workers
-
-batch.FEW, workers.FILES, workers._CHUNK = 8, 4, 2
-workers._cores = lambda: 3
-fork, parent, worked = os.fork, os.getpid(), batch.Batch._work
-
-def forked():
-    assert threading.active_count() == 1
-    pid = fork()
-    if pid:
-        with open(os.environ["FORKS"], "a") as stream:
-            print(pid, file=stream)
-    return pid
-
-def work(*rest):
-    done = worked(*rest)
-    {each}
-    return done
-
-os.fork, batch.Batch._work = forked, work
-{before}
-main.entry_point()
-"""
-"""ksecret with limits at which few files take three worker processes, wherever it runs."""
-
-
-class Many(Person):
-    """Somebody with many files, and a ksecret that has worker processes for them."""
-
-    def __init__(self, folder: Path, name: str = "me") -> None:
-        super().__init__(folder, name)
-        self.forks = folder / "forks"
-        self.environ["FORKS"] = str(self.forks)
-
-    def command(self, *words: str, each: str = "pass", before: str = "") -> list[str]:
-        """`each`: is done after a file; `before`: before anything."""
-        return [sys.executable, "-c", FEWER.format(each=each, before=before), *words]
-
-    def many(self, *words: str, each: str = "pass", before: str = "", stdin: bytes = b"", **environ: str) -> Ran:
-        program, *rest = self.command(*words, each=each, before=before)
-        return self.run(*rest, program=program, stdin=stdin, **environ)
-
-    def workers(self) -> list[int]:
-        return list(map(int, self.forks.read_text().split())) if self.forks.exists() else []
-
-    def path(self, number: int) -> Path:
-        return self.work / f"d/{number:02}.yaml"
-
-    def write_clear(self) -> None:
-        for number in range(FILES):
-            self.write(f"d/{number:02}.yaml", clear(number))
-
-    def write_all_sealed(self) -> None:
-        for number in range(FILES):
-            self.write_sealed(f"d/{number:02}.yaml", clear(number))
-
-    def temporary(self) -> list[Path]:
-        return [path for path in self.work.rglob("*") if ".ksecret-" in path.name]
-
-    def inodes(self) -> set[tuple[int, int]]:
-        """Number and inode of each file, which is another one once it was changed."""
-        return {(number, self.path(number).stat().st_ino) for number in range(FILES)}
-
-    def is_whole(self, number: int) -> bool:
-        return self.lock.open_(self.path(number).read_bytes()) == clear(number)
-
-
-def clear(number: int) -> bytes:
-    return MANIFEST.replace(b"name: db", f"name: db-{number}".encode())
 
 
 @pytest.fixture
@@ -165,138 +89,6 @@ def test_each_process_wraps_by_randomness_of_its_own(me: Many) -> None:
     tokens = re.findall(rb"ksecret\.v1\.\S{20}", ran.out)
     assert len(set(shares)) == len(set(bodies)) == FILES
     assert len(set(tokens)) == len(tokens) == 3 * FILES
-
-
-def test_a_worker_that_dies_costs_its_own_files_an_error_and_no_others(me: Many) -> None:
-    me.write_all_sealed()
-    dies = "if rest[-1].path == 'd/13.yaml' and os.getpid() != parent: os.kill(os.getpid(), 9)"
-    ran = me.many("rotate", "-r", "d", each=dies)
-    failed = re.findall(
-        r"ksecret: d/(\d\d)\.yaml: the process that was to work on it was ended by SIGKILL\n"
-        r"  it is whole, whether changed or not: run again\n",
-        ran.err,
-    )
-    # From the second file on, chunks of two go to three workers in turn: d/13 is the first of the seventh chunk.
-    assert failed == [f"{at:02}" for at in range(13, FILES) if (at - 1) // 2 % 3 == 0]
-    assert ran.err.endswith(f"ksecret: {FILES - len(failed)} rotated, 0 unchanged, {len(failed)} failed\n")
-    assert ran.code == 7
-    assert all(map(me.is_whole, range(FILES)))
-    again = me.many("rotate", "-r", "d")
-    assert again.err == f"ksecret: {FILES} rotated, 0 unchanged, 0 failed\n"
-
-
-def test_a_worker_that_is_killed_as_it_writes_leaves_no_temporary_file(me: Many) -> None:
-    me.write_all_sealed()
-    dies = """
-opened = os.open
-
-def killed(path, *rest, **more):
-    done = opened(path, *rest, **more)
-    if ".ksecret-" in str(path) and os.getpid() != parent:
-        os.kill(os.getpid(), 9)
-    return done
-
-os.open = killed
-"""
-    ran = me.many("decrypt", "-i", "-r", "d", before=dies)
-    assert ran.code == 7
-    assert ran.err.count("was ended by SIGKILL") == FILES - 1
-    assert me.temporary() == []
-    assert all(map(me.is_whole, range(1, FILES)))
-
-
-def test_a_worker_in_which_something_breaks_says_so_and_its_files_fail(me: Many) -> None:
-    me.write_all_sealed()
-    breaks = "if rest[-1].path == 'd/13.yaml': 1 / 0"
-    program, *rest = me.command("verify", "-r", "d", each=breaks)
-    done = subprocess.run([program, *rest], cwd=me.work, env=me.environ, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 7
-    assert "ZeroDivisionError" in done.stderr
-    assert "ksecret: d/13.yaml: the process that was to work on it was ended\n" in done.stderr
-    assert done.stdout.count("all sound") > FILES / 2
-
-
-def started(me: Many, *words: str) -> subprocess.Popen[bytes]:
-    """A run in which each file takes a while, at a moment when its workers have changed some."""
-    before = me.inodes()
-    process = subprocess.Popen(
-        me.command(*words, each="time.sleep(0.4)"),
-        cwd=me.work,
-        env=me.environ,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    wait_until(lambda: len(me.inodes() - before) > 4, 60, every=0.005)
-    assert len(me.workers()) == 3
-    return process
-
-
-@pytest.mark.parametrize(
-    ("number", "everybody", "code"),
-    [
-        (signal.SIGTERM, False, 143),
-        (signal.SIGTERM, True, 143),
-        (signal.SIGINT, False, 130),
-        (signal.SIGINT, True, 130),
-        (signal.SIGHUP, True, 129),
-        (signal.SIGKILL, False, -9),
-    ],
-)
-def test_a_signal_ends_all_of_them_soon_and_every_file_is_whole(
-    me: Many, number: int, everybody: bool, code: int
-) -> None:
-    """`everybody`: as the terminal does, which signals all processes of a group."""
-    me.write_all_sealed()
-    before = me.inodes()
-    with started(me, "rotate", "-r", "d") as process:
-        (os.killpg if everybody else os.kill)(process.pid, number)
-        _, said = process.communicate(timeout=30)  # until nobody has standard error any more
-        assert process.returncode == code
-    assert b"Traceback" not in said
-    assert b"ended by" not in said
-    assert len(me.inodes() - before) < FILES - 10, "they went on without their parent"
-    assert me.temporary() == []
-    assert all(map(me.is_whole, range(FILES)))
-
-
-def test_where_nothing_is_written_a_signal_ends_all_of_them_too(me: Many) -> None:
-    me.write_all_sealed()
-    command = me.command("verify", "-r", "d", each="time.sleep(0.05)")
-    with subprocess.Popen(
-        command, cwd=me.work, env=me.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        wait_until(lambda: len(me.workers()) == 3, 60, every=0.005)
-        process.terminate()
-        _, said = process.communicate(timeout=30)  # until nobody has standard error any more
-    assert (process.returncode, said) == (-signal.SIGTERM, b"")
-
-
-def test_an_interrupted_run_of_many_processes_is_gone_on_with(me: Many) -> None:
-    me.write_all_sealed()
-    with started(me, "rotate", "-r", "--report", "run.jsonl", "d") as process:
-        process.terminate()
-        process.communicate(timeout=30)
-    assert 0 < (me.work / "run.jsonl").read_text().count('"rotated"') < FILES
-    ran = me.many("rotate", "-r", "--report", "run.jsonl", "d")
-    assert ran.code == 0
-    assert "going on with the run" in ran.err
-    assert all(map(me.is_whole, range(FILES)))
-
-
-def test_the_reader_of_a_pipe_may_leave(me: Many) -> None:
-    me.write_all_sealed()
-    command = me.command(
-        "verify", "-r", "d", each="time.sleep(0.02)", before="sys.stdout.reconfigure(line_buffering=True)"
-    )
-    with subprocess.Popen(
-        command, cwd=me.work, env=me.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout
-        assert process.stderr
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 7
 
 
 def with_late_passphrase(me: Many) -> None:
