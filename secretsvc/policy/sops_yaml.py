@@ -107,7 +107,7 @@ class SopsKey:
 class CreationRule:
     """What is to be done with the files of some paths."""
 
-    __slots__ = ("groups", "line", "mac_only_encrypted", "path", "selection", "threshold")
+    __slots__ = ("groups", "line", "mac_only_encrypted", "path", "selection", "source", "threshold")
 
     def __init__(
         self,
@@ -119,6 +119,8 @@ class CreationRule:
         selection: tuple[str, str],
         mac_only_encrypted: bool,
     ) -> None:
+        self.source = ""
+        """The file's name, for messages."""
         self.line = line
         self.path = path
         """Looked for in the path from the file's folder; None fits all."""
@@ -164,22 +166,6 @@ class SopsConfig:
         raise InputError("no rule of creation_rules fits this file", hint=hint, file=self.source)
 
 
-def rule_for(path: str) -> CreationRule | None:
-    """Return the rule for the file at that path, by the nearest `.sops.yaml` upwards from it; None where none is.
-
-    It counts where a policy of ksecret's would. Raises InputError, also where it has rules and none fits; FileError.
-    """
-    from secretsvc.policy.policies import nearest as nearest_file
-
-    found = nearest_file(path, NAME)
-    if not found:
-        return None
-    config, data = found
-    folder = os.path.dirname(config)
-    place = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-    return read(data, os.path.relpath(config), folder).rule_for(place)
-
-
 def read(data: bytes, source: str, folder: str) -> SopsConfig:
     """The rules in the bytes of the file `source`, which is in that folder. Raises InputError with file and line."""
     try:
@@ -187,6 +173,8 @@ def read(data: bytes, source: str, folder: str) -> SopsConfig:
     except InputError as error:
         error.file = source
         raise
+    for rule in rules or ():
+        rule.source = source
     return SopsConfig(source, folder, rules, indents)
 
 
