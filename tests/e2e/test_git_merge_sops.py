@@ -64,7 +64,7 @@ def test_without_a_key_the_mac_alone_is_in_conflict_and_verify_mends_it(reposito
     done = repository.merged(lambda: me.ok("set", FILE, "db.user=n0t-public-2"), theirs)
     assert done.returncode == 1
     assert "its MAC can't be made" in done.stderr
-    assert "ksecret verify --mend values.yaml" in done.stderr
+    assert "ksecret verify --mend values.yaml makes it" in done.stderr
     text = repository.text
     assert text.count("<<<<<<<") == 1
     between = text[text.index("<<<<<<<") : text.index(">>>>>>>")]
