@@ -19,6 +19,8 @@ else:
         def _field(index, doc):
             return property(lambda record: tuple.__getitem__(record, index), doc=doc)
 
+    _made = tuple.__new__
+
     class _RecordType(type):
         """Makes fields of the annotations in a class's body, and defaults of what they are set to."""
 
@@ -37,11 +39,13 @@ else:
 
         def __new__(cls, *values, **named):
             lacking = len(cls._fields) - len(values)
+            if not (lacking or named):
+                return _made(cls, values)
             if named or not 0 <= lacking <= len(cls._defaults):
                 values = cls._completed(values, named)
             elif lacking:
                 values += cls._defaults[-lacking:]
-            return tuple.__new__(cls, values)
+            return _made(cls, values)
 
         @classmethod
         def _completed(cls, values, named):
@@ -57,10 +61,10 @@ else:
             return dict(zip(self._fields, self, strict=True))
 
         def _replace(self, **changed):
-            values = [changed.pop(name, value) for name, value in zip(self._fields, self, strict=True)]
+            values = tuple(map(changed.pop, self._fields, self))
             if changed:
                 raise TypeError(f"{type(self).__name__} has no field {list(changed)}")
-            return tuple.__new__(type(self), values)
+            return _made(type(self), values)
 
         def __getnewargs__(self):
             return tuple(self)

@@ -85,6 +85,12 @@ class Scheme:
     """Whether its backend may know who holds a key; else none is made to be asked."""
     has_profiles: bool = False
     """Whether a policy may name the profile of credentials that uses a key."""
+    sops_list: str = ""
+    """What SOPS calls a list of such keys; empty where it has none."""
+    sops_field: str = ""
+    """The field with a key's name in an entry of such a list in `.sops.yaml`; empty where an entry is a text."""
+    sops_variable: str = ""
+    """The environment variable that names such keys to SOPS, parted by commas."""
 
     def backend(self, settings: Settings) -> Backend:
         """Return the backend for a run. Imports its module only now."""

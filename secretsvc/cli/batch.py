@@ -249,7 +249,7 @@ class Batch:
             if changed:
                 workspace.replace(snapshot, made, private=self._private)
             made = None
-        return _Outcome(changed, made, bound=bound, notes=notes)
+        return _Outcome(changed, made, None, bound, notes)
 
     def _count(self, outcome: _Outcome, path: str) -> str:
         """Tell of one file under the word that it gives, and keep its bytes for the end."""

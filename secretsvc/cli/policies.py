@@ -1,4 +1,6 @@
-"""Policies (`.ksecret.yaml`) of the files of a run; where there is none, a policy's code is not even imported."""
+"""Policies (`.ksecret.yaml`, and SOPS's `.sops.yaml`) of the files of a run; where there is none, none of their code is
+imported.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +19,12 @@ if TYPE_CHECKING:
     from secretsvc.operations.keyring import Keyring
     from secretsvc.policy.people import People
     from secretsvc.policy.policies import Policies, Policy
+    from secretsvc.policy.sops_configs import SopsConfigs
+    from secretsvc.policy.sops_yaml import CreationRule
 
 _NAME = ".ksecret.yaml"
 _NAMES = (_NAME, ".ksecret.yml")
+_OF_SOPS = ".sops.yaml"
 
 
 class FilePolicies:
@@ -32,6 +37,7 @@ class FilePolicies:
         self._without: set[str] = set()
         """Folders that are known to have none above them."""
         self._told: set[str] = set()
+        self._configs: SopsConfigs | None = None
 
     def keyring(self, *files: str) -> Keyring:
         """The backends, demanding PGP signatures where a policy of the files, or of what is made of them, does.
@@ -120,6 +126,30 @@ class FilePolicies:
         """
         return any(policy.is_fresh(file, secret.namespace, secret.name) for file, policy in self._of(files))
 
+    def sops_rule(self, file: str) -> CreationRule | None:
+        """The rule by which a new file is sealed in SOPS's format; None where the nearest policy does not say so.
+
+        Raises InputError, FileError.
+        """
+        configs = self._sops_above(file)
+        return configs.rule_for_new(self._place or file) if configs else None
+
+    def sops_rule_of_sealed(self, file: str) -> CreationRule | None:
+        """The rule for a file that is in SOPS's format, or is to be; None where none is. Raises as `sops_rule`."""
+        configs = self._sops_above(file)
+        return configs.rule_for_sealed(self._place or file) if configs else None
+
+    def _sops_above(self, file: str) -> SopsConfigs | None:
+        """The finder of `.sops.yaml`; None where there is none above the file."""
+        named = os.environ.get("SOPS_CONFIG", "")
+        if self._configs is None and (named or _is_above(os.path.dirname(self._place or file), (_OF_SOPS,))):
+            from secretsvc.policy.policies import Policies
+            from secretsvc.policy.sops_configs import SopsConfigs
+
+            self._policies = self._policies or Policies()
+            self._configs = SopsConfigs(self._policies, named, lambda text: warn(text, once=text))
+        return self._configs
+
     def _of(self, files: Iterable[str]) -> Iterator[tuple[str, Policy]]:
         """Each of the files, and the place, with its policy; what is piped in has a place only where none is said.
 
@@ -165,7 +195,7 @@ class FilePolicies:
             folder = os.path.dirname(file)
             if folder in self._without:
                 return None
-            if not _is_above(folder):
+            if not _is_above(folder, _NAMES):
                 self._without.add(folder)
                 return None
             from secretsvc.policy.policies import Policies
@@ -186,10 +216,10 @@ def _no_rule(policy: Policy, place: str, secret: Secret) -> KeyRefError:
     return KeyRefError(f"no rule of {policy.source} fits {secret.label}", hint=hint)
 
 
-def _is_above(folder: str) -> bool:
-    """Tell whether there is a policy there or anywhere upwards, which is all that a start without one pays for."""
+def _is_above(folder: str, names: Iterable[str]) -> bool:
+    """Tell whether a policy of these names is there or anywhere upwards: all that a start without one pays for."""
     folder = os.path.realpath(folder or os.curdir)
-    while not any(os.path.exists(os.path.join(folder, name)) for name in _NAMES):
+    while not any(os.path.exists(os.path.join(folder, name)) for name in names):
         above = os.path.dirname(folder)
         if above == folder:
             return False

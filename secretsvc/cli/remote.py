@@ -67,6 +67,9 @@ class RemoteSession:
 
     def seal(self, data: bytes, name: str) -> Result:
         """The manifest sealed, to the keys that it would be sealed to here, else to those of the service's rules."""
+        if not format_of(self._wanted.format) and self._policies.sops_rule(name):
+            what = "by .sops.yaml it is to be sealed in SOPS's format, which a service does not seal in"
+            raise UsageError(what, hint="--server '' seals with the keys at hand; or say --format ksecret")
         manifest, seen = self._read(data, is_signed=self._policies.wants_signatures(name))
         if not any(secret.entries for secret in manifest.secrets):
             raise nothing.nothing_to_seal(manifest)

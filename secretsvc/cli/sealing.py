@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keyring import Keyring
     from secretsvc.policy.people import People
+    from secretsvc.policy.sops_yaml import CreationRule
 
 
 class SealingOptions(Record):
@@ -50,6 +51,8 @@ class SealingOptions(Record):
     yes: bool = False
     """Whether they have said yes."""
     allow_repeated: bool = False
+    recursive: bool = False
+    """Whether files are taken from folders."""
 
 
 def place_of(path: str, targets: Targets) -> str:
@@ -165,6 +168,17 @@ class Requests:
     def change(self) -> KeysetChange:
         """The change of keysets that is asked for of every file; none where words are names, which hang on the file."""
         return self._request.change
+
+    def sops_rule(self, name: str) -> CreationRule | None:
+        """The rule by which the new file of that name is sealed in SOPS's format; None where that is not what is meant.
+
+        Raises InputError, FileError.
+        """
+        return None if self._request.format else self._policies.sops_rule(name)
+
+    def sops_rule_of_sealed(self, name: str) -> CreationRule | None:
+        """The rule for a file that is in SOPS's format, or is to be. Raises as `sops_rule`."""
+        return self._policies.sops_rule_of_sealed(name)
 
     def demanded(self, name: str) -> Callable[[Secret], Keyset]:
         """The keyset that the policy of the file of that name demands for a Secret; raises InputError for none."""

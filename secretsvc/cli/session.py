@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from secretsvc import formats
 from secretsvc.cli import options
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.errors import AlreadySealedError, KsecretError, UsageError
@@ -126,12 +127,18 @@ class LocalSession(LocalOpener):
         return super().forks and not self._wanted.recompute_mac
 
     def seal(self, data: bytes, name: str) -> Result:
-        """Seal the manifest in the file of that name."""
+        """Seal the file of that name: a manifest, or by the nearest policy's word any tree in SOPS's format."""
         from secretsvc.operations.seal import seal_manifest
 
         if sops_tree(data, name):
             what = "it is sealed already, in SOPS's format"
             raise AlreadySealedError(what, hint="ksecret rotate, keys and set change it")
+        rule = self._requests.sops_rule(name)
+        if rule and not formats.holds_sealed(data):
+            from secretsvc.cli import sops
+
+            sops.refuse_others(self._wanted)
+            return sops.Sealer(self._backends, self._requests).sealed(data, self._wanted.place or name, rule)
         request = self._requests.of(name, self._wanted.parent)
         return seal_manifest(data, request, self._requests.keyring(name), self._parents)
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from secretsvc.errors import InputError, UsageError
+import os
+
+from secretsvc.backends import ours
+from secretsvc.cli.report import warn
+from secretsvc.errors import InputError, KeyRefError, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
-    from secretsvc.cli.sealing import Requests
+    from secretsvc.cli.sealing import Requests, SealingOptions
+    from secretsvc.keyref import KeyRef
     from secretsvc.operations import Result
-    from secretsvc.operations.document_sealing import SopsKeyset, SopsRule
+    from secretsvc.operations.document_sealing import SopsKeyset
     from secretsvc.policy.sops_yaml import CreationRule
 
 NAME = "sops"
+_OF_OTHERS = ("SOPS_VAULT_URIS", "SOPS_AZURE_KEYVAULT_URLS", "SOPS_HUAWEICLOUD_KMS_IDS")
+"""Variables that name keys to SOPS of kinds that no backend is here for."""
 _RULES = ("encrypted", "unencrypted")
 _WHAT = {"regex": "keys that this Go pattern finds", "suffix": "keys with this end", "comment_regex": "comments"}
 
@@ -69,64 +78,106 @@ def encrypt(args: Arguments, targets: Targets) -> int:
         raise UsageError("one rule says what is sealed", hint="leave the others away")
     backends = options.backends(options.unlocking(args))
     place = place_of(args.path, targets)
-    sealer = _Sealer(args, place, backends, Requests(SealingOptions(tuple(args.key), place), backends))
-    return Batch(targets, "sealed", private=False).run(sealer.sealed, backends)
+    requests = Requests(SealingOptions(tuple(args.key), place), backends)
+    said = next(iter(_rules(args)), None)
+    sealer = Sealer(backends, requests, said, mac_only_encrypted=args.mac_only_encrypted, exact=args.exact)
+
+    def operation(data: bytes, name: str) -> Result:
+        return sealer.sealed(data, place or name, requests.sops_rule_of_sealed(name))
+
+    return Batch(targets, "sealed", private=False).run(operation, backends)
 
 
-class _Sealer:
+def refuse_others(wanted: SealingOptions) -> None:
+    """Refuse options that only other formats know, where `.sops.yaml` asks for SOPS's. Raises UsageError."""
+    others = {
+        "--parent": wanted.parent,
+        "--scope": wanted.scope,
+        "--recompute-mac": wanted.recompute_mac,
+        "-r": wanted.recursive,
+    }
+    for option, value in others.items():
+        if value:
+            what = f"{option} does not go with SOPS's format, in which .sops.yaml has this file sealed"
+            raise UsageError(what, hint="say --format ksecret for ours")
+
+
+class Sealer:
     """Seals the files of one run."""
 
-    def __init__(self, args: Arguments, place: str, backends: Backends, requests: Requests) -> None:
-        self._args = args
-        self._place = place
+    def __init__(
+        self,
+        backends: Backends,
+        requests: Requests,
+        said: tuple[str, str] | None = None,
+        *,
+        mac_only_encrypted: bool = False,
+        exact: bool = False,
+    ) -> None:
+        """`said`: what is sealed, whatever `.sops.yaml` says. `exact`: refuse what will be spelled otherwise."""
         self._backends = backends
         self._requests = requests
+        self._said = said
+        self._mac_only_encrypted = mac_only_encrypted
+        self._exact = exact
 
-    def sealed(self, data: bytes, name: str) -> Result:
-        """Seal one file. Raises UsageError, and what sealing raises."""
-        from secretsvc.operations.document_sealing import seal_file
-        from secretsvc.policy.sops_yaml import rule_for
+    def sealed(self, data: bytes, name: str, found: CreationRule | None) -> Result:
+        """Seal the file of that name by the rule that is for it. Raises UsageError, and what sealing raises."""
+        from secretsvc.operations.document_sealing import SopsRule, seal_file
 
-        where = self._place or ("" if name == "-" else name)
-        if not where:
+        if name == "-":
             raise UsageError("of which kind is it, and which rule is for it?", hint="say --path FILE")
-        found = rule_for(where)
-        request = self._requests.of(name)
-        keys, rule = self._keys(found, where), self._rule(found)
-        result = seal_file(data, keys, rule, self._requests.keyring(name), name=where, now=request.created)
-        if result.notes and self._args.exact:
+        only = self._mac_only_encrypted or bool(found and found.mac_only_encrypted)
+        rule = SopsRule(self._said or (found.selection if found else None), only)
+        keyset, request = self._keys(found, name), self._requests.of(name)
+        keyring = self._requests.keyring(name)
+        result = seal_file(data, keyset, rule, keyring, name=name, now=request.created)
+        if result.notes and self._exact:
             line, what = result.notes[0]
             raise InputError(what, hint="without --exact it is sealed all the same", line=line)
         return result
 
-    def _rule(self, found: CreationRule | None) -> SopsRule:
-        """By the options, else by `.sops.yaml`."""
-        from secretsvc.operations.document_sealing import SopsRule
-
-        said = _rules(self._args)
-        only = self._args.mac_only_encrypted or bool(found and found.mac_only_encrypted)
-        return SopsRule(said[0] if said else found.selection if found else None, only)
-
-    def _keys(self, found: CreationRule | None, where: str) -> SopsKeyset:
-        """By `-k`, else by `.sops.yaml`, else the caller's own. Raises UsageError, InputError, KeyRefError."""
+    def _keys(self, found: CreationRule | None, name: str) -> SopsKeyset:
+        """By `-k`, else by SOPS's variables, by `.sops.yaml`, else the caller's own. Raises UsageError, InputError."""
         from secretsvc.cli.policies import FilePolicies
         from secretsvc.cli.sealing import NO_KEY, NO_KEY_HINT, own_keys
-        from secretsvc.operations.document_sealing import SopsKeyset
 
-        change = self._requests.of(where).change
+        change = self._requests.of(name).change
         if change.add or change.remove:
             raise UsageError("there is no keyset yet that +REF or -REF could change", hint="name keys with -k REF")
         if change.exact:
-            return SopsKeyset((tuple((ref, {}) for ref in change.exact),))
+            return _one_group(change.exact)
+        named = self._of_environment()
+        if named:
+            return _one_group(named)
         if found and any(found.groups):
             return self._of_config(found)
-        if FilePolicies(self._backends, where).find(where):
+        if FilePolicies(self._backends, name).find(name):
             what = "the rules of .ksecret.yaml are for Secrets in ksecret's formats"
             raise UsageError(what, hint="name keys with -k, or write a .sops.yaml")
         own = own_keys(self._backends, "")
         if not own:
             raise UsageError(NO_KEY, hint=NO_KEY_HINT)
-        return SopsKeyset((tuple((ref, {}) for ref in own),))
+        return _one_group(own)
+
+    def _of_environment(self) -> list[KeyRef]:
+        """The keys that SOPS's variables name, which for SOPS come before `.sops.yaml`; none beside KSECRET_KEYS."""
+        if os.environ.get("KSECRET_KEYS"):
+            return []
+        found, variables = [], []
+        for scheme in ours():
+            texts = [text for text in os.environ.get(scheme.sops_variable, "").split(",") if text.strip()]
+            variables += [scheme.sops_variable] if texts else []
+            try:
+                found += [self._backends.parse(f"{scheme.name}:{text.strip()}") for text in texts]
+            except KeyRefError as error:
+                raise KeyRefError(f"{scheme.sops_variable}: {error.message}", hint=error.hint) from error
+        for variable in filter(os.environ.get, _OF_OTHERS):
+            raise UsageError(f"{variable} names keys that ksecret seals nothing to", hint="name others with -k")
+        if found:
+            told = f"whom it is sealed to, {' and '.join(variables)} says, before any .sops.yaml"
+            warn(told, once=told)
+        return found
 
     def _of_config(self, found: CreationRule) -> SopsKeyset:
         from secretsvc.operations.document_sealing import SopsKeyset
@@ -139,3 +190,9 @@ class _Sealer:
                     raise InputError(what, hint="`sops encrypt` does; or name keys with -k", line=key.line)
             groups.append(tuple((self._backends.parse(key.text), key.context) for key in group))
         return SopsKeyset(tuple(groups), found.threshold)
+
+
+def _one_group(refs: Iterable[KeyRef]) -> SopsKeyset:
+    from secretsvc.operations.document_sealing import SopsKeyset
+
+    return SopsKeyset((tuple((ref, {}) for ref in refs),))

@@ -55,6 +55,8 @@ class _UnknownError(Exception):
 class _Lines:
     """One text, and the line in it at which reading has arrived: blank lines and comments are passed over."""
 
+    __slots__ = ("_indent", "_last", "_lines", "_next", "_number", "_start", "_words")
+
     def __init__(self, text: str) -> None:
         self._lines = text.split("\n")
         self._last = len(self._lines) - 1  # behind the last line break
@@ -76,19 +78,16 @@ class _Lines:
         return found
 
     def _move(self) -> None:
-        while self._number < self._last:
-            line = self._lines[self._number]
-            self._start = self._next
-            self._next += len(line) + 1
-            self._number += 1
+        start, lines = self._next, self._lines
+        for number in range(self._number, self._last):
+            line = lines[number]
             words = line.strip(" ")
             if words and words[0] != "#":
-                self._words = words
-                self._indent = line.index(words[0])
-                if words == "---" and not self._indent:
-                    self._indent = _END
+                self._start, self._next, self._number, self._words = start, start + len(line) + 1, number + 1, words
+                self._indent = line.find(words) or (_END if words == "---" else 0)
                 return
-        self._number += 1
+            start += len(line) + 1
+        self._number = self._last + 1
         self._indent, self._words = _END, ""
 
     def _mapping(self, depth: int) -> Mapping:
@@ -97,33 +96,41 @@ class _Lines:
         if depth > MAX_DEPTH - 2:  # libyaml's reader knows how much deeper it may be
             raise _UnknownError
         members: list[Member] = []
+        member = self._member
         while self._indent == column:
-            members.append(self._member(depth))
+            members.append(member(depth))
         return new(Mapping, (start, members[-1].value.end, line, column, members, False, None, None))
 
     def _member(self, depth: int) -> Member:
         words, line, start, column = self._words, self._number, self._start + self._indent, self._indent
-        at = f"{words} ".find(": ")
-        key = words[: max(0, at)]
-        if at > _LONGEST_KEY or not _is_plain(key) or key[-1] == " ":
+        key, colon, value = words.partition(": ")
+        if not colon and words[-1:] == ":":
+            key = words[:-1]
+        elif not colon:
             raise _UnknownError
-        value = words[at + 1 :].lstrip(" ")
-        name = new(Scalar, (start, start + at, line, key, "", None, None))
+        if not (key.isalnum() or (_is_plain(key) and key[-1] != " ")) or len(key) > _LONGEST_KEY:
+            raise _UnknownError
+        name = new(Scalar, (start, start + len(key), line, key, "", None, None))
+        value = value.lstrip(" ")
         at = start + len(words) - len(value)
-        value = _without_comment(value)
         if value[:1] == "|":
-            text, end = self._block(column, value[1:])
+            text, end = self._block(column, _without_comment(value)[1:])
             self._move()
             return new(Member, (name, new(Scalar, (at, end, line, text, "|", None, None))))
         self._move()
-        if value:
-            return new(Member, (name, _in_line(value, at, line)))
+        if value[:1].isalnum() and ":" not in value and "#" not in value:  # as most are
+            return new(Member, (name, new(Scalar, (at, at + len(value), line, value, "", None, None))))
+        value = _without_comment(value)
+        return new(Member, (name, _in_line(value, at, line) if value else self._below(depth, column, name)))
+
+    def _below(self, depth: int, column: int, name: Scalar) -> Node:
+        """Read the value of the key in that column, of which nothing stands in its own line."""
         if self._words.startswith("- ") and self._indent >= column:
-            return new(Member, (name, self._list(depth + 1)))
+            return self._list(depth + 1)
         if self._indent > column:
-            return new(Member, (name, self._mapping(depth + 1)))
-        colon = start + len(key) + 1
-        return new(Member, (name, new(Scalar, (colon, colon, line, "", "", None, None))))
+            return self._mapping(depth + 1)
+        colon = name.end + 1
+        return new(Scalar, (colon, colon, name.line, "", "", None, None))
 
     def _list(self, depth: int) -> Sequence:
         """Read the list whose first dash is in this line."""

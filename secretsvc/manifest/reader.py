@@ -8,7 +8,7 @@ from __future__ import annotations
 from secretsvc.errors import BoundError, ManifestError
 from secretsvc.manifest import nodes
 from secretsvc.manifest.model import FIELDS, Entry, Manifest, Secret
-from secretsvc.manifest.nodes import Alias, Mapping, Member, Node, Scalar, Sequence
+from secretsvc.manifest.nodes import Alias, Mapping, Member, Node, Scalar, Sequence, new
 from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.roots import BINARY, documents, secret_roots
 
@@ -96,9 +96,10 @@ def _refuse_odd_keys(node: Node) -> None:
                 what = "an alias" if isinstance(key, Alias) else "a tag"
                 raise ManifestError(f"{what} for a key of a Secret", hint="write the key itself", line=key.line)
             if isinstance(key, Scalar):
-                if key.value in seen:
+                name = key.value
+                if name in seen:
                     raise ManifestError("a duplicate key in a Secret", hint="keep one of the two", line=key.line)
-                seen.add(key.value)
+                seen.add(name)
             if not isinstance(value, Scalar):
                 _refuse_odd_keys(value)
 
@@ -173,7 +174,7 @@ def _entries(root: Mapping, field: str, allow_binary_tag: bool) -> Iterator[Entr
         if not (value.style or value.tag or is_string(value.value)):
             hint = "quote it: unquoted it is a number or a boolean, or may become one"
             raise ManifestError(f"{path} is not a string", hint=hint, line=value.line)
-        yield Entry(field, key.value, value, mapping.column, mapping.flow)
+        yield new(Entry, (field, key.value, value, mapping.column, mapping.flow))
 
 
 def _refuse_key_name(key: Scalar, field: str) -> None:

@@ -15,17 +15,18 @@ from secretsvc.document.yaml_types import plain
 from secretsvc.errors import InputError, ManifestError, UsageError, nearest
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
-from secretsvc.formats.sops.metadata import LISTS, MEMBER, KeyEntry, Metadata, fields_of, list_of
+from secretsvc.formats.sops.metadata import MEMBER, KeyEntry, Metadata, list_of
 from secretsvc.formats.sops.sealing import Plan, named
 from secretsvc.keyref import WrappedKey, keyset
 from secretsvc.operations import Result
+from secretsvc.operations.document_keys import lists, wrapped
 from secretsvc.operations.documents import find_leaf, open_sealed, parsed, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from secretsvc.document.base import Document, Edit, Leaf, Path, Tree
+    from secretsvc.document.base import Document, Edit, Leaf, Path
     from secretsvc.formats.sops.sealing import Opened
     from secretsvc.keyref import Keyset
     from secretsvc.operations.documents import SealedTree
@@ -79,7 +80,7 @@ def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
 def rewrap(tree: SealedTree, now: str, keyring: Keyring) -> Result:
     """Return the file with its data key wrapped anew under each key. Raises InputError, and what opening raises."""
     opened = open_sealed(tree, keyring)
-    entries = _wrapped(tree.metadata, tree.metadata.entries, opened.dek, now, keyring)
+    entries = wrapped(tree.metadata, tree.metadata.entries, opened.dek, now, keyring)
     return Result(_with_entries(tree, opened, entries), 1)
 
 
@@ -103,7 +104,7 @@ def change_keys(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
     if set(held) - set(wanted):
         return Result(_sealed_anew(tree, opened, [*kept, *new], request.created, keyring), 1)
     return Result(
-        _with_entries(tree, opened, [*kept, *_wrapped(tree.metadata, new, opened.dek, request.created, keyring)]), 1
+        _with_entries(tree, opened, [*kept, *wrapped(tree.metadata, new, opened.dek, request.created, keyring)]), 1
     )
 
 
@@ -218,67 +219,15 @@ def _count(document: Document) -> int:
 def _sealed_anew(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry], now: str, keyring: Keyring) -> bytes:
     """With a new data key, wrapped under all of these keys."""
     dek = urandom(32)
-    fields = _lists(tree.metadata, _wrapped(tree.metadata, entries, dek, now, keyring))
+    fields = lists(tree.metadata, wrapped(tree.metadata, entries, dek, now, keyring))
     plan = Plan(dek, fields, now)
     return _proven(tree.document.kind, sealing.seal_document(tree.document, opened.values, plan), dek, opened.values)
 
 
 def _with_entries(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry]) -> bytes:
     """With other keys and nothing else."""
-    edits = tree.document.set_member(_lists(tree.metadata, entries))
+    edits = tree.document.set_member(lists(tree.metadata, entries))
     return _proven(tree.document.kind, apply(tree.document.data, edits), opened.dek, opened.values)
-
-
-def _wrapped(metadata: Metadata, entries: Sequence[KeyEntry], dek: bytes, now: str, keyring: Keyring) -> list[KeyEntry]:
-    """Raises InputError for keys that nothing here wraps with: all of them must, or somebody would be locked out."""
-    for entry in entries:
-        if not entry.is_opened_here:
-            asked = f"in the role {entry.role}" if entry.role else "of a kind"
-            what = f"{entry.key.ref}: a key {asked} that ksecret does not wrap with"
-            raise InputError(what, hint="`sops rotate` and `sops updatekeys` do, or take the key away first")
-    unsigned = keyring.unsigned()
-    secrets = _secrets(metadata, dek)
-    found = []
-    for entry in entries:
-        key = entry.key
-        made = unsigned.wrap(key.ref, secrets[key.group], key.context)
-        wrapped = WrappedKey(key.ref, made, key.context, key.group)
-        found.append(KeyEntry(entry.list, wrapped, entry.fields | fields_of(wrapped, now) | _kept(entry)))
-    return found
-
-
-def _secrets(metadata: Metadata, dek: bytes) -> tuple[bytes, ...]:
-    """What each group of keys wraps: the data key, or a share of it."""
-    if metadata.groups == 1:
-        return (dek,)
-    from secretsvc import shamir
-
-    return shamir.split(dek, metadata.threshold or metadata.groups, metadata.groups)
-
-
-def _kept(entry: KeyEntry) -> dict[str, Tree]:
-    """What of an entry is not ours to say."""
-    return {name: entry.fields[name] for name in ("aws_profile", "role", "fp") if name in entry.fields}
-
-
-def _lists(metadata: Metadata, entries: Sequence[KeyEntry]) -> dict[str, Tree]:
-    """The member's tree with these keys."""
-    if metadata.groups == 1:
-        return metadata.changed(**_of_group(metadata.tree, entries), key_groups=None)
-    groups: list[Tree] = []
-    for number, group in enumerate(metadata.tree["key_groups"]):
-        lists = _of_group(group, [entry for entry in entries if entry.key.group == number])
-        groups.append({name: value for name, value in (group | lists).items() if value is not None})
-    return metadata.changed(key_groups=groups)
-
-
-def _of_group(tree: dict[str, Tree], entries: Sequence[KeyEntry]) -> dict[str, Tree]:
-    """The lists of one group, None for one that is not to stand there: empty ones stay where they were written."""
-    lists: dict[str, Tree] = {}
-    for name in LISTS:
-        fields: list[Tree] = [dict(entry.fields) for entry in entries if entry.list == name]
-        lists[name] = fields if fields or tree.get(name) == [] else None
-    return lists
 
 
 def _proven(kind: str, data: bytes, dek: bytes, values: Sequence[Value]) -> bytes:

@@ -8,11 +8,12 @@ from secretsvc.document import kinds
 from secretsvc.errors import AlreadySealedError, InputError, ManifestError
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
-from secretsvc.formats.sops.metadata import LISTS, MEMBER, OPENED, VERSION, fields_of, with_keys
+from secretsvc.formats.sops.metadata import MEMBER, VERSION, fields_of, list_of, with_keys
 from secretsvc.formats.sops.selection import DEFAULT, Selection
 from secretsvc.keyref import WrappedKey
 from secretsvc.operations import Result
 from secretsvc.operations.document_changes import proven
+from secretsvc.operations.document_keys import shares
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -90,27 +91,16 @@ def _check(document: Document, selection: Selection) -> None:
 
 def _wrapped(keys: SopsKeyset, dek: bytes, now: str, keyring: Keyring) -> dict[str, Tree]:
     """The lists of keys, each with the data key, or its group's share, wrapped. All must, before anything is made."""
-    shares: tuple[bytes, ...] = (dek,)
-    if len(keys.groups) > 1:
-        from secretsvc import shamir
-
-        shares = shamir.split(dek, keys.threshold or len(keys.groups), len(keys.groups))
+    secrets = shares(dek, len(keys.groups), keys.threshold)
     unsigned = keyring.unsigned()
     groups: list[dict[str, list[dict[str, Tree]]]] = []
     for number, members in enumerate(keys.groups):
         lists: dict[str, list[dict[str, Tree]]] = {}
         for ref, context in members:
-            wrapped = unsigned.wrap(ref, shares[number], context)
-            lists.setdefault(_list(ref), []).append(fields_of(WrappedKey(ref, wrapped, context, number), now))
+            wrapped = unsigned.wrap(ref, secrets[number], context)
+            lists.setdefault(list_of(ref), []).append(fields_of(WrappedKey(ref, wrapped, context, number), now))
         groups.append(lists)
     return with_keys(groups, keys.threshold)
-
-
-def _list(ref: KeyRef) -> str:
-    for name, (scheme, _) in LISTS.items():
-        if scheme == ref.scheme and scheme in OPENED:
-            return name
-    raise InputError(f"{ref}: ksecret seals no SOPS file to a key of that kind", hint="`sops encrypt` may")
 
 
 def _losses(document: Document, restored: bytes) -> Iterator[tuple[int, str]]:

@@ -52,7 +52,7 @@ def open_manifest(data: bytes, keyring: Keyring) -> Result:
     manifest = read(data)
     opened = open_secrets(manifest, keyring)
     manifest = formats.outline(manifest)  # what is restored is read again
-    return Result(restored(manifest, opened).data, len(opened), bound=formats.of(manifest).binds)
+    return Result(restored(manifest, opened).data, len(opened), formats.of(manifest).binds)
 
 
 def open_secrets(

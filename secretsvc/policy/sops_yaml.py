@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import re
 
+from secretsvc import backends
 from secretsvc.errors import InputError, KeyRefError, nearest
 from secretsvc.go_regexp import GoRegexp
 from secretsvc.keyref import MOST_KEYS, refuse_identity
@@ -37,20 +38,25 @@ SELECTIONS = (
 DEFAULT_SELECTION = ("unencrypted_suffix", "_unencrypted")
 
 _TOP = ("creation_rules", "destination_rules", "stores")
+_OURS = {scheme.sops_list: scheme for scheme in backends.ours() if scheme.sops_list}
+"""The kinds of keys that a backend is here for, as sealed files call them."""
 _FLAT = {
-    "age": "age",
-    "pgp": "pgp",
-    "kms": "kms",
-    "gcp_kms": "gcp_kms",
+    **{name: name for name in _OURS},
     "hckms": "hckms",
     "azure_keyvault": "azure_kv",
     "hc_vault_transit_uri": "hc_vault",
 }
 """The lists of keys that a rule may have → the kind of keys, as sealed files call it. In SOPS's order."""
 _RULE = ("path_regex", *_FLAT, "aws_profile", "key_groups", "shamir_threshold", *SELECTIONS, "mac_only_encrypted")
-_GROUP = ("merge", "age", "pgp", "kms", "gcp_kms", "hckms", "azure_keyvault", "hc_vault")
+_FIELDS = {
+    **{name: scheme.sops_field for name, scheme in _OURS.items()},
+    "hckms": "key_id",
+    "azure_keyvault": "vaultUrl",
+    "hc_vault": "",
+}
+"""The lists of keys that a group may have → the field with a key's name; empty where a key is a text."""
+_GROUP = ("merge", *_FIELDS)
 _STORES = ("yaml", "json", "json_binary", "dotenv", "ini")
-_SCHEMES = {"age": "age", "pgp": "pgp", "kms": "aws", "gcp_kms": "gcp"}
 
 _TRUE = ("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE")
 _FALSE = ("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE")
@@ -92,7 +98,7 @@ class SopsKey:
     @property
     def text(self) -> str:
         """The KeyRef as a person may write it. Kinds that ksecret has no backend for keep SOPS's name for them."""
-        return f"{_SCHEMES.get(self.kind, self.kind)}:{self.name}"
+        return f"{_OURS[self.kind].name if self.kind in _OURS else self.kind}:{self.name}"
 
     def __repr__(self) -> str:
         return f"SopsKey({self.text})"
@@ -101,7 +107,7 @@ class SopsKey:
 class CreationRule:
     """What is to be done with the files of some paths."""
 
-    __slots__ = ("groups", "line", "mac_only_encrypted", "path", "selection", "threshold")
+    __slots__ = ("groups", "line", "mac_only_encrypted", "path", "selection", "source", "threshold")
 
     def __init__(
         self,
@@ -113,6 +119,8 @@ class CreationRule:
         selection: tuple[str, str],
         mac_only_encrypted: bool,
     ) -> None:
+        self.source = ""
+        """The file's name, for messages."""
         self.line = line
         self.path = path
         """Looked for in the path from the file's folder; None fits all."""
@@ -158,22 +166,6 @@ class SopsConfig:
         raise InputError("no rule of creation_rules fits this file", hint=hint, file=self.source)
 
 
-def rule_for(path: str) -> CreationRule | None:
-    """Return the rule for the file at that path, by the nearest `.sops.yaml` upwards from it; None where none is.
-
-    It counts where a policy of ksecret's would. Raises InputError, also where it has rules and none fits; FileError.
-    """
-    from secretsvc.policy.policies import nearest as nearest_file
-
-    found = nearest_file(path, NAME)
-    if not found:
-        return None
-    config, data = found
-    folder = os.path.dirname(config)
-    place = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-    return read(data, os.path.relpath(config), folder).rule_for(place)
-
-
 def read(data: bytes, source: str, folder: str) -> SopsConfig:
     """The rules in the bytes of the file `source`, which is in that folder. Raises InputError with file and line."""
     try:
@@ -181,6 +173,8 @@ def read(data: bytes, source: str, folder: str) -> SopsConfig:
     except InputError as error:
         error.file = source
         raise
+    for rule in rules or ():
+        rule.source = source
     return SopsConfig(source, folder, rules, indents)
 
 
@@ -245,32 +239,25 @@ class _Reader:
         if "merge" in said:
             for item in self._items(said["merge"], "merge"):
                 found += self._group(item)
-        for name, kind in (("age", "age"), ("pgp", "pgp")):
-            found += [SopsKey(kind, *pair) for pair in self._texts(said[name], name)] if name in said else []
-        for name, kind, member in (
-            ("kms", "kms", "arn"),
-            ("gcp_kms", "gcp_kms", "resource_id"),
-            ("hckms", "hckms", "key_id"),
-        ):
-            for item in self._items(said[name], name) if name in said else ():
-                found.append(self._entry(item, name, kind, member))
-        for item in self._items(said["azure_keyvault"], "azure_keyvault") if "azure_keyvault" in said else ():
-            found.append(self._azure(item))
-        if "hc_vault" in said:
-            found += [SopsKey("hc_vault", *pair) for pair in self._texts(said["hc_vault"], "hc_vault")]
+        for name, field in _FIELDS.items():
+            if name in said and field:
+                found += [self._entry(item, name, field) for item in self._items(said[name], name)]
+            elif name in said:
+                found += [SopsKey(name, *pair) for pair in self._texts(said[name], name)]
         return found
 
-    def _entry(self, node: Node, what: str, kind: str, member: str) -> SopsKey:
-        more = ("role", "context", "aws_profile") if kind == "kms" else ()
-        said = self._members(node, f"an entry of {what}", (member, *more))
-        if member not in said:
-            raise InputError(f"an entry of {what} without `{member}`", line=node.line)
-        key = _with_role(kind, _text(said[member], member), node.line, "")
+    def _entry(self, node: Node, name: str, field: str) -> SopsKey:
+        if name == "azure_keyvault":
+            return self._azure(node)
+        more = ("role", "context", "aws_profile") if _has_profiles(name) else ()
+        said = self._members(node, f"an entry of {name}", (field, *more))
+        if field not in said:
+            raise InputError(f"an entry of {name} without `{field}`", line=node.line)
+        key = _with_role(name, _text(said[field], field), node.line, "")
         key.role = _text(said["role"], "role") if "role" in said else key.role
         key.profile = _text(said["aws_profile"], "aws_profile") if "aws_profile" in said else ""
         if "context" in said:
-            for name, value in self._pairs(said["context"]):
-                key.context[name] = value
+            key.context.update(self._pairs(said["context"]))
         return key
 
     def _pairs(self, node: Node) -> Iterator[tuple[str, str]]:
@@ -344,9 +331,13 @@ def _has_anchor(node: Node) -> bool:
     return isinstance(node, Sequence) and any(map(_has_anchor, node.items))
 
 
+def _has_profiles(kind: str) -> bool:
+    return kind in _OURS and _OURS[kind].has_profiles
+
+
 def _with_role(kind: str, text: str, line: int, profile: str) -> SopsKey:
     """`ARN+ROLE`, as AWS keys may be written."""
-    if kind != "kms":
+    if not _has_profiles(kind):
         return SopsKey(kind, text, line)
     arn, _, role = text.partition("+")
     return SopsKey(kind, arn, line, role=role, profile=profile)

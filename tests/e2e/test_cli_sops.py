@@ -169,6 +169,41 @@ def test_what_is_sealed_and_for_whom_is_what_sops_yaml_says(me: Person) -> None:
     assert "no rule of creation_rules fits" in me.fails(3, "encrypt", "--format", "sops", "b.yaml")
 
 
+def test_in_a_repository_of_sopss_encrypt_needs_no_flag_and_create_neither(me: Person) -> None:
+    me.write(".sops.yaml", f"creation_rules: [{{age: {me.ref.removeprefix('age:')}}}]\n".encode())
+    me.write("values.yaml", f"p: {MARK}\n".encode())
+    me.ok("encrypt", "-i", "values.yaml")
+    assert f"p: {MARK}".encode() in opened_by_sops(me, "values.yaml")
+    me.ok("create", "generic", "db", f"--from-literal=password={MARK}", "-o", "db.yaml")
+    assert b"kind: Secret" in opened_by_sops(me, "db.yaml")
+    me.write("app.yaml", SECRET.encode())
+    assert b"ksecret:" in me.ok("encrypt", "--format", "ksecret", "app.yaml").out
+    assert b"ksecret:" in me.ok("encrypt", "app.yaml", KSECRET_FORMAT="ksecret").out
+    assert "say --path FILE" in me.fails(2, "encrypt", "-", stdin=SECRET.encode())
+    assert b"sops:" in me.ok("encrypt", "--path", "x.yaml", "-", stdin=SECRET.encode()).out
+    assert "--scope does not go with SOPS's format" in me.fails(2, "encrypt", "--scope", "any", "app.yaml")
+    words = ("encrypt", "--server", "https://x.test", "app.yaml")
+    assert "which a service does not seal in" in me.fails(2, *words, KSECRET_TOKEN="x")
+    assert "-r does not go with SOPS's format" in me.fails(2, "encrypt", "-i", "-r", ".")
+    me.ok("encrypt", "-i", "--format", "ksecret", "app.yaml")
+    assert "in SOPS's format" not in me.fails(3, "encrypt", "-i", "app.yaml")
+
+
+def test_keys_that_sopss_variables_name_come_before_its_policy_and_after_ours(me: Person) -> None:
+    other = Person(me.work.parent, "other")
+    me.write(".sops.yaml", f"creation_rules: [{{age: {me.ref.removeprefix('age:')}}}]\n".encode())
+    me.write("v.yaml", f"p: {MARK}\n".encode())
+    ran = me.run("encrypt", "v.yaml", SOPS_AGE_RECIPIENTS=other.ref.removeprefix("age:"))
+    assert other.ref.removeprefix("age:").encode() in ran.out
+    assert me.ref.removeprefix("age:").encode() not in ran.out
+    assert "SOPS_AGE_RECIPIENTS says, before any .sops.yaml" in ran.err
+    words = {"SOPS_AGE_RECIPIENTS": other.ref.removeprefix("age:"), "KSECRET_KEYS": other.ref}
+    assert me.ref.removeprefix("age:").encode() in me.ok("encrypt", "v.yaml", **words).out
+    assert "SOPS_VAULT_URIS names keys that ksecret seals nothing to" in me.fails(
+        2, "encrypt", "v.yaml", SOPS_VAULT_URIS="https://x.test/v1/transit/keys/k"
+    )
+
+
 def test_secrets_are_sealed_as_their_users_mean_it_and_a_rule_that_seals_nothing_is_an_error(me: Person) -> None:
     me.write("app.yaml", SECRET.encode())
     sealed_now = me.ok("encrypt", "--format", "sops", "app.yaml").out

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from secretsvc.backends.base import Backend, Scheme
     from tests.integration.gnupg_support import World as PgpWorld
 
-_AT_HOME = ("backends", "formats", "sops_yaml.py")
+_AT_HOME = ("backends", "formats")
 DEK = bytes(range(32))
 CONTEXT = {"ksecret-namespace": "prod", "ksecret-name": "db"}
 OTHER = {"ksecret-namespace": "prod", "ksecret-name": "another"}

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.errors import InputError
-from secretsvc.policy.sops_yaml import DEFAULT_SELECTION, NAME, SopsConfig, SopsKey, read, rule_for
+from secretsvc.errors import FileError, InputError
+from secretsvc.policy.policies import Policies
+from secretsvc.policy.sops_configs import SopsConfigs
+from secretsvc.policy.sops_yaml import DEFAULT_SELECTION, NAME, CreationRule, SopsConfig, SopsKey, read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +26,10 @@ PGP = "0123456789ABCDEF0123456789ABCDEF01234567"
 
 def config(text: str) -> SopsConfig:
     return read(text.encode(), ".sops.yaml", "/repo")
+
+
+def rule_for(path: str) -> CreationRule | None:
+    return SopsConfigs(Policies()).rule_for_new(path)
 
 
 def groups(text: str) -> list[list[str]]:
@@ -325,3 +331,39 @@ def test_what_is_not_ones_own_counts_where_git_is_told_to_trust_it(
     assert rule_for(str(top / "sub" / "a.yaml"))
     (top / NAME).unlink()
     assert rule_for(str(top / "sub" / "a.yaml")) is None
+
+
+def test_of_two_policies_the_nearer_one_decides_and_in_one_folder_ours_which_is_told_once(tmp_path: Path) -> None:
+    top, sub = tmp_path / "top", tmp_path / "top" / "sub"
+    written(top, AGE)
+    written(sub, AGE)
+    ours = top / ".ksecret.yaml"
+    ours.write_text(f"version: 1\nrules: [{{keys: ['age:{AGE}']}}]\n")
+    told: list[str] = []
+    configs = SopsConfigs(Policies(), tell=told.append)
+    assert configs.rule_for_new(str(sub / "a.yaml"))
+    assert configs.rule_for_new(str(top / "a.yaml")) is None
+    assert configs.rule_for_new(str(top / "a1.yaml")) is None
+    assert [line.count("ksecret.yaml says how files are sealed") for line in told] == [1]
+    assert configs.rule_for_sealed(str(top / "a.yaml"))
+    ours.rename(sub / ".ksecret.yaml")
+    assert rule_for(str(sub / "a.yaml")) is None
+    assert rule_for(str(top / "a.yaml"))
+    (sub / ".ksecret.yaml").write_text("version: 1\nrequireSignature: true\n")
+    assert rule_for(str(sub / "a.yaml"))
+
+
+def test_a_policy_that_sops_config_names_counts_for_every_file_but_those_under_ours(tmp_path: Path) -> None:
+    named, other = tmp_path / "named", tmp_path / "other"
+    written(named, "named")
+    written(other, "other")
+    configs = SopsConfigs(Policies(), str(named / NAME))
+    rule = configs.rule_for_new(str(named / "a.yaml"))
+    assert rule
+    assert rule.groups[0][0].name == "named"
+    with pytest.raises(InputError, match="no rule of creation_rules fits"):
+        configs.rule_for_new(str(other / "a.yaml"))
+    (other / ".ksecret.yaml").write_text(f"version: 1\nrules: [{{keys: ['age:{AGE}']}}]\n")
+    assert SopsConfigs(Policies(), str(named / NAME)).rule_for_new(str(other / "a.yaml")) is None
+    with pytest.raises(FileError, match="SOPS_CONFIG names it, and it can't be read"):
+        SopsConfigs(Policies(), str(named / "nowhere")).rule_for_new(str(other / "a.yaml"))

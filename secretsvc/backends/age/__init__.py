@@ -25,6 +25,7 @@ class AgeScheme(Scheme):
     secrets = ("KSECRET_AGE_KEY", "KSECRET_AGE_PASSPHRASE", "SOPS_AGE_KEY")
     passphrase = "KSECRET_AGE_PASSPHRASE"  # noqa: S105 - a variable's name
     has_identities = True
+    sops_list, sops_variable = "age", "SOPS_AGE_RECIPIENTS"
 
     def backend(self, settings: Settings) -> Age:
         from secretsvc.backends.age.backend import Age

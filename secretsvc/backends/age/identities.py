@@ -71,6 +71,8 @@ class Identities:
         self._settings = settings
         self._lock = allocate_lock()
         self._sources: list[_Source] | None = None
+        self._paths: tuple[str, ...] = ()
+        self._knows_sops = False
         self._stamps: list[_Stamp] = []
 
     def in_clear(self) -> list[Identity]:
@@ -118,7 +120,7 @@ class Identities:
 
     def _all(self) -> list[_Source]:
         with self._lock:
-            stamps = [_stamp(path) for path in _watched(self._settings.environ)]
+            stamps = [_stamp(path) for path in self._watched()]
             if self._sources is None or stamps != self._stamps:
                 self._stamps = stamps
                 self._sources = list(_sources(self._settings.environ))
@@ -128,6 +130,14 @@ class Identities:
                         self._settings.warn(f"{source.name} {what}")
             return self._sources
 
+    def _watched(self) -> tuple[str, ...]:
+        """Return the files that are looked at for every DEK: a variable does not change, SOPS's folder may come."""
+        environ = self._settings.environ
+        if not self._paths or (not self._knows_sops and os.path.isdir(_folder_of_sops(environ))):
+            self._paths = tuple(dict.fromkeys(filter(None, _watched(environ))))
+            self._knows_sops = _has_places_of_sops(environ)
+        return self._paths
+
 
 def _paths(environ: Mapping[str, str]) -> tuple[str, str]:
     return environ.get("KSECRET_AGE_KEY_FILE", ""), default_identity_path(environ)
@@ -136,7 +146,11 @@ def _paths(environ: Mapping[str, str]) -> tuple[str, str]:
 def _has_places_of_sops(environ: Mapping[str, str]) -> bool:
     """Tell whether it is worth an import."""
     from_variables = any(name.startswith("SOPS_AGE_") for name in environ)
-    return from_variables or os.path.isdir(os.path.join(_settings_folder(environ), "sops"))
+    return from_variables or os.path.isdir(_folder_of_sops(environ))
+
+
+def _folder_of_sops(environ: Mapping[str, str]) -> str:
+    return os.path.join(_settings_folder(environ), "sops")
 
 
 def _watched(environ: Mapping[str, str]) -> Iterator[str]:

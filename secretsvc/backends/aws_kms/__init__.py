@@ -34,6 +34,7 @@ class AwsScheme(Scheme):
     cost = 300
     names_owners = False
     has_profiles = True
+    sops_list, sops_field, sops_variable = "kms", "arn", "SOPS_KMS_ARN"
 
     def backend(self, settings: Settings) -> AwsKms:
         from secretsvc.backends.aws_kms.backend import AwsKms

@@ -28,6 +28,7 @@ class GcpScheme(Scheme):
     name, title, example = "gcp", "Cloud KMS", "projects/…"
     cost = 500
     names_owners = False
+    sops_list, sops_field, sops_variable = "gcp_kms", "resource_id", "SOPS_GCP_KMS_IDS"
 
     def backend(self, settings: Settings) -> GcpKms:
         from secretsvc.backends.gcp_kms.backend import GcpKms

@@ -26,6 +26,7 @@ class PgpScheme(Scheme):
     passphrase = "KSECRET_GPG_PASSPHRASE"  # noqa: S105 - a variable's name
     has_prompt = True
     has_default = True
+    sops_list, sops_variable = "pgp", "SOPS_PGP_FP"
     is_local = True
 
     def backend(self, settings: Settings) -> GnuPG:

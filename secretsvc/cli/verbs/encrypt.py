@@ -80,6 +80,7 @@ def run(args: Arguments) -> int:
         recompute_mac=args.recompute_mac,
         yes=args.yes,
         allow_repeated=args.allow_repeated,
+        recursive=bool(args.recursive),
     )
     session = begin(options.server(args), options.unlocking(args), wanted)
 

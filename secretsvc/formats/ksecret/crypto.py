@@ -106,10 +106,7 @@ class Dek:
     def check_seal(self, seal: str, sealed_for: str, type_: str, created: str, refs: list[str]) -> None:
         """Compares in constant time. Raises AlteredError."""
         if not self.seal_fits(seal, sealed_for, type_, created, refs):
-            raise AlteredError(
-                "the seal does not fit: type, keys, created or sealedFor was altered",
-                hint="restore the file from Git; from there, ksecret rename --type TYPE FILE gives another type",
-            )
+            raise altered_seal()
 
     def seal_fits(self, seal: str, sealed_for: str, type_: str, created: str, refs: list[str]) -> bool:
         """Tell whether it was made with this DEK over just that; compared in constant time."""
@@ -123,6 +120,15 @@ class Dek:
         about = (b"ksecret/v1 seal", sealed_for.encode(), type_.encode(), created.encode())
         count = len(names).to_bytes(4, "big")
         return hmac_sha256(self._seal_key, *map(_length_prefixed, about), count, *map(_length_prefixed, names))
+
+
+def altered_seal(line: int = 0) -> AlteredError:
+    """Return the error for a seal that does not fit."""
+    return AlteredError(
+        "the seal does not fit: type, keys, created or sealedFor was altered",
+        hint="restore the file from Git; from there, ksecret rename --type TYPE FILE gives another type",
+        line=line,
+    )
 
 
 def _value_aad(sealed_for: str, field: str, key: str) -> bytes:

@@ -110,6 +110,13 @@ def read(member: Member) -> Envelope:
 
     Raises InputError for a version that this program does not know, AlteredError for one that lacks something.
     """
+    found = _read(member)
+    _stated(found.keys, member.key.line)
+    return found
+
+
+def _read(member: Member) -> Envelope:
+    """Return the same, its KeyRefs not checked."""
     line = member.key.line
     texts = _texts(member)
     version = texts.pop("version", None)
@@ -132,31 +139,32 @@ def read(member: Member) -> Envelope:
         raise AlteredError(
             "the envelope lacks a member, or has one too many", hint="restore the file from Git", line=line
         )
-    _check_refs(keys, line)
     return Envelope(sealed_for, created, keys, seal)
 
 
 def sealed(member: Member) -> Sealed:
     """Return what an envelope says. Raises ManifestError, InputError, AlteredError."""
-    from secretsvc.backends import stated  # a diff shows envelopes without a look at their keys
     from secretsvc.keyref import WrappedKey
 
-    own = read(member)
-    bound_to = context(own.sealed_for)
-    keys = tuple(WrappedKey(stated(uri), decoded(text), bound_to, source=text) for uri, text in own.keys.items())
+    own = _read(member)
+    refs, bound_to = _stated(own.keys, member.key.line), context(own.sealed_for)
+    texts = own.keys.values()
+    keys = tuple(WrappedKey(ref, decoded(text), bound_to, 0, text) for ref, text in zip(refs, texts, strict=True))
     return Sealed(member.key.line, f"ksecret v{VERSION}", keys, own.sealed_for, own.created, own.seal, own)
 
 
-def _check_refs(keys: Iterable[str], line: int) -> None:
-    """Raises AlteredError unless every text is a KeyRef in its canonical spelling."""
-    from secretsvc.backends import stated
+def _stated(keys: Iterable[str], line: int) -> Keyset:
+    """Return the KeyRefs, in this order. Raises AlteredError unless every text is one in its canonical spelling."""
+    from secretsvc.backends import stated  # a diff shows envelopes without a look at their keys
 
-    for ref in keys:
+    refs = []
+    for text in keys:
         try:
-            stated(ref)
+            refs.append(stated(text))
         except KeyRefError as error:
             what = f"a key in the envelope is none: {error.message}"
             raise AlteredError(what, hint="restore the file from Git", line=line) from None
+    return tuple(refs)
 
 
 def _texts(member: Member) -> dict[str, str | dict[str, str]]:

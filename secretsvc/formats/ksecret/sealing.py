@@ -16,6 +16,7 @@ from secretsvc.formats.ksecret.crypto import (
     FORM_TEXT,
     Dek,
     Payload,
+    altered_seal,
 )
 from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
 from secretsvc.formats.primitives import NONCE_BYTES, TAG_BYTES
@@ -50,25 +51,26 @@ def open_secret(format_: Format, secret: Secret, sealed: Sealed, dek: bytes, *, 
     `retyped`: pass over a type that is not the one it was sealed for, where that is one of Kubernetes' own.
     """
     key = Dek(dek)
-    before = _type_before(key, secret, sealed.own)
-    if before and not retyped:
+    before = _sealed_type(key, secret, sealed)
+    if before != secret.type and not retyped:
         raise AlteredError(
             f"{secret.label} was sealed as a Secret of type {before}: its type was changed",
             hint="if that was meant: ksecret rename --type TYPE FILE seals it for its new type",
             line=secret.line,
         )
-    payloads, tokens = _opened(key, secret._replace(type=before or secret.type), sealed)
+    payloads, tokens = _opened(key, secret, sealed)
     return Opened(format_, sealed, dek, payloads, tokens)
 
 
-def _type_before(key: Dek, secret: Secret, own: envelope.Envelope) -> str:
-    """Return the type that the seal was made for, where it is one of Kubernetes' own, and not the Secret's.
+def _sealed_type(key: Dek, secret: Secret, sealed: Sealed) -> str:
+    """Return the type that the seal was made for: the Secret's, or another one of Kubernetes' own.
 
-    It is empty where the two are the same, or the seal was made for none that is known.
+    Raises AlteredError where it was made for none of them.
     """
-    types = (secret.type, *envelope.TYPES)
-    before = next((type_ for type_ in types if _seal_fits(key, own, type_)), "")
-    return "" if before == secret.type else before
+    for type_ in (secret.type, *envelope.TYPES):
+        if _seal_fits(key, sealed.own, type_):
+            return type_
+    raise altered_seal(sealed.line)
 
 
 def _seal_fits(key: Dek, own: envelope.Envelope, type_: str) -> bool:
@@ -80,7 +82,6 @@ def _opened(key: Dek, secret: Secret, sealed: Sealed) -> tuple[dict[Place, Paylo
     tokens: dict[Place, str] = {}
     line, own = sealed.line, sealed.own
     try:
-        key.check_seal(own.seal, own.sealed_for, secret.type, own.created, list(own.keys))
         for entry in secret.entries:
             patience.check()
             line = entry.scalar.line

@@ -1,0 +1,70 @@
+"""Whom the data key of a file in SOPS's format is wrapped to: the entries of its member, and shares for its groups."""
+
+from __future__ import annotations
+
+from secretsvc.errors import InputError
+from secretsvc.formats.sops.metadata import LISTS, KeyEntry, fields_of
+from secretsvc.keyref import WrappedKey
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from secretsvc.document.base import Tree
+    from secretsvc.formats.sops.metadata import Metadata
+    from secretsvc.operations.keyring import Keyring
+
+
+def wrapped(metadata: Metadata, entries: Sequence[KeyEntry], dek: bytes, now: str, keyring: Keyring) -> list[KeyEntry]:
+    """Return the entries with the data key, or their group's share of it, wrapped anew.
+
+    Raises InputError for keys that nothing here wraps with: all of them must, or somebody would be locked out.
+    """
+    for entry in entries:
+        if not entry.is_opened_here:
+            asked = f"in the role {entry.role}" if entry.role else "of a kind"
+            what = f"{entry.key.ref}: a key {asked} that ksecret does not wrap with"
+            raise InputError(what, hint="`sops rotate` and `sops updatekeys` do, or take the key away first")
+    unsigned = keyring.unsigned()
+    secrets = shares(dek, metadata.groups, metadata.threshold)
+    found = []
+    for entry in entries:
+        key = entry.key
+        made = unsigned.wrap(key.ref, secrets[key.group], key.context)
+        new = WrappedKey(key.ref, made, key.context, key.group)
+        found.append(KeyEntry(entry.list, new, entry.fields | fields_of(new, now) | _kept(entry)))
+    return found
+
+
+def shares(dek: bytes, groups: int, threshold: int) -> tuple[bytes, ...]:
+    """Return what each group of keys wraps: the data key, or a share of it. A threshold of 0 means all groups."""
+    if groups == 1:
+        return (dek,)
+    from secretsvc import shamir
+
+    return shamir.split(dek, max(threshold or groups, 2), groups)  # as opening has it
+
+
+def _kept(entry: KeyEntry) -> dict[str, Tree]:
+    """What of an entry is not ours to say."""
+    return {name: entry.fields[name] for name in ("aws_profile", "role", "fp") if name in entry.fields}
+
+
+def lists(metadata: Metadata, entries: Sequence[KeyEntry]) -> dict[str, Tree]:
+    """Return the member's tree with these keys."""
+    if metadata.groups == 1:
+        return metadata.changed(**_of_group(metadata.tree, entries), key_groups=None)
+    groups: list[Tree] = []
+    for number, group in enumerate(metadata.tree["key_groups"]):
+        lists = _of_group(group, [entry for entry in entries if entry.key.group == number])
+        groups.append({name: value for name, value in (group | lists).items() if value is not None})
+    return metadata.changed(key_groups=groups)
+
+
+def _of_group(tree: dict[str, Tree], entries: Sequence[KeyEntry]) -> dict[str, Tree]:
+    """The lists of one group, None for one that is not to stand there: empty ones stay where they were written."""
+    lists: dict[str, Tree] = {}
+    for name in LISTS:
+        fields: list[Tree] = [dict(entry.fields) for entry in entries if entry.list == name]
+        lists[name] = fields if fields or tree.get(name) == [] else None
+    return lists

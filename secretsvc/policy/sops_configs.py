@@ -1,0 +1,105 @@
+"""Which rule says how a file is sealed in SOPS's format, and whether that format is what a new file is to have.
+
+The nearest policy upwards from the file decides, `.sops.yaml` or `.ksecret.yaml`; where both are in one folder, ours.
+SOPS itself looks upwards from where it is called.
+"""
+
+from __future__ import annotations
+
+import os
+from _thread import allocate_lock
+
+from secretsvc.errors import FileError, InputError, KsecretError
+from secretsvc.policy.policies import nearest
+from secretsvc.policy.sops_yaml import NAME, read
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from secretsvc.policy.policies import Policies
+    from secretsvc.policy.sops_yaml import CreationRule, SopsConfig
+
+
+class SopsConfigs:
+    """Finds `.sops.yaml`, reads each once, and serves several threads."""
+
+    def __init__(self, policies: Policies, named: str = "", tell: Callable[[str], None] = lambda _: None) -> None:
+        """`named`: the one that counts for every file, as SOPS_CONFIG has it. `tell`: told which of two wins."""
+        self._policies = policies
+        self._named = named
+        self._tell = tell
+        self._found: dict[str, SopsConfig | KsecretError | None] = {}
+        """By the folder of the file."""
+        self._read: dict[str, SopsConfig] = {}
+        self._told: set[str] = set()
+        self._lock = allocate_lock()
+
+    def rule_for_new(self, path: str) -> CreationRule | None:
+        """The rule by which a new file at that path is sealed in SOPS's format; None where that is not what is meant.
+
+        Raises InputError, also where `.sops.yaml` decides and no rule of it fits; FileError.
+        """
+        found = self._config(path)
+        if not found or found.rules is None:
+            return None
+        policy = self._policies.find(path)
+        if policy and policy.has_say:
+            if self._named or len(policy.folder) > len(found.folder):
+                return None
+            if policy.folder == found.folder:
+                self._tell_once(f"{policy.source} says how files are sealed there, and {found.source} does not")
+                return None
+        return found.rule_for(_place(path))
+
+    def rule_for_sealed(self, path: str) -> CreationRule | None:
+        """The rule for a file that is sealed in SOPS's format, or is to be at any rate; None where there is none.
+
+        Raises InputError, also where rules are there and none fits; FileError.
+        """
+        found = self._config(path)
+        return found.rule_for(_place(path)) if found else None
+
+    def _tell_once(self, text: str) -> None:
+        with self._lock:
+            is_new = text not in self._told
+            self._told.add(text)
+        if is_new:
+            self._tell(text)
+
+    def _config(self, path: str) -> SopsConfig | None:
+        folder = os.path.realpath(os.path.dirname(path))
+        with self._lock:
+            if folder not in self._found:
+                try:
+                    self._found[folder] = self._search(path)
+                except (InputError, FileError) as error:
+                    self._found[folder] = error
+            found = self._found[folder]
+        if isinstance(found, KsecretError):  # a new one each time: callers add to what they catch
+            raise type(found)(found.message, hint=found.hint, file=found.file, line=found.line) from found
+        return found
+
+    def _search(self, path: str) -> SopsConfig | None:
+        found = _named(self._named) if self._named else nearest(path, NAME)
+        if not found:
+            return None
+        place, data = found
+        if place not in self._read:
+            self._read[place] = read(data, os.path.relpath(place), os.path.dirname(place))
+        return self._read[place]
+
+
+def _named(path: str) -> tuple[str, bytes]:
+    from secretsvc.policy.reader import MAX_BYTES
+
+    try:
+        with open(path, "rb") as stream:
+            return os.path.realpath(path), stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise FileError(f"SOPS_CONFIG names it, and it can't be read: {error.strerror}", file=path) from error
+
+
+def _place(path: str) -> str:
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
