@@ -12,7 +12,7 @@ from os import urandom
 from secretsvc.document import kinds
 from secretsvc.document.base import Value, apply
 from secretsvc.document.yaml_types import plain
-from secretsvc.errors import InputError, ManifestError, UsageError, nearest
+from secretsvc.errors import AlreadySealedError, InputError, ManifestError, UsageError, nearest
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER, KeyEntry, Metadata, list_of
@@ -69,10 +69,15 @@ def _number(tree: SealedTree, word: str) -> int:
 
 
 def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
-    """Return the file with a new data key, and every value sealed anew. Raises InputError, and what opening raises."""
+    """Return the file with a new data key, and every value sealed anew, where the request finds the old one too old.
+
+    Raises AlreadySealedError where it does not, InputError, and what opening raises.
+    """
     if request.format:
         what = "files in SOPS's format are not converted yet"
         raise UsageError(what, hint="decrypt it, and encrypt what comes out")
+    if not request.rotates(tree.metadata.created):
+        raise AlreadySealedError("its data key is not that old")
     opened = open_sealed(tree, keyring, _trusting(tree, request))
     return Result(_sealed_anew(tree, opened, tree.metadata.entries, request.created, keyring), 1)
 

@@ -20,12 +20,13 @@ from secretsvc.errors import (
 from secretsvc.formats.primitives import DEK_BYTES
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
-from secretsvc.formats.sops.metadata import MEMBER, OPENED, Metadata, is_member
+from secretsvc.formats.sops.metadata import MEMBER, OPENED, Metadata, is_broken, is_member
 from secretsvc.formats.sops.sealing import named
 from secretsvc.formats.sops.selection import Selection
 from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.operations import Result
 from secretsvc.patterns import pattern
+from secretsvc.tokens import SOPS_CUT, SOPS_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 
 LABEL = "SOPS's format"
 
-_MARK = b"ENC[AES256_GCM,"
 _ROOT_MEMBER = pattern(rb"(?m)^(?:[\"']?sops[\"']?[ \t]*:|sops_mac=|[ \t]*\[sops\])")
 _STEP = pattern(r"\[\"((?:[^\"\\]|\\.)*)\"\]|\['([^']*)'\]|\[([0-9]{1,9})\]|(?:^|\.)([^.\[\]\"]+)")
 _ESCAPE = pattern(r"\\(.)")
@@ -61,7 +61,7 @@ class SealedTree:
 
 def may_be_one(data: bytes) -> bool:
     """Tell whether bytes may be such a file. Costs next to nothing."""
-    return b"sops" in data and _MARK in data
+    return b"sops" in data and SOPS_MARK in data
 
 
 def find(data: bytes, name: str = "") -> SealedTree | None:
@@ -79,9 +79,13 @@ def find(data: bytes, name: str = "") -> SealedTree | None:
         if _ROOT_MEMBER.search(data):
             raise
         return None
-    if not member or not is_member(member.tree):
+    if not member or not isinstance(member.tree, dict):
         return None
-    assert isinstance(member.tree, dict)
+    if not is_member(member.tree):
+        has_tokens = any(is_token(leaf.value.text) for leaf in document.leaves)
+        if is_broken(member.tree) and has_tokens and kinds.kind_of(name or ".yaml") not in ("yaml", "json"):
+            raise AlteredError(f"its member {MEMBER} has lost a part", hint=SOPS_CUT, line=member.line)
+        return None  # where it may be a manifest, others tell what has become of it
     return SealedTree(document, Metadata(member.tree, member.line))
 
 
@@ -267,7 +271,7 @@ def structure(sealed: SealedTree, mark: Callable[[str, str], str], values: Seque
     document, metadata = sealed.document, sealed.metadata
     edits = []
     for number, leaf in enumerate(document.leaves):
-        if not leaf.value.text.startswith(_MARK):
+        if not leaf.value.text.startswith(SOPS_MARK):
             continue
         if values is not None:
             edits += document.spell(leaf, values[number])

@@ -62,12 +62,15 @@ class Description(Record):
         return {_camel(name): value for name, value in self._asdict().items() if name != "format_name"}
 
 
-def describe_any(data: bytes, owner: Callable[[str], str]) -> list[Description]:
-    """Return the same of a file that is a manifest, or a tree that SOPS's format seals, which is one."""
+def describe_any(data: bytes, owner: Callable[[str], str], name: str = "") -> list[Description]:
+    """Return the same of a file that is a manifest, or a tree that SOPS's format seals, which is one.
+
+    `name`: the file's, whose end says of which kind it is.
+    """
     if b"sops" in data:
         from secretsvc.operations import documents  # few files are
 
-        sealed = documents.find(data)
+        sealed = documents.find(data, name)
         if sealed:
             return [_describe_tree(sealed, owner)]
     return describe_manifest(data, owner)
@@ -85,8 +88,8 @@ def _describe_tree(sealed: SealedTree, owner: Callable[[str], str]) -> Descripti
         sealed=True,
         format=f"SOPS {metadata.version}",
         sealed_for="",
-        created="",
-        age_days=None,
+        created=metadata.created,
+        age_days=_age_days(metadata.created),
         keys=[
             {"ref": str(entry.key.ref), "owner": _asked(entry) or owner(str(entry.key.ref))}
             for entry in metadata.entries

@@ -9,13 +9,12 @@ from secretsvc.document.base import Value
 from secretsvc.document.yaml_types import IN_FLOATS, float_text, plain
 from secretsvc.errors import RESTORE_HINT, AlteredError
 from secretsvc.formats.primitives import AESGCM, TAG_BYTES, invalid_tag
-from secretsvc.tokens import encode_base64
+from secretsvc.tokens import SOPS_MARK, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.document.base import Path
 
-PREFIX = b"ENC[AES256_GCM,"
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 _PARTS = ((b"data:", _BASE64), (b"iv:", _BASE64), (b"tag:", _BASE64), (b"type:", _LETTERS))
@@ -32,7 +31,7 @@ _SPECIAL = {b"NaN": b"NaN", b"+Inf": b"+Inf", b"Inf": b"+Inf", b"-Inf": b"-Inf"}
 
 def is_token(text: bytes) -> bool:
     """Tell whether a text is a token, good or broken."""
-    return text.startswith(PREFIX)
+    return text.startswith(SOPS_MARK)
 
 
 def is_whole(text: bytes) -> bool:
@@ -48,9 +47,9 @@ def kind_of(token: bytes) -> str:
 
 def _parts(token: bytes) -> list[bytes] | None:
     """Return data, IV, tag and kind as they stand in a token; None for a broken one."""
-    if not token.startswith(PREFIX):
+    if not token.startswith(SOPS_MARK):
         return None
-    found = token[len(PREFIX) : token.find(b"]")].split(b",")  # up to the bracket, which is no part's
+    found = token[len(SOPS_MARK) : token.find(b"]")].split(b",")  # up to the bracket, which is no part's
     if len(found) != len(_PARTS) or b"]" not in token:
         return None
     parts = []
