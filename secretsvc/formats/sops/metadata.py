@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from secretsvc.document.yaml_types import plain
 from secretsvc.errors import RESTORE_HINT, AlteredError, InputError
-from secretsvc.formats import created
 from secretsvc.formats.base import decoded
 from secretsvc.formats.sops import armour
 from secretsvc.formats.sops.selection import DEFAULT, RULES
@@ -176,6 +175,8 @@ def fields_of(key: WrappedKey, created: str) -> dict[str, Tree]:
 
 
 def _created(entry: KeyEntry) -> str:
+    from secretsvc.formats import created  # where that is asked for
+
     text = str(entry.fields.get("created_at"))
     try:
         created.seconds(text)
