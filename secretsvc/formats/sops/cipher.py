@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from secretsvc.document.base import Value
 from secretsvc.document.yaml_types import float_text, plain
 from secretsvc.errors import RESTORE_HINT, AlteredError
+from secretsvc.tokens import SOPS_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.document.base import Path
 
-PREFIX = b"ENC[AES256_GCM,"
 _TOKEN = re.compile(
     rb"ENC\[AES256_GCM,data:([A-Za-z0-9+/=]+),iv:([A-Za-z0-9+/=]+),tag:([A-Za-z0-9+/=]+),type:([a-z]+)\]"
 )
@@ -35,7 +35,7 @@ _SPECIAL = {b"NaN": b"NaN", b"+Inf": b"+Inf", b"Inf": b"+Inf", b"-Inf": b"-Inf"}
 
 def is_token(text: bytes) -> bool:
     """Tell whether a text is a token, good or broken."""
-    return text.startswith(PREFIX)
+    return text.startswith(SOPS_MARK)
 
 
 def is_whole(text: bytes) -> bool:

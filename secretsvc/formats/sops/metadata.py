@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from secretsvc.document.yaml_types import plain
 from secretsvc.errors import RESTORE_HINT, AlteredError, InputError
+from secretsvc.formats import created
 from secretsvc.formats.base import decoded
 from secretsvc.formats.sops import armour
 from secretsvc.formats.sops.selection import DEFAULT, RULES
@@ -117,6 +118,11 @@ class Metadata:
         """Return how many groups of keys there are. With several the data key is split, a share for each."""
         return max(entry.key.group for entry in self.entries) + 1
 
+    @property
+    def created(self) -> str:
+        """When the data key was made, as far as its oldest entry tells (age's tell nothing): empty, or as `created`."""
+        return min((text for text in map(_created, self.entries) if text), default="")
+
     def changed(self, **fields: Tree) -> dict[str, Tree]:
         """Return the tree with these fields; None takes one out."""
         return {name: value for name, value in (self.tree | fields).items() if value is not None}
@@ -130,6 +136,11 @@ def is_member(tree: object) -> bool:
     if not isinstance(tree, dict) or not all(name in tree for name in ("mac", "lastmodified", "version")):
         return False
     return any(tree.get(name) for name in (*LISTS, "key_groups"))
+
+
+def is_broken(tree: dict[str, Tree]) -> bool:
+    """Tell whether a member that is not SOPS's own has something of it left."""
+    return any(name in tree for name in ("mac", "lastmodified", "key_groups", *LISTS))
 
 
 def with_keys(entries: Sequence[dict[str, list[dict[str, Tree]]]], threshold: int) -> dict[str, Tree]:
@@ -160,6 +171,15 @@ def fields_of(key: WrappedKey, created: str) -> dict[str, Tree]:
         return {"created_at": created, "enc": wrapped, "resource_id": ref.id}
     context: dict[str, Tree] = {"context": dict(key.context)} if key.context else {}
     return {"arn": ref.id, **context, "created_at": created, "enc": wrapped, "aws_profile": ""}
+
+
+def _created(entry: KeyEntry) -> str:
+    text = str(entry.fields.get("created_at"))
+    try:
+        created.seconds(text)
+    except ValueError:
+        return ""
+    return text
 
 
 def _entries(tree: dict[str, Any], line: int) -> list[KeyEntry]:
