@@ -43,7 +43,7 @@ class YamlDocument:
 
     kind = "yaml"
 
-    def __init__(self, data: bytes, member: str) -> None:
+    def __init__(self, data: bytes, member: str, most: int = MOST_LEAVES) -> None:
         """Raises ManifestError, with a line, for what is not YAML, too large, or no tree that SOPS takes."""
         check_size(data)
         self.data = data
@@ -55,9 +55,9 @@ class YamlDocument:
             line = self._text.count("\n", 0, directive.start()) + 1
             raise ManifestError("SOPS reads no %YAML directive but 1.1", hint="take the line out", line=line)
         self._places = BytePlaces(self._text, bom)
-        self.roots = [_root(node) for node in yaml_documents(self._text)]
+        self.roots = [_root(node) for node in yaml_documents(self._text, most)]
         self.units = len(self.roots)
-        self.leaves: ListOf[Leaf] = _Walk(self._text, self.roots, member).leaves()
+        self.leaves: ListOf[Leaf] = _Walk(self._text, self.roots, member, most).leaves()
 
     def spell(self, leaf: Leaf, value: Value | bytes) -> list[Edit]:
         """Return the edits that put a value or a token where the leaf stands. Raises ManifestError."""
@@ -121,11 +121,11 @@ def _root(node: Node) -> Mapping | Scalar:
 class _Walk:
     """Goes through the trees of one text, depth first, and makes leaves of them."""
 
-    def __init__(self, text: str, roots: list[Mapping | Scalar], member: str) -> None:
+    def __init__(self, text: str, roots: list[Mapping | Scalar], member: str, most: int) -> None:
         self._text = text
         self._roots = roots
         self._member = member
-        self._left = MOST_LEAVES
+        self._left = self._most = most
         self._aliased_left = MOST_ALIASED
         self._found: list[tuple[int, Container, Leaf]] = []
         self._items: list[YamlItem] = []
@@ -165,7 +165,7 @@ class _Walk:
         self._left -= 1
         self._aliased_left -= spot.shared is not None
         if self._left < 0 or self._aliased_left < 0:
-            raise too_many_leaves(node.line, aliased=self._left >= 0)
+            raise too_many_leaves(node.line, self._most, aliased=self._left >= 0)
         if depth > MAX_DEPTH:
             raise ManifestError(f"nested deeper than {MAX_DEPTH} levels, aliases followed", line=node.line)
         target = node.target if isinstance(node, Alias) else node
