@@ -5,8 +5,6 @@ https://github.com/getsops/sops/blob/main/cmd/sops/formats/formats.go: lower cas
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.document.base import MOST_LEAVES
 from secretsvc.errors import ManifestError
 
@@ -36,10 +34,11 @@ def kind_of_sealed(data: bytes, member: str, name: str = "", most: int = MOST_LE
     named = kind_of(name)
     if named in ("json", "dotenv", "ini"):
         return named
-    own = re.escape(member.encode())
-    if re.search(rb"(?m)^%s_mac=" % own, data):
+    own = member.encode()
+    if b"\n%b_mac=" % own in b"\n" + data:
         return "dotenv"
-    if re.search(rb"(?m)^[ \t]*\[%s\]" % own, data):
+    section = b"[%b]" % own
+    if section in data and any(line.lstrip(b" \t").startswith(section) for line in data.split(b"\n")):
         return "ini"
     if named == "yaml" or data.lstrip()[:1] != b"{":
         return "yaml"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.document import yaml_member, yaml_spelling
 from secretsvc.document.base import (
     MOST_ALIASED,
@@ -22,7 +20,8 @@ from secretsvc.document.yaml_types import typed
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.characters import refuse_odd_characters
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
-from secretsvc.manifest.yaml_reader import read_documents
+from secretsvc.manifest.roots import yaml_documents
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,12 +30,12 @@ if TYPE_CHECKING:
 
     from secretsvc.document.base import Edit, Path, Tree
 
-_DIRECTIVE = re.compile(r"(?m)^%YAML[ \t]+1\.(?!1[ \t\r\n])")
-_DASH = re.compile(r"(?:[ \t\r\n]++|#[^\r\n]*+)*+-")
+_DIRECTIVE = pattern(r"(?m)^%YAML[ \t]+1\.(?!1[ \t\r\n])")
+_DASH = pattern(r"(?:[ \t\r\n]++|#[^\r\n]*+)*+-")
 
-_HEADER = re.compile(r"(?:[&!][^ \t\r\n]+[ \t\r\n]+)*[|>][-+0-9]*([^\r\n]*)")
+_HEADER = pattern(r"(?:[&!][^ \t\r\n]+[ \t\r\n]+)*[|>][-+0-9]*([^\r\n]*)")
 """Of a block; what stands behind it may be a comment."""
-_SLASH = re.compile(r"(?<!\\)(?:\\\\)*\\/")
+_SLASH = pattern(r"(?<!\\)(?:\\\\)*\\/")
 
 
 class YamlDocument:
@@ -51,12 +50,12 @@ class YamlDocument:
         self.name = member
         self._text, bom = _decoded(data)
         refuse_odd_characters(self._text)
-        directive = _DIRECTIVE.search(self._text)
+        directive = _DIRECTIVE.search(self._text) if "%YAML" in self._text else None
         if directive:
             line = self._text.count("\n", 0, directive.start()) + 1
             raise ManifestError("SOPS reads no %YAML directive but 1.1", hint="take the line out", line=line)
         self._places = BytePlaces(self._text, bom)
-        self.roots = [_root(node) for node in read_documents(self._text, most)]
+        self.roots = [_root(node) for node in yaml_documents(self._text, most)]
         self.units = len(self.roots)
         self.leaves: ListOf[Leaf] = _Walk(self._text, self.roots, member, most).leaves()
 
@@ -153,7 +152,12 @@ class _Walk:
             return [leaf for _, _, leaf in self._found]
         self._taken += own  # what is commented within the member is nobody's leaf
         self._taken.sort()
-        made = comments(self._text, self._items, self._taken, containers)
+        made = []
+        for comment in comments(self._text, self._items, self._taken, containers):
+            self._left -= 1
+            if self._left < 0:
+                raise too_many_leaves(comment.line)
+            made.append(comment)
         return list(_merged(self._found, sorted(made, key=lambda one: one.order)))
 
     def _node(self, node: Node, path: Path, item: YamlItem, spot: Spot, depth: int) -> None:

@@ -5,8 +5,6 @@ Manifests have operations of their own; a command asks `find` first, and only of
 
 from __future__ import annotations
 
-import re
-
 from secretsvc import backends
 from secretsvc.document import kinds
 from secretsvc.document.base import MOST_LEAVES
@@ -28,6 +26,7 @@ from secretsvc.formats.sops.sealing import named
 from secretsvc.formats.sops.selection import Selection
 from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.operations import Result
+from secretsvc.patterns import pattern
 from secretsvc.tokens import SOPS_CUT, SOPS_MARK
 
 TYPE_CHECKING = False
@@ -41,8 +40,9 @@ if TYPE_CHECKING:
 
 LABEL = "SOPS's format"
 
-_ROOT_MEMBER = re.compile(rb"(?m)^(?:[\"']?sops[\"']?[ \t]*:|sops_mac=|[ \t]*\[sops\])")
-_STEP = re.compile(r"\[\"((?:[^\"\\]|\\.)*)\"\]|\['([^']*)'\]|\[([0-9]{1,9})\]|(?:^|\.)([^.\[\]\"]+)")
+_ROOT_MEMBER = pattern(rb"(?m)^(?:[\"']?sops[\"']?[ \t]*:|sops_mac=|[ \t]*\[sops\])")
+_STEP = pattern(r"\[\"((?:[^\"\\]|\\.)*)\"\]|\['([^']*)'\]|\[([0-9]{1,9})\]|(?:^|\.)([^.\[\]\"]+)")
+_ESCAPE = pattern(r"\\(.)")
 _FIELDS: tuple[Path, ...] = tuple((field,) for field in FIELDS)
 _LISTS = "ksecret get FILE lists them"
 
@@ -280,7 +280,7 @@ def parsed(word: str) -> Path | None:
             path.append(int(step[3]))
         else:
             key = step[1] if step[1] is not None else step[2] if step[2] is not None else step[4]
-            path.append(re.sub(r"\\(.)", r"\1", key) if step[1] is not None else key)
+            path.append(_ESCAPE.sub(r"\1", key) if step[1] is not None else key)
     return tuple(path) or None
 
 
