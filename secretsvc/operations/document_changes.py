@@ -1,4 +1,4 @@
-"""Changes of files that SOPS's format seals: values, data keys, whom they are sealed to.
+"""Changes of files that SOPS's format seals: values and data keys.
 
 Each is proven by opening the file again. Values that do not change keep their tokens, and everything else its bytes,
 whoever wrote the file.
@@ -15,9 +15,8 @@ from secretsvc.document.yaml_types import plain
 from secretsvc.errors import InputError, ManifestError, UsageError, nearest
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
-from secretsvc.formats.sops.metadata import MEMBER, KeyEntry, Metadata, list_of
+from secretsvc.formats.sops.metadata import MEMBER, Metadata
 from secretsvc.formats.sops.sealing import Plan, named
-from secretsvc.keyref import WrappedKey, keyset
 from secretsvc.operations import Result
 from secretsvc.operations.document_keys import lists, wrapped
 from secretsvc.operations.documents import find_leaf, open_sealed, parsed, paths
@@ -27,8 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from secretsvc.document.base import Document, Edit, Leaf, Path
+    from secretsvc.formats.sops.metadata import KeyEntry
     from secretsvc.formats.sops.sealing import Opened
-    from secretsvc.keyref import Keyset
+    from secretsvc.operations.document_keys import Division
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.patch import Changes
@@ -52,7 +52,7 @@ def set_values(tree: SealedTree, changes: Changes, request: Request, keyring: Ke
     for word, value in values.items():  # paths are in the clear: a slip costs nobody a key's use
         if value is None and _number(tree, word) < 0:
             raise InputError(f"it has no such value{nearest(word, paths(tree))}", hint="ksecret get FILE lists them")
-    change = _Change(tree, open_sealed(tree, keyring, _trusting(tree, request)))
+    change = _Change(tree, open_sealed(tree, keyring, trusting(tree, request)))
     going = [word for word, value in values.items() if value is None]
     for word in (
         *(word for word in values if word not in going),
@@ -73,53 +73,18 @@ def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
     if request.format:
         what = "files in SOPS's format are not converted yet"
         raise UsageError(what, hint="decrypt it, and encrypt what comes out")
-    opened = open_sealed(tree, keyring, _trusting(tree, request))
-    return Result(_sealed_anew(tree, opened, tree.metadata.entries, request.created, keyring), 1)
+    opened = open_sealed(tree, keyring, trusting(tree, request))
+    return Result(sealed_anew(tree, opened, tree.metadata.entries, request.created, keyring), 1)
 
 
 def rewrap(tree: SealedTree, now: str, keyring: Keyring) -> Result:
     """Return the file with its data key wrapped anew under each key. Raises InputError, and what opening raises."""
     opened = open_sealed(tree, keyring)
     entries = wrapped(tree.metadata, tree.metadata.entries, opened.dek, now, keyring)
-    return Result(_with_entries(tree, opened, entries), 1)
+    return Result(with_entries(tree, opened, entries), 1)
 
 
-def key_changes(tree: SealedTree, request: Request) -> list[tuple[str, str, bool]]:
-    """Return label, KeyRef, and whether it would come (else go). Needs no key. Raises KeyRefError, UsageError."""
-    held, wanted = _keysets(tree, request)
-    return [("a tree", str(ref), ref in wanted) for ref in keyset(set(held) ^ set(wanted))]
-
-
-def change_keys(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
-    """Return the file sealed to the keys that the request means; where one is lost, with a new data key.
-
-    The MAC is checked first: who is added must not vouch for what somebody altered. Raises as `set_values`.
-    """
-    held, wanted = _keysets(tree, request)
-    if set(held) == set(wanted):
-        return Result(tree.document.data, 0)
-    opened = open_sealed(tree, keyring, _trusting(tree, request))
-    kept = [entry for entry in tree.metadata.entries if entry.key.ref in wanted]
-    new = [KeyEntry(list_of(ref), WrappedKey(ref, b""), {}) for ref in wanted if ref not in held]
-    if set(held) - set(wanted):
-        return Result(_sealed_anew(tree, opened, [*kept, *new], request.created, keyring), 1)
-    return Result(
-        _with_entries(tree, opened, [*kept, *wrapped(tree.metadata, new, opened.dek, request.created, keyring)]), 1
-    )
-
-
-def _keysets(tree: SealedTree, request: Request) -> tuple[Keyset, Keyset]:
-    held = keyset(key.ref for key in tree.metadata.keys)
-    if request.keyset_of:
-        what = "keys sync does not know yet what a file of SOPS's is to be sealed to"
-        raise UsageError(what, hint="`sops updatekeys` does; or say keys add and keys remove")
-    if tree.metadata.groups > 1:
-        what = "its data key is split among groups of keys, and a key would have to go into one of them"
-        raise InputError(what, hint="`sops updatekeys` and `sops groups` change groups")
-    return held, request.change.applied(held)
-
-
-def _trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:
+def trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:
     """Ask, as the request has it, whether somebody vouches for a file whose MAC does not fit."""
     trust = request.trust
     if not trust:
@@ -216,17 +181,27 @@ def _count(document: Document) -> int:
     return sum(leaf.value.kind != "comment" for leaf in document.leaves)
 
 
-def _sealed_anew(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry], now: str, keyring: Keyring) -> bytes:
-    """With a new data key, wrapped under all of these keys."""
+def sealed_anew(
+    tree: SealedTree,
+    opened: Opened,
+    entries: Sequence[KeyEntry],
+    now: str,
+    keyring: Keyring,
+    *,
+    division: Division | None = None,
+) -> bytes:
+    """Return the file with a new data key, wrapped under all of these keys. `division`: None as it was divided."""
     dek = urandom(32)
-    fields = lists(tree.metadata, wrapped(tree.metadata, entries, dek, now, keyring))
+    fields = lists(tree.metadata, wrapped(division or tree.metadata, entries, dek, now, keyring), division)
     plan = Plan(dek, fields, now)
     return _proven(tree.document.kind, sealing.seal_document(tree.document, opened.values, plan), dek, opened.values)
 
 
-def _with_entries(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry]) -> bytes:
-    """With other keys and nothing else."""
-    edits = tree.document.set_member(lists(tree.metadata, entries))
+def with_entries(
+    tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry], division: Division | None = None
+) -> bytes:
+    """Return the file with other keys, and nothing else changed. `division`: None as it was divided."""
+    edits = tree.document.set_member(lists(tree.metadata, entries, division))
     return _proven(tree.document.kind, apply(tree.document.data, edits), opened.dek, opened.values)
 
 

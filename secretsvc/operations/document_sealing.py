@@ -34,6 +34,8 @@ class SopsKeyset(Record):
     groups: tuple[tuple[tuple[KeyRef, Mapping[str, str]], ...], ...]
     """Each key with the context that is authenticated with what it wraps."""
     threshold: int = 0
+    options: Mapping[str, Mapping[str, str]] = {}
+    """KeyRef → what stands in its entry beside: the profile of AWS that uses it."""
 
 
 class SopsRule(Record):
@@ -98,7 +100,8 @@ def _wrapped(keys: SopsKeyset, dek: bytes, now: str, keyring: Keyring) -> dict[s
         lists: dict[str, list[dict[str, Tree]]] = {}
         for ref, context in members:
             wrapped = unsigned.wrap(ref, secrets[number], context)
-            lists.setdefault(list_of(ref), []).append(fields_of(WrappedKey(ref, wrapped, context, number), now))
+            fields = {**fields_of(WrappedKey(ref, wrapped, context, number), now), **keys.options.get(str(ref), {})}
+            lists.setdefault(list_of(ref), []).append(fields)
         groups.append(lists)
     return with_keys(groups, keys.threshold)
 
