@@ -16,7 +16,7 @@ from secretsvc.document.yaml import YamlDocument
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.metadata import MEMBER, Metadata, fields_of
 from secretsvc.keyref import KeyRef, WrappedKey
-from secretsvc.operations import document_keysets
+from secretsvc.operations import document_changes, document_keysets
 
 if TYPE_CHECKING:
     from secretsvc.operations import Result
@@ -78,7 +78,7 @@ def read(data: bytes) -> tuple[YamlDocument, Metadata, bytes]:
 def changed_keys(tree: SealedTree, request: Request, keyring: Keyring, group: int = 0) -> Result:
     """A file whose keys are changed as the request has it."""
     wanted = document_keysets.by_change(tree.metadata, request.change, group)
-    return document_keysets.change_keys(tree, wanted, request, keyring)
+    return document_changes.change_keys(tree, wanted, request, keyring)
 
 
 def opened(data: bytes) -> tuple[YamlDocument, sealing.Opened]:

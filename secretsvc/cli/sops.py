@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.sealing import Requests, SealingOptions
     from secretsvc.keyref import KeyRef
     from secretsvc.operations import Result
-    from secretsvc.operations.document_sealing import SopsKeyset
+    from secretsvc.operations.document_keysets import SopsKeyset
     from secretsvc.policy.sops_yaml import CreationRule
 
 NAME = "sops"
@@ -183,7 +183,7 @@ class Sealer:
 
 def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:
     """Whom a rule of `.sops.yaml` has files sealed to. Raises InputError, with the policy's line."""
-    from secretsvc.operations.document_sealing import SopsKeyset
+    from secretsvc.operations.document_keysets import SopsKeyset
 
     groups, options = [], {}
     for group in rule.groups:
@@ -208,6 +208,6 @@ def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:
 
 
 def _one_group(refs: Iterable[KeyRef]) -> SopsKeyset:
-    from secretsvc.operations.document_sealing import SopsKeyset
+    from secretsvc.operations.document_keysets import SopsKeyset
 
     return SopsKeyset((tuple((ref, {}) for ref in refs),))

@@ -1,4 +1,4 @@
-"""Changes of files that SOPS's format seals: values and data keys.
+"""Changes of files that SOPS's format seals: values, data keys, whom they are sealed to.
 
 Each is proven by opening the file again. Values that do not change keep their tokens, and everything else its bytes,
 whoever wrote the file.
@@ -12,13 +12,14 @@ from os import urandom
 from secretsvc.document import kinds
 from secretsvc.document.base import Value, apply
 from secretsvc.document.yaml_types import plain
-from secretsvc.errors import InputError, ManifestError, UsageError, nearest
+from secretsvc.errors import AlreadySealedError, InputError, ManifestError, UsageError, nearest
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER, Metadata
 from secretsvc.formats.sops.sealing import Plan, named
 from secretsvc.operations import Result
 from secretsvc.operations.document_keys import lists, wrapped
+from secretsvc.operations.document_keysets import by_change, key_changes, loses
 from secretsvc.operations.documents import find_leaf, open_sealed, parsed, paths
 
 TYPE_CHECKING = False
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.sops.metadata import KeyEntry
     from secretsvc.formats.sops.sealing import Opened
     from secretsvc.operations.document_keys import Division
+    from secretsvc.operations.document_keysets import Wanted
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.patch import Changes
@@ -52,7 +54,7 @@ def set_values(tree: SealedTree, changes: Changes, request: Request, keyring: Ke
     for word, value in values.items():  # paths are in the clear: a slip costs nobody a key's use
         if value is None and _number(tree, word) < 0:
             raise InputError(f"it has no such value{nearest(word, paths(tree))}", hint="ksecret get FILE lists them")
-    change = _Change(tree, open_sealed(tree, keyring, trusting(tree, request)))
+    change = _Change(tree, open_sealed(tree, keyring, _trusting(tree, request)))
     going = [word for word, value in values.items() if value is None]
     for word in (
         *(word for word in values if word not in going),
@@ -69,22 +71,47 @@ def _number(tree: SealedTree, word: str) -> int:
 
 
 def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
-    """Return the file with a new data key, and every value sealed anew. Raises InputError, and what opening raises."""
+    """Return the file with a new data key, where the request finds the old one too old, to the keys that it means.
+
+    Every value is sealed anew. Raises AlreadySealedError, InputError, and what opening raises.
+    """
     if request.format:
         what = "files in SOPS's format are not converted yet"
         raise UsageError(what, hint="decrypt it, and encrypt what comes out")
-    opened = open_sealed(tree, keyring, trusting(tree, request))
-    return Result(sealed_anew(tree, opened, tree.metadata.entries, request.created, keyring), 1)
+    if not request.rotates(tree.metadata.created):
+        raise AlreadySealedError("its data key is not that old")
+    has_change = any((request.change.exact, request.change.add, request.change.remove))
+    entries = by_change(tree.metadata, request.change).entries if has_change else tree.metadata.entries
+    opened = open_sealed(tree, keyring, _trusting(tree, request))
+    return Result(_sealed_anew(tree, opened, entries, request.created, keyring), 1)
 
 
 def rewrap(tree: SealedTree, now: str, keyring: Keyring) -> Result:
     """Return the file with its data key wrapped anew under each key. Raises InputError, and what opening raises."""
     opened = open_sealed(tree, keyring)
     entries = wrapped(tree.metadata, tree.metadata.entries, opened.dek, now, keyring)
-    return Result(with_entries(tree, opened, entries), 1)
+    return Result(_with_entries(tree, opened, entries), 1)
 
 
-def trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:
+def change_keys(tree: SealedTree, wanted: Wanted, request: Request, keyring: Keyring) -> Result:
+    """Return the file sealed to these keys; where somebody can't open it any more who could, with a new data key.
+
+    The MAC is checked first: who is added must not vouch for what somebody altered. Raises InputError for keys that
+    nothing here wraps with, and what opening raises.
+    """
+    metadata, division = tree.metadata, wanted.division
+    if not key_changes(metadata, wanted):
+        return Result(tree.document.data, 0)
+    opened = open_sealed(tree, keyring, _trusting(tree, request))
+    if loses(metadata, wanted):
+        return Result(_sealed_anew(tree, opened, wanted.entries, request.created, keyring, division=division), 1)
+    kept = [entry for entry in wanted.entries if entry in metadata.entries and division.groups == metadata.groups == 1]
+    new = [entry for entry in wanted.entries if entry not in kept]  # of shares all: each division makes new ones
+    entries = [*kept, *wrapped(division, new, opened.dek, request.created, keyring)]
+    return Result(_with_entries(tree, opened, entries, division), 1)
+
+
+def _trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:
     """Ask, as the request has it, whether somebody vouches for a file whose MAC does not fit."""
     trust = request.trust
     if not trust:
@@ -181,7 +208,7 @@ def _count(document: Document) -> int:
     return sum(leaf.value.kind != "comment" for leaf in document.leaves)
 
 
-def sealed_anew(
+def _sealed_anew(
     tree: SealedTree,
     opened: Opened,
     entries: Sequence[KeyEntry],
@@ -190,17 +217,17 @@ def sealed_anew(
     *,
     division: Division | None = None,
 ) -> bytes:
-    """Return the file with a new data key, wrapped under all of these keys. `division`: None as it was divided."""
+    """With a new data key, wrapped under all of these keys. `division`: None as it was divided."""
     dek = urandom(32)
     fields = lists(tree.metadata, wrapped(division or tree.metadata, entries, dek, now, keyring), division)
     plan = Plan(dek, fields, now)
     return _proven(tree.document.kind, sealing.seal_document(tree.document, opened.values, plan), dek, opened.values)
 
 
-def with_entries(
+def _with_entries(
     tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry], division: Division | None = None
 ) -> bytes:
-    """Return the file with other keys, and nothing else changed. `division`: None as it was divided."""
+    """With other keys and nothing else. `division`: None as it was divided."""
     edits = tree.document.set_member(lists(tree.metadata, entries, division))
     return _proven(tree.document.kind, apply(tree.document.data, edits), opened.dek, opened.values)
 

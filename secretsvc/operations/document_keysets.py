@@ -1,14 +1,11 @@
-"""Changing whom a file in SOPS's format is sealed to, groups of keys among them, and telling what would change."""
+"""Whom a file in SOPS's format is to be sealed to, groups of keys among them, and what that would change."""
 
 from __future__ import annotations
 
 from secretsvc.errors import InputError, KeyRefError
 from secretsvc.formats.sops.metadata import KeyEntry, list_of
 from secretsvc.keyref import WrappedKey, keyset
-from secretsvc.operations import Result
-from secretsvc.operations.document_changes import sealed_anew, trusting, with_entries
-from secretsvc.operations.document_keys import Division, wrapped
-from secretsvc.operations.documents import open_sealed
+from secretsvc.operations.document_keys import Division
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -18,16 +15,22 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.sops.metadata import Metadata
     from secretsvc.keyref import KeyRef, KeysetChange
-    from secretsvc.operations.document_sealing import SopsKeyset
-    from secretsvc.operations.documents import SealedTree
-    from secretsvc.operations.keyring import Keyring
-    from secretsvc.operations.request import Request
 
     Identity: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...]]
     """What tells one key from another: KeyRef, role, context."""
 
 TREE = "a tree"
 """What messages call a file that is no Secret."""
+
+
+class SopsKeyset(Record):
+    """Whom a file is sealed to."""
+
+    groups: tuple[tuple[tuple[KeyRef, Mapping[str, str]], ...], ...]
+    """Each key with the context that is authenticated with what it wraps."""
+    threshold: int = 0
+    options: Mapping[str, Mapping[str, str]] = {}
+    """KeyRef → what stands in its entry beside: the profile of AWS that uses it."""
 
 
 class Wanted(Record):
@@ -102,26 +105,7 @@ def key_changes(metadata: Metadata, wanted: Wanted) -> list[tuple[str, str, bool
     return found
 
 
-def change_keys(tree: SealedTree, wanted: Wanted, request: Request, keyring: Keyring) -> Result:
-    """Return the file sealed to these keys; where somebody can't open it any more who could, with a new data key.
-
-    The MAC is checked first: who is added must not vouch for what somebody altered. Raises InputError for keys that
-    nothing here wraps with, and what opening raises.
-    """
-    metadata = tree.metadata
-    if not key_changes(metadata, wanted):
-        return Result(tree.document.data, 0)
-    opened = open_sealed(tree, keyring, trusting(tree, request))
-    now, division = request.created, wanted.division
-    if _loses(metadata, wanted):
-        return Result(sealed_anew(tree, opened, wanted.entries, now, keyring, division=division), 1)
-    kept = [entry for entry in wanted.entries if entry in metadata.entries and division.groups == metadata.groups == 1]
-    new = [entry for entry in wanted.entries if entry not in kept]  # of shares all: each division makes new ones
-    entries = [*kept, *wrapped(division, new, opened.dek, now, keyring)]
-    return Result(with_entries(tree, opened, entries, division), 1)
-
-
-def _loses(metadata: Metadata, wanted: Wanted) -> bool:
+def loses(metadata: Metadata, wanted: Wanted) -> bool:
     """Tell whether some who could open the file, alone or together, can't any more, and know its data key."""
     if wanted.division.groups == 1:
         return not _identities(metadata.entries) <= _identities(wanted.entries)

@@ -18,24 +18,14 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from secretsvc.document.base import Document, Tree
-    from secretsvc.keyref import KeyRef
+    from secretsvc.operations.document_keysets import SopsKeyset
     from secretsvc.operations.keyring import Keyring
 
 FOR_SECRETS = ("encrypted_regex", "^(data|stringData)$")
 """What whoever seals Kubernetes' Secrets means, and gives no rule."""
-
-
-class SopsKeyset(Record):
-    """Whom a file is sealed to."""
-
-    groups: tuple[tuple[tuple[KeyRef, Mapping[str, str]], ...], ...]
-    """Each key with the context that is authenticated with what it wraps."""
-    threshold: int = 0
-    options: Mapping[str, Mapping[str, str]] = {}
-    """KeyRef → what stands in its entry beside: the profile of AWS that uses it."""
 
 
 class SopsRule(Record):

@@ -98,9 +98,9 @@ def run(args: Arguments) -> int:
     backends = options.backends(options.unlocking(args))
     change = _Change(args.action, Requests(wanted, backends), backends, args.group)
     if args.dry_run:
-        code = Batch(targets, "to change", private=True).run(change.planned)
+        code = Batch(targets, "to change", private=True, any_name=True).run(change.planned)
     else:
-        code = Batch(targets, "changed", private=False).run(change.made, backends, forks=False)
+        code = Batch(targets, "changed", private=False, any_name=True).run(change.made, backends, forks=False)
     for name in change.not_taken(args.files[0]) if not code else ():
         print(printable(f"ksecret: nothing here was sealed to {name}, so it was taken away nowhere"), file=sys.stderr)
     return code
@@ -146,11 +146,11 @@ class _Change:
 
     def _made_of_tree(self, tree: SealedTree, name: str) -> Result:
         """A file in SOPS's format with its keys changed."""
-        from secretsvc.operations import document_keysets
+        from secretsvc.operations import document_changes
 
         wanted, profiles = self._wanted(tree, name)
         keyring = self._requests.keyring(name, profiles=profiles)
-        return document_keysets.change_keys(tree, wanted, self._requests.of(name), keyring)
+        return document_changes.change_keys(tree, wanted, self._requests.of(name), keyring)
 
     def _wanted(self, tree: SealedTree, name: str) -> tuple[Wanted, dict[str, str]]:
         """The keys that a file in SOPS's format is to have, and profiles of AWS (by KeyRef) that use them.
@@ -199,7 +199,7 @@ def _list(targets: Targets, describe: Callable[[bytes, str], list[Description]],
             raise nothing_sealed_in(data)
         return PrintedLine("\n".join(_as_json(one, name) if as_json else _as_text(one, name) for one in found))
 
-    return Batch(targets, "listed", private=True).run(operation)
+    return Batch(targets, "listed", private=True, any_name=True).run(operation)
 
 
 def _as_text(one: Description, name: str) -> str:
