@@ -90,7 +90,7 @@ def open_file(sealed: SealedTree, keyring: Keyring) -> Result:
     opened = open_sealed(sealed, keyring)
     clear = sealing.restored(sealed.document, opened)
     _prove(sealed.document, clear, opened.values)
-    return Result(clear, 1, notes=tuple(opened.warnings))
+    return Result(clear, 1, True, tuple(opened.warnings))
 
 
 def open_sealed(sealed: SealedTree, keyring: Keyring, trust: Callable[[str], bool] | None = None) -> Opened:
