@@ -40,16 +40,17 @@ class JsonDocument:
     kind = "json"
     units = 1
 
-    def __init__(self, data: bytes, member: str) -> None:
+    def __init__(self, data: bytes, member: str, most: int = MOST_LEAVES) -> None:
         """Raises ManifestError, with a line, for what is not JSON, too large, or no object."""
         check_size(data)
         self.data = data
         self._name = member
         self._text = _decoded(data)
         self._places = BytePlaces(self._text, 0)
-        self._root = _root(self._text)
+        self._root = _root(self._text, most)
         self._members = [one for one in self._root.members if _text(one.key) == member]
         self._leaves: list[Leaf] = []
+        self._most = most
         self._walk(self._root, ())
         self.leaves: ListOf[Leaf] = self._leaves
 
@@ -62,8 +63,8 @@ class JsonDocument:
             if not path and step == self._name:
                 continue
             if isinstance(node, nodes.Scalar):
-                if len(self._leaves) >= MOST_LEAVES:
-                    raise too_many_leaves(node.line)
+                if len(self._leaves) >= self._most:
+                    raise too_many_leaves(node.line, self._most)
                 spot = _Spot(container, index, node)
                 self._leaves.append(Leaf(0, (*path, step), _value(node), node.line, own=spot))
             elif isinstance(node, nodes.Mapping | nodes.Sequence):
@@ -247,8 +248,8 @@ def _decoded(data: bytes) -> str:
         raise ManifestError("not UTF-8 text", hint="convert the file to UTF-8", line=line) from None
 
 
-def _root(text: str) -> nodes.Mapping:
-    documents = read_documents(text)
+def _root(text: str, most: int) -> nodes.Mapping:
+    documents = read_documents(text, most)
     if documents is None:
         raise ManifestError("not valid JSON", hint="`jq . FILE` shows where it breaks", line=_broken_line(text))
     if len(documents) != 1:

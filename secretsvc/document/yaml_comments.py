@@ -8,16 +8,17 @@ the same.
 
 from __future__ import annotations
 
-import re
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
 
     from secretsvc.document.base import Path
 
-_COMMENT = re.compile(r"(?:(?<=[ \t\r\n])|\A)#([^\r\n]*)")
-_BLANK_LINE = re.compile(r"\n[ \t]*\r?\n")
+_COMMENT = pattern(r"(?:(?<=[ \t\r\n])|\A)#([^\r\n]*)")
+_BLANK_LINE = pattern(r"\n[ \t]*\r?\n")
 
 
 class Container:

@@ -12,7 +12,7 @@ from os import urandom
 from secretsvc.document import kinds
 from secretsvc.document.base import Value, apply
 from secretsvc.document.yaml_types import plain
-from secretsvc.errors import InputError, ManifestError, UsageError, nearest
+from secretsvc.errors import AlreadySealedError, InputError, ManifestError, UsageError, nearest
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER, KeyEntry, Metadata, list_of
@@ -69,12 +69,18 @@ def _number(tree: SealedTree, word: str) -> int:
 
 
 def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
-    """Return the file with a new data key, and every value sealed anew. Raises InputError, and what opening raises."""
+    """Return the file with a new data key, where the request finds the old one too old, to the keys that it means.
+
+    Every value is sealed anew. Raises AlreadySealedError, InputError, and what opening raises.
+    """
     if request.format:
         what = "files in SOPS's format are not converted yet"
         raise UsageError(what, hint="decrypt it, and encrypt what comes out")
+    if not request.rotates(tree.metadata.created):
+        raise AlreadySealedError("its data key is not that old")
+    entries = _entries(tree, _keysets(tree, request)[1]) if any(request.change) else tree.metadata.entries
     opened = open_sealed(tree, keyring, _trusting(tree, request))
-    return Result(_sealed_anew(tree, opened, tree.metadata.entries, request.created, keyring), 1)
+    return Result(_sealed_anew(tree, opened, entries, request.created, keyring), 1)
 
 
 def rewrap(tree: SealedTree, now: str, keyring: Keyring) -> Result:
@@ -99,13 +105,20 @@ def change_keys(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
     if set(held) == set(wanted):
         return Result(tree.document.data, 0)
     opened = open_sealed(tree, keyring, _trusting(tree, request))
-    kept = [entry for entry in tree.metadata.entries if entry.key.ref in wanted]
-    new = [KeyEntry(list_of(ref), WrappedKey(ref, b""), {}) for ref in wanted if ref not in held]
+    entries = _entries(tree, wanted)
     if set(held) - set(wanted):
-        return Result(_sealed_anew(tree, opened, [*kept, *new], request.created, keyring), 1)
+        return Result(_sealed_anew(tree, opened, entries, request.created, keyring), 1)
+    kept, new = tree.metadata.entries, entries[len(tree.metadata.entries) :]
     return Result(
         _with_entries(tree, opened, [*kept, *wrapped(tree.metadata, new, opened.dek, request.created, keyring)]), 1
     )
+
+
+def _entries(tree: SealedTree, wanted: Keyset) -> list[KeyEntry]:
+    """The entries for these keys: first those that stay, then new ones, with nothing wrapped yet."""
+    kept = [entry for entry in tree.metadata.entries if entry.key.ref in wanted]
+    held = {entry.key.ref for entry in kept}
+    return [*kept, *(KeyEntry(list_of(ref), WrappedKey(ref, b""), {}) for ref in wanted if ref not in held)]
 
 
 def _keysets(tree: SealedTree, request: Request) -> tuple[Keyset, Keyset]:

@@ -78,6 +78,7 @@ class World:
             sealed = self.me.work / "secret.yaml"
             sealed.write_text(sealed.read_text().replace("name: db,", "name: db1,"))
         if source == "docs/sops.md":
+            self.me.write(".sops.yaml", f"creation_rules: [{{age: {self.me.ref.removeprefix('age:')}}}]\n".encode())
             self.me.write("new.yaml", b"db:\n  password: not-a-secret\n")
             self._sealed_by_sops("values.yaml", "db:\n  user: x\n  hosts: [a, b]\n")
             self._sealed_by_sops("app.env", "PASSWORD=x\n")

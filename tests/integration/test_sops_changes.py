@@ -11,11 +11,12 @@ import pytest
 
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
-from secretsvc.errors import AlteredError, InputError, UsageError
+from secretsvc.errors import AlreadySealedError, AlteredError, InputError, UsageError
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.operations import document_changes, documents
 from secretsvc.operations.patch import Changes
-from secretsvc.operations.request import Request
+from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations.rotate import overdue
 from tests.sops_support import IDENTITY, NOW, RECIPIENT, by_sops, sops
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ SECRET = "kind: Secret\nmetadata:\n  name: app\ndata:\n  password: eA==\nstringD
 
 
 def request(change: KeysetChange | None = None) -> Request:
-    return Request(change or KeysetChange((), (), ()), lambda *_: (), "", NOW)
+    return Request(change or KeysetChange((), (), ()), lambda *_: (), "", NOW, rotate_before=ANY_TIME)
 
 
 @pytest.fixture
@@ -268,3 +269,22 @@ def test_a_file_of_key_groups_keeps_its_groups_and_its_threshold(tmp_path: Path)
         assert sops("decrypt", file, identities=(str(keys[0]),)).returncode == 128
     with pytest.raises(InputError, match="split among groups"):
         document_changes.change_keys(tree(made), request(KeysetChange((), (KeyRef("age", OTHER),), ())), keyring)
+
+
+def test_a_data_key_is_as_old_as_its_oldest_entry_tells(
+    theirs: bytes, tmp_path: Path, new_home: Callable[[], GpgHome]
+) -> None:
+    gpg_home = new_home()
+    fingerprint = gpg_home.make_pair("Me <me@example.org>")
+    file = tmp_path / "pgp.yaml"
+    file.write_text(VALUES)
+    done = sops("encrypt", "-i", "--pgp", fingerprint, file, GNUPGHOME=gpg_home.path)
+    assert not done.returncode, done.stderr.decode()
+    dated = tree(file.read_bytes())
+    stated = re.findall(rb'created_at: "(.*)"', dated.document.data)[0].decode()
+    assert overdue(dated.document.data, stated) == []
+    assert [made for _, made in overdue(dated.document.data, f"{stated}~")] == [stated]
+    keyring = Backends(Settings(gpg_home.environ, lambda _: None))
+    with pytest.raises(AlreadySealedError, match="not that old"):
+        document_changes.rotate(dated, request()._replace(rotate_before=stated), keyring)
+    assert overdue(theirs, "2000") == [("a tree", "")]  # age's entries tell no time

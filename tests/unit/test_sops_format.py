@@ -141,6 +141,9 @@ def test_a_rule_looks_at_each_key_and_at_no_place_in_a_list() -> None:
     assert selected("encrypted_regex", "(?i)SECRET", "a", "mySecret")
     assert selected("encrypted_regex", "(?i)k", "\u212a")
     assert not selected("unencrypted_regex", "^a", "ab", "c")
+    assert [selected("encrypted_regex", "^a|b|c$", key) for key in ("ax", "xa", "xbx", "xc", "cx")] == [1, 0, 1, 1, 0]
+    assert [selected("encrypted_regex", r"^(?:a\.b|c)", key) for key in ("a.bx", "axb", "cx", "xc")] == [1, 0, 1, 0]
+    assert [selected("encrypted_regex", "(?i)^(Key|b)$", key) for key in ("kEy", "\u212aey", "K\u0130")] == [1, 1, 0]
     assert selected("encrypted_suffix", "_s", "a_s", "b")
     assert not selected("unencrypted_suffix", "_unencrypted", "a_unencrypted", "b")
     assert selected("encrypted_regex", r"^a[0-9]+\z", "a12")

@@ -84,9 +84,9 @@ def run(args: Arguments) -> int:
     backends = options.backends(options.unlocking(args))
     change = _Change(args.action, Requests(wanted, backends))
     if args.dry_run:
-        code = Batch(targets, "to change", private=True).run(change.planned)
+        code = Batch(targets, "to change", private=True, any_name=True).run(change.planned)
     else:
-        code = Batch(targets, "changed", private=False).run(change.made, backends, forks=False)
+        code = Batch(targets, "changed", private=False, any_name=True).run(change.made, backends, forks=False)
     for name in change.not_taken(args.files[0]) if not code else ():
         print(printable(f"ksecret: nothing here was sealed to {name}, so it was taken away nowhere"), file=sys.stderr)
     return code
@@ -151,7 +151,7 @@ def _list(targets: Targets, describe: Callable[[bytes, str], list[Description]],
             raise nothing_sealed_in(data)
         return PrintedLine("\n".join(_as_json(one, name) if as_json else _as_text(one, name) for one in found))
 
-    return Batch(targets, "listed", private=True).run(operation)
+    return Batch(targets, "listed", private=True, any_name=True).run(operation)
 
 
 def _as_text(one: Description, name: str) -> str:
