@@ -1,7 +1,7 @@
 """How long 1,000 small manifests take, against `sops decrypt` in a loop.
 
-`python -m benchmarks.bulk [age|sops|aws|gcp|rotate …]` (all of them); exits 1 where a bar is missed (benchmarks/bars.py).
-Needs the `dev` extra. Both are the real programs: sops is the executable inside its wheel, not the wheel's Python
+`python -m benchmarks.bulk [age|sops|aws|gcp|rotate …]` (all of them; `sops`: in SOPS's format, sealed by us, the same
+for both); exits 1 where a bar is missed (benchmarks/bars.py). Needs the `dev` extra. Both are the real programs: sops is the executable inside its wheel, not the wheel's Python
 script. It is timed on about 100 files, in rounds with ours in turn, and extrapolated by its median, since what it costs
 is a process and a call per file. The KMSs are the tests' own, in processes of their own, and answer after 20 ms.
 Processor time a file is what a run takes over a run of one file.
@@ -46,7 +46,8 @@ def main(what: list[str], files: int = 1000, rounds: int = 5, slack: float = 1.0
 
 def _age(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     folder = _sealed(bench, f"age:{bench.recipient}", files)
-    _against_sops("age", folder, _for_sops(bench, "--age", bench.recipient), bench, verdicts, files, rounds)
+    theirs = _for_sops(bench, "--age", bench.recipient)
+    _against_sops(bench, verdicts, folder, theirs, kind="age", files=files, rounds=rounds)
 
 
 def _sops(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
@@ -54,11 +55,12 @@ def _sops(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     folder = str(paths[0].parents[1])
     sealing = ["--format", "sops", "--encrypted-regex", "^(data|stringData)$", "-k", f"age:{bench.recipient}"]
     bench.once([KSECRET, "encrypt", "-i", *sealing, *map(str, paths)])
-    _against_sops("sops", folder, [bench.sops, "decrypt", _first(folder)], bench, verdicts, files, rounds)
+    theirs = [bench.sops, "decrypt", _first(folder)]
+    _against_sops(bench, verdicts, folder, theirs, kind="sops", files=files, rounds=rounds)
 
 
 def _against_sops(
-    kind: str, folder: str, theirs: list[str], bench: Bench, verdicts: Verdicts, files: int, rounds: int
+    bench: Bench, verdicts: Verdicts, folder: str, theirs: list[str], *, kind: str, files: int, rounds: int
 ) -> None:
     """Opens the folder by one process and by all cores, in turn with sops, which opens one file: for bars `KIND: …`."""
     commands = {
