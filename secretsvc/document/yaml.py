@@ -152,7 +152,12 @@ class _Walk:
             return [leaf for _, _, leaf in self._found]
         self._taken += own  # what is commented within the member is nobody's leaf
         self._taken.sort()
-        made = comments(self._text, self._items, self._taken, containers)
+        made = []
+        for comment in comments(self._text, self._items, self._taken, containers):
+            self._left -= 1
+            if self._left < 0:
+                raise too_many_leaves(comment.line)
+            made.append(comment)
         return list(_merged(self._found, sorted(made, key=lambda one: one.order)))
 
     def _node(self, node: Node, path: Path, item: YamlItem, spot: Spot, depth: int) -> None:
