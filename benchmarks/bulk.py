@@ -1,10 +1,11 @@
 """How long 1,000 small manifests take, against `sops decrypt` in a loop.
 
-`python -m benchmarks.bulk [age|sops|aws|gcp|rotate …]` (all of them; `sops`: in SOPS's format, sealed by us, the same
-for both); exits 1 where a bar is missed (benchmarks/bars.py). Needs the `dev` extra. Both are the real programs: sops is the executable inside its wheel, not the wheel's Python
-script. It is timed on about 100 files, in rounds with ours in turn, and extrapolated by its median, since what it costs
-is a process and a call per file. The KMSs are the tests' own, in processes of their own, and answer after 20 ms.
-Processor time a file is what a run takes over a run of one file.
+`python -m benchmarks.bulk [age|sops|aws|gcp|rotate …]` (all of them; `sops`: files in SOPS's format, sealed by us,
+which both open); exits 1 where a bar is missed (benchmarks/bars.py). Needs the `dev` extra. Both are the real
+programs: sops is the executable inside its wheel, not the wheel's Python script. It is timed on about 100 files, in
+rounds with ours in turn, and extrapolated by its median, since what it costs is a process and a call per file. The
+KMSs are the tests' own, in processes of their own, and answer after 20 ms. Processor time a file is what a run takes
+over a run of one file.
 """
 
 from __future__ import annotations
