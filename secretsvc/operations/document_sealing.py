@@ -18,22 +18,14 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from secretsvc.document.base import Document, Tree
-    from secretsvc.keyref import KeyRef
+    from secretsvc.operations.document_keysets import SopsKeyset
     from secretsvc.operations.keyring import Keyring
 
 FOR_SECRETS = ("encrypted_regex", "^(data|stringData)$")
 """What whoever seals Kubernetes' Secrets means, and gives no rule."""
-
-
-class SopsKeyset(Record):
-    """Whom a file is sealed to."""
-
-    groups: tuple[tuple[tuple[KeyRef, Mapping[str, str]], ...], ...]
-    """Each key with the context that is authenticated with what it wraps."""
-    threshold: int = 0
 
 
 class SopsRule(Record):
@@ -98,7 +90,8 @@ def _wrapped(keys: SopsKeyset, dek: bytes, now: str, keyring: Keyring) -> dict[s
         lists: dict[str, list[dict[str, Tree]]] = {}
         for ref, context in members:
             wrapped = unsigned.wrap(ref, secrets[number], context)
-            lists.setdefault(list_of(ref), []).append(fields_of(WrappedKey(ref, wrapped, context, number), now))
+            fields = {**fields_of(WrappedKey(ref, wrapped, context, number), now), **keys.options.get(str(ref), {})}
+            lists.setdefault(list_of(ref), []).append(fields)
         groups.append(lists)
     return with_keys(groups, keys.threshold)
 
