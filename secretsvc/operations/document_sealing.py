@@ -36,13 +36,15 @@ class SopsRule(Record):
     mac_only_encrypted: bool = False
 
 
-def seal_file(data: bytes, keys: SopsKeyset, rule: SopsRule, keyring: Keyring, *, name: str, now: str) -> Result:
+def seal_file(
+    data: bytes, keys: SopsKeyset, rule: SopsRule, keyring: Keyring, *, name: str, now: str, kind: str = ""
+) -> Result:
     """Return the file sealed, opened again in memory. Its notes tell of lines that will come back spelled otherwise.
 
-    `name`: the file's, whose end says of which kind it is; `now`: the time to state. Raises AlreadySealedError,
-    ManifestError, and InputError for a rule that is none, or that seals nothing.
+    `name`: the file's, whose end says of which kind it is, unless `kind` does; `now`: the time to state.
+    Raises AlreadySealedError, ManifestError, and InputError for a rule that is none, or that seals nothing.
     """
-    document = kinds.read(kinds.kind_of(name), data, MEMBER)
+    document = kinds.read(kind or kinds.kind_of(name), data, MEMBER)
     if document.member() is not None or getattr(document, "has_member", False):
         what = f"it has a member {MEMBER}: it is sealed already, or nobody could seal it"
         raise AlreadySealedError(what, hint="SOPS's format has its own there: give yours another name")
