@@ -6,8 +6,6 @@ a sealed file chooses the pattern, and one can keep Python's `re` busy for ever.
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.errors import InputError
 
 MOST_CHARACTERS = 1000
@@ -22,6 +20,8 @@ class GoRegexp:
 
     def __init__(self, pattern: str) -> None:
         """Raises InputError for what Go would not take; the pattern itself is not repeated."""
+        import re
+
         import re2  # a quarter of a megabyte: only where a pattern is matched
 
         self.pattern = pattern
@@ -47,6 +47,8 @@ class GoRegexp:
         """Tell whether it fits anywhere in a text. What is no UTF-8 counts as U+FFFD, byte by byte, as for Go."""
         whole = text.decode("utf-8", "surrogateescape")
         if not whole.isascii():
+            import re
+
             whole = re.sub("[\ud800-\udfff]", "\ufffd", whole)
         return self._compiled.search(whole.encode()) is not None
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+SOPS_MARK = b"ENC[AES256_GCM,"
+"""How they all start."""
+
 SOPS_TOKEN = r"ENC\[AES256_GCM,data:[A-Za-z0-9+/=]*,iv:[A-Za-z0-9+/=]+,tag:[A-Za-z0-9+/=]+,type:[a-z]+\]"  # noqa: S105
 """The whole shape of SOPS's tokens (https://github.com/getsops/sops, aes/cipher.go)."""
 

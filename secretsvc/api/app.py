@@ -51,7 +51,8 @@ def parts(config: Config) -> Parts:
     Raises KsecretError for files that it names and that can't be used.
     """
     key_rules = _key_rules(config.key_rules)
-    settings = Settings(os.environ, _passphrase, require_signature=bool(key_rules and key_rules.require_signature))
+    signed = bool(key_rules and key_rules.require_signature)
+    settings = Settings(os.environ, _passphrase, require_signature=signed, named_only=True)  # rules name keys
     metrics, draining = Metrics(), Draining()
     audit = open_log(config.audit, metrics.audit_failures.inc)
     planner = Planner(

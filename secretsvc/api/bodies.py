@@ -30,9 +30,13 @@ if TYPE_CHECKING:
 
 YAML = "application/yaml"
 JSON = "application/json"
+BYTES = "application/octet-stream"
+"""A document of any kind."""
 FORM = "multipart/form-data"
 LINES = ("application/jsonl", "application/x-ndjson")
 _YAMLS = (YAML, "application/x-yaml", "text/yaml", "text/x-yaml")
+_KINDS = {JSON: "json", **dict.fromkeys(_YAMLS, "yaml")}
+"""Media type → the kind of document."""
 
 _FORM_PIECE = 64 * 1024
 _LONGEST_TYPE = 300
@@ -68,16 +72,20 @@ class Bodies:
         self._readers = readers
         self._limits = limits
 
-    async def manifest(self, request: Request) -> tuple[bytes, str]:
-        """Return a manifest sent as it is, and its media type.
+    async def manifest(self, request: Request, kind: str) -> tuple[bytes, str, str]:
+        """Return a manifest or a document sent as it is, its media type, and the kind of document that this means.
 
-        Raises RefusedError as `whole` does, and ManifestError for JSON that is none.
+        `kind`: as the request says; its media type may do so too. Raises RefusedError as `whole` does, and
+        ManifestError for JSON that is none.
         """
-        kind = media_type(request, (YAML, JSON, *_YAMLS[1:]))
+        media = media_type(request, (YAML, JSON, BYTES, *_YAMLS[1:]))
+        meant = _KINDS.get(media, kind)
+        if kind not in ("", meant):
+            raise RefusedError(MEDIA, f"{media} is no document of the kind {kind}", hint=f"send it as {BYTES}")
         data = await self.whole(request, self._limits.body_bytes)
-        if kind == JSON:
+        if media == JSON:
             await self._readers.run(len(data), lambda: _check_json(data, self._limits.nodes))
-        return data, kind
+        return data, media, meant
 
     async def members(self, request: Request, model: type[M]) -> M:
         """Return the members of that model that a body brings, as JSON or as a form. Raises RefusedError."""

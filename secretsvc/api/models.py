@@ -12,6 +12,7 @@ from pydantic.alias_generators import to_camel
 from secretsvc import formats
 from secretsvc.api.operations import OPERATIONS, BatchName, Call
 from secretsvc.api.problems import REQUEST, TOO_LARGE, RefusedError
+from secretsvc.document.kinds import KINDS
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.json_reader import refuse_many
 from secretsvc.operations.patch import Changes
@@ -39,12 +40,23 @@ class Masked(BaseModel):
         return []
 
 
+if TYPE_CHECKING:
+    Format = str
+    Kind = str
+else:
+    Format = Literal["", *formats.names()]
+    Kind = Literal["", *KINDS]
+
+
 class SetBody(Masked):
-    """New values for a sealed manifest."""
+    """New values for a sealed manifest, or document."""
 
     manifest: str
+    kind: Kind = Field(default="", description="Of document; empty: what it looks like")
     values: dict[str, str | None] = Field(
-        default={}, max_length=MOST_CHANGES, description="Entry to its new text; null takes the entry away"
+        default={},
+        max_length=MOST_CHANGES,
+        description="Entry, or path in a document, to its new text; null takes it away",
     )
     base64_values: dict[str, Base64] = Field(
         default={}, max_length=MOST_CHANGES, description="Entry to its new bytes, in base64"
@@ -90,18 +102,13 @@ class GenerateBody(Masked):
         return sum(map(len, texts)) + sum(self.random.values())
 
 
-if TYPE_CHECKING:
-    Format = str
-else:
-    Format = Literal["", *formats.names()]
-
-
 class BatchLine(Masked):
     """One operation of a batch."""
 
     op: BatchName
     manifest: str
     id: str = Field(default="", max_length=200, description="Comes back with the result")
+    kind: Kind = ""
     key: Keys = []
     scope: Literal["", "strict", "namespace", "any"] = ""
     format: Format = ""
@@ -126,6 +133,7 @@ class BatchLine(Masked):
         return Call(
             operation,
             self.manifest.encode(),
+            kind=self.kind,
             keys=tuple(self.key),
             scope=self.scope,
             format=self.format,

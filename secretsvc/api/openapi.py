@@ -41,14 +41,19 @@ ksecret:
   seal: 3q2-7w…
 """
 _TEXT = {"schema": {"type": "string"}}
+_BYTES = {"schema": {"type": "string", "format": "binary"}}
 
 MANIFEST_ANSWER = {
     "description": "The manifest, in the media type of the request, byte for byte but for what was asked",
-    "content": {"application/yaml": {**_TEXT, "example": SEALED}, "application/json": {"schema": {}}},
+    "content": {
+        "application/yaml": {**_TEXT, "example": SEALED},
+        "application/json": {"schema": {}},
+        "application/octet-stream": _BYTES,
+    },
     "headers": {
         "Ksecret-Secrets": {"description": "How many Secrets it was about", "schema": {"type": "integer"}},
         "Ksecret-Unbound": {
-            "description": "`true`: in kubesec's format, which binds a Secret to no name",
+            "description": "`true`: in kubesec's format or SOPS's, which bind nothing to a name",
             "schema": {"type": "string", "const": "true"},
         },
     },
@@ -97,8 +102,12 @@ def described(operation: Operation, statuses: list[int], body: dict[str, Any] | 
 def _manifest_body(operation: Operation) -> dict[str, Any]:
     """Return the body of a manifest as it is."""
     what, example = ("sealed", SEALED) if operation.needs_sealed else ("clear", CLEAR)
-    content = {"application/yaml": {**_TEXT, "example": example}, "application/json": {"schema": {"type": "object"}}}
-    return {"requestBody": {"required": True, "description": f"A {what} manifest", "content": content}}
+    content = {
+        "application/yaml": {**_TEXT, "example": example},
+        "application/json": {"schema": {"type": "object"}},
+        "application/octet-stream": _BYTES,
+    }
+    return {"requestBody": {"required": True, "description": f"A {what} manifest, or document", "content": content}}
 
 
 def model_body(model: type[BaseModel], *, form: bool = False) -> dict[str, Any]:

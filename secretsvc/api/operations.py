@@ -12,7 +12,7 @@ from pydantic.alias_generators import to_camel
 
 from secretsvc.errors import AlreadySealedError, RepeatedError
 from secretsvc.operations import Result
-from secretsvc.operations.open import open_manifest
+from secretsvc.operations.open import open_manifest, sops_tree
 from secretsvc.operations.patch import Changes, patch_manifest
 from secretsvc.operations.request import ANY_TIME
 from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
@@ -72,7 +72,9 @@ class Call(NamedTuple):
 
     operation: Operation
     data: bytes
-    """The manifest."""
+    """The manifest, or the document."""
+    kind: str = ""
+    """Of document that it is; empty: what it looks like."""
     keys: tuple[str, ...] = ()
     """KeyRefs as written, in place of those of the key rules."""
     scope: str = ""
@@ -106,36 +108,63 @@ def _hints() -> Iterator[None]:
 
 def _seal(call: Call, request: Request, keyring: Keyring) -> Result:
     with _hints():
+        if sops_tree(call.data, kind=call.kind):
+            raise AlreadySealedError("it is sealed already, in SOPS's format")
         return seal_manifest(call.data, request, keyring)
 
 
 def _set(call: Call, request: Request, keyring: Keyring) -> Result:
+    tree = sops_tree(call.data, kind=call.kind)
+    if tree:
+        from secretsvc.operations import document_changes
+
+        return _unbound(document_changes.set_values(tree, call.changes, request, keyring, call.secret))
     with _hints():
         return patch_manifest(call.data, call.changes, request, keyring, call.secret)
 
 
 def _open(call: Call, _request: Request, keyring: Keyring) -> Result:
+    tree = sops_tree(call.data, kind=call.kind)
+    if tree:
+        from secretsvc.operations import documents
+
+        return _unbound(documents.open_file(tree, keyring))
     return open_manifest(call.data, keyring)
 
 
 def _rotate(call: Call, request: Request, keyring: Keyring) -> Result:
+    request = request._replace(rotate_before=ANY_TIME)
+    tree = sops_tree(call.data, kind=call.kind)
+    if tree:
+        from secretsvc.operations import document_changes
+
+        if call.mode == "rewrap":
+            return _unbound(document_changes.rewrap(tree, request.created, keyring))
+        return _unbound(document_changes.rotate(tree, request, keyring))
     if call.mode == "rewrap":
         return rewrap_manifest(call.data, keyring)
-    return rotate_manifest(call.data, request._replace(rotate_before=ANY_TIME), keyring)
+    return rotate_manifest(call.data, request, keyring)
+
+
+def _unbound(result: Result) -> Result:
+    """Say of a document that it is bound to no name."""
+    return result._replace(bound=False)
 
 
 def _leave(call: Call, _request: Request, _keyring: Keyring) -> Result:
     return Result(call.data, 0)
 
 
-ENCRYPT = Operation("encrypt", _seal, ("key", "scope", "format", "allow_repeated"), seals=True, needs_sealed=False)
-DECRYPT = Operation("decrypt", _open, opens=True)
-ROTATE = Operation("rotate", _rotate, ("mode", "add", "remove"), opens=True, seals=True)
-SET = Operation(
-    "set", _set, ("values", "base64_values", "string_data", "secret", "allow_repeated"), opens=True, seals=True
+ENCRYPT = Operation(
+    "encrypt", _seal, ("kind", "key", "scope", "format", "allow_repeated"), seals=True, needs_sealed=False
 )
-INSPECT = Operation("inspect", _leave, gives_manifest=False)
-VERIFY = Operation("verify", _open, opens=True, gives_manifest=False)
+DECRYPT = Operation("decrypt", _open, ("kind",), opens=True)
+ROTATE = Operation("rotate", _rotate, ("kind", "mode", "add", "remove"), opens=True, seals=True)
+SET = Operation(
+    "set", _set, ("kind", "values", "base64_values", "string_data", "secret", "allow_repeated"), opens=True, seals=True
+)
+INSPECT = Operation("inspect", _leave, ("kind",), gives_manifest=False)
+VERIFY = Operation("verify", _open, ("kind",), opens=True, gives_manifest=False)
 GENERATE = Operation(
     "generate",
     _seal,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc import formats
 from secretsvc.api.authorisation import EVERY, Target, fits
-from secretsvc.api.operations import SEALED_HINT, SET
+from secretsvc.api.operations import DECRYPT, SEALED_HINT, SET
 from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
 from secretsvc.backends import find
 from secretsvc.errors import NotSealedError, UsageError
@@ -32,6 +32,8 @@ MOST_KEYS = 100
 """KeyRefs in one manifest: gpg is asked for each, and what a file says must not keep its home busy for minutes."""
 LONGEST = 253
 """Characters of a name or a namespace, as Kubernetes has it: rules compare them with every pattern."""
+
+_DOCUMENTS = "SOPS's format"
 
 
 class AllowedCall(NamedTuple):
@@ -102,35 +104,41 @@ class Planner:
         uris: set[str] = set()
         permitted: dict[frozenset[str], frozenset[str]] = {}
         for one in seen:
-            patterns = self._patterns(caller, call, one)
-            held = frozenset(key["ref"] for key in one.keys)
-            usable = frozenset(uri for uri in held if fits(patterns, uri))
+            may_use = self._keys_allowed(caller, call, one)
             wanted = self._wanted(call, one, change)
-            if not all(fits(patterns, uri) for uri in wanted):
+            if not all(map(may_use, wanted)):
                 raise _denied(call.operation.name, one, "with these keys")
-            # Two Secrets with one keyset and different rules: what both may use.
-            permitted[held] = permitted.get(held, usable) & usable
-            if call.operation.opens and held and not permitted[held]:
+            for held in one.openers:
+                usable = frozenset(filter(may_use, held))
+                # Two Secrets with one keyset and different rules: what both may use.
+                permitted[held] = permitted.get(held, usable) & usable
+                uris |= usable
+            if call.operation.opens and _opening(one, permitted) < min(one.needed, len(one.openers)):
                 raise _denied(call.operation.name, one, "with these keys")
-            uris |= usable | wanted
+            uris |= wanted
         if call.operation.needs_sealed and not any(one.sealed for one in seen):
             raise NotSealedError("no Secret in it is sealed", hint="POST /v1/encrypt seals one")
         work = partial(call.operation.work, call, self._request(call, change, seen))
         return AllowedCall(frozenset(uris), work, permitted)
 
-    def _patterns(self, caller: Caller, call: Call, one: Description) -> list[str]:
-        """Return patterns of the keys for that Secret. Raises RefusedError where a rule lacks for one of its names."""
+    def _keys_allowed(self, caller: Caller, call: Call, one: Description) -> Callable[[str], bool]:
+        """Return what tells whether a key may be used for it, with every right that is needed under every name.
+
+        Raises RefusedError where a rule lacks for one of these.
+        """
         operations = [call.operation]
         if call.operation.seals_clear and one.sealed and one.in_the_clear:
             operations.append(SET)  # to put a value where a token was is what set does
-        found: list[str] | None = None
+        if call.operation.opens and one.is_document:
+            operations.append(DECRYPT)  # who learns whether it opens can try out values: its MAC has no key's names
+        found: list[list[str]] = []
         for operation in operations:
             for target in _targets(call, one):
                 patterns = self._rules.keys(caller, operation.name, target)
                 if patterns is None:
-                    raise _denied(operation.name, one, _widely(target))
-                found = patterns if found is None else [key for key in found if key in patterns]
-        return found or []
+                    raise _denied(operation.name, one, _widely(one, target))
+                found.append(patterns)
+        return lambda uri: all(fits(patterns, uri) for patterns in found)
 
     def _change(self, call: Call) -> KeysetChange:
         """Return what the call says of keysets. Raises UsageError."""
@@ -185,8 +193,19 @@ def _proves_values(operation: Operation, seen: Sequence[Description]) -> bool:
     return changing and any(one.sealed and one.proves_values for one in seen)
 
 
+def _opening(one: Description, permitted: Permitted) -> int:
+    """Count the groups of keys that a caller has one of; also those that nobody could open here, whoever asks."""
+    return sum(not held or bool(permitted[held]) for held in one.openers)
+
+
 def _targets(call: Call, one: Description) -> Iterable[Target]:
-    """Yield the Secret as it is called here; and as all that it may be called, where it is bound to less than that."""
+    """Yield the Secret as it is called here; and as all that it may be called, where it is bound to less than that.
+
+    A document has neither a namespace nor a name, whatever stands in it.
+    """
+    if one.is_document:
+        yield Target("", "", unbound=True)
+        return
     stated = Target(one.namespace or "", one.name or "", not (one.bound and formats.named(call.format).binds))
     yield stated
     scope = call.scope if not one.sealed else _scope(one.sealed_for)
@@ -196,10 +215,10 @@ def _targets(call: Call, one: Description) -> Iterable[Target]:
         yield stated._replace(namespace=EVERY, name=EVERY)
 
 
-def _widely(target: Target) -> str:
+def _widely(one: Description, target: Target) -> str:
     """Say what about the seal makes a rule for the name alone too little."""
     if target.unbound:
-        return f"in {formats.unbinding()}, which binds it to no name"
+        return f"in {_DOCUMENTS if one.is_document else formats.unbinding()}, which binds it to no name"
     if target.name != EVERY:
         return ""
     return "sealed for any namespace" if target.namespace == EVERY else "sealed for its whole namespace"

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from secretsvc import formats
 from secretsvc.api.problems import REQUEST, RefusedError
+from secretsvc.document.kinds import KINDS
 from secretsvc.keyref import MAX_LENGTH
 
 if TYPE_CHECKING:
@@ -21,8 +22,10 @@ KeyRefs = Annotated[list[Annotated[str, Query(max_length=MAX_LENGTH)]], Query(ma
 Scope = Literal["strict", "namespace", "any"]
 if TYPE_CHECKING:
     Format = str
+    Kind = str
 else:
     Format = Literal[formats.names()]
+    Kind = Literal[KINDS]
 AllowRepeated = Annotated[
     bool, Query(alias="allowRepeated", description="Pass values that the manifest repeats in the clear")
 ]

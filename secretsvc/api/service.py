@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.api.problems import FORBIDDEN, Problem, RefusedError, problem_of
-from secretsvc.operations.inspect import describe_manifest
+from secretsvc.operations.inspect import describe_any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,7 +78,7 @@ class Service:
         """Return the plan, and what the manifest holds. Raises, once both lines are written, why it can't be done."""
         try:
             self._planner.may(asked.caller, call.operation.name)
-            seen = await self._readers.run(len(call.data), lambda: self._look(call.data))
+            seen = await self._readers.run(len(call.data), lambda: self._look(call))
             trail.about(seen)
             plan = self._planner.plan(asked.caller, call, seen)
         except Exception as error:
@@ -88,9 +88,9 @@ class Service:
         trail.planned(plan)
         return plan, seen
 
-    def _look(self, data: bytes) -> list[Description]:
-        """Tell without a key what a manifest holds. Raises InputError and AlteredError."""
-        return describe_manifest(data, lambda _uri: "", self._nodes)
+    def _look(self, call: Call) -> list[Description]:
+        """Tell without a key what a manifest, or a document, holds. Raises InputError and AlteredError."""
+        return describe_any(call.data, lambda _uri: "", kind=call.kind, most_nodes=self._nodes)
 
 
 class _Trail:

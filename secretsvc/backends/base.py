@@ -171,6 +171,9 @@ class Settings(Record):
     """gpg: sign what is wrapped, where there is a key to sign with."""
     meanwhile: Callable[[], None] = lambda: None
     """Called while another program works, for what is to be done afterwards anyway."""
+    named_only: bool = False
+    """age, gpg: unwrap by the key that the KeyRef names, and by no other one that is here: whoever asks may use that
+    one only, and could have written its name beside what is wrapped under another."""
 
 
 class Backend(Protocol):

@@ -143,10 +143,19 @@ class Batch:
     A file that fails is told of and counted, and the rest go on.
     """
 
-    def __init__(self, targets: Targets, done: str, *, private: bool, altered: int = AlteredError.exit_code) -> None:
+    def __init__(
+        self,
+        targets: Targets,
+        done: str,
+        *,
+        private: bool,
+        altered: int = AlteredError.exit_code,
+        any_name: bool = False,
+    ) -> None:
         """`done`: the word in the summary, such as `sealed`. `private`: what comes out is for its owner's eyes only.
 
-        `altered`: the exit code for a file that was altered. Raises UsageError for targets that do not go together.
+        `altered`: the exit code for a file that was altered. `any_name`: take, from folders, what SOPS sealed under
+        names that are no manifest's, too. Raises UsageError for targets that do not go together.
         """
         if not targets.files:
             raise UsageError("no file named", hint="name a manifest, - for standard input, or a folder with -r")
@@ -165,6 +174,7 @@ class Batch:
         self._unbound = 0
         self._counts = {done: 0, "unchanged": 0, "skipped": 0, "failed": 0}
         self._many = bool(targets.recursive)
+        self._any_name = any_name
 
     def run(
         self,
@@ -182,8 +192,12 @@ class Batch:
     def items(self) -> list[Item]:
         """Find the files. A folder that can't be listed is told of, and counts as failed. Raises UsageError."""
         targets = self._targets
-        found = workspace.discover(targets.files, recursive=targets.recursive, failed=self._failed, warn=warn_of_walk)
-        return list(found)
+        others = _is_sealed_file if self._any_name else None
+        return list(
+            workspace.discover(
+                targets.files, recursive=targets.recursive, failed=self._failed, warn=warn_of_walk, others=others
+            )
+        )
 
     def each(
         self,
@@ -294,6 +308,13 @@ def spread(
     from secretsvc.cli import workers
 
     return workers.in_order(items, work, jobs, lambda: runs.forks, kind=kind, most=targets.jobs)
+
+
+def _is_sealed_file(path: str) -> bool:
+    """Tell it of a file of any name, by its bytes."""
+    from secretsvc.formats.sops.search import is_sealed_file  # where there are other files than manifests
+
+    return is_sealed_file(path)
 
 
 def _snapshot(item: Item, may_hold: Callable[[bytes | mmap], bool]) -> Snapshot | None:

@@ -26,6 +26,9 @@ MAX_BYTES = 8 * 1024 * 1024
 MOST_LEAVES = 250_000
 """Of one file: scalars and comments, each counted wherever an alias stands for it. As many as a manifest has nodes."""
 
+_LINES_PER_LEAF = 4
+"""Blank lines, and those of values that have several."""
+
 MOST_ALIASED = 20_000
 """Values, lists and mappings of one file that aliases bring in, each counted at each use: a few bytes may stand for any
 number."""
@@ -206,8 +209,17 @@ def check_size(data: bytes) -> None:
         raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB")
 
 
-def too_many_leaves(line: int, *, aliased: bool = False) -> ManifestError:
+def check_lines(data: bytes, most: int) -> None:
+    """Refuse a file that would take long to go through line by line, with more than so many leaves in it or not.
+
+    Raises ManifestError.
+    """
+    if data.count(b"\n") > _LINES_PER_LEAF * most:
+        raise ManifestError(f"more than {_LINES_PER_LEAF * most} lines", hint="split it into several files")
+
+
+def too_many_leaves(line: int, most: int = MOST_LEAVES, *, aliased: bool = False) -> ManifestError:
     """Return the error for one leaf more than are taken."""
     if aliased:
         return ManifestError(f"aliases bring in more than {MOST_ALIASED} values", hint="write them out", line=line)
-    return ManifestError(f"more than {MOST_LEAVES} values and comments", hint="split it into several files", line=line)
+    return ManifestError(f"more than {most} values and comments", hint="split it into several files", line=line)

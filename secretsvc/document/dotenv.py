@@ -13,6 +13,7 @@ from secretsvc.document.base import (
     Leaf,
     Member,
     Value,
+    check_lines,
     check_size,
     too_many_leaves,
 )
@@ -35,12 +36,14 @@ class Dotenv:
     kind = "dotenv"
     units = 1
 
-    def __init__(self, data: bytes, member: str) -> None:
+    def __init__(self, data: bytes, member: str, most: int = MOST_LEAVES) -> None:
         """Raises ManifestError for a line that is none of SOPS's."""
         check_size(data)
+        check_lines(data, most)
         self.data = data
         self._prefix = f"{member}_".encode()
         self._leaves: list[Leaf] = []
+        self._most = most
         self._metadata: list[_Line] = []
         self._read()
         self.leaves: ListOf[Leaf] = self._leaves
@@ -65,8 +68,8 @@ class Dotenv:
                 comments = None
 
     def _add(self, leaf: Leaf) -> None:
-        if len(self._leaves) >= MOST_LEAVES:
-            raise too_many_leaves(leaf.line)
+        if len(self._leaves) >= self._most:
+            raise too_many_leaves(leaf.line, self._most)
         self._leaves.append(leaf)
 
     def spell(self, leaf: Leaf, value: Value | bytes) -> list[Edit]:

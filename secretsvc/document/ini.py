@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from secretsvc.document import ini_spelling
-from secretsvc.document.base import MOST_LEAVES, Comments, Leaf, Member, Value, check_size, too_many_leaves
+from secretsvc.document.base import MOST_LEAVES, Comments, Leaf, Member, Value, check_lines, check_size, too_many_leaves
 from secretsvc.document.flattened import flatten, unflatten
 from secretsvc.document.ini_lines import DEFAULT, Comment, Lines, Pair
 from secretsvc.document.places import BytePlaces
@@ -35,9 +35,10 @@ class Ini:
     kind = "ini"
     units = 1
 
-    def __init__(self, data: bytes, member: str) -> None:
+    def __init__(self, data: bytes, member: str, most: int = MOST_LEAVES) -> None:
         """Raises ManifestError for what go-ini does not read, and for what SOPS would read only a part of."""
         check_size(data)
+        check_lines(data, most)
         self.data = data
         self._name = member
         lead = len(_BOM) if data.startswith(_BOM) else 0
@@ -53,8 +54,8 @@ class Ini:
             raise ManifestError(f"[{member}] is there twice", hint="restore the file", line=own[1].line)
         self._own = own[0] if own else None
         self.leaves: ListOf[Leaf] = tuple(self._leaves())
-        if len(self.leaves) > MOST_LEAVES:
-            raise too_many_leaves(self.leaves[MOST_LEAVES].line)
+        if len(self.leaves) > most:
+            raise too_many_leaves(self.leaves[most].line, most)
 
     def _leaves(self) -> Iterator[Leaf]:
         """A section's comment comes first, a key's behind it. What SOPS drops, before the metadata and at the end of

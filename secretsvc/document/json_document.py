@@ -40,16 +40,18 @@ class JsonDocument:
     kind = "json"
     units = 1
 
-    def __init__(self, data: bytes, member: str) -> None:
+    def __init__(self, data: bytes, member: str, most: int = MOST_LEAVES) -> None:
         """Raises ManifestError, with a line, for what is not JSON, too large, or no object."""
         check_size(data)
         self.data = data
-        self._name = member
+        self.name = member
         self._text = _decoded(data)
         self._places = BytePlaces(self._text, 0)
-        self._root = _root(self._text)
+        self._root = _root(self._text, most)
+        self.roots = [self._root]
         self._members = [one for one in self._root.members if _text(one.key) == member]
         self._leaves: list[Leaf] = []
+        self._most = most
         self._walk(self._root, ())
         self.leaves: ListOf[Leaf] = self._leaves
 
@@ -59,11 +61,11 @@ class JsonDocument:
         else:
             steps = list(enumerate(container.items))
         for index, (step, node) in enumerate(steps):
-            if not path and step == self._name:
+            if not path and step == self.name:
                 continue
             if isinstance(node, nodes.Scalar):
-                if len(self._leaves) >= MOST_LEAVES:
-                    raise too_many_leaves(node.line)
+                if len(self._leaves) >= self._most:
+                    raise too_many_leaves(node.line, self._most)
                 spot = _Spot(container, index, node)
                 self._leaves.append(Leaf(0, (*path, step), _value(node), node.line, own=spot))
             elif isinstance(node, nodes.Mapping | nodes.Sequence):
@@ -81,14 +83,14 @@ class JsonDocument:
     def member(self) -> Member | None:
         """Return the member. Raises ManifestError where it stands twice."""
         if len(self._members) > 1:
-            what = f"`{self._name}` is there twice"
+            what = f"`{self.name}` is there twice"
             raise ManifestError(what, hint="restore the file", line=self._members[1].key.line)
         return Member(_tree(self._members[0].value), self._members[0].key.line) if self._members else None
 
     def set_member(self, tree: dict[str, Tree]) -> list[Edit]:
         """Return the edits that make the member hold that."""
         if not self._members:
-            return self._places.edits([self._appended(self._root, self._name, tree)])
+            return self._places.edits([self._appended(self._root, self.name, tree)])
         value = self._members[0].value
         edits = self._changed(value, tree)
         if edits is None:
@@ -97,7 +99,7 @@ class JsonDocument:
 
     def drop_member(self) -> list[Edit]:
         """Return the edit that takes the member out."""
-        return self._places.edits(splice.remove_members(self._text, self._root, (self._name,)))
+        return self._places.edits(splice.remove_members(self._text, self._root, (self.name,)))
 
     def add(self, path: Path, value: Value) -> list[Edit]:
         """Return the edit that adds a leaf, with what lacks around it. Raises ManifestError where something stands."""
@@ -247,8 +249,8 @@ def _decoded(data: bytes) -> str:
         raise ManifestError("not UTF-8 text", hint="convert the file to UTF-8", line=line) from None
 
 
-def _root(text: str) -> nodes.Mapping:
-    documents = read_documents(text)
+def _root(text: str, most: int) -> nodes.Mapping:
+    documents = read_documents(text, most)
     if documents is None:
         raise ManifestError("not valid JSON", hint="`jq . FILE` shows where it breaks", line=_broken_line(text))
     if len(documents) != 1:

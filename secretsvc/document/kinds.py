@@ -5,8 +5,7 @@ https://github.com/getsops/sops/blob/main/cmd/sops/formats/formats.go: lower cas
 
 from __future__ import annotations
 
-import re
-
+from secretsvc.document.base import MOST_LEAVES
 from secretsvc.errors import ManifestError
 
 TYPE_CHECKING = False
@@ -26,7 +25,7 @@ def kind_of(name: str) -> str:
     return next((kind for ending, kind in _ENDINGS.items() if name.endswith(ending)), "binary")
 
 
-def kind_of_sealed(data: bytes, member: str, name: str = "") -> str:
+def kind_of_sealed(data: bytes, member: str, name: str = "", most: int = MOST_LEAVES) -> str:
     """Return the kind of a file that may have that member: by the end of its name, else by how it is written.
 
     Metadata in lines of dotenv and INI look like those of one kind only, whatever YAML the name promises; JSON without
@@ -35,43 +34,47 @@ def kind_of_sealed(data: bytes, member: str, name: str = "") -> str:
     named = kind_of(name)
     if named in ("json", "dotenv", "ini"):
         return named
-    own = re.escape(member.encode())
-    if re.search(rb"(?m)^%s_mac=" % own, data):
+    own = member.encode()
+    if b"\n%b_mac=" % own in b"\n" + data:
         return "dotenv"
-    if re.search(rb"(?m)^[ \t]*\[%s\]" % own, data):
+    section = b"[%b]" % own
+    if section in data and any(line.lstrip(b" \t").startswith(section) for line in data.split(b"\n")):
         return "ini"
     if named == "yaml" or data.lstrip()[:1] != b"{":
         return "yaml"
-    return "binary" if _is_whole(data, member) else "json"
+    return "binary" if _is_whole(data, member, most) else "json"
 
 
-def _is_whole(data: bytes, member: str) -> bool:
+def _is_whole(data: bytes, member: str, most: int) -> bool:
     from secretsvc.document import whole
 
     try:
-        return whole.is_sealed(whole.read(data, member))
+        return whole.is_sealed(whole.read(data, member, most))
     except ManifestError:
         return False
 
 
-def read(kind: str, data: bytes, member: str) -> Document:
-    """Return the document in a file's bytes; `member` names what is no part of its tree. Raises ManifestError."""
+def read(kind: str, data: bytes, member: str, most: int = MOST_LEAVES) -> Document:
+    """Return the document in a file's bytes, of so many leaves at most; `member` names what is no part of its tree.
+
+    Raises ManifestError.
+    """
     if kind == "json":
         from secretsvc.document.json_document import JsonDocument
 
-        return JsonDocument(data, member)
+        return JsonDocument(data, member, most)
     if kind == "dotenv":
         from secretsvc.document.dotenv import Dotenv
 
-        return Dotenv(data, member)
+        return Dotenv(data, member, most)
     if kind == "ini":
         from secretsvc.document.ini import Ini
 
-        return Ini(data, member)
+        return Ini(data, member, most)
     if kind == "yaml":
         from secretsvc.document.yaml import YamlDocument
 
-        return YamlDocument(data, member)
+        return YamlDocument(data, member, most)
     from secretsvc.document import whole
 
-    return whole.read(data, member)
+    return whole.read(data, member, most)

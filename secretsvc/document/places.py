@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-
 from secretsvc.document.base import Edit
 
 TYPE_CHECKING = False
@@ -41,6 +39,8 @@ class BytePlaces:
         at -= self._lead
         if not self._starts:
             return at
+        from bisect import bisect_right
+
         piece = bisect_right(self._starts, at) - 1
         rest = self._text[piece * _STEP : (piece + 1) * _STEP].encode("utf-8", "surrogatepass")
         return piece * _STEP + len(rest[: at - self._starts[piece]].decode("utf-8", "surrogatepass"))

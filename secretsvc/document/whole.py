@@ -6,7 +6,7 @@ it is opened. https://github.com/getsops/sops/blob/main/stores/json/store.go (Bi
 
 from __future__ import annotations
 
-from secretsvc.document.base import Edit, Leaf, Value, check_size
+from secretsvc.document.base import MOST_LEAVES, Edit, Leaf, Value, check_size
 from secretsvc.document.json_document import JsonDocument, rendered
 from secretsvc.errors import ManifestError
 
@@ -20,10 +20,10 @@ KEY = "data"
 """The member that the value is in, once sealed."""
 
 
-def read(data: bytes, member: str) -> Document:
+def read(data: bytes, member: str, most: int = MOST_LEAVES) -> Document:
     """Return the file as it is: sealed where it is JSON that has both members. Raises ManifestError."""
     check_size(data)
-    tree = _tree(data, member)
+    tree = _tree(data, member, most)
     return SealedWhole(tree) if tree else ClearWhole(data, member)
 
 
@@ -32,11 +32,11 @@ def is_sealed(document: Document) -> bool:
     return isinstance(document, SealedWhole)
 
 
-def _tree(data: bytes, member: str) -> JsonDocument | None:
+def _tree(data: bytes, member: str, most: int) -> JsonDocument | None:
     if not data.lstrip(b" \t\r\n").startswith(b"{") or b'"%s"' % member.encode() not in data:
         return None
     try:
-        tree = JsonDocument(data, member)
+        tree = JsonDocument(data, member, most)
         found = tree.member()
     except ManifestError:
         return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.document import yaml_member, yaml_spelling
 from secretsvc.document.base import (
     MOST_ALIASED,
@@ -22,7 +20,8 @@ from secretsvc.document.yaml_types import typed
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.characters import refuse_odd_characters
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
-from secretsvc.manifest.yaml_reader import read_documents
+from secretsvc.manifest.roots import yaml_documents
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,12 +30,12 @@ if TYPE_CHECKING:
 
     from secretsvc.document.base import Edit, Path, Tree
 
-_DIRECTIVE = re.compile(r"(?m)^%YAML[ \t]+1\.(?!1[ \t\r\n])")
-_DASH = re.compile(r"(?:[ \t\r\n]++|#[^\r\n]*+)*+-")
+_DIRECTIVE = pattern(r"(?m)^%YAML[ \t]+1\.(?!1[ \t\r\n])")
+_DASH = pattern(r"(?:[ \t\r\n]++|#[^\r\n]*+)*+-")
 
-_HEADER = re.compile(r"(?:[&!][^ \t\r\n]+[ \t\r\n]+)*[|>][-+0-9]*([^\r\n]*)")
+_HEADER = pattern(r"(?:[&!][^ \t\r\n]+[ \t\r\n]+)*[|>][-+0-9]*([^\r\n]*)")
 """Of a block; what stands behind it may be a comment."""
-_SLASH = re.compile(r"(?<!\\)(?:\\\\)*\\/")
+_SLASH = pattern(r"(?<!\\)(?:\\\\)*\\/")
 
 
 class YamlDocument:
@@ -44,21 +43,21 @@ class YamlDocument:
 
     kind = "yaml"
 
-    def __init__(self, data: bytes, member: str) -> None:
+    def __init__(self, data: bytes, member: str, most: int = MOST_LEAVES) -> None:
         """Raises ManifestError, with a line, for what is not YAML, too large, or no tree that SOPS takes."""
         check_size(data)
         self.data = data
-        self._name = member
+        self.name = member
         self._text, bom = _decoded(data)
         refuse_odd_characters(self._text)
-        directive = _DIRECTIVE.search(self._text)
+        directive = _DIRECTIVE.search(self._text) if "%YAML" in self._text else None
         if directive:
             line = self._text.count("\n", 0, directive.start()) + 1
             raise ManifestError("SOPS reads no %YAML directive but 1.1", hint="take the line out", line=line)
         self._places = BytePlaces(self._text, bom)
-        self.roots = [_root(node) for node in read_documents(self._text)]
+        self.roots = [_root(node) for node in yaml_documents(self._text, most)]
         self.units = len(self.roots)
-        self.leaves: ListOf[Leaf] = _Walk(self._text, self.roots, member).leaves()
+        self.leaves: ListOf[Leaf] = _Walk(self._text, self.roots, member, most).leaves()
 
     def spell(self, leaf: Leaf, value: Value | bytes) -> list[Edit]:
         """Return the edits that put a value or a token where the leaf stands. Raises ManifestError."""
@@ -70,22 +69,22 @@ class YamlDocument:
 
     def member(self) -> Member | None:
         """Return the member of the first document."""
-        found = yaml_member.find(self.roots[0], self._name) if self.roots else None
+        found = yaml_member.find(self.roots[0], self.name) if self.roots else None
         return Member(yaml_member.tree(found.value), found.key.line) if found else None
 
     @property
     def has_member(self) -> bool:
         """Whether any document of it has the member."""
-        return any(yaml_member.find(root, self._name) for root in self.roots)
+        return any(yaml_member.find(root, self.name) for root in self.roots)
 
     def set_member(self, tree: dict[str, Tree]) -> list[Edit]:
         """Return the edits that make every document's member hold that."""
-        made = [edit for root in self.roots for edit in yaml_member.put(self._text, root, self._name, tree)]
+        made = [edit for root in self.roots for edit in yaml_member.put(self._text, root, self.name, tree)]
         return self._places.edits(made)
 
     def drop_member(self) -> list[Edit]:
         """Return the edits that take the member out of every document; one that has nothing else becomes `{}`."""
-        made = [edit for root in self.roots for edit in yaml_member.drop(self._text, root, self._name)]
+        made = [edit for root in self.roots for edit in yaml_member.drop(self._text, root, self.name)]
         return self._places.edits(made)
 
     def add(self, path: Path, value: Value) -> list[Edit]:
@@ -122,11 +121,11 @@ def _root(node: Node) -> Mapping | Scalar:
 class _Walk:
     """Goes through the trees of one text, depth first, and makes leaves of them."""
 
-    def __init__(self, text: str, roots: list[Mapping | Scalar], member: str) -> None:
+    def __init__(self, text: str, roots: list[Mapping | Scalar], member: str, most: int) -> None:
         self._text = text
         self._roots = roots
         self._member = member
-        self._left = MOST_LEAVES
+        self._left = self._most = most
         self._aliased_left = MOST_ALIASED
         self._found: list[tuple[int, Container, Leaf]] = []
         self._items: list[YamlItem] = []
@@ -153,7 +152,12 @@ class _Walk:
             return [leaf for _, _, leaf in self._found]
         self._taken += own  # what is commented within the member is nobody's leaf
         self._taken.sort()
-        made = comments(self._text, self._items, self._taken, containers)
+        made = []
+        for comment in comments(self._text, self._items, self._taken, containers):
+            self._left -= 1
+            if self._left < 0:
+                raise too_many_leaves(comment.line)
+            made.append(comment)
         return list(_merged(self._found, sorted(made, key=lambda one: one.order)))
 
     def _node(self, node: Node, path: Path, item: YamlItem, spot: Spot, depth: int) -> None:
@@ -161,7 +165,7 @@ class _Walk:
         self._left -= 1
         self._aliased_left -= spot.shared is not None
         if self._left < 0 or self._aliased_left < 0:
-            raise too_many_leaves(node.line, aliased=self._left >= 0)
+            raise too_many_leaves(node.line, self._most, aliased=self._left >= 0)
         if depth > MAX_DEPTH:
             raise ManifestError(f"nested deeper than {MAX_DEPTH} levels, aliases followed", line=node.line)
         target = node.target if isinstance(node, Alias) else node

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from json import dumps
-
 from secretsvc.document.base import MOST_LEAVES, too_many_leaves
 from secretsvc.document.yaml_comments import YamlComment
 from secretsvc.document.yaml_spelling import scalar_of
@@ -23,6 +20,7 @@ from secretsvc.manifest.splice import (
     remove_members,
     replace_member,
 )
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.nodes import Member
     from secretsvc.manifest.splice import Layout
 
-_SAFE = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|[0-9]+\.[0-9]+\.[0-9]+")
+_SAFE = pattern(r"[A-Za-z][A-Za-z0-9_./-]*|[0-9]+\.[0-9]+\.[0-9]+")
 _STEP = 4
 """Columns of a level where the file does not show its own, as SOPS writes."""
 
@@ -319,4 +317,6 @@ def _word(text: str) -> str:
 
 
 def _json(value: Any) -> str:
+    from json import dumps
+
     return dumps(value, ensure_ascii=False)

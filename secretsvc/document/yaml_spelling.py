@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from base64 import b64encode
-
 from secretsvc.document.yaml_comments import YamlComment
 from secretsvc.document.yaml_types import plain
 from secretsvc.document.yaml_types import spelled as spelled_plain
@@ -12,20 +9,23 @@ from secretsvc.errors import ManifestError
 from secretsvc.manifest.model import Entry
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar
 from secretsvc.manifest.plain_scalars import is_string
+from secretsvc.manifest.roots import yaml_documents
 from secretsvc.manifest.scalars import HEADER, literal_block, quoted, replaced
 from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.manifest.styles import rewritten
-from secretsvc.manifest.yaml_reader import read_documents
+from secretsvc.patterns import pattern
+from secretsvc.tokens import encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.document.base import Leaf, Value
     from secretsvc.manifest.nodes import Node, Sequence
 
-_PROPERTIES = re.compile(r"(?:(?:&[^ \t\r\n]+|!<[^>]*>|![^ \t\r\n]*)[ \t\r\n]+)+")
+_PROPERTIES = pattern(r"(?:(?:&[^ \t\r\n]+|!<[^>]*>|![^ \t\r\n]*)[ \t\r\n]+)+")
 _STANDARD = "tag:yaml.org,2002:"
-_SAFE = re.compile(r"[A-Za-z0-9+/_.][A-Za-z0-9+/=._-]*")
-_ODD = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
+_ODD = pattern("[\0-\x1f\x7f-\x9f\u2028\u2029\ufeff\ud800-\udfff\ufffe\uffff]")
+_SAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=._-"
+"""Characters of texts that are the same plain to every reader, unless `=` or `-` is the first."""
 _LONGEST_PROBE = 10_000
 _WAS_PLAIN = " "
 """Behind a token in double quotes: it was plain, in flow style, where a token can't be."""
@@ -75,7 +75,7 @@ def source(text: str, leaf: Leaf) -> str:
 def scalar_of(value: Value, *, flow: bool = False) -> str:
     """Return a whole scalar, on one line, that go-yaml reads as that value."""
     if value.kind == "bytes":
-        return f"!!binary {b64encode(value.text).decode()}"
+        return f"!!binary {encode_base64(value.text)}"
     if value.kind != "str":
         return spelled_plain(value)
     return _text(_decoded(value), flow=flow)
@@ -144,7 +144,7 @@ def _apart(text: str, scalar: Scalar, made: Edit) -> list[Edit]:
 def _in_quotes(text: str, spot: Spot, scalar: Scalar, content: str) -> str:
     """A text in the style of what stands there, where that can hold it."""
     flow = spot.holder.flow
-    if scalar.style == "'" and not _ODD.search(content):
+    if scalar.style == "'" and not _is_odd(content):
         return "'" + content.replace("'", "''") + "'"
     was_plain = not scalar.style or (flow and scalar.value.endswith("]" + _WAS_PLAIN))
     if not was_plain or not content:
@@ -157,18 +157,24 @@ def _in_quotes(text: str, spot: Spot, scalar: Scalar, content: str) -> str:
 
 def _text(content: str, *, flow: bool) -> str:
     """A text plain where every reader takes it for just that, else in double quotes."""
-    if not content or _ODD.search(content) or not is_string(content) or plain(content).kind != "str":
+    if not content or _is_odd(content) or not is_string(content) or plain(content).kind != "str":
         return quoted(content)
-    return content if _SAFE.fullmatch(content) or _reads_plain(content, flow=flow) else quoted(content)
+    is_safe = not content.strip(_SAFE) and content[0] not in "=-"
+    return content if is_safe or _reads_plain(content, flow=flow) else quoted(content)
+
+
+def _is_odd(content: str) -> bool:
+    """Tell whether only an escape writes some of it, or whether readers disagree on that."""
+    return not content.isprintable() and _ODD.search(content) is not None
 
 
 def _reads_plain(content: str, *, flow: bool) -> bool:
     """Tell whether the text, written plain, is read as itself."""
-    probe = f"k: [{content}]" if flow else f"k: {content}"
+    probe = f"k: [{content}]\n" if flow else f"k: {content}\n"
     if len(content) > _LONGEST_PROBE:
         return False
     try:
-        (root,) = read_documents(probe)
+        (root,) = yaml_documents(probe)
     except (ManifestError, ValueError):
         return False
     node = root.members[0].value if isinstance(root, Mapping) and len(root.members) == 1 else None

@@ -6,10 +6,9 @@ float, `2024-1-1` a time. Source: resolve.go of https://github.com/go-yaml/yaml,
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.document.base import Value
 from secretsvc.errors import ManifestError
+from secretsvc.patterns import pattern
 
 _STANDARD = "tag:yaml.org,2002:"
 _LEAST_INT, _MOST_INT, _MOST_UINT = -(2**63), 2**63 - 1, 2**64 - 1
@@ -24,12 +23,16 @@ _WORDS = {
     **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), Value("float", b"+Inf")),
     **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), Value("float", b"-Inf")),
 }
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_FRACTION = re.compile(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
-_TIME = re.compile(
+IN_FLOATS = "0123456789.+-eE"
+"""Characters that numbers are made of where Go and Python read them alike: neither words nor underscores."""
+_FRACTION = pattern(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
+_TIME = pattern(
     r"([0-9]{4})-([0-9]{1,2})-([0-9]{1,2})"
     r"(?:([Tt ])([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:[.,]([0-9]+))?(Z|[-+][0-9]{2}:[0-9]{2})?)?"
 )
+_USUAL_TIME = "0000-00-00T00:00:00Z"
+_AS_ZERO = str.maketrans("123456789", "000000000")
+_IN_USUAL_TIME = ((0, 4), (5, 7), (8, 10), (10, 11), (11, 13), (14, 16), (17, 19))
 _DAYS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _BASES = {"x": 16, "b": 2, "o": 8}
 
@@ -111,13 +114,13 @@ def _spelled_float(text: str) -> str:
 def _number(text: str, line: int) -> Value | None:
     number = _integer(text)
     if number is None:
-        return _float(text) if _FLOAT.fullmatch(text) else None
+        return _float(text)
     if _LEAST_INT <= number <= _MOST_INT:
         return Value("int", str(number).encode())
     if 0 <= number <= _MOST_UINT:
         what = "a whole number from 2^63 to 2^64, which SOPS can't seal"
         raise ManifestError(what, hint="quote it", line=line)
-    return _float(text) if _FLOAT.fullmatch(text) else None
+    return _float(text)
 
 
 def _integer(text: str) -> int | None:
@@ -138,28 +141,42 @@ def _integer(text: str) -> int | None:
 
 
 def _float(text: str) -> Value | None:
-    number = float(text)
+    try:
+        number = float("" if text.strip(IN_FLOATS) else text)
+    except ValueError:
+        return None
     return None if number in (float("inf"), float("-inf")) else Value("float", float_text(number))
 
 
 def _time(text: str) -> Value | None:
     """A time in RFC 3339, its fraction without zeros at the end, its offset kept. As Go's time.Parse takes it."""
-    found = _TIME.fullmatch(text)
+    found = _parts_of_time(text)
     if not found:
         return None
-    year, month, day = int(found[1]), int(found[2]), int(found[3])
+    year, month, day = (int(part or 0) for part in found[:3])
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     if not 1 <= month <= 12 or not 1 <= day <= _DAYS[month - 1] + (leap and month == 2):
         return None
-    hour, minute, second = (int(part or 0) for part in found.group(5, 6, 7))
-    if hour > 23 or minute > 59 or second > 59 or bool(found[9]) != (found[4] in ("T", "t")):
+    mark, *clock, fraction, zone = found[3:]
+    hour, minute, second = (int(part or 0) for part in clock)
+    if hour > 23 or minute > 59 or second > 59 or bool(zone) != (mark in ("T", "t")):
         return None
-    zone = _zone(found[9] or "Z")
-    fraction = (found[8] or "")[:9].rstrip("0")
+    zone = _zone(zone or "Z")
+    fraction = (fraction or "")[:9].rstrip("0")
     if zone is None:
         return None
     point = f".{fraction}" if fraction else ""
     return Value("time", f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{point}{zone}".encode())
+
+
+def _parts_of_time(text: str) -> tuple[str | None, ...] | None:
+    """Return the groups of `_TIME`; the usual form, which SOPS writes, needs no regular expression."""
+    if text[4:5] != "-":
+        return None
+    if text.translate(_AS_ZERO) == _USUAL_TIME:
+        return (*(text[at:end] for at, end in _IN_USUAL_TIME), None, "Z")
+    found = _TIME.fullmatch(text)
+    return found.groups() if found else None
 
 
 def _zone(zone: str) -> str | None:

@@ -65,9 +65,11 @@ def discover(
     warn: Callable[[str], None] = lambda _: None,
     ignoring: bool = True,
     suffixes: tuple[str, ...] = SUFFIXES,
+    others: Callable[[str], bool] | None = None,
 ) -> Iterator[Item]:
     """The files that the arguments mean, each folder's in the order of their names, as far as their names end so.
 
+    `others`: tells of the path of a file whose name ends otherwise whether it is taken all the same.
     A folder needs `recursive`, which is None where no option asks for it; in it `.git`, what Git ignores (only what it
     does not track) and links that lead out of it are passed over. A folder that can't be listed is told to `failed`.
     Where Git can't say what it tracks, `warn` is told why, and `ignoring` is whether `.gitignore` counts even then.
@@ -80,7 +82,7 @@ def discover(
                 raise UsageError("it is a folder", hint=hint, file=path)
             from secretsvc.files.walk import Walk  # only a walk needs it
 
-            yield from _walk(path, Walk(failed, warn, ignoring), suffixes)
+            yield from _walk(path, Walk(failed, warn, ignoring), suffixes, others)
         else:
             yield Item(_plain(path), True)
 
@@ -91,14 +93,16 @@ def _plain(path: str) -> str:
     return path if bare[:1] in ("", "-") else bare
 
 
-def _walk(root: str, walk: Walk, suffixes: tuple[str, ...]) -> Iterator[Item]:
+def _walk(root: str, walk: Walk, suffixes: tuple[str, ...], others: Callable[[str], bool] | None) -> Iterator[Item]:
     from secretsvc.files.walk import names_in
 
     real_root = os.path.realpath(root)
     folder = "" if os.path.normpath(root) == os.curdir else _plain(root)
     for name in names_in(root, walk):
         path = os.path.join(folder, name)
-        if is_manifest(name, suffixes) and _is_file(path, real_root):
+        if not (is_manifest(name, suffixes) or others):
+            continue
+        if _is_file(path, real_root) and (is_manifest(name, suffixes) or (others and others(path))):
             yield Item(path, False, root)
 
 

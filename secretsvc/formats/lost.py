@@ -11,7 +11,7 @@ from secretsvc.manifest import nodes
 from secretsvc.manifest.model import decode_base64
 from secretsvc.patterns import pattern
 from secretsvc.record import Record
-from secretsvc.tokens import NOT_YET, SOPS_CUT, SOPS_TOKEN
+from secretsvc.tokens import NOT_YET, SOPS_CUT, SOPS_MARK, SOPS_TOKEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Mapping
 
-_SOPS = (b"ENC[AES256_GCM,", b"RU5DW0FFUzI1Nl9HQ00s")
+_SOPS = (SOPS_MARK, b"RU5DW0FFUzI1Nl9HQ00s")
 """How SOPS's tokens start, and the base64 of that, as far as it does not hang on what follows."""
 _SOPS_TOKEN = pattern(SOPS_TOKEN)
 _HIDDEN = pattern(

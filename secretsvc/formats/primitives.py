@@ -7,7 +7,7 @@ documented ones behind them: the standard library's `random` and `hmac` import t
 
 from __future__ import annotations
 
-from secretsvc.formats.sha256 import sha256
+from secretsvc.formats.sha2 import sha256
 
 try:
     from cryptography.hazmat.bindings._rust import openssl

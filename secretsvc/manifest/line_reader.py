@@ -30,7 +30,7 @@ _QUOTES = frozenset("'\"")
 _DIGITS = frozenset("123456789")
 _FLOW = frozenset("[]{}?\"'&*!|>%@`#")
 """What a scalar of a list in a line had better not have in it."""
-_STARTS = frozenset("/._+")
+_STARTS = frozenset("/._+^($\\")
 """What plain scalars may start with, beside letters and digits: no sign of YAML's."""
 
 

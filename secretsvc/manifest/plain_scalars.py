@@ -38,6 +38,8 @@ def is_string(text: str) -> bool:
         return False
     if text.strip(_IN_NUMBERS):
         return True
+    if text.isdigit():  # most numbers are
+        return False
     if text[0] == ".":
         return not _FRACTION.fullmatch(text)
     if text[0] in "+-0123456789":

@@ -18,7 +18,6 @@ HEADER = pattern(r"([|>][-+0-9]*)([^\r\n]*)(\r\n|\r|\n)?")
 
 _ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x2029, 0xFEFF, 0xFFFE, 0xFFFF)}
 """What JSON leaves as it is, and YAML does not."""
-_BLOCK_LINE = pattern(r"([!-~\xa1-\u02ff][ -~\xa1-\u02ff\t]*)?")
 _SAFE_FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 _SAFE = "".join(_SAFE_FIRST) + "=._-"
 """Characters that a plain scalar may be made of, be it in a key's place or a value's."""
@@ -138,11 +137,20 @@ def quoted(value: str) -> str:
     return encode_basestring(value).translate(_ESCAPED)
 
 
+def _fits_a_block(line: str) -> bool:
+    """Tell whether a line of a literal block may be that to every parser: it starts with no blank."""
+    return line[:1] not in (" ", "\t") and all(map(_is_in_blocks, set(line)))
+
+
+def _is_in_blocks(character: str) -> bool:
+    return " " <= character < "\x7f" or "\xa0" < character < "\u0300" or character == "\t"
+
+
 def literal_block(value: str, indent: int, newline: str) -> str | None:
     """Text of several lines as a literal block (`|`, `|-`); None where a block can't hold it exactly, or needn't."""
     body = value.removesuffix("\n")
     lines = body.split("\n")
-    if len(lines) < 2 or body.endswith("\n") or not all(_BLOCK_LINE.fullmatch(line) for line in lines) or not lines[0]:
+    if len(lines) < 2 or body.endswith("\n") or not all(map(_fits_a_block, lines)) or not lines[0]:
         return None
     return (
         ("|" if body != value else "|-") + newline + newline.join(" " * indent + line if line else "" for line in lines)

@@ -5,10 +5,9 @@ Manifests have operations of their own; a command asks `find` first, and only of
 
 from __future__ import annotations
 
-import re
-
 from secretsvc import backends
 from secretsvc.document import kinds
+from secretsvc.document.base import MOST_LEAVES
 from secretsvc.errors import (
     RESTORE_HINT,
     AlteredError,
@@ -22,11 +21,13 @@ from secretsvc.errors import (
 from secretsvc.formats.primitives import DEK_BYTES
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
-from secretsvc.formats.sops.metadata import MEMBER, OPENED, Metadata, is_member
+from secretsvc.formats.sops.metadata import MEMBER, OPENED, Metadata, is_broken, is_member
 from secretsvc.formats.sops.sealing import named
 from secretsvc.formats.sops.selection import Selection
 from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.operations import Result
+from secretsvc.patterns import pattern
+from secretsvc.tokens import SOPS_CUT, SOPS_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
 
 LABEL = "SOPS's format"
 
-_MARK = b"ENC[AES256_GCM,"
-_ROOT_MEMBER = re.compile(rb"(?m)^(?:[\"']?sops[\"']?[ \t]*:|sops_mac=|[ \t]*\[sops\])")
-_STEP = re.compile(r"\[\"((?:[^\"\\]|\\.)*)\"\]|\['([^']*)'\]|\[([0-9]{1,9})\]|(?:^|\.)([^.\[\]\"]+)")
+_ROOT_MEMBER = pattern(rb"(?m)^(?:[\"']?sops[\"']?[ \t]*:|sops_mac=|[ \t]*\[sops\])")
+_STEP = pattern(r"\[\"((?:[^\"\\]|\\.)*)\"\]|\['([^']*)'\]|\[([0-9]{1,9})\]|(?:^|\.)([^.\[\]\"]+)")
+_ESCAPE = pattern(r"\\(.)")
 _FIELDS: tuple[Path, ...] = tuple((field,) for field in FIELDS)
 _LISTS = "ksecret get FILE lists them"
 
@@ -61,36 +62,45 @@ class SealedTree:
 
 def may_be_one(data: bytes) -> bool:
     """Tell whether bytes may be such a file. Costs next to nothing."""
-    return b"sops" in data and _MARK in data
+    return b"sops" in data and SOPS_MARK in data
 
 
-def find(data: bytes, name: str = "") -> SealedTree | None:
+def find(data: bytes, name: str = "", kind: str = "", most: int = MOST_LEAVES) -> SealedTree | None:
     """Return the sealed file that the bytes are; None for anything else, which others know what to say of.
 
-    `name`: the file's, whose end says of which kind it is. Raises ManifestError and AlteredError for one that can't
-    be read.
+    `name`: the file's, whose end says of which kind it is, unless `kind` does; `most`: how many leaves it may have.
+    Raises ManifestError and AlteredError for one that can't be read.
     """
     if not may_be_one(data):
         return None
     try:
-        document = kinds.read(kinds.kind_of_sealed(data, MEMBER, name), data, MEMBER)
+        document = kinds.read(kind or kinds.kind_of_sealed(data, MEMBER, name, most), data, MEMBER, most)
         member = document.member()
     except ManifestError:
         if _ROOT_MEMBER.search(data):
             raise
         return None
-    if not member or not is_member(member.tree):
+    if not member or not isinstance(member.tree, dict):
         return None
-    assert isinstance(member.tree, dict)
+    if not is_member(member.tree):
+        has_tokens = any(is_token(leaf.value.text) for leaf in document.leaves)
+        if is_broken(member.tree) and has_tokens and kinds.kind_of(name or ".yaml") not in ("yaml", "json"):
+            raise AlteredError(f"its member {MEMBER} has lost a part", hint=SOPS_CUT, line=member.line)
+        return None  # where it may be a manifest, others tell what has become of it
     return SealedTree(document, Metadata(member.tree, member.line))
 
 
 def open_file(sealed: SealedTree, keyring: Keyring) -> Result:
     """Return the file in the clear, the MAC checked. Raises AlteredError, NoKeyError, BackendError, ManifestError."""
     opened = open_sealed(sealed, keyring)
+    return Result(restored(sealed, opened), 1, notes=tuple(opened.warnings))
+
+
+def restored(sealed: SealedTree, opened: Opened) -> bytes:
+    """Return the file in the clear: its own bytes, but for the values. Raises AlteredError, ManifestError."""
     clear = sealing.restored(sealed.document, opened)
     _prove(sealed.document, clear, opened.values)
-    return Result(clear, 1, notes=tuple(opened.warnings))
+    return clear
 
 
 def open_sealed(sealed: SealedTree, keyring: Keyring, trust: Callable[[str], bool] | None = None) -> Opened:
@@ -133,10 +143,8 @@ def _joined(metadata: Metadata, keyring: Keyring) -> bytes:
     """Return the data key of as many groups' shares as are needed, and no more: the cheapest ones."""
     from secretsvc import shamir
 
-    groups: list[list[KeyEntry]] = [[] for _ in range(metadata.groups)]
-    for entry in metadata.entries:
-        groups[entry.key.group].append(entry)
-    needed = max(metadata.threshold or len(groups), 2)
+    groups = _groups(metadata)
+    needed = groups_needed(metadata)
     if needed > len(groups):
         what = f"it wants {needed} groups of keys opened, and has {len(groups)}"
         raise AlteredError(what, hint=RESTORE_HINT, line=metadata.line)
@@ -152,6 +160,25 @@ def _joined(metadata: Metadata, keyring: Keyring) -> bytes:
     if len(shares) < needed:
         raise _too_few(len(shares), needed, failures)
     return shamir.combine(tuple(shares))
+
+
+def _groups(metadata: Metadata) -> list[list[KeyEntry]]:
+    groups: list[list[KeyEntry]] = [[] for _ in range(metadata.groups)]
+    for entry in metadata.entries:
+        groups[entry.key.group].append(entry)
+    return groups
+
+
+def groups_needed(metadata: Metadata) -> int:
+    """Return how many groups of keys have to be opened."""
+    return 1 if metadata.groups == 1 else max(metadata.threshold or metadata.groups, 2)
+
+
+def openers(metadata: Metadata) -> tuple[frozenset[str], ...]:
+    """Return the KeyRefs that can be used here, of each group of keys: what a keyring is asked for together."""
+    return tuple(
+        frozenset(str(entry.key.ref) for entry in group if entry.is_opened_here) for group in _groups(metadata)
+    )
 
 
 def _cost(entries: Sequence[KeyEntry]) -> float:
@@ -253,7 +280,7 @@ def parsed(word: str) -> Path | None:
             path.append(int(step[3]))
         else:
             key = step[1] if step[1] is not None else step[2] if step[2] is not None else step[4]
-            path.append(re.sub(r"\\(.)", r"\1", key) if step[1] is not None else key)
+            path.append(_ESCAPE.sub(r"\1", key) if step[1] is not None else key)
     return tuple(path) or None
 
 
@@ -267,7 +294,7 @@ def structure(sealed: SealedTree, mark: Callable[[str, str], str], values: Seque
     document, metadata = sealed.document, sealed.metadata
     edits = []
     for number, leaf in enumerate(document.leaves):
-        if not leaf.value.text.startswith(_MARK):
+        if not leaf.value.text.startswith(SOPS_MARK):
             continue
         if values is not None:
             edits += document.spell(leaf, values[number])

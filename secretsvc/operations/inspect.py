@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from secretsvc.operations.documents import SealedTree
 
 
+OF_DOCUMENTS = "sops"
+"""The format of documents, by which `--format` knows it."""
+
+
 class Description(Record):
     """One Secret. Nothing here was checked against the seal."""
 
@@ -40,16 +44,25 @@ class Description(Record):
     """Entries without a token in a sealed Secret, as `field/key`."""
     format_name: str = ""
     """By which `--format` and policies know it; empty where it is not sealed."""
+    openers: tuple[frozenset[str], ...] = ()
+    """The KeyRefs that can be used of each group of keys. Any one opens what its group has: the DEK, or a share."""
+    needed: int = 1
+    """How many of these groups have to be opened."""
+
+    @property
+    def is_document(self) -> bool:
+        """Tell whether it is any tree, and no Secret that Kubernetes would know by a name."""
+        return self.format_name == OF_DOCUMENTS
 
     @property
     def bound(self) -> bool:
         """Tell whether it opens, if it is sealed, under its own namespace and name only."""
-        return formats.named(self.format_name).binds
+        return not self.is_document and formats.named(self.format_name).binds
 
     @property
     def proves_values(self) -> bool:
         """Tell whether its proof is over values, so that one that fits tells them."""
-        return formats.named(self.format_name).proves_values
+        return self.is_document or formats.named(self.format_name).proves_values
 
     @property
     def label(self) -> str:
@@ -59,18 +72,24 @@ class Description(Record):
 
     def as_json(self) -> dict[str, object]:
         """The same under the names of the envelope and of JSON: `sealedFor`, `ageDays`, `inTheClear`."""
-        return {_camel(name): value for name, value in self._asdict().items() if name != "format_name"}
+        told = self._fields[: self._fields.index("format_name")]
+        return {_camel(name): value for name, value in zip(told, self, strict=False)}
 
 
-def describe_any(data: bytes, owner: Callable[[str], str]) -> list[Description]:
-    """Return the same of a file that is a manifest, or a tree that SOPS's format seals, which is one."""
+def describe_any(
+    data: bytes, owner: Callable[[str], str], name: str = "", *, kind: str = "", most_nodes: int = MOST_NODES
+) -> list[Description]:
+    """Return the same of a file that is a manifest, or a tree that SOPS's format seals, which is one.
+
+    `name`: the file's, whose end says of which kind it is, unless `kind` does.
+    """
     if b"sops" in data:
         from secretsvc.operations import documents  # few files are
 
-        sealed = documents.find(data)
+        sealed = documents.find(data, name, kind, most_nodes)
         if sealed:
             return [_describe_tree(sealed, owner)]
-    return describe_manifest(data, owner)
+    return describe_manifest(data, owner, most_nodes)
 
 
 def _describe_tree(sealed: SealedTree, owner: Callable[[str], str]) -> Description:
@@ -85,14 +104,17 @@ def _describe_tree(sealed: SealedTree, owner: Callable[[str], str]) -> Descripti
         sealed=True,
         format=f"SOPS {metadata.version}",
         sealed_for="",
-        created="",
-        age_days=None,
+        created=metadata.created,
+        age_days=_age_days(metadata.created),
         keys=[
             {"ref": str(entry.key.ref), "owner": _asked(entry) or owner(str(entry.key.ref))}
             for entry in metadata.entries
         ],
         entries={"sealed": tokens},
         in_the_clear=clear,
+        format_name=OF_DOCUMENTS,
+        openers=documents.openers(metadata),
+        needed=documents.groups_needed(metadata),
     )
 
 
@@ -130,6 +152,7 @@ def _describe(manifest: Manifest, secret: Secret, owner: Callable[[str], str]) -
         entries=_names(secret),
         in_the_clear=clear,
         format_name=format_.name if sealed else "",
+        openers=(frozenset(str(key.ref) for key in sealed.keys),) if sealed else (),
     )
 
 

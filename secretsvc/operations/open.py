@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     """Opened Secrets by namespace and name."""
 
 
-def sops_tree(data: bytes, name: str = "") -> SealedTree | None:
+def sops_tree(data: bytes, name: str = "", kind: str = "") -> SealedTree | None:
     """The file, where it is a tree that SOPS's format seals. Raises ManifestError, AlteredError for a broken one.
 
-    `name`: the file's, whose end says of which kind it is.
+    `name`: the file's, whose end says of which kind it is, unless `kind` does.
     """
     if b"sops" not in data:
         return None
     from secretsvc.operations import documents  # few files are
 
-    return documents.find(data, name)
+    return documents.find(data, name, kind)
 
 
 def open_any(data: bytes, keyring: Keyring, name: str = "") -> Result:

@@ -10,7 +10,7 @@ from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations import Result
 from secretsvc.operations.convert import convert_manifest
-from secretsvc.operations.inspect import describe_manifest
+from secretsvc.operations.inspect import describe_any
 from secretsvc.operations.open import keyring_for, nothing_sealed, open_secret, open_secrets
 from secretsvc.operations.seal import Pending
 
@@ -41,9 +41,9 @@ def rotate_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
     return pending.proven()
 
 
-def overdue(data: bytes, before: str) -> list[tuple[str, str]]:
+def overdue(data: bytes, before: str, name: str = "") -> list[tuple[str, str]]:
     """Label and time of each DEK made before then, or at a time that is not known (empty), told without a key."""
-    described = describe_manifest(data, lambda _: "")
+    described = describe_any(data, lambda _: "", name)
     return [(one.label, one.created) for one in described if one.sealed and one.created < before]
 
 

@@ -1,6 +1,6 @@
 """A process that has imported `ksecret` and forks for every run, as starting from nothing takes most of a run's time.
 
-What it forks is what a console script would be: arguments, environment, folder, streams, limits and exit code are a run's own,
+What it forks is what a console script would be: arguments, environment, folder, streams and exit code are a run's own,
 and it ends as `entry_point` does. Only modules are there already: one run in six, at night each, starts from nothing.
 """
 
@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from zlib import crc32
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     Words = Sequence[str | bytes]
 
 STARTED = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 6
-LIMITS = [number for name, number in vars(resource).items() if name.startswith("RLIMIT_")]
+CORE = resource.getrlimit(resource.RLIMIT_CORE)
+"""A limit that `ksecret` looks at as it is imported."""
 LONGEST = 100_000
 """Bytes of arguments and environment that fit into one message."""
 READ_AT_THE_START = ("LC_", "LANG", "PYTHON", "COVERAGE", "OPENSSL", "TZ")
@@ -97,7 +98,8 @@ def can_fork(words: Words, environ: Mapping[str, str]) -> bool:
     """Whether a fork of the server would find what a start finds."""
     usual = {name: text for name, text in os.environ.items() if name.startswith("PYTHON")} | {"LC_ALL": "C.UTF-8"}
     told = {name: text for name, text in environ.items() if name.startswith(READ_AT_THE_START)}
-    return told == usual and len(pickle.dumps((words, dict(environ)))) < LONGEST
+    as_usual = told == usual and resource.getrlimit(resource.RLIMIT_CORE) == CORE
+    return as_usual and len(pickle.dumps((words, dict(environ)))) < LONGEST
 
 
 class Forked:
@@ -107,8 +109,7 @@ class Forked:
         self.returncode: int | None = None
         self._told = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._told.connect(_server(service=words[1] == "serve" if len(words) > 1 else False))
-        limits = {number: resource.getrlimit(number) for number in LIMITS}
-        socket.send_fds(self._told, [pickle.dumps((words, str(cwd), dict(environ), limits))], streams)
+        socket.send_fds(self._told, [pickle.dumps((words, str(cwd), dict(environ)))], streams)
         self.pid = int(self._told.recv(100))
 
     def wait(self, timeout: float | None = None) -> int:
@@ -152,6 +153,7 @@ def _server(*, service: bool) -> bytes:
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             env=unmeasured | {"LC_ALL": "C.UTF-8"},
+            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_CORE, CORE),
         )
         atexit.register(process.communicate)  # which closes its standard input
         address = listener.getsockname()
@@ -199,9 +201,7 @@ class Server:
             asked.send(b"%d" % pid)
 
 
-def _become(
-    words: Words, cwd: str, environ: Mapping[str, str], limits: Mapping[int, tuple[int, int]], streams: list[int]
-) -> NoReturn:
+def _become(words: Words, cwd: str, environ: Mapping[str, str], streams: list[int]) -> NoReturn:
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -213,8 +213,6 @@ def _become(
             opened = open(was.fileno(), mode, 1 if name == "stderr" else -1, was.encoding, was.errors, "\n")  # noqa: SIM115
             setattr(sys, name, opened)
             setattr(sys, f"__{name}__", opened)
-        for limited, limit in limits.items():
-            resource.setrlimit(limited, limit)
         os.chdir(cwd)
         sys.argv = [os.fsdecode(word) for word in words]
         os.environ.clear()

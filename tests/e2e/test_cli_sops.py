@@ -111,7 +111,7 @@ def test_values_data_keys_and_keys_change_in_place_and_sops_opens_what_comes(val
         assert line.encode() in done.stdout
     sealed_now = (values.work / "values.yaml").read_bytes()
     assert "sealed already, in SOPS's format" in values.fails(3, "encrypt", "-i", "values.yaml")
-    assert "keys sync does not know yet" in values.fails(2, "keys", "sync", "values.yaml")
+    assert "no .sops.yaml is for this file" in values.fails(3, "keys", "sync", "values.yaml")
     assert (values.work / "values.yaml").read_bytes() == sealed_now
 
 
@@ -267,3 +267,54 @@ def test_values_of_other_types_are_given_as_sops_gives_them(me: Person) -> None:
     assert told == b"10 1.2345675E+06 true <nil> 2024-01-01T00:00:00Z\n"
     theirs = sops("exec-env", me.work / "t.yaml", 'echo "$INT $FLOAT $BOOL $NIL $TIME"', identities=(me.identity,))
     assert theirs.stdout == told
+
+
+@pytest.fixture
+def all_kinds(me: Person) -> Person:
+    """Somebody with a sealed file of each kind, one in the clear beside each, and a page that quotes one."""
+    for name, (text, _) in OTHERS.items():
+        sealed(me, name, text)
+        me.write(f"clear-{name}", text.encode())
+    sealed(me, "values.yaml", VALUES)
+    quoted = (me.work / "app.env").read_bytes()
+    me.write("README.md", b"# an example\n```\n%b```\n" % quoted)
+    return me
+
+
+def test_walks_find_what_sops_sealed_under_any_name(all_kinds: Person) -> None:
+    me = all_kinds
+    names = {*OTHERS, "values.yaml"}
+    for words in (["verify"], ["inspect"], ["keys", "list"]):
+        ran = me.run(*words, "-r", ".")
+        assert not ran.code, ran.err
+        assert {line.partition(b":")[0].decode() for line in ran.out.splitlines() if not line.startswith(b" ")} == names
+    before = {name: (me.work / name).read_bytes() for name in names}
+    due = me.ok("rotate", "-r", "--dry-run", ".").out
+    assert {line.partition(b":")[0].decode() for line in due.splitlines()} == names
+    assert me.ok("rotate", "-r", "--dry-run", "--older-than", "1d", ".").out == due  # age's entries have no time
+    me.ok("rotate", "-r", ".")
+    assert all((me.work / name).read_bytes() != data for name, data in before.items())
+    assert MARK.encode() in opened_by_sops(me, "licence.key")
+    ran = me.run("decrypt", "-r", ".")
+    assert b"second: " in ran.out
+    assert b"PASSWORD=" not in ran.out
+    assert "app.env and 2 more: sealed, but no YAML or JSON by name" in ran.err
+    me.ok("decrypt", "-i", "-r", ".")
+    for name, (text, _) in OTHERS.items():
+        assert (me.work / name).read_text() == text
+
+
+def test_a_walk_tells_of_a_broken_file_of_any_name(all_kinds: Person) -> None:
+    me = all_kinds
+    for name in ("app.env", "licence.key"):
+        whole = (me.work / name).read_bytes()
+        for broken in (
+            re.sub(rb"(?m)^.*\bsops_mac=.*\n", b"", re.sub(rb'\s*"mac": "[^"]*",', b"", whole)),
+            re.sub(rb'([D"][=:] ?"?ENC.*?data:)(.)', lambda m: m[1] + (b"A" if m[2] != b"A" else b"B"), whole, count=1),
+        ):
+            assert broken != whole
+            (me.work / name).write_bytes(broken)
+            ran = me.run("verify", "-r", ".")
+            assert ran.code == 1
+            assert f"ksecret: {name}" in ran.err
+        (me.work / name).write_bytes(whole)

@@ -17,6 +17,7 @@ import secretsvc
 from benchmarks import bulk, cold_start, common
 from tests import vectors
 from tests.e2e.cli import MANIFEST
+from tests.sops_support import IDENTITY, by_sops
 
 if TYPE_CHECKING:
     from tests.integration.gnupg_support import World
@@ -42,7 +43,7 @@ OPENS_BY_AGE = """
 backends backends.age backends.age.backend backends.age.identities backends.base backends.registry
 cli.batch cli.options cli.policies cli.report files files.workspace
 formats formats.base formats.ksecret formats.ksecret.crypto formats.ksecret.envelope formats.ksecret.format
-formats.ksecret.sealing formats.lost formats.primitives formats.sha256
+formats.ksecret.sealing formats.lost formats.primitives formats.sha2
 keyref manifest manifest.line_reader manifest.model manifest.nodes manifest.plain_scalars manifest.reader manifest.roots
 manifest.scalars manifest.splice operations operations.open patience patterns tokens
 """
@@ -56,7 +57,7 @@ formats.created formats.lost keyref"""
 OURS = {
     "decrypt": f"{EVERY_COMMAND} {OPENS_BY_AGE} cli.session cli.verbs.decrypt",
     "get": f"{EVERY_COMMAND} {OPENS_BY_AGE} cli.verbs.get operations.get",
-    "git textconv": f"{EVERY_COMMAND} {READS} cli.verbs.git formats.sha256 operations.textconv",
+    "git textconv": f"{EVERY_COMMAND} {READS} cli.verbs.git formats.sha2 operations.textconv",
     "inspect": f"""{EVERY_COMMAND} {LOOKS} backends.registry cli.options cli.policies cli.verbs.inspect
         operations.inspect patience""",
     "check": f"""{EVERY_COMMAND} {LOOKS} cli.checking cli.verbs.check formats.ksecret.check
@@ -64,6 +65,11 @@ OURS = {
         operations.check operations.check_repeats operations.check_search policy policy.policies""",
 }
 """Our modules that a command enters: each costs a start, and whoever follows the command in the code enters it."""
+OF_SOPS = """
+document document.base document.kinds document.places document.yaml document.yaml_comments document.yaml_member
+document.yaml_spelling document.yaml_types formats.sops formats.sops.armour formats.sops.cipher formats.sops.metadata
+formats.sops.sealing formats.sops.selection go_regexp manifest.characters manifest.styles operations.documents
+"""
 UNDER_A_POLICY = "files.globs policy policy.policies policy.reader"
 OF_EVERY_FILE = "__future__ _collections _contextvars _json _sha2 _sha256 binascii contextvars gc itertools resource"
 OTHERS = f"""
@@ -124,6 +130,23 @@ def test_a_decrypt_under_a_policy_enters_these_modules_of_ours(tmp_path: Path) -
     ours, others = split(bare_modules_after(code, KSECRET_AGE_KEY_FILE=str(vectors.FOLDER / "identity.txt")))
     assert ours == {*OURS["decrypt"].split(), *UNDER_A_POLICY.split()}
     assert others <= set(OTHERS.split()) | bare_modules_after("pass")
+
+
+@pytest.mark.parametrize("rule", [(), ("--encrypted-regex", "^(data|stringData)$")], ids=["all", "data"])
+def test_a_decrypt_of_a_file_of_sops_enters_these_modules_of_ours(tmp_path: Path, rule: tuple[str, ...]) -> None:
+    """Neither `re` nor PyYAML nor RE2, each of which takes longer than the file."""
+    sealed, identity = tmp_path / "sealed.yaml", tmp_path / "identity.txt"
+    sealed.write_text(
+        "# ours\nkind: Secret\nmetadata:\n  name: db # its\nstringData:\n  user: a\n\n  # b\n  port: '5432'\n"
+    )
+    sealed.write_bytes(by_sops(sealed, *rule))
+    identity.write_text(IDENTITY)
+    identity.chmod(0o600)
+    code = f"from secretsvc.cli.main import main\nassert main(['decrypt', {str(sealed)!r}]) == 0"
+    ours, others = split(bare_modules_after(code, KSECRET_AGE_KEY_FILE=str(identity)))
+    own = {name for name in OURS["decrypt"].split() if name.startswith("formats.ksecret")}
+    assert ours == {*OURS["decrypt"].split(), *OF_SOPS.split()} - own
+    assert others <= {"_sha512", *OTHERS.split()} | bare_modules_after("pass")
 
 
 def split(loaded: set[str]) -> tuple[set[str], set[str]]:

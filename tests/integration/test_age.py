@@ -264,3 +264,21 @@ def test_a_file_of_more_than_a_hundred_identities_is_refused(tmp_path: Path) -> 
     path.write_text("".join(f"{identity}\n" for identity, _ in made))
     with pytest.raises(BackendError, match="holds more than 100 age identities"):
         age(KSECRET_AGE_KEY_FILE=path).unwrap(made[99][1], wrapped, {})
+
+
+@pytest.mark.parametrize("passphrase", ["", PASSPHRASE])
+def test_a_service_opens_by_the_identity_that_is_named_and_by_no_other(tmp_path: Path, passphrase: str) -> None:
+    """Whoever may use one of its keys could write that one's name beside what is wrapped under another."""
+    first, ours = x25519()
+    second, other = x25519()
+    ssh = parsed(ssh_key(tmp_path / "id", "ed25519", passphrase).strip())
+    places = {"KSECRET_AGE_KEY": f"{first}\n{second}", "KSECRET_AGE_KEY_FILE": tmp_path / "id"}
+    service = age(Asked(passphrase or None), named_only=True, **places)
+    everybody = age(Asked(passphrase or None), **places)
+    for ref in (ours, other, ssh):
+        wrapped = age().wrap(ref, DEK, {})
+        assert service.unwrap(ref, wrapped, {}) == DEK
+        for named in {ours, other, ssh} - {ref}:
+            assert everybody.unwrap(named, wrapped, {}) == DEK
+            with pytest.raises(KeyNotHeldError, match="none of the age identities at hand opens it"):
+                service.unwrap(named, wrapped, {})

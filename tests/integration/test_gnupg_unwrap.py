@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secretsvc.backends.base import Settings
+from secretsvc.backends.gnupg.backend import GnuPG
 from secretsvc.errors import AlteredError, BackendUnavailableError, KeyNotHeldError
 from secretsvc.keyref import KeyRef
 from tests.integration.gnupg_support import DEK, World
@@ -40,6 +42,17 @@ class TestUnwrap:
         wrapped = world.alice.backend().wrap(world.ref("bob"), DEK, {})
         with pytest.raises(KeyNotHeldError, match="its secret PGP key is not on this machine"):
             world.alice.backend().unwrap(world.ref("bob"), wrapped, {})
+
+    def test_a_service_opens_by_the_key_that_is_named_and_by_no_other(self, world: World) -> None:
+        """Whoever may use one of its keys could write that one's name beside what is wrapped under another."""
+        service = GnuPG(Settings(world.maker.environ, lambda _what: None, named_only=True))
+        wrapped = world.maker.backend().wrap(world.ref("two"), DEK, {})
+        for name in ("two", "two-new"):
+            assert service.unwrap(world.ref(name), wrapped, {}) == DEK
+        for name in ("two-old", "rsa"):
+            assert world.maker.backend().unwrap(world.ref(name), wrapped, {}) == DEK
+            with pytest.raises(AlteredError, match="another key's than the file says"):
+                service.unwrap(world.ref(name), wrapped, {})
 
     def test_no_agent_is_not_the_same_as_no_key(self, world: World, new_home: Callable[[], GpgHome]) -> None:
         home = new_home()

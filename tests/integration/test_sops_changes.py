@@ -11,12 +11,13 @@ import pytest
 
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
-from secretsvc.errors import AlteredError, InputError, UsageError
+from secretsvc.errors import AlreadySealedError, AlteredError, InputError, UsageError
 from secretsvc.keyref import KeyRef, KeysetChange
-from secretsvc.operations import document_changes, documents
+from secretsvc.operations import document_changes, document_keysets, documents
 from secretsvc.operations.patch import Changes
-from secretsvc.operations.request import Request
-from tests.sops_support import IDENTITY, NOW, RECIPIENT, by_sops, sops
+from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations.rotate import overdue
+from tests.sops_support import IDENTITY, NOW, RECIPIENT, by_sops, changed_keys, sops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +45,7 @@ SECRET = "kind: Secret\nmetadata:\n  name: app\ndata:\n  password: eA==\nstringD
 
 
 def request(change: KeysetChange | None = None) -> Request:
-    return Request(change or KeysetChange((), (), ()), lambda *_: (), "", NOW)
+    return Request(change or KeysetChange((), (), ()), lambda *_: (), "", NOW, rotate_before=ANY_TIME)
 
 
 @pytest.fixture
@@ -125,13 +126,16 @@ def test_a_rotated_file_has_another_data_key_and_no_token_of_the_old(theirs: byt
 
 def test_who_is_added_opens_and_who_is_taken_away_has_no_part_in_what_comes(theirs: bytes, tmp_path: Path) -> None:
     other = KeyRef("age", OTHER)
-    added = document_changes.change_keys(tree(theirs), request(KeysetChange((), (other,), ())), KEYRING).data
+    added = changed_keys(tree(theirs), request(KeysetChange((), (other,), ())), KEYRING).data
     assert in_sops(added, tmp_path) == in_sops(theirs, tmp_path)
     assert re.findall(rb"ENC\[[^]]*\]", added) == re.findall(rb"ENC\[[^]]*\]", theirs)  # the MAC too
     assert [str(key.ref) for key in tree(added).metadata.keys] == [f"age:{RECIPIENT}", f"age:{OTHER}"]
-    planned = document_changes.key_changes(tree(added), request(KeysetChange((), (), (other,))))
+    metadata = tree(added).metadata
+    planned = document_keysets.key_changes(
+        metadata, document_keysets.by_change(metadata, KeysetChange((), (), (other,)))
+    )
     assert planned == [("a tree", f"age:{OTHER}", False)]
-    taken = document_changes.change_keys(tree(added), request(KeysetChange((), (), (other,))), KEYRING).data
+    taken = changed_keys(tree(added), request(KeysetChange((), (), (other,))), KEYRING).data
     assert OTHER.encode() not in taken
     assert documents.data_key(tree(taken).metadata, KEYRING) != documents.data_key(tree(theirs).metadata, KEYRING)
     assert in_sops(taken, tmp_path) == in_sops(theirs, tmp_path)
@@ -159,9 +163,7 @@ def test_nothing_is_written_of_a_file_whose_mac_does_not_fit_and_nobody_vouches(
         lambda: set_(broken, db__user=b"x"),
         lambda: document_changes.rotate(tree(broken), request(), KEYRING),
         lambda: document_changes.rewrap(tree(broken), NOW, KEYRING),
-        lambda: document_changes.change_keys(
-            tree(broken), request(KeysetChange((), (KeyRef("age", OTHER),), ())), KEYRING
-        ),
+        lambda: changed_keys(tree(broken), request(KeysetChange((), (KeyRef("age", OTHER),), ())), KEYRING),
     ):
         with pytest.raises(AlteredError, match="its MAC, or the time beside it, was altered"):
             change()
@@ -266,5 +268,24 @@ def test_a_file_of_key_groups_keeps_its_groups_and_its_threshold(tmp_path: Path)
             assert not done.returncode, done.stderr.decode()
             assert b"user: x" in done.stdout
         assert sops("decrypt", file, identities=(str(keys[0]),)).returncode == 128
-    with pytest.raises(InputError, match="split among groups"):
-        document_changes.change_keys(tree(made), request(KeysetChange((), (KeyRef("age", OTHER),), ())), keyring)
+    with pytest.raises(InputError, match="split among 3 groups"):
+        changed_keys(tree(made), request(KeysetChange((), (KeyRef("age", OTHER),), ())), keyring)
+
+
+def test_a_data_key_is_as_old_as_its_oldest_entry_tells(
+    theirs: bytes, tmp_path: Path, new_home: Callable[[], GpgHome]
+) -> None:
+    gpg_home = new_home()
+    fingerprint = gpg_home.make_pair("Me <me@example.org>")
+    file = tmp_path / "pgp.yaml"
+    file.write_text(VALUES)
+    done = sops("encrypt", "-i", "--pgp", fingerprint, file, GNUPGHOME=gpg_home.path)
+    assert not done.returncode, done.stderr.decode()
+    dated = tree(file.read_bytes())
+    stated = re.findall(rb'created_at: "(.*)"', dated.document.data)[0].decode()
+    assert overdue(dated.document.data, stated) == []
+    assert [made for _, made in overdue(dated.document.data, f"{stated}~")] == [stated]
+    keyring = Backends(Settings(gpg_home.environ, lambda _: None))
+    with pytest.raises(AlreadySealedError, match="not that old"):
+        document_changes.rotate(dated, request()._replace(rotate_before=stated), keyring)
+    assert overdue(theirs, "2000") == [("a tree", "")]  # age's entries tell no time

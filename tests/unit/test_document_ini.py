@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secretsvc.document import ini
 from secretsvc.document.base import Value, apply
 from secretsvc.document.ini import Ini
 from secretsvc.errors import ManifestError
@@ -259,9 +258,10 @@ def test_what_sops_does_not_read_or_would_lose_is_told_with_its_line(data: bytes
     assert caught.value.line == line
 
 
-def test_a_file_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ini, "MOST_LEAVES", 2)
-    with pytest.raises(ManifestError, match="more than 250000 values and comments") as caught:
-        Ini(b"a=1\n;c\nb=1\n", "sops")
+def test_a_file_has_bounds() -> None:
+    with pytest.raises(ManifestError, match="more than 2 values and comments") as caught:
+        Ini(b"a=1\n;c\nb=1\n", "sops", 2)
     assert caught.value.line == 2
+    with pytest.raises(ManifestError, match="more than 8 lines"):
+        Ini(b"\n" * 9, "sops", 2)
     assert "masked" in repr(Ini(b"", "sops"))

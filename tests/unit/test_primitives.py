@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import runpy
 import sys
@@ -12,11 +13,11 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from secretsvc.formats import primitives
+from secretsvc.formats import primitives, sha2
 from secretsvc.manifest import scalars
 
 KEYS = [b"", b"k", bytes(range(32)), b"b" * 64, b"l" * 65, b"x" * 500]
-PRIVATE = ["cryptography.hazmat.bindings._rust", "_sha256", "_sha2", "_operator", "_json"]
+PRIVATE = ["cryptography.hazmat.bindings._rust", "_sha256", "_sha512", "_sha2", "_operator", "_json"]
 
 
 @pytest.fixture(params=[[], PRIVATE[1:], PRIVATE], ids=["inner", "documented", "without the core's name"])
@@ -60,6 +61,17 @@ def test_aes_gcm_and_its_error_are_cryptographys(names: Any) -> None:
     assert names["invalid_tag"]() is InvalidTag
     assert names["equal"](b"a", b"a")
     assert not names["equal"](b"a", b"b")
+
+
+@pytest.mark.parametrize("hidden", [[], ["_sha256", "_sha512"], ["_sha256", "_sha512", "_sha2"]], ids=len)
+def test_sha2_is_the_standard_librarys_by_each_name(monkeypatch: pytest.MonkeyPatch, hidden: list[str]) -> None:
+    for name in hidden:
+        monkeypatch.setitem(sys.modules, name, None)
+    names = runpy.run_path(str(sha2.__file__))
+    assert names["sha256"](b"abc").digest() == hashlib.sha256(b"abc").digest()
+    digest = names["sha512"](b"a")
+    digest.update(b"bc")
+    assert digest.hexdigest() == hashlib.sha512(b"abc").hexdigest()
 
 
 @pytest.mark.parametrize("hidden", [[], ["_json"]], ids=["inner", "documented"])

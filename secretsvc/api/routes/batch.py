@@ -13,7 +13,7 @@ from starlette.responses import StreamingResponse
 from secretsvc.api.bodies import LINES, media_type
 from secretsvc.api.models import BatchLine, parsed
 from secretsvc.api.openapi import answers
-from secretsvc.api.problems import TOO_LARGE, RefusedError, problem_of
+from secretsvc.api.problems import REQUEST, TOO_LARGE, RefusedError, problem_of
 from secretsvc.api.refusals import log_failure
 from secretsvc.api.requests import only, parts_of, verdict
 
@@ -112,4 +112,10 @@ async def _performed(parts: Parts, asked: Asked, call: Call) -> dict[str, Any]:
     if not call.operation.uses_keys:
         return {"secrets": [one.as_json() for one in await parts.service.describe(asked, call)]}
     result = await parts.service.perform(asked, call)
-    return {"manifest": result.data.decode()} if call.operation.gives_manifest else verdict(result)
+    if not call.operation.gives_manifest:
+        return verdict(result)
+    try:
+        return {"manifest": result.data.decode()}
+    except UnicodeDecodeError:
+        what = "what comes of it is no text"
+        raise RefusedError(REQUEST, what, hint=f"send it by itself: POST /v1/{call.operation.name}") from None

@@ -8,57 +8,63 @@ from fastapi import APIRouter, Request, Response
 from starlette.responses import JSONResponse
 
 from secretsvc import formats
-from secretsvc.api.bodies import JSON, YAML
+from secretsvc.api.bodies import BYTES, JSON, YAML
 from secretsvc.api.models import SetBody, changes_of
 from secretsvc.api.openapi import described, model_body
 from secretsvc.api.operations import DECRYPT, ENCRYPT, INSPECT, ROTATE, SET, VERIFY, Call, Operation
-from secretsvc.api.requests import AllowRepeated, Format, KeyRefs, Scope, answer, only, parts_of, verdict
+from secretsvc.api.requests import AllowRepeated, Format, KeyRefs, Kind, Scope, answer, only, parts_of, verdict
+from secretsvc.document.kinds import TEXTS_ONLY
 
 router = APIRouter(tags=["manifests"])
 
 _STATUSES = [400, 401, 403, 408, 409, 413, 415, 422, 429, 502, 503, 504]
 
 
-async def _perform(request: Request, operation: Operation, **words: Any) -> Response:
-    parts = parts_of(request)
-    data, kind = await parts.bodies.manifest(request)
-    call = Call(operation, data, **words)
-    result = await parts.service.perform(request.state.asked, call)
+async def _call(request: Request, operation: Operation, kind: Kind | None, **words: Any) -> tuple[Call, str]:
+    """Return what the request asks for, and its media type."""
+    only(request, *operation.parameters)
+    data, media, meant = await parts_of(request).bodies.manifest(request, kind or "")
+    return Call(operation, data, kind=meant, **words), media
+
+
+async def _perform(request: Request, operation: Operation, kind: Kind | None, **words: Any) -> Response:
+    call, media = await _call(request, operation, kind, **words)
+    result = await parts_of(request).service.perform(request.state.asked, call)
     # What a file is sealed to now counts here; a result tells what it was.
-    return answer(result._replace(bound=result.bound and formats.named(call.format).binds), kind)
+    return answer(result._replace(bound=result.bound and formats.named(call.format).binds), media)
 
 
 @router.post("/v1/encrypt", **described(ENCRYPT, _STATUSES))
 async def encrypt(
     request: Request,
+    *,
+    kind: Kind | None = None,
     key: KeyRefs = [],  # noqa: B006
     scope: Scope | None = None,
     format: Format | None = None,
     allow_repeated: AllowRepeated = False,
 ) -> Response:
     """Seals every Secret of the manifest; without `key`, to the keys that the service's key rules name."""
-    only(request, *ENCRYPT.parameters)
     words = {"keys": tuple(key), "scope": scope or "", "format": format or "", "allow_repeated": allow_repeated}
-    return await _perform(request, ENCRYPT, **words)
+    return await _perform(request, ENCRYPT, kind, **words)
 
 
 @router.post("/v1/decrypt", **described(DECRYPT, _STATUSES))
-async def decrypt(request: Request) -> Response:
+async def decrypt(request: Request, kind: Kind | None = None) -> Response:
     """Opens every sealed Secret of the manifest: the bytes that were sealed."""
-    only(request)
-    return await _perform(request, DECRYPT)
+    return await _perform(request, DECRYPT, kind)
 
 
 @router.post("/v1/rotate", **described(ROTATE, _STATUSES))
 async def rotate(
     request: Request,
+    kind: Kind | None = None,
     mode: Literal["rotate", "rewrap"] = "rotate",
     add: KeyRefs = [],  # noqa: B006
     remove: KeyRefs = [],  # noqa: B006
 ) -> Response:
     """New data keys and tokens, or (`rewrap`) the same data keys wrapped anew. The clear text stays inside."""
-    only(request, *ROTATE.parameters)
-    return await _perform(request, ROTATE, mode=mode, add=tuple(add), remove=tuple(remove))
+    return await _perform(request, ROTATE, kind, mode=mode, add=tuple(add), remove=tuple(remove))
 
 
 @router.post("/v1/set", **described(SET, _STATUSES, model_body(SetBody, form=True)))
@@ -68,26 +74,23 @@ async def set_values(request: Request) -> Response:
     parts = parts_of(request)
     body = await parts.bodies.members(request, SetBody)
     data = body.manifest.encode()
-    call = Call(SET, data, changes=changes_of(body), secret=body.secret, allow_repeated=body.allow_repeated)
+    changes = changes_of(body)
+    call = Call(SET, data, kind=body.kind, changes=changes, secret=body.secret, allow_repeated=body.allow_repeated)
     result = await parts.service.perform(request.state.asked, call)
-    return answer(result, JSON if data.lstrip()[:1] == b"{" else YAML)
+    looks = JSON if data.lstrip()[:1] == b"{" else YAML
+    return answer(result, BYTES if body.kind in TEXTS_ONLY else looks)
 
 
 @router.post("/v1/inspect", response_model=dict[str, list[dict[str, Any]]], **described(INSPECT, _STATUSES))
-async def inspect(request: Request) -> JSONResponse:
+async def inspect(request: Request, kind: Kind | None = None) -> JSONResponse:
     """Tell what can be told without a key, of every Secret."""
-    only(request)
-    parts = parts_of(request)
-    data, _ = await parts.bodies.manifest(request)
-    found = await parts.service.describe(request.state.asked, Call(INSPECT, data))
+    call, _ = await _call(request, INSPECT, kind)
+    found = await parts_of(request).service.describe(request.state.asked, call)
     return JSONResponse({"secrets": [one.as_json() for one in found]})  # FastAPI's own way takes ten times as long
 
 
 @router.post("/v1/verify", **described(VERIFY, _STATUSES))
-async def verify(request: Request) -> dict[str, int | bool]:
+async def verify(request: Request, kind: Kind | None = None) -> dict[str, int | bool]:
     """Opens and checks everything, and gives nothing of it out. What is not sound is a 409."""
-    only(request)
-    parts = parts_of(request)
-    data, _ = await parts.bodies.manifest(request)
-    result = await parts.service.perform(request.state.asked, Call(VERIFY, data))
-    return verdict(result)
+    call, _ = await _call(request, VERIFY, kind)
+    return verdict(await parts_of(request).service.perform(request.state.asked, call))

@@ -54,6 +54,7 @@ class Age:
     def __init__(self, settings: Settings) -> None:
         self._environ = settings.environ
         self._identities = Identities(settings)
+        self._named_only = settings.named_only
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """A binary age file to that recipient (age-encryption.org/v1). Raises KeyRefError."""
@@ -70,11 +71,8 @@ class Age:
         """
         if len(wrapped) > MAX_WRAPPED_BYTES or wrapped.count(b"\n-> ") > MOST_STANZAS:
             raise AlteredError("its wrapped data key is too long", hint=RESTORE_HINT)
-        dek = _opened(wrapped, self._identities.in_clear())
-        for identities in self._identities.when_asked() if dek is None else ():
-            dek = _opened(wrapped, identities)
-            if dek is not None:
-                break
+        tried = (self._identities.named(ref.id),) if self._named_only else self._identities.all()
+        dek = next(filter(None, (_opened(wrapped, identities) for identities in tried)), None)
         if dek is None:
             raise self._not_opened()
         return checked_dek(dek)

@@ -79,6 +79,21 @@ class Identities:
         """Return the identities that are at hand without asking anybody for a passphrase, or a command for them."""
         return [identity for source in self._all() for identity in source.identities]
 
+    def all(self) -> Iterator[list[Identity]]:
+        """Yield those in the clear, and then, source by source, those that somebody or a command is asked for."""
+        yield self.in_clear()
+        yield from self.when_asked()
+
+    def named(self, recipient: str) -> list[Identity]:
+        """Return the identity with that public key; none where it is not here. Asks for others where none has it."""
+        for source in sorted(self._all(), key=lambda source: source.was_locked):
+            with self._lock:
+                source.unlock(self._settings.passphrase)
+                found = source.named(recipient)
+            if found:
+                return found
+        return []
+
     def when_asked(self) -> Iterator[list[Identity]]:
         """Yield, source by source, those that somebody or a command is asked for: as each is taken, once a run."""
         for source in self._all():
@@ -233,6 +248,7 @@ class _Source:
         """`mode`: of a file in which identities stand in the clear, its permissions; else 0. `ask`: gives the data."""
         self.name = name
         self.identities: list[Identity] = []
+        self._by_recipient: dict[str, Identity] | None = None
         self.problems = [problem] if problem else []
         self._absent = absent
         self._data = data.removeprefix(_BOM)
@@ -272,8 +288,18 @@ class _Source:
 
     def recipient(self) -> str:
         """The public key of its first identity."""
-        (first, *_) = self.identities
-        return str(first.to_public()) if isinstance(first, pyrage.x25519.Identity) else _public_ssh_key(self._data)
+        return self._recipient(self.identities[0])
+
+    def named(self, recipient: str) -> list[Identity]:
+        """Return its identity with that public key."""
+        if self._by_recipient is None:
+            self._by_recipient = {self._recipient(one): one for one in self.identities}
+        return [self._by_recipient[recipient]] if recipient in self._by_recipient else []
+
+    def _recipient(self, identity: Identity) -> str:
+        if isinstance(identity, pyrage.x25519.Identity):
+            return str(identity.to_public())
+        return _public_ssh_key(self._data)
 
     def place(self) -> Place:
         """Return where it is, and what was found there."""

@@ -82,6 +82,7 @@ class GnuPG:
         self._ask = settings.passphrase
         self._keyring = settings.keyring
         self._require_signature = settings.require_signature
+        self._named_only = settings.named_only
         self._meanwhile = settings.meanwhile
         self._lock = allocate_lock()
         self._passphrase: bytes | None = None
@@ -156,6 +157,8 @@ class GnuPG:
             self._in_vain += 1
             raise self._not_held(ref)
         status.check_opened(answer)
+        if self._named_only and not status.was_opened_by(answer, ref.id):
+            raise AlteredError("its wrapped data key is another key's than the file says", hint=RESTORE_HINT)
         dek = checked_dek(answer.output)
         reason = status.unsigned_because(answer) if self._require_signature else ""
         if reason:

@@ -191,6 +191,11 @@ def check_opened(answer: GpgAnswer) -> None:
     raise failure(answer.error_code("decrypt", "gpg-exit"), "decrypt", answer.home)
 
 
+def was_opened_by(answer: GpgAnswer, fingerprint: str) -> bool:
+    """Tell whether an opened message was, by that key: a primary key, or the very subkey (doc/DETAILS of GnuPG)."""
+    return any(fingerprint in words[:2] for words in answer.words("DECRYPTION_KEY"))
+
+
 def unsigned_because(answer: GpgAnswer) -> str:
     """Return why an opened message counts as unsigned; "" where a good signature by a key of the keyring is on it."""
     if answer.has("GOODSIG"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from secretsvc.cli import options
 from secretsvc.cli.batch import Batch, may_be_sealed, put_out
+from secretsvc.cli.report import warn
 from secretsvc.cli.session import opener
 from secretsvc.errors import NotSealedError, UsageError
+from secretsvc.files.workspace import is_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.session import Opener
+    from secretsvc.files.workspace import Item
     from secretsvc.operations import Result
 
 EXAMPLES = """\
@@ -62,8 +65,8 @@ def run(args: Arguments) -> int:
         opened = _opened_or_clear(session, data, name) if args.if_needed else session.open(data, name)
         return opened._replace(data=finish(opened.data))
 
-    batch = Batch(targets, "opened", private=True)
-    items = batch.items()
+    batch = Batch(targets, "opened", private=True, any_name=True)
+    items = batch.items() if targets.in_place else _of_one_stream(batch.items())
     if args.if_needed and not targets.in_place:  # printed from folders is what `ksecret apply` takes
         from secretsvc.cli.in_memory import is_hidden
 
@@ -73,6 +76,16 @@ def run(args: Arguments) -> int:
     if not args.template:
         return batch.end()
     return batch.end(_rendered if targets.output in ("", "-") else b"".join)
+
+
+def _of_one_stream(items: list[Item]) -> list[Item]:
+    """Leave out, and tell of, what was found in folders and is no YAML: what is printed is one stream of it."""
+    others = [item.path for item in items if not (item.named or is_manifest(item.path))]
+    if others:
+        more = f" and {len(others) - 1} more" if others[1:] else ""
+        what = f"{others[0]}{more}: sealed, but no YAML or JSON by name, and no part of what is printed"
+        warn(f"{what}: -i decrypts it, or name it")
+    return [item for item in items if item.named or is_manifest(item.path)]
 
 
 def _opened_or_clear(session: Opener, data: bytes, name: str) -> Result:

@@ -44,7 +44,7 @@ def run(args: Arguments) -> int:
         told = "\n".join(_as_json(one, name) if args.json else _as_text(one, name) for one in found)
         return f"{told}\n".encode() if targets.output else PrintedLine(told)
 
-    return Batch(targets, "inspected", private=True).run(operation)
+    return Batch(targets, "inspected", private=True, any_name=True).run(operation)
 
 
 def describer(unlocking: Unlocking, place: str = "") -> Callable[[bytes, str], list[Description]]:
@@ -54,7 +54,7 @@ def describer(unlocking: Unlocking, place: str = "") -> Callable[[bytes, str], l
 
     def describe(data: bytes, file: str) -> list[Description]:
         people = policies.people_if_any(file)
-        found = describe_any(data, backends.describe)
+        found = describe_any(data, backends.describe, file)
         return [
             one._replace(keys=[{**key, "name": people.name(key["ref"])} for key in one.keys] if people else one.keys)
             for one in found

@@ -83,7 +83,7 @@ def run(args: Arguments) -> int:
             return data
 
     with journal:
-        batch = Batch(targets, "rewrapped" if args.rewrap else "rotated", private=False)
+        batch = Batch(targets, "rewrapped" if args.rewrap else "rotated", private=False, any_name=True)
         items = [item for item in batch.items() if shard(item) and not journal.has(item.path)]
         for path, outcome, error in batch.each(items, operation, session):
             journal.record(path, outcome, error)
@@ -119,11 +119,11 @@ def _shard(text: str) -> Callable[[Item], bool]:
 
 def _dry_run(targets: Targets, before: str, shard: Callable[[Item], bool]) -> int:
     def operation(data: bytes, name: str) -> PrintedLine | None:
-        found = overdue(data, before)
+        found = overdue(data, before, name)
         lines = [f"{name}: {label}: data key made {created or 'at an unknown time'}" for label, created in found]
         return PrintedLine("\n".join(map(printable, lines))) if lines else None
 
-    batch = Batch(targets, "to rotate", private=True)
+    batch = Batch(targets, "to rotate", private=True, any_name=True)
     for _ in batch.each([item for item in batch.items() if shard(item)], operation):
         pass
     return batch.end()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import binascii
-from base64 import b64encode
+from secretsvc.formats.base import decoded
+from secretsvc.tokens import encode_base64
 
 MOST_CHARACTERS = 64 * 1024
 """Of one wrapped data key. gpg's take 3,000, an SSH recipient's of age 4,500."""
@@ -16,7 +16,7 @@ _COLUMNS = 64
 def age_bytes(text: str) -> bytes:
     """Return what an armoured age file holds; none for what is no such file."""
     lines = _between(text, _AGE)
-    return _decoded("".join(lines)) if lines else b""
+    return decoded("".join(lines)) if lines else b""
 
 
 def age_text(data: bytes) -> str:
@@ -29,12 +29,12 @@ def pgp_bytes(text: str) -> bytes:
     lines = _between(text, _PGP)
     if "" in lines:
         lines = lines[lines.index("") + 1 :]  # behind the headers
-    return _decoded("".join(line for line in lines if not line.startswith("=")))
+    return decoded("".join(line for line in lines if not line.startswith("=")))
 
 
 def pgp_text(data: bytes) -> str:
     """Return an OpenPGP message in armour, with its checksum, and without a line break at its end, as SOPS has it."""
-    crc = b64encode(_crc24(data).to_bytes(3, "big")).decode()
+    crc = encode_base64(_crc24(data).to_bytes(3, "big"))
     return "\n".join((_PGP[0], "", *_lines(data), f"={crc}", _PGP[1]))
 
 
@@ -44,15 +44,8 @@ def _between(text: str, marks: tuple[str, str]) -> list[str]:
 
 
 def _lines(data: bytes) -> list[str]:
-    encoded = b64encode(data).decode()
+    encoded = encode_base64(data)
     return [encoded[at : at + _COLUMNS] for at in range(0, len(encoded), _COLUMNS)]
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return binascii.a2b_base64(text, strict_mode=True)
-    except (binascii.Error, ValueError):
-        return b""
 
 
 def _crc24(data: bytes) -> int:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import binascii
-import re
-from base64 import b64encode
+from binascii import a2b_base64
 from os import urandom
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from secretsvc.document.base import Value
-from secretsvc.document.yaml_types import float_text, plain
+from secretsvc.document.yaml_types import IN_FLOATS, float_text, plain
 from secretsvc.errors import RESTORE_HINT, AlteredError
+from secretsvc.formats.primitives import AESGCM, TAG_BYTES, invalid_tag
+from secretsvc.tokens import SOPS_MARK, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.document.base import Path
 
-PREFIX = b"ENC[AES256_GCM,"
-_TOKEN = re.compile(
-    rb"ENC\[AES256_GCM,data:([A-Za-z0-9+/=]+),iv:([A-Za-z0-9+/=]+),tag:([A-Za-z0-9+/=]+),type:([a-z]+)\]"
-)
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
+_LETTERS = b"abcdefghijklmnopqrstuvwxyz"
+_PARTS = ((b"data:", _BASE64), (b"iv:", _BASE64), (b"tag:", _BASE64), (b"type:", _LETTERS))
+"""What a token has between its brackets, in this order, and the characters of each."""
 _IV_BYTES = 32
 """As SOPS writes them; it reads any."""
-_TAG_BYTES = 16
-_INT = re.compile(rb"[-+]?[0-9]{1,19}")
-_FLOAT = re.compile(rb"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_LONGEST_INT = 19
+"""Digits."""
 _LONGEST_FLOAT = 2048
 """Characters; the longest that SOPS writes has 344."""
 _TRUE, _FALSE = (b"1", b"t", b"T", b"TRUE", b"true", b"True"), (b"0", b"f", b"F", b"FALSE", b"false", b"False")
@@ -35,18 +31,34 @@ _SPECIAL = {b"NaN": b"NaN", b"+Inf": b"+Inf", b"Inf": b"+Inf", b"-Inf": b"-Inf"}
 
 def is_token(text: bytes) -> bool:
     """Tell whether a text is a token, good or broken."""
-    return text.startswith(PREFIX)
+    return text.startswith(SOPS_MARK)
 
 
 def is_whole(text: bytes) -> bool:
     """Tell whether a text has a token's whole shape, whatever stands behind it."""
-    return _TOKEN.match(text) is not None
+    return _parts(text) is not None
 
 
 def kind_of(token: bytes) -> str:
     """Return the kind that a token says its value is of; empty for a broken one."""
-    found = _TOKEN.match(token)
-    return found[4].decode() if found else ""
+    parts = _parts(token)
+    return parts[3].decode() if parts else ""
+
+
+def _parts(token: bytes) -> list[bytes] | None:
+    """Return data, IV, tag and kind as they stand in a token; None for a broken one."""
+    if not token.startswith(SOPS_MARK):
+        return None
+    found = token[len(SOPS_MARK) : token.find(b"]")].split(b",")  # up to the bracket, which is no part's
+    if len(found) != len(_PARTS) or b"]" not in token:
+        return None
+    parts = []
+    for part, (name, characters) in zip(found, _PARTS, strict=True):
+        text = part.removeprefix(name)
+        if not text or text == part or text.translate(None, characters):
+            return None
+        parts.append(text)
+    return parts
 
 
 def aad_of(path: Path) -> bytes:
@@ -71,25 +83,25 @@ class Cipher:
 
     def _token(self, value: Value, aad: bytes, iv: bytes) -> bytes:
         made = self._aes.encrypt(iv, value.text, aad)
-        data, tag = made[:-_TAG_BYTES], made[-_TAG_BYTES:]
-        encoded = (b64encode(data), b64encode(iv), b64encode(tag), value.kind.encode())
-        return b"ENC[AES256_GCM,data:%b,iv:%b,tag:%b,type:%b]" % encoded
+        data, tag = made[:-TAG_BYTES], made[-TAG_BYTES:]
+        parts = (encode_base64(data), encode_base64(iv), encode_base64(tag), value.kind)
+        return "ENC[AES256_GCM,data:{},iv:{},tag:{},type:{}]".format(*parts).encode()
 
     def open(self, token: bytes, aad: bytes) -> Value:
         """Return the value of a token, in its canonical text. Raises AlteredError."""
-        found = _TOKEN.match(token)
-        if not found:
+        parts = _parts(token)
+        if not parts:
             raise _altered("a token that is none")
         try:
-            data, iv, tag = (binascii.a2b_base64(part, strict_mode=True) for part in found.group(1, 2, 3))
-            text = self._aes.decrypt(iv, data + tag, aad) if len(tag) == _TAG_BYTES else None
-        except (binascii.Error, ValueError):  # also an IV that is too short or too long
+            data, iv, tag = (a2b_base64(part, strict_mode=True) for part in parts[:3])
+            text = self._aes.decrypt(iv, data + tag, aad) if len(tag) == TAG_BYTES else None
+        except ValueError:  # also an IV that is too short or too long
             text = None
-        except InvalidTag:
+        except invalid_tag():
             raise _altered("a token that was altered, or moved from another place") from None
         if text is None:
             raise _altered("a token that is none")
-        return _typed(text, found[4].decode())
+        return _typed(text, parts[3].decode())
 
 
 def _typed(text: bytes, kind: str) -> Value:
@@ -106,15 +118,19 @@ def _typed(text: bytes, kind: str) -> Value:
 
 
 def _int(text: bytes) -> bytes | None:
-    number = int(text) if _INT.fullmatch(text) else 2**63
+    digits = text[1:] if text[:1] in (b"+", b"-") else text
+    number = int(text) if digits.isdigit() and len(digits) <= _LONGEST_INT else 2**63
     return str(number).encode() if -(2**63) <= number < 2**63 else None
 
 
 def _float(text: bytes) -> bytes | None:
     special = _SPECIAL.get(text)
-    if special or len(text) > _LONGEST_FLOAT or not _FLOAT.fullmatch(text):
+    if special or len(text) > _LONGEST_FLOAT:
         return special
-    number = float(text)
+    try:
+        number = float(b"" if text.strip(IN_FLOATS.encode()) else text)
+    except ValueError:
+        return None
     return None if number in (float("inf"), float("-inf")) else float_text(number)
 
 

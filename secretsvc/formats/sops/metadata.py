@@ -5,19 +5,18 @@ Source: stores/stores.go of getsops/sops. Nothing in it is proven but the MAC an
 
 from __future__ import annotations
 
-import re
-from base64 import b64encode
-from typing import TYPE_CHECKING, Any
-
 from secretsvc.document.yaml_types import plain
 from secretsvc.errors import RESTORE_HINT, AlteredError, InputError
 from secretsvc.formats.base import decoded
 from secretsvc.formats.sops import armour
 from secretsvc.formats.sops.selection import DEFAULT, RULES
 from secretsvc.keyref import MOST_KEYS, KeyRef, WrappedKey
+from secretsvc.tokens import encode_base64
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from secretsvc.document.base import Tree
 
@@ -39,7 +38,10 @@ LISTS = {
 OPENED = ("aws", "gcp", "pgp", "age")
 """Schemes that a backend is here for."""
 
-_VERSION = re.compile(r"[0-9]+\.[0-9]+\.[0-9]+[-+.0-9A-Za-z]{0,64}")
+_DIGITS = "0123456789"
+_IN_ENDINGS = frozenset(f"{_DIGITS}ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-+.")
+_LONGEST_ENDING = 64
+"""Characters behind a version's three numbers."""
 _MOST_GROUPS = 255
 _LONGEST = 4096
 """Characters of a key's name, a context's word, a rule: longer ones are nobody's."""
@@ -99,7 +101,7 @@ class Metadata:
         self.mac_only_encrypted = _flag(tree, "mac_only_encrypted", line)
         self.threshold = _number(tree, "shamir_threshold", line)
         self.rule = _rule(tree, line)
-        if not _VERSION.fullmatch(self.version):
+        if not _is_version(self.version):
             raise _broken("states no version of SOPS", line)
         self.entries = tuple(_entries(tree, line))
         if not self.entries:
@@ -117,6 +119,11 @@ class Metadata:
         """Return how many groups of keys there are. With several the data key is split, a share for each."""
         return max(entry.key.group for entry in self.entries) + 1
 
+    @property
+    def created(self) -> str:
+        """When the data key was made, as far as its oldest entry tells (age's tell nothing): empty, or as `created`."""
+        return min((text for text in map(_created, self.entries) if text), default="")
+
     def changed(self, **fields: Tree) -> dict[str, Tree]:
         """Return the tree with these fields; None takes one out."""
         return {name: value for name, value in (self.tree | fields).items() if value is not None}
@@ -130,6 +137,11 @@ def is_member(tree: object) -> bool:
     if not isinstance(tree, dict) or not all(name in tree for name in ("mac", "lastmodified", "version")):
         return False
     return any(tree.get(name) for name in (*LISTS, "key_groups"))
+
+
+def is_broken(tree: dict[str, Tree]) -> bool:
+    """Tell whether a member that is not SOPS's own has something of it left."""
+    return any(name in tree for name in ("mac", "lastmodified", "key_groups", *LISTS))
 
 
 def with_keys(entries: Sequence[dict[str, list[dict[str, Tree]]]], threshold: int) -> dict[str, Tree]:
@@ -155,11 +167,22 @@ def fields_of(key: WrappedKey, created: str) -> dict[str, Tree]:
         return {"recipient": ref.id, "enc": armour.age_text(key.wrapped)}
     if ref.scheme == "pgp":
         return {"created_at": created, "enc": armour.pgp_text(key.wrapped), "fp": ref.id}
-    wrapped = b64encode(key.wrapped).decode()
+    wrapped = encode_base64(key.wrapped)
     if ref.scheme == "gcp":
         return {"created_at": created, "enc": wrapped, "resource_id": ref.id}
     context: dict[str, Tree] = {"context": dict(key.context)} if key.context else {}
     return {"arn": ref.id, **context, "created_at": created, "enc": wrapped, "aws_profile": ""}
+
+
+def _created(entry: KeyEntry) -> str:
+    from secretsvc.formats import created  # where that is asked for
+
+    text = str(entry.fields.get("created_at"))
+    try:
+        created.seconds(text)
+    except ValueError:
+        return ""
+    return text
 
 
 def _entries(tree: dict[str, Any], line: int) -> list[KeyEntry]:
@@ -245,12 +268,23 @@ def _rule(tree: dict[str, Any], line: int) -> tuple[str, str]:
     return name, pattern
 
 
+def _is_version(text: str) -> bool:
+    """Tell whether a text is three numbers with points between, and at most 64 characters of a version behind."""
+    numbers = text.split(".", 2)
+    behind = numbers[-1].lstrip(_DIGITS)
+    numbers[-1] = numbers[-1].removesuffix(behind)
+    are_numbers = len(numbers) == 3 and all(number and not number.strip(_DIGITS) for number in numbers)
+    return are_numbers and len(behind) <= _LONGEST_ENDING and _IN_ENDINGS.issuperset(behind)
+
+
 def _time(text: str, line: int) -> str:
     """As SOPS writes it, which is what the MAC is sealed with: UTC where it says so, no fraction."""
     value = plain(text) if text and "T" in text else None
     if not value or value.kind != "time":
         raise _broken("has a lastmodified that is no time", line)
-    return re.sub(r"\.[0-9]+", "", value.text.decode())
+    text = value.text.decode()
+    seconds, point, fraction = text.partition(".")
+    return seconds + fraction.lstrip(_DIGITS) if point else text
 
 
 def _flag(tree: dict[str, Any], field: str, line: int) -> bool:

@@ -6,12 +6,11 @@ Source: Encrypt and Decrypt in sops.go of getsops/sops.
 
 from __future__ import annotations
 
-import hmac
-from hashlib import sha512
-
 from secretsvc import patience
 from secretsvc.document.base import Value, apply
 from secretsvc.errors import RESTORE_HINT, AlteredError, ManifestError
+from secretsvc.formats.primitives import equal
+from secretsvc.formats.sha2 import sha512
 from secretsvc.formats.sops.cipher import Cipher, aad_of, is_token
 from secretsvc.formats.sops.metadata import Metadata
 from secretsvc.formats.sops.selection import Selection
@@ -126,7 +125,7 @@ def _mac_flaw(cipher: Cipher, opened: Opened) -> str:
     except AlteredError:
         return "its MAC, or the time beside it, was altered"
     made = mac_of(opened.values, opened.selected, only_encrypted=metadata.mac_only_encrypted)
-    if hmac.compare_digest(stated.text, made):
+    if equal(stated.text, made):
         return ""
     return "its MAC does not fit: a value was altered, moved, added or taken away"
 

@@ -1,16 +1,15 @@
 """Which leaves of a file are sealed: one rule of SOPS's six, on the keys above a leaf or the comments before it.
 
 Source: shouldBeEncrypted in sops.go. Patterns are Go's (RE2), searched in each key: they come from files, so none of
-them may take longer than a key is long. The few shapes that people write are matched by Python, in bounded time; all
-others by RE2 itself, which takes a start longer to load than all else.
+them may take longer than a key is long. The few shapes that people write are words to be compared; all others are
+matched by RE2 itself, which takes a start longer to load than all else.
 """
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.errors import InputError
 from secretsvc.go_regexp import MOST_CHARACTERS, GoRegexp
+from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,12 +28,13 @@ RULES = (
 DEFAULT = ("unencrypted_suffix", "_unencrypted")
 """What counts where a file states no rule."""
 
-_WORD = r"(?:[A-Za-z0-9_ /:-]|\\[.\-_/])+"
-_SIMPLE = re.compile(rf"(?:\(\?i\))?\^?(?:{_WORD}|\((?:\?:)?{_WORD}(?:\|{_WORD})*\)|{_WORD}(?:\|{_WORD})*)\$?")
-"""Words, with or without anchors around one group or none: the same to RE2 and to Python, and matched in one look."""
+_IN_WORDS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ /:-")
+"""Characters that stand for themselves in patterns."""
+_ESCAPED = frozenset(".-_/")
+"""Those that do so behind a backslash."""
 
-_FOLDED = {0x17F: "s", 0x212A: "k"}
-"""What is no ASCII, and to RE2 a letter of ASCII with `(?i)`."""
+_FOLDED = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ\u017f\u212a", "abcdefghijklmnopqrstuvwxyzsk")
+"""Of `(?i)`: the last two are no ASCII, and to RE2 letters of ASCII all the same."""
 
 
 class Selection:
@@ -96,14 +96,58 @@ def searcher(pattern: str, what: str) -> Callable[[str], bool]:
 
     Raises InputError for what is no such pattern; `what` is the field that it stands in.
     """
-    if len(pattern) <= MOST_CHARACTERS and _SIMPLE.fullmatch(pattern):
-        found = re.compile(pattern[:-1] + r"\Z" if pattern.endswith("$") else pattern, re.ASCII)
-        return lambda text: found.search(text.translate(_FOLDED) if pattern.startswith("(?i)") else text) is not None
+    bare = pattern.removeprefix("(?i)")
+    words = _words(bare) if len(pattern) <= MOST_CHARACTERS else []
+    if words and bare == pattern:
+        return lambda text: any(word.is_in(text) for word in words)
+    if words:
+        words = [word._replace(text=word.text.translate(_FOLDED)) for word in words]
+        return lambda text: any(word.is_in(text.translate(_FOLDED)) for word in words)
     try:
         compiled = GoRegexp(pattern)
     except InputError as error:
         raise InputError(f"{what}: {error.message}", hint=error.hint) from None
     return lambda text: compiled.finds(text.encode("utf-8", "surrogateescape"))
+
+
+class _Word(Record):
+    """A word that a pattern is found by, and whether it must stand at a text's start, or its end."""
+
+    text: str
+    at_start: bool
+    at_end: bool
+
+    def is_in(self, text: str) -> bool:
+        if self.at_start and self.at_end:
+            return text == self.text
+        if self.at_start:
+            return text.startswith(self.text)
+        return text.endswith(self.text) if self.at_end else self.text in text
+
+
+def _words(pattern: str) -> list[_Word]:
+    """Return the words of a pattern such as `^(data|stringData)$`; none where there is anything else in it.
+
+    Without a group, the anchors are those of the first word and of the last.
+    """
+    starts, ends = pattern.startswith("^"), pattern.endswith("$")
+    inner = pattern.removeprefix("^").removesuffix("$")
+    is_group = inner.startswith("(") and inner.endswith(")")
+    texts = [_plain(text) for text in (inner[1:-1].removeprefix("?:") if is_group else inner).split("|")]
+    last = len(texts) - 1
+    return [
+        _Word(text, starts and (is_group or not number), ends and (is_group or number == last))
+        for number, text in enumerate(texts)
+        if all(texts)
+    ]
+
+
+def _plain(pattern: str) -> str:
+    """Return the one text that a pattern fits; empty where it may fit others."""
+    first, *escaped = pattern.split("\\")
+    unescaped = first + "".join(piece[1:] for piece in escaped)
+    is_plain = _IN_WORDS.issuperset(unescaped) and all(piece[:1] in _ESCAPED for piece in escaped)
+    return first + "".join(escaped) if is_plain else ""
 
 
 def _text(leaf: Leaf) -> str:

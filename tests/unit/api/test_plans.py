@@ -30,7 +30,9 @@ def planner() -> Planner:
 
 def sealed(name: str = "db", keys: range = range(1), namespace: str = "prod") -> Description:
     refs = [{"ref": f"pgp:{number:040X}"} for number in keys]
-    return Description(namespace, name, "Opaque", 1, True, "ksecret.v1", f"{namespace}/{name}", "", 0, refs, {}, [])
+    held = (frozenset(key["ref"] for key in refs),)
+    told = ("Opaque", 1, True, "ksecret.v1", f"{namespace}/{name}", "", 0, refs, {}, [])
+    return Description(namespace, name, *told, openers=held)
 
 
 def test_as_many_keys_as_are_taken_are_taken_counted_once_each(planner: Planner) -> None:

@@ -1,0 +1,195 @@
+"""Files that SOPS sealed, through the service: for callers who may open what is bound to no name, and no others."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pyrage
+import pytest
+
+from tests import sops_support
+from tests.service import EVERY, YAML, Answer, Service, entry, rule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BYTES = "application/octet-stream"
+CLEAR = b"# of the database\ndb:\n  password: correct horse  # changed in May\n  port: 5432\nreplicas_unencrypted: 2\n"
+OTHER = pyrage.x25519.Identity.generate()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """`root` may do everything; the others lack one thing each. The service holds two identities."""
+    identities = f"{sops_support.IDENTITY}\n{OTHER}"
+    made = Service(tmp_path_factory.mktemp("service"), KSECRET_AGE_KEY=identities)
+    made.ref = f"age:{sops_support.RECIPIENT}"
+    made.key_rules = [{"keys": [made.ref]}]
+    rules = {
+        "bound": rule("bound", *EVERY),
+        "prod": rule("prod", *EVERY, namespaces=["prod"], unbound=True),
+        "documents": rule("documents", *EVERY, namespaces=[""], names=[""], unbound=True),
+        "blind": rule("blind", "set", "rotate", "verify", "inspect", keys=[made.ref], unbound=True),
+        "one": rule("one", *EVERY, keys=[f"age:{OTHER.to_public()}"], unbound=True),
+    }
+    made.config["tokens"] += [entry(name) for name in rules]
+    made.config["rules"] += rules.values()
+    with made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("sops") / "values.yaml"
+    path.write_bytes(CLEAR)
+    return sops_support.by_sops(path)
+
+
+def ask(service: Service, operation: str, data: bytes, caller: str = "root") -> Answer:
+    if operation == "set":
+        return service.post("/v1/set", {"manifest": data.decode(), "values": {"db.port": "5433"}}, caller)
+    return service.post(f"/v1/{operation}", data, caller)
+
+
+def by_sops(data: bytes, *words: str) -> bytes:
+    done = sops_support.sops("decrypt", *words, "/dev/stdin", stdin=data)
+    assert not done.returncode, done.stderr.decode()
+    return done.stdout
+
+
+def test_it_is_opened_checked_changed_and_rotated_and_sops_opens_what_comes_of_it(
+    service: Service, sealed: bytes
+) -> None:
+    opened = service.post("/v1/decrypt", sealed)
+    assert opened.status == 200, opened.body
+    assert opened.headers["content-type"].startswith(YAML)
+    assert opened.headers["ksecret-unbound"] == "true"
+    assert b"    password: correct horse" in opened.body
+    assert service.post("/v1/verify", sealed).json() == {"sealed": 1, "bound": False}
+    changed = ask(service, "set", sealed)
+    assert changed.status == 200, changed.body
+    differing = set(changed.body.splitlines()) - set(sealed.splitlines())
+    assert {line.split(b":")[0].strip() for line in differing} - {b"lastmodified"} == {b"mac", b"port"}
+    assert b"    port: 5433\n" in by_sops(changed.body, "--input-type", "yaml", "--output-type", "yaml")
+    for mode in ("rotate", "rewrap"):
+        rotated = service.post("/v1/rotate", sealed, mode=mode)
+        assert rotated.status == 200, rotated.body
+        tokens = [line for line in sealed.splitlines() if b"ENC[" in line and b"mac:" not in line]
+        assert all((line in rotated.body) == (mode == "rewrap") for line in tokens)
+        assert service.post("/v1/decrypt", rotated.body).body == opened.body
+        assert by_sops(rotated.body, "--input-type", "yaml", "--output-type", "yaml") == by_sops(
+            sealed, "--input-type", "yaml", "--output-type", "yaml"
+        )
+
+
+def test_rotation_changes_whom_it_is_sealed_to(service: Service, sealed: bytes) -> None:
+    new = f"age:{OTHER.to_public()}"
+    rotated = service.post("/v1/rotate", sealed, add=new, remove=service.ref)
+    assert rotated.status == 200, rotated.body
+    (told,) = service.post("/v1/inspect", rotated.body).json()["secrets"]
+    assert [key["ref"] for key in told["keys"]] == [new]
+    assert service.post("/v1/decrypt", rotated.body).body == service.post("/v1/decrypt", sealed).body
+
+
+def test_inspection_needs_no_key_and_tells_of_the_rule(service: Service, sealed: bytes) -> None:
+    (told,) = service.post("/v1/inspect", sealed).json()["secrets"]
+    assert told["sealed"]
+    assert told["type"] == "unencrypted_suffix _unencrypted"
+    assert told["entries"]["sealed"][-2:] == ["db.password", "db.port"]
+    assert told["keys"] == [{"ref": service.ref, "owner": ""}]
+
+
+@pytest.mark.parametrize("caller", ["bound", "prod", "blind"])
+@pytest.mark.parametrize("operation", ["verify", "rotate", "set"])
+def test_a_rule_has_to_allow_what_has_no_name_and_to_open_it(
+    service: Service, sealed: bytes, operation: str, caller: str
+) -> None:
+    """Whoever learns whether it opens can try out values: a clear text moved to where a token was fits, or not."""
+    answer = ask(service, operation, sealed, caller)
+    assert answer.problem == "forbidden"
+    assert "in SOPS's format, which binds it to no name" in answer.json()["detail"]
+    assert ask(service, operation, sealed, "documents").status == 200, "which a rule for no namespace and no name may"
+
+
+def test_who_may_inspect_only_is_told_what_the_file_shows(service: Service, sealed: bytes) -> None:
+    assert ask(service, "inspect", sealed, "blind").status == 200
+    assert ask(service, "inspect", sealed, "prod").problem == "forbidden"
+
+
+@pytest.mark.parametrize("operation", ["decrypt", "verify", "rotate", "set"])
+def test_a_keys_name_beside_what_another_one_wraps_opens_nothing(
+    service: Service, sealed: bytes, operation: str
+) -> None:
+    """SOPS's MAC covers no key: whoever may use one of the service's keys could write its name over another's."""
+    assert ask(service, operation, sealed, "one").problem == "forbidden"
+    relabelled = sealed.replace(sops_support.RECIPIENT.encode(), str(OTHER.to_public()).encode())
+    assert ask(service, operation, relabelled, "one").problem == "no-key"
+
+
+def test_a_changed_value_is_refused_whatever_is_asked(service: Service, sealed: bytes) -> None:
+    altered = sealed.replace(b"replicas_unencrypted: 2", b"replicas_unencrypted: 3")
+    for operation in ("decrypt", "verify", "rotate", "set"):
+        assert ask(service, operation, altered).problem == "altered"
+    assert service.post("/v1/rotate", altered, mode="rewrap").problem == "altered"
+
+
+def test_what_is_sealed_already_is_not_sealed_in_another_format(service: Service, tmp_path: Path) -> None:
+    path = tmp_path / "secret.yaml"
+    path.write_bytes(b"apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData:\n  a: x\n")
+    sealed = sops_support.by_sops(path, "--encrypted-regex", "^(data|stringData)$")
+    assert service.post("/v1/encrypt", sealed).problem == "already-sealed"
+    opened = service.post("/v1/decrypt", sealed)
+    assert b"  a: x\n" in opened.body
+
+
+@pytest.mark.parametrize(
+    ("name", "media", "clear"),
+    [
+        ("a.json", "application/json", b'{\n\t"a": "x",\n\t"b": 12\n}\n'),
+        ("a.env", BYTES, b"A=x\nB=y z\n"),
+        ("a.ini", BYTES, b"[db]\nuser = x\n"),
+        ("a.bin", BYTES, b"\x00\xff any bytes"),
+    ],
+)
+def test_each_kind_of_document_is_opened_and_changed(
+    service: Service, tmp_path: Path, name: str, media: str, clear: bytes
+) -> None:
+    kind = {"a.env": "dotenv", "a.ini": "ini", "a.bin": "binary", "a.json": "json"}[name]
+    path = tmp_path / name
+    path.write_bytes(clear)
+    sealed = sops_support.by_sops(path)
+    for query in ("", f"?kind={kind}"):
+        opened = service.post(f"/v1/decrypt{query}", sealed, kind=media)
+        assert opened.body == clear
+        assert opened.headers["content-type"] == media
+    rotated = service.post(f"/v1/rotate?kind={kind}", sealed, kind=media).body
+    assert service.post("/v1/decrypt", rotated, kind=media).body == clear
+    line = {"op": "decrypt", "kind": kind, "manifest": sealed.decode()}
+    answer = service.post("/v1/batch", json.dumps(line).encode(), kind="application/jsonl").json()
+    if kind == "binary":
+        assert answer["problem"]["detail"] == "what comes of it is no text"
+        return
+    assert answer["manifest"].encode() == clear
+    word = {"dotenv": "A", "ini": "db.user", "json": "a"}[kind]
+    changed = service.post("/v1/set", {"manifest": sealed.decode(), "kind": kind, "values": {word: "new"}})
+    assert changed.headers["content-type"] == media
+    assert b"new" in service.post("/v1/decrypt", changed.body, kind=media).body
+
+
+def test_a_media_type_that_says_another_kind_is_refused(service: Service, sealed: bytes) -> None:
+    answer = service.post("/v1/decrypt?kind=dotenv", sealed)
+    assert answer.problem == "media-type"
+    assert service.post("/v1/decrypt?kind=toml", sealed).problem == "request"
+
+
+def test_as_many_values_are_read_as_of_a_manifest(service: Service, tmp_path: Path) -> None:
+    path = tmp_path / "a.env"
+    path.write_bytes(b"A=x\n")
+    many = b"".join(b"X%d=\n" % number for number in range(60_000))
+    answer = service.post("/v1/verify", many + sops_support.by_sops(path), kind=BYTES)
+    assert answer.problem == "manifest"
+    assert "more than 50000 values" in answer.json()["detail"]
+    blank = b"\n" * 250_000
+    assert "lines" in service.post("/v1/verify", blank + sops_support.by_sops(path), kind=BYTES).json()["detail"]
