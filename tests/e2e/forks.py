@@ -18,7 +18,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from functools import cache, partial
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from zlib import crc32
@@ -149,11 +149,10 @@ def _server(*, service: bool) -> bytes:
         listener.listen()
         unmeasured = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE")}
         process = subprocess.Popen(
-            [sys.executable, __file__, str(listener.fileno()), *["service"] * service],
+            [sys.executable, __file__, str(listener.fileno()), *map(str, CORE), *["service"] * service],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
             env=unmeasured | {"LC_ALL": "C.UTF-8"},
-            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_CORE, CORE),
         )
         atexit.register(process.communicate)  # which closes its standard input
         address = listener.getsockname()
@@ -235,5 +234,6 @@ def _import_everything(*, service: bool) -> None:
 
 if __name__ == "__main__":
     sys.path.pop(0)  # this folder, which no console script has
-    _import_everything(service="service" in sys.argv[2:])
+    resource.setrlimit(resource.RLIMIT_CORE, (int(sys.argv[2]), int(sys.argv[3])))
+    _import_everything(service="service" in sys.argv)
     Server(socket.socket(fileno=int(sys.argv[1]))).serve()
