@@ -47,7 +47,7 @@ class YamlDocument:
         """Raises ManifestError, with a line, for what is not YAML, too large, or no tree that SOPS takes."""
         check_size(data)
         self.data = data
-        self._name = member
+        self.name = member
         self._text, bom = _decoded(data)
         refuse_odd_characters(self._text)
         directive = _DIRECTIVE.search(self._text) if "%YAML" in self._text else None
@@ -69,22 +69,22 @@ class YamlDocument:
 
     def member(self) -> Member | None:
         """Return the member of the first document."""
-        found = yaml_member.find(self.roots[0], self._name) if self.roots else None
+        found = yaml_member.find(self.roots[0], self.name) if self.roots else None
         return Member(yaml_member.tree(found.value), found.key.line) if found else None
 
     @property
     def has_member(self) -> bool:
         """Whether any document of it has the member."""
-        return any(yaml_member.find(root, self._name) for root in self.roots)
+        return any(yaml_member.find(root, self.name) for root in self.roots)
 
     def set_member(self, tree: dict[str, Tree]) -> list[Edit]:
         """Return the edits that make every document's member hold that."""
-        made = [edit for root in self.roots for edit in yaml_member.put(self._text, root, self._name, tree)]
+        made = [edit for root in self.roots for edit in yaml_member.put(self._text, root, self.name, tree)]
         return self._places.edits(made)
 
     def drop_member(self) -> list[Edit]:
         """Return the edits that take the member out of every document; one that has nothing else becomes `{}`."""
-        made = [edit for root in self.roots for edit in yaml_member.drop(self._text, root, self._name)]
+        made = [edit for root in self.roots for edit in yaml_member.drop(self._text, root, self.name)]
         return self._places.edits(made)
 
     def add(self, path: Path, value: Value) -> list[Edit]:
@@ -152,7 +152,12 @@ class _Walk:
             return [leaf for _, _, leaf in self._found]
         self._taken += own  # what is commented within the member is nobody's leaf
         self._taken.sort()
-        made = comments(self._text, self._items, self._taken, containers)
+        made = []
+        for comment in comments(self._text, self._items, self._taken, containers):
+            self._left -= 1
+            if self._left < 0:
+                raise too_many_leaves(comment.line)
+            made.append(comment)
         return list(_merged(self._found, sorted(made, key=lambda one: one.order)))
 
     def _node(self, node: Node, path: Path, item: YamlItem, spot: Spot, depth: int) -> None:

@@ -93,9 +93,14 @@ def find(data: bytes, name: str = "", kind: str = "", most: int = MOST_LEAVES) -
 def open_file(sealed: SealedTree, keyring: Keyring) -> Result:
     """Return the file in the clear, the MAC checked. Raises AlteredError, NoKeyError, BackendError, ManifestError."""
     opened = open_sealed(sealed, keyring)
+    return Result(restored(sealed, opened), 1, notes=tuple(opened.warnings))
+
+
+def restored(sealed: SealedTree, opened: Opened) -> bytes:
+    """Return the file in the clear: its own bytes, but for the values. Raises AlteredError, ManifestError."""
     clear = sealing.restored(sealed.document, opened)
     _prove(sealed.document, clear, opened.values)
-    return Result(clear, 1, notes=tuple(opened.warnings))
+    return clear
 
 
 def open_sealed(sealed: SealedTree, keyring: Keyring, trust: Callable[[str], bool] | None = None) -> Opened:

@@ -81,6 +81,8 @@ class World:
             self.me.write(".sops.yaml", f"creation_rules: [{{age: {self.me.ref.removeprefix('age:')}}}]\n".encode())
             self.me.write("new.yaml", b"db:\n  password: not-a-secret\n")
             self._sealed_by_sops("values.yaml", "db:\n  user: x\n  hosts: [a, b]\n")
+            (self.me.work / "charts").mkdir()
+            self._sealed_by_sops("charts/values.yaml", "db: x\n")
             self._sealed_by_sops("app.env", "PASSWORD=x\n")
             self._sealed_by_sops("app.yaml", "kind: Secret\nmetadata:\n  name: app\nstringData:\n  password: x\n")
         self.repository = Repository(self.me, plain=True, clear="", name=".gitkeep")

@@ -8,7 +8,8 @@ import pytest
 
 from secretsvc.errors import BackendError
 from secretsvc.operations import document_answers, document_changes, documents
-from secretsvc.operations.document_sealing import SopsKeyset, SopsRule, seal_file
+from secretsvc.operations.document_keysets import SopsKeyset
+from secretsvc.operations.document_sealing import SopsRule, seal_file
 from secretsvc.operations.patch import Changes
 from secretsvc.operations.request import ANY_TIME, Request
 from tests.sops_trees import TREES

@@ -24,7 +24,7 @@ from secretsvc.operations.patch import Changes
 from secretsvc.operations.request import Request
 from tests.emulators.aws import KEY, StubKms
 from tests.integration.aws_support import environ, made, moto
-from tests.sops_support import IDENTITY, NOW, RECIPIENT, sops
+from tests.sops_support import IDENTITY, NOW, RECIPIENT, changed_keys, sops
 
 if TYPE_CHECKING:
     import subprocess
@@ -102,7 +102,7 @@ def test_what_sops_sealed_opens_here_and_what_is_changed_here_opens_there(
     assert documents.open_file(theirs, ring).data == CLEAR
     assert documents.get_value(theirs, "db.port", ring).data == b"5432"
     changed = document_changes.set_values(theirs, Changes({"db.user": b"other"}), request(), ring).data
-    shared = document_changes.change_keys(tree(changed), request(KeyRef("age", RECIPIENT)), ring).data
+    shared = changed_keys(tree(changed), request(KeyRef("age", RECIPIENT)), ring).data
     for data in (
         changed,
         shared,
