@@ -16,7 +16,7 @@ from secretsvc.document.base import (
 from secretsvc.document.places import BytePlaces
 from secretsvc.document.yaml_comments import Container, YamlComment, YamlItem, comments
 from secretsvc.document.yaml_spelling import Spot
-from secretsvc.document.yaml_types import typed
+from secretsvc.document.yaml_types import is_word, typed
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.characters import refuse_odd_characters
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
@@ -231,6 +231,8 @@ class _Walk:
 
 def _key(node: Node) -> str:
     """Raises ManifestError for a key that is no text to go-yaml: SOPS takes no other."""
+    if isinstance(node, Scalar) and node.tag is None and is_word(node.value):
+        return node.value
     if not isinstance(node, Scalar) or typed(node.value, node.style, node.tag, node.line).kind != "str":
         raise ManifestError("a key that is no text, which SOPS does not take", hint="quote it", line=node.line)
     return node.value

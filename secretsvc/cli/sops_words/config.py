@@ -7,7 +7,8 @@ import os
 from secretsvc.cli.sops_words.codes import CONFLICT, CONTEXT, GENERIC, SopsError, exits
 from secretsvc.cli.sops_words.words import KEYS, SELECTIONS
 from secretsvc.errors import InputError
-from secretsvc.operations.document_sealing import SopsKeyset, SopsRule
+from secretsvc.operations.document_keysets import SopsKeyset
+from secretsvc.operations.document_sealing import SopsRule
 from secretsvc.policy import sops_yaml
 
 TYPE_CHECKING = False
