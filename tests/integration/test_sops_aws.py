@@ -18,7 +18,8 @@ from secretsvc.cli.main import main
 from secretsvc.errors import AlteredError, BackendError, InputError, NoKeyError
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.operations import document_changes, documents
-from secretsvc.operations.document_sealing import SopsKeyset, SopsRule, seal_file
+from secretsvc.operations.document_keysets import SopsKeyset
+from secretsvc.operations.document_sealing import SopsRule, seal_file
 from secretsvc.operations.inspect import describe_any
 from secretsvc.operations.patch import Changes
 from secretsvc.operations.request import Request

@@ -18,7 +18,8 @@ from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.operations import document_changes, documents
-from secretsvc.operations.document_sealing import SopsKeyset, SopsRule, seal_file
+from secretsvc.operations.document_keysets import SopsKeyset
+from secretsvc.operations.document_sealing import SopsRule, seal_file
 from secretsvc.operations.patch import Changes
 from secretsvc.operations.request import Request
 from tests.emulators import gcp
