@@ -65,7 +65,7 @@ def test_what_needs_no_service_is_said_without_it(job: Person, service: FakeServ
     assert "sealed already, in SOPS's format" in job.fails(3, "encrypt", "-i", "a.yaml")
     assert "each named by its path" in job.fails(2, "set", "a.yaml", "--secret", "db", "db.port=1")
     job.write("a.env", sealed(service.lock, "a.env", b"A=x\nB_unencrypted=\xff\n"))
-    assert "a service takes values for a file of UTF-8 text only" in job.fails(1, "set", "a.env", "A=x")
+    assert "a service takes values for a file of UTF-8 text only" in job.fails(3, "set", "a.env", "A=x")
     assert not service.seen
 
 
