@@ -18,10 +18,11 @@ from secretsvc.cli.main import main
 from secretsvc.errors import AlteredError, BackendError, InputError, NoKeyError
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.operations import document_changes, documents
-from secretsvc.operations.document_sealing import SopsKeyset, SopsRule, seal_file
+from secretsvc.operations.document_keysets import SopsKeyset
+from secretsvc.operations.document_sealing import SopsRule, seal_file
 from secretsvc.operations.inspect import describe_any
 from secretsvc.operations.patch import Changes
-from secretsvc.operations.request import Request
+from secretsvc.operations.request import ANY_TIME, Request
 from tests.emulators.aws import KEY, StubKms
 from tests.integration.aws_support import environ, made, moto
 from tests.sops_support import IDENTITY, NOW, RECIPIENT, changed_keys, sops
@@ -87,7 +88,7 @@ def tree(data: bytes, name: str = "") -> documents.SealedTree:
 
 
 def request(*add: KeyRef) -> Request:
-    return Request(KeysetChange((), add, ()), lambda *_: (), "", NOW)
+    return Request(KeysetChange((), add, ()), lambda *_: (), "", NOW, rotate_before=ANY_TIME)
 
 
 def sealed(*keys: tuple[KeyRef, dict[str, str]]) -> bytes:
