@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.patch import Changes
     from secretsvc.operations.request import Request
 
-_ADDED = Value("", b"")
+ADDED = Value("", b"")
 """Stands for what a leaf held that was not there: nothing is the same as that."""
 _ONLY_BY_PATH = "set and unset change its values, each named by its path"
 
@@ -52,7 +52,7 @@ def set_values(tree: SealedTree, changes: Changes, request: Request, keyring: Ke
     for word, value in values.items():  # paths are in the clear: a slip costs nobody a key's use
         if value is None and _number(tree, word) < 0:
             raise InputError(f"it has no such value{nearest(word, paths(tree))}", hint="ksecret get FILE lists them")
-    change = _Change(tree, open_sealed(tree, keyring, _trusting(tree, request)))
+    change = _Change(tree, open_sealed(tree, keyring, trusting(tree, request)))
     going = [word for word, value in values.items() if value is None]
     for word in (
         *(word for word in values if word not in going),
@@ -79,8 +79,8 @@ def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
     if not request.rotates(tree.metadata.created):
         raise AlreadySealedError("its data key is not that old")
     entries = _entries(tree, _keysets(tree, request)[1]) if any(request.change) else tree.metadata.entries
-    opened = open_sealed(tree, keyring, _trusting(tree, request))
-    return Result(_sealed_anew(tree, opened, entries, request.created, keyring), 1)
+    opened = open_sealed(tree, keyring, trusting(tree, request))
+    return Result(sealed_anew(tree, opened, entries, request.created, keyring), 1)
 
 
 def rewrap(tree: SealedTree, now: str, keyring: Keyring) -> Result:
@@ -104,10 +104,10 @@ def change_keys(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
     held, wanted = _keysets(tree, request)
     if set(held) == set(wanted):
         return Result(tree.document.data, 0)
-    opened = open_sealed(tree, keyring, _trusting(tree, request))
+    opened = open_sealed(tree, keyring, trusting(tree, request))
     entries = _entries(tree, wanted)
     if set(held) - set(wanted):
-        return Result(_sealed_anew(tree, opened, entries, request.created, keyring), 1)
+        return Result(sealed_anew(tree, opened, entries, request.created, keyring), 1)
     kept, new = tree.metadata.entries, entries[len(tree.metadata.entries) :]
     return Result(
         _with_entries(tree, opened, [*kept, *wrapped(tree.metadata, new, opened.dek, request.created, keyring)]), 1
@@ -132,8 +132,8 @@ def _keysets(tree: SealedTree, request: Request) -> tuple[Keyset, Keyset]:
     return held, request.change.applied(held)
 
 
-def _trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:
-    """Ask, as the request has it, whether somebody vouches for a file whose MAC does not fit."""
+def trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:
+    """Return what asks, as the request has it, whether somebody vouches for a file whose MAC does not fit."""
     trust = request.trust
     if not trust:
         return None
@@ -215,7 +215,7 @@ class _Change:
                 raise ManifestError(f"{named(path)} has no place there", hint="add it with sops")
             values[at[path]] = value
             if path in self._added:
-                before[at[path]] = _ADDED
+                before[at[path]] = ADDED
         opened = sealing.Opened(self._opened.metadata, self._opened.dek, before, [])
         plan = Plan(opened.dek, opened.metadata.changed(), now, opened)
         return _proven(self._document.kind, sealing.seal_document(self._document, values, plan), opened.dek, values)
@@ -229,8 +229,8 @@ def _count(document: Document) -> int:
     return sum(leaf.value.kind != "comment" for leaf in document.leaves)
 
 
-def _sealed_anew(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry], now: str, keyring: Keyring) -> bytes:
-    """With a new data key, wrapped under all of these keys."""
+def sealed_anew(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry], now: str, keyring: Keyring) -> bytes:
+    """Return the file with these values under a new data key, wrapped under all of these keys, and proven."""
     dek = urandom(32)
     fields = lists(tree.metadata, wrapped(tree.metadata, entries, dek, now, keyring))
     plan = Plan(dek, fields, now)

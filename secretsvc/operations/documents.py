@@ -93,9 +93,14 @@ def find(data: bytes, name: str = "", kind: str = "", most: int = MOST_LEAVES) -
 def open_file(sealed: SealedTree, keyring: Keyring) -> Result:
     """Return the file in the clear, the MAC checked. Raises AlteredError, NoKeyError, BackendError, ManifestError."""
     opened = open_sealed(sealed, keyring)
-    clear = sealing.restored(sealed.document, opened)
-    _prove(sealed.document, clear, opened.values)
-    return Result(clear, 1, notes=tuple(opened.warnings))
+    return Result(in_clear(sealed.document, opened), 1, notes=tuple(opened.warnings))
+
+
+def in_clear(document: Document, opened: Opened) -> bytes:
+    """Return a document opened, read again and compared. Raises AlteredError, ManifestError."""
+    clear = sealing.restored(document, opened)
+    _prove(document, clear, opened.values)
+    return clear
 
 
 def open_sealed(sealed: SealedTree, keyring: Keyring, trust: Callable[[str], bool] | None = None) -> Opened:
