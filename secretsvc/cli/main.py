@@ -16,14 +16,26 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 INTERRUPTED = 130
+_WORDS_OF_SOPS = "sops"
+"""No command of ours: behind it stand the words of another program, by its rules."""
 
 
 def entry_point() -> NoReturn:
-    """The console script. Leaves by `os._exit`, which spares a cold start the tearing down of every module."""
+    """The console script."""
+    _leave_with()
+
+
+def entry_point_of_sops() -> NoReturn:
+    """The console script that has sops's own words."""
+    _leave_with(_WORDS_OF_SOPS)
+
+
+def _leave_with(*words: str) -> NoReturn:
+    """Run the command line behind these words. Leaves by `os._exit`, which spares a start tearing down every module."""
     core_dumps.forbid()
     _occupy_closed_streams()
     gc.set_threshold(100_000)  # nothing is garbage yet; looking for it takes a twentieth of a start
-    code = main(sys.argv[1:])
+    code = main([*words, *sys.argv[1:]])
     try:
         sys.stdout.flush()
         sys.stderr.flush()
@@ -87,6 +99,10 @@ def _dispatch(words: list[str]) -> int:
     if name.partition("=")[0] == "--server" and len(words) > 2 - ("=" in name):
         taken = 2 - ("=" in name)  # words; the option's long name is nothing else in any command
         return _dispatch([words[taken], f"--ksecret-{name[2:]}", *words[1:taken], *words[taken + 1 :]])
+    if name == _WORDS_OF_SOPS:
+        from secretsvc.cli.sops_words import verbs
+
+        return verbs.run(words[1:])
     command = find(name)
     from secretsvc.cli.parser import parsing
 
@@ -96,7 +112,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _help(words: list[str]) -> int:
     if words:
-        return _dispatch([find(words[0]), *words[1:], "--help"])
+        return _dispatch([words[0] if words[0] == _WORDS_OF_SOPS else find(words[0]), *words[1:], "--help"])
     from secretsvc.cli.overview import overview
 
     print(overview())

@@ -20,7 +20,10 @@ _VARIABLES = (
     "KSECRET_TOKEN_FILE",
     "NO_COLOR",
 )
-_LAST = "ksecret COMMAND --help tells more; ksecret --version; --debug shows tracebacks (never values)"
+_LAST = (
+    "ksecret COMMAND --help tells more; ksecret sops takes the words of sops; ksecret --version; "
+    "--debug shows tracebacks (never values)"
+)
 
 
 def overview() -> str:

@@ -12,7 +12,7 @@ from secretsvc.keyref import Keyset, keyset
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from secretsvc.backends.registry import Backends
     from secretsvc.manifest.model import Secret
@@ -39,12 +39,13 @@ class FilePolicies:
         self._told: set[str] = set()
         self._configs: SopsConfigs | None = None
 
-    def keyring(self, *files: str) -> Keyring:
+    def keyring(self, *files: str, profiles: Mapping[str, str] | None = None) -> Keyring:
         """The backends, demanding PGP signatures where a policy of the files, or of what is made of them, does.
 
-        Their errors call keys by the names that a policy has for them. Raises InputError, FileError.
+        Their errors call keys by the names that a policy has for them. `profiles`: KeyRef → AWS profile, beside those
+        of the policies. Raises InputError, FileError.
         """
-        return self._as_wanted(policy for _, policy in self._of(files))
+        return self._as_wanted((policy for _, policy in self._of(files)), profiles)
 
     def keyring_for_opening(self, file: str) -> Keyring:
         """The same for those who only open, who need no policy: one that can't be used is warned of, once.
@@ -171,10 +172,10 @@ class FilePolicies:
         policies = self._above(file)
         return policies.find_for_opening(file, self._warn) if policies else None
 
-    def _as_wanted(self, policies: Iterable[Policy]) -> Keyring:
+    def _as_wanted(self, policies: Iterable[Policy], profiles: Mapping[str, str] | None = None) -> Keyring:
         found = list(policies)
-        profiles = {key: name for policy in found for key, name in policy.content.profiles.items()}
-        backends = self._backends.with_profiles(profiles)
+        of_policies = {key: name for policy in found for key, name in policy.content.profiles.items()}
+        backends = self._backends.with_profiles({**(profiles or {}), **of_policies})
         keyring = backends.signed() if any(policy.require_signature for policy in found) else backends
         people = next((policy.content.people for policy in found if policy.content.named), None)
         if people is None:

@@ -20,7 +20,7 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.options import Targets
@@ -191,12 +191,12 @@ class Requests:
     def _parsed(self, words: Iterable[str]) -> KeysetChange:
         return parse_change(words, self._backends.parse)
 
-    def keyring(self, name: str, source: str = "") -> Keyring:
+    def keyring(self, name: str, source: str = "", profiles: Mapping[str, str] | None = None) -> Keyring:
         """The backends, as the policies of these files, and of what is made of them, want them.
 
-        Raises InputError, FileError.
+        `profiles`: KeyRef → AWS profile, as a `.sops.yaml` names them. Raises InputError, FileError.
         """
-        return self._policies.keyring(name, source)
+        return self._policies.keyring(name, source, profiles=profiles)
 
     def _warn_unless_opened(self, name: str, secret: Secret, refs: Keyset) -> None:
         """Warn, once a run, of a keyset none of whose keys is here. What only a KMS could tell is not asked."""

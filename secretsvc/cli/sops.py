@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.sealing import Requests, SealingOptions
     from secretsvc.keyref import KeyRef
     from secretsvc.operations import Result
-    from secretsvc.operations.document_sealing import SopsKeyset
+    from secretsvc.operations.document_keysets import SopsKeyset
     from secretsvc.policy.sops_yaml import CreationRule
 
 NAME = "sops"
@@ -130,7 +130,8 @@ class Sealer:
         only = self._mac_only_encrypted or bool(found and found.mac_only_encrypted)
         rule = SopsRule(self._said or (found.selection if found else None), only)
         keyset, request = self._keys(found, name), self._requests.of(name)
-        keyring = self._requests.keyring(name)
+        profiles = {ref: fields["aws_profile"] for ref, fields in keyset.options.items()}
+        keyring = self._requests.keyring(name, profiles=profiles)
         result = seal_file(data, keyset, rule, keyring, name=name, now=request.created)
         if result.notes and self._exact:
             line, what = result.notes[0]
@@ -151,7 +152,7 @@ class Sealer:
         if named:
             return _one_group(named)
         if found and any(found.groups):
-            return self._of_config(found)
+            return keyset_of(found, self._backends)
         if FilePolicies(self._backends, name).find(name):
             what = "the rules of .ksecret.yaml are for Secrets in ksecret's formats"
             raise UsageError(what, hint="name keys with -k, or write a .sops.yaml")
@@ -179,20 +180,34 @@ class Sealer:
             warn(told, once=told)
         return found
 
-    def _of_config(self, found: CreationRule) -> SopsKeyset:
-        from secretsvc.operations.document_sealing import SopsKeyset
 
-        groups = []
-        for group in found.groups:
-            for key in group:
-                if key.role or key.profile:
-                    what = f"{key.text}: ksecret uses no role and no profile that .sops.yaml names"
-                    raise InputError(what, hint="`sops encrypt` does; or name keys with -k", line=key.line)
-            groups.append(tuple((self._backends.parse(key.text), key.context) for key in group))
-        return SopsKeyset(tuple(groups), found.threshold)
+def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:
+    """Whom a rule of `.sops.yaml` has files sealed to. Raises InputError, with the policy's line."""
+    from secretsvc.operations.document_keysets import SopsKeyset
+
+    groups, options = [], {}
+    for group in rule.groups:
+        refs = []
+        for key in group:
+            if key.role:
+                what = f"{key.text}: ksecret uses no role, and {rule.source} names one"
+                hint = "`sops` does; or name a profile with that role, as aws_profile"
+                raise InputError(what, hint=hint, file=rule.source, line=key.line)
+            try:
+                ref = backends.parse(key.text)
+            except KeyRefError as error:
+                raise InputError(error.message, hint=error.hint, file=rule.source, line=key.line) from error
+            refs.append((ref, key.context))
+            if key.profile:
+                options[str(ref)] = {"aws_profile": key.profile}
+        groups.append(tuple(refs))
+    if not any(groups):
+        what = "the rule for this file names no keys"
+        raise InputError(what, hint="list them there", file=rule.source, line=rule.line)
+    return SopsKeyset(tuple(groups), rule.threshold, options)
 
 
 def _one_group(refs: Iterable[KeyRef]) -> SopsKeyset:
-    from secretsvc.operations.document_sealing import SopsKeyset
+    from secretsvc.operations.document_keysets import SopsKeyset
 
     return SopsKeyset((tuple((ref, {}) for ref in refs),))

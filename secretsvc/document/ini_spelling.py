@@ -15,11 +15,21 @@ if TYPE_CHECKING:
 
 def pair(key: str, text: str) -> str:
     """Return a line with a key and a value."""
+    return f"{name(key)} = {shelled(text)}"
+
+
+def name(key: str) -> str:
+    """Return a key, in quotes where it needs them."""
     if re.search(r'["=:]', key) and "`" not in key:
         key = f"`{key}`"
     elif re.search("[`=:]", key) and '"""' not in key:
         key = f'"""{key}"""'
-    return f"{key} = {_shelled(text, '', 0)}"
+    return key
+
+
+def shelled(text: str) -> str:
+    """Return a value, in quotes where it needs them. Raises ManifestError."""
+    return _shelled(text, "", 0)
 
 
 def value(text: str, standing: Pair, new: str) -> Edit:

@@ -44,10 +44,11 @@ class JsonDocument:
         """Raises ManifestError, with a line, for what is not JSON, too large, or no object."""
         check_size(data)
         self.data = data
-        self._name = member
+        self.name = member
         self._text = _decoded(data)
         self._places = BytePlaces(self._text, 0)
         self._root = _root(self._text, most)
+        self.roots = [self._root]
         self._members = [one for one in self._root.members if _text(one.key) == member]
         self._leaves: list[Leaf] = []
         self._most = most
@@ -60,7 +61,7 @@ class JsonDocument:
         else:
             steps = list(enumerate(container.items))
         for index, (step, node) in enumerate(steps):
-            if not path and step == self._name:
+            if not path and step == self.name:
                 continue
             if isinstance(node, nodes.Scalar):
                 if len(self._leaves) >= self._most:
@@ -82,14 +83,14 @@ class JsonDocument:
     def member(self) -> Member | None:
         """Return the member. Raises ManifestError where it stands twice."""
         if len(self._members) > 1:
-            what = f"`{self._name}` is there twice"
+            what = f"`{self.name}` is there twice"
             raise ManifestError(what, hint="restore the file", line=self._members[1].key.line)
         return Member(_tree(self._members[0].value), self._members[0].key.line) if self._members else None
 
     def set_member(self, tree: dict[str, Tree]) -> list[Edit]:
         """Return the edits that make the member hold that."""
         if not self._members:
-            return self._places.edits([self._appended(self._root, self._name, tree)])
+            return self._places.edits([self._appended(self._root, self.name, tree)])
         value = self._members[0].value
         edits = self._changed(value, tree)
         if edits is None:
@@ -98,7 +99,7 @@ class JsonDocument:
 
     def drop_member(self) -> list[Edit]:
         """Return the edit that takes the member out."""
-        return self._places.edits(splice.remove_members(self._text, self._root, (self._name,)))
+        return self._places.edits(splice.remove_members(self._text, self._root, (self.name,)))
 
     def add(self, path: Path, value: Value) -> list[Edit]:
         """Return the edit that adds a leaf, with what lacks around it. Raises ManifestError where something stands."""

@@ -16,7 +16,7 @@ from secretsvc.document.base import (
 from secretsvc.document.places import BytePlaces
 from secretsvc.document.yaml_comments import Container, YamlComment, YamlItem, comments
 from secretsvc.document.yaml_spelling import Spot
-from secretsvc.document.yaml_types import typed
+from secretsvc.document.yaml_types import is_word, typed
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.characters import refuse_odd_characters
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
@@ -47,7 +47,7 @@ class YamlDocument:
         """Raises ManifestError, with a line, for what is not YAML, too large, or no tree that SOPS takes."""
         check_size(data)
         self.data = data
-        self._name = member
+        self.name = member
         self._text, bom = _decoded(data)
         refuse_odd_characters(self._text)
         directive = _DIRECTIVE.search(self._text) if "%YAML" in self._text else None
@@ -69,22 +69,24 @@ class YamlDocument:
 
     def member(self) -> Member | None:
         """Return the member of the first document."""
-        found = yaml_member.find(self.roots[0], self._name) if self.roots else None
+        found = yaml_member.find(self.roots[0], self.name) if self.roots else None
         return Member(yaml_member.tree(found.value), found.key.line) if found else None
 
     @property
     def has_member(self) -> bool:
         """Whether any document of it has the member."""
-        return any(yaml_member.find(root, self._name) for root in self.roots)
+        return any(yaml_member.find(root, self.name) for root in self.roots)
 
     def set_member(self, tree: dict[str, Tree]) -> list[Edit]:
         """Return the edits that make every document's member hold that."""
-        made = [edit for root in self.roots for edit in yaml_member.put(self._text, root, self._name, tree)]
+        made = [edit for root in self.roots for edit in yaml_member.put(self._text, root, self.name, tree)]
+        if self.roots and self.leaves and not yaml_member.find(self.roots[-1], self.name):
+            made += yaml_spelling.closed(self._text, self.leaves[-1])
         return self._places.edits(made)
 
     def drop_member(self) -> list[Edit]:
         """Return the edits that take the member out of every document; one that has nothing else becomes `{}`."""
-        made = [edit for root in self.roots for edit in yaml_member.drop(self._text, root, self._name)]
+        made = [edit for root in self.roots for edit in yaml_member.drop(self._text, root, self.name)]
         return self._places.edits(made)
 
     def add(self, path: Path, value: Value) -> list[Edit]:
@@ -152,7 +154,12 @@ class _Walk:
             return [leaf for _, _, leaf in self._found]
         self._taken += own  # what is commented within the member is nobody's leaf
         self._taken.sort()
-        made = comments(self._text, self._items, self._taken, containers)
+        made = []
+        for comment in comments(self._text, self._items, self._taken, containers):
+            self._left -= 1
+            if self._left < 0:
+                raise too_many_leaves(comment.line)
+            made.append(comment)
         return list(_merged(self._found, sorted(made, key=lambda one: one.order)))
 
     def _node(self, node: Node, path: Path, item: YamlItem, spot: Spot, depth: int) -> None:
@@ -213,7 +220,7 @@ class _Walk:
         stands = spot.shared or node
         if target.style == '"' and node is target and _has_slash(self._text, target):
             raise ManifestError("an escape of / that SOPS does not read", hint="write / alone", line=target.line)
-        value = typed(target.value, target.style, target.tag, stands.line)
+        value = typed(_as_it_ends(self._text, target), target.style, target.tag, stands.line)
         leaf = Leaf(self._unit, path, value, stands.line, own=spot)
         self._found.append((stands.start, item.container, leaf))
         if self._has_comments and not spot.shared:
@@ -225,8 +232,15 @@ class _Walk:
             self._taken.append((start, node.end))
 
 
+def _as_it_ends(text: str, scalar: Scalar) -> str:
+    """A scalar's text, as go-yaml reads it: the manifests' reader ends a last line that has no end, as kubectl does."""
+    return scalar.value.removesuffix("\n") if yaml_spelling.is_open(text, scalar) else scalar.value
+
+
 def _key(node: Node) -> str:
     """Raises ManifestError for a key that is no text to go-yaml: SOPS takes no other."""
+    if isinstance(node, Scalar) and node.tag is None and is_word(node.value):
+        return node.value
     if not isinstance(node, Scalar) or typed(node.value, node.style, node.tag, node.line).kind != "str":
         raise ManifestError("a key that is no text, which SOPS does not take", hint="quote it", line=node.line)
     return node.value

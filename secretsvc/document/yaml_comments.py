@@ -8,17 +8,13 @@ the same.
 
 from __future__ import annotations
 
-from secretsvc.patterns import pattern
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterator
 
     from secretsvc.document.base import Path
 
-_COMMENT = pattern(r"(?:(?<=[ \t\r\n])|\A)#([^\r\n]*)")
-_BLANK_LINE = pattern(r"\n[ \t]*\r?\n")
+_TO_LINE_FEED = {ord("\r"): "\n"}
 
 
 class Container:
@@ -73,8 +69,8 @@ def comments(
     """
     next_item = next_taken = unit = counted = 0
     line = 1
-    for found in _COMMENT.finditer(text):
-        at = found.start()
+    gap = _Gap(text)
+    for at, end in _signs(text):
         while next_taken < len(taken) and taken[next_taken][1] <= at:
             next_taken += 1
         if next_taken < len(taken) and taken[next_taken][0] <= at:
@@ -83,46 +79,82 @@ def comments(
             next_item += 1
         while unit + 1 < len(roots) and roots[unit + 1].start <= at:
             unit += 1
-        before = items[next_item - 1] if next_item else None
-        after = items[next_item] if next_item < len(items) else None
+        gap.before = items[next_item - 1] if next_item else None
+        gap.after = items[next_item] if next_item < len(items) else None
         if roots:
             line += text.count("\n", counted, at)
             counted = at
-            comment = _placed(text, found, before, after, roots[unit])
+            comment = gap.placed(at, end, roots[unit])
             comment.line = line
             yield comment
 
 
-def _placed(
-    text: str, found: re.Match[str], before: YamlItem | None, after: YamlItem | None, root: Container
-) -> YamlComment:
-    at = found.start()
-    line = text.rfind("\n", 0, at) + 1
-    if before and before.container.unit != root.unit:
-        before = None
-    if text[line:at].strip(" \t") and before:
-        is_behind = 0 <= before.leaf_end <= at and before.leaf_end > line
-        return YamlComment(at, found[1], before.container, before.leaf_start if is_behind else at, inline=True)
-    return YamlComment(at, found[1], _owner(text, found, before, after, root), at, inline=False)
+def _signs(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where each `#` that may begin a comment stands, and where its line ends."""
+    lines = text.translate(_TO_LINE_FEED) if "\r" in text else text
+    at = text.find("#")
+    while at >= 0:
+        end = at + 1
+        if not at or lines[at - 1] in " \t\n":
+            end = lines.find("\n", at)
+            end = len(text) if end < 0 else end
+            yield at, end
+        at = text.find("#", end)
 
 
-def _owner(
-    text: str, found: re.Match[str], before: YamlItem | None, after: YamlItem | None, root: Container
-) -> Container:
-    """The container of a comment on a line of its own."""
-    at = found.start()
-    column = at - (text.rfind("\n", 0, at) + 1)
-    if after and after.container.unit != root.unit:
-        after = None
-    if after and (after.is_first or after.container.flow):
-        return after.container
-    if after:
-        other = after.container.column
-        if other > column or (other == column and not _BLANK_LINE.search(text, found.end(), after.start)):
+class _Gap:
+    """The place between two items, where comments may stand."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.before: YamlItem | None = None
+        self.after: YamlItem | None = None
+        self._looked_at = -1
+        """The item before which the last blank line was looked for, by its place."""
+        self._last_blank = -1
+
+    def placed(self, at: int, end: int, root: Container) -> YamlComment:
+        """Return the comment that stands there."""
+        text, before = self._text, self.before
+        line = text.rfind("\n", 0, at) + 1
+        if before and before.container.unit != root.unit:
+            before = None
+        found = text[at + 1 : end]
+        if before and text[line:at].strip(" \t"):
+            is_behind = 0 <= before.leaf_end <= at and before.leaf_end > line
+            return YamlComment(at, found, before.container, before.leaf_start if is_behind else at, inline=True)
+        return YamlComment(at, found, self._owner(at - line, end, before, root), at, inline=False)
+
+    def _owner(self, column: int, end: int, before: YamlItem | None, root: Container) -> Container:
+        """The container of a comment on a line of its own."""
+        after = self.after if self.after and self.after.container.unit == root.unit else None
+        if after and (after.is_first or after.container.flow):
             return after.container
-    container = before.container if before else None
-    while container and (container.flow or container.column > column):
-        container = container.outer
-    if not after and not column:
-        return root
-    return container or root
+        if after:
+            other = after.container.column
+            if other > column or (other == column and not self._has_blank_line(end, after.start)):
+                return after.container
+        container = before.container if before else None
+        while container and (container.flow or container.column > column):
+            container = container.outer
+        if not after and not column:
+            return root
+        return container or root
+
+    def _has_blank_line(self, start: int, end: int) -> bool:
+        """Tell whether a blank line stands between; of comments before one item, the first one is asked for first."""
+        if self._looked_at != end:
+            self._looked_at = end
+            self._last_blank = _last_blank_line(self._text, start, end)
+        return self._last_blank >= start
+
+
+def _last_blank_line(text: str, start: int, end: int) -> int:
+    """Return where the line break before the last blank line stands; -1 where there is none."""
+    below = text.rfind("\n", start, end)
+    while below >= 0:
+        above = text.rfind("\n", start, below)
+        if above >= 0 and not text[above + 1 : below].removesuffix("\r").strip(" \t"):
+            return above
+        below = above
+    return -1

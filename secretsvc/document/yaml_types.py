@@ -59,6 +59,11 @@ def typed(text: str, style: str = "", tag: str | None = None, line: int = 0) -> 
     return value
 
 
+def is_word(text: str) -> bool:
+    """Tell by a look whether a plain scalar is a text, as nearly all keys are: letters first, and no word of YAML's."""
+    return text[:1].isalpha() and text.isascii() and text not in _WORDS
+
+
 def plain(text: str, line: int = 0) -> Value:
     """Return what a plain scalar is. Raises ManifestError, as `typed`."""
     word = _WORDS.get(text)

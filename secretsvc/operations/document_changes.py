@@ -15,11 +15,11 @@ from secretsvc.document.yaml_types import plain
 from secretsvc.errors import AlreadySealedError, InputError, ManifestError, UsageError, nearest
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
-from secretsvc.formats.sops.metadata import MEMBER, KeyEntry, Metadata, list_of
+from secretsvc.formats.sops.metadata import MEMBER, Metadata
 from secretsvc.formats.sops.sealing import Plan, named
-from secretsvc.keyref import WrappedKey, keyset
 from secretsvc.operations import Result
 from secretsvc.operations.document_keys import lists, wrapped
+from secretsvc.operations.document_keysets import by_change, key_changes, loses
 from secretsvc.operations.documents import find_leaf, open_sealed, parsed, paths
 
 TYPE_CHECKING = False
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from secretsvc.document.base import Document, Edit, Leaf, Path
+    from secretsvc.formats.sops.metadata import KeyEntry
     from secretsvc.formats.sops.sealing import Opened
-    from secretsvc.keyref import Keyset
+    from secretsvc.operations.document_keys import Division
+    from secretsvc.operations.document_keysets import Wanted
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.patch import Changes
@@ -78,7 +80,8 @@ def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
         raise UsageError(what, hint="decrypt it, and encrypt what comes out")
     if not request.rotates(tree.metadata.created):
         raise AlreadySealedError("its data key is not that old")
-    entries = _entries(tree, _keysets(tree, request)[1]) if any(request.change) else tree.metadata.entries
+    has_change = any((request.change.exact, request.change.add, request.change.remove))
+    entries = by_change(tree.metadata, request.change).entries if has_change else tree.metadata.entries
     opened = open_sealed(tree, keyring, trusting(tree, request))
     return Result(sealed_anew(tree, opened, entries, request.created, keyring), 1)
 
@@ -90,46 +93,22 @@ def rewrap(tree: SealedTree, now: str, keyring: Keyring) -> Result:
     return Result(_with_entries(tree, opened, entries), 1)
 
 
-def key_changes(tree: SealedTree, request: Request) -> list[tuple[str, str, bool]]:
-    """Return label, KeyRef, and whether it would come (else go). Needs no key. Raises KeyRefError, UsageError."""
-    held, wanted = _keysets(tree, request)
-    return [("a tree", str(ref), ref in wanted) for ref in keyset(set(held) ^ set(wanted))]
+def change_keys(tree: SealedTree, wanted: Wanted, request: Request, keyring: Keyring) -> Result:
+    """Return the file sealed to these keys; where somebody can't open it any more who could, with a new data key.
 
-
-def change_keys(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
-    """Return the file sealed to the keys that the request means; where one is lost, with a new data key.
-
-    The MAC is checked first: who is added must not vouch for what somebody altered. Raises as `set_values`.
+    The MAC is checked first: who is added must not vouch for what somebody altered. Raises InputError for keys that
+    nothing here wraps with, and what opening raises.
     """
-    held, wanted = _keysets(tree, request)
-    if set(held) == set(wanted):
+    metadata, division = tree.metadata, wanted.division
+    if not key_changes(metadata, wanted):
         return Result(tree.document.data, 0)
     opened = open_sealed(tree, keyring, trusting(tree, request))
-    entries = _entries(tree, wanted)
-    if set(held) - set(wanted):
-        return Result(sealed_anew(tree, opened, entries, request.created, keyring), 1)
-    kept, new = tree.metadata.entries, entries[len(tree.metadata.entries) :]
-    return Result(
-        _with_entries(tree, opened, [*kept, *wrapped(tree.metadata, new, opened.dek, request.created, keyring)]), 1
-    )
-
-
-def _entries(tree: SealedTree, wanted: Keyset) -> list[KeyEntry]:
-    """The entries for these keys: first those that stay, then new ones, with nothing wrapped yet."""
-    kept = [entry for entry in tree.metadata.entries if entry.key.ref in wanted]
-    held = {entry.key.ref for entry in kept}
-    return [*kept, *(KeyEntry(list_of(ref), WrappedKey(ref, b""), {}) for ref in wanted if ref not in held)]
-
-
-def _keysets(tree: SealedTree, request: Request) -> tuple[Keyset, Keyset]:
-    held = keyset(key.ref for key in tree.metadata.keys)
-    if request.keyset_of:
-        what = "keys sync does not know yet what a file of SOPS's is to be sealed to"
-        raise UsageError(what, hint="`sops updatekeys` does; or say keys add and keys remove")
-    if tree.metadata.groups > 1:
-        what = "its data key is split among groups of keys, and a key would have to go into one of them"
-        raise InputError(what, hint="`sops updatekeys` and `sops groups` change groups")
-    return held, request.change.applied(held)
+    if loses(metadata, wanted):
+        return Result(sealed_anew(tree, opened, wanted.entries, request.created, keyring, division=division), 1)
+    kept = [entry for entry in wanted.entries if entry in metadata.entries and division.groups == metadata.groups == 1]
+    new = [entry for entry in wanted.entries if entry not in kept]  # of shares all: each division makes new ones
+    entries = [*kept, *wrapped(division, new, opened.dek, request.created, keyring)]
+    return Result(_with_entries(tree, opened, entries, division), 1)
 
 
 def trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:
@@ -229,17 +208,30 @@ def _count(document: Document) -> int:
     return sum(leaf.value.kind != "comment" for leaf in document.leaves)
 
 
-def sealed_anew(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry], now: str, keyring: Keyring) -> bytes:
-    """Return the file with these values under a new data key, wrapped under all of these keys, and proven."""
+def sealed_anew(
+    tree: SealedTree,
+    opened: Opened,
+    entries: Sequence[KeyEntry],
+    now: str,
+    keyring: Keyring,
+    *,
+    division: Division | None = None,
+) -> bytes:
+    """Return the file with these values under a new data key, wrapped under all of these keys, and proven.
+
+    `division`: None as it was divided.
+    """
     dek = urandom(32)
-    fields = lists(tree.metadata, wrapped(tree.metadata, entries, dek, now, keyring))
+    fields = lists(tree.metadata, wrapped(division or tree.metadata, entries, dek, now, keyring), division)
     plan = Plan(dek, fields, now)
     return _proven(tree.document.kind, sealing.seal_document(tree.document, opened.values, plan), dek, opened.values)
 
 
-def _with_entries(tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry]) -> bytes:
-    """With other keys and nothing else."""
-    edits = tree.document.set_member(lists(tree.metadata, entries))
+def _with_entries(
+    tree: SealedTree, opened: Opened, entries: Sequence[KeyEntry], division: Division | None = None
+) -> bytes:
+    """With other keys and nothing else. `division`: None as it was divided."""
+    edits = tree.document.set_member(lists(tree.metadata, entries, division))
     return _proven(tree.document.kind, apply(tree.document.data, edits), opened.dek, opened.values)
 
 

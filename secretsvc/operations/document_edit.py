@@ -17,7 +17,7 @@ from secretsvc.formats.sops.selection import Selection
 from secretsvc.operations import Result
 from secretsvc.operations.document_changes import ADDED, proven, sealed_anew, trusting
 from secretsvc.operations.document_slips import refuse_repeated
-from secretsvc.operations.documents import SealedTree, in_clear, open_sealed
+from secretsvc.operations.documents import SealedTree, open_sealed, restored
 from secretsvc.operations.tokens_back import with_tokens
 from secretsvc.record import Record
 
@@ -62,7 +62,7 @@ def open_draft(tree: SealedTree, request: Request, keyring: Keyring) -> Document
         what = "whom a file in SOPS's format is sealed to does not change while it is edited"
         raise UsageError(what, hint="ksecret keys add and keys remove change it")
     opened = open_sealed(tree, keyring, trusting(tree, request))
-    return DocumentDraft(tree, opened, in_clear(tree.document, opened))
+    return DocumentDraft(tree, opened, restored(tree, opened))
 
 
 def seal_document_draft(draft: DocumentDraft, edited: bytes, request: Request, keyring: Keyring) -> Result:

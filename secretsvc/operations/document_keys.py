@@ -5,6 +5,7 @@ from __future__ import annotations
 from secretsvc.errors import InputError
 from secretsvc.formats.sops.metadata import LISTS, KeyEntry, fields_of
 from secretsvc.keyref import WrappedKey
+from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,22 @@ if TYPE_CHECKING:
     from secretsvc.operations.keyring import Keyring
 
 
-def wrapped(metadata: Metadata, entries: Sequence[KeyEntry], dek: bytes, now: str, keyring: Keyring) -> list[KeyEntry]:
+class Division(Record):
+    """How a data key is divided: whole, or a share for each group of keys."""
+
+    groups: int = 1
+    threshold: int = 0
+    """How many groups are needed, where there are several; 0 is all."""
+
+    @property
+    def needed(self) -> int:
+        """Return how many groups open it: 2 at least of several, as opening has it."""
+        return max(self.threshold or self.groups, 2) if self.groups > 1 else 1
+
+
+def wrapped(
+    division: Metadata | Division, entries: Sequence[KeyEntry], dek: bytes, now: str, keyring: Keyring
+) -> list[KeyEntry]:
     """Return the entries with the data key, or their group's share of it, wrapped anew.
 
     Raises InputError for keys that nothing here wraps with: all of them must, or somebody would be locked out.
@@ -26,7 +42,7 @@ def wrapped(metadata: Metadata, entries: Sequence[KeyEntry], dek: bytes, now: st
             what = f"{entry.key.ref}: a key {asked} that ksecret does not wrap with"
             raise InputError(what, hint="`sops rotate` and `sops updatekeys` do, or take the key away first")
     unsigned = keyring.unsigned()
-    secrets = shares(dek, metadata.groups, metadata.threshold)
+    secrets = shares(dek, division.groups, division.threshold)
     found = []
     for entry in entries:
         key = entry.key
@@ -42,7 +58,7 @@ def shares(dek: bytes, groups: int, threshold: int) -> tuple[bytes, ...]:
         return (dek,)
     from secretsvc import shamir
 
-    return shamir.split(dek, max(threshold or groups, 2), groups)  # as opening has it
+    return shamir.split(dek, Division(groups, threshold).needed, groups)
 
 
 def _kept(entry: KeyEntry) -> dict[str, Tree]:
@@ -50,15 +66,20 @@ def _kept(entry: KeyEntry) -> dict[str, Tree]:
     return {name: entry.fields[name] for name in ("aws_profile", "role", "fp") if name in entry.fields}
 
 
-def lists(metadata: Metadata, entries: Sequence[KeyEntry]) -> dict[str, Tree]:
-    """Return the member's tree with these keys."""
-    if metadata.groups == 1:
-        return metadata.changed(**_of_group(metadata.tree, entries), key_groups=None)
+def lists(metadata: Metadata, entries: Sequence[KeyEntry], division: Division | None = None) -> dict[str, Tree]:
+    """Return the member's tree with these keys. `division`: None as its data key was divided."""
+    wanted = division or Division(metadata.groups, metadata.threshold)
+    if wanted.groups == 1:
+        gone: dict[str, Tree] = {"key_groups": None, **({"shamir_threshold": None} if metadata.groups > 1 else {})}
+        return metadata.changed(**_of_group(metadata.tree, entries), **gone)
+    before = metadata.tree["key_groups"] if metadata.groups > 1 else []
     groups: list[Tree] = []
-    for number, group in enumerate(metadata.tree["key_groups"]):
+    for number in range(wanted.groups):
+        group = before[number] if number < len(before) else {"hc_vault": [], "age": []}  # as SOPS writes them
         lists = _of_group(group, [entry for entry in entries if entry.key.group == number])
         groups.append({name: value for name, value in (group | lists).items() if value is not None})
-    return metadata.changed(key_groups=groups)
+    flat: dict[str, Tree] = {} if metadata.groups > 1 else dict.fromkeys(LISTS)
+    return metadata.changed(**flat, key_groups=groups, shamir_threshold=wanted.threshold or None)
 
 
 def _of_group(tree: dict[str, Tree], entries: Sequence[KeyEntry]) -> dict[str, Tree]:

@@ -18,22 +18,14 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from secretsvc.document.base import Document, Tree
-    from secretsvc.keyref import KeyRef
+    from secretsvc.operations.document_keysets import SopsKeyset
     from secretsvc.operations.keyring import Keyring
 
 FOR_SECRETS = ("encrypted_regex", "^(data|stringData)$")
 """What whoever seals Kubernetes' Secrets means, and gives no rule."""
-
-
-class SopsKeyset(Record):
-    """Whom a file is sealed to."""
-
-    groups: tuple[tuple[tuple[KeyRef, Mapping[str, str]], ...], ...]
-    """Each key with the context that is authenticated with what it wraps."""
-    threshold: int = 0
 
 
 class SopsRule(Record):
@@ -44,13 +36,15 @@ class SopsRule(Record):
     mac_only_encrypted: bool = False
 
 
-def seal_file(data: bytes, keys: SopsKeyset, rule: SopsRule, keyring: Keyring, *, name: str, now: str) -> Result:
+def seal_file(
+    data: bytes, keys: SopsKeyset, rule: SopsRule, keyring: Keyring, *, name: str, now: str, kind: str = ""
+) -> Result:
     """Return the file sealed, opened again in memory. Its notes tell of lines that will come back spelled otherwise.
 
-    `name`: the file's, whose end says of which kind it is; `now`: the time to state. Raises AlreadySealedError,
-    ManifestError, and InputError for a rule that is none, or that seals nothing.
+    `name`: the file's, whose end says of which kind it is, unless `kind` does; `now`: the time to state.
+    Raises AlreadySealedError, ManifestError, and InputError for a rule that is none, or that seals nothing.
     """
-    document = kinds.read(kinds.kind_of(name), data, MEMBER)
+    document = kinds.read(kind or kinds.kind_of(name), data, MEMBER)
     if document.member() is not None or getattr(document, "has_member", False):
         what = f"it has a member {MEMBER}: it is sealed already, or nobody could seal it"
         raise AlreadySealedError(what, hint="SOPS's format has its own there: give yours another name")
@@ -98,7 +92,8 @@ def _wrapped(keys: SopsKeyset, dek: bytes, now: str, keyring: Keyring) -> dict[s
         lists: dict[str, list[dict[str, Tree]]] = {}
         for ref, context in members:
             wrapped = unsigned.wrap(ref, secrets[number], context)
-            lists.setdefault(list_of(ref), []).append(fields_of(WrappedKey(ref, wrapped, context, number), now))
+            fields = {**fields_of(WrappedKey(ref, wrapped, context, number), now), **keys.options.get(str(ref), {})}
+            lists.setdefault(list_of(ref), []).append(fields)
         groups.append(lists)
     return with_keys(groups, keys.threshold)
 

@@ -93,13 +93,13 @@ def find(data: bytes, name: str = "", kind: str = "", most: int = MOST_LEAVES) -
 def open_file(sealed: SealedTree, keyring: Keyring) -> Result:
     """Return the file in the clear, the MAC checked. Raises AlteredError, NoKeyError, BackendError, ManifestError."""
     opened = open_sealed(sealed, keyring)
-    return Result(in_clear(sealed.document, opened), 1, notes=tuple(opened.warnings))
+    return Result(restored(sealed, opened), 1, notes=tuple(opened.warnings))
 
 
-def in_clear(document: Document, opened: Opened) -> bytes:
-    """Return a document opened, read again and compared. Raises AlteredError, ManifestError."""
-    clear = sealing.restored(document, opened)
-    _prove(document, clear, opened.values)
+def restored(sealed: SealedTree, opened: Opened) -> bytes:
+    """Return the file in the clear: its own bytes, but for the values. Raises AlteredError, ManifestError."""
+    clear = sealing.restored(sealed.document, opened)
+    _prove(sealed.document, clear, opened.values)
     return clear
 
 

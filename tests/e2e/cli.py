@@ -11,7 +11,6 @@ import sys
 import time
 from base64 import b64encode
 from typing import TYPE_CHECKING, NamedTuple
-from zlib import crc32
 
 import pyrage
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 BIN = os.path.dirname(sys.executable)
 KSECRET = os.path.join(BIN, "ksecret")
-STARTED = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 6
 MARK = "n0t-public"
 ERROR = re.compile(r"ksecret: [^\n]+\n(    [^\n]+\n)*(  [^\n]+\n)?")
 SUMMARY = re.compile(r"ksecret: (\d+ [a-z]+, )+\d+ failed\n")
@@ -65,19 +63,6 @@ CONFIG_MAP = b"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: plain\ndata:\
 NOT_YAML = f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: x\ndata:\n  a: '{MARK}\n".encode()
 
 
-def from_nothing(words: tuple[str | bytes, ...]) -> bool:
-    """Whether a command line is one of the one in STARTED that a new interpreter runs, in which coverage counts.
-
-    The others are forked from a process that has imported the modules: forks.py.
-    """
-    return crc32(repr([word for word in words if "/" not in str(word)]).encode()) % STARTED == 0
-
-
-def measured() -> dict[str, str]:
-    """What has coverage count in a process: with it, a start takes three times as long."""
-    return {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
-
-
 class Ran(NamedTuple):
     """What a process left."""
 
@@ -113,10 +98,10 @@ class Person:
 
     def run(self, *words: str | bytes, stdin: bytes = b"", program: str = KSECRET, **environ: str) -> Ran:
         """Runs it, whatever comes of it; but nothing of a value may be on standard error, nor a traceback."""
-        if program == KSECRET and not from_nothing(words):
+        if program == KSECRET and not forks.from_nothing(words):
             code, out, err = forks.run([program, *words], stdin, self.work, self.environ | environ)
         else:
-            code, out, err = forks.start([program, *words], stdin, self.work, self.environ | environ | measured())
+            code, out, err = forks.start([program, *words], stdin, self.work, self.environ | environ | forks.measured())
         ran = Ran(code, out, err.decode())
         for mark in MARKS:
             assert mark not in ran.err

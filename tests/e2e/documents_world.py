@@ -77,10 +77,14 @@ class World:
         if source == "rename":
             sealed = self.me.work / "secret.yaml"
             sealed.write_text(sealed.read_text().replace("name: db,", "name: db1,"))
+        if source == "verify":
+            self._sealed_by_sops("values.yaml", "db:\n  user: x\n")
         if source == "docs/sops.md":
             self.me.write(".sops.yaml", f"creation_rules: [{{age: {self.me.ref.removeprefix('age:')}}}]\n".encode())
             self.me.write("new.yaml", b"db:\n  password: not-a-secret\n")
             self._sealed_by_sops("values.yaml", "db:\n  user: x\n  hosts: [a, b]\n")
+            (self.me.work / "charts").mkdir()
+            self._sealed_by_sops("charts/values.yaml", "db: x\n")
             self._sealed_by_sops("app.env", "PASSWORD=x\n")
             self._sealed_by_sops("app.yaml", "kind: Secret\nmetadata:\n  name: app\nstringData:\n  password: x\n")
         self.repository = Repository(self.me, plain=True, clear="", name=".gitkeep")

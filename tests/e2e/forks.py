@@ -1,8 +1,7 @@
 """A process that has imported `ksecret` and forks for every run, as starting from nothing takes most of a run's time.
 
 What it forks is what a console script would be: arguments, environment, folder, streams and exit code are a run's own,
-and it ends as `entry_point` does. Only modules are there already: one run in six, at night each, starts from nothing
-(cli.py).
+and it ends as `entry_point` does. Only modules are there already: one run in six, at night each, starts from nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import atexit
 import os
 import pickle
 import pkgutil
+import resource
 import select
 import signal
 import socket
@@ -20,7 +20,8 @@ import threading
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from zlib import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,35 +29,48 @@ if TYPE_CHECKING:
 
     Words = Sequence[str | bytes]
 
+STARTED = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 6
+CORE = resource.getrlimit(resource.RLIMIT_CORE)
+"""A limit that `ksecret` looks at as it is imported."""
 LONGEST = 100_000
 """Bytes of arguments and environment that fit into one message."""
 READ_AT_THE_START = ("LC_", "LANG", "PYTHON", "COVERAGE", "OPENSSL", "TZ")
 """What an interpreter and its libraries look at once: who sets one of these gets a process of their own."""
 
 
-def start(words: Words, stdin: bytes, cwd: Path, environ: Mapping[str, str]) -> tuple[int, bytes, bytes]:
-    """Exit code, standard output and standard error of any program; kills what takes a minute."""
+class Ended(NamedTuple):
+    """Exit code, or minus a signal's number, and what was written."""
+
+    code: int
+    out: bytes
+    err: bytes
+
+
+def from_nothing(words: Words) -> bool:
+    """Whether these are among the one in STARTED that a new interpreter runs, in which coverage counts."""
+    return crc32(repr([word for word in words if "/" not in str(word)]).encode()) % STARTED == 0
+
+
+def measured() -> dict[str, str]:
+    """What has coverage count in a process: with it, a start takes three times as long."""
+    return {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
+
+
+def start(words: Words, stdin: bytes, cwd: Path, environ: Mapping[str, str]) -> Ended:
+    """Any program as a process of its own; kills what takes a minute."""
     done = subprocess.run(words, input=stdin, capture_output=True, cwd=cwd, env=environ, check=False, timeout=60)
-    return done.returncode, done.stdout, done.stderr
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def run(words: Words, stdin: bytes, cwd: Path, environ: Mapping[str, str]) -> tuple[int, bytes, bytes]:
+def run(words: Words, stdin: bytes, cwd: Path, environ: Mapping[str, str]) -> Ended:
     """The same of `ksecret`, forked where nothing but modules would be found as by a start."""
-    request = pickle.dumps((words, str(cwd), dict(environ)))
-    if len(request) > LONGEST or not _as_usual(environ):
+    if not can_fork(words, environ):
         return start(words, stdin, cwd, environ)
     pipes = [os.pipe() for _ in range(3)]
     (theirs_in, in_), (out, theirs_out), (err, theirs_err) = pipes
-    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asked:
-        asked.settimeout(60)
-        asked.connect(_server())
-        socket.send_fds(asked, [request], [theirs_in, theirs_out, theirs_err])
-        for ours in (theirs_in, theirs_out, theirs_err):
-            os.close(ours)
-        return _communicated(asked, stdin, in_, out, err)
-
-
-def _communicated(asked: socket.socket, stdin: bytes, in_: int, out: int, err: int) -> tuple[int, bytes, bytes]:
+    forked = Forked(words, cwd, environ, [theirs_in, theirs_out, theirs_err])
+    for theirs in (theirs_in, theirs_out, theirs_err):
+        os.close(theirs)
     read: dict[int, bytes] = {}
 
     def reading(stream: int) -> None:
@@ -66,38 +80,79 @@ def _communicated(asked: socket.socket, stdin: bytes, in_: int, out: int, err: i
     readers = [threading.Thread(target=reading, args=(stream,)) for stream in (out, err)]
     for reader in readers:
         reader.start()
-    with suppress(BrokenPipeError), open(in_, "wb", buffering=0) as opened:
-        while stdin:
-            stdin = stdin[opened.write(stdin) :]
-    pid = int(asked.recv(100))
     try:
-        code = int(asked.recv(100))
-    except TimeoutError:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(BrokenPipeError), open(in_, "wb", buffering=0) as opened:
+            while stdin:
+                stdin = stdin[opened.write(stdin) :]
+        code = forked.wait(60)
+    except subprocess.TimeoutExpired:
+        forked.kill()
         raise
     finally:
         for reader in readers:
             reader.join()
-    return code, read[out], read[err]
+    return Ended(code, read[out], read[err])
 
 
-def _as_usual(environ: Mapping[str, str]) -> bool:
+def can_fork(words: Words, environ: Mapping[str, str]) -> bool:
+    """Whether a fork of the server would find what a start finds."""
     usual = {name: text for name, text in os.environ.items() if name.startswith("PYTHON")} | {"LC_ALL": "C.UTF-8"}
-    return {name: text for name, text in environ.items() if name.startswith(READ_AT_THE_START)} == usual
+    told = {name: text for name, text in environ.items() if name.startswith(READ_AT_THE_START)}
+    as_usual = told == usual and resource.getrlimit(resource.RLIMIT_CORE) == CORE
+    return as_usual and len(pickle.dumps((words, dict(environ)))) < LONGEST
+
+
+class Forked:
+    """A run of `ksecret`, with what tests use of subprocess.Popen."""
+
+    def __init__(self, words: Words, cwd: Path, environ: Mapping[str, str], streams: Sequence[int]) -> None:
+        self.returncode: int | None = None
+        self._told = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._told.connect(_server(service=words[1] == "serve" if len(words) > 1 else False))
+        socket.send_fds(self._told, [pickle.dumps((words, str(cwd), dict(environ)))], streams)
+        self.pid = int(self._told.recv(100))
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, or minus the signal's number. Raises TimeoutExpired as Popen does."""
+        if self.returncode is None:
+            self._told.settimeout(timeout)
+            try:
+                self.returncode = int(self._told.recv(100))
+            except (TimeoutError, BlockingIOError) as error:
+                raise subprocess.TimeoutExpired("ksecret", timeout or 0) from error
+            self._told.close()
+        return self.returncode
+
+    def poll(self) -> int | None:
+        """The exit code, or None before the end."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Sends it, unless the run has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 @cache
-def _server() -> bytes:
-    """The address of a server that ends with this process."""
+def _server(*, service: bool) -> bytes:
+    """The address of a server that ends with this process; `service`: one with the service's modules."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind("")  # Linux gives it an address that is no file
         listener.listen()
+        unmeasured = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE")}
         process = subprocess.Popen(
-            [sys.executable, __file__, str(listener.fileno())],
+            [sys.executable, __file__, str(listener.fileno()), *map(str, CORE), *["service"] * service],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
-            env={name: text for name, text in os.environ.items() if not name.startswith("COVERAGE")}
-            | {"LC_ALL": "C.UTF-8"},
+            env=unmeasured | {"LC_ALL": "C.UTF-8"},
         )
         atexit.register(process.communicate)  # which closes its standard input
         address = listener.getsockname()
@@ -141,7 +196,8 @@ class Server:
         for stream in streams:
             os.close(stream)
         self.waiting[pid] = asked
-        asked.send(b"%d" % pid)
+        with suppress(OSError):
+            asked.send(b"%d" % pid)
 
 
 def _become(words: Words, cwd: str, environ: Mapping[str, str], streams: list[int]) -> NoReturn:
@@ -167,16 +223,17 @@ def _become(words: Words, cwd: str, environ: Mapping[str, str], streams: list[in
         os._exit(1)
 
 
-def _import_everything() -> None:
-    """Every module but the service's; what needs an SDK imports it inside functions."""
+def _import_everything(*, service: bool) -> None:
+    """Every module, but the service's only for services; what needs an SDK imports it inside functions."""
     import secretsvc
 
     for found in pkgutil.walk_packages(secretsvc.__path__, "secretsvc."):
-        if not found.name.startswith(("secretsvc.api", "secretsvc.__main__")):
+        if found.name != "secretsvc.__main__" and (service or not found.name.startswith("secretsvc.api")):
             import_module(found.name)
 
 
 if __name__ == "__main__":
     sys.path.pop(0)  # this folder, which no console script has
-    _import_everything()
+    resource.setrlimit(resource.RLIMIT_CORE, (int(sys.argv[2]), int(sys.argv[3])))
+    _import_everything(service="service" in sys.argv)
     Server(socket.socket(fileno=int(sys.argv[1]))).serve()

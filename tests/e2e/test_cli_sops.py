@@ -111,7 +111,7 @@ def test_values_data_keys_and_keys_change_in_place_and_sops_opens_what_comes(val
         assert line.encode() in done.stdout
     sealed_now = (values.work / "values.yaml").read_bytes()
     assert "sealed already, in SOPS's format" in values.fails(3, "encrypt", "-i", "values.yaml")
-    assert "keys sync does not know yet" in values.fails(2, "keys", "sync", "values.yaml")
+    assert "no .sops.yaml is for this file" in values.fails(3, "keys", "sync", "values.yaml")
     assert (values.work / "values.yaml").read_bytes() == sealed_now
 
 

@@ -136,7 +136,9 @@ def test_a_decrypt_under_a_policy_enters_these_modules_of_ours(tmp_path: Path) -
 def test_a_decrypt_of_a_file_of_sops_enters_these_modules_of_ours(tmp_path: Path, rule: tuple[str, ...]) -> None:
     """Neither `re` nor PyYAML nor RE2, each of which takes longer than the file."""
     sealed, identity = tmp_path / "sealed.yaml", tmp_path / "identity.txt"
-    sealed.write_text("kind: Secret\nmetadata:\n  name: db\nstringData:\n  user: admin\n  port: '5432'\n")
+    sealed.write_text(
+        "# ours\nkind: Secret\nmetadata:\n  name: db # its\nstringData:\n  user: a\n\n  # b\n  port: '5432'\n"
+    )
     sealed.write_bytes(by_sops(sealed, *rule))
     identity.write_text(IDENTITY)
     identity.chmod(0o600)

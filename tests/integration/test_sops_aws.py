@@ -18,13 +18,14 @@ from secretsvc.cli.main import main
 from secretsvc.errors import AlteredError, BackendError, InputError, NoKeyError
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.operations import document_changes, documents
-from secretsvc.operations.document_sealing import SopsKeyset, SopsRule, seal_file
+from secretsvc.operations.document_keysets import SopsKeyset
+from secretsvc.operations.document_sealing import SopsRule, seal_file
 from secretsvc.operations.inspect import describe_any
 from secretsvc.operations.patch import Changes
-from secretsvc.operations.request import Request
+from secretsvc.operations.request import ANY_TIME, Request
 from tests.emulators.aws import KEY, StubKms
 from tests.integration.aws_support import environ, made, moto
-from tests.sops_support import IDENTITY, NOW, RECIPIENT, sops
+from tests.sops_support import IDENTITY, NOW, RECIPIENT, changed_keys, sops
 
 if TYPE_CHECKING:
     import subprocess
@@ -87,7 +88,7 @@ def tree(data: bytes, name: str = "") -> documents.SealedTree:
 
 
 def request(*add: KeyRef) -> Request:
-    return Request(KeysetChange((), add, ()), lambda *_: (), "", NOW)
+    return Request(KeysetChange((), add, ()), lambda *_: (), "", NOW, rotate_before=ANY_TIME)
 
 
 def sealed(*keys: tuple[KeyRef, dict[str, str]]) -> bytes:
@@ -102,7 +103,7 @@ def test_what_sops_sealed_opens_here_and_what_is_changed_here_opens_there(
     assert documents.open_file(theirs, ring).data == CLEAR
     assert documents.get_value(theirs, "db.port", ring).data == b"5432"
     changed = document_changes.set_values(theirs, Changes({"db.user": b"other"}), request(), ring).data
-    shared = document_changes.change_keys(tree(changed), request(KeyRef("age", RECIPIENT)), ring).data
+    shared = changed_keys(tree(changed), request(KeyRef("age", RECIPIENT)), ring).data
     for data in (
         changed,
         shared,

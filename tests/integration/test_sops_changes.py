@@ -13,11 +13,11 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlreadySealedError, AlteredError, InputError, UsageError
 from secretsvc.keyref import KeyRef, KeysetChange
-from secretsvc.operations import document_changes, documents
+from secretsvc.operations import document_changes, document_keysets, documents
 from secretsvc.operations.patch import Changes
 from secretsvc.operations.request import ANY_TIME, Request
 from secretsvc.operations.rotate import overdue
-from tests.sops_support import IDENTITY, NOW, RECIPIENT, by_sops, sops
+from tests.sops_support import IDENTITY, NOW, RECIPIENT, by_sops, changed_keys, sops
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,13 +126,16 @@ def test_a_rotated_file_has_another_data_key_and_no_token_of_the_old(theirs: byt
 
 def test_who_is_added_opens_and_who_is_taken_away_has_no_part_in_what_comes(theirs: bytes, tmp_path: Path) -> None:
     other = KeyRef("age", OTHER)
-    added = document_changes.change_keys(tree(theirs), request(KeysetChange((), (other,), ())), KEYRING).data
+    added = changed_keys(tree(theirs), request(KeysetChange((), (other,), ())), KEYRING).data
     assert in_sops(added, tmp_path) == in_sops(theirs, tmp_path)
     assert re.findall(rb"ENC\[[^]]*\]", added) == re.findall(rb"ENC\[[^]]*\]", theirs)  # the MAC too
     assert [str(key.ref) for key in tree(added).metadata.keys] == [f"age:{RECIPIENT}", f"age:{OTHER}"]
-    planned = document_changes.key_changes(tree(added), request(KeysetChange((), (), (other,))))
+    metadata = tree(added).metadata
+    planned = document_keysets.key_changes(
+        metadata, document_keysets.by_change(metadata, KeysetChange((), (), (other,)))
+    )
     assert planned == [("a tree", f"age:{OTHER}", False)]
-    taken = document_changes.change_keys(tree(added), request(KeysetChange((), (), (other,))), KEYRING).data
+    taken = changed_keys(tree(added), request(KeysetChange((), (), (other,))), KEYRING).data
     assert OTHER.encode() not in taken
     assert documents.data_key(tree(taken).metadata, KEYRING) != documents.data_key(tree(theirs).metadata, KEYRING)
     assert in_sops(taken, tmp_path) == in_sops(theirs, tmp_path)
@@ -160,9 +163,7 @@ def test_nothing_is_written_of_a_file_whose_mac_does_not_fit_and_nobody_vouches(
         lambda: set_(broken, db__user=b"x"),
         lambda: document_changes.rotate(tree(broken), request(), KEYRING),
         lambda: document_changes.rewrap(tree(broken), NOW, KEYRING),
-        lambda: document_changes.change_keys(
-            tree(broken), request(KeysetChange((), (KeyRef("age", OTHER),), ())), KEYRING
-        ),
+        lambda: changed_keys(tree(broken), request(KeysetChange((), (KeyRef("age", OTHER),), ())), KEYRING),
     ):
         with pytest.raises(AlteredError, match="its MAC, or the time beside it, was altered"):
             change()
@@ -267,8 +268,8 @@ def test_a_file_of_key_groups_keeps_its_groups_and_its_threshold(tmp_path: Path)
             assert not done.returncode, done.stderr.decode()
             assert b"user: x" in done.stdout
         assert sops("decrypt", file, identities=(str(keys[0]),)).returncode == 128
-    with pytest.raises(InputError, match="split among groups"):
-        document_changes.change_keys(tree(made), request(KeysetChange((), (KeyRef("age", OTHER),), ())), keyring)
+    with pytest.raises(InputError, match="split among 3 groups"):
+        changed_keys(tree(made), request(KeysetChange((), (KeyRef("age", OTHER),), ())), keyring)
 
 
 def test_a_data_key_is_as_old_as_its_oldest_entry_tells(

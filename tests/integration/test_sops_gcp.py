@@ -18,12 +18,13 @@ from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.operations import document_changes, documents
-from secretsvc.operations.document_sealing import SopsKeyset, SopsRule, seal_file
+from secretsvc.operations.document_keysets import SopsKeyset
+from secretsvc.operations.document_sealing import SopsRule, seal_file
 from secretsvc.operations.patch import Changes
-from secretsvc.operations.request import Request
+from secretsvc.operations.request import ANY_TIME, Request
 from tests.emulators import gcp
 from tests.emulators.gcp_relay import Relay
-from tests.sops_support import NOW, RECIPIENT, sops
+from tests.sops_support import NOW, RECIPIENT, changed_keys, sops
 from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def tree(data: bytes) -> documents.SealedTree:
 
 
 def request(*add: KeyRef) -> Request:
-    return Request(KeysetChange((), add, ()), lambda *_: (), "", NOW)
+    return Request(KeysetChange((), add, ()), lambda *_: (), "", NOW, rotate_before=ANY_TIME)
 
 
 def test_what_either_seals_opens_in_the_other_and_what_is_changed_as_well(world: World) -> None:
@@ -102,7 +103,7 @@ def test_what_either_seals_opens_in_the_other_and_what_is_changed_as_well(world:
     assert documents.get_value(tree(theirs), "db.port", ring).data == b"5432"
     changed = document_changes.set_values(tree(theirs), Changes({"db.user": b"other"}), request(), ring).data
     more = request(KeyRef("age", RECIPIENT), OTHER)
-    shared = document_changes.change_keys(tree(changed), more, ring).data
+    shared = changed_keys(tree(changed), more, ring).data
     for data in (
         changed,
         shared,

@@ -291,3 +291,12 @@ def test_an_alias_of_a_collection_is_sealed_nowhere_and_hashed_everywhere() -> N
         sealed(b"a: &x {k: v}\nb: *x\n")
     clear = b"a_unencrypted: &x {k: v}\nb_unencrypted: *x\nc: z\n"
     assert in_clear(sealed(clear)) == clear
+
+
+def test_a_files_comments_are_bounded_and_each_is_placed_in_a_moment() -> None:
+    """The gap before an item was searched anew for each comment in it: 20,000 took four seconds, a megabyte hours."""
+    begun = time.process_time()
+    assert len(YamlDocument(b"x:\n  k: 1\n" + b"# c\n" * 20_000 + b"a: 1\n", "sops").leaves) == 20_002
+    assert time.process_time() - begun < 2
+    with pytest.raises(ManifestError, match="more than 250000 values and comments"):
+        YamlDocument(b"#\n" * 250_000 + b"a: 1\n", "sops")

@@ -11,7 +11,7 @@ from secretsvc.cli.report import printable
 from secretsvc.cli.sealing import Requests, SealingOptions, place_of
 from secretsvc.cli.verbs.git_resolve import trusting_sides
 from secretsvc.cli.verbs.inspect import describer, said_of
-from secretsvc.errors import UsageError
+from secretsvc.errors import InputError, UsageError
 from secretsvc.keyref import keyset
 from secretsvc.operations.keysets import change_keys, key_changes
 from secretsvc.operations.open import nothing_sealed_in, sops_tree
@@ -21,11 +21,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secretsvc.backends.registry import Backends
     from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
     from secretsvc.keyref import KeyRef
     from secretsvc.operations import Result
+    from secretsvc.operations.document_keysets import Wanted
+    from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.request import Request
 
@@ -40,13 +43,15 @@ ACTIONS = {
     "list": "tell whom files are sealed to",
     "add": "one more key may open them, with the same data key",
     "remove": "a key opens them no more; the others get a new data key",
-    "sync": "give every file the keys that its .ksecret.yaml says",
+    "sync": "give every file the keys that its .ksecret.yaml says, or its .sops.yaml",
 }
 
 
 def add_arguments(parser: Parser, action: str = "") -> None:
     """The options of that action; of all of them for none."""
-    parser.set_defaults(action=action, key=[], dry_run=False, json=False, in_place=False, output="", path="", jobs=0)
+    parser.set_defaults(
+        action=action, key=[], group=0, dry_run=False, json=False, in_place=False, output="", path="", jobs=0
+    )
     if not action:
         parser.add_argument("action", choices=ACTIONS, help="what to do")
     options.add_files(parser)
@@ -57,12 +62,21 @@ def add_arguments(parser: Parser, action: str = "") -> None:
             "-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)"
         )
         add_recipients(parser)
+        about = "which group of keys of a SOPS file with several, from 1 (default for remove: all)"
+        parser.add_argument("--group", type=_number, default=0, metavar="N", help=about)
     if action != "list":
         sealing.add_output(parser)
         parser.add_argument("-n", "--dry-run", action="store_true", help="print what would change; needs no key")
         sealing.add_trust(parser)
         options.add_jobs(parser)
     options.add_backends(parser)
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 256:
+        raise ValueError
+    return number
 
 
 def run(args: Arguments) -> int:
@@ -82,7 +96,7 @@ def run(args: Arguments) -> int:
         yes=args.yes,
     )
     backends = options.backends(options.unlocking(args))
-    change = _Change(args.action, Requests(wanted, backends))
+    change = _Change(args.action, Requests(wanted, backends), backends, args.group)
     if args.dry_run:
         code = Batch(targets, "to change", private=True, any_name=True).run(change.planned)
     else:
@@ -95,38 +109,72 @@ def run(args: Arguments) -> int:
 class _Change:
     """The change of keysets that an action makes, file by file."""
 
-    def __init__(self, action: str, requests: Requests) -> None:
+    def __init__(self, action: str, requests: Requests, backends: Backends, group: int) -> None:
         self._action = action
         self._requests = requests
+        self._backends = backends
+        self._group = group
         self._to_take: set[KeyRef] = set(requests.change.remove)
         self._taken: set[KeyRef] = set()
 
     def planned(self, data: bytes, name: str) -> PrintedLine | None:
         """A line for each key that would be added or taken away."""
-        changes = self._changes(data, name, self._request(name))
+        changes = self._changes(data, name)
         named = self._requests.people(name).named
         lines = [f"{name}: {label}: {'+' if added else '-'}{named(ref)}" for label, ref, added in changes]
         return PrintedLine("\n".join(map(printable, lines))) if lines else None
 
     def made(self, data: bytes, name: str) -> Result:
         """The manifest with its keysets changed."""
-        request, keyring = self._request(name), self._requests.keyring(name)
         tree = sops_tree(data, name)
         if tree:
-            from secretsvc.operations import document_changes
-
-            return document_changes.change_keys(tree, request, keyring)
+            return self._made_of_tree(tree, name)
+        self._refuse_group()
+        request, keyring = self._request(name), self._requests.keyring(name)
         if self._action == "sync" and may_be_settled(data):
             request = trusting_sides(request, data, name, keyring)
         return change_keys(data, request, keyring)
 
-    def _changes(self, data: bytes, name: str, request: Request) -> list[tuple[str, str, bool]]:
+    def _changes(self, data: bytes, name: str) -> list[tuple[str, str, bool]]:
         tree = sops_tree(data, name)
         if not tree:
-            return key_changes(data, request)
+            self._refuse_group()
+            return key_changes(data, self._request(name))
+        from secretsvc.operations import document_keysets
+
+        return document_keysets.key_changes(tree.metadata, self._wanted(tree, name)[0])
+
+    def _made_of_tree(self, tree: SealedTree, name: str) -> Result:
+        """A file in SOPS's format with its keys changed."""
         from secretsvc.operations import document_changes
 
-        return document_changes.key_changes(tree, request)
+        wanted, profiles = self._wanted(tree, name)
+        keyring = self._requests.keyring(name, profiles=profiles)
+        return document_changes.change_keys(tree, wanted, self._requests.of(name), keyring)
+
+    def _wanted(self, tree: SealedTree, name: str) -> tuple[Wanted, dict[str, str]]:
+        """The keys that a file in SOPS's format is to have, and profiles of AWS (by KeyRef) that use them.
+
+        Raises InputError, KeyRefError.
+        """
+        from secretsvc.operations import document_keysets
+
+        if self._action != "sync":
+            return document_keysets.by_change(tree.metadata, self._request(name).change, self._group), {}
+        from secretsvc.cli import sops
+
+        rule = self._requests.sops_rule_of_sealed(name)
+        if not rule:
+            what = "no .sops.yaml is for this file, so nothing says whom it is to be sealed to"
+            raise InputError(what, hint="write one, or say keys add and keys remove")
+        keys = sops.keyset_of(rule, self._backends)
+        profiles = {ref: fields["aws_profile"] for ref, fields in keys.options.items()}
+        return document_keysets.by_policy(tree.metadata, keys), profiles
+
+    def _refuse_group(self) -> None:
+        """Raises UsageError for `--group` where there are none."""
+        if self._group:
+            raise UsageError("--group is about SOPS's files, whose keys may be in groups", hint="leave it out")
 
     def not_taken(self, name: str) -> list[str]:
         """The keys to be taken away that no keyset had, as the policy of the file of that name calls them."""

@@ -1,0 +1,133 @@
+"""Whom a file in SOPS's format is to be sealed to, groups of keys among them, and what that would change."""
+
+from __future__ import annotations
+
+from secretsvc.errors import InputError, KeyRefError
+from secretsvc.formats.sops.metadata import KeyEntry, list_of
+from secretsvc.keyref import WrappedKey, keyset
+from secretsvc.operations.document_keys import Division
+from secretsvc.record import Record
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import TypeAlias
+
+    from secretsvc.formats.sops.metadata import Metadata
+    from secretsvc.keyref import KeyRef, KeysetChange
+
+    Identity: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...]]
+    """What tells one key from another: KeyRef, role, context."""
+
+TREE = "a tree"
+"""What messages call a file that is no Secret."""
+
+
+class SopsKeyset(Record):
+    """Whom a file is sealed to."""
+
+    groups: tuple[tuple[tuple[KeyRef, Mapping[str, str]], ...], ...]
+    """Each key with the context that is authenticated with what it wraps."""
+    threshold: int = 0
+    options: Mapping[str, Mapping[str, str]] = {}
+    """KeyRef → what stands in its entry beside: the profile of AWS that uses it."""
+
+
+class Wanted(Record):
+    """The keys that a file is to have."""
+
+    entries: tuple[KeyEntry, ...]
+    """Those that it has already as they stand; others with nothing wrapped yet."""
+    division: Division
+
+
+def by_policy(metadata: Metadata, keys: SopsKeyset) -> Wanted:
+    """Return what a policy wants of a file. Raises InputError for a key that SOPS's format has no place for."""
+    held = {(entry.key.group, _identity(entry)): entry for entry in metadata.entries}
+    fresh = [
+        _new(ref, number, context, keys.options.get(str(ref), {}))
+        for number, group in enumerate(keys.groups)
+        for ref, context in group
+    ]
+    due = {(entry.key.group, _identity(entry)): entry for entry in fresh}
+    kept = [entry for place, entry in held.items() if place in due]
+    new = [entry for place, entry in due.items() if place not in held]
+    return Wanted((*kept, *new), Division(len(keys.groups), keys.threshold))
+
+
+def by_change(metadata: Metadata, change: KeysetChange, group: int = 0) -> Wanted:
+    """Return what comes of keys that are added and taken away. Raises InputError, KeyRefError.
+
+    `group`: the only one that changes, from 1; 0: the one that there is, or of several each that has a key to be taken.
+    """
+    if group > metadata.groups:
+        what = f"it has no group {group} of keys, but {metadata.groups}"
+        raise InputError(what, hint="key_groups in .sops.yaml, and ksecret keys sync, make groups")
+    if change.add and metadata.groups > 1 and not group:
+        what = f"its data key is split among {metadata.groups} groups of keys"
+        raise InputError(what, hint="say with --group N into which one the key goes")
+    in_scope = [number for number in range(metadata.groups) if group in (0, number + 1)]
+    there = {entry.key.ref for entry in metadata.entries if entry.key.group in in_scope}
+    lacking = [ref for ref in change.remove if ref not in there]
+    if lacking and not change.taken:
+        raise KeyRefError(f"{lacking[0]} can't be removed: it is not in the keyset", key_ref=str(lacking[0]))
+    entries: list[KeyEntry] = []
+    for number in range(metadata.groups):
+        held = [entry for entry in metadata.entries if entry.key.group == number]
+        entries += _changed(held, change, number) if number in in_scope else held
+    return Wanted(tuple(entries), Division(metadata.groups, metadata.threshold))
+
+
+def _changed(held: list[KeyEntry], change: KeysetChange, number: int) -> Iterator[KeyEntry]:
+    """One group's entries after the change. Raises KeyRefError where none would be left."""
+    refs = keyset(entry.key.ref for entry in held)
+    own = change._replace(remove=tuple(ref for ref in change.remove if ref in refs))
+    wanted = own.applied(refs) if own.exact or own.add or own.remove else refs
+    yield from (entry for entry in held if entry.key.ref in wanted)
+    yield from (_new(ref, number, {}, {}) for ref in wanted if ref not in refs)
+
+
+def _new(ref: KeyRef, number: int, context: Mapping[str, str], fields: Mapping[str, str]) -> KeyEntry:
+    return KeyEntry(list_of(ref), WrappedKey(ref, b"", context, number), dict(fields))
+
+
+def key_changes(metadata: Metadata, wanted: Wanted) -> list[tuple[str, str, bool]]:
+    """Return, for each change, label, KeyRef, and whether it would come (else go). Needs no key."""
+    several = max(metadata.groups, wanted.division.groups) > 1
+    found = []
+    for number in range(max(metadata.groups, wanted.division.groups)):
+        held, due = _of_group(metadata.entries, number), _of_group(wanted.entries, number)
+        label = f"group {number + 1}" if several else TREE
+        found += [(label, one[0], one in due) for one in sorted(held ^ due)]
+    before, after = _needed(metadata), wanted.division.needed
+    if before != after:
+        found += [(TREE, f"shamir_threshold {count}", count == after) for count in (before, after)]
+    return found
+
+
+def loses(metadata: Metadata, wanted: Wanted) -> bool:
+    """Tell whether some who could open the file, alone or together, can't any more, and know its data key."""
+    if wanted.division.groups == 1:
+        return not _identities(metadata.entries) <= _identities(wanted.entries)
+    if wanted.division.needed > _needed(metadata):
+        return True
+    return any(
+        not _of_group(metadata.entries, number) <= _of_group(wanted.entries, number)
+        for number in range(metadata.groups)
+    )
+
+
+def _needed(metadata: Metadata) -> int:
+    return Division(metadata.groups, metadata.threshold).needed
+
+
+def _of_group(entries: Iterable[KeyEntry], number: int) -> set[Identity]:
+    return _identities(entry for entry in entries if entry.key.group == number)
+
+
+def _identities(entries: Iterable[KeyEntry]) -> set[Identity]:
+    return set(map(_identity, entries))
+
+
+def _identity(entry: KeyEntry) -> Identity:
+    return str(entry.key.ref), entry.role, tuple(sorted(entry.key.context.items()))
