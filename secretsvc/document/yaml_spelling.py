@@ -72,6 +72,19 @@ def source(text: str, leaf: Leaf) -> str:
     return text[stands.start : stands.end]
 
 
+def is_open(text: str, scalar: Scalar) -> bool:
+    """Tell whether it is a block that ends the file, without a line break."""
+    return scalar.style in ("|", ">") and scalar.end >= len(text) and not text.endswith(("\n", "\r"))
+
+
+def closed(text: str, leaf: Leaf) -> list[Edit]:
+    """Return the edit that has such a block keep its value where lines come behind it: `|` becomes `|-`."""
+    if not isinstance(leaf.own, Spot) or not is_open(text, leaf.own.scalar):
+        return []
+    header = HEADER.match(text, _entry(text, leaf.own).scalar.start)
+    return [Edit(header.end(1), header.end(1), "-")] if header and not set("+-") & set(header[1]) else []
+
+
 def scalar_of(value: Value, *, flow: bool = False) -> str:
     """Return a whole scalar, on one line, that go-yaml reads as that value."""
     if value.kind == "bytes":

@@ -22,6 +22,10 @@ _PATTERN = rb'("(?:\\.|[^"\\])*"|[^\s"#]\S*)'
 _OUR_LINE = _PATTERN + _ATTRIBUTES + rb"[\r\n]*"
 _LINE = rb"[ \t]*" + _PATTERN + rb"[ \t]+(.*)"
 _FILES = (":(icase)*.yaml", ":(icase)*.yml", ":(icase)*.json")
+_MAC = r"""mac["']\{0,1\}[ ]*[:=][ ]*["']\{0,1\}ENC\[AES256_GCM,"""
+"""The MAC of a file that SOPS sealed, as grep's basic expression: no other line need be in all of them."""
+_NAMED = (b".yaml", b".yml", b".json", b".env", b".ini")
+"""Ends of names by which SOPS has a kind; a file by another name is JSON once it is sealed."""
 
 
 def path_in(top: str) -> str:
@@ -43,7 +47,7 @@ def add(top: str, words: list[str]) -> int:
 
 
 def uncovered(top: str) -> list[bytes]:
-    """The sealed files in the index, in either format, that no attributes mean, here or in another folder's file."""
+    """The sealed files in the index, in any format, that no attributes mean, here or in another folder's file."""
     answer = git("-C", top, "check-attr", "--stdin", "-z", "merge", stdin=_sealed(top)).stdout.split(b"\0")
     return [path for path, value in zip(answer[::3], answer[2::3], strict=False) if value != b"ksecret"]
 
@@ -77,13 +81,29 @@ def _content(top: str) -> bytes:
 
 def _sealed(top: str) -> bytes:
     """The paths of the sealed files, added to Git or not yet, each with a NUL behind it."""
+    patterns = [row.pattern for row in formats.TABLE.values()]
+    found = _matching(top, patterns, *_FILES)
+    found += [path for path in _matching(top, [_MAC]) if path.endswith(_NAMED) or _begins_as_json(top, path)]
+    return b"".join(path + b"\0" for path in dict.fromkeys(found))
+
+
+def _matching(top: str, patterns: list[str], *files: str) -> list[bytes]:
+    """The paths of the files, added to Git or not yet, with a line that one of the patterns fits."""
     options = ("-lzIG", "--no-color", "--no-recurse-submodules")  # whatever the configuration says
-    patterns = [word for row in formats.TABLE.values() for word in ("-e", row.pattern)]
-    added, others = (
-        git("-C", top, "grep", where, *options, *patterns, "--", *_FILES).stdout
-        for where in ("--cached", "--untracked")
-    )
-    return b"".join(path + b"\0" for path in dict.fromkeys((added + others).split(b"\0")) if path)
+    words = [word for one in patterns for word in ("-e", one)]
+    texts = [
+        git("-C", top, "grep", where, *options, *words, "--", *files).stdout for where in ("--cached", "--untracked")
+    ]
+    return [path for text in texts for path in text.split(b"\0") if path]
+
+
+def _begins_as_json(top: str, path: bytes) -> bool:
+    """Tell a sealed file from a text that shows one. One that is not in the work tree is left alone."""
+    try:
+        with open(os.path.join(os.fsencode(top), path), "rb") as stream:
+            return stream.read(1) == b"{"
+    except OSError:
+        return False
 
 
 def _told_of(text: bytes) -> dict[bytes, set[bytes]]:
@@ -139,7 +159,8 @@ def _patterns_for(top: str, paths: list[bytes]) -> list[bytes]:
     patterns: list[bytes] = []
     for path in paths:
         folder, ending = _kind(path)
-        name = _literal(os.path.basename(path)) if (folder, ending) in others else b"*" + _literal(ending)
+        is_alone = (folder, ending) in others or not ending
+        name = _literal(os.path.basename(path)) if is_alone else b"*" + _literal(ending)
         patterns.append(_quoted(os.path.join(b"/", _literal(folder), name)))
     return list(dict.fromkeys(patterns))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from secretsvc import programs
 from secretsvc.errors import BackendUnavailableError, InputError
@@ -71,6 +72,13 @@ def work_tree() -> str:
     return os.fsdecode(done.stdout.removesuffix(b"\n"))
 
 
+def sides_of(path: str) -> list[bytes]:
+    """Ours and theirs, as Git's index has them while a merge of that file waits; nothing where none does."""
+    folder, name = os.path.split(os.path.abspath(path))
+    found = [git("-C", folder, "cat-file", "blob", f":{stage}:./{name}") for stage in (2, 3)]
+    return [done.stdout for done in found] if not any(done.returncode for done in found) else []
+
+
 class Merged(Record):
     """A text merged line by line."""
 
@@ -87,6 +95,44 @@ def merge_lines(base: bytes, ours: bytes, theirs: bytes) -> Merged:
     """
     if ours in (base, theirs) or base == theirs:
         return Merged(theirs if ours == base else ours, 0)
+    done = _merge_file(base, ours, theirs)
+    if done.returncode > 127:  # not text
+        return Merged(ours, -1)
+    return Merged(done.stdout, done.returncode)
+
+
+class Hunk(Record):
+    """A place that both sides changed, each in its way: whole lines of either version, and of what they come from."""
+
+    ours: bytes
+    base: bytes
+    theirs: bytes
+
+    def __repr__(self) -> str:
+        return "Hunk(masked)"
+
+
+def merge_hunks(base: bytes, ours: bytes, theirs: bytes) -> list[bytes | Hunk] | None:
+    """The same as text that is merged, and hunks between it; None for what Git takes for no text."""
+    sign = _MARKER_SIZE * b"="
+    if any(sign in text for text in (base, ours, theirs)):
+        return None
+    done = _merge_file(base, ours, theirs, "--diff3", f"--marker-size={_MARKER_SIZE}")
+    if done.returncode > 127:
+        return None
+    size = str(_MARKER_SIZE).encode()
+    marker = rb"(?m)^(?:<{%b} ours|\|{%b} base|={%b}|>{%b} theirs)\r?\n" % (size, size, size, size)
+    parts = re.split(marker, done.stdout)
+    found: list[bytes | Hunk] = [parts[0]]
+    for at in range(1, len(parts), 4):
+        found += (Hunk(*parts[at : at + 3]), parts[at + 3])
+    return found
+
+
+_MARKER_SIZE = 60
+
+
+def _merge_file(base: bytes, ours: bytes, theirs: bytes, *options: str) -> CompletedProcess[bytes]:
     from tempfile import TemporaryDirectory
 
     with TemporaryDirectory(prefix="ksecret-") as folder:
@@ -95,7 +141,4 @@ def merge_lines(base: bytes, ours: bytes, theirs: bytes) -> Merged:
             with open(paths[name], "wb") as stream:
                 stream.write(data)
         labels = [word for name in paths for word in ("-L", name)]
-        done = git("merge-file", "-q", "-p", *labels, "--", *paths.values())
-    if done.returncode > 127:  # not text
-        return Merged(ours, -1)
-    return Merged(done.stdout, done.returncode)
+        return git("merge-file", "-q", "-p", *options, *labels, "--", *paths.values())

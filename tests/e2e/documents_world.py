@@ -77,6 +77,8 @@ class World:
         if source == "rename":
             sealed = self.me.work / "secret.yaml"
             sealed.write_text(sealed.read_text().replace("name: db,", "name: db1,"))
+        if source == "verify":
+            self._sealed_by_sops("values.yaml", "db:\n  user: x\n")
         if source == "docs/sops.md":
             self.me.write(".sops.yaml", f"creation_rules: [{{age: {self.me.ref.removeprefix('age:')}}}]\n".encode())
             self.me.write("new.yaml", b"db:\n  password: not-a-secret\n")

@@ -165,6 +165,29 @@ def test_sealed_files_that_it_finds_get_patterns_that_mean_them_and_no_others(re
     assert attributes.read_bytes() == b"# ours\r\n*.png binary\r\n"
 
 
+def test_files_that_sops_sealed_get_patterns_of_whichever_kind_they_are(repo: Repository) -> None:
+    token = "ENC[AES256_GCM,data:AA==,iv:AA==,tag:AA==,type:str]"
+    texts = {
+        "d/values.enc.yaml": f"a: {token}\nsops:\n    mac: {token}\n",
+        "d/x.json": f'{{"a": "{token}",\n"sops": {{\n"mac": "{token}"}}}}\n',
+        "d/app.env": f"A={token}\nsops_mac={token}\n",
+        "d/.env": f"A={token}\nsops_mac={token}\n",
+        "d/app.ini": f"[a]\nb = {token}\n[sops]\nmac = {token}\n",
+        "d/key": f'{{\n\t"data": "{token}",\n\t"sops": {{\n\t\t"mac": "{token}"\n\t}}\n}}\n',
+    }
+    others = {"d/about.md": texts["d/values.enc.yaml"], "d/other": "a\n", "e/.env": "A=b\n"}
+    for name, text in (texts | others).items():
+        repo.me.write(name, text.encode())
+    repo.ok("add", "d/values.enc.yaml")
+    repo.me.ok("git", "setup")
+    told = repo.ok("check-attr", "-z", "merge", "--", *texts, *others).split("\0")
+    assert told[2::3] == ["ksecret"] * len(texts) + ["unspecified"] * len(others)
+    lines = (repo.me.work / ".gitattributes").read_text().splitlines()
+    patterns = [line.split()[0] for line in lines if line.startswith("/")]
+    assert sorted(patterns) == ["/d/*.env", "/d/*.ini", "/d/*.json", "/d/*.yaml", "/d/.env", "/d/key"]
+    assert "0 lines added" in repo.me.ok("git", "setup").out.decode()
+
+
 def test_a_sealed_file_that_is_not_yet_added_gets_its_pattern_at_once(repo: Repository) -> None:
     repo.me.write_sealed("deploy/db.yaml")
     repo.me.write_sealed("mixed/db.yaml")

@@ -121,7 +121,9 @@ def _source(item: workspace.Item, policies: Policies, place: str, configs: SopsC
     return Source(name, read, policies, manifest, configs=configs)
 
 
-def _content(path: str, may_be_ruled: Callable[[bytes | mmap], bool], *, manifest: bool) -> bytes | None:
+def _content(
+    path: str, may_be_ruled: Callable[[bytes | mmap], bool] = lambda _: False, *, manifest: bool
+) -> bytes | None:
     """A file's bytes; None for one with nothing to find in it, however large it is. Raises FileError for manifests.
 
     `may_be_ruled`: as `ruled` has it.

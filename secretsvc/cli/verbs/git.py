@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
     from secretsvc.git.config import Report
+    from secretsvc.operations.merge import Outcome
     from secretsvc.policy.people import People
 
 EXAMPLES = """\
@@ -186,14 +187,12 @@ def _merge(words: list[str]) -> int:
     """Merges into the file of `%A` (gitattributes(5)): 0, or 1 where something is left to a person."""
     from secretsvc.cli.report import printable
     from secretsvc.files import workspace
-    from secretsvc.operations.merge import merge_manifests
-    from secretsvc.programs.git import merge_lines
 
     if len(words) != 4:
         raise UsageError("git merge takes four words: %O %A %B %P", hint="git calls it, after ksecret git setup")
     base, ours, theirs, name = words
     texts = [workspace.content(path) for path in (base, ours, theirs)]
-    outcome = merge_manifests(texts[0], texts[1], texts[2], name, merge_lines)
+    outcome = _merged(texts, name)
     workspace.create(ours, outcome.data, private=False)
     for line in outcome.conflicts:
         print(printable(f"ksecret: {name}: CONFLICT: {line}"), file=sys.stderr)
@@ -203,3 +202,19 @@ def _merge(words: list[str]) -> int:
         shown = f"git show {quote(f':2:{name}')} | ksecret decrypt -"
         print(printable(f"  {shown} opens ours; :3: opens theirs"), file=sys.stderr)
     return 1 if outcome.conflicts else 0
+
+
+def _merged(texts: list[bytes], name: str) -> Outcome:
+    from secretsvc.programs.git import merge_hunks, merge_lines
+
+    if not any(b"sops" in text for text in texts):
+        from secretsvc.operations.merge import merge_manifests
+
+        return merge_manifests(texts[0], texts[1], texts[2], name, merge_lines)
+    from secretsvc.cli.sealing import Requests, SealingOptions
+    from secretsvc.operations.document_merge import Tools, merge_files
+    from secretsvc.operations.request import stated
+
+    requests = Requests(SealingOptions(), _backends())
+    tools = Tools(merge_lines, merge_hunks, lambda: requests.keyring(name), stated())
+    return merge_files(texts[0], texts[1], texts[2], name, tools)

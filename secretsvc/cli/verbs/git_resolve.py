@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 
 from secretsvc.cli.batch import Batch, may_be_sealed
@@ -45,6 +44,11 @@ def resolve(targets: Targets, resolving: Resolving, backends: Backends) -> int:
     def operation(data: bytes, name: str) -> Result | bytes:
         if not may_be_settled(data):
             return data
+        if b"sops" in data:
+            from secretsvc.cli.mending import is_in_conflict, mended
+
+            if is_in_conflict(data, name):
+                return mended(data, name, requests, resolving.choice.side)
         settled = settle(data, resolving.choice)
         request, keys = requests.of(name), requests.keyring(name)
         if settled.others:
@@ -77,15 +81,7 @@ def trusting_sides(request: Request, data: bytes, name: str, keyring: Keyring) -
 
 def _trusts(request: Request, data: bytes, name: str, keyring: Keyring, unproven: Unproven) -> bool:
     from secretsvc.operations.sides import vouched_for
+    from secretsvc.programs.git import sides_of
 
     asked = request.trust
     return vouched_for(data, sides_of(name), keyring) or bool(asked and asked(unproven))
-
-
-def sides_of(path: str) -> list[bytes]:
-    """Ours and theirs, as Git's index has them while a merge of that file waits; nothing where none does."""
-    from secretsvc.programs.git import git
-
-    folder, name = os.path.split(os.path.abspath(path))
-    found = [git("-C", folder, "cat-file", "blob", f":{stage}:./{name}") for stage in (2, 3)]
-    return [done.stdout for done in found] if not any(done.returncode for done in found) else []
