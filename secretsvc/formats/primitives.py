@@ -86,6 +86,7 @@ def hmac_sha256(key: bytes, *parts: bytes) -> bytes:
     return sha256(block.translate(_OUTER) + inner).digest()
 
 
-def hkdf_sha256(key: bytes, info: bytes) -> bytes:
-    """HKDF-SHA256 without a salt: 32 bytes for that purpose (RFC 5869, section 2: one block of output)."""
-    return hmac_sha256(hmac_sha256(bytes(32), key), info, b"\x01")
+def hkdf_sha256(key: bytes, *infos: bytes) -> list[bytes]:
+    """HKDF-SHA256 without a salt: 32 bytes for each of these purposes (RFC 5869, section 2: one block of output)."""
+    extracted = hmac_sha256(bytes(32), key)
+    return [hmac_sha256(extracted, info, b"\x01") for info in infos]

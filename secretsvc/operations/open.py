@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     """Opened Secrets by namespace and name."""
 
 
+_LITTLE = 64 * 1024
+"""Bytes of a file of which two trees may be in memory at once."""
+
+
 def sops_tree(data: bytes, name: str = "", kind: str = "") -> SealedTree | None:
     """The file, where it is a tree that SOPS's format seals. Raises ManifestError, AlteredError for a broken one.
 
@@ -51,7 +55,8 @@ def open_manifest(data: bytes, keyring: Keyring) -> Result:
     """
     manifest = read(data)
     opened = open_secrets(manifest, keyring)
-    manifest = formats.outline(manifest)  # what is restored is read again
+    if len(data) > _LITTLE:
+        manifest = formats.outline(manifest)  # what is restored is read again
     return Result(restored(manifest, opened).data, len(opened), formats.of(manifest).binds)
 
 
