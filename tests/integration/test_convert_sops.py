@@ -136,6 +136,19 @@ def test_sops_yaml_says_whom_and_what_unless_a_value_would_be_in_the_clear(
     assert recipients(path, capsys) == {RECIPIENT, OTHER}
 
 
+def test_groups_of_keys_become_one_only_by_somebody_s_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "secret.yaml"
+    path.write_text(SECRETS.partition("---")[0])
+    groups = f"[{{age: [{RECIPIENT}]}}, {{age: [{RECIPIENT}, {OTHER}]}}]"
+    rules = tmp_path / ".sops.yaml"
+    rules.write_text(f"creation_rules: [{{encrypted_regex: ^data$, shamir_threshold: 2, key_groups: {groups}}}]\n")
+    assert run("encrypt", "-i", path) == 0
+    assert run("convert", "--to", "ksecret", path) == 3
+    assert "split among 2 groups of keys" in capsys.readouterr().err
+    assert run("convert", "--to", "ksecret", "-k", f"age:{RECIPIENT}", path) == 0
+    assert run("rotate", path) == 0
+
+
 def test_a_manifest_with_more_than_secrets_or_several_lists_of_keys_is_not_sops_s(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
