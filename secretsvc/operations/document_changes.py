@@ -83,7 +83,7 @@ def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
     has_change = any((request.change.exact, request.change.add, request.change.remove))
     entries = by_change(tree.metadata, request.change).entries if has_change else tree.metadata.entries
     opened = open_sealed(tree, keyring, _trusting(tree, request))
-    return Result(_sealed_anew(tree, opened, entries, request.created, keyring), 1)
+    return Result(sealed_anew(tree, opened, entries, request.created, keyring), 1)
 
 
 def rewrap(tree: SealedTree, now: str, keyring: Keyring) -> Result:
@@ -104,7 +104,7 @@ def change_keys(tree: SealedTree, wanted: Wanted, request: Request, keyring: Key
         return Result(tree.document.data, 0)
     opened = open_sealed(tree, keyring, _trusting(tree, request))
     if loses(metadata, wanted):
-        return Result(_sealed_anew(tree, opened, wanted.entries, request.created, keyring, division=division), 1)
+        return Result(sealed_anew(tree, opened, wanted.entries, request.created, keyring, division=division), 1)
     kept = [entry for entry in wanted.entries if entry in metadata.entries and division.groups == metadata.groups == 1]
     new = [entry for entry in wanted.entries if entry not in kept]  # of shares all: each division makes new ones
     entries = [*kept, *wrapped(division, new, opened.dek, request.created, keyring)]
@@ -208,7 +208,7 @@ def _count(document: Document) -> int:
     return sum(leaf.value.kind != "comment" for leaf in document.leaves)
 
 
-def _sealed_anew(
+def sealed_anew(
     tree: SealedTree,
     opened: Opened,
     entries: Sequence[KeyEntry],
@@ -217,7 +217,7 @@ def _sealed_anew(
     *,
     division: Division | None = None,
 ) -> bytes:
-    """With a new data key, wrapped under all of these keys. `division`: None as it was divided."""
+    """Return the file with a new data key, wrapped under all of these keys. `division`: None as it was divided."""
     dek = urandom(32)
     fields = lists(tree.metadata, wrapped(division or tree.metadata, entries, dek, now, keyring), division)
     plan = Plan(dek, fields, now)
