@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from binascii import a2b_base64, b2a_base64
+
 SOPS_MARK = b"ENC[AES256_GCM,"
 """How they all start."""
 
@@ -21,15 +23,11 @@ UNMERGED = "a merge waits for you"
 
 def encode_base64(data: bytes) -> str:
     """Standard base64 in one line. (`base64` would do, whose import a start does not need: it imports `re`.)"""
-    from binascii import b2a_base64
-
     return b2a_base64(data, newline=False).decode()
 
 
 def decode_strict(text: str) -> bytes:
     """Standard base64 in its one canonical spelling (RFC 4648, section 3.5), else ValueError."""
-    from binascii import a2b_base64
-
     raw = a2b_base64(text, strict_mode=True)
     if encode_base64(raw) != text:
         raise ValueError("not canonical base64")

@@ -78,12 +78,13 @@ class _Lines:
         return found
 
     def _move(self) -> None:
-        start, lines = self._next, self._lines
-        for number in range(self._number, self._last):
-            line = lines[number]
+        start, number = self._next, self._number
+        while number < self._last:
+            line = self._lines[number]
+            number += 1
             words = line.strip(" ")
             if words and words[0] != "#":
-                self._start, self._next, self._number, self._words = start, start + len(line) + 1, number + 1, words
+                self._start, self._next, self._number, self._words = start, start + len(line) + 1, number, words
                 self._indent = line.find(words) or (_END if words == "---" else 0)
                 return
             start += len(line) + 1

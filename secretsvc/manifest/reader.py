@@ -15,6 +15,7 @@ from secretsvc.manifest.roots import BINARY, documents, secret_roots
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeGuard
 
 MAX_BYTES = 8 * 1024 * 1024
 """The largest file that is read, in bytes."""
@@ -65,21 +66,21 @@ def _unreadable(data: bytes, error: ManifestError) -> ManifestError:
 
 def _secret(root: Mapping, merges: nodes.MergeKeys, *, allow_binary_tag: bool) -> Secret:
     _refuse_odd_keys(root)
-    _refuse_merge(root)
-    metadata = nodes.member(root, "metadata")
+    members = _members(root)
     namespace = name = None
+    metadata = members.get("metadata")
     if metadata:
         holder = _plain_mapping(metadata, "metadata")
         if holder:
-            _refuse_merge(holder)
-            namespace, name = _identity(holder, "namespace"), _identity(holder, "name")
-            _follow_annotations(holder, merges)
+            stated = _members(holder)
+            namespace, name = _identity(stated, "namespace"), _identity(stated, "name")
+            _follow_annotations(stated, merges)
     return Secret(
         root,
         namespace,
         name,
-        _identity(root, "type") or "Opaque",
-        tuple(entry for field in FIELDS for entry in _entries(root, field, allow_binary_tag)),
+        _identity(members, "type") or "Opaque",
+        tuple(entry for field in FIELDS for entry in _entries(members, field, allow_binary_tag)),
     )
 
 
@@ -104,15 +105,19 @@ def _refuse_odd_keys(node: Node) -> None:
                 _refuse_odd_keys(value)
 
 
-def _refuse_merge(mapping: Mapping) -> None:
-    for key, _ in mapping.members:
-        if nodes.is_merge(key):
-            raise ManifestError("a merge key (<<) in a Secret", hint="write out what it brings in", line=key.line)
+def _members(mapping: Mapping) -> dict[str, Member]:
+    """Return them by name; keys that stand twice, and tags, are refused by then. Refuses a merge key."""
+    found = {key.value: member for member in mapping.members if isinstance(key := member.key, Scalar)}
+    merge = found.get("<<")
+    if merge and nodes.is_merge(merge.key):
+        line = merge.key.line
+        raise ManifestError("a merge key (<<) in a Secret", hint="write out what it brings in", line=line)
+    return found
 
 
-def _follow_annotations(metadata: Mapping, merges: nodes.MergeKeys) -> None:
+def _follow_annotations(stated: dict[str, Member], merges: nodes.MergeKeys) -> None:
     """Counts what stands in for annotations, so that who looks at them later need not."""
-    member = nodes.member(metadata, "annotations")
+    member = stated.get("annotations")
     annotations = nodes.resolved(member.value) if member else None
     if member and isinstance(annotations, Mapping):
         for _ in merges.with_bases(annotations, shared=annotations is not member.value):
@@ -139,9 +144,9 @@ def refuse_shared(node: Node, what: str, tag: str = "") -> None:
         raise ManifestError(f"{what} has a tag", hint="remove the tag and quote the value", line=node.line)
 
 
-def _identity(mapping: Mapping, name: str) -> str | None:
+def _identity(members: dict[str, Member], name: str) -> str | None:
     """A text that a Secret is bound to (name, namespace, type); None where it is absent or null."""
-    found = nodes.member(mapping, name)
+    found = members.get(name)
     if not found or nodes.is_null(found.value):
         return None
     refuse_shared(found.value, name)
@@ -150,31 +155,51 @@ def _identity(mapping: Mapping, name: str) -> str | None:
     return found.value.value
 
 
-def _entries(root: Mapping, field: str, allow_binary_tag: bool) -> Iterator[Entry]:
-    holder = nodes.member(root, field)
+def _entries(members: dict[str, Member], field: str, allow_binary_tag: bool) -> Iterator[Entry]:
+    holder = members.get(field)
     mapping = _plain_mapping(holder, field) if holder else None
     if not mapping:
         return
-    _refuse_merge(mapping)
+    _members(mapping)
     if len(mapping.members) > MOST_ENTRIES:
         message = f"more than {MOST_ENTRIES} values under {field}"
         raise ManifestError(message, hint="split it into several Secrets", line=mapping.line)
-    for key, value in mapping.members:
-        refuse_shared(key, f"a key under {field}")
-        if not isinstance(key, Scalar) or not (key.style or is_string(key.value)):
-            raise ManifestError(f"a key under {field} is not a string", hint="quote it", line=key.line)
+    tag = BINARY if allow_binary_tag else ""
+    for member in mapping.members:
+        key, value = member
+        key, value = (key, value) if _is_text(key) and _is_text(value) else _checked(member, field, tag)
         _refuse_key_name(key, field)
-        path = f'{field}["{key.value}"]'
-        refuse_shared(value, path, BINARY if allow_binary_tag else "")
-        if nodes.is_null(value):
-            raise ManifestError(f"{path} is null", hint='quote it: write "" for an empty value', line=value.line)
-        if not isinstance(value, Scalar):
-            kind = "mapping" if isinstance(value, Mapping) else "list"
-            raise ManifestError(f"{path} is a {kind}", hint="a Secret's values are strings", line=key.line)
-        if not (value.style or value.tag or is_string(value.value)):
-            hint = "quote it: unquoted it is a number or a boolean, or may become one"
-            raise ManifestError(f"{path} is not a string", hint=hint, line=value.line)
         yield new(Entry, (field, key.value, value, mapping.column, mapping.flow))
+
+
+def _is_text(node: Node) -> TypeGuard[Scalar]:
+    """Tell whether it is a string to Kubernetes, and shared with no other place."""
+    return (
+        isinstance(node, Scalar)
+        and node.anchor is None
+        and node.tag is None
+        and bool(node.style or is_string(node.value))
+    )
+
+
+def _checked(member: Member, field: str, tag: str) -> tuple[Scalar, Scalar]:
+    """Return an entry's key and value, which may have that tag. Refuses all else that is not just two texts."""
+    key, value = member
+    refuse_shared(key, f"a key under {field}")
+    if not isinstance(key, Scalar) or not (key.style or is_string(key.value)):
+        raise ManifestError(f"a key under {field} is not a string", hint="quote it", line=key.line)
+    _refuse_key_name(key, field)
+    path = f'{field}["{key.value}"]'
+    refuse_shared(value, path, tag)
+    if nodes.is_null(value):
+        raise ManifestError(f"{path} is null", hint='quote it: write "" for an empty value', line=value.line)
+    if not isinstance(value, Scalar):
+        kind = "mapping" if isinstance(value, Mapping) else "list"
+        raise ManifestError(f"{path} is a {kind}", hint="a Secret's values are strings", line=key.line)
+    if not (value.style or value.tag or is_string(value.value)):
+        hint = "quote it: unquoted it is a number or a boolean, or may become one"
+        raise ManifestError(f"{path} is not a string", hint=hint, line=value.line)
+    return key, value
 
 
 def _refuse_key_name(key: Scalar, field: str) -> None:

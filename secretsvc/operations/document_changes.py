@@ -24,7 +24,7 @@ from secretsvc.operations.documents import find_leaf, open_sealed, parsed, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from secretsvc.document.base import Document, Edit, Leaf, Path
     from secretsvc.formats.sops.metadata import KeyEntry
@@ -47,21 +47,41 @@ def set_values(tree: SealedTree, changes: Changes, request: Request, keyring: Ke
     Words are paths, or in a Secret the names of entries, as `documents.get_value` takes them. A value keeps the kind
     that was there where its text is of that kind. Raises InputError, UsageError, and what opening raises.
     """
-    others = (changes.data, changes.string_data, changes.metadata, changes.labels, changes.annotations)
-    if which or any(others):
-        raise UsageError("the file is a tree that SOPS's format seals", hint=_ONLY_BY_PATH)
+    refuse_others(changes, which)
     values = changes.values
     for word, value in values.items():  # paths are in the clear: a slip costs nobody a key's use
         if value is None and _number(tree, word) < 0:
             raise InputError(f"it has no such value{nearest(word, paths(tree))}", hint="ksecret get FILE lists them")
     change = _Change(tree, open_sealed(tree, keyring, _trusting(tree, request)))
+    _put(tree, change, values)
+    return Result(change.sealed(request.created), 1)
+
+
+def refuse_others(changes: Changes, which: str) -> None:
+    """Refuse changes of what only a Secret in a manifest has. Raises UsageError."""
+    others = (changes.data, changes.string_data, changes.metadata, changes.labels, changes.annotations)
+    if which or any(others):
+        raise UsageError("the file is a tree that SOPS's format seals", hint=_ONLY_BY_PATH)
+
+
+def with_changes(tree: SealedTree, changes: Changes) -> tuple[Document, Mapping[Path, Value]]:
+    """Return the file with places for these values, as it is before they are sealed; and what comes there.
+
+    Needs no key: of a token nobody knows which kind of value it holds. Raises InputError, UsageError.
+    """
+    opened = sealing.Opened(tree.metadata, b"", [leaf.value for leaf in tree.document.leaves], [])
+    change = _Change(tree, opened)
+    _put(tree, change, changes.values)
+    return change.outline()
+
+
+def _put(tree: SealedTree, change: _Change, values: Mapping[str, bytes | None]) -> None:
     going = [word for word, value in values.items() if value is None]
     for word in (
         *(word for word in values if word not in going),
         *sorted(going, key=lambda word: -_number(tree, word)),
     ):
         change.put(word, values[word])  # the last of a list first: places in it are those that it has now
-    return Result(change.sealed(request.created), 1)
 
 
 def _number(tree: SealedTree, word: str) -> int:
@@ -149,6 +169,10 @@ class _Change:
             self._changed[path] = self._value(path, word, value, Value("str", b""))
             self._added.add(path)
             self._restructure(self._document.add(path, self._changed[path]), 1)
+
+    def outline(self) -> tuple[Document, Mapping[Path, Value]]:
+        """The file with its leaves in place, and what is to come where."""
+        return self._document, self._changed
 
     def _value(self, path: Path, word: str, data: bytes, before: Value) -> Value:
         """The value for a leaf: base64 for an entry's name under `data`, else a text, or of the kind that was there."""

@@ -9,8 +9,7 @@ from __future__ import annotations
 from secretsvc import patience
 from secretsvc.document.base import Value, apply
 from secretsvc.errors import RESTORE_HINT, AlteredError, ManifestError
-from secretsvc.formats.primitives import equal
-from secretsvc.formats.sha2 import sha512
+from secretsvc.formats.primitives import equal, sha512
 from secretsvc.formats.sops.cipher import Cipher, aad_of, is_token
 from secretsvc.formats.sops.metadata import Metadata
 from secretsvc.formats.sops.selection import Selection
