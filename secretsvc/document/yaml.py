@@ -188,10 +188,11 @@ class _Walk:
         seen: set[str] = set()
         for index, (key, value) in enumerate(node.members):
             name = _key(key)
-            if name in seen and not self._unit:
+            is_member = not depth and not container.path and name == self._member
+            if name in seen and (is_member or not self._unit):
                 raise ManifestError("a duplicate key", hint="keep one of the two", line=key.line)
             seen.add(name)
-            if not depth and not container.path and name == self._member:
+            if is_member:
                 continue
             item = self._item(container, key.start, shared, is_first=not index)
             if self._has_comments and not shared:
