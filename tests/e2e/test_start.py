@@ -42,13 +42,13 @@ cli cli.arguments cli.commands cli.main cli.parser cli.verbs core_dumps errors r
 OPENS_BY_AGE = """
 backends backends.age backends.age.backend backends.age.identities backends.base backends.registry
 cli.batch cli.options files files.workspace
-formats formats.base formats.ksecret formats.ksecret.crypto formats.ksecret.envelope formats.ksecret.format
+formats formats.base formats.ksecret formats.ksecret.crypto formats.ksecret.envelope
 formats.ksecret.sealing formats.primitives
 keyref manifest manifest.line_reader manifest.model manifest.nodes manifest.reader
 manifest.scalars manifest.splice operations operations.open patience patterns tokens
 """
 READS = """
-formats formats.base formats.ksecret formats.ksecret.envelope formats.ksecret.format
+formats formats.base formats.ksecret formats.ksecret.envelope
 manifest manifest.line_reader manifest.model manifest.nodes manifest.reader
 manifest.scalars manifest.splice operations patterns tokens
 """
