@@ -75,7 +75,6 @@ def remote_session(server: Server, unlocking: Unlocking, wanted: SealingOptions)
 
     Raises UsageError, also for options that tell of keys on this machine, or ask somebody at it; FileError.
     """
-    from secretsvc.cli.policies import FilePolicies
     from secretsvc.cli.remote import RemoteSession
     from secretsvc.client.remote import Remote
 
