@@ -81,11 +81,12 @@ def secret_roots(document: Node, merges: nodes.MergeKeys) -> list[Mapping]:
                 hint = "move the items into a List, or remove them"
                 raise ManifestError("a Secret with items, which kubectl takes for a list", hint=hint, line=mapping.line)
             found[mapping.start] = mapping
-        item_kind = "Secret" if "SecretList" in kinds else ""
-        # An alias may stand for one list in many places: what is in it is looked at once.
-        lists = [one for one in lists if (one.start, item_kind) not in opened]
-        opened |= {(one.start, item_kind) for one in lists}
-        waiting += [(item, item_kind) for one in reversed(lists) for item in reversed(one.items)]
+        if lists:
+            item_kind = "Secret" if "SecretList" in kinds else ""
+            # An alias may stand for one list in many places: what is in it is looked at once.
+            lists = [one for one in lists if (one.start, item_kind) not in opened]
+            opened |= {(one.start, item_kind) for one in lists}
+            waiting += [(item, item_kind) for one in reversed(lists) for item in reversed(one.items)]
     return list(found.values())
 
 
