@@ -10,7 +10,7 @@ SOPS_MARK = b"ENC[AES256_GCM,"
 SOPS_TOKEN = r"ENC\[AES256_GCM,data:[A-Za-z0-9+/=]*,iv:[A-Za-z0-9+/=]+,tag:[A-Za-z0-9+/=]+,type:[a-z]+\]"  # noqa: S105
 """The whole shape of SOPS's tokens (https://github.com/getsops/sops, aes/cipher.go)."""
 
-NOT_YET = "this is not done for SOPS's files yet: ksecret decrypt, get, set, unset, rotate and keys work on them"
+NOT_YET = "this is not done for SOPS's files yet: ksecret decrypt, get, set, unset, edit, rotate and keys work on them"
 """What to do about a whole file of SOPS's where only Secrets in other formats are worked on."""
 SOPS_CUT = "what SOPS writes beside its MAC is not there, and nothing opens it so: restore the file from Git"
 """What to do about one that has lost its time, its version or its keys."""

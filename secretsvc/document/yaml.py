@@ -19,8 +19,8 @@ from secretsvc.document.yaml_spelling import Spot
 from secretsvc.document.yaml_types import is_word, typed
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.characters import refuse_odd_characters
+from secretsvc.manifest.line_reader import yaml_documents
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
-from secretsvc.manifest.roots import yaml_documents
 from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
@@ -188,10 +188,11 @@ class _Walk:
         seen: set[str] = set()
         for index, (key, value) in enumerate(node.members):
             name = _key(key)
-            if name in seen and not self._unit:
+            is_member = not depth and not container.path and name == self._member
+            if name in seen and (is_member or not self._unit):
                 raise ManifestError("a duplicate key", hint="keep one of the two", line=key.line)
             seen.add(name)
-            if not depth and not container.path and name == self._member:
+            if is_member:
                 continue
             item = self._item(container, key.start, shared, is_first=not index)
             if self._has_comments and not shared:

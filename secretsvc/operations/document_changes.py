@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.patch import Changes
     from secretsvc.operations.request import Request
 
-_ADDED = Value("", b"")
+ADDED = Value("", b"")
 """Stands for what a leaf held that was not there: nothing is the same as that."""
 _ONLY_BY_PATH = "set and unset change its values, each named by its path"
 
@@ -52,7 +52,7 @@ def set_values(tree: SealedTree, changes: Changes, request: Request, keyring: Ke
     for word, value in values.items():  # paths are in the clear: a slip costs nobody a key's use
         if value is None and _number(tree, word) < 0:
             raise InputError(f"it has no such value{nearest(word, paths(tree))}", hint="ksecret get FILE lists them")
-    change = _Change(tree, open_sealed(tree, keyring, _trusting(tree, request)))
+    change = _Change(tree, open_sealed(tree, keyring, trusting(tree, request)))
     _put(tree, change, values)
     return Result(change.sealed(request.created), 1)
 
@@ -102,8 +102,8 @@ def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
         raise AlreadySealedError("its data key is not that old")
     has_change = any((request.change.exact, request.change.add, request.change.remove))
     entries = by_change(tree.metadata, request.change).entries if has_change else tree.metadata.entries
-    opened = open_sealed(tree, keyring, _trusting(tree, request))
-    return Result(_sealed_anew(tree, opened, entries, request.created, keyring), 1)
+    opened = open_sealed(tree, keyring, trusting(tree, request))
+    return Result(sealed_anew(tree, opened, entries, request.created, keyring), 1)
 
 
 def rewrap(tree: SealedTree, now: str, keyring: Keyring) -> Result:
@@ -122,17 +122,17 @@ def change_keys(tree: SealedTree, wanted: Wanted, request: Request, keyring: Key
     metadata, division = tree.metadata, wanted.division
     if not key_changes(metadata, wanted):
         return Result(tree.document.data, 0)
-    opened = open_sealed(tree, keyring, _trusting(tree, request))
+    opened = open_sealed(tree, keyring, trusting(tree, request))
     if loses(metadata, wanted):
-        return Result(_sealed_anew(tree, opened, wanted.entries, request.created, keyring, division=division), 1)
+        return Result(sealed_anew(tree, opened, wanted.entries, request.created, keyring, division=division), 1)
     kept = [entry for entry in wanted.entries if entry in metadata.entries and division.groups == metadata.groups == 1]
     new = [entry for entry in wanted.entries if entry not in kept]  # of shares all: each division makes new ones
     entries = [*kept, *wrapped(division, new, opened.dek, request.created, keyring)]
     return Result(_with_entries(tree, opened, entries, division), 1)
 
 
-def _trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:
-    """Ask, as the request has it, whether somebody vouches for a file whose MAC does not fit."""
+def trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:
+    """Return what asks, as the request has it, whether somebody vouches for a file whose MAC does not fit."""
     trust = request.trust
     if not trust:
         return None
@@ -218,7 +218,7 @@ class _Change:
                 raise ManifestError(f"{named(path)} has no place there", hint="add it with sops")
             values[at[path]] = value
             if path in self._added:
-                before[at[path]] = _ADDED
+                before[at[path]] = ADDED
         opened = sealing.Opened(self._opened.metadata, self._opened.dek, before, [])
         plan = Plan(opened.dek, opened.metadata.changed(), now, opened)
         return _proven(self._document.kind, sealing.seal_document(self._document, values, plan), opened.dek, values)
@@ -232,7 +232,7 @@ def _count(document: Document) -> int:
     return sum(leaf.value.kind != "comment" for leaf in document.leaves)
 
 
-def _sealed_anew(
+def sealed_anew(
     tree: SealedTree,
     opened: Opened,
     entries: Sequence[KeyEntry],
@@ -241,7 +241,10 @@ def _sealed_anew(
     *,
     division: Division | None = None,
 ) -> bytes:
-    """With a new data key, wrapped under all of these keys. `division`: None as it was divided."""
+    """Return the file with these values under a new data key, wrapped under all of these keys, and proven.
+
+    `division`: None as it was divided.
+    """
     dek = urandom(32)
     fields = lists(tree.metadata, wrapped(division or tree.metadata, entries, dek, now, keyring), division)
     plan = Plan(dek, fields, now)

@@ -194,11 +194,16 @@ def _lists(document: Document) -> set[Path]:
 
 def restored(document: Document, opened: Opened) -> bytes:
     """Return the file with all values in the clear and without the member. Raises ManifestError."""
+    return apply(document.data, restoring(document, opened))
+
+
+def restoring(document: Document, opened: Opened) -> list[Edit]:
+    """Return the edits that put all values in the clear and take the member out. Raises ManifestError."""
     edits = document.drop_member()
     for leaf, value in zip(document.leaves, opened.values, strict=True):
         if value != leaf.value:
             edits += document.spell(leaf, value)
-    return apply(document.data, edits)
+    return edits
 
 
 def same(values: Iterable[Value], others: Iterable[Value]) -> bool:
