@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from os import urandom
 
+from secretsvc import formats
 from secretsvc.document import kinds
-from secretsvc.errors import AlreadySealedError, InputError, ManifestError
+from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NothingToSealError
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER, VERSION, fields_of, list_of, with_keys
 from secretsvc.formats.sops.selection import DEFAULT, Selection
 from secretsvc.keyref import WrappedKey
+from secretsvc.manifest.model import FIELDS
 from secretsvc.operations import Result
 from secretsvc.operations.document_changes import proven
 from secretsvc.operations.document_keys import shares
@@ -20,35 +22,50 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from secretsvc.document.base import Document, Tree
+    from secretsvc.document.base import Document, Leaf, Tree
     from secretsvc.operations.document_keysets import SopsKeyset
     from secretsvc.operations.keyring import Keyring
 
 FOR_SECRETS = ("encrypted_regex", "^(data|stringData)$")
 """What whoever seals Kubernetes' Secrets means, and gives no rule."""
+_VALUES = frozenset(FIELDS)
 
 
 class SopsRule(Record):
     """What of a file is sealed, and what its MAC covers."""
 
     selection: tuple[str, str] | None = None
-    """None: Secrets' data of Kubernetes' objects, of other files what SOPS seals."""
+    """None: of Kubernetes' objects with a Secret among them their data, of other files what SOPS seals."""
     mac_only_encrypted: bool = False
 
 
 def seal_file(
-    data: bytes, keys: SopsKeyset, rule: SopsRule, keyring: Keyring, *, name: str, now: str, kind: str = ""
+    data: bytes,
+    keys: SopsKeyset,
+    rule: SopsRule,
+    keyring: Keyring,
+    *,
+    name: str,
+    now: str,
+    kind: str = "",
+    only_secrets: bool = False,
 ) -> Result:
     """Return the file sealed, opened again in memory. Its notes tell of lines that will come back spelled otherwise.
 
     `name`: the file's, whose end says of which kind it is, unless `kind` does; `now`: the time to state.
-    Raises AlreadySealedError, ManifestError, and InputError for a rule that is none, or that seals nothing.
+    `only_secrets`: leave what is no manifest with a Secret's values in it. The result is bound but where there are any:
+    the format binds them to no name. Raises AlreadySealedError, NothingToSealError, ManifestError, and InputError for
+    a rule that is none, or that seals nothing.
     """
     document = kinds.read(kind or kinds.kind_of(name), data, MEMBER)
     if document.member() is not None or getattr(document, "has_member", False):
         what = f"it has a member {MEMBER}: it is sealed already, or nobody could seal it"
         raise AlreadySealedError(what, hint="SOPS's format has its own there: give yours another name")
-    selection = _selection(document, rule)
+    _refuse_tokens_of_others(document)
+    has_secrets = any(_is_of_secret(leaf) for leaf in document.leaves)
+    if only_secrets and not (has_secrets and any(_VALUES.intersection(leaf.path) for leaf in document.leaves)):
+        raise NothingToSealError("no Secret with values is in it", hint="name the file, and all of it is sealed")
+    selection = _selection(document, rule, has_secrets=has_secrets)
     _check(document, Selection(*selection))
     dek = urandom(32)
     values = [leaf.value for leaf in document.leaves]
@@ -58,15 +75,31 @@ def seal_file(
     made = sealing.seal_document(document, values, sealing.Plan(dek, tree, now))
     opened = proven(document.kind, made, dek, values)
     sealed = kinds.read(document.kind, made, MEMBER)
-    return Result(made, 1, notes=tuple(_losses(document, sealing.restored(sealed, opened))))
+    notes = tuple(_losses(document, sealing.restored(sealed, opened)))
+    return Result(made, 1, not has_secrets, notes)
 
 
-def _selection(document: Document, rule: SopsRule) -> tuple[str, str]:
+def _selection(document: Document, rule: SopsRule, *, has_secrets: bool) -> tuple[str, str]:
     if rule.selection:
         return rule.selection
-    kinds_of_units = {leaf.unit: leaf.value.text for leaf in document.leaves if leaf.path == ("kind",)}
-    is_secrets = document.kind in ("yaml", "json") and set(kinds_of_units.values()) == {b"Secret"}
-    return FOR_SECRETS if is_secrets and len(kinds_of_units) == document.units else DEFAULT
+    objects = {leaf.unit for leaf in document.leaves if leaf.path == ("kind",)}
+    return FOR_SECRETS if has_secrets and len(objects) == document.units else DEFAULT
+
+
+def _refuse_tokens_of_others(document: Document) -> None:
+    """Refuse what is sealed in another format: whoever opened the file would get tokens."""
+    if document.kind not in ("yaml", "json") or not formats.holds_sealed(document.data):
+        return
+    for leaf in document.leaves:
+        if leaf.value.kind == "str" and formats.starts_token(leaf.value.text.decode("utf-8", "replace")):
+            what = f"{sealing.named(leaf.path)} is sealed already, in another format"
+            raise AlreadySealedError(what, hint="ksecret decrypt -i opens it first", line=leaf.line)
+
+
+def _is_of_secret(leaf: Leaf) -> bool:
+    """Tell whether it says that an object is a Secret, one of a list too."""
+    is_kind = leaf.path == ("kind",) or (leaf.path[:1] == ("items",) and leaf.path[2:] == ("kind",))
+    return is_kind and leaf.value.text == b"Secret"
 
 
 def _check(document: Document, selection: Selection) -> None:
