@@ -19,8 +19,8 @@ from secretsvc.document.yaml_spelling import Spot
 from secretsvc.document.yaml_types import is_word, typed
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.characters import refuse_odd_characters
+from secretsvc.manifest.line_reader import yaml_documents
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
-from secretsvc.manifest.roots import yaml_documents
 from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False

@@ -6,11 +6,10 @@ from secretsvc.document.yaml_comments import YamlComment
 from secretsvc.document.yaml_types import plain
 from secretsvc.document.yaml_types import spelled as spelled_plain
 from secretsvc.errors import ManifestError
+from secretsvc.manifest.line_reader import yaml_documents
 from secretsvc.manifest.model import Entry
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar
-from secretsvc.manifest.plain_scalars import is_string
-from secretsvc.manifest.roots import yaml_documents
-from secretsvc.manifest.scalars import HEADER, literal_block, quoted, replaced
+from secretsvc.manifest.scalars import HEADER, is_string, literal_block, quoted, replaced
 from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.manifest.styles import rewritten
 from secretsvc.patterns import pattern

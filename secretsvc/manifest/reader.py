@@ -1,16 +1,18 @@
 """Bytes → Manifest: finds every Secret and refuses what can't be replaced and restored exactly.
 
-The rules that hold sealed or not are here; those for values in the clear are in `rules`.
+The rules that hold sealed or not are here; those for values in the clear are in `rules`. A Secret must not be missed
+for how it is written: it would stay in the clear. So finding them errs on the side of finding one: of repeated, merged
+and aliased members every one counts, and `!!binary` is what Go's YAML makes of it, text.
 """
 
 from __future__ import annotations
 
 from secretsvc.errors import BoundError, ManifestError
 from secretsvc.manifest import nodes
+from secretsvc.manifest.line_reader import documents
 from secretsvc.manifest.model import FIELDS, Entry, Manifest, Secret
-from secretsvc.manifest.nodes import Alias, Mapping, Member, Node, Scalar, Sequence, new
-from secretsvc.manifest.plain_scalars import is_string
-from secretsvc.manifest.roots import BINARY, documents, secret_roots
+from secretsvc.manifest.nodes import BINARY, Alias, Mapping, Member, Node, Scalar, Sequence, new, text_of
+from secretsvc.manifest.scalars import is_string
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,6 +27,9 @@ MOST_SECRETS = 5_000
 
 MOST_ENTRIES = 10_000
 """Values of one Secret. Kubernetes takes 1 MiB of them together."""
+
+_CORE = frozenset(("v1", "/v1"))
+"""How an apiVersion may say `v1`: kubectl takes an empty group before the slash as well."""
 
 _KEY_CHARACTERS = frozenset("-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 
@@ -212,3 +217,54 @@ def _refuse_key_name(key: Scalar, field: str) -> None:
             hint="use up to 253 letters, digits, '-', '_' and '.', not starting with '..'",
             line=key.line,
         )
+
+
+def secret_roots(document: Node, merges: nodes.MergeKeys) -> list[Mapping]:
+    """The Secrets at a document's root or among a list's items, and nowhere deeper, in the order in which they are met.
+
+    To kubectl a list is whatever has `items`. Raises ManifestError for a Secret that is an alias or a list, and where
+    merge keys bring in too much.
+    """
+    found: dict[int, Mapping] = {}
+    seen: set[tuple[int, str, bool]] = set()
+    opened: set[tuple[int, str]] = set()
+    waiting: list[tuple[Node, str]] = [(document, "")]  # and what it is without saying so
+    while waiting:
+        node, listed_kind = waiting.pop()
+        mapping = nodes.resolved(node)
+        if not isinstance(mapping, Mapping) or (way := (mapping.start, listed_kind, isinstance(node, Alias))) in seen:
+            continue
+        seen.add(way)
+        stated = _stated(mapping, merges)
+        kinds = _texts(stated["kind"]) or {listed_kind}
+        versions = _texts(stated["apiVersion"])
+        lists = [one for one in stated["items"] if isinstance(one, Sequence) and one.items]
+        if "Secret" in kinds and (not versions or versions & _CORE):
+            if isinstance(node, Alias):
+                raise ManifestError("a Secret is an alias", hint="write it out in its place", line=node.line)
+            if lists:
+                hint = "move the items into a List, or remove them"
+                raise ManifestError("a Secret with items, which kubectl takes for a list", hint=hint, line=mapping.line)
+            found[mapping.start] = mapping
+        item_kind = "Secret" if "SecretList" in kinds else ""
+        # An alias may stand for one list in many places: what is in it is looked at once.
+        lists = [one for one in lists if (one.start, item_kind) not in opened]
+        opened |= {(one.start, item_kind) for one in lists}
+        waiting += [(item, item_kind) for one in reversed(lists) for item in reversed(one.items)]
+    return list(found.values())
+
+
+def _texts(found: list[Node]) -> set[str]:
+    return {text for node in found if (text := text_of(node))}
+
+
+def _stated(mapping: Mapping, merges: nodes.MergeKeys) -> dict[str, list[Node]]:
+    """Return, by name, every value that tells what it is, repeated and merged ones too; aliases resolved."""
+    found: dict[str, list[Node]] = {"apiVersion": [], "kind": [], "items": []}
+    for one in merges.with_bases(mapping):
+        for key, value in one.members:
+            name = key.value if isinstance(key, Scalar) and not key.tag else text_of(key)
+            target = nodes.resolved(value) if name in found else None
+            if target and not nodes.is_merge(key):
+                found[name].append(target)
+    return found

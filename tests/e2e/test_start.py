@@ -44,12 +44,12 @@ backends backends.age backends.age.backend backends.age.identities backends.base
 cli.batch cli.options cli.policies files files.workspace
 formats formats.base formats.ksecret formats.ksecret.crypto formats.ksecret.envelope formats.ksecret.format
 formats.ksecret.sealing formats.primitives
-keyref manifest manifest.line_reader manifest.model manifest.nodes manifest.plain_scalars manifest.reader manifest.roots
+keyref manifest manifest.line_reader manifest.model manifest.nodes manifest.reader
 manifest.scalars manifest.splice operations operations.open patience patterns tokens
 """
 READS = """
 formats formats.base formats.ksecret formats.ksecret.envelope formats.ksecret.format
-manifest manifest.line_reader manifest.model manifest.nodes manifest.plain_scalars manifest.reader manifest.roots
+manifest manifest.line_reader manifest.model manifest.nodes manifest.reader
 manifest.scalars manifest.splice operations patterns tokens
 """
 LOOKS = f"""{READS} backends backends.age backends.base cli.batch cli.report files files.workspace
