@@ -59,18 +59,21 @@ def opener(server: Server, unlocking: Unlocking) -> Opener:
         return LocalOpener(options.backends(unlocking))
     from secretsvc.cli.sealing import SealingOptions
 
-    return _remote(server, unlocking, SealingOptions())
+    return remote_session(server, unlocking, SealingOptions())
 
 
 def begin(server: Server, unlocking: Unlocking, wanted: SealingOptions) -> Session:
     """Begin a run that seals. Raises UsageError, FileError, and what opening `wanted.parent` raises."""
     if not server.url:
         return LocalSession(options.backends(unlocking), wanted)
-    return _remote(server, unlocking, wanted)
+    return remote_session(server, unlocking, wanted)
 
 
-def _remote(server: Server, unlocking: Unlocking, wanted: SealingOptions) -> RemoteSession:
-    """Raises UsageError, also for options that tell of keys on this machine, or ask somebody at it; FileError."""
+def remote_session(server: Server, unlocking: Unlocking, wanted: SealingOptions) -> RemoteSession:
+    """Begin a run whose work a service does.
+
+    Raises UsageError, also for options that tell of keys on this machine, or ask somebody at it; FileError.
+    """
     from secretsvc.cli.remote import RemoteSession
     from secretsvc.client.remote import Remote
 
@@ -85,7 +88,7 @@ def _remote(server: Server, unlocking: Unlocking, wanted: SealingOptions) -> Rem
         if value:
             raise UsageError(f"{option} does not go with a service", hint="--server '' works with the keys at hand")
     remote = Remote(server.url, os.environ, server.ca)
-    return RemoteSession(remote, FilePolicies(options.backends(unlocking), wanted.place), wanted)
+    return RemoteSession(remote, options.backends(unlocking), wanted)
 
 
 class LocalOpener:

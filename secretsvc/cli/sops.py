@@ -12,6 +12,7 @@ from secretsvc.files import workspace
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Protocol
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.arguments import Arguments
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from secretsvc.keyref import KeyRef
     from secretsvc.operations import Result
     from secretsvc.operations.document_keysets import SopsKeyset
+    from secretsvc.operations.document_sealing import SopsRule
     from secretsvc.policy.sops_yaml import CreationRule
+
+    class SealsDocuments(Protocol):
+        """A service, which seals with keys of its own."""
+
+        def seal_document(self, data: bytes, name: str, to: SopsKeyset, rule: SopsRule) -> Result:
+            """Seal the file of that name; to the service's own keys where none are said."""
+
 
 NAME = "sops"
 _OF_OTHERS = ("SOPS_VAULT_URIS", "SOPS_AZURE_KEYVAULT_URLS", "SOPS_HUAWEICLOUD_KMS_IDS")
@@ -57,8 +66,8 @@ def refuse_rules(args: Arguments) -> None:
         raise UsageError("that option says what SOPS's format seals", hint="say --format sops")
 
 
-def encrypt(args: Arguments, targets: Targets) -> int:
-    """Seal files in SOPS's format; the exit code. Raises UsageError."""
+def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) -> int:
+    """Seal files in SOPS's format, by a service or with the keys at hand; the exit code. Raises UsageError."""
     from secretsvc.cli import options
     from secretsvc.cli.batch import Batch
     from secretsvc.cli.sealing import Requests, SealingOptions, place_of
@@ -71,7 +80,6 @@ def encrypt(args: Arguments, targets: Targets) -> int:
         "--scope": args.scope,
         "--if-needed": args.if_needed,
         "--recompute-mac": args.recompute_mac,
-        "--server": options.server(args).url,
     }
     for option, value in others.items():
         if value:
@@ -83,7 +91,15 @@ def encrypt(args: Arguments, targets: Targets) -> int:
     wanted = SealingOptions(tuple(args.key), place, files=workspace.named(targets.files))
     requests = Requests(wanted, backends)
     said = next(iter(_rules(args)), None)
-    sealer = Sealer(backends, requests, wanted, said, mac_only_encrypted=args.mac_only_encrypted, exact=args.exact)
+    sealer = Sealer(
+        backends,
+        requests,
+        wanted,
+        said,
+        mac_only_encrypted=args.mac_only_encrypted,
+        exact=args.exact,
+        remote=remote,
+    )
 
     def operation(data: bytes, name: str) -> Result:
         return sealer.sealed(data, name, requests.sops_rule_of_sealed(name))
@@ -116,8 +132,13 @@ class Sealer:
         *,
         mac_only_encrypted: bool = False,
         exact: bool = False,
+        remote: SealsDocuments | None = None,
     ) -> None:
-        """`said`: what is sealed, whatever `.sops.yaml` says. `exact`: refuse what will be spelled otherwise."""
+        """`said`: what is sealed, whatever `.sops.yaml` says. `exact`: refuse what will be spelled otherwise.
+
+        `remote`: has a service seal, in place of the keys at hand, and to its own keys where nothing says others.
+        """
+        self._remote = remote
         self._backends = backends
         self._requests = requests
         self._wanted = wanted
@@ -140,10 +161,13 @@ class Sealer:
         rule = SopsRule(self._said or (found.selection if found else None), only)
         keyset, request = self._keys(found, name), self._requests.of(name)
         profiles = {ref: fields["aws_profile"] for ref, fields in keyset.options.items()}
-        keyring = self._requests.keyring(name, profiles=profiles)
         files = self._wanted.files
-        only_secrets = files is not None and file not in files
-        result = seal_file(data, keyset, rule, keyring, name=name, now=request.created, only_secrets=only_secrets)
+        rule = rule._replace(only_secrets=files is not None and file not in files)
+        if self._remote:
+            result = self._remote.seal_document(data, name, keyset, rule)
+        else:
+            keyring = self._requests.keyring(name, profiles=profiles)
+            result = seal_file(data, keyset, rule, keyring, name=name, now=request.created)
         if not result.bound:
             self._warn(_UNBOUND)
         if result.notes and self._exact:
@@ -175,8 +199,8 @@ class Sealer:
         if FilePolicies(self._backends, name).find(name):
             what = "the rules of .ksecret.yaml are for Secrets in ksecret's formats"
             raise UsageError(what, hint="name keys with -k, or write a .sops.yaml")
-        own = own_keys(self._backends, "")
-        if not own:
+        own = () if self._remote else own_keys(self._backends, "")
+        if not own and not self._remote:
             raise UsageError(NO_KEY, hint=NO_KEY_HINT)
         return _one_group(own)
 

@@ -22,7 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from secretsvc.document.base import Document, Leaf, Tree
+    from secretsvc.document.base import Document, Tree
     from secretsvc.operations.document_keysets import SopsKeyset
     from secretsvc.operations.keyring import Keyring
 
@@ -37,6 +37,8 @@ class SopsRule(Record):
     selection: tuple[str, str] | None = None
     """None: of Kubernetes' objects with a Secret among them their data, of other files what SOPS seals."""
     mac_only_encrypted: bool = False
+    only_secrets: bool = False
+    """Leave alone what is no manifest with a Secret's values in it."""
 
 
 def seal_file(
@@ -48,42 +50,56 @@ def seal_file(
     name: str,
     now: str,
     kind: str = "",
-    only_secrets: bool = False,
 ) -> Result:
     """Return the file sealed, opened again in memory. Its notes tell of lines that will come back spelled otherwise.
 
     `name`: the file's, whose end says of which kind it is, unless `kind` does; `now`: the time to state.
-    `only_secrets`: leave what is no manifest with a Secret's values in it. The result is bound but where there are any:
-    the format binds them to no name. Raises AlreadySealedError, NothingToSealError, ManifestError, and InputError for
-    a rule that is none, or that seals nothing.
+    The result is not bound where Secrets are in it: the format binds them to no name. Raises AlreadySealedError,
+    NothingToSealError, ManifestError, and InputError for a rule that is none, or that seals nothing.
     """
-    document = kinds.read(kind or kinds.kind_of(name), data, MEMBER)
-    if document.member() is not None or getattr(document, "has_member", False):
-        what = f"it has a member {MEMBER}: it is sealed already, or nobody could seal it"
-        raise AlreadySealedError(what, hint="SOPS's format has its own there: give yours another name")
-    _refuse_tokens_of_others(document)
-    has_secrets = any(_is_of_secret(leaf) for leaf in document.leaves)
-    if only_secrets and not (has_secrets and any(_VALUES.intersection(leaf.path) for leaf in document.leaves)):
-        raise NothingToSealError("no Secret with values is in it", hint="name the file, and all of it is sealed")
-    selection = _selection(document, rule, has_secrets=has_secrets)
-    _check(document, Selection(*selection))
+    document = read_clear(data, kind or kinds.kind_of(name), rule)
+    meant = selection(document, rule)
     dek = urandom(32)
     values = [leaf.value for leaf in document.leaves]
-    named = {} if document.kind == "binary" else {selection[0]: selection[1]}
+    named = {} if document.kind == "binary" else {meant[0]: meant[1]}
     only = {"mac_only_encrypted": True} if rule.mac_only_encrypted else {}
     tree: dict[str, Tree] = {**_wrapped(keys, dek, now, keyring), "version": VERSION, **named, **only}
     made = sealing.seal_document(document, values, sealing.Plan(dek, tree, now))
     opened = proven(document.kind, made, dek, values)
     sealed = kinds.read(document.kind, made, MEMBER)
-    notes = tuple(_losses(document, sealing.restored(sealed, opened)))
-    return Result(made, 1, not has_secrets, notes)
+    notes = tuple(losses(document, sealing.restored(sealed, opened)))
+    return Result(made, 1, not has_secrets(document), notes)
 
 
-def _selection(document: Document, rule: SopsRule, *, has_secrets: bool) -> tuple[str, str]:
+def read_clear(data: bytes, kind: str, rule: SopsRule) -> Document:
+    """Return a file that can be sealed by that rule. Raises as `seal_file`."""
+    document = kinds.read(kind, data, MEMBER)
+    if document.member() is not None or getattr(document, "has_member", False):
+        what = f"it has a member {MEMBER}: it is sealed already, or nobody could seal it"
+        raise AlreadySealedError(what, hint="SOPS's format has its own there: give yours another name")
+    _refuse_tokens_of_others(document)
+    has_values = any(_VALUES.intersection(leaf.path) for leaf in document.leaves)
+    if rule.only_secrets and not (has_values and has_secrets(document)):
+        raise NothingToSealError("no Secret with values is in it", hint="name the file, and all of it is sealed")
+    _check(document, Selection(*selection(document, rule)))
+    return document
+
+
+def has_secrets(document: Document) -> bool:
+    """Tell whether one of its objects is a Secret, those of a list too."""
+    return any(
+        leaf.value.text == b"Secret"
+        and (leaf.path == ("kind",) or (leaf.path[:1] == ("items",) and leaf.path[2:] == ("kind",)))
+        for leaf in document.leaves
+    )
+
+
+def selection(document: Document, rule: SopsRule) -> tuple[str, str]:
+    """Return the rule; where none is said, the one that is meant for such a document."""
     if rule.selection:
         return rule.selection
     objects = {leaf.unit for leaf in document.leaves if leaf.path == ("kind",)}
-    return FOR_SECRETS if has_secrets and len(objects) == document.units else DEFAULT
+    return FOR_SECRETS if len(objects) == document.units and has_secrets(document) else DEFAULT
 
 
 def _refuse_tokens_of_others(document: Document) -> None:
@@ -96,13 +112,7 @@ def _refuse_tokens_of_others(document: Document) -> None:
             raise AlreadySealedError(what, hint="ksecret decrypt -i opens it first", line=leaf.line)
 
 
-def _is_of_secret(leaf: Leaf) -> bool:
-    """Tell whether it says that an object is a Secret, one of a list too."""
-    is_kind = leaf.path == ("kind",) or (leaf.path[:1] == ("items",) and leaf.path[2:] == ("kind",))
-    return is_kind and leaf.value.text == b"Secret"
-
-
-def _check(document: Document, selection: Selection) -> None:
+def _check(document: Document, chosen: Selection) -> None:
     """Refuse tokens in the clear, and a rule that means nothing of it."""
     count = 0
     for leaf in document.leaves:
@@ -110,9 +120,9 @@ def _check(document: Document, selection: Selection) -> None:
             what = f"{sealing.named(leaf.path)} is a token of SOPS's already"
             raise ManifestError(what, hint="put the clear value there", line=leaf.line)
         is_value = leaf.value.kind not in ("comment", "null") and leaf.value.text
-        count += bool(is_value and selection.selects(leaf))
+        count += bool(is_value and chosen.selects(leaf))
     if not count:
-        what = f"{selection.rule} means no value of it: all would stay in the clear"
+        what = f"{chosen.rule} means no value of it: all would stay in the clear"
         raise InputError(what, hint="mend the rule, or leave the file as it is")
 
 
@@ -131,8 +141,8 @@ def _wrapped(keys: SopsKeyset, dek: bytes, now: str, keyring: Keyring) -> dict[s
     return with_keys(groups, keys.threshold)
 
 
-def _losses(document: Document, restored: bytes) -> Iterator[tuple[int, str]]:
-    """Lines that will not come back as they are spelled, though their values will."""
+def losses(document: Document, restored: bytes) -> Iterator[tuple[int, str]]:
+    """Yield lines that will not come back as they are spelled, though their values will; what to say of each."""
     if restored == document.data:
         return
     back = kinds.read(document.kind, restored, MEMBER)
