@@ -6,8 +6,8 @@ import os
 
 from secretsvc import formats
 from secretsvc.cli import options
-from secretsvc.cli.policies import FilePolicies
 from secretsvc.errors import AlreadySealedError, KsecretError, UsageError
+from secretsvc.files.workspace import POLICIES, Above
 from secretsvc.operations.open import open_any, sops_tree
 
 TYPE_CHECKING = False
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.options import Server, Unlocking
+    from secretsvc.cli.policies import FilePolicies
     from secretsvc.cli.remote import RemoteSession
     from secretsvc.cli.sealing import Requests, SealingOptions
     from secretsvc.cli.sops import Sealer
     from secretsvc.operations import Result
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.open import Parents
     from secretsvc.operations.patch import Changes
 
@@ -96,7 +98,8 @@ class LocalOpener:
 
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
-        self._policies = FilePolicies(backends)
+        self._nearby = Above(*POLICIES)
+        self._policies: FilePolicies | None = None
 
     @property
     def jobs(self) -> int:
@@ -110,7 +113,15 @@ class LocalOpener:
 
     def open(self, data: bytes, name: str) -> Result:
         """Open the manifest, or the tree, in the file of that name."""
-        return open_any(data, self._policies.keyring_for_opening(name), name)
+        return open_any(data, self._keyring(name), name)
+
+    def _keyring(self, name: str) -> Keyring:
+        """The keys as the file's policy wants them; without a policy above it, as they are, and none of its code."""
+        if self._policies is None and self._nearby.has(name):
+            from secretsvc.cli.policies import FilePolicies
+
+            self._policies = FilePolicies(self._backends)
+        return self._policies.keyring_for_opening(name) if self._policies else self._backends
 
 
 class LocalSession(LocalOpener):

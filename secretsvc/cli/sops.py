@@ -224,6 +224,22 @@ class Sealer:
         return found
 
 
+def converted(data: bytes, name: str, requests: Requests, backends: Backends) -> Result:
+    """Convert a manifest of sealed Secrets into SOPS's format. Raises what `document_convert.to_sops` raises."""
+    from secretsvc.operations.document_convert import to_sops
+    from secretsvc.operations.document_sealing import SopsRule
+
+    found, request = requests.sops_rule_of_sealed(name), requests.of(name)
+    is_named = found is not None and any(found.groups) and not any(request.change)
+    keys = keyset_of(found, backends) if found and is_named else None
+    profiles = {ref: fields["aws_profile"] for ref, fields in keys.options.items()} if keys else {}
+    rule = SopsRule(found.selection, found.mac_only_encrypted) if found else SopsRule()
+    result = to_sops(data, name, request, requests.keyring(name, profiles=profiles), keys=keys, rule=rule)
+    told = "SOPS's format binds no Secret to its name and namespace"
+    warn(told, once=told)
+    return result
+
+
 def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:
     """Whom a rule of `.sops.yaml` has files sealed to. Raises InputError, with the policy's line."""
     from secretsvc.operations.document_keysets import SopsKeyset
