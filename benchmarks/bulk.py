@@ -105,14 +105,17 @@ def _aws(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
 def _gcp(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     with server(bench, "tests.emulators.gcp", "--latency", str(LATENCY), "--key", RESOURCE):
         folder = _sealed(bench, f"gcp:{RESOURCE}", files)
-        start = min(bench.once([KSECRET, "decrypt", _first(folder)]).wall for _ in range(rounds))
+        start = min(bench.once([KSECRET, "decrypt", _first(folder)]) for _ in range(rounds))
         for jobs in (8, 16, 32):
             command = [KSECRET, "decrypt", "-r", "--jobs", str(jobs), folder]
-            wall, cpu = min(bench.once(command) for _ in range(rounds))
-            rate, busy = files / (wall - start), cpu / wall
-            print(f"gcp: {jobs} jobs: {rate:.0f} files/s without the start, the processor {busy:.0%} busy with them")
+            whole = min(bench.once(command) for _ in range(rounds))
+            wall, cpu = whole.wall - start.wall, whole.cpu - start.cpu
+            ideal = jobs / LATENCY
+            busy = ideal * cpu / files
+            print(f"gcp: {jobs} jobs: {files / wall:.0f} files/s without the start,", end=" ")
+            print(f"{cpu / files * 1e3:.2f} ms of CPU a file: {ideal:.0f} would keep a processor {busy:.0%} busy")
             if busy <= BUSY:
-                verdicts.tell("gcp", rate / (jobs / LATENCY))
+                verdicts.tell("gcp", files / wall / ideal)
 
 
 def _rotate(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from secretsvc import formats
-from secretsvc.cli.report import progress, report, summary, tell_unbound, tell_withheld, warn, warn_of_walk
 from secretsvc.errors import (
     AlreadySealedError,
     AlteredError,
@@ -16,7 +15,6 @@ from secretsvc.errors import (
     UsageError,
 )
 from secretsvc.files import workspace
-from secretsvc.formats import lost
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations import Result
 from secretsvc.record import Record
@@ -56,7 +54,11 @@ STANDARD_INPUT = "standard input"
 
 def may_be_sealed(content: bytes | mmap) -> bool:
     """Tell whether something in it may be sealed, or look as if it were."""
-    return formats.may_be_sealed(content) or lost.may_stand_in(content)
+    if formats.may_be_sealed(content):
+        return True
+    from secretsvc.formats import lost
+
+    return lost.may_stand_in(content)
 
 
 _NOTHING_TO_DO = (AlreadySealedError, NothingToSealError, NotSealedError)
@@ -195,7 +197,7 @@ class Batch:
         others = _is_sealed_file if self._any_name else None
         return list(
             workspace.discover(
-                targets.files, recursive=targets.recursive, failed=self._failed, warn=warn_of_walk, others=others
+                targets.files, recursive=targets.recursive, failed=self._failed, warn=_warn_of_walk, others=others
             )
         )
 
@@ -220,7 +222,11 @@ class Batch:
         outcomes = spread(
             items, lambda item: self._work(operation, may_hold, item), self._targets, runs, _Outcome, forks=forks
         )
-        for item, outcome in zip(items, progress(outcomes, len(items)), strict=True):
+        if self._many:
+            from secretsvc.cli.report import progress
+
+            outcomes = progress(outcomes, len(items))
+        for item, outcome in zip(items, outcomes, strict=True):
             yield item.path, self._count(outcome, item.path), outcome.error
 
     def end(self, join: Callable[[list[bytes]], bytes] = stream) -> int:
@@ -228,12 +234,19 @@ class Batch:
         keep_going = self._targets.keep_going
         if self._outputs and (keep_going or not self._worst):  # a part of the files would pass for the whole
             put_out(join(self._outputs), self._targets.output, private=self._private)
-        if self._many:
-            summary(self._counts)
-        if self._outputs and self._worst and not keep_going:
-            tell_withheld(may_keep_going=keep_going is not None)
-        tell_unbound(self._unbound)
+        if self._many or self._worst or self._unbound:
+            self._tell()
         return self._worst
+
+    def _tell(self) -> None:
+        from secretsvc.cli import report  # nothing is told of the one file that fails in nothing
+
+        keep_going = self._targets.keep_going
+        if self._many:
+            report.summary(self._counts)
+        if self._outputs and self._worst and not keep_going:
+            report.tell_withheld(may_keep_going=keep_going is not None)
+        report.tell_unbound(self._unbound)
 
     def _work(self, operation: Operation, may_hold: Callable[[bytes | mmap], bool], item: Item) -> _Outcome:
         try:
@@ -268,6 +281,8 @@ class Batch:
     def _count(self, outcome: _Outcome, path: str) -> str:
         """Tell of one file under the word that it gives, and keep its bytes for the end."""
         for line, what in outcome.notes:
+            from secretsvc.cli.report import warn
+
             warn(f"{name_of(path)}:{line}: {what}")
         if outcome.error:
             self._failed(outcome.error)
@@ -282,6 +297,8 @@ class Batch:
         return word
 
     def _failed(self, error: KsecretError) -> None:
+        from secretsvc.cli.report import report
+
         report(error, debug=self._targets.debug)
         self._counts["failed"] += 1
         self._worst = max(self._worst, self._altered if isinstance(error, AlteredError) else error.exit_code)
@@ -308,6 +325,12 @@ def spread(
     from secretsvc.cli import workers
 
     return workers.in_order(items, work, jobs, lambda: runs.forks, kind=kind, most=targets.jobs)
+
+
+def _warn_of_walk(why: str) -> None:
+    from secretsvc.cli.report import warn_of_walk
+
+    warn_of_walk(why)
 
 
 def _is_sealed_file(path: str) -> bool:

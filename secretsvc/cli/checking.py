@@ -12,6 +12,7 @@ from secretsvc.operations.check import Checked, check_file, check_other
 from secretsvc.operations.check_search import holds_identity, may_hold_secret
 from secretsvc.policy.policies import MISNAMED, NAME
 from secretsvc.record import Record
+from secretsvc.tokens import SOPS_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,10 +22,14 @@ if TYPE_CHECKING:
 
     from secretsvc.operations.findings import CheckRule, Finding
     from secretsvc.policy.policies import Policies
+    from secretsvc.policy.sops_configs import SopsConfigs
 
 Form: TypeAlias = 'Literal["text", "json", "sarif"]'
 """Form of the output."""
 
+OF_SOPS, _SOPS = ".sops.yaml", b"sops"
+MAX_RULED = 8 << 20
+"""Bytes up to which a file that a rule of `.sops.yaml` wants sealed is looked at."""
 _OTHERS = 1 << 20
 """Bytes up to which files that are no manifests are looked through for identities."""
 
@@ -42,6 +47,8 @@ class Source(Record):
     """The id of the commit that it is looked at in."""
     also: Callable[[bytes], list[Finding]] = lambda _: []
     """Gives more findings in its bytes."""
+    configs: SopsConfigs | None = None
+    """Finds its `.sops.yaml`, where there may be one."""
 
 
 class Output:
@@ -118,6 +125,8 @@ def check_all(sources: Iterable[Source], output: Output) -> None:
 def _of_policy(source: Source) -> list[Finding]:
     """Faults of a policy, or of its name, where the file is one. Raises InputError, FileError."""
     name = os.path.basename(source.name)
+    if name == OF_SOPS and source.configs:
+        return _of_config(source.configs, source.name)
     if name == MISNAMED:
         said = f"this file is not read: a policy's name is {NAME}, so no rule covers what it was made for"
         from secretsvc.operations.findings import Finding
@@ -131,8 +140,27 @@ def _of_policy(source: Source) -> list[Finding]:
     return list(check_policy(found, source.name))
 
 
+def _of_config(configs: SopsConfigs, name: str) -> list[Finding]:
+    from secretsvc.operations.check_tree import check_config
+
+    found = configs.find(name)
+    return list(check_config(found.rules or (), name)) if found else []
+
+
 def _checked(data: bytes, source: Source, now: float) -> Checked:
-    return check_file(data, source.name, source.policies, now) if source.manifest else check_other(data, source.name)
+    checked = check_file(data, source.name, source.policies, now) if source.manifest else check_other(data, source.name)
+    if not (source.configs or _SOPS in data):
+        return checked
+    from secretsvc.operations.check_tree import check_tree  # few repositories have such files
+
+    known = {finding.code for finding in checked.findings}
+    more = [finding for finding in check_tree(data, source.name, source.configs) if finding.code not in known]
+    return checked._replace(findings=[*checked.findings, *more])
+
+
+def may_be_of_sops(data: bytes | mmap) -> bool:
+    """Tell whether it may be a file that SOPS sealed, be it no manifest by its name."""
+    return data.find(SOPS_MARK) >= 0 and data.find(_SOPS) >= 0
 
 
 def _also(checked: Checked, source: Source, data: bytes) -> Checked:
@@ -143,19 +171,41 @@ def _also(checked: Checked, source: Source, data: bytes) -> Checked:
 
 def may_hold_secrets(data: bytes | mmap) -> bool:
     """Tell whether a manifest of these bytes is worth being read."""
-    return may_hold_secret(data) or holds_identity(data)
+    return may_hold_secret(data) or holds_identity(data) or may_be_of_sops(data)
 
 
 def may_hold_identities(data: bytes | mmap) -> bool:
     """Tell whether another file of these bytes is worth being looked through for identities."""
-    return len(data) <= _OTHERS and holds_identity(data)
+    return len(data) <= _OTHERS and (holds_identity(data) or may_be_of_sops(data))
 
 
-def worth_reading(whole: Callable[[], bytes], up_to: Callable[[int], bytes | None], *, manifest: bool) -> bytes | None:
-    """A blob's bytes; None where there can be nothing to find in them. `up_to` gives None for more than so many."""
+def worth_reading(
+    whole: Callable[[], bytes],
+    up_to: Callable[[int], bytes | None],
+    may_be_ruled: Callable[[bytes | mmap], bool],
+    *,
+    manifest: bool,
+) -> bytes | None:
+    """A blob's bytes; None where there can be nothing to find in them. `up_to` gives None for more than so many.
+
+    `may_be_ruled`: as `ruled` has it.
+    """
     data = whole() if manifest else up_to(_OTHERS)
     test = may_hold_secrets if manifest else may_hold_identities
-    return data if data is not None and test(data) else None
+    return data if data is not None and (test(data) or may_be_ruled(data)) else None
+
+
+def ruled(configs: SopsConfigs | None, name: str) -> Callable[[bytes | mmap], bool]:
+    """Return what tells of a file's bytes whether a rule of `.sops.yaml` may want the file of that name sealed."""
+    if not configs:
+        return _never
+    from secretsvc.operations.check_tree import may_be_ruled, rule_for_clear
+
+    return may_be_ruled if rule_for_clear(configs, name) else _never
+
+
+def _never(_data: bytes | mmap) -> bool:
+    return False
 
 
 def _in_commit(commit: str, file: str) -> str:

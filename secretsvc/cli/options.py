@@ -8,7 +8,6 @@ import sys
 from secretsvc.backends import find
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
-from secretsvc.cli.report import once, warn
 from secretsvc.errors import FileError
 from secretsvc.record import Record
 
@@ -131,13 +130,28 @@ def backends(unlocking: Unlocking) -> Backends:
             file=sys.stderr,
         )
     ask = Passphrases(unlocking.passphrase, unlocking.passphrase_file).ask
-    told = once(lambda text: warn(text, once=text))
-    return Backends(Settings(os.environ, ask, unlocking.keyring, warn=told, meanwhile=_get_ready_to_open))
+    return Backends(Settings(os.environ, ask, unlocking.keyring, warn=_Warnings().warn, meanwhile=_get_ready_to_open))
 
 
 def _get_ready_to_open() -> None:
     """Import what opens a Secret once its DEK is there, which takes about as long as gpg takes for that."""
-    from secretsvc.formats import primitives  # noqa: F401
+    from secretsvc.formats.primitives import DEK_BYTES, aes_gcm
+
+    aes_gcm(bytes(DEK_BYTES))
+
+
+class _Warnings:
+    """Warnings of the backends, each told once."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def warn(self, text: str) -> None:
+        from secretsvc.cli import report
+
+        if text not in self._told:
+            self._told.add(text)
+            report.warn(text, once=text)
 
 
 class Passphrases:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 
-from secretsvc.cli.report import warn
 from secretsvc.errors import InputError, KeyRefError, KsecretError
 from secretsvc.keyref import Keyset, keyset
 
@@ -148,7 +147,7 @@ class FilePolicies:
             from secretsvc.policy.sops_configs import SopsConfigs
 
             self._policies = self._policies or Policies()
-            self._configs = SopsConfigs(self._policies, named, lambda text: warn(text, once=text))
+            self._configs = SopsConfigs(self._policies, named, _warn)
         return self._configs
 
     def _of(self, files: Iterable[str]) -> Iterator[tuple[str, Policy]]:
@@ -188,7 +187,7 @@ class FilePolicies:
         text = f"{error.where}: {error.message}; opening goes on without this policy"
         if text not in self._told:
             self._told.add(text)
-            warn(text, once=text)
+            _warn(text)
 
     def _above(self, file: str) -> Policies | None:
         """The finder of policies; None where there is none above the file."""
@@ -203,6 +202,12 @@ class FilePolicies:
 
             self._policies = Policies()
         return self._policies
+
+
+def _warn(text: str) -> None:
+    from secretsvc.cli.report import warn
+
+    warn(text, once=text)
 
 
 def _no_rule(policy: Policy, place: str, secret: Secret) -> KeyRefError:

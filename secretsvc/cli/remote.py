@@ -23,17 +23,18 @@ from secretsvc.keyref import keyset
 from secretsvc.manifest.reader import read
 from secretsvc.operations import Result, answers, nothing
 from secretsvc.operations.inspect import describe_manifest
-from secretsvc.operations.open import nothing_sealed, refuse_lost
+from secretsvc.operations.open import nothing_sealed, refuse_lost, sops_tree
 from secretsvc.operations.repeats import HINT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from secretsvc.cli.policies import FilePolicies
     from secretsvc.cli.sealing import SealingOptions
     from secretsvc.client.remote import Remote
     from secretsvc.manifest.model import Manifest
+    from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.patch import Changes
 
@@ -60,13 +61,22 @@ class RemoteSession:
     def open(self, data: bytes, name: str) -> Result:
         """The manifest in the clear."""
         policy = self._policies.find_for_opening(name)
-        manifest, _ = self._sealed(data, is_signed=policy is not None and policy.require_signature)
+        is_signed = policy is not None and policy.require_signature
+        tree = self._tree(data, name, is_signed=is_signed)
+        if tree:
+            from secretsvc.operations.document_answers import check_opened
+
+            return self._about_tree("decrypt", tree, check_opened)
+        manifest, _ = self._sealed(data, is_signed=is_signed)
         answer = self._ask("/v1/decrypt", data)
         answers.check_opened(manifest, answer)
         return _result(manifest, answer)
 
     def seal(self, data: bytes, name: str) -> Result:
         """The manifest sealed, to the keys that it would be sealed to here, else to those of the service's rules."""
+        if sops_tree(data, name):
+            what = "it is sealed already, in SOPS's format"
+            raise AlreadySealedError(what, hint="ksecret rotate, keys and set change it")
         if not format_of(self._wanted.format) and self._policies.sops_rule(name):
             what = "by .sops.yaml it is to be sealed in SOPS's format, which a service does not seal in"
             raise UsageError(what, hint="--server '' seals with the keys at hand; or say --format ksecret")
@@ -89,30 +99,80 @@ class RemoteSession:
 
     def rotate(self, data: bytes, name: str, before: str) -> Result:
         """The manifest with new DEKs in all its Secrets, where one was made before that time (as envelopes say it)."""
-        manifest, seen = self._sealed(data, is_signed=self._policies.wants_signatures(name))
         if self._wanted.scope or self._wanted.format:
             raise UsageError("a service rotates in the format and scope that a file has", hint="see ksecret convert")
+        is_signed = self._policies.wants_signatures(name)
+        tree = self._tree(data, name, is_signed=is_signed)
+        if tree and tree.metadata.created >= before:
+            raise AlreadySealedError("its data key is not that old")
+        if tree:
+            from secretsvc.operations.document_answers import check_rotated
+
+            return self._about_tree("rotate", tree, check_rotated)
+        manifest, seen = self._sealed(data, is_signed=is_signed)
         if all(one.created >= before for one in seen if one.sealed):
             raise AlreadySealedError("no data key in it is that old")
         return self._rotated(manifest, data, "rotate")
 
     def rewrap(self, data: bytes, name: str) -> Result:
         """The manifest with its DEKs wrapped anew."""
-        manifest, _ = self._sealed(data, is_signed=self._policies.wants_signatures(name))
+        is_signed = self._policies.wants_signatures(name)
+        tree = self._tree(data, name, is_signed=is_signed)
+        if tree:
+            from secretsvc.operations.document_answers import check_rewrapped
+
+            return self._about_tree("rotate", tree, check_rewrapped, [("mode", "rewrap")])
+        manifest, _ = self._sealed(data, is_signed=is_signed)
         return self._rotated(manifest, data, "rewrap")
 
     def patch(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
         """The manifest with `changes.values`, none of them None, sealed in."""
-        manifest, _ = self._sealed(data, is_signed=self._policies.wants_signatures(name))
+        is_signed = self._policies.wants_signatures(name)
+        tree = self._tree(data, name, is_signed=is_signed)
+        if tree:
+            return self._patched_tree(tree, changes, which)
+        manifest, _ = self._sealed(data, is_signed=is_signed)
         if self._renews(manifest, name):
             data = self._rotated(manifest, data, "rotate").data
             manifest = read(data)
-        values = {key: b64encode(value).decode() for key, value in changes.values.items() if value is not None}
-        body = {"manifest": data.decode(), "secret": which, "base64Values": values, "stringData": changes.prefer_text}
+        body = {"manifest": data.decode(), "secret": which, "stringData": changes.prefer_text}
+        body |= {"base64Values": _in_base64(changes)}
         body |= {"allowRepeated": True} if self._wanted.allow_repeated else {}
         answer = self._ask("/v1/set", json.dumps(body).encode(), media="application/json")
         answers.check_set(manifest, answer, changes, which)
         return _result(manifest, answer)
+
+    def _tree(self, data: bytes, name: str, *, is_signed: bool) -> SealedTree | None:
+        """The file, where SOPS's format seals it. Raises InputError."""
+        tree = sops_tree(data, name)
+        if tree and is_signed:
+            raise _signed()
+        return tree
+
+    def _about_tree(
+        self, operation: str, tree: SealedTree, check: Callable[[SealedTree, bytes], None], query: Query = ()
+    ) -> Result:
+        """What the service makes of such a file, checked."""
+        kind, data = tree.document.kind, tree.document.data
+        media = f"application/{kind}" if kind in ("yaml", "json") else "application/octet-stream"
+        answer = self._ask(f"/v1/{operation}", data, [("kind", kind), *query], media)
+        check(tree, answer)
+        return Result(answer, 1)
+
+    def _patched_tree(self, tree: SealedTree, changes: Changes, which: str) -> Result:
+        from secretsvc.operations.document_answers import check_set
+        from secretsvc.operations.document_changes import refuse_others
+
+        refuse_others(changes, which)
+        try:
+            text = tree.document.data.decode()
+        except UnicodeDecodeError:
+            what = "a service takes values for a file of UTF-8 text only"
+            raise InputError(what, hint="--server '' works with the keys at hand") from None
+        body = {"manifest": text, "kind": tree.document.kind, "base64Values": _in_base64(changes)}
+        answer = self._ask("/v1/set", json.dumps(body).encode(), media="application/json")
+        check_set(tree, answer, changes)
+        return Result(answer, 1)
 
     def _rotated(self, manifest: Manifest, data: bytes, mode: str) -> Result:
         """Return the manifest with new DEKs (`rotate`), or with its DEKs wrapped anew (`rewrap`)."""
@@ -123,7 +183,7 @@ class RemoteSession:
     def _read(self, data: bytes, *, is_signed: bool) -> tuple[Manifest, list[Description]]:
         """`is_signed`: its policy demands what only keys at hand can show. Raises InputError."""
         if is_signed:
-            raise InputError("its policy demands signatures, which a service is not told of", hint="say --server ''")
+            raise _signed()
         return read(data), describe_manifest(data, lambda _: "")
 
     def _sealed(self, data: bytes, *, is_signed: bool) -> tuple[Manifest, list[Description]]:
@@ -162,6 +222,14 @@ class RemoteSession:
         except UsageError as error:
             error.ends_run = False  # it is about this file
             raise
+
+
+def _in_base64(changes: Changes) -> dict[str, str]:
+    return {key: b64encode(value).decode() for key, value in changes.values.items() if value is not None}
+
+
+def _signed() -> InputError:
+    return InputError("its policy demands signatures, which a service is not told of", hint="say --server ''")
 
 
 def _result(manifest: Manifest, answer: bytes) -> Result:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import sys
 
-from secretsvc import formats
 from secretsvc.errors import printable as printable  # noqa: PLC0414 - what is told to people is found here
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from typing import TypeVar
 
     from secretsvc.errors import KsecretError
@@ -61,18 +60,6 @@ def warn(text: str, *, once: str = "") -> None:
         print(line, file=sys.stderr)
 
 
-def once(tell: Callable[[str], None]) -> Callable[[str], None]:
-    """`tell`, which is told each text but once."""
-    told: set[str] = set()
-
-    def tell_new(text: str) -> None:
-        if text not in told:
-            told.add(text)
-            tell(text)
-
-    return tell_new
-
-
 def warn_of_walk(why: str) -> None:
     """Warn that a walk by `.gitignore` files may miss some."""
     warn(f"{why}; files that it tracks though .gitignore names them are passed over")
@@ -117,6 +104,8 @@ def progress(results: Iterator[R], total: int) -> Iterator[R]:
 def tell_unbound(count: int) -> None:
     """One line on how many files were opened whose format does not bind them to their identity, if any were."""
     if count:
+        from secretsvc import formats
+
         print(
             f"ksecret: {counted(count, 'file')} opened in {formats.unbinding()}, which binds no Secret to its name and "
             "namespace: ksecret convert --to ksecret does",

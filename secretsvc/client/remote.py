@@ -32,6 +32,10 @@ MAX_ANSWER = 64 * 1024 * 1024
 """Bytes, as many as a manifest may have."""
 
 
+_MEDIA = ("application/yaml", "application/json", "application/octet-stream")
+"""What a service answers with."""
+
+
 class Remote:
     """A service at one address. Safe in several threads: as many connections are kept as were needed at a time."""
 
@@ -66,7 +70,7 @@ class Remote:
                 old, token = token, self._current(instead_of=token)
                 if token == old:
                     raise problem(answer)
-            elif answer.status == 200 and answer.media.startswith(("application/yaml", "application/json")):
+            elif answer.status == 200 and answer.media in _MEDIA:
                 return answer.body
             else:
                 raise problem(answer)

@@ -19,8 +19,8 @@ from secretsvc.document.yaml_spelling import Spot
 from secretsvc.document.yaml_types import is_word, typed
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.characters import refuse_odd_characters
+from secretsvc.manifest.line_reader import yaml_documents
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
-from secretsvc.manifest.roots import yaml_documents
 from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
@@ -80,6 +80,8 @@ class YamlDocument:
     def set_member(self, tree: dict[str, Tree]) -> list[Edit]:
         """Return the edits that make every document's member hold that."""
         made = [edit for root in self.roots for edit in yaml_member.put(self._text, root, self.name, tree)]
+        if self.roots and self.leaves and not yaml_member.find(self.roots[-1], self.name):
+            made += yaml_spelling.closed(self._text, self.leaves[-1])
         return self._places.edits(made)
 
     def drop_member(self) -> list[Edit]:
@@ -186,10 +188,11 @@ class _Walk:
         seen: set[str] = set()
         for index, (key, value) in enumerate(node.members):
             name = _key(key)
-            if name in seen and not self._unit:
+            is_member = not depth and not container.path and name == self._member
+            if name in seen and (is_member or not self._unit):
                 raise ManifestError("a duplicate key", hint="keep one of the two", line=key.line)
             seen.add(name)
-            if not depth and not container.path and name == self._member:
+            if is_member:
                 continue
             item = self._item(container, key.start, shared, is_first=not index)
             if self._has_comments and not shared:
@@ -217,7 +220,7 @@ class _Walk:
         stands = spot.shared or node
         if target.style == '"' and node is target and _has_slash(self._text, target):
             raise ManifestError("an escape of / that SOPS does not read", hint="write / alone", line=target.line)
-        value = typed(target.value, target.style, target.tag, stands.line)
+        value = typed(_as_it_ends(self._text, target), target.style, target.tag, stands.line)
         leaf = Leaf(self._unit, path, value, stands.line, own=spot)
         self._found.append((stands.start, item.container, leaf))
         if self._has_comments and not spot.shared:
@@ -227,6 +230,11 @@ class _Walk:
                 header = _HEADER.match(self._text, start)
                 item.leaf_end, start = header.span(1) if header else (start, start)
             self._taken.append((start, node.end))
+
+
+def _as_it_ends(text: str, scalar: Scalar) -> str:
+    """A scalar's text, as go-yaml reads it: the manifests' reader ends a last line that has no end, as kubectl does."""
+    return scalar.value.removesuffix("\n") if yaml_spelling.is_open(text, scalar) else scalar.value
 
 
 def _key(node: Node) -> str:

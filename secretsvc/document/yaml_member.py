@@ -10,8 +10,7 @@ from secretsvc.errors import ManifestError
 from secretsvc.manifest.model import Entry
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
 from secretsvc.manifest.nodes import member as member_of
-from secretsvc.manifest.plain_scalars import is_string
-from secretsvc.manifest.scalars import quoted, replaced
+from secretsvc.manifest.scalars import is_string, quoted, replaced
 from secretsvc.manifest.splice import (
     Edit,
     append_member,

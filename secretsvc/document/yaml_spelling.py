@@ -6,11 +6,10 @@ from secretsvc.document.yaml_comments import YamlComment
 from secretsvc.document.yaml_types import plain
 from secretsvc.document.yaml_types import spelled as spelled_plain
 from secretsvc.errors import ManifestError
+from secretsvc.manifest.line_reader import yaml_documents
 from secretsvc.manifest.model import Entry
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar
-from secretsvc.manifest.plain_scalars import is_string
-from secretsvc.manifest.roots import yaml_documents
-from secretsvc.manifest.scalars import HEADER, literal_block, quoted, replaced
+from secretsvc.manifest.scalars import HEADER, is_string, literal_block, quoted, replaced
 from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.manifest.styles import rewritten
 from secretsvc.patterns import pattern
@@ -70,6 +69,19 @@ def source(text: str, leaf: Leaf) -> str:
         return own.text
     stands = own.shared or own.node
     return text[stands.start : stands.end]
+
+
+def is_open(text: str, scalar: Scalar) -> bool:
+    """Tell whether it is a block that ends the file, without a line break."""
+    return scalar.style in ("|", ">") and scalar.end >= len(text) and not text.endswith(("\n", "\r"))
+
+
+def closed(text: str, leaf: Leaf) -> list[Edit]:
+    """Return the edit that has such a block keep its value where lines come behind it: `|` becomes `|-`."""
+    if not isinstance(leaf.own, Spot) or not is_open(text, leaf.own.scalar):
+        return []
+    header = HEADER.match(text, _entry(text, leaf.own).scalar.start)
+    return [Edit(header.end(1), header.end(1), "-")] if header and not set("+-") & set(header[1]) else []
 
 
 def scalar_of(value: Value, *, flow: bool = False) -> str:

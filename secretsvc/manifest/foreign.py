@@ -7,8 +7,8 @@ Of the file's own words only kinds of objects and names of Secrets are repeated.
 from __future__ import annotations
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest import nodes, roots
-from secretsvc.manifest.roots import text_of
+from secretsvc.manifest import line_reader, nodes
+from secretsvc.manifest.nodes import text_of
 from secretsvc.patterns import pattern
 from secretsvc.record import Record
 from secretsvc.tokens import NOT_YET, SOPS_CUT
@@ -104,7 +104,7 @@ def _of_variables(data: bytes, *, is_env: bool) -> Diagnosis | None:
 def conflict(data: bytes) -> Diagnosis | None:
     """Git's conflict markers, where they make the file unreadable."""
     found = _marker(data)
-    return found if found and not roots.leading_documents(data.decode("utf-8", "replace"))[1] else None
+    return found if found and not line_reader.leading_documents(data.decode("utf-8", "replace"))[1] else None
 
 
 def _marker(data: bytes) -> Diagnosis | None:

@@ -8,8 +8,8 @@ from base64 import b64encode
 from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
-from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.reader import read
+from secretsvc.manifest.scalars import is_string
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -2,12 +2,14 @@
 
 Takes block mappings of plain keys, and lists of them, with plain, quoted and literal (`|`) values and lists in a line
 (`[a, b]`) that need no knowledge of YAML beyond their lines; of all else it says that it does not know. What it takes,
-it reads to the same nodes as `yaml_reader`, place for place, and a test holds it to that.
+it reads to the same nodes as `yaml_reader`, place for place, and a test holds it to that. `documents` has each text
+read by the reader that it is for; nothing above asks which that was.
 YAML 1.1, chapters 7 to 10: https://yaml.org/spec/1.1/
 """
 
 from __future__ import annotations
 
+from secretsvc.errors import ManifestError
 from secretsvc.manifest.nodes import MAX_DEPTH, MOST_NODES, Mapping, Member, Scalar, Sequence, most_nodes, new
 
 TYPE_CHECKING = False
@@ -32,6 +34,48 @@ _FLOW = frozenset("[]{}?\"'&*!|>%@`#")
 """What a scalar of a list in a line had better not have in it."""
 _STARTS = frozenset("/._+^($\\")
 """What plain scalars may start with, beside letters and digits: no sign of YAML's."""
+
+
+def leading_documents(text: str) -> tuple[list[Node], bool]:
+    """Return the root nodes of a text's documents, nothing refused, up to what is malformed; and whether nothing is."""
+    try:
+        found = _json_documents(text, MOST_NODES)
+    except ManifestError:
+        found = None
+    if found is not None:
+        return found, True
+    from secretsvc.manifest import yaml_reader
+
+    return yaml_reader.leading_documents(text)
+
+
+def documents(text: str, most: int) -> tuple[list[Node], bool]:
+    """Return the root nodes of a text's documents, and whether it is JSON. Raises ManifestError."""
+    found = _json_documents(text, most)
+    return (found, True) if found is not None else (yaml_documents(text, most), False)
+
+
+def _json_documents(text: str, most: int) -> list[Node] | None:
+    """Return them; None where it is no JSON."""
+    if text.lstrip(" \t\r\n")[:1] not in ("{", "["):
+        return None
+    # Imported when needed: most manifests are YAML, and a cold start pays for every import.
+    from secretsvc.manifest import json_reader
+
+    return json_reader.read_documents(text, most)
+
+
+def yaml_documents(text: str, most: int = MOST_NODES) -> list[Node]:
+    """Return the root node of every document in a YAML text, read line by line or, where that will not do, by libyaml.
+
+    Raises ManifestError.
+    """
+    found = read_documents(text, most)
+    if found is not None:
+        return found
+    from secretsvc.manifest import yaml_reader  # and PyYAML with it, which takes as long as all else of a start
+
+    return yaml_reader.read_documents(text, most)
 
 
 def read_documents(text: str, most: int = MOST_NODES) -> list[Node] | None:
@@ -78,12 +122,13 @@ class _Lines:
         return found
 
     def _move(self) -> None:
-        start, lines = self._next, self._lines
-        for number in range(self._number, self._last):
-            line = lines[number]
+        start, number = self._next, self._number
+        while number < self._last:
+            line = self._lines[number]
+            number += 1
             words = line.strip(" ")
             if words and words[0] != "#":
-                self._start, self._next, self._number, self._words = start, start + len(line) + 1, number + 1, words
+                self._start, self._next, self._number, self._words = start, start + len(line) + 1, number, words
                 self._indent = line.find(words) or (_END if words == "---" else 0)
                 return
             start += len(line) + 1

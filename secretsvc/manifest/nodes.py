@@ -34,6 +34,7 @@ new = tuple.__new__
 """Makes a node of its class and a tuple of its values: readers make millions, and the class itself takes its time."""
 
 _MERGE = "tag:yaml.org,2002:merge"
+BINARY = "tag:yaml.org,2002:binary"
 
 
 class Scalar(Record):
@@ -174,3 +175,18 @@ def too_many(most: int, line: int) -> BoundError:
 def is_null(node: Node) -> bool:
     """Tell whether Kubernetes reads a null here."""
     return isinstance(node, Scalar) and not node.style and node.value in ("", "~", "null", "Null", "NULL")
+
+
+def text_of(node: Node | None) -> str:
+    """The text that a parser may make of a scalar; empty for what is none, and for null."""
+    scalar = resolved(node)
+    if not isinstance(scalar, Scalar) or (is_null(scalar) and not scalar.tag):
+        return ""
+    if scalar.tag != BINARY:
+        return scalar.value
+    try:
+        from binascii import a2b_base64
+
+        return a2b_base64(scalar.value).decode()
+    except ValueError:
+        return ""

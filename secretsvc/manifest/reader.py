@@ -1,20 +1,23 @@
 """Bytes → Manifest: finds every Secret and refuses what can't be replaced and restored exactly.
 
-The rules that hold sealed or not are here; those for values in the clear are in `rules`.
+The rules that hold sealed or not are here; those for values in the clear are in `rules`. A Secret must not be missed
+for how it is written: it would stay in the clear. So finding them errs on the side of finding one: of repeated, merged
+and aliased members every one counts, and `!!binary` is what Go's YAML makes of it, text.
 """
 
 from __future__ import annotations
 
 from secretsvc.errors import BoundError, ManifestError
 from secretsvc.manifest import nodes
+from secretsvc.manifest.line_reader import documents
 from secretsvc.manifest.model import FIELDS, Entry, Manifest, Secret
-from secretsvc.manifest.nodes import Alias, Mapping, Member, Node, Scalar, Sequence, new
-from secretsvc.manifest.plain_scalars import is_string
-from secretsvc.manifest.roots import BINARY, documents, secret_roots
+from secretsvc.manifest.nodes import BINARY, Alias, Mapping, Member, Node, Scalar, Sequence, new, text_of
+from secretsvc.manifest.scalars import is_string
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeGuard
 
 MAX_BYTES = 8 * 1024 * 1024
 """The largest file that is read, in bytes."""
@@ -24,6 +27,9 @@ MOST_SECRETS = 5_000
 
 MOST_ENTRIES = 10_000
 """Values of one Secret. Kubernetes takes 1 MiB of them together."""
+
+_CORE = frozenset(("v1", "/v1"))
+"""How an apiVersion may say `v1`: kubectl takes an empty group before the slash as well."""
 
 _KEY_CHARACTERS = frozenset("-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 
@@ -65,21 +71,21 @@ def _unreadable(data: bytes, error: ManifestError) -> ManifestError:
 
 def _secret(root: Mapping, merges: nodes.MergeKeys, *, allow_binary_tag: bool) -> Secret:
     _refuse_odd_keys(root)
-    _refuse_merge(root)
-    metadata = nodes.member(root, "metadata")
+    members = _members(root)
     namespace = name = None
+    metadata = members.get("metadata")
     if metadata:
         holder = _plain_mapping(metadata, "metadata")
         if holder:
-            _refuse_merge(holder)
-            namespace, name = _identity(holder, "namespace"), _identity(holder, "name")
-            _follow_annotations(holder, merges)
+            stated = _members(holder)
+            namespace, name = _identity(stated, "namespace"), _identity(stated, "name")
+            _follow_annotations(stated, merges)
     return Secret(
         root,
         namespace,
         name,
-        _identity(root, "type") or "Opaque",
-        tuple(entry for field in FIELDS for entry in _entries(root, field, allow_binary_tag)),
+        _identity(members, "type") or "Opaque",
+        tuple(entry for field in FIELDS for entry in _entries(members, field, allow_binary_tag)),
     )
 
 
@@ -104,15 +110,19 @@ def _refuse_odd_keys(node: Node) -> None:
                 _refuse_odd_keys(value)
 
 
-def _refuse_merge(mapping: Mapping) -> None:
-    for key, _ in mapping.members:
-        if nodes.is_merge(key):
-            raise ManifestError("a merge key (<<) in a Secret", hint="write out what it brings in", line=key.line)
+def _members(mapping: Mapping) -> dict[str, Member]:
+    """Return them by name; keys that stand twice, and tags, are refused by then. Refuses a merge key."""
+    found = {key.value: member for member in mapping.members if isinstance(key := member.key, Scalar)}
+    merge = found.get("<<")
+    if merge and nodes.is_merge(merge.key):
+        line = merge.key.line
+        raise ManifestError("a merge key (<<) in a Secret", hint="write out what it brings in", line=line)
+    return found
 
 
-def _follow_annotations(metadata: Mapping, merges: nodes.MergeKeys) -> None:
+def _follow_annotations(stated: dict[str, Member], merges: nodes.MergeKeys) -> None:
     """Counts what stands in for annotations, so that who looks at them later need not."""
-    member = nodes.member(metadata, "annotations")
+    member = stated.get("annotations")
     annotations = nodes.resolved(member.value) if member else None
     if member and isinstance(annotations, Mapping):
         for _ in merges.with_bases(annotations, shared=annotations is not member.value):
@@ -139,9 +149,9 @@ def refuse_shared(node: Node, what: str, tag: str = "") -> None:
         raise ManifestError(f"{what} has a tag", hint="remove the tag and quote the value", line=node.line)
 
 
-def _identity(mapping: Mapping, name: str) -> str | None:
+def _identity(members: dict[str, Member], name: str) -> str | None:
     """A text that a Secret is bound to (name, namespace, type); None where it is absent or null."""
-    found = nodes.member(mapping, name)
+    found = members.get(name)
     if not found or nodes.is_null(found.value):
         return None
     refuse_shared(found.value, name)
@@ -150,31 +160,51 @@ def _identity(mapping: Mapping, name: str) -> str | None:
     return found.value.value
 
 
-def _entries(root: Mapping, field: str, allow_binary_tag: bool) -> Iterator[Entry]:
-    holder = nodes.member(root, field)
+def _entries(members: dict[str, Member], field: str, allow_binary_tag: bool) -> Iterator[Entry]:
+    holder = members.get(field)
     mapping = _plain_mapping(holder, field) if holder else None
     if not mapping:
         return
-    _refuse_merge(mapping)
+    _members(mapping)
     if len(mapping.members) > MOST_ENTRIES:
         message = f"more than {MOST_ENTRIES} values under {field}"
         raise ManifestError(message, hint="split it into several Secrets", line=mapping.line)
-    for key, value in mapping.members:
-        refuse_shared(key, f"a key under {field}")
-        if not isinstance(key, Scalar) or not (key.style or is_string(key.value)):
-            raise ManifestError(f"a key under {field} is not a string", hint="quote it", line=key.line)
+    tag = BINARY if allow_binary_tag else ""
+    for member in mapping.members:
+        key, value = member
+        key, value = (key, value) if _is_text(key) and _is_text(value) else _checked(member, field, tag)
         _refuse_key_name(key, field)
-        path = f'{field}["{key.value}"]'
-        refuse_shared(value, path, BINARY if allow_binary_tag else "")
-        if nodes.is_null(value):
-            raise ManifestError(f"{path} is null", hint='quote it: write "" for an empty value', line=value.line)
-        if not isinstance(value, Scalar):
-            kind = "mapping" if isinstance(value, Mapping) else "list"
-            raise ManifestError(f"{path} is a {kind}", hint="a Secret's values are strings", line=key.line)
-        if not (value.style or value.tag or is_string(value.value)):
-            hint = "quote it: unquoted it is a number or a boolean, or may become one"
-            raise ManifestError(f"{path} is not a string", hint=hint, line=value.line)
         yield new(Entry, (field, key.value, value, mapping.column, mapping.flow))
+
+
+def _is_text(node: Node) -> TypeGuard[Scalar]:
+    """Tell whether it is a string to Kubernetes, and shared with no other place."""
+    return (
+        isinstance(node, Scalar)
+        and node.anchor is None
+        and node.tag is None
+        and bool(node.style or is_string(node.value))
+    )
+
+
+def _checked(member: Member, field: str, tag: str) -> tuple[Scalar, Scalar]:
+    """Return an entry's key and value, which may have that tag. Refuses all else that is not just two texts."""
+    key, value = member
+    refuse_shared(key, f"a key under {field}")
+    if not isinstance(key, Scalar) or not (key.style or is_string(key.value)):
+        raise ManifestError(f"a key under {field} is not a string", hint="quote it", line=key.line)
+    _refuse_key_name(key, field)
+    path = f'{field}["{key.value}"]'
+    refuse_shared(value, path, tag)
+    if nodes.is_null(value):
+        raise ManifestError(f"{path} is null", hint='quote it: write "" for an empty value', line=value.line)
+    if not isinstance(value, Scalar):
+        kind = "mapping" if isinstance(value, Mapping) else "list"
+        raise ManifestError(f"{path} is a {kind}", hint="a Secret's values are strings", line=key.line)
+    if not (value.style or value.tag or is_string(value.value)):
+        hint = "quote it: unquoted it is a number or a boolean, or may become one"
+        raise ManifestError(f"{path} is not a string", hint=hint, line=value.line)
+    return key, value
 
 
 def _refuse_key_name(key: Scalar, field: str) -> None:
@@ -187,3 +217,54 @@ def _refuse_key_name(key: Scalar, field: str) -> None:
             hint="use up to 253 letters, digits, '-', '_' and '.', not starting with '..'",
             line=key.line,
         )
+
+
+def secret_roots(document: Node, merges: nodes.MergeKeys) -> list[Mapping]:
+    """The Secrets at a document's root or among a list's items, and nowhere deeper, in the order in which they are met.
+
+    To kubectl a list is whatever has `items`. Raises ManifestError for a Secret that is an alias or a list, and where
+    merge keys bring in too much.
+    """
+    found: dict[int, Mapping] = {}
+    seen: set[tuple[int, str, bool]] = set()
+    opened: set[tuple[int, str]] = set()
+    waiting: list[tuple[Node, str]] = [(document, "")]  # and what it is without saying so
+    while waiting:
+        node, listed_kind = waiting.pop()
+        mapping = nodes.resolved(node)
+        if not isinstance(mapping, Mapping) or (way := (mapping.start, listed_kind, isinstance(node, Alias))) in seen:
+            continue
+        seen.add(way)
+        stated = _stated(mapping, merges)
+        kinds = _texts(stated["kind"]) or {listed_kind}
+        versions = _texts(stated["apiVersion"])
+        lists = [one for one in stated["items"] if isinstance(one, Sequence) and one.items]
+        if "Secret" in kinds and (not versions or versions & _CORE):
+            if isinstance(node, Alias):
+                raise ManifestError("a Secret is an alias", hint="write it out in its place", line=node.line)
+            if lists:
+                hint = "move the items into a List, or remove them"
+                raise ManifestError("a Secret with items, which kubectl takes for a list", hint=hint, line=mapping.line)
+            found[mapping.start] = mapping
+        item_kind = "Secret" if "SecretList" in kinds else ""
+        # An alias may stand for one list in many places: what is in it is looked at once.
+        lists = [one for one in lists if (one.start, item_kind) not in opened]
+        opened |= {(one.start, item_kind) for one in lists}
+        waiting += [(item, item_kind) for one in reversed(lists) for item in reversed(one.items)]
+    return list(found.values())
+
+
+def _texts(found: list[Node]) -> set[str]:
+    return {text for node in found if (text := text_of(node))}
+
+
+def _stated(mapping: Mapping, merges: nodes.MergeKeys) -> dict[str, list[Node]]:
+    """Return, by name, every value that tells what it is, repeated and merged ones too; aliases resolved."""
+    found: dict[str, list[Node]] = {"apiVersion": [], "kind": [], "items": []}
+    for one in merges.with_bases(mapping):
+        for key, value in one.members:
+            name = key.value if isinstance(key, Scalar) and not key.tag else text_of(key)
+            target = nodes.resolved(value) if name in found else None
+            if target and not nodes.is_merge(key):
+                found[name].append(target)
+    return found

@@ -1,9 +1,12 @@
-"""The inside of a scalar, which a token replaces, and its shell, which stays: quotes, or a block's header."""
+"""Scalars: their inside, which a token replaces, and their shell, which stays (quotes, or a block's header); and the
+plain ones that Kubernetes reads as strings: its rules, neither YAML 1.2's nor PyYAML's.
+
+Source: what kubectl 1.27 to 1.33 does (design KUBECTL, section 8), which is resolve.go of goyaml.v2.
+"""
 
 from __future__ import annotations
 
 from secretsvc.errors import ManifestError
-from secretsvc.manifest.plain_scalars import is_string
 from secretsvc.manifest.splice import Edit
 from secretsvc.patterns import pattern
 from secretsvc.record import Record
@@ -21,6 +24,24 @@ _ESCAPED = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), 0x2028, 0x20
 _SAFE_FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 _SAFE = "".join(_SAFE_FIRST) + "=._-"
 """Characters that a plain scalar may be made of, be it in a key's place or a value's."""
+
+_WORDS = frozenset(
+    (
+        *("", "~", "null", "Null", "NULL"),
+        *("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"),
+        *("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE"),
+        *(".nan", ".NaN", ".NAN"),
+        *(sign + word for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")),
+        "<<",  # a string as a value, but as a key it merges
+    )
+)
+_LONGEST_WORD = max(map(len, _WORDS))
+_IN_NUMBERS = "0123456789abcdefABCDEFoOxX+-._"
+_NUMBER = pattern(
+    r"[-+]?0[xX][0-9a-fA-F]+|[-+]?0[oO][0-7]+|[-+]?0[bB][01]+|0b[-+][01]+"
+    r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+)
+_FRACTION = pattern(r"\.[0-9]+(?:_[0-9]+)*(?:[eE][-+]?[0-9]+(?:_[0-9]+)*)?")
 
 
 class Inside(Record):
@@ -155,3 +176,24 @@ def literal_block(value: str, indent: int, newline: str) -> str | None:
     return (
         ("|" if body != value else "|-") + newline + newline.join(" " * indent + line if line else "" for line in lines)
     )
+
+
+def is_string(text: str) -> bool:
+    """Tell whether Kubernetes reads this plain scalar as a string, not as a null, a boolean or a number.
+
+    Underscores count for nothing in a number, except after a leading point, where they must part digits.
+    Dates and `1:30` are strings. What overflows (17 digits after 0x, 1e400) is a string to kubectl so far, but
+    its YAML library has source that makes big integers of some: here all have a number's shape and are numbers.
+    A wrong True would let Kubernetes change a value silently; a wrong False asks someone for quotes.
+    """
+    if len(text) <= _LONGEST_WORD and text in _WORDS:
+        return False
+    if text.strip(_IN_NUMBERS):
+        return True
+    if text.isdigit():  # most numbers are
+        return False
+    if text[0] == ".":
+        return not _FRACTION.fullmatch(text)
+    if text[0] in "+-0123456789":
+        return not _NUMBER.fullmatch(text.replace("_", ""))
+    return True

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from secretsvc.manifest.plain_scalars import is_string
-from secretsvc.manifest.scalars import HEADER, before_blank_lines, canonical, indented, inside, quoted, replaced
+from secretsvc.manifest.scalars import (
+    HEADER,
+    before_blank_lines,
+    canonical,
+    indented,
+    inside,
+    is_string,
+    quoted,
+    replaced,
+)
 from secretsvc.manifest.splice import Edit
 from secretsvc.patterns import pattern
 

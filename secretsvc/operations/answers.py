@@ -68,7 +68,7 @@ class _Pair(Record):
     sealing: _Shown | None
 
     def refusal(self, what: str, entry: str = "") -> BackendError:
-        return _refusal(f"is not what was asked for: {self.old.label} {what}", entry)
+        return refusal(f"is not what was asked for: {self.old.label} {what}", entry)
 
     def __repr__(self) -> str:
         return f"_Pair({self.old.label}, masked)"
@@ -145,7 +145,7 @@ def _read(answer: bytes) -> Manifest:
     try:
         return read(answer)
     except KsecretError:  # whose line is none of the file's
-        raise _refusal("is no manifest") from None
+        raise refusal("is no manifest") from None
 
 
 def _pairs(before: Manifest, now: Manifest) -> Iterator[_Pair]:
@@ -157,7 +157,7 @@ def _answered(now: Manifest, secret: Secret) -> _Shown | None:
     try:
         return _sealing(now, secret)
     except KsecretError:
-        raise _refusal(f"is not what was asked for: {secret.label} has an envelope that is none") from None
+        raise refusal(f"is not what was asked for: {secret.label} has an envelope that is none") from None
 
 
 def _sealing(manifest: Manifest, secret: Secret) -> _Shown | None:
@@ -173,9 +173,9 @@ def _sealing(manifest: Manifest, secret: Secret) -> _Shown | None:
 def _check_rest(before: Manifest, now: Manifest, *, comments: bool = True) -> None:
     """Check that all but values and envelopes is the same text. Raises BackendError."""
     if [_identity(one) for one in before.secrets] != [_identity(one) for one in now.secrets]:
-        raise _refusal("is not this manifest")
+        raise refusal("is not this manifest")
     if _rest(before, comments=comments) != _rest(now, comments=comments):
-        raise _refusal("is this manifest with other changes in it than were asked for")
+        raise refusal("is this manifest with other changes in it than were asked for")
 
 
 def _identity(secret: Secret) -> tuple[str | None, str | None, str, list[Place]]:
@@ -266,6 +266,7 @@ def _is_renewed(was: _Shown, sealing: _Shown) -> bool:
     )
 
 
-def _refusal(what: str, entry: str = "") -> BackendError:
+def refusal(what: str, entry: str = "") -> BackendError:
+    """Return the error for a service's answer, of which `what` is said."""
     hint = "nothing of it was written; is there a proxy that mixes answers up, or is this the right service?"
     return BackendError(f"the service's answer {what}", hint=hint, entry=entry)

@@ -5,7 +5,7 @@ Source: https://git-scm.com/docs/git-merge, "How conflicts are presented"; marke
 
 from __future__ import annotations
 
-from secretsvc.manifest import roots
+from secretsvc.manifest import line_reader
 from secretsvc.manifest.kubectl_stream import documents
 from secretsvc.manifest.nodes import Mapping
 from secretsvc.patterns import pattern
@@ -59,5 +59,5 @@ def _readable_by_line(text: str) -> Iterator[str]:
 
 
 def _is_read(document: str) -> bool:
-    found, are_all = roots.leading_documents(document)
+    found, are_all = line_reader.leading_documents(document)
     return are_all and any(isinstance(node, Mapping) for node in found)

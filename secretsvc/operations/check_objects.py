@@ -8,8 +8,7 @@ from __future__ import annotations
 from secretsvc import formats
 from secretsvc.formats.sops_metadata import is_whole_sops_token
 from secretsvc.manifest import nodes, rules
-from secretsvc.manifest.nodes import Alias, Mapping, Scalar, Sequence
-from secretsvc.manifest.roots import text_of
+from secretsvc.manifest.nodes import Alias, Mapping, Scalar, Sequence, text_of
 from secretsvc.operations.check_template import LATER, without_placeholders
 from secretsvc.operations.check_text import seems_to_hold
 from secretsvc.patterns import pattern

@@ -5,7 +5,7 @@ from __future__ import annotations
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 
 from secretsvc.errors import BoundError
-from secretsvc.manifest import copies, roots
+from secretsvc.manifest import copies, line_reader
 from secretsvc.manifest.kubectl_stream import documents
 from secretsvc.manifest.nodes import Scalar
 from secretsvc.operations import check_text
@@ -127,7 +127,7 @@ def _by_nodes(document: str, *, deeper: bool) -> tuple[dict[int, Clear], bool]:
     found: dict[int, Clear] = {}
     are_all = False
     for view in views:
-        read, is_whole = roots.leading_documents(view)
+        read, is_whole = line_reader.leading_documents(view)
         are_all |= is_whole and not any(unread(node) for node in read)
         seen = _in_objects(read, view, deeper=deeper)
         found = {clear.line: clear._replace(in_template=view != document) for clear in seen} | found

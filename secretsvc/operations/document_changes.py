@@ -24,7 +24,7 @@ from secretsvc.operations.documents import find_leaf, open_sealed, parsed, paths
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from secretsvc.document.base import Document, Edit, Leaf, Path
     from secretsvc.formats.sops.metadata import KeyEntry
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.patch import Changes
     from secretsvc.operations.request import Request
 
-_ADDED = Value("", b"")
+ADDED = Value("", b"")
 """Stands for what a leaf held that was not there: nothing is the same as that."""
 _ONLY_BY_PATH = "set and unset change its values, each named by its path"
 
@@ -47,21 +47,41 @@ def set_values(tree: SealedTree, changes: Changes, request: Request, keyring: Ke
     Words are paths, or in a Secret the names of entries, as `documents.get_value` takes them. A value keeps the kind
     that was there where its text is of that kind. Raises InputError, UsageError, and what opening raises.
     """
-    others = (changes.data, changes.string_data, changes.metadata, changes.labels, changes.annotations)
-    if which or any(others):
-        raise UsageError("the file is a tree that SOPS's format seals", hint=_ONLY_BY_PATH)
+    refuse_others(changes, which)
     values = changes.values
     for word, value in values.items():  # paths are in the clear: a slip costs nobody a key's use
         if value is None and _number(tree, word) < 0:
             raise InputError(f"it has no such value{nearest(word, paths(tree))}", hint="ksecret get FILE lists them")
-    change = _Change(tree, open_sealed(tree, keyring, _trusting(tree, request)))
+    change = _Change(tree, open_sealed(tree, keyring, trusting(tree, request)))
+    _put(tree, change, values)
+    return Result(change.sealed(request.created), 1)
+
+
+def refuse_others(changes: Changes, which: str) -> None:
+    """Refuse changes of what only a Secret in a manifest has. Raises UsageError."""
+    others = (changes.data, changes.string_data, changes.metadata, changes.labels, changes.annotations)
+    if which or any(others):
+        raise UsageError("the file is a tree that SOPS's format seals", hint=_ONLY_BY_PATH)
+
+
+def with_changes(tree: SealedTree, changes: Changes) -> tuple[Document, Mapping[Path, Value]]:
+    """Return the file with places for these values, as it is before they are sealed; and what comes there.
+
+    Needs no key: of a token nobody knows which kind of value it holds. Raises InputError, UsageError.
+    """
+    opened = sealing.Opened(tree.metadata, b"", [leaf.value for leaf in tree.document.leaves], [])
+    change = _Change(tree, opened)
+    _put(tree, change, changes.values)
+    return change.outline()
+
+
+def _put(tree: SealedTree, change: _Change, values: Mapping[str, bytes | None]) -> None:
     going = [word for word, value in values.items() if value is None]
     for word in (
         *(word for word in values if word not in going),
         *sorted(going, key=lambda word: -_number(tree, word)),
     ):
         change.put(word, values[word])  # the last of a list first: places in it are those that it has now
-    return Result(change.sealed(request.created), 1)
 
 
 def _number(tree: SealedTree, word: str) -> int:
@@ -82,8 +102,8 @@ def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
         raise AlreadySealedError("its data key is not that old")
     has_change = any((request.change.exact, request.change.add, request.change.remove))
     entries = by_change(tree.metadata, request.change).entries if has_change else tree.metadata.entries
-    opened = open_sealed(tree, keyring, _trusting(tree, request))
-    return Result(_sealed_anew(tree, opened, entries, request.created, keyring), 1)
+    opened = open_sealed(tree, keyring, trusting(tree, request))
+    return Result(sealed_anew(tree, opened, entries, request.created, keyring), 1)
 
 
 def rewrap(tree: SealedTree, now: str, keyring: Keyring) -> Result:
@@ -102,17 +122,17 @@ def change_keys(tree: SealedTree, wanted: Wanted, request: Request, keyring: Key
     metadata, division = tree.metadata, wanted.division
     if not key_changes(metadata, wanted):
         return Result(tree.document.data, 0)
-    opened = open_sealed(tree, keyring, _trusting(tree, request))
+    opened = open_sealed(tree, keyring, trusting(tree, request))
     if loses(metadata, wanted):
-        return Result(_sealed_anew(tree, opened, wanted.entries, request.created, keyring, division=division), 1)
+        return Result(sealed_anew(tree, opened, wanted.entries, request.created, keyring, division=division), 1)
     kept = [entry for entry in wanted.entries if entry in metadata.entries and division.groups == metadata.groups == 1]
     new = [entry for entry in wanted.entries if entry not in kept]  # of shares all: each division makes new ones
     entries = [*kept, *wrapped(division, new, opened.dek, request.created, keyring)]
     return Result(_with_entries(tree, opened, entries, division), 1)
 
 
-def _trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:
-    """Ask, as the request has it, whether somebody vouches for a file whose MAC does not fit."""
+def trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:
+    """Return what asks, as the request has it, whether somebody vouches for a file whose MAC does not fit."""
     trust = request.trust
     if not trust:
         return None
@@ -149,6 +169,10 @@ class _Change:
             self._changed[path] = self._value(path, word, value, Value("str", b""))
             self._added.add(path)
             self._restructure(self._document.add(path, self._changed[path]), 1)
+
+    def outline(self) -> tuple[Document, Mapping[Path, Value]]:
+        """The file with its leaves in place, and what is to come where."""
+        return self._document, self._changed
 
     def _value(self, path: Path, word: str, data: bytes, before: Value) -> Value:
         """The value for a leaf: base64 for an entry's name under `data`, else a text, or of the kind that was there."""
@@ -194,7 +218,7 @@ class _Change:
                 raise ManifestError(f"{named(path)} has no place there", hint="add it with sops")
             values[at[path]] = value
             if path in self._added:
-                before[at[path]] = _ADDED
+                before[at[path]] = ADDED
         opened = sealing.Opened(self._opened.metadata, self._opened.dek, before, [])
         plan = Plan(opened.dek, opened.metadata.changed(), now, opened)
         return _proven(self._document.kind, sealing.seal_document(self._document, values, plan), opened.dek, values)
@@ -208,7 +232,7 @@ def _count(document: Document) -> int:
     return sum(leaf.value.kind != "comment" for leaf in document.leaves)
 
 
-def _sealed_anew(
+def sealed_anew(
     tree: SealedTree,
     opened: Opened,
     entries: Sequence[KeyEntry],
@@ -217,7 +241,10 @@ def _sealed_anew(
     *,
     division: Division | None = None,
 ) -> bytes:
-    """With a new data key, wrapped under all of these keys. `division`: None as it was divided."""
+    """Return the file with these values under a new data key, wrapped under all of these keys, and proven.
+
+    `division`: None as it was divided.
+    """
     dek = urandom(32)
     fields = lists(tree.metadata, wrapped(division or tree.metadata, entries, dek, now, keyring), division)
     plan = Plan(dek, fields, now)

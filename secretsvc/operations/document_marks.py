@@ -11,16 +11,19 @@ import re
 from hashlib import blake2b
 from os import urandom
 
+from secretsvc.document import kinds
 from secretsvc.document.base import apply
 from secretsvc.formats.merge import UnmergeableError
 from secretsvc.formats.sops.cipher import Cipher, aad_of, is_token
 from secretsvc.formats.sops.merge import PROOF
+from secretsvc.formats.sops.metadata import MEMBER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from secretsvc.document.base import Document, Edit, Leaf, Tree, Value
+    from secretsvc.operations.documents import SealedTree
 
 TWO_DATA_KEYS = "its sides have different data keys, and no key is at hand"
 
@@ -29,13 +32,13 @@ class Marks:
     """The marks of one merge."""
 
     def __init__(self) -> None:
-        nonce = urandom(8).hex().encode()
+        nonce = urandom(6).hex().encode()
         mark = rb"ENC\[%b[:#]([0-9a-f]+):([0-9a-f]+)\]" % nonce
-        self.pattern = re.compile(mark)
-        """Of a mark; its groups are place and value."""
+        self._mark = re.compile(mark)
         self.proof = {name: f"ENC[{nonce.decode()}!{name}]" for name in PROOF}
         """What stands for the MAC and its time."""
         self._key = urandom(32)
+        self._names: dict[bytes, tuple[bytes, bytes]] = {}
         self._format = b"ENC[" + nonce + b"%b%b:%b]"
         self._cut = b"~" + nonce + b"\n"
         self._value = re.compile(mark.replace(b"[:#]", b":") + rb'("?)')
@@ -45,7 +48,33 @@ class Marks:
     def digest(self, *parts: bytes) -> bytes:
         """Return the name of something."""
         text = b"".join(len(part).to_bytes(8, "big") + part for part in parts)
-        return blake2b(text, key=self._key, digest_size=12).hexdigest().encode()
+        return blake2b(text, key=self._key, digest_size=10).hexdigest().encode()
+
+    def named(self, token: bytes, aad: bytes, value: Value | None) -> tuple[bytes, bytes]:
+        """Return the name of what a token holds, and the token, which is in memory once.
+
+        `value`: what it is known to hold; else it is what it was in a version before, or by itself.
+        """
+        known = self._names.get(token)
+        if not known:
+            name = self.digest(aad, value.kind.encode(), value.text) if value is not None else self.digest(token)
+            known = self._names[token] = (name, token)
+        return known
+
+    def name_of_token(self, text: bytes) -> bytes:
+        """Return the name of what a token holds; nothing for another text."""
+        known = self._names.get(text[: text.rfind(b"]") + 1]) if is_token(text) else None
+        return known[0] if known else b""
+
+    def name_of_mark(self, text: bytes) -> bytes:
+        """Return the name of what a mark stands for; nothing for another text."""
+        found = self._mark.match(text)
+        return found[2] if found else b""
+
+    def place_of_mark(self, text: bytes) -> bytes:
+        """Return the place that a mark is for; nothing for another text."""
+        found = self._mark.match(text)
+        return found[1] if found else b""
 
     def place(self, leaf: Leaf) -> bytes:
         """Return the name of a leaf's place. Those in one list have one name: a token opens in each of them."""
@@ -89,7 +118,7 @@ class Marks:
             return tokens.token(found[2], number)
 
         made = self._proof.sub(lambda found: str(proof[found[1].decode()]).encode(), text)
-        return self.pattern.sub(token, made)
+        return self._mark.sub(token, made)
 
 
 class Tokens:
@@ -101,15 +130,18 @@ class Tokens:
         self._tokens: dict[bytes, list[bytes]] = {}
         self._values: dict[bytes, tuple[bytes, Value]] = {}
 
-    def add(self, tokens: dict[bytes, list[bytes]]) -> None:
-        """Take a version's tokens under the file's data key, by their values' names, in order; earlier ones count."""
-        for value, found in tokens.items():
-            known = self._tokens.setdefault(value, [])
-            known += found[len(known) :]
+    def add(self, marked: Marked) -> None:
+        """Take a version's tokens, which are under the file's data key; those of earlier versions count."""
+        nth: dict[bytes, int] = {}
+        for name, token in marked.tokens:
+            known = self._tokens.setdefault(name, [])
+            number = nth[name] = nth.get(name, 0) + 1
+            if number > len(known):
+                known.append(token)
 
-    def add_values(self, values: dict[bytes, tuple[bytes, Value]]) -> None:
-        """Take what may have to be sealed anew: what is authenticated with it, and the value."""
-        self._values |= values
+    def add_values(self, marked: Marked) -> None:
+        """Take what may have to be sealed anew, because its token is under another data key."""
+        self._values |= marked.values
 
     def token(self, value: bytes, number: int) -> bytes:
         """Return the token for the occurrence of that number (from 0) of a value. Raises UnmergeableError."""
@@ -124,37 +156,42 @@ class Tokens:
 
 
 class Marked:
-    """One version of the file with marks in place of tokens: its text, and what they stand for."""
+    """One version of the file: its text with marks in place of tokens, and what they stand for.
 
-    def __init__(
-        self, marks: Marks, document: Document, values: Sequence[Value] | None, known: dict[bytes, bytes]
-    ) -> None:
-        """`known`: what earlier versions' tokens were named, where this one is not opened (`values` is None)."""
-        self.tokens: dict[bytes, list[bytes]] = {}
+    Nothing of the document stays: three trees would be in memory at once.
+    """
+
+    def __init__(self, marks: Marks, tree: SealedTree, values: Sequence[Value] | None) -> None:
+        """`values`: what the leaves hold; None where no key is at hand. Raises ManifestError."""
+        self.tokens: list[tuple[bytes, bytes]] = []
+        """A value's name and its token, in the file's order."""
         self.values: dict[bytes, tuple[bytes, Value]] = {}
-        self.names: dict[bytes, bytes] = {}
-        """Token → value's name."""
+        """By its name: what is authenticated with a value, and the value."""
         self._marks = marks
-        self._document = document
-        self._edits: list[Edit] = []
-        for number, leaf in enumerate(document.leaves):
+        self._kind = tree.document.kind
+        self._member = {name: value for name, value in tree.metadata.tree.items() if name not in PROOF}
+        edits: list[Edit] = []
+        for number, leaf in enumerate(tree.document.leaves):
             if is_token(leaf.value.text):
-                self._add(leaf, values[number] if values is not None else None, known)
+                edits += self._edits(tree.document, leaf, values[number] if values is not None else None)
+        self._text = apply(tree.document.data, [*edits, *tree.document.set_member({**self._member, **marks.proof})])
 
-    def _add(self, leaf: Leaf, value: Value | None, known: dict[bytes, bytes]) -> None:
+    def _edits(self, document: Document, leaf: Leaf, value: Value | None) -> list[Edit]:
         end = leaf.value.text.rfind(b"]") + 1
         token, tail = leaf.value.text[:end], leaf.value.text[end:]
         aad = aad_of(leaf.path)
+        name, token = self._marks.named(token, aad, value)
         if value is not None:
-            name = self._marks.digest(aad, value.kind.encode(), value.text)
             self.values[name] = (aad, value)
-        else:
-            name = known.get(token) or self._marks.digest(token)
-        self.names[token] = name
-        self.tokens.setdefault(name, []).append(token)
-        self._edits += self._document.spell(leaf, self._marks.of(leaf, name) + tail)
+        self.tokens.append((name, token))
+        return document.spell(leaf, self._marks.of(leaf, name) + tail)
 
-    def text(self, member: dict[str, Tree]) -> bytes:
-        """Return it with that member, without proof."""
-        tree = {**member, **self._marks.proof}
-        return apply(self._document.data, [*self._edits, *self._document.set_member(tree)])
+    def apart(self, member: dict[str, Tree]) -> bytes:
+        """Return the text with that member, whose proof is left open, each value on a line of its own. Asked once."""
+        text = self._text
+        wanted = {name: value for name, value in member.items() if name not in PROOF}
+        if wanted != self._member:
+            document = kinds.read(self._kind, text, MEMBER)
+            text = apply(text, document.set_member({**wanted, **self._marks.proof}))
+        self._text = b""  # nobody asks twice
+        return self._marks.apart(text)

@@ -14,13 +14,13 @@ from secretsvc.document import kinds
 from secretsvc.errors import KsecretError
 from secretsvc.formats.merge import UnmergeableError
 from secretsvc.formats.sops import merge, sealing
-from secretsvc.formats.sops.merge import PROOF, RULE, name_of, same_data_key
+from secretsvc.formats.sops.merge import PROOF, name_of
 from secretsvc.formats.sops.metadata import MEMBER, Metadata
 from secretsvc.operations import documents
 from secretsvc.operations.document_changes import proven
 from secretsvc.operations.document_keys import lists, wrapped
-from secretsvc.operations.document_marks import TWO_DATA_KEYS, Marked, Marks, Tokens
-from secretsvc.operations.document_places import Places
+from secretsvc.operations.document_marks import TWO_DATA_KEYS, Marks, Tokens
+from secretsvc.operations.document_versions import NotOpenedError, Three, Version
 from secretsvc.operations.merge import Outcome, merge_manifests
 from secretsvc.programs.git import Hunk
 from secretsvc.record import Record
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Literal, TypeAlias
 
-    from secretsvc.document.base import Document, Tree, Value
-    from secretsvc.operations.documents import SealedTree
+    from secretsvc.document.base import Tree
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.merge import LineMerge
 
@@ -47,7 +46,7 @@ class Tools(Record):
     lines: LineMerge
     hunks: HunkMerge
     keyring: Callable[[], Keyring]
-    """Whatever it fails by, the merge goes on without a key."""
+    """Gives what opens and seals; where nothing opens by it, the merge goes on without a key."""
     now: str
     """The time to state: UTC, RFC 3339, seconds."""
 
@@ -72,184 +71,116 @@ def merge_files(base: bytes, ours: bytes, theirs: bytes, name: str, tools: Tools
     return outcome
 
 
-def _merged(versions: Sequence[bytes], name: str, tools: Tools) -> Outcome:
+def _merged(texts: Sequence[bytes], name: str, tools: Tools) -> Outcome:
     """Raises UnmergeableError, with nothing to tell for what are no such files; KsecretError, ValueError."""
-    trees = [documents.find(data, name) for data in versions]
-    found = [tree for tree in trees if tree]
-    if len(found) < len(trees):
-        raise UnmergeableError
-    if len({tree.document.kind for tree in found}) > 1:
-        raise UnmergeableError("the three are files of different kinds")
-    return _Merge(found, name, tools).outcome()
-
-
-class _Version:
-    """One of the three: what it says, and, where a key is at hand, what it holds."""
-
-    def __init__(self, tree: SealedTree) -> None:
-        self.document: Document = tree.document
-        self.metadata = tree.metadata
-        self.dek = b""
-        self.values: Sequence[Value] | None = None
-
-    def open(self, dek: bytes, *, is_side: bool) -> None:
-        """Check a side as ever; of what both come from the MAC may not fit. Raises AlteredError, InputError."""
-        trust = None if is_side else lambda _: True
-        self.values = sealing.open_document(self.document, self.metadata, dek, trust).values
-        self.dek = dek
-
-    def close(self) -> None:
-        """Forget what it holds."""
-        self.dek, self.values = b"", None
-
-    @property
-    def names(self) -> set[merge.Name]:
-        """What tells its keys from others."""
-        return set(map(name_of, self.metadata.entries))
-
-    def shares_data_key(self, other: _Version) -> bool:
-        """Tell whether both have one data key, as far as can be told."""
-        if self.dek and other.dek:
-            return self.dek == other.dek
-        return same_data_key(self.metadata, other.metadata)
+    try:
+        return _Merge(texts, name, tools, tools.keyring()).outcome()
+    except (KsecretError, NotOpenedError) as error:
+        why = str(error)  # what it has of the first try goes with it
+    return _Merge(texts, name, tools, None, why).outcome()
 
 
 class _Merge:
     """The merge of one file."""
 
-    def __init__(self, trees: Sequence[SealedTree], name: str, tools: Tools) -> None:
+    def __init__(self, texts: Sequence[bytes], name: str, tools: Tools, keyring: Keyring | None, why: str = "") -> None:
+        """`why`: no keyring is given. Raises as `Three`."""
         self._name = quote(name) if name.isprintable() else "FILE"
         self._tools = tools
-        self._versions = self._base, self._ours, self._theirs = tuple(map(_Version, trees))
-        self._members = merge.Versions(*(one.metadata for one in self._versions))
-        self._kind = self._ours.document.kind
+        self._keyring = keyring
+        self._why = why
         self._marks = Marks()
-        self._places = Places(self._marks, [self._ours.document, self._theirs.document])
-        self._why = "no key is at hand"
-        """Why nothing is sealed anew."""
+        self._three = Three(texts, name, self._marks, keyring)
+        self._fields = merge.merge_fields(self._three.metadata)
 
     def outcome(self) -> Outcome:
         """Merge. Raises UnmergeableError, KsecretError, ValueError where it can't be done value by value."""
-        self._open()
-        self._fields = merge.merge_fields(self._members)
         member, dek, homes = self._keys()
-        marked = self._marked()
         tokens = Tokens(dek)
         for version in homes:
-            tokens.add(marked[self._versions.index(version)].tokens)
-        if dek:
-            for one in marked:
-                tokens.add_values(one.values)
-        texts = [self._marks.apart(one.text(member)) for one in marked]
-        pieces = self._tools.hunks(*texts)
-        if pieces is None:
-            raise UnmergeableError("Git takes it for no text")
-        pieces = self._united(pieces)
+            tokens.add(version.marked)
+        if len(homes) < len(self._three.all):
+            for version in self._three.all:
+                tokens.add_values(version.marked)
+        pieces, content = self._united(self._pieces(member))
         if not any(isinstance(piece, Hunk) for piece in pieces):
-            done = self._done(self._rendered(pieces, "ours"), marked, tokens, dek)
+            done = self._done(self._rendered(pieces, "ours"), content, tokens, dek)
             if done:
                 return Outcome(done, [])
-        return self._undone(pieces, tokens, marked[0].tokens)
+        return self._undone(pieces, tokens)
 
-    def _open(self) -> None:
-        """Open all three, or none of them; but the base need not open."""
-        try:
-            keyring = self._tools.keyring()
-            for version in (self._ours, self._theirs):
-                version.open(self._data_key(version, keyring), is_side=True)
-        except (KsecretError, ValueError) as error:
-            self._why = getattr(error, "message", self._why)
-            self._ours.close()
-            self._theirs.close()
-            return
-        try:
-            self._base.open(self._data_key(self._base, keyring), is_side=False)
-        except (KsecretError, ValueError):
-            self._base.close()
-
-    def _data_key(self, version: _Version, keyring: Keyring) -> bytes:
-        """A version's data key; no key is used twice for one that is known."""
-        known = (one for one in self._versions if one.dek and same_data_key(one.metadata, version.metadata))
-        found = next(known, None)
-        return found.dek if found else documents.data_key(version.metadata, keyring)
-
-    def _keys(self) -> tuple[dict[str, Tree], bytes, list[_Version]]:
+    def _keys(self) -> tuple[dict[str, Tree], bytes, list[Version]]:
         """The member with the keys of the result, its data key where one is at hand, and the versions that have it."""
-        if self._ours.shares_data_key(self._theirs):
-            member = self._joined_keys()
-            return member, self._ours.dek, [one for one in self._sides if one.shares_data_key(self._ours)]
-        if not self._ours.dek:
+        ours, theirs = self._three.ours, self._three.theirs
+        if ours.shares_data_key(theirs):
+            homes = [one for one in self._three.all if one.shares_data_key(ours)]
+            return self._joined_keys(), ours.dek, homes
+        if not self._keyring:
             home = self._home_without_key()
             return merge.with_keys_of(self._fields, home.metadata), b"", [home]
-        return self._keys_of_two()
-
-    @property
-    def _sides(self) -> tuple[_Version, ...]:
-        """Ours first, the base last."""
-        return (self._ours, self._theirs, self._base)
+        return self._keys_of_two(self._keyring)
 
     def _joined_keys(self) -> dict[str, Tree]:
         """The keys of both sides, which have one data key."""
-        side = merge.side_of_keys(self._members)
+        side = merge.side_of_keys(self._three.metadata)
         if side:
             return merge.with_keys_of(self._fields, side)
-        entries = merge.merge_entries(self._members)
+        entries = merge.merge_entries(self._three.metadata)
         if self._fields.groups == 1:
             return lists(self._fields, entries)
-        if not self._ours.dek:
+        if not self._keyring:
             raise UnmergeableError("both sides changed keys, and its data key is split among groups of them")
-        keyring, now = self._tools.keyring(), self._tools.now
-        return lists(self._fields, wrapped(self._fields, entries, self._ours.dek, now, keyring))
+        new = wrapped(self._fields, entries, self._three.ours.dek, self._tools.now, self._keyring)
+        return lists(self._fields, new)
 
-    def _home_without_key(self) -> _Version:
+    def _home_without_key(self) -> Version:
         """The side with the new data key, where the other side has changed no keys."""
-        is_old = [side.shares_data_key(self._base) for side in (self._ours, self._theirs)]
-        home, other = (self._theirs, self._ours) if is_old[0] else (self._ours, self._theirs)
-        if is_old[0] == is_old[1] or not merge.same_keys(other.metadata, self._base.metadata):
+        ours, theirs, base = self._three.all
+        is_old = [side.shares_data_key(base) for side in (ours, theirs)]
+        home, other = (theirs, ours) if is_old[0] else (ours, theirs)
+        if is_old[0] == is_old[1] or not merge.same_keys(other.metadata, base.metadata):
             raise UnmergeableError(TWO_DATA_KEYS)
         return home
 
-    def _keys_of_two(self) -> tuple[dict[str, Tree], bytes, list[_Version]]:
+    def _keys_of_two(self, keyring: Keyring) -> tuple[dict[str, Tree], bytes, list[Version]]:
         """The keys where the sides have different data keys: of one that nobody can know whom a side took away."""
-        entries = merge.merge_entries(self._members)
+        entries = merge.merge_entries(self._three.metadata)
         names = [name_of(entry) for entry in entries]
-        safe = [side for side in (self._ours, self._theirs) if side.names <= set(names)]
-        safe.sort(key=lambda side: side.shares_data_key(self._base))  # a new one first
+        ours, theirs, base = self._three.all
+        safe = [side for side in (ours, theirs) if side.names <= set(names)]
+        safe.sort(key=lambda side: side.shares_data_key(base))  # a new one first
         dek = safe[0].dek if safe else urandom(32)
         own = {name_of(entry): entry for entry in safe[0].metadata.entries} if safe else {}
         if self._fields.groups > 1 and set(own) != set(names):
             own = {}  # a data key that is split is split for all groups at once
-        keyring, now = self._tools.keyring(), self._tools.now
-        new = wrapped(self._fields, [entry for entry in entries if name_of(entry) not in own], dek, now, keyring)
-        own |= {name_of(entry): entry for entry in new}
-        homes = [one for one in self._sides if one.dek == dek]
+        lacking = [entry for entry in entries if name_of(entry) not in own]
+        own |= {name_of(entry): entry for entry in wrapped(self._fields, lacking, dek, self._tools.now, keyring)}
+        homes = [one for one in self._three.all if one.dek == dek]
         return lists(self._fields, [own[name] for name in names]), dek, homes
 
-    def _marked(self) -> list[Marked]:
-        """The three with marks; a token of the base that a side has too stands for what it holds there."""
-        known: dict[bytes, bytes] = {}
-        found = {}
-        for version in self._sides:
-            one = found[version] = Marked(self._marks, version.document, version.values, known)
-            known |= one.names
-        return [found[version] for version in self._versions]
+    def _pieces(self, member: dict[str, Tree]) -> Pieces:
+        """What Git makes of the lines."""
+        ours, theirs, base = (version.marked.apart(member) for version in self._three.all)
+        pieces = self._tools.hunks(base, ours, theirs)
+        if pieces is None:
+            raise UnmergeableError("Git takes it for no text")
+        return pieces
 
-    def _united(self, pieces: Pieces) -> Pieces:
-        """The pieces with what both sides added to mappings at one place, ours first where that can be."""
+    def _united(self, pieces: Pieces) -> tuple[Pieces, bytes]:
+        """The pieces with what both sides added to mappings at one place, ours first where that can be.
+
+        And a digest of what it all holds, as ours has it where the two disagree.
+        """
         can = {at for at, piece in enumerate(pieces) if isinstance(piece, Hunk) and self._is_both_added(piece)}
         ways: list[Pieces] = [pieces]
-        if can:
-            for order in ("ours", "theirs"), ("theirs", "ours"):
-                made = [
-                    b"".join(getattr(piece, side) for side in order) if at in can else piece
-                    for at, piece in enumerate(pieces)
-                ]
-                ways.insert(-1, made)
+        for order in (("theirs", "ours"), ("ours", "theirs")) if can else ():
+            added = {at: b"".join(getattr(pieces[at], side) for side in order) for at in can}
+            ways.insert(0, [added.get(at, piece) for at, piece in enumerate(pieces)])
         for way in ways:
-            left = any(isinstance(piece, Hunk) for piece in way)
-            picks: Sequence[Pick] = ("ours", "theirs") if left else ("ours",)
-            if all(self._places.read(self._rendered(way, pick), self._fields) for pick in picks):
-                return way
+            picks: Sequence[Pick] = ("ours", "theirs") if any(isinstance(piece, Hunk) for piece in way) else ("ours",)
+            contents = [self._three.places.content(self._rendered(way, pick), self._fields) for pick in picks]
+            if contents[0] and all(contents):
+                return way, contents[0]
         raise UnmergeableError("values would stand where they don't open")
 
     def _is_both_added(self, hunk: Hunk) -> bool:
@@ -262,70 +193,47 @@ class _Merge:
             b"".join(getattr(piece, pick) if isinstance(piece, Hunk) else piece for piece in pieces)
         )
 
-    def _done(self, text: bytes, marked: Sequence[Marked], tokens: Tokens, dek: bytes) -> bytes | None:
+    def _done(self, text: bytes, content: bytes, tokens: Tokens, dek: bytes) -> bytes | None:
         """The file, where a MAC that fits can be had: of the side whose values are all there are, else a new one."""
-        for side in (self._ours, self._theirs):
-            if self._has_all_of(side, text, marked):
-                data = self._marks.filled(text, tokens, _proof(side.metadata))
-                if not dek or self._fits(data, dek):
-                    return data
+        for side in (self._three.ours, self._three.theirs):
+            if side.proves(content, self._fields) and side.dek == dek:
+                return self._marks.filled(text, tokens, _proof(side.metadata))
         if not dek:
             return None
-        data = self._marks.filled(text, tokens, _proof(self._ours.metadata))
-        document, metadata = _read(self._kind, data)
+        return self._sealed(self._marks.filled(text, tokens, _proof(self._three.ours.metadata)), dek)
+
+    def _sealed(self, data: bytes, dek: bytes) -> bytes:
+        """The file with a MAC of its own. Raises AlteredError, ManifestError."""
+        document = kinds.read(self._three.kind, data, MEMBER)
+        member = document.member()
+        assert member
+        assert isinstance(member.tree, dict)
+        metadata = Metadata(member.tree, member.line)
         opened = sealing.open_document(document, metadata, dek, lambda _: True)
         plan = sealing.Plan(dek, metadata.changed(), self._tools.now, opened)
-        data = sealing.seal_document(document, opened.values, plan)
-        proven(self._kind, data, dek, opened.values)
-        return data
+        made = sealing.seal_document(document, opened.values, plan)
+        values = opened.values
+        del document, member, opened, plan  # the proof reads another tree
+        proven(self._three.kind, made, dek, values)
+        return made
 
-    def _has_all_of(self, side: _Version, text: bytes, marked: Sequence[Marked]) -> bool:
-        """Tell whether a side's MAC is over just these values, and by the same rule."""
-        if any(side.metadata.tree.get(name) != self._fields.tree.get(name) for name in RULE):
-            return False
-        only = self._fields.mac_only_encrypted
-        names = marked[self._versions.index(side)].names
-        merged = kinds.read(self._kind, text, MEMBER)
-        return self._places.content(merged, {}, only_sealed=only) == self._places.content(
-            side.document, names, only_sealed=only
-        )
-
-    def _fits(self, data: bytes, dek: bytes) -> bool:
-        document, metadata = _read(self._kind, data)
-        try:
-            sealing.open_document(document, metadata, dek)
-        except KsecretError:
-            return False
-        return True
-
-    def _undone(self, pieces: Pieces, tokens: Tokens, of_base: dict[bytes, list[bytes]]) -> Outcome:
+    def _undone(self, pieces: Pieces, tokens: Tokens) -> Outcome:
         """The file with what is left to a person between Git's marks: values that both changed, and the MAC."""
-        sides: list[bytes] = []
-        picks: tuple[tuple[Pick, _Version], ...] = (
-            ("ours", self._ours),
-            ("theirs", self._theirs),
-            ("base", self._base),
-        )
+        ours, theirs, base = self._three.all
+        texts = {}
+        picks: tuple[tuple[Pick, Version], ...] = (("ours", ours), ("theirs", theirs), ("base", base))
         for pick, version in picks:
             if pick == "base":
-                tokens.add(of_base)  # which stand between marks only, if at all
-            sides.append(self._marks.filled(self._rendered(pieces, pick), tokens, _proof(version.metadata)))
-        merged = self._tools.lines(sides[2], sides[0], sides[1])
+                tokens.add(base.marked)  # which stand between marks only, if at all
+            texts[pick] = self._marks.filled(self._rendered(pieces, pick), tokens, _proof(version.metadata))
+        merged = self._tools.lines(texts["base"], texts["ours"], texts["theirs"])
         if merged.conflicts < 1:
             raise UnmergeableError("a side's MAC does not fit")
         hunks = sum(isinstance(piece, Hunk) for piece in pieces)
         told = [f"{hunks} marked with <<<<<<<"] if hunks else []
-        why = "is to be made once that is settled" if self._ours.dek else f"can't be made: {self._why}"
+        why = "is to be made once that is settled" if self._keyring else f"can't be made: {self._why}"
         return Outcome(merged.data, [*told, f"its MAC {why}; ksecret verify --mend {self._name} makes it"])
 
 
 def _proof(metadata: Metadata) -> dict[str, Tree]:
     return {name: metadata.tree[name] for name in PROOF}
-
-
-def _read(kind: str, data: bytes) -> tuple[Document, Metadata]:
-    document = kinds.read(kind, data, MEMBER)
-    member = document.member()
-    assert member
-    assert isinstance(member.tree, dict)
-    return document, Metadata(member.tree, member.line)

@@ -36,13 +36,13 @@ RULES = {
         CheckRule(
             "KS001",
             "plaintext-secret",
-            "A Secret's values are in the clear",
+            "Values of a Secret, or of a file that .sops.yaml wants sealed, are in the clear",
             "Seal it with `ksecret encrypt -i FILE`. If it was pushed, change the values too: Git keeps old ones.",
         ),
         CheckRule(
             "KS002",
             "half-sealed-secret",
-            "A sealed Secret has values in the clear",
+            "A sealed Secret, or a file that SOPS sealed, has values in the clear",
             "Seal the rest with `ksecret encrypt -i FILE`; `ksecret set` adds values that are sealed at once.",
         ),
         CheckRule(
@@ -78,7 +78,7 @@ RULES = {
         CheckRule(
             "KS008",
             "keyset-differs",
-            "A Secret is not sealed to the keys that .ksecret.yaml names",
+            "A Secret, or a file that SOPS sealed, is not sealed to the keys that its policy names",
             "Bring it to what the policy says with `ksecret keys sync FILE`, or mend the policy.",
         ),
         CheckRule(
@@ -120,7 +120,7 @@ RULES = {
         CheckRule(
             "KS015",
             "no-rule",
-            "A Secret stands in a file that no rule of .ksecret.yaml covers",
+            "A Secret, or a file that SOPS sealed, is covered by no rule of its policy",
             "Add a rule that fits it (one without path, namespace and name fits all), then `ksecret keys sync FILE`. "
             "A policy of another name, such as .ksecret.yml, is not read.",
         ),
@@ -141,8 +141,20 @@ RULES = {
         CheckRule(
             "KS018",
             "unusable-recipient",
-            "A rule of .ksecret.yaml names a recipient that no backend takes, so nothing can be sealed by it",
+            "A rule of .ksecret.yaml or .sops.yaml names a key that no backend takes, so nothing can be sealed by it",
             "Copy the recipient again whole; for a kind of keys of another package, install that package here.",
+        ),
+        CheckRule(
+            "KS019",
+            "selection-differs",
+            "What of a file SOPS seals, or what its MAC covers, is not what .sops.yaml says",
+            "Decrypt the file and encrypt it again, which takes the rule of now; or mend the rule.",
+        ),
+        CheckRule(
+            "KS020",
+            "empty-selection",
+            "A file has SOPS's metadata, and nothing of it is sealed",
+            "Mend the pattern in .sops.yaml, decrypt the file, encrypt it again. If it was pushed, change its values.",
         ),
     )
 }

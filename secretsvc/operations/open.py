@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secretsvc import formats
 from secretsvc.errors import AlteredError, InputError, KsecretError, ManifestError, NotSealedError
-from secretsvc.formats import lost
+from secretsvc.manifest import nodes
 from secretsvc.manifest.reader import read
 from secretsvc.operations import Result
 
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     Parents: TypeAlias = dict[tuple[str | None, str | None], Opened]
     """Opened Secrets by namespace and name."""
+
+
+_LITTLE = 64 * 1024
+"""Bytes of a file of which two trees may be in memory at once."""
 
 
 def sops_tree(data: bytes, name: str = "", kind: str = "") -> SealedTree | None:
@@ -51,7 +55,8 @@ def open_manifest(data: bytes, keyring: Keyring) -> Result:
     """
     manifest = read(data)
     opened = open_secrets(manifest, keyring)
-    manifest = formats.outline(manifest)  # what is restored is read again
+    if len(data) > _LITTLE:
+        manifest = formats.outline(manifest)  # what is restored is read again
     return Result(restored(manifest, opened).data, len(opened), formats.of(manifest).binds)
 
 
@@ -126,6 +131,13 @@ def nothing_sealed_in(data: bytes) -> KsecretError:
 
 def refuse_lost(manifest: Manifest) -> None:
     """Raises AlteredError for sealed text in it that would pass for clear text: nobody is to be handed that."""
+    format_ = formats.of(manifest)
+    are_sealed = all(format_.is_sealed(manifest, secret) for secret in manifest.secrets)
+    roots = (document for document in manifest.documents if isinstance(document, nodes.Mapping))
+    if are_sealed and not any(nodes.member(root, "sops") for root in roots):
+        return
+    from secretsvc.formats import lost  # most manifests have nothing of it
+
     for found in lost.in_manifest(manifest):
         raise AlteredError(found.message, hint=found.hint, line=found.line)
 

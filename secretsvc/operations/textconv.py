@@ -96,7 +96,7 @@ def _replaced(manifest: Manifest, entry: Entry, scalar: str) -> Edit:
 
 def _mark(what: str, text: str) -> str:
     """`<sealed 3f9a1c20d5e1>`: the first 48 bits of SHA-256, of text that is no secret."""
-    from secretsvc.formats.sha2 import sha256
+    from secretsvc.formats.primitives import sha256
 
     return f"<{what} {sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}>"
 

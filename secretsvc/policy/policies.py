@@ -125,6 +125,8 @@ class Policies:
         self._found: dict[str, Policy | _Broken | None] = {}
         """Policies by the folder of the manifest."""
         self._in_folder: dict[str, Policy | _Broken | None] = {}
+        self._real: dict[str, str] = {}
+        """Folders without links in them, by what they are called."""
         self._lock = allocate_lock()
 
     def find(self, path: str) -> Policy | None:
@@ -152,22 +154,35 @@ class Policies:
         warn(_again(found.error))
         return None
 
+    def nearest(self, path: str, name: str) -> tuple[str, bytes] | None:
+        """The nearest file of another name upwards from a file, where a policy would count; as `nearest` on disk."""
+        if not self._top:
+            return nearest(path, name)
+        for folder in upwards(os.path.dirname(self.locate(path)), self._top):
+            data = self._read(os.path.join(folder, name))
+            if data is not None:
+                return os.path.join(folder, name), data
+        return None
+
     def _for(self, path: str) -> Policy | _Broken | None:
         with self._lock:
-            folder = os.path.dirname(self._locate(path))
+            folder = os.path.dirname(self.locate(path))
             if folder not in self._found:
                 self._found[folder] = self._search(folder)
             return self._found[folder]
 
-    def _locate(self, path: str) -> str:
+    def locate(self, path: str) -> str:
+        """A file's absolute path, links to its folder followed where the disk counts."""
         if self._top:
             return os.path.abspath(path)
         folder, name = os.path.split(path)
-        return os.path.join(os.path.realpath(folder), name)
+        if folder not in self._real:
+            self._real[folder] = os.path.realpath(folder)
+        return os.path.join(self._real[folder], name)
 
     def _search(self, folder: str) -> Policy | _Broken | None:
         if self._top:
-            return self._nearest(_upwards(folder, self._top))
+            return self._nearest(upwards(folder, self._top))
         own, foreign = _reach(folder)
         found = self._nearest(own)
         paths = [os.path.join(above, name) for above in foreign for name in (NAME, MISNAMED)]
@@ -201,7 +216,7 @@ class Policies:
             error.file = source
             text = (data or b"").replace(b"\0", b"")  # in UTF-16, too
             return _Broken(error, _DEMANDS_SIGNATURES.search(text) is not None)
-        return Policy(source, folder, content, self._locate) if content else self._misnamed_in(folder)
+        return Policy(source, folder, content, self.locate) if content else self._misnamed_in(folder)
 
     def _misnamed_in(self, folder: str) -> Policy | None:
         path = os.path.join(folder, MISNAMED)
@@ -213,7 +228,7 @@ class Policies:
             return None
         from secretsvc.policy.reader import Content
 
-        return Policy(os.path.relpath(path), folder, Content((), None, False), self._locate, True)
+        return Policy(os.path.relpath(path), folder, Content((), None, False), self.locate, True)
 
 
 def nearest(path: str, name: str) -> tuple[str, bytes] | None:
@@ -285,7 +300,7 @@ def _reach(folder: str) -> tuple[list[str], list[str]]:
         folder = os.path.dirname(folder)
     owners = {os.geteuid(), _invoker(), _owner(folder)}
     top = _top(folder)
-    chain = list(_upwards(folder, top))
+    chain = list(upwards(folder, top))
     if top and _owner(top) in owners:
         return chain, []
     own = [folder, *takewhile(lambda above: _is_kept(above, owners), chain[1:])]
@@ -336,14 +351,14 @@ def _is_kept(folder: str, owners: set[int]) -> bool:
 
 def _top(folder: str) -> str:
     """The nearest folder upwards with a `.git` in it that no stranger put there; empty where there is none."""
-    for above in _upwards(folder, ""):
+    for above in upwards(folder, ""):
         mark = os.path.join(above, ".git")
         if os.path.lexists(mark) and not _is_planted(mark):
             return above
     return ""
 
 
-def _upwards(folder: str, last: str) -> Iterator[str]:
+def upwards(folder: str, last: str) -> Iterator[str]:
     """The folder and those above it, up to `last` or the root."""
     yield folder
     while folder not in (last, os.path.dirname(folder)):

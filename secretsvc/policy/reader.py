@@ -6,9 +6,9 @@ from secretsvc.backends import canonical, complete, find
 from secretsvc.errors import InputError, KeyRefError, nearest
 from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest import nodes
+from secretsvc.manifest.line_reader import yaml_documents
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
-from secretsvc.manifest.plain_scalars import is_string
-from secretsvc.manifest.roots import yaml_documents
+from secretsvc.manifest.scalars import is_string
 from secretsvc.patterns import pattern
 from secretsvc.record import Record
 

@@ -10,7 +10,6 @@ import os
 from _thread import allocate_lock
 
 from secretsvc.errors import FileError, InputError, KsecretError
-from secretsvc.policy.policies import nearest
 from secretsvc.policy.sops_yaml import NAME, read
 
 TYPE_CHECKING = False
@@ -50,7 +49,7 @@ class SopsConfigs:
             if policy.folder == found.folder:
                 self._tell_once(f"{policy.source} says how files are sealed there, and {found.source} does not")
                 return None
-        return found.rule_for(_place(path))
+        return found.rule_for(self._policies.locate(path))
 
     def rule_for_sealed(self, path: str) -> CreationRule | None:
         """The rule for a file that is sealed in SOPS's format, or is to be at any rate; None where there is none.
@@ -58,7 +57,11 @@ class SopsConfigs:
         Raises InputError, also where rules are there and none fits; FileError.
         """
         found = self._config(path)
-        return found.rule_for(_place(path)) if found else None
+        return found.rule_for(self._policies.locate(path)) if found else None
+
+    def find(self, path: str) -> SopsConfig | None:
+        """The nearest one upwards from a file, or that of the name `named`. Raises InputError, FileError."""
+        return self._config(path)
 
     def _tell_once(self, text: str) -> None:
         with self._lock:
@@ -68,7 +71,7 @@ class SopsConfigs:
             self._tell(text)
 
     def _config(self, path: str) -> SopsConfig | None:
-        folder = os.path.realpath(os.path.dirname(path))
+        folder = os.path.dirname(self._policies.locate(path))
         with self._lock:
             if folder not in self._found:
                 try:
@@ -81,7 +84,7 @@ class SopsConfigs:
         return found
 
     def _search(self, path: str) -> SopsConfig | None:
-        found = _named(self._named) if self._named else nearest(path, NAME)
+        found = _named(self._named) if self._named else self._policies.nearest(path, NAME)
         if not found:
             return None
         place, data = found
@@ -98,8 +101,3 @@ def _named(path: str) -> tuple[str, bytes]:
             return os.path.realpath(path), stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise FileError(f"SOPS_CONFIG names it, and it can't be read: {error.strerror}", file=path) from error
-
-
-def _place(path: str) -> str:
-    folder, name = os.path.split(path)
-    return os.path.join(os.path.realpath(folder), name)

@@ -100,14 +100,23 @@ class SopsKey:
         """The KeyRef as a person may write it. Kinds that ksecret has no backend for keep SOPS's name for them."""
         return f"{_OURS[self.kind].name if self.kind in _OURS else self.kind}:{self.name}"
 
+    @property
+    def is_used_here(self) -> bool:
+        """Tell whether a backend is here for its kind."""
+        return self.kind in _OURS
+
     def __repr__(self) -> str:
         return f"SopsKey({self.text})"
+
+
+class NoRuleError(InputError):
+    """Rules are there, and none fits a file."""
 
 
 class CreationRule:
     """What is to be done with the files of some paths."""
 
-    __slots__ = ("groups", "line", "mac_only_encrypted", "path", "selection", "source", "threshold")
+    __slots__ = ("_catches", "groups", "line", "mac_only_encrypted", "path", "selection", "source", "threshold")
 
     def __init__(
         self,
@@ -131,6 +140,13 @@ class CreationRule:
         self.selection = selection
         """One of SELECTIONS, and its pattern or suffix."""
         self.mac_only_encrypted = mac_only_encrypted
+        self._catches: dict[str, bool] = {}
+
+    def catches_all(self, suffix: str) -> bool:
+        """Tell whether its path fits every file whose name ends so, and singles none out."""
+        if suffix not in self._catches:
+            self._catches[suffix] = self.path is None or self.path.finds(b"any/other" + os.fsencode(suffix))
+        return self._catches[suffix]
 
 
 class SopsConfig:
@@ -163,7 +179,7 @@ class SopsConfig:
             if rule.path is None or rule.path.finds(told):
                 return rule
         hint = "add a rule without path_regex at the end, or one whose path_regex fits"
-        raise InputError("no rule of creation_rules fits this file", hint=hint, file=self.source)
+        raise NoRuleError("no rule of creation_rules fits this file", hint=hint, file=self.source)
 
 
 def read(data: bytes, source: str, folder: str) -> SopsConfig:

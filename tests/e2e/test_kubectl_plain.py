@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.manifest.plain_scalars import is_string
+from secretsvc.manifest.scalars import is_string
 
 if TYPE_CHECKING:
     from pathlib import Path

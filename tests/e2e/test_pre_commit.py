@@ -108,6 +108,24 @@ def test_the_check_stops_a_commit_with_a_secret_in_the_clear(tmp_path: Path, hom
     assert (me.work / "a b.yaml").read_bytes() == MANIFEST, "what was not staged is back"
 
 
+def test_the_check_stops_a_commit_of_what_sops_yaml_wants_sealed(tmp_path: Path, home: Path) -> None:
+    me = Committer(tmp_path, home, "ksecret-check")
+    (me.work / ".ksecret.yaml").unlink()
+    me.write(".sops.yaml", f"creation_rules: [{{path_regex: ^prod/, age: {me.ref.removeprefix('age:')}}}]\n".encode())
+    (me.work / "prod").mkdir()
+    for name, text in (("values.yaml", f"db: {MARKS[0]}\n"), (".env", f"PASSWORD={MARKS[0]}\n")):
+        me.write(f"prod/{name}", text.encode())
+    me.do("git", "add", ".")
+    went, said = me.commit()
+    assert not went
+    assert "prod/values.yaml:1: KS001 .sops.yaml wants it sealed (line 1); in the clear: db" in said
+    assert "prod/.env:1: KS001" in said
+    me.ok("encrypt", "-i", "prod/values.yaml", "prod/.env")
+    me.do("git", "add", ".")
+    went, said = me.commit()
+    assert went, said
+
+
 def test_a_merge_is_stopped_by_the_same_check_once_its_hook_is_installed(tmp_path: Path, home: Path) -> None:
     me = Committer(tmp_path, home, "ksecret-check")
     me.do("git", "checkout", "-qb", "other")

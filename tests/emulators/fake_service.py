@@ -11,13 +11,14 @@ import threading
 import time
 from base64 import b64decode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from secretsvc.api.problems import status_of
 from secretsvc.errors import KsecretError
 from secretsvc.keyref import keyset, parse_change
-from secretsvc.operations.open import open_manifest
+from secretsvc.operations import document_changes, documents
+from secretsvc.operations.open import open_manifest, sops_tree
 from secretsvc.operations.patch import Changes, patch_manifest
 from secretsvc.operations.request import ANY_TIME, Request
 from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
@@ -26,6 +27,8 @@ from secretsvc.operations.seal import seal_manifest
 if TYPE_CHECKING:
     import ssl
 
+    from secretsvc.operations.documents import SealedTree
+    from secretsvc.operations.keyring import Keyring
     from tests.support import Lock
 
 TOKEN = "not-a-secret-test-token"
@@ -113,6 +116,11 @@ class FakeService:
         )
         request = request._replace(format=query.get("format", ""))
         keyring = self.lock.keyring
+        body = json.loads(seen.body) if seen.path == "/v1/set" else {}
+        data = body["manifest"].encode() if body else seen.body
+        tree = sops_tree(data, kind=query.get("kind", body.get("kind", "")))
+        if tree:
+            return _of_tree(tree, seen, request, keyring)
         if seen.path == "/v1/encrypt":
             return seal_manifest(seen.body, request, keyring).data
         if seen.path == "/v1/decrypt":
@@ -121,10 +129,22 @@ class FakeService:
             return rewrap_manifest(seen.body, keyring).data
         if seen.path == "/v1/rotate":
             return rotate_manifest(seen.body, request._replace(rotate_before=ANY_TIME), keyring).data
-        body = json.loads(seen.body)
-        values = {key: b64decode(text) for key, text in body["base64Values"].items()}
-        changes = Changes(values, body["stringData"])
-        return patch_manifest(body["manifest"].encode(), changes, request, keyring, body["secret"]).data
+        changes = Changes(_values(body), body["stringData"])
+        return patch_manifest(data, changes, request, keyring, body["secret"]).data
+
+
+def _of_tree(tree: SealedTree, seen: Seen, request: Request, keyring: Keyring) -> bytes:
+    if seen.path == "/v1/decrypt":
+        return documents.open_file(tree, keyring).data
+    if seen.path == "/v1/set":
+        return document_changes.set_values(tree, Changes(_values(json.loads(seen.body))), request, keyring).data
+    if ("mode", "rewrap") in seen.query:
+        return document_changes.rewrap(tree, request.created, keyring).data
+    return document_changes.rotate(tree, request._replace(rotate_before=ANY_TIME), keyring).data
+
+
+def _values(body: dict[str, Any]) -> dict[str, bytes]:
+    return {key: b64decode(text) for key, text in body["base64Values"].items()}
 
 
 def _problem(name: str, status: int, detail: str, **more: object) -> Canned:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secretsvc.errors import BoundError, ManifestError
-from secretsvc.manifest import line_reader, nodes, roots, yaml_reader
+from secretsvc.manifest import line_reader, nodes, yaml_reader
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from tests.mutations import FRAGMENTS, corpus, mutated
 from tests.support import DATA
@@ -287,7 +287,7 @@ def test_a_text_may_be_as_deep_as_before(levels: int) -> None:
     assert is_taken(text) or levels > nodes.MAX_DEPTH - 2
     if levels > nodes.MAX_DEPTH:
         with pytest.raises(ManifestError, match="nested deeper than 64 levels"):
-            roots.yaml_documents(text)
+            line_reader.yaml_documents(text)
 
 
 @pytest.mark.parametrize("most", [10, nodes.MOST_NODES])
@@ -295,8 +295,8 @@ def test_a_text_may_have_as_many_nodes_as_before(most: int) -> None:
     many = "a: b\n" * 60_000
     assert line_reader.read_documents(many, most) is None
     with pytest.raises(BoundError, match=r"more keys, values and lists than the (10|95000) that are taken"):
-        roots.yaml_documents(many, most)
-    assert len(roots.yaml_documents("a: b\n" * 4, 10)) == 1
+        line_reader.yaml_documents(many, most)
+    assert len(line_reader.yaml_documents("a: b\n" * 4, 10)) == 1
 
 
 def test_a_long_text_is_left_to_libyaml() -> None:

@@ -148,7 +148,7 @@ def test_comments_cost_a_command_no_more_memory_than_values_do() -> None:
     sealed = many + LOCK.seal(CLEAR)
     tracemalloc.start()
     try:
-        sheet = Sheet("s.yaml", sealed, is_json=False, base64=False)
+        sheet = Sheet.of_manifest("s.yaml", sealed, is_json=False, base64=False)
         assert sheet.read(sheet.written(sealed)) == sealed
         _, peak = tracemalloc.get_traced_memory()
     finally:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pyrage
 import pytest
 
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import NoKeyError
-from secretsvc.keyref import KeysetChange
+from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.operations import document_changes, documents
+from secretsvc.operations.document_keysets import by_change
 from secretsvc.operations.document_merge import Tools, merge_files
 from secretsvc.operations.patch import Changes
-from secretsvc.operations.request import Request
+from secretsvc.operations.request import ANY_TIME, Request
 from secretsvc.programs.git import merge_hunks, merge_lines
-from tests.sops_support import IDENTITY, by_sops, sops
+from tests.sops_support import IDENTITY, RECIPIENT, by_sops, sops
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from secretsvc.operations.merge import Outcome
 
 KEYRING = Backends(Settings({"KSECRET_AGE_KEY": IDENTITY, "XDG_CONFIG_HOME": "/nonexistent"}, lambda _: None))
+YAML = "values.yaml"
+OTHERS = tuple(KeyRef("age", str(pyrage.x25519.Identity.generate().to_public())) for _ in range(2))
+THIRD = KeyRef("age", str(pyrage.x25519.Identity.generate().to_public()))
 LATER = "2026-05-06T07:08:09Z"
 CLEAR = {
     "values.yaml": "# of it\ndb:\n  user: admin   # inline\n  port: 5432\n  hosts:\n  - a\n  - b\n  last: z\n",
@@ -59,13 +64,12 @@ def sealed(name: str, tmp_path: Path, clear: str = "") -> bytes:
     return by_sops(path)
 
 
-def set_(data: bytes, name: str, **values: str | None) -> bytes:
+def set_(sealed_text: bytes, name: str, /, **values: str | None) -> bytes:
     """With these values, given by their number's word in NAMES, or by their paths with `__` for a point."""
-    tree = documents.find(data, name)
+    tree = documents.find(sealed_text, name)
     assert tree
     words = {word.replace("__", "."): value.encode() if value is not None else None for word, value in values.items()}
-    request = Request(KeysetChange((), (), ()), lambda *_: (), "", LATER)
-    return document_changes.set_values(tree, Changes(words), request, KEYRING).data
+    return document_changes.set_values(tree, Changes(words), request(), KEYRING).data
 
 
 def merged(base: bytes, ours: bytes, theirs: bytes, name: str, *, key: bool = True) -> Outcome:
@@ -91,3 +95,169 @@ def test_values_side_by_side_are_merged_and_sops_opens_it(base: bytes, name: str
     assert "z" not in clear.replace("yours", "")
     tokens = {line for line in outcome.data.splitlines() if b"ENC[" in line and b"mac" not in line}
     assert len(tokens - {*ours.splitlines(), *theirs.splitlines()}) <= 1  # a comma of JSON's beside it
+
+
+def request() -> Request:
+    return Request(KeysetChange((), (), ()), lambda *_: (), "", LATER, rotate_before=ANY_TIME)
+
+
+def with_keys(data: bytes, add: tuple[KeyRef, ...] = (), remove: tuple[KeyRef, ...] = ()) -> bytes:
+    """Without a new data key, unless one goes."""
+    tree = documents.find(data, YAML)
+    assert tree
+    return document_changes.change_keys(
+        tree, by_change(tree.metadata, KeysetChange((), add, remove)), request(), KEYRING
+    ).data
+
+
+def rotated(data: bytes) -> bytes:
+    tree = documents.find(data, YAML)
+    assert tree
+    return document_changes.rotate(tree, request(), KEYRING).data
+
+
+def recipients(data: bytes) -> list[str]:
+    tree = documents.find(data, YAML)
+    assert tree
+    return [key.ref.id for key in tree.metadata.keys]
+
+
+@pytest.fixture
+def yaml(tmp_path: Path) -> bytes:
+    return sealed(YAML, tmp_path)
+
+
+@pytest.mark.parametrize("key", [True, False])
+def test_keys_of_both_sides_are_a_set_and_values_of_the_other_side_need_no_new_mac(
+    yaml: bytes, key: bool, tmp_path: Path
+) -> None:
+    ours = with_keys(yaml, (OTHERS[0],))
+    both = merged(yaml, ours, with_keys(yaml, (OTHERS[1],)), YAML, key=key)
+    assert both.conflicts == []
+    assert recipients(both.data) == [RECIPIENT, OTHERS[0].id, OTHERS[1].id]
+    theirs = set_(yaml, YAML, db__port="1")
+    values = merged(yaml, ours, theirs, YAML, key=key)
+    assert values.conflicts == []
+    assert recipients(values.data) == [RECIPIENT, OTHERS[0].id]
+    assert next(line for line in values.data.splitlines() if b"mac:" in line) in theirs
+    assert "port: 1" in in_sops(values.data, YAML, tmp_path)
+
+
+def test_a_side_with_a_new_data_key_and_one_with_new_values(yaml: bytes, tmp_path: Path) -> None:
+    theirs = set_(yaml, YAML, db__port="1")
+    for sides in ((rotated(yaml), theirs), (theirs, rotated(yaml)), (rotated(theirs), rotated(yaml))):
+        outcome = merged(yaml, *sides, YAML)
+        assert outcome.conflicts == []
+        assert in_sops(outcome.data, YAML, tmp_path).count("port: 1\n") == 1
+        alone = merged(yaml, *sides, YAML, key=False)
+        assert "merged line by line, not value by value: its sides have different data keys" in alone.conflicts[-1]
+        assert b"<<<<<<<" in alone.data
+
+
+def test_nobody_whom_a_side_took_away_knows_the_data_key_that_comes_out(yaml: bytes, tmp_path: Path) -> None:
+    base = with_keys(yaml, OTHERS)
+    ours, theirs = (with_keys(base, (), (one,)) for one in OTHERS)
+    outcome = merged(base, ours, theirs, YAML)
+    assert outcome.conflicts == []
+    assert recipients(outcome.data) == [RECIPIENT]
+    found = [documents.find(data, YAML) for data in (base, ours, theirs, outcome.data)]
+    deks = {documents.data_key(tree.metadata, KEYRING) for tree in found if tree}
+    assert len(deks) == 4
+    in_sops(outcome.data, YAML, tmp_path)
+    added = merged(base, ours, with_keys(base, (THIRD,)), YAML)
+    assert added.conflicts == []
+    assert recipients(added.data) == [RECIPIENT, OTHERS[1].id, THIRD.id]
+    tree = documents.find(added.data, YAML)
+    assert tree
+    assert documents.data_key(tree.metadata, KEYRING) == documents.data_key(found[1].metadata, KEYRING)
+
+
+def test_one_value_on_both_sides_is_no_conflict_with_a_key_and_another_one_is(yaml: bytes, tmp_path: Path) -> None:
+    ours, theirs = set_(yaml, YAML, db__user="root"), set_(yaml, YAML, db__user="root", db__port="1")
+    outcome = merged(yaml, ours, theirs, YAML)
+    assert outcome.conflicts == []
+    assert "user: root" in in_sops(outcome.data, YAML, tmp_path)
+    for key in (True, False):
+        other = merged(yaml, ours, set_(yaml, YAML, db__user=None), YAML, key=key)
+        assert other.conflicts[0] == "1 marked with <<<<<<<"
+        assert b"<<<<<<< ours\n    user: ENC[" in other.data
+        assert b"=======\n>>>>>>> theirs" in other.data
+
+
+def test_lists_are_merged_in_their_order(yaml: bytes, tmp_path: Path) -> None:
+    ours = set_(yaml, YAML, **{"db.hosts[0]": None})
+    theirs = set_(yaml, YAML, db__port="1", **{"db.hosts[2]": "c"})
+    outcome = merged(yaml, ours, theirs, YAML)
+    assert outcome.conflicts == []
+    clear = in_sops(outcome.data, YAML, tmp_path)
+    assert [line.strip() for line in clear.splitlines() if "- " in line] == ["- b", "- c"]
+    both = merged(yaml, set_(yaml, YAML, **{"db.hosts[2]": "d"}), theirs, YAML)
+    assert both.conflicts[0] == "1 marked with <<<<<<<"
+
+
+def test_documents_comments_and_clear_values_are_merged_as_git_does(tmp_path: Path) -> None:
+    path = tmp_path / YAML
+    path.write_text("a: x\nb_unencrypted: 1\nc: y\n---\na: z\nd: w\n")
+    base = by_sops(path)
+    ours = set_(base, YAML, c="yy")
+    theirs = set_(base, YAML, b_unencrypted="2").replace(b"\n---\n", b"\n---\n# of the second\n")
+    outcome = merged(base, ours, theirs, YAML)
+    assert outcome.conflicts == []
+    clear = in_sops(outcome.data, YAML, tmp_path)
+    assert clear.split() == [
+        "a:",
+        "x",
+        "b_unencrypted:",
+        "2",
+        "c:",
+        "yy",
+        "---",
+        "#",
+        "of",
+        "the",
+        "second",
+        "a:",
+        "z",
+        "d:",
+        "w",
+    ]
+    clash = merged(base, set_(base, YAML, b_unencrypted="3"), theirs, YAML)
+    assert clash.conflicts[0] == "1 marked with <<<<<<<"
+    assert b"<<<<<<< ours\nb_unencrypted: 3\n=======\nb_unencrypted: 2\n>>>>>>> theirs\n" in clash.data
+
+
+def test_a_file_of_any_bytes_is_one_value(tmp_path: Path) -> None:
+    path = tmp_path / "blob.bin"
+    path.write_bytes(b"\xff\x00one")
+    base = by_sops(path)
+    tree = documents.find(base, "blob.bin")
+    assert tree
+    theirs = document_changes.rewrap(tree, LATER, KEYRING).data
+    ours = set_(base, "blob.bin", data="two")
+    outcome = merged(base, ours, theirs, "blob.bin")
+    assert outcome.conflicts == []
+    assert in_sops(outcome.data, "blob.bin", tmp_path) == "two"
+    clash = merged(base, ours, set_(base, "blob.bin", data="three"), "blob.bin")
+    assert clash.conflicts[0] == "1 marked with <<<<<<<"
+
+
+def test_a_side_whose_mac_does_not_fit_is_not_vouched_for(yaml: bytes) -> None:
+    ours = set_(yaml, YAML, db__user="root").replace(b"db:\n", b"clear_unencrypted: true\ndb:\n")
+    outcome = merged(yaml, ours, set_(yaml, YAML, db__port="1"), YAML)
+    assert "its MAC can't be made: its MAC does not fit" in outcome.conflicts[-1]
+    assert outcome.data.count(b"<<<<<<<") == 1
+
+
+def test_rules_and_groups_that_both_changed_are_left_to_a_person(yaml: bytes) -> None:
+    def ruled(rule: bytes) -> bytes:
+        return yaml.replace(b"unencrypted_suffix: _unencrypted", rule)
+
+    outcome = merged(yaml, ruled(b"encrypted_regex: db"), ruled(b"unencrypted_suffix: _clear"), YAML)
+    assert outcome.conflicts[-1].endswith("both sides changed its rule")
+    assert b"<<<<<<<" in outcome.data
+
+
+def test_what_is_sealed_on_one_side_only_is_merged_by_lines(yaml: bytes) -> None:
+    clear = CLEAR[YAML].encode()
+    outcome = merged(clear, yaml, clear.replace(b"5432", b"1"), YAML)
+    assert outcome.conflicts != []

@@ -276,3 +276,18 @@ def test_what_is_not_offered_says_so_and_the_version_is_one_that_scripts_can_rea
     assert b"nothing is published" in capsysbinary.readouterr().err
     assert ours(capsysbinary, "--version")[1].split()[:2] == [b"sops", b"3.13.3"]
     assert b"exec-file" in ours(capsysbinary, "--help")[1]
+
+
+@pytest.mark.parametrize("text", ["k: |\n  x\n  y", "k: >\n  x\n  y", "k: |+\n  x"])
+def test_a_block_that_ends_the_file_without_a_line_break_has_none_as_for_sops(
+    tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes], text: str
+) -> None:
+    path = tmp_path / "v.yaml"
+    path.write_text(f"a: 1\n{text}")
+    clear = yaml.safe_load(path.read_text())["k"].encode()
+    for rule in ("--encrypted-regex=k", "--unencrypted-regex=k"):
+        code, out = ours(capsysbinary, "encrypt", "--age", RECIPIENT, rule, str(path))
+        if "+" not in text or "un" not in rule:
+            assert code == 0
+            back = sops("decrypt", "--input-type", "yaml", "--extract", '["k"]', stdin=out)
+            assert (back.returncode, back.stdout) == (0, clear)

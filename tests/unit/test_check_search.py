@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from secretsvc.errors import KsecretError
-from secretsvc.manifest import nodes, roots
+from secretsvc.manifest import line_reader, nodes, reader
 from secretsvc.operations.check_search import is_in_other_letters, may_hold_secret
 from tests.mutations import FRAGMENTS, corpus, mutated
 
@@ -64,9 +64,9 @@ def test_whatever_is_a_secret_to_a_parser_may_hold_one() -> None:
             where = at + random.randrange(14)
             text = text[:where] + random.choice(words).encode() + text[where:]
         data = mutated(random, text, texts) if random.randrange(3) == 0 else text
-        found, _ = roots.leading_documents(data.decode("utf-8", "replace"))
+        found, _ = line_reader.leading_documents(data.decode("utf-8", "replace"))
         try:
-            secrets = [root for one in found for root in roots.secret_roots(one, nodes.MergeKeys())]
+            secrets = [root for one in found for root in reader.secret_roots(one, nodes.MergeKeys())]
         except KsecretError:
             continue
         seen += bool(secrets)

@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from secretsvc.formats import primitives, sha2
+from secretsvc.formats import primitives
 from secretsvc.manifest import scalars
 
 KEYS = [b"", b"k", bytes(range(32)), b"b" * 64, b"l" * 65, b"x" * 500]
@@ -40,7 +40,7 @@ def test_hmac_is_the_standard_librarys(names: Any, key: bytes) -> None:
 @pytest.mark.parametrize("key", KEYS, ids=len)
 def test_hkdf_is_cryptographys(names: Any, key: bytes) -> None:
     derived = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"purpose").derive(key)
-    assert names["hkdf_sha256"](key, b"purpose") == derived
+    assert names["hkdf_sha256"](key, b"purpose") == [derived]
 
 
 def test_hmac_and_hkdf_give_what_the_rfcs_say(names: Any) -> None:
@@ -49,15 +49,15 @@ def test_hmac_and_hkdf_give_what_the_rfcs_say(names: Any) -> None:
     assert first.hex() == "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
     sixth = names["hmac_sha256"](b"\xaa" * 131, b"Test Using Larger Than Block-Size Key - Hash Key First")
     assert sixth.hex() == "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
-    derived = names["hkdf_sha256"](b"\x0b" * 22, b"")
+    (derived,) = names["hkdf_sha256"](b"\x0b" * 22, b"")
     assert derived.hex() == "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d"
 
 
 def test_aes_gcm_and_its_error_are_cryptographys(names: Any) -> None:
-    box = names["AESGCM"](bytes(32)).encrypt(bytes(12), b"clear", b"aad")
-    assert primitives.AESGCM(bytes(32)).decrypt(bytes(12), box, b"aad") == b"clear"
+    box = names["aes_gcm"](bytes(32)).encrypt(bytes(12), b"clear", b"aad")
+    assert primitives.aes_gcm(bytes(32)).decrypt(bytes(12), box, b"aad") == b"clear"
     with pytest.raises(names["invalid_tag"](), match=r"^$"):
-        names["AESGCM"](bytes(32)).decrypt(bytes(12), box, b"other")
+        names["aes_gcm"](bytes(32)).decrypt(bytes(12), box, b"other")
     assert names["invalid_tag"]() is InvalidTag
     assert names["equal"](b"a", b"a")
     assert not names["equal"](b"a", b"b")
@@ -67,7 +67,7 @@ def test_aes_gcm_and_its_error_are_cryptographys(names: Any) -> None:
 def test_sha2_is_the_standard_librarys_by_each_name(monkeypatch: pytest.MonkeyPatch, hidden: list[str]) -> None:
     for name in hidden:
         monkeypatch.setitem(sys.modules, name, None)
-    names = runpy.run_path(str(sha2.__file__))
+    names = runpy.run_path(str(primitives.__file__))
     assert names["sha256"](b"abc").digest() == hashlib.sha256(b"abc").digest()
     digest = names["sha512"](b"a")
     digest.update(b"bc")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
+from secretsvc.cli.sops import keyset_of
 from secretsvc.cli.sops_words.codes import CONFLICT, CONTEXT, GENERIC, SopsError, exits
 from secretsvc.cli.sops_words.words import KEYS, SELECTIONS
-from secretsvc.errors import InputError
 from secretsvc.operations.document_keysets import SopsKeyset
 from secretsvc.operations.document_sealing import SopsRule
 from secretsvc.policy import sops_yaml
@@ -64,26 +64,19 @@ def selection(words: Words, rule: CreationRule | None) -> SopsRule:
 def keyset(words: Words, rule: CreationRule | None, backends: Backends) -> SopsKeyset:
     """Return whom a file is sealed to: the keys of the options, else the rule's. Raises SopsError, InputError."""
     threshold = words.number("shamir-secret-sharing-threshold")
-    context = context_of(words)
+    context, profile = context_of(words), words.text("aws-profile")
     own = keys_of(words, "", backends)
-    if words.text("aws-profile"):
-        what = "--aws-profile: ksecret writes no profile into a file"
-        raise SopsError(GENERIC, what, hint="AWS_PROFILE says which credentials are used")
-    if own:
-        return SopsKeyset((tuple((ref, _context(ref, {}, context)) for ref in own),), threshold)
-    if not rule:
+    if not own and not rule:
         raise SopsError(GENERIC, "no keys are named, and no .sops.yaml names any", hint="--age RECIPIENT names one")
-    if not rule.groups:
-        raise SopsError(GENERIC, "the rule of .sops.yaml for this file names no keys", hint="add some to it")
-    groups: list[tuple[tuple[KeyRef, dict[str, str]], ...]] = []
-    for group in rule.groups:
-        for key in group:
-            if key.role or key.profile:
-                what = f"{key.text}: ksecret uses no role and no profile that .sops.yaml names"
-                raise InputError(what, hint="`sops encrypt` does; or name keys as options", line=key.line)
-        refs = [(backends.parse(key.text), key.context) for key in group]
-        groups.append(tuple((ref, _context(ref, own_context, context)) for ref, own_context in refs))
-    return SopsKeyset(tuple(groups), threshold or rule.threshold)
+    found = SopsKeyset((tuple((ref, {}) for ref in own),)) if own or not rule else keyset_of(rule, backends)
+    groups = tuple(tuple((ref, one or _of_aws(ref, context)) for ref, one in group) for group in found.groups)
+    named = {str(ref): {"aws_profile": profile} for ref in own if profile and ref.scheme == "aws"}
+    return SopsKeyset(groups, threshold or found.threshold, {**found.options, **named})
+
+
+def profiles_of(keys: SopsKeyset) -> dict[str, str]:
+    """Return the profiles of AWS that keys are used with: KeyRef → profile."""
+    return {ref: fields["aws_profile"] for ref, fields in keys.options.items() if fields.get("aws_profile")}
 
 
 def keys_of(words: Words, prefix: str, backends: Backends) -> list[KeyRef]:
@@ -106,6 +99,6 @@ def context_of(words: Words) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _context(ref: KeyRef, own: dict[str, str], given: dict[str, str]) -> dict[str, str]:
+def _of_aws(ref: KeyRef, context: dict[str, str]) -> dict[str, str]:
     """The context of a key: only AWS's have one."""
-    return own or (given if ref.scheme == "aws" else {})
+    return context if ref.scheme == "aws" else {}

@@ -5,18 +5,32 @@ from __future__ import annotations
 import os
 
 from secretsvc.cli.batch import standard_input
-from secretsvc.cli.checking import Output, Source, check_all, may_hold_identities, may_hold_secrets, worth_reading
+from secretsvc.cli.checking import (
+    MAX_RULED,
+    OF_SOPS,
+    Output,
+    Source,
+    check_all,
+    may_hold_identities,
+    may_hold_secrets,
+    ruled,
+    worth_reading,
+)
 from secretsvc.cli.report import progress, warn
 from secretsvc.errors import FileError, UsageError
 from secretsvc.files import workspace
-from secretsvc.policy.policies import MISNAMED, NAME, NOWHERE, Policies
+from secretsvc.policy.policies import MISNAMED, NAME, NOWHERE, Policies, upwards
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from mmap import mmap
+
     from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.checking import Form
     from secretsvc.cli.parser import Parser
     from secretsvc.git.index import GitIndex, Staged
+    from secretsvc.policy.sops_configs import SopsConfigs
 
 
 EXAMPLES = """\
@@ -77,22 +91,46 @@ def run(args: Arguments) -> int:
         )
         items = list(found)
         policies = Policies()
-        sources = (_source(item, policies, args.path) for item in items)
+        configs = _configs(policies, items, [*(args.files or ["."]), args.path])
+        sources = (_source(item, policies, args.path, configs) for item in items)
         check_all(progress(sources, len(items)), output)
     return output.finish()
 
 
-def _source(item: workspace.Item, policies: Policies, place: str) -> Source:
+def _configs(policies: Policies, items: list[workspace.Item], roots: list[str]) -> SopsConfigs | None:
+    """What finds the `.sops.yaml` of these files, found from these roots; None where there is none for any."""
+    named = os.environ.get("SOPS_CONFIG", "")
+    above = (folder for root in filter(None, roots) for folder in upwards(os.path.realpath(root), ""))
+    is_there = any(os.path.basename(item.path) == OF_SOPS for item in items)
+    if not (named or is_there or any(os.path.lexists(os.path.join(folder, OF_SOPS)) for folder in above)):
+        return None
+    from secretsvc.policy.sops_configs import SopsConfigs
+
+    return SopsConfigs(policies, named, lambda text: warn(text, once=text))
+
+
+def _source(item: workspace.Item, policies: Policies, place: str, configs: SopsConfigs | None) -> Source:
     if item.path == "-":
-        return Source(place or NOWHERE, standard_input, policies)
+        return Source(place or NOWHERE, standard_input, policies, configs=configs if place else None)
     manifest = item.named or workspace.is_manifest(item.path)
-    return Source(item.path.removeprefix("./"), lambda: _content(item.path, manifest=manifest), policies, manifest)
+    name = item.path.removeprefix("./")
+
+    def read() -> bytes | None:
+        return _content(item.path, ruled(configs, name), manifest=manifest)
+
+    return Source(name, read, policies, manifest, configs=configs)
 
 
-def _content(path: str, *, manifest: bool) -> bytes | None:
-    """A file's bytes; None for one with nothing to find in it, however large it is. Raises FileError for manifests."""
+def _content(
+    path: str, may_be_ruled: Callable[[bytes | mmap], bool] = lambda _: False, *, manifest: bool
+) -> bytes | None:
+    """A file's bytes; None for one with nothing to find in it, however large it is. Raises FileError for manifests.
+
+    `may_be_ruled`: as `ruled` has it.
+    """
+    test = may_hold_secrets if manifest else may_hold_identities
     try:
-        snapshot = workspace.read_if(path, may_hold_secrets if manifest else may_hold_identities)
+        snapshot = workspace.read_if(path, lambda data: test(data) or (len(data) <= MAX_RULED and may_be_ruled(data)))
     except FileError:
         if manifest:
             raise
@@ -108,19 +146,27 @@ def _staged(paths: list[str], output: Output) -> None:
     from secretsvc.git.index import GitIndex
 
     with GitIndex() as index:
-        named = (*index.named(NAME), *index.named(MISNAMED))
+        named = (*index.named(NAME), *index.named(MISNAMED), *index.named(OF_SOPS))
         blobs = {os.path.join(index.top, staged.path): staged for staged in named}
         policies = Policies(lambda path: index.content(blobs[path]) if path in blobs else None, index.top)
+        configs = None
+        if any(os.path.basename(path) == OF_SOPS for path in blobs):
+            from secretsvc.policy.sops_configs import SopsConfigs
 
-        check_all((_in_index(index, staged, policies) for staged in index.changed(paths)), output)
+            configs = SopsConfigs(policies)
+        check_all((_in_index(index, staged, policies, configs) for staged in index.changed(paths)), output)
 
 
-def _in_index(index: GitIndex, staged: Staged, policies: Policies) -> Source:
+def _in_index(index: GitIndex, staged: Staged, policies: Policies, configs: SopsConfigs | None) -> Source:
     manifest = workspace.is_manifest(staged.path)
+    name = os.path.relpath(os.path.join(index.top, staged.path))
 
     def read() -> bytes | None:
         return worth_reading(
-            lambda: index.content(staged), lambda most: index.content_up_to(most, staged), manifest=manifest
+            lambda: index.content(staged),
+            lambda most: index.content_up_to(most, staged),
+            ruled(configs, name),
+            manifest=manifest,
         )
 
-    return Source(os.path.relpath(os.path.join(index.top, staged.path)), read, policies, manifest)
+    return Source(name, read, policies, manifest, configs=configs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 
-from secretsvc.cli.checking import Source, check_all, worth_reading
+from secretsvc.cli.checking import Source, check_all, ruled, worth_reading
 from secretsvc.cli.report import progress
 from secretsvc.errors import InputError, KsecretError
 from secretsvc.files import workspace
@@ -18,6 +18,7 @@ from secretsvc.operations.check_keys import keys_shown, new_keys
 from secretsvc.policy.people import NOBODY
 from secretsvc.policy.policies import Policies
 from secretsvc.policy.reader import MAX_BYTES
+from secretsvc.policy.sops_configs import SopsConfigs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -69,10 +70,12 @@ def _once(changes: Iterable[Change]) -> Iterator[Change]:
 def _sources(history: History, changes: Iterable[Change]) -> Iterator[Source]:
     known: dict[str, list[KeysShown]] = {}
     commit, policies = "", Policies()
+    configs = SopsConfigs(policies)
     for change in changes:
         if change.commit != commit:
             commit, policies = change.commit, _policies(history, change.commit)
-        yield _source(history, change, policies, known)
+            configs = SopsConfigs(policies)
+        yield _source(history, change, policies, configs, known)
 
 
 def _policies(history: History, commit: str) -> Policies:
@@ -90,7 +93,9 @@ def _people(policies: Policies, path: str) -> People:
     return found.content.people if found else NOBODY
 
 
-def _source(history: History, change: Change, policies: Policies, known: dict[str, list[KeysShown]]) -> Source:
+def _source(
+    history: History, change: Change, policies: Policies, configs: SopsConfigs, known: dict[str, list[KeysShown]]
+) -> Source:
     """`known`: what keys show, by blob; it grows."""
     manifest = workspace.is_manifest(change.path) or change.blob == change.commit
 
@@ -98,6 +103,7 @@ def _source(history: History, change: Change, policies: Policies, known: dict[st
         return worth_reading(
             lambda: history.manifest(change.blob, change.path),
             lambda most: history.blob(change.blob, most, change.path),
+            ruled(configs, change.path),
             manifest=manifest,
         )
 
@@ -114,4 +120,4 @@ def _source(history: History, change: Change, policies: Policies, known: dict[st
         elsewhere = [one for blob in change.gone for one in of(blob)] if now and not before else []
         return new_keys(now, before, elsewhere, change.path, _people(policies, change.path))
 
-    return Source(change.path, read, policies, manifest, change.commit, also)
+    return Source(change.path, read, policies, manifest, change.commit, also, configs)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from secretsvc.cli import options
 from secretsvc.cli.batch import Batch, may_be_sealed, put_out
-from secretsvc.cli.report import warn
 from secretsvc.cli.session import opener
 from secretsvc.errors import NotSealedError, UsageError
 from secretsvc.files.workspace import is_manifest
@@ -82,6 +81,8 @@ def _of_one_stream(items: list[Item]) -> list[Item]:
     """Leave out, and tell of, what was found in folders and is no YAML: what is printed is one stream of it."""
     others = [item.path for item in items if not (item.named or is_manifest(item.path))]
     if others:
+        from secretsvc.cli.report import warn
+
         more = f" and {len(others) - 1} more" if others[1:] else ""
         what = f"{others[0]}{more}: sealed, but no YAML or JSON by name, and no part of what is printed"
         warn(f"{what}: -i decrypts it, or name it")

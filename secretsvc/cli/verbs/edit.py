@@ -12,16 +12,18 @@ from secretsvc.cli.batch import name_of, standard_input
 from secretsvc.cli.editor import find_editor, run_editor, terminal
 from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.cli.sealing import Requests, SealingOptions, place_of
-from secretsvc.cli.verbs.edit_text import Sheet, template
+from secretsvc.cli.verbs.edit_text import Sheet, kept_name, template
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.files import workspace
 from secretsvc.files.private_folder import keep, private_folder, write_private
 from secretsvc.files.signals import end_tidily
 from secretsvc.operations.edit import new_draft, open_draft, seal_draft
+from secretsvc.operations.open import sops_tree
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
     from secretsvc.cli.arguments import Arguments
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from secretsvc.cli.options import Unlocking
     from secretsvc.cli.parser import Parser
     from secretsvc.files.private_folder import Folder
-    from secretsvc.operations.edit import Draft
+    from secretsvc.operations import Result
+    from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
@@ -51,21 +54,26 @@ class _Editing(Record):
     base64: bool
 
 
+class _Opened(Record):
+    """A file as somebody gets to edit it, and how it is sealed again."""
+
+    shown: bytes
+    sheet: Sheet
+    seal: Callable[[bytes], Result]
+    """Raises what sealing raises, of what was typed."""
+    bound: bool = True
+    """False where its format binds it to no name."""
+
+
 class _Work(Record):
-    """A draft in somebody's editor, and how it is sealed again."""
+    """An opened file in somebody's editor."""
 
     name: str
-    draft: Draft
-    request: Request
-    keyring: Keyring
-    base64: bool
+    opened: _Opened
     editor: Editor
     streams: Streams
     answers: TextIO | None
     """The terminal of somebody who answers questions; None where nobody does."""
-
-    def seal(self, typed: bytes) -> bytes:
-        return seal_draft(self.draft, typed, self.request, self.keyring, decoded=not self.base64).data
 
 
 def add_arguments(parser: Parser) -> None:
@@ -115,16 +123,10 @@ def _edit(editing: _Editing, wanted: SealingOptions, unlocking: Unlocking, stack
     requests = Requests(wanted, options.backends(unlocking))
     request, keyring = requests.of(path), requests.keyring(path)
     snapshot = _snapshot(editing)
-    if snapshot:
-        draft = open_draft(snapshot.data, request, keyring, decoded=not editing.base64)
-    else:
-        draft = new_draft(template(path))
-        request.wanted(
-            (), draft.sealed.secrets[0], request.format or formats.DEFAULT
-        )  # no key: say so before they type
+    opened = _opened(editing, snapshot, request, keyring)
     printed = output == "-" or (path == "-" and not output)
     streams, answers = terminal(stack, piped=path == "-", printed=printed)
-    work = _Work(path, draft, request, keyring, editing.base64, editor, streams, answers)
+    work = _Work(path, opened, editor, streams, answers)
     asked = bool(wanted.keys or wanted.rotate or wanted.recompute_mac)
     with private_folder(on_disk=True) as folder:
         sealed = _sealed(work, folder, asked=asked and snapshot is not None)
@@ -134,7 +136,35 @@ def _edit(editing: _Editing, wanted: SealingOptions, unlocking: Unlocking, stack
         sealed = before if printed or output else None
     if sealed is not None:
         _put_out(path, "-" if printed else output, snapshot, sealed)
-    tell_unbound(1 if snapshot and not formats.of(draft.sealed).binds else 0)
+    tell_unbound(0 if opened.bound else 1)
+
+
+def _opened(editing: _Editing, snapshot: workspace.Snapshot | None, request: Request, keyring: Keyring) -> _Opened:
+    """Open the file, or begin one. Raises what opening raises."""
+    path, decoded = editing.path, not editing.base64
+    tree = sops_tree(snapshot.data, path) if snapshot else None
+    if tree:
+        return _opened_document(path, tree, request, keyring)
+    if snapshot:
+        draft = open_draft(snapshot.data, request, keyring, decoded=decoded)
+    else:
+        draft = new_draft(template(path))
+        wanted = request.format or formats.DEFAULT
+        request.wanted((), draft.sealed.secrets[0], wanted)  # no key: say so before they type
+    sheet = Sheet.of_manifest(path, draft.shown, is_json=draft.clear.is_json, base64=editing.base64)
+    is_bound = not snapshot or formats.of(draft.sealed).binds
+    return _Opened(
+        draft.shown, sheet, lambda typed: seal_draft(draft, typed, request, keyring, decoded=decoded), is_bound
+    )
+
+
+def _opened_document(path: str, tree: SealedTree, request: Request, keyring: Keyring) -> _Opened:
+    """The same of a file that SOPS's format seals."""
+    from secretsvc.operations import document_edit
+
+    draft = document_edit.open_draft(tree, request, keyring)
+    sheet = Sheet.of_document(path, draft.shown, tree.document.kind)
+    return _Opened(draft.shown, sheet, lambda typed: document_edit.seal_document_draft(draft, typed, request, keyring))
 
 
 def _snapshot(editing: _Editing) -> workspace.Snapshot | None:
@@ -159,20 +189,20 @@ def _sealed(work: _Work, folder: Folder, *, asked: bool) -> bytes | None:
 
     Raises what sealing raises where nobody can be asked, InputError where everything was deleted, SystemExit.
     """
-    sheet = Sheet(work.name, work.draft.shown, is_json=work.draft.clear.is_json, base64=work.base64)
-    typed, note = work.draft.shown, ""
+    sheet = work.opened.sheet
+    typed, note = work.opened.shown, ""
     while True:
         typed, failure = _typed(work, sheet, typed, note, folder)
         if failure is None and not typed.strip():
             raise InputError("everything was deleted, so nothing is written")
         if failure is None and sheet.is_unchanged(typed) and not asked:
             return None
-        if failure and typed == work.draft.shown:
+        if failure and typed == work.opened.shown:
             raise failure
         try:
             if failure:
                 raise failure
-            return work.seal(typed)
+            return work.opened.seal(typed).data
         except KsecretError as error:
             note = sheet.note(error)
             error.file = error.file or work.name
@@ -222,7 +252,7 @@ def _put_out(path: str, output: str, snapshot: workspace.Snapshot | None, sealed
         else:
             _make(path, sealed)
     except FileError as error:
-        kept = keep("secret.json" if path.endswith(".json") else "secret.yaml", sealed)
+        kept = keep(kept_name(path), sealed)
         error.hint = f"what you typed is kept, sealed, in {kept}"
         raise
 

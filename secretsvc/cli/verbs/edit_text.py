@@ -14,24 +14,39 @@ if TYPE_CHECKING:
 
 _MARK = "# ksecret: "
 _BOM = b"\xef\xbb\xbf"
+_SUFFIXES = {"yaml": ".yaml", "json": ".json", "dotenv": ".env", "ini": ".ini", "binary": ".txt"}
 
 
 class Sheet:
     """A clear text and its header; JSON, which has no comments, gets none."""
 
-    def __init__(self, name: str, clear: bytes, *, is_json: bool, base64: bool) -> None:
-        self.file_name = _file_name(name, is_json=is_json)
+    def __init__(self, name: str, file_name: str, clear: bytes, about: str, *, has_comments: bool) -> None:
+        """`about`: a line about how values stand there."""
+        self.file_name = file_name
         self._clear = clear
         self._newline = "\r\n" if clear.partition(b"\n")[0].endswith(b"\r") else "\n"
         # A text that begins like a header could not be told from it.
-        self._header = not is_json and not clear.removeprefix(_BOM).startswith(_MARK.encode())
+        self._header = has_comments and not clear.removeprefix(_BOM).startswith(_MARK.encode())
         self._name = "standard input" if name == "-" else name
-        kind = "base64" if base64 else "decoded; what is no text stays base64, marked !!binary"
         self._about = [
             f"{self._name}: save and leave the editor to seal it.",
-            f"Values under data stand here {kind}.",
+            about,
             "Nothing is written where nothing was changed. These lines at the top are not part of the file.",
         ]
+
+    @classmethod
+    def of_manifest(cls, name: str, clear: bytes, *, is_json: bool, base64: bool) -> Sheet:
+        """Return the sheet of a manifest, its values decoded or not."""
+        kind = "base64" if base64 else "decoded; what is no text stays base64, marked !!binary"
+        about = f"Values under data stand here {kind}."
+        return cls(name, _file_name(name, is_json=is_json), clear, about, has_comments=not is_json)
+
+    @classmethod
+    def of_document(cls, name: str, clear: bytes, kind: str) -> Sheet:
+        """Return the sheet of a file that SOPS's format seals, of a kind of `document.kinds`."""
+        file_name = f"secret{_SUFFIXES[kind]}" if name == "-" else os.path.basename(name)
+        about = "All stands here as it is, base64 too; the file's own rule says what of it is sealed."
+        return cls(name, file_name, clear, about, has_comments=kind in ("yaml", "dotenv", "ini"))
 
     def written(self, text: bytes, note: str = "") -> bytes:
         """The text to put before the editor."""
@@ -74,6 +89,11 @@ def _file_name(name: str, *, is_json: bool) -> str:
     suffix = ".json" if is_json else ".yaml"
     base = os.path.basename(name)
     return base if os.path.splitext(base)[1] in (suffix, ".yml") else f"secret{suffix}"
+
+
+def kept_name(path: str) -> str:
+    """The name of a copy of what was typed, sealed, where the file itself can't be written."""
+    return f"secret{os.path.splitext(path)[1] or '.yaml'}"
 
 
 def template(path: str) -> bytes:

@@ -8,8 +8,7 @@ from secretsvc.cli import options
 from secretsvc.cli.batch import Batch
 from secretsvc.cli.options import Targets
 from secretsvc.cli.policies import FilePolicies
-from secretsvc.cli.report import printable
-from secretsvc.errors import UsageError
+from secretsvc.errors import UsageError, printable
 from secretsvc.operations.get import entry_names, get_value
 
 TYPE_CHECKING = False

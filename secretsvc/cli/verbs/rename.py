@@ -6,6 +6,8 @@ from secretsvc.cli import options, sealing
 from secretsvc.cli.batch import Batch
 from secretsvc.cli.options import Targets
 from secretsvc.cli.sealing import Requests, SealingOptions, place_of
+from secretsvc.errors import InputError
+from secretsvc.operations.open import sops_tree
 from secretsvc.operations.patch import rename_manifest
 
 TYPE_CHECKING = False
@@ -42,6 +44,11 @@ def run(args: Arguments) -> int:
     requests = Requests(wanted, options.backends(options.unlocking(args)))
 
     def operation(data: bytes, name: str) -> Result:
+        if sops_tree(data, name):
+            what = (
+                "SOPS's format binds a file to no name and no namespace, so nothing needs to be sealed for another one"
+            )
+            raise InputError(what, hint="ksecret set FILE metadata.name=NAME, or ksecret edit FILE, changes it")
         return rename_manifest(data, changed, requests.of(name), requests.keyring(name), args.secret)
 
     return Batch(targets, "renamed", private=False).run(operation)

@@ -11,10 +11,10 @@ from os import urandom
 from secretsvc.errors import AlteredError
 from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
 from secretsvc.formats.primitives import (
-    AESGCM,
     DEK_BYTES,
     NONCE_BYTES,
     TAG_BYTES,
+    aes_gcm,
     equal,
     hkdf_sha256,
     hmac_sha256,
@@ -72,8 +72,8 @@ class Dek:
         if len(secret) != DEK_BYTES:
             raise AlteredError("the wrapped data key is not 32 bytes long")
         self.secret = secret
-        self._aead = AESGCM(hkdf_sha256(secret, b"ksecret/v1 enc"))
-        self._seal_key = hkdf_sha256(secret, b"ksecret/v1 seal")
+        value_key, self._seal_key = hkdf_sha256(secret, b"ksecret/v1 enc", b"ksecret/v1 seal")
+        self._aead = aes_gcm(value_key)
 
     def __repr__(self) -> str:
         return "Dek(masked)"

@@ -376,7 +376,7 @@ def _block_value(payload: Payload, text: str) -> str:
 def _parsed(text: str) -> str:
     """Return the last scalar of a small YAML text. Raises ValueError where there is none."""
     from secretsvc.manifest import nodes
-    from secretsvc.manifest.roots import yaml_documents
+    from secretsvc.manifest.line_reader import yaml_documents
 
     try:
         (node,) = yaml_documents(text)

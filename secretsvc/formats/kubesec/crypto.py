@@ -9,7 +9,7 @@ from __future__ import annotations
 from os import urandom
 
 from secretsvc.errors import AlteredError
-from secretsvc.formats.primitives import AESGCM, DEK_BYTES, NONCE_BYTES, TAG_BYTES, invalid_tag
+from secretsvc.formats.primitives import DEK_BYTES, NONCE_BYTES, TAG_BYTES, aes_gcm, invalid_tag
 from secretsvc.manifest.model import FIELDS
 from secretsvc.tokens import decode_strict, encode_base64
 
@@ -34,7 +34,7 @@ class Dek:
         if len(secret) != DEK_BYTES:
             raise AlteredError("the wrapped data key is not 32 bytes long")
         self.secret = secret
-        self._aead = AESGCM(secret)
+        self._aead = aes_gcm(secret)
 
     def __repr__(self) -> str:
         return "Dek(masked)"

@@ -8,7 +8,7 @@ from os import urandom
 from secretsvc.document.base import Value
 from secretsvc.document.yaml_types import IN_FLOATS, float_text, plain
 from secretsvc.errors import RESTORE_HINT, AlteredError
-from secretsvc.formats.primitives import AESGCM, TAG_BYTES, invalid_tag
+from secretsvc.formats.primitives import TAG_BYTES, aes_gcm, invalid_tag
 from secretsvc.tokens import SOPS_MARK, encode_base64
 
 TYPE_CHECKING = False
@@ -74,7 +74,7 @@ class Cipher:
     """Seals and opens leaves under one data key (32 bytes)."""
 
     def __init__(self, dek: bytes) -> None:
-        self._aes = AESGCM(dek)
+        self._aes = aes_gcm(dek)
 
     def seal(self, value: Value, aad: bytes) -> bytes:
         """Return a token, under an IV of its own. The value is neither null nor empty."""

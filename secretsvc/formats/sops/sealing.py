@@ -9,8 +9,7 @@ from __future__ import annotations
 from secretsvc import patience
 from secretsvc.document.base import Value, apply
 from secretsvc.errors import RESTORE_HINT, AlteredError, ManifestError
-from secretsvc.formats.primitives import equal
-from secretsvc.formats.sha2 import sha512
+from secretsvc.formats.primitives import equal, sha512
 from secretsvc.formats.sops.cipher import Cipher, aad_of, is_token
 from secretsvc.formats.sops.metadata import Metadata
 from secretsvc.formats.sops.selection import Selection
@@ -195,11 +194,16 @@ def _lists(document: Document) -> set[Path]:
 
 def restored(document: Document, opened: Opened) -> bytes:
     """Return the file with all values in the clear and without the member. Raises ManifestError."""
+    return apply(document.data, restoring(document, opened))
+
+
+def restoring(document: Document, opened: Opened) -> list[Edit]:
+    """Return the edits that put all values in the clear and take the member out. Raises ManifestError."""
     edits = document.drop_member()
     for leaf, value in zip(document.leaves, opened.values, strict=True):
         if value != leaf.value:
             edits += document.spell(leaf, value)
-    return apply(document.data, edits)
+    return edits
 
 
 def same(values: Iterable[Value], others: Iterable[Value]) -> bool:

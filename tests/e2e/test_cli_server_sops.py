@@ -1,0 +1,91 @@
+"""`ksecret --server` on files that SOPS sealed: the same results as with keys at hand, every answer checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from secretsvc.operations.document_keysets import SopsKeyset
+from secretsvc.operations.document_sealing import SopsRule, seal_file
+from tests.e2e.cli import Person
+from tests.emulators.fake_service import TOKEN, Canned, FakeService
+from tests.support import CREATED, Lock, new_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BYTES = "application/octet-stream"
+CLEAR = b"db:\n  password: hunter  # of May\n  port: 5432\nreplicas_unencrypted: 2\n"
+
+
+@pytest.fixture
+def service() -> Iterator[FakeService]:
+    with FakeService(new_lock()) as running:
+        yield running
+
+
+@pytest.fixture
+def job(tmp_path: Path, service: FakeService) -> Person:
+    """A CI job: a token, and no key of any kind."""
+    person = Person(tmp_path, "job", identity=False)
+    person.environ |= {"KSECRET_SERVER": service.url, "KSECRET_TOKEN": TOKEN}
+    return person
+
+
+def sealed(lock: Lock, name: str, data: bytes) -> bytes:
+    keys = SopsKeyset((tuple((ref, {}) for ref in lock.keys),))
+    return seal_file(data, keys, SopsRule(), lock.keyring, name=name, now=CREATED).data
+
+
+def test_a_file_is_opened_changed_and_rotated_without_a_key(job: Person, service: FakeService) -> None:
+    before = sealed(service.lock, "a.yaml", CLEAR)
+    path = job.write("a.yaml", before)
+    assert job.ok("decrypt", "a.yaml").out == CLEAR
+    job.ok("set", "a.yaml", "db.port=5433", "replicas_unencrypted=3")
+    changed = path.read_bytes()
+    lines = {line.split(b":")[0].strip() for line in set(changed.splitlines()) - set(before.splitlines())}
+    assert lines == {b"port", b"replicas_unencrypted", b"mac", b"lastmodified"}
+    job.ok("rotate", "a.yaml")
+    job.ok("rotate", "--rewrap", "a.yaml")
+    assert path.read_bytes().count(b"ENC[") == before.count(b"ENC[")
+    assert job.ok("decrypt", "a.yaml").out == CLEAR.replace(b"5432", b"5433").replace(b": 2", b": 3")
+    assert [(seen.path, dict(seen.query).get("kind"), seen.media) for seen in service.seen] == [
+        ("/v1/decrypt", "yaml", "application/yaml"),
+        ("/v1/set", None, "application/json"),
+        ("/v1/rotate", "yaml", "application/yaml"),
+        ("/v1/rotate", "yaml", "application/yaml"),
+        ("/v1/decrypt", "yaml", "application/yaml"),
+    ]
+
+
+def test_what_needs_no_service_is_said_without_it(job: Person, service: FakeService) -> None:
+    job.write("a.yaml", sealed(service.lock, "a.yaml", CLEAR))
+    assert "sealed already, in SOPS's format" in job.fails(3, "encrypt", "-i", "a.yaml")
+    assert "each named by its path" in job.fails(2, "set", "a.yaml", "--secret", "db", "db.port=1")
+    job.write("a.env", sealed(service.lock, "a.env", b"A=x\nB_unencrypted=\xff\n"))
+    assert "a service takes values for a file of UTF-8 text only" in job.fails(3, "set", "a.env", "A=x")
+    assert not service.seen
+
+
+def test_a_file_of_any_bytes_is_sent_as_what_it_is(job: Person, service: FakeService) -> None:
+    job.write("a.env", sealed(service.lock, "a.env", b"A=\xff\nB=x\n"))
+    service.canned.append(Canned(200, b"A=\xff\nB=x\n", BYTES))
+    assert job.ok("decrypt", "a.env").out == b"A=\xff\nB=x\n"
+    (seen,) = service.seen
+    assert (seen.query, seen.media) == ([("kind", "dotenv")], BYTES)
+
+
+@pytest.mark.parametrize("words", [("decrypt", "-i"), ("rotate",), ("rotate", "--rewrap"), ("set",)])
+def test_an_answer_that_is_not_what_was_asked_for_is_not_written(
+    job: Person, service: FakeService, words: tuple[str, ...]
+) -> None:
+    data = sealed(service.lock, "a.yaml", CLEAR)
+    path = job.write("a.yaml", data)
+    other = sealed(service.lock, "a.yaml", CLEAR.replace(b"5432", b"1"))
+    service.canned += [Canned(200, other, "application/yaml")]
+    command, *options = words
+    changes = ["db.port=1"] if command == "set" else []
+    assert "the service's answer " in job.fails(6, command, *options, "a.yaml", *changes)
+    assert path.read_bytes() == data
