@@ -14,8 +14,14 @@ from secretsvc.api.operations import OPERATIONS, BatchName, Call
 from secretsvc.api.problems import REQUEST, TOO_LARGE, RefusedError
 from secretsvc.document.kinds import KINDS
 from secretsvc.errors import ManifestError
+from secretsvc.formats.sops.selection import RULES
+from secretsvc.go_regexp import MOST_CHARACTERS
 from secretsvc.manifest.json_reader import refuse_many
+from secretsvc.operations.inspect import OF_DOCUMENTS
 from secretsvc.operations.patch import Changes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MOST_VALUES = 10_000
 """Keys and values of a JSON body that is no manifest: pydantic holds the interpreter's lock for all of them."""
@@ -24,6 +30,7 @@ MOST_CHANGES = 100
 M = TypeVar("M", bound=BaseModel)
 Key = Annotated[str, Field(max_length=2000)]
 Keys = Annotated[list[Key], Field(max_length=10)]
+Rule = Annotated[str, Field(max_length=MOST_CHARACTERS)]
 Name = Annotated[str, Field(max_length=253)]
 """Name as long as Kubernetes takes one."""
 Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
@@ -44,7 +51,7 @@ if TYPE_CHECKING:
     Format = str
     Kind = str
 else:
-    Format = Literal["", *formats.names()]
+    Format = Literal["", *formats.names(), OF_DOCUMENTS]
     Kind = Literal["", *KINDS]
 
 
@@ -112,6 +119,13 @@ class BatchLine(Masked):
     key: Keys = []
     scope: Literal["", "strict", "namespace", "any"] = ""
     format: Format = ""
+    encrypted_regex: Rule = ""
+    unencrypted_regex: Rule = ""
+    encrypted_suffix: Rule = ""
+    unencrypted_suffix: Rule = ""
+    encrypted_comment_regex: Rule = ""
+    unencrypted_comment_regex: Rule = ""
+    mac_only_encrypted: bool = False
     mode: Literal["rotate", "rewrap"] = "rotate"
     add: Keys = []
     remove: Keys = []
@@ -137,6 +151,8 @@ class BatchLine(Masked):
             keys=tuple(self.key),
             scope=self.scope,
             format=self.format,
+            selection=selection_of({rule: getattr(self, rule) for rule in RULES}),
+            mac_only_encrypted=self.mac_only_encrypted,
             mode=self.mode,
             add=tuple(self.add),
             remove=tuple(self.remove),
@@ -144,6 +160,14 @@ class BatchLine(Masked):
             secret=self.secret,
             allow_repeated=self.allow_repeated,
         )
+
+
+def selection_of(said: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return the one of SOPS's rules that is said, and its text. Raises RefusedError (400) for several."""
+    found = [(rule, text) for rule, text in said.items() if text]
+    if len(found) > 1:
+        raise RefusedError(REQUEST, "more than one rule of what is sealed", hint="leave the others away")
+    return found[0] if found else None
 
 
 def parsed(model: type[M], data: bytes) -> M:

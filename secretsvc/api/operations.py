@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pydantic.alias_generators import to_camel
 
 from secretsvc.errors import AlreadySealedError, RepeatedError
+from secretsvc.formats.sops.selection import RULES
 from secretsvc.operations import Result
+from secretsvc.operations.inspect import OF_DOCUMENTS
 from secretsvc.operations.open import open_manifest, sops_tree
 from secretsvc.operations.patch import Changes, patch_manifest
 from secretsvc.operations.request import ANY_TIME
@@ -83,11 +85,19 @@ class Call(NamedTuple):
     """`rotate` or `rewrap`."""
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    selection: tuple[str, str] | None = None
+    """Which of SOPS's rules says what of a document is sealed, and its text."""
+    mac_only_encrypted: bool = False
     changes: Changes = Changes()
     secret: str = ""
     """The Secret that is changed, of several."""
     allow_repeated: bool = False
     """Pass values that the manifest repeats in the clear."""
+
+    @property
+    def seals_document(self) -> bool:
+        """Tell whether any tree is to be sealed in SOPS's format."""
+        return self.format == OF_DOCUMENTS
 
     def __repr__(self) -> str:
         return f"Call({self.operation.name}, masked)"
@@ -107,10 +117,21 @@ def _hints() -> Iterator[None]:
 
 
 def _seal(call: Call, request: Request, keyring: Keyring) -> Result:
+    if call.seals_document:
+        return _unbound(_seal_document(call, request, keyring))
     with _hints():
         if sops_tree(call.data, kind=call.kind):
             raise AlreadySealedError("it is sealed already, in SOPS's format")
         return seal_manifest(call.data, request, keyring)
+
+
+def _seal_document(call: Call, request: Request, keyring: Keyring) -> Result:
+    from secretsvc.operations.document_keysets import SopsKeyset
+    from secretsvc.operations.document_sealing import SopsRule, seal_file
+
+    keys = SopsKeyset((tuple((ref, {}) for ref in request.change.exact),))
+    rule = SopsRule(call.selection, call.mac_only_encrypted)
+    return seal_file(call.data, keys, rule, keyring, name="", now=request.created, kind=call.kind)
 
 
 def _set(call: Call, request: Request, keyring: Keyring) -> Result:
@@ -156,7 +177,11 @@ def _leave(call: Call, _request: Request, _keyring: Keyring) -> Result:
 
 
 ENCRYPT = Operation(
-    "encrypt", _seal, ("kind", "key", "scope", "format", "allow_repeated"), seals=True, needs_sealed=False
+    "encrypt",
+    _seal,
+    ("kind", "key", "scope", "format", *RULES, "mac_only_encrypted", "allow_repeated"),
+    seals=True,
+    needs_sealed=False,
 )
 DECRYPT = Operation("decrypt", _open, ("kind",), opens=True)
 ROTATE = Operation("rotate", _rotate, ("kind", "mode", "add", "remove"), opens=True, seals=True)

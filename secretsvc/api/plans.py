@@ -100,7 +100,10 @@ class Planner:
             raise RefusedError(TOO_LARGE, f"more than {MOST_KEYS} keys in one manifest")
         if any(len(name or "") > LONGEST for one in seen for name in (one.namespace, one.name)):
             raise RefusedError(TOO_LARGE, f"a name of more than {LONGEST} characters")
+        _check_options(call)
         change = self._change(call)
+        if call.seals_document and not change.exact:
+            change = change._replace(exact=self.keyset_of("", ""))
         uris: set[str] = set()
         permitted: dict[frozenset[str], frozenset[str]] = {}
         for one in seen:
@@ -193,6 +196,14 @@ def _proves_values(operation: Operation, seen: Sequence[Description]) -> bool:
     return changing and any(one.sealed and one.proves_values for one in seen)
 
 
+def _check_options(call: Call) -> None:
+    """Refuse what only other formats know. Raises UsageError."""
+    if call.seals_document and (call.scope or call.allow_repeated):
+        raise UsageError("scope and allowRepeated do not go with SOPS's format")
+    if not call.seals_document and (call.selection or call.mac_only_encrypted):
+        raise UsageError("a rule says what SOPS's format seals", hint="say format=sops")
+
+
 def _opening(one: Description, permitted: Permitted) -> int:
     """Count the groups of keys that a caller has one of; also those that nobody could open here, whoever asks."""
     return sum(not held or bool(permitted[held]) for held in one.openers)
@@ -230,8 +241,13 @@ def _scope(sealed_for: str) -> str:
     return "namespace" if sealed_for.endswith("/*") else ""
 
 
+def _label(one: Description) -> str:
+    nameless = "a document" if one.is_document else "a Secret without a name"
+    return "/".join(filter(None, (one.namespace, one.name))) or nameless
+
+
 def _denied(operation: str, one: Description | None = None, more: str = "") -> RefusedError:
-    label = "/".join(filter(None, (one.namespace, one.name))) or "a Secret without a name" if one else "anything"
+    label = _label(one) if one else "anything"
     detail = " ".join(filter(None, (f"no rule lets this caller {operation} {label}", more)))
     return RefusedError(
         FORBIDDEN, detail, hint="the service's rules name callers, operations, namespaces, names and keys"

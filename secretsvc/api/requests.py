@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import Query
+from fastapi import Depends, Query
+from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
 from secretsvc import formats
+from secretsvc.api.models import selection_of
 from secretsvc.api.problems import REQUEST, RefusedError
 from secretsvc.document.kinds import KINDS
+from secretsvc.formats.sops.selection import RULES
+from secretsvc.go_regexp import MOST_CHARACTERS
 from secretsvc.keyref import MAX_LENGTH
+from secretsvc.operations.inspect import OF_DOCUMENTS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,10 +29,13 @@ if TYPE_CHECKING:
     Format = str
     Kind = str
 else:
-    Format = Literal[formats.names()]
+    Format = Literal[*formats.names(), OF_DOCUMENTS]
     Kind = Literal[KINDS]
 AllowRepeated = Annotated[
     bool, Query(alias="allowRepeated", description="Pass values that the manifest repeats in the clear")
+]
+MacOnlyEncrypted = Annotated[
+    bool, Query(alias="macOnlyEncrypted", description="format=sops: a MAC over sealed values only")
 ]
 _LISTS = {"key", "add", "remove"}
 """Parameters that may come more than once."""
@@ -52,12 +60,54 @@ def only(request: Request, *known: str) -> None:
             raise RefusedError(REQUEST, "a parameter that is there twice", hint="say it once")
 
 
+def _rule(name: str) -> Any:
+    """Return what is told of a parameter that says what of a document is sealed, as SOPS's metadata name it."""
+    return Query(alias=to_camel(name), max_length=MOST_CHARACTERS, description="format=sops: SOPS's rule of that name")
+
+
+def selection(
+    *,
+    encrypted_regex: Annotated[str, _rule("encrypted_regex")] = "",
+    unencrypted_regex: Annotated[str, _rule("unencrypted_regex")] = "",
+    encrypted_suffix: Annotated[str, _rule("encrypted_suffix")] = "",
+    unencrypted_suffix: Annotated[str, _rule("unencrypted_suffix")] = "",
+    encrypted_comment_regex: Annotated[str, _rule("encrypted_comment_regex")] = "",
+    unencrypted_comment_regex: Annotated[str, _rule("unencrypted_comment_regex")] = "",
+) -> tuple[str, str] | None:
+    """Return the one of SOPS's rules that a query states, and its text. Raises RefusedError (400) for several."""
+    return selection_of(
+        dict(
+            zip(
+                RULES,
+                (
+                    unencrypted_suffix,
+                    encrypted_suffix,
+                    unencrypted_regex,
+                    encrypted_regex,
+                    unencrypted_comment_regex,
+                    encrypted_comment_regex,
+                ),
+                strict=True,
+            )
+        )
+    )
+
+
+Selection = Annotated[tuple[str, str] | None, Depends(selection)]
+
+
 def answer(result: Result, kind: str) -> Response:
     """Return an operation's manifest as it is, in that media type."""
     headers = {"ksecret-secrets": str(result.secrets)}
     if not result.bound:
         headers["ksecret-unbound"] = "true"
     return Response(result.data, media_type=kind, headers=headers)
+
+
+def warn(response: Response, text: str) -> None:
+    """Add a Warning header (RFC 7234, section 5.5), with the code for what is no matter of caching."""
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    response.headers.append("warning", f'299 - "{quoted}"')
 
 
 def verdict(result: Result) -> dict[str, int | bool]:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.api.problems import FORBIDDEN, Problem, RefusedError, problem_of
-from secretsvc.operations.inspect import describe_any
+from secretsvc.operations.inspect import describe_any, describe_clear
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -90,6 +90,8 @@ class Service:
 
     def _look(self, call: Call) -> list[Description]:
         """Tell without a key what a manifest, or a document, holds. Raises InputError and AlteredError."""
+        if call.seals_document:
+            return [describe_clear(call.data, call.kind, self._nodes)]
         return describe_any(call.data, lambda _uri: "", kind=call.kind, most_nodes=self._nodes)
 
 

@@ -12,6 +12,7 @@ from base64 import b64encode
 
 from secretsvc import formats
 from secretsvc.backends import canonical, complete
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.sealing import format_of
 from secretsvc.errors import (
     AlreadySealedError,
@@ -30,10 +31,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from secretsvc.cli.policies import FilePolicies
+    from secretsvc.backends.registry import Backends
     from secretsvc.cli.sealing import SealingOptions
     from secretsvc.client.remote import Remote
     from secretsvc.manifest.model import Manifest
+    from secretsvc.operations.document_keysets import SopsKeyset
+    from secretsvc.operations.document_sealing import SopsRule
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.patch import Changes
@@ -50,10 +53,11 @@ class RemoteSession:
     forks = False
     """Whether it goes on in copies of this process: the service does the work."""
 
-    def __init__(self, remote: Remote, policies: FilePolicies, wanted: SealingOptions) -> None:
-        """Raises UsageError."""
+    def __init__(self, remote: Remote, backends: Backends, wanted: SealingOptions) -> None:
+        """`backends`: know how keys are spelled; none is used. Raises UsageError."""
         self._remote = remote
-        self._policies = policies
+        self._backends = backends
+        self._policies = FilePolicies(backends, wanted.place)
         self._wanted = wanted
         if any(key.startswith(("+", "-")) for key in wanted.keys):
             raise UsageError("a service changes no keyset by --key +REF or -REF", hint="name the whole keyset")
@@ -77,9 +81,13 @@ class RemoteSession:
         if sops_tree(data, name):
             what = "it is sealed already, in SOPS's format"
             raise AlreadySealedError(what, hint="ksecret rotate, keys and set change it")
-        if not format_of(self._wanted.format) and self._policies.sops_rule(name):
-            what = "by .sops.yaml it is to be sealed in SOPS's format, which a service does not seal in"
-            raise UsageError(what, hint="--server '' seals with the keys at hand; or say --format ksecret")
+        rule = None if format_of(self._wanted.format) else self._policies.sops_rule(name)
+        if rule and not formats.holds_sealed(data):
+            from secretsvc.cli import sealing, sops
+
+            sops.refuse_others(self._wanted)
+            sealer = sops.Sealer(self._backends, sealing.Requests(self._wanted, self._backends), remote=self)
+            return sealer.sealed(data, self._wanted.place or name, rule)
         manifest, seen = self._read(data, is_signed=self._policies.wants_signatures(name))
         if not any(secret.entries for secret in manifest.secrets):
             raise nothing.nothing_to_seal(manifest)
@@ -142,6 +150,23 @@ class RemoteSession:
         answers.check_set(manifest, answer, changes, which)
         return _result(manifest, answer)
 
+    def seal_document(self, data: bytes, name: str, to: SopsKeyset, rule: SopsRule) -> Result:
+        """The file sealed in SOPS's format, to these keys, else to those of the service's rules."""
+        from secretsvc.document import kinds
+        from secretsvc.operations.document_answers import check_encrypted
+        from secretsvc.operations.document_sealing import read_clear
+
+        keys = [ref for group in to.groups for ref, _ in group]
+        if len(to.groups) > 1 or to.options or any(context for group in to.groups for _, context in group):
+            what = "a service seals to keys without groups, contexts and profiles"
+            raise InputError(what, hint="--server '' seals with the keys at hand")
+        document = read_clear(data, kinds.kind_of(name), rule)
+        query = [("format", "sops"), ("kind", document.kind), *(("key", str(ref)) for ref in keys)]
+        query += [(_camel(rule.selection[0]), rule.selection[1])] if rule.selection else []
+        query += [("macOnlyEncrypted", "true")] if rule.mac_only_encrypted else []
+        answer = self._ask("/v1/encrypt", data, query, _media(document.kind))
+        return Result(answer, 1, notes=check_encrypted(document, answer, keyset(keys), rule))
+
     def _tree(self, data: bytes, name: str, *, is_signed: bool) -> SealedTree | None:
         """The file, where SOPS's format seals it. Raises InputError."""
         tree = sops_tree(data, name)
@@ -154,8 +179,7 @@ class RemoteSession:
     ) -> Result:
         """What the service makes of such a file, checked."""
         kind, data = tree.document.kind, tree.document.data
-        media = f"application/{kind}" if kind in ("yaml", "json") else "application/octet-stream"
-        answer = self._ask(f"/v1/{operation}", data, [("kind", kind), *query], media)
+        answer = self._ask(f"/v1/{operation}", data, [("kind", kind), *query], _media(kind))
         check(tree, answer)
         return Result(answer, 1)
 
@@ -222,6 +246,16 @@ class RemoteSession:
         except UsageError as error:
             error.ends_run = False  # it is about this file
             raise
+
+
+def _media(kind: str) -> str:
+    return f"application/{kind}" if kind in ("yaml", "json") else "application/octet-stream"
+
+
+def _camel(rule: str) -> str:
+    """The parameter for one of SOPS's rules."""
+    first, *rest = rule.split("_")
+    return first + "".join(map(str.capitalize, rest))
 
 
 def _in_base64(changes: Changes) -> dict[str, str]:

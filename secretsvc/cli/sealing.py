@@ -180,6 +180,10 @@ class Requests:
         """The rule for a file that is in SOPS's format, or is to be. Raises as `sops_rule`."""
         return self._policies.sops_rule_of_sealed(name)
 
+    def by_policy(self, name: str) -> Callable[[Secret, str], Keyset | None]:
+        """The keyset that the policy of the file of that name has for a Secret; None where it has no say."""
+        return lambda secret, _format: self._policies.keys(name, secret)
+
     def demanded(self, name: str) -> Callable[[Secret], Keyset]:
         """The keyset that the policy of the file of that name demands for a Secret; raises InputError for none."""
         return partial(self._policies.demanded, name)

@@ -6,8 +6,8 @@ import os
 
 from secretsvc import formats
 from secretsvc.cli import options
-from secretsvc.cli.policies import FilePolicies
 from secretsvc.errors import AlreadySealedError, KsecretError, UsageError
+from secretsvc.files.workspace import POLICIES, Above
 from secretsvc.operations.open import open_any, sops_tree
 
 TYPE_CHECKING = False
@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.options import Server, Unlocking
+    from secretsvc.cli.policies import FilePolicies
     from secretsvc.cli.remote import RemoteSession
     from secretsvc.cli.sealing import Requests, SealingOptions
     from secretsvc.operations import Result
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.open import Parents
     from secretsvc.operations.patch import Changes
 
@@ -58,18 +60,21 @@ def opener(server: Server, unlocking: Unlocking) -> Opener:
         return LocalOpener(options.backends(unlocking))
     from secretsvc.cli.sealing import SealingOptions
 
-    return _remote(server, unlocking, SealingOptions())
+    return remote_session(server, unlocking, SealingOptions())
 
 
 def begin(server: Server, unlocking: Unlocking, wanted: SealingOptions) -> Session:
     """Begin a run that seals. Raises UsageError, FileError, and what opening `wanted.parent` raises."""
     if not server.url:
         return LocalSession(options.backends(unlocking), wanted)
-    return _remote(server, unlocking, wanted)
+    return remote_session(server, unlocking, wanted)
 
 
-def _remote(server: Server, unlocking: Unlocking, wanted: SealingOptions) -> RemoteSession:
-    """Raises UsageError, also for options that tell of keys on this machine, or ask somebody at it; FileError."""
+def remote_session(server: Server, unlocking: Unlocking, wanted: SealingOptions) -> RemoteSession:
+    """Begin a run whose work a service does.
+
+    Raises UsageError, also for options that tell of keys on this machine, or ask somebody at it; FileError.
+    """
     from secretsvc.cli.remote import RemoteSession
     from secretsvc.client.remote import Remote
 
@@ -84,7 +89,7 @@ def _remote(server: Server, unlocking: Unlocking, wanted: SealingOptions) -> Rem
         if value:
             raise UsageError(f"{option} does not go with a service", hint="--server '' works with the keys at hand")
     remote = Remote(server.url, os.environ, server.ca)
-    return RemoteSession(remote, FilePolicies(options.backends(unlocking), wanted.place), wanted)
+    return RemoteSession(remote, options.backends(unlocking), wanted)
 
 
 class LocalOpener:
@@ -92,7 +97,8 @@ class LocalOpener:
 
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
-        self._policies = FilePolicies(backends)
+        self._nearby = Above(*POLICIES)
+        self._policies: FilePolicies | None = None
 
     @property
     def jobs(self) -> int:
@@ -106,7 +112,15 @@ class LocalOpener:
 
     def open(self, data: bytes, name: str) -> Result:
         """Open the manifest, or the tree, in the file of that name."""
-        return open_any(data, self._policies.keyring_for_opening(name), name)
+        return open_any(data, self._keyring(name), name)
+
+    def _keyring(self, name: str) -> Keyring:
+        """The keys as the file's policy wants them; without a policy above it, as they are, and none of its code."""
+        if self._policies is None and self._nearby.has(name):
+            from secretsvc.cli.policies import FilePolicies
+
+            self._policies = FilePolicies(self._backends)
+        return self._policies.keyring_for_opening(name) if self._policies else self._backends
 
 
 class LocalSession(LocalOpener):

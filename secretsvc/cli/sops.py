@@ -11,6 +11,7 @@ from secretsvc.errors import InputError, KeyRefError, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import Protocol
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.arguments import Arguments
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
     from secretsvc.keyref import KeyRef
     from secretsvc.operations import Result
     from secretsvc.operations.document_keysets import SopsKeyset
+    from secretsvc.operations.document_sealing import SopsRule
     from secretsvc.policy.sops_yaml import CreationRule
+
+    class SealsDocuments(Protocol):
+        """A service, which seals with keys of its own."""
+
+        def seal_document(self, data: bytes, name: str, to: SopsKeyset, rule: SopsRule) -> Result:
+            """Seal the file of that name; to the service's own keys where none are said."""
+
 
 NAME = "sops"
 _OF_OTHERS = ("SOPS_VAULT_URIS", "SOPS_AZURE_KEYVAULT_URLS", "SOPS_HUAWEICLOUD_KMS_IDS")
@@ -55,8 +64,8 @@ def refuse_rules(args: Arguments) -> None:
         raise UsageError("that option says what SOPS's format seals", hint="say --format sops")
 
 
-def encrypt(args: Arguments, targets: Targets) -> int:
-    """Seal files in SOPS's format; the exit code. Raises UsageError."""
+def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) -> int:
+    """Seal files in SOPS's format, by a service or with the keys at hand; the exit code. Raises UsageError."""
     from secretsvc.cli import options
     from secretsvc.cli.batch import Batch
     from secretsvc.cli.sealing import Requests, SealingOptions, place_of
@@ -69,7 +78,6 @@ def encrypt(args: Arguments, targets: Targets) -> int:
         "--if-needed": args.if_needed,
         "--recompute-mac": args.recompute_mac,
         "--recursive": args.recursive,
-        "--server": options.server(args).url,
     }
     for option, value in others.items():
         if value:
@@ -80,7 +88,14 @@ def encrypt(args: Arguments, targets: Targets) -> int:
     place = place_of(args.path, targets)
     requests = Requests(SealingOptions(tuple(args.key), place), backends)
     said = next(iter(_rules(args)), None)
-    sealer = Sealer(backends, requests, said, mac_only_encrypted=args.mac_only_encrypted, exact=args.exact)
+    sealer = Sealer(
+        backends,
+        requests,
+        said,
+        mac_only_encrypted=args.mac_only_encrypted,
+        exact=args.exact,
+        remote=remote,
+    )
 
     def operation(data: bytes, name: str) -> Result:
         return sealer.sealed(data, place or name, requests.sops_rule_of_sealed(name))
@@ -113,8 +128,13 @@ class Sealer:
         *,
         mac_only_encrypted: bool = False,
         exact: bool = False,
+        remote: SealsDocuments | None = None,
     ) -> None:
-        """`said`: what is sealed, whatever `.sops.yaml` says. `exact`: refuse what will be spelled otherwise."""
+        """`said`: what is sealed, whatever `.sops.yaml` says. `exact`: refuse what will be spelled otherwise.
+
+        `remote`: has a service seal, in place of the keys at hand, and to its own keys where nothing says others.
+        """
+        self._remote = remote
         self._backends = backends
         self._requests = requests
         self._said = said
@@ -131,8 +151,11 @@ class Sealer:
         rule = SopsRule(self._said or (found.selection if found else None), only)
         keyset, request = self._keys(found, name), self._requests.of(name)
         profiles = {ref: fields["aws_profile"] for ref, fields in keyset.options.items()}
-        keyring = self._requests.keyring(name, profiles=profiles)
-        result = seal_file(data, keyset, rule, keyring, name=name, now=request.created)
+        if self._remote:
+            result = self._remote.seal_document(data, name, keyset, rule)
+        else:
+            keyring = self._requests.keyring(name, profiles=profiles)
+            result = seal_file(data, keyset, rule, keyring, name=name, now=request.created)
         if result.notes and self._exact:
             line, what = result.notes[0]
             raise InputError(what, hint="without --exact it is sealed all the same", line=line)
@@ -156,8 +179,8 @@ class Sealer:
         if FilePolicies(self._backends, name).find(name):
             what = "the rules of .ksecret.yaml are for Secrets in ksecret's formats"
             raise UsageError(what, hint="name keys with -k, or write a .sops.yaml")
-        own = own_keys(self._backends, "")
-        if not own:
+        own = () if self._remote else own_keys(self._backends, "")
+        if not own and not self._remote:
             raise UsageError(NO_KEY, hint=NO_KEY_HINT)
         return _one_group(own)
 
@@ -179,6 +202,22 @@ class Sealer:
             told = f"whom it is sealed to, {' and '.join(variables)} says, before any .sops.yaml"
             warn(told, once=told)
         return found
+
+
+def converted(data: bytes, name: str, requests: Requests, backends: Backends) -> Result:
+    """Convert a manifest of sealed Secrets into SOPS's format. Raises what `document_convert.to_sops` raises."""
+    from secretsvc.operations.document_convert import to_sops
+    from secretsvc.operations.document_sealing import SopsRule
+
+    found, request = requests.sops_rule_of_sealed(name), requests.of(name)
+    is_named = found is not None and any(found.groups) and not any(request.change)
+    keys = keyset_of(found, backends) if found and is_named else None
+    profiles = {ref: fields["aws_profile"] for ref, fields in keys.options.items()} if keys else {}
+    rule = SopsRule(found.selection, found.mac_only_encrypted) if found else SopsRule()
+    result = to_sops(data, name, request, requests.keyring(name, profiles=profiles), keys=keys, rule=rule)
+    told = "SOPS's format binds no Secret to its name and namespace"
+    warn(told, once=told)
+    return result
 
 
 def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:

@@ -13,6 +13,7 @@ from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token, is_whole
 from secretsvc.formats.sops.metadata import MEMBER, Metadata
 from secretsvc.formats.sops.selection import Selection
+from secretsvc.operations import document_sealing
 from secretsvc.operations.answers import refusal
 from secretsvc.operations.document_changes import with_changes
 from secretsvc.operations.documents import SealedTree
@@ -21,7 +22,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from secretsvc.document.base import Document, Edit, Leaf, Path
+    from secretsvc.document.base import Document, Edit, Leaf, Path, Tree
+    from secretsvc.keyref import Keyset
+    from secretsvc.operations.document_sealing import SopsRule
     from secretsvc.operations.patch import Changes
 
 _OTHERWISE = "is this file with other changes in it than were asked for"
@@ -43,6 +46,31 @@ def check_opened(tree: SealedTree, answer: bytes) -> None:
             raise refusal(_OTHERWISE)
     if before.kind != "ini":  # in which comments may come back as one
         _check_bytes(before, now, before.drop_member())
+
+
+def check_encrypted(document: Document, answer: bytes, keys: Keyset, rule: SopsRule) -> tuple[tuple[int, str], ...]:
+    """Check that it is the file that was sent, sealed by that rule, to these keys (none: whichever) in one group.
+
+    Return lines that will come back spelled otherwise, and what to say of each. Raises BackendError.
+    """
+    now = _read(document.kind, answer)
+    member, metadata = _member_of(now)
+    held = {str(entry.key.ref) for entry in metadata.entries}
+    wanted = document_sealing.selection(document, rule)
+    is_meant = document.kind == "binary" or metadata.rule == wanted
+    if metadata.groups > 1 or (keys and held != set(map(str, keys))) or not is_meant:
+        raise refusal(_KEYS)
+    if metadata.mac_only_encrypted != rule.mac_only_encrypted:
+        raise refusal(_KEYS)
+    _check_closed(now, metadata)
+    selects = Selection(*wanted).selects
+    for old, new in _pairs(document, now):
+        is_meant = document.kind == "binary" or selects(new)
+        if not (is_token(new.value.text) if is_meant and old.value.text else new.value == old.value):
+            raise refusal(_OTHERWISE)
+    _check_bytes(document, now, document.set_member(member))
+    back = sealing.restored(now, sealing.Opened(metadata, b"", [leaf.value for leaf in document.leaves], []))
+    return tuple(document_sealing.losses(document, back))
 
 
 def check_rotated(tree: SealedTree, answer: bytes) -> None:
@@ -86,21 +114,30 @@ def check_set(tree: SealedTree, answer: bytes, changes: Changes) -> None:
 def _sealed(tree: SealedTree, answer: bytes) -> SealedTree:
     """Return the answer, once it is sealed whole, by the same rule to the same keys, around the same text."""
     document = _read(tree.document.kind, answer)
-    try:
-        member = document.member()
-        assert member
-        assert isinstance(member.tree, dict)
-        metadata = Metadata(member.tree, member.line)
-    except (KsecretError, AssertionError):
-        raise refusal("is not sealed") from None
+    member, metadata = _member_of(document)
     if _holders(metadata) != _holders(tree.metadata):
         raise refusal(_KEYS)
+    _check_closed(document, metadata)
+    _check_bytes(tree.document, document, tree.document.set_member(member))
+    return SealedTree(document, metadata)
+
+
+def _member_of(document: Document) -> tuple[dict[str, Tree], Metadata]:
+    try:
+        member = document.member()
+        if member and isinstance(member.tree, dict):
+            return member.tree, Metadata(member.tree, member.line)
+    except KsecretError:  # whose line is none of the file's
+        pass
+    raise refusal("is not sealed")
+
+
+def _check_closed(document: Document, metadata: Metadata) -> None:
+    """Check that all is a token that the rule wants to be one."""
     for _ in sealing.flaws(document, Selection(*metadata.rule)):
         raise refusal("is not what was asked for: a value in it is not sealed")
     if not all(is_whole(leaf.value.text) for leaf in _values(document) if is_token(leaf.value.text)):
         raise refusal("has a token that is none")
-    _check_bytes(tree.document, document, tree.document.set_member(member.tree))
-    return SealedTree(document, metadata)
 
 
 def _holders(metadata: Metadata) -> tuple[object, ...]:
@@ -136,6 +173,8 @@ def _check_bytes(before: Document, now: Document, edits: list[Edit]) -> None:
     for old, new in zip(before.leaves, now.leaves, strict=True):
         if old.value != new.value:
             text = new.value.text
+            if new.value.kind == "comment" and not (is_token(text) or is_token(old.value.text)):
+                raise refusal(_OTHERWISE)
             made += before.spell(old, text[: text.find(b"]") + 1] if is_token(text) else new.value)
     if apply(before.data, made) != now.data:
         raise refusal(_OTHERWISE)

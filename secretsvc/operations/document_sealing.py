@@ -44,24 +44,31 @@ def seal_file(
     `name`: the file's, whose end says of which kind it is, unless `kind` does; `now`: the time to state.
     Raises AlreadySealedError, ManifestError, and InputError for a rule that is none, or that seals nothing.
     """
-    document = kinds.read(kind or kinds.kind_of(name), data, MEMBER)
-    if document.member() is not None or getattr(document, "has_member", False):
-        what = f"it has a member {MEMBER}: it is sealed already, or nobody could seal it"
-        raise AlreadySealedError(what, hint="SOPS's format has its own there: give yours another name")
-    selection = _selection(document, rule)
-    _check(document, Selection(*selection))
+    document = read_clear(data, kind or kinds.kind_of(name), rule)
+    meant = selection(document, rule)
     dek = urandom(32)
     values = [leaf.value for leaf in document.leaves]
-    named = {} if document.kind == "binary" else {selection[0]: selection[1]}
+    named = {} if document.kind == "binary" else {meant[0]: meant[1]}
     only = {"mac_only_encrypted": True} if rule.mac_only_encrypted else {}
     tree: dict[str, Tree] = {**_wrapped(keys, dek, now, keyring), "version": VERSION, **named, **only}
     made = sealing.seal_document(document, values, sealing.Plan(dek, tree, now))
     opened = proven(document.kind, made, dek, values)
     sealed = kinds.read(document.kind, made, MEMBER)
-    return Result(made, 1, notes=tuple(_losses(document, sealing.restored(sealed, opened))))
+    return Result(made, 1, notes=tuple(losses(document, sealing.restored(sealed, opened))))
 
 
-def _selection(document: Document, rule: SopsRule) -> tuple[str, str]:
+def read_clear(data: bytes, kind: str, rule: SopsRule) -> Document:
+    """Return a file that can be sealed by that rule. Raises as `seal_file`."""
+    document = kinds.read(kind, data, MEMBER)
+    if document.member() is not None or getattr(document, "has_member", False):
+        what = f"it has a member {MEMBER}: it is sealed already, or nobody could seal it"
+        raise AlreadySealedError(what, hint="SOPS's format has its own there: give yours another name")
+    _check(document, Selection(*selection(document, rule)))
+    return document
+
+
+def selection(document: Document, rule: SopsRule) -> tuple[str, str]:
+    """Return the rule; where none is said, the one that is meant for such a document."""
     if rule.selection:
         return rule.selection
     kinds_of_units = {leaf.unit: leaf.value.text for leaf in document.leaves if leaf.path == ("kind",)}
@@ -69,7 +76,7 @@ def _selection(document: Document, rule: SopsRule) -> tuple[str, str]:
     return FOR_SECRETS if is_secrets and len(kinds_of_units) == document.units else DEFAULT
 
 
-def _check(document: Document, selection: Selection) -> None:
+def _check(document: Document, chosen: Selection) -> None:
     """Refuse tokens in the clear, and a rule that means nothing of it."""
     count = 0
     for leaf in document.leaves:
@@ -77,9 +84,9 @@ def _check(document: Document, selection: Selection) -> None:
             what = f"{sealing.named(leaf.path)} is a token of SOPS's already"
             raise ManifestError(what, hint="put the clear value there", line=leaf.line)
         is_value = leaf.value.kind not in ("comment", "null") and leaf.value.text
-        count += bool(is_value and selection.selects(leaf))
+        count += bool(is_value and chosen.selects(leaf))
     if not count:
-        what = f"{selection.rule} means no value of it: all would stay in the clear"
+        what = f"{chosen.rule} means no value of it: all would stay in the clear"
         raise InputError(what, hint="mend the rule, or leave the file as it is")
 
 
@@ -98,8 +105,8 @@ def _wrapped(keys: SopsKeyset, dek: bytes, now: str, keyring: Keyring) -> dict[s
     return with_keys(groups, keys.threshold)
 
 
-def _losses(document: Document, restored: bytes) -> Iterator[tuple[int, str]]:
-    """Lines that will not come back as they are spelled, though their values will."""
+def losses(document: Document, restored: bytes) -> Iterator[tuple[int, str]]:
+    """Yield lines that will not come back as they are spelled, though their values will; what to say of each."""
     if restored == document.data:
         return
     back = kinds.read(document.kind, restored, MEMBER)

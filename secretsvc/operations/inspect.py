@@ -92,6 +92,31 @@ def describe_any(
     return describe_manifest(data, owner, most_nodes)
 
 
+def describe_clear(data: bytes, kind: str, most_nodes: int) -> Description:
+    """Return the same of a document that is to be sealed. Raises ManifestError; UsageError where no kind is said."""
+    from secretsvc.document import kinds
+    from secretsvc.errors import UsageError
+    from secretsvc.formats.sops.metadata import MEMBER
+    from secretsvc.formats.sops.sealing import named
+
+    if not kind:
+        raise UsageError("of which kind is the document?", hint=f"say kind: {', '.join(kinds.KINDS)}")
+    document = kinds.read(kind, data, MEMBER, most_nodes)
+    paths = [named(leaf.path) for leaf in document.leaves if leaf.value.kind != "comment"]
+    return Description(
+        *(None, None, "", 1),
+        sealed=False,
+        format="",
+        sealed_for="",
+        created="",
+        age_days=None,
+        keys=[],
+        entries={"clear": paths},
+        in_the_clear=[],
+        format_name=OF_DOCUMENTS,
+    )
+
+
 def _describe_tree(sealed: SealedTree, owner: Callable[[str], str]) -> Description:
     from secretsvc.operations import documents
 

@@ -89,3 +89,56 @@ def test_an_answer_that_is_not_what_was_asked_for_is_not_written(
     changes = ["db.port=1"] if command == "set" else []
     assert "the service's answer " in job.fails(6, command, *options, "a.yaml", *changes)
     assert path.read_bytes() == data
+
+
+def test_a_file_is_sealed_to_the_services_keys_or_to_those_that_are_named(job: Person, service: FakeService) -> None:
+    other = str(new_lock().keys[0])
+    path = job.write("a.yaml", CLEAR)
+    job.ok("encrypt", "--format", "sops", "-o", "b.yaml", "a.yaml")
+    assert job.ok("decrypt", "b.yaml").out == CLEAR
+    job.ok("encrypt", "-i", "--format", "sops", "-k", other, "--encrypted-regex", "^port$", "a.yaml")
+    assert path.read_bytes().startswith(b"db:\n  password: hunter  # of May\n  port: ENC[")
+    assert other.removeprefix("age:").encode() in path.read_bytes()
+    assert service.seen[2].query == [("format", "sops"), ("kind", "yaml"), ("key", other), ("encryptedRegex", "^port$")]
+    job.write("b.env", b"A=x\n")
+    job.ok("encrypt", "-i", "--format", "sops", "b.env")
+    assert job.ok("decrypt", "b.env").out == b"A=x\n"
+
+
+def test_it_is_sealed_as_sops_yaml_says(job: Person, service: FakeService) -> None:
+    ref = str(service.lock.keys[0]).removeprefix("age:")
+    path = job.write("a.yaml", CLEAR)
+    job.write(".sops.yaml", f"creation_rules:\n  - age: {ref}\n    encrypted_regex: password\n".encode())
+    job.ok("encrypt", "-i", "a.yaml")
+    assert b"\n  port: 5432\n" in path.read_bytes()
+    assert ref.encode() in path.read_bytes()
+    job.write("b.yaml", CLEAR)
+    groups = f"creation_rules:\n  - key_groups:\n      - age: [{ref}]\n      - age: [{ref}]\n"
+    job.write(".sops.yaml", groups.encode())
+    assert "keys without groups, contexts and profiles" in job.fails(3, "encrypt", "-i", "b.yaml")
+    assert [seen.path for seen in service.seen] == ["/v1/encrypt"]
+
+
+def test_lines_that_come_back_otherwise_are_told_and_refused_where_that_is_wanted(job: Person) -> None:
+    path = job.write("a.yaml", b"a: 0777\n")
+    assert "spelled otherwise" in job.fails(3, "encrypt", "-i", "--exact", "--format", "sops", "a.yaml")
+    assert path.read_bytes() == b"a: 0777\n"
+    assert "a.yaml:1: a will come back spelled otherwise" in job.ok("encrypt", "-i", "--format", "sops", "a.yaml").err
+
+
+@pytest.mark.parametrize("what", ["in the clear", "another file", "other keys", "another rule"])
+def test_an_answer_that_is_not_the_file_sealed_as_asked_is_not_written(
+    job: Person, service: FakeService, what: str
+) -> None:
+    path = job.write("a.yaml", CLEAR)
+    good = sealed(service.lock, "a.yaml", CLEAR)
+    answers = {
+        "in the clear": CLEAR,
+        "another file": sealed(service.lock, "a.yaml", CLEAR.replace(b"_unencrypted: 2", b"_unencrypted: 3")),
+        "other keys": good,
+        "another rule": good.replace(b'"_unencrypted"', b'"_clear"'),
+    }
+    service.canned.append(Canned(200, answers[what], "application/yaml"))
+    keys = ["-k", str(new_lock().keys[0])] if what == "other keys" else []
+    assert "the service's answer " in job.fails(6, "encrypt", "-i", "--format", "sops", *keys, "a.yaml")
+    assert path.read_bytes() == CLEAR

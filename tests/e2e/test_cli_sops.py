@@ -182,8 +182,6 @@ def test_in_a_repository_of_sopss_encrypt_needs_no_flag_and_create_neither(me: P
     assert "say --path FILE" in me.fails(2, "encrypt", "-", stdin=SECRET.encode())
     assert b"sops:" in me.ok("encrypt", "--path", "x.yaml", "-", stdin=SECRET.encode()).out
     assert "--scope does not go with SOPS's format" in me.fails(2, "encrypt", "--scope", "any", "app.yaml")
-    words = ("encrypt", "--server", "https://x.test", "app.yaml")
-    assert "which a service does not seal in" in me.fails(2, *words, KSECRET_TOKEN="x")
     assert "-r does not go with SOPS's format" in me.fails(2, "encrypt", "-i", "-r", ".")
     me.ok("encrypt", "-i", "--format", "ksecret", "app.yaml")
     assert "in SOPS's format" not in me.fails(3, "encrypt", "-i", "app.yaml")

@@ -193,3 +193,68 @@ def test_as_many_values_are_read_as_of_a_manifest(service: Service, tmp_path: Pa
     assert "more than 50000 values" in answer.json()["detail"]
     blank = b"\n" * 250_000
     assert "lines" in service.post("/v1/verify", blank + sops_support.by_sops(path), kind=BYTES).json()["detail"]
+
+
+class TestSealing:
+    """`encrypt?format=sops`: to the keys and by the rule that are said, else the service's and SOPS's own."""
+
+    @pytest.mark.parametrize(
+        ("kind", "media", "clear"),
+        [
+            ("yaml", YAML, CLEAR),
+            ("json", "application/json", b'{\n\t"a": "x",\n\t"b": 12\n}\n'),
+            ("dotenv", BYTES, b"A=x\nB=y z\n"),
+            ("ini", BYTES, b"[db]\nuser = x\n"),
+            ("binary", BYTES, b"\x00\xff any bytes"),
+        ],
+    )
+    def test_sops_opens_what_the_service_sealed(self, service: Service, kind: str, media: str, clear: bytes) -> None:
+        sealed = service.post(f"/v1/encrypt?format=sops&kind={kind}", clear, "documents", kind=media)
+        assert sealed.status == 200, sealed.body
+        assert sealed.headers["content-type"].startswith(media)
+        assert sealed.headers["ksecret-unbound"] == "true"
+        assert service.post(f"/v1/decrypt?kind={kind}", sealed.body, kind=media).body == clear
+        by_sops(sealed.body, "--input-type", kind, "--output-type", kind)
+
+    def test_keys_and_the_rule_are_the_callers(self, service: Service) -> None:
+        new = f"age:{OTHER.to_public()}"
+        query = {"format": "sops", "key": new, "encryptedRegex": "^port$", "macOnlyEncrypted": "true"}
+        sealed = service.post("/v1/encrypt", CLEAR, **query)
+        (told,) = service.post("/v1/inspect", sealed.body).json()["secrets"]
+        assert told["type"] == "encrypted_regex ^port$, its MAC over sealed values only"
+        assert told["entries"] == {"sealed": ["db.port"]}
+        assert [key["ref"] for key in told["keys"]] == [new]
+        line = {
+            "op": "encrypt",
+            "format": "sops",
+            "kind": "yaml",
+            "encryptedRegex": "^port$",
+            "manifest": CLEAR.decode(),
+        }
+        answer = service.post("/v1/batch", json.dumps(line).encode(), kind="application/jsonl").json()
+        assert answer["manifest"].count("ENC[") == 2, "the value and the MAC"
+
+    def test_what_can_not_be_sealed_so_is_refused(self, service: Service, sealed: bytes) -> None:
+        for caller in ("bound", "prod"):
+            assert service.post("/v1/encrypt?format=sops", CLEAR, caller).problem == "forbidden"
+        denied = service.post("/v1/encrypt?format=sops", CLEAR, "one")
+        assert denied.problem == "forbidden"
+        assert "a document with these keys" in denied.json()["detail"]
+        refused = {
+            "": "already-sealed",
+            "&scope=any": "usage",
+            "&allowRepeated=true": "usage",
+            "&encryptedRegex=a&encryptedSuffix=b": "request",
+            "&encryptedRegex=%5B": "already-sealed",
+        }
+        for query, problem in refused.items():
+            assert service.post(f"/v1/encrypt?format=sops{query}", sealed).problem == problem
+        for query in ("encryptedRegex=nothing", "encryptedRegex=%5B"):
+            assert service.post(f"/v1/encrypt?format=sops&{query}", CLEAR).problem == "input"
+        assert service.post("/v1/encrypt?encryptedRegex=a", CLEAR).problem == "usage"
+        nameless = service.post("/v1/encrypt?format=sops", b"A=x\n", kind=BYTES)
+        assert nameless.json()["detail"] == "of which kind is the document?"
+
+    def test_lines_that_come_back_otherwise_are_told(self, service: Service) -> None:
+        sealed = service.post("/v1/encrypt?format=sops", b"a: x\nb: 0777\n")
+        assert "at line 2 will come back" in sealed.headers["warning"]

@@ -14,10 +14,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import parse_qsl, urlsplit
 
+from pydantic.alias_generators import to_camel
+
 from secretsvc.api.problems import status_of
 from secretsvc.errors import KsecretError
+from secretsvc.formats.sops.selection import RULES
 from secretsvc.keyref import keyset, parse_change
 from secretsvc.operations import document_changes, documents
+from secretsvc.operations.document_keysets import SopsKeyset
+from secretsvc.operations.document_sealing import SopsRule, seal_file
 from secretsvc.operations.open import open_manifest, sops_tree
 from secretsvc.operations.patch import Changes, patch_manifest
 from secretsvc.operations.request import ANY_TIME, Request
@@ -121,6 +126,11 @@ class FakeService:
         tree = sops_tree(data, kind=query.get("kind", body.get("kind", "")))
         if tree:
             return _of_tree(tree, seen, request, keyring)
+        if query.get("format") == "sops":
+            keys_of_file = SopsKeyset((tuple((ref, {}) for ref in chosen),))
+            said = [(name, query[to_camel(name)]) for name in RULES if to_camel(name) in query]
+            rule = SopsRule(said[0] if said else None, "macOnlyEncrypted" in query)
+            return seal_file(data, keys_of_file, rule, keyring, name="", now=self.now, kind=query["kind"]).data
         if seen.path == "/v1/encrypt":
             return seal_manifest(seen.body, request, keyring).data
         if seen.path == "/v1/decrypt":

@@ -65,7 +65,10 @@ def test_what_a_service_makes_of_a_file_passes(lock: Lock, name: str) -> None:
         document_answers.check_set(tree, changed, changes)
 
 
-YAML = b"db:\n  password: hunter  # of May\n  port: 5432\nreplicas_unencrypted: 2\nlist: [a, b]\n"
+YAML = (
+    b"clear_unencrypted:\n  # at the top\n  a: 1\n"
+    b"db:\n  password: hunter  # of May\n  port: 5432\nreplicas_unencrypted: 2\nlist: [a, b]\n"
+)
 ADDED = Changes({"db.user": b"admin", "db.port": b"5433", "replicas_unencrypted": b"3"})
 
 
@@ -109,6 +112,7 @@ SPOILT: dict[str, Callable[[bytes, Answers], bytes]] = {
     "no YAML": lambda *_: b"a: [",
     "a clear value that changed": lambda data, _: data.replace(b"replicas_unencrypted: ", b"replicas_unencrypted: 1"),
     "a comment of its own": lambda data, _: data + b"# more\n",
+    "a comment that changed": lambda data, _: data.replace(b"# at the top", b"# on top"),
     "another indentation": lambda data, _: data.replace(b"list: [", b"list:   ["),
     "one value more": lambda data, _: b"more_unencrypted: x\n" + data,
     "a name that changed": lambda data, _: data.replace(b"list:", b"lists:"),

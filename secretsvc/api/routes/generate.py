@@ -11,7 +11,7 @@ from secretsvc.api.generate import SecretKind, generated
 from secretsvc.api.models import GenerateBody
 from secretsvc.api.openapi import described, model_body
 from secretsvc.api.operations import GENERATE, Call
-from secretsvc.api.requests import AllowRepeated, KeyRefs, Scope, answer, only, parts_of
+from secretsvc.api.requests import AllowRepeated, KeyRefs, Scope, answer, only, parts_of, warn
 from secretsvc.generators.manifest import to_json, to_yaml
 
 router = APIRouter(tags=["manifests"])
@@ -46,11 +46,5 @@ async def generate(
     call = Call(GENERATE, data, keys=tuple(key), scope=scope or "", allow_repeated=allow_repeated)
     response = answer(await parts.service.perform(request.state.asked, call), JSON if output == "json" else YAML)
     for text in warnings:
-        response.headers.append("warning", _warning(text))
+        warn(response, text)
     return response
-
-
-def _warning(text: str) -> str:
-    """Return the value of a Warning header (RFC 7234, section 5.5), with the code for what is no matter of caching."""
-    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'299 - "{quoted}"'

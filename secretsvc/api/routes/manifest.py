@@ -12,11 +12,26 @@ from secretsvc.api.bodies import BYTES, JSON, YAML
 from secretsvc.api.models import SetBody, changes_of
 from secretsvc.api.openapi import described, model_body
 from secretsvc.api.operations import DECRYPT, ENCRYPT, INSPECT, ROTATE, SET, VERIFY, Call, Operation
-from secretsvc.api.requests import AllowRepeated, Format, KeyRefs, Kind, Scope, answer, only, parts_of, verdict
+from secretsvc.api.requests import (
+    AllowRepeated,
+    Format,
+    KeyRefs,
+    Kind,
+    MacOnlyEncrypted,
+    Scope,
+    Selection,
+    answer,
+    only,
+    parts_of,
+    verdict,
+    warn,
+)
 from secretsvc.document.kinds import TEXTS_ONLY
 
 router = APIRouter(tags=["manifests"])
 
+_MOST_LINES = 20
+"""In one warning."""
 _STATUSES = [400, 401, 403, 408, 409, 413, 415, 422, 429, 502, 503, 504]
 
 
@@ -31,7 +46,11 @@ async def _perform(request: Request, operation: Operation, kind: Kind | None, **
     call, media = await _call(request, operation, kind, **words)
     result = await parts_of(request).service.perform(request.state.asked, call)
     # What a file is sealed to now counts here; a result tells what it was.
-    return answer(result._replace(bound=result.bound and formats.named(call.format).binds), media)
+    response = answer(result._replace(bound=result.bound and formats.named(call.format).binds), media)
+    if result.notes and operation is ENCRYPT:  # told without names of values, which may hold anything
+        lines = ", ".join(str(line) for line, _ in result.notes[:_MOST_LINES])
+        warn(response, f"what is at line {lines} will come back spelled otherwise, with the same value")
+    return response
 
 
 @router.post("/v1/encrypt", **described(ENCRYPT, _STATUSES))
@@ -42,10 +61,22 @@ async def encrypt(
     key: KeyRefs = [],  # noqa: B006
     scope: Scope | None = None,
     format: Format | None = None,
+    selection: Selection,
+    mac_only_encrypted: MacOnlyEncrypted = False,
     allow_repeated: AllowRepeated = False,
 ) -> Response:
-    """Seals every Secret of the manifest; without `key`, to the keys that the service's key rules name."""
-    words = {"keys": tuple(key), "scope": scope or "", "format": format or "", "allow_repeated": allow_repeated}
+    """Seals every Secret of the manifest, or with `format=sops` a document of any kind.
+
+    Without `key`, to the keys that the service's key rules name.
+    """
+    words = {
+        "keys": tuple(key),
+        "scope": scope or "",
+        "format": format or "",
+        "selection": selection,
+        "mac_only_encrypted": mac_only_encrypted,
+        "allow_repeated": allow_repeated,
+    }
     return await _perform(request, ENCRYPT, kind, **words)
 
 

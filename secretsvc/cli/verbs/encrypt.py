@@ -6,7 +6,7 @@ from secretsvc.cli import options, sealing, sops
 from secretsvc.cli.batch import Batch, name_of
 from secretsvc.cli.report import warn
 from secretsvc.cli.sealing import SealingOptions, place_of
-from secretsvc.cli.session import begin
+from secretsvc.cli.session import begin, remote_session
 from secretsvc.errors import AlreadySealedError
 from secretsvc.manifest.hidden_secret import may_be_hidden
 
@@ -69,7 +69,10 @@ def run(args: Arguments) -> int:
     """Seals; the exit code."""
     targets = options.targets(args)._replace(jobs=args.jobs)
     if args.format == sops.NAME:
-        return sops.encrypt(args, targets)
+        server = options.server(args)
+        named = SealingOptions(tuple(args.key), place_of(args.path, targets))
+        remote = remote_session(server, options.unlocking(args), named) if server.url else None
+        return sops.encrypt(args, targets, remote)
     sops.refuse_rules(args)
     wanted = SealingOptions(
         tuple(args.key),
