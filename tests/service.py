@@ -176,6 +176,7 @@ class Service:
             return self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
             raise
 
     def __exit__(self, *_: object) -> None:

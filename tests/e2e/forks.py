@@ -1,7 +1,7 @@
 """A process that has imported `ksecret` and forks for every run, as starting from nothing takes most of a run's time.
 
 What it forks is what a console script would be: arguments, environment, folder, streams and exit code are a run's own,
-and it ends as `entry_point` does. Only modules are there already: one run in twelve, at night each, starts from nothing.
+and it ends as `entry_point` does. Only modules are there already: one run in 12, at night each, starts from nothing.
 """
 
 from __future__ import annotations
