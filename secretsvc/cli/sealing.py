@@ -51,7 +51,8 @@ class SealingOptions(Record):
     yes: bool = False
     """Whether they have said yes."""
     allow_repeated: bool = False
-    recursive: bool = False
+    files: tuple[str, ...] | None = None
+    """Those that were named; others were found in folders. None: all were."""
     """Whether files are taken from folders."""
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.policies import FilePolicies
     from secretsvc.cli.remote import RemoteSession
     from secretsvc.cli.sealing import Requests, SealingOptions
+    from secretsvc.cli.sops import Sealer
     from secretsvc.operations import Result
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.open import Parents
@@ -134,6 +135,7 @@ class LocalSession(LocalOpener):
         self._wanted = wanted
         self._requests = Requests(wanted, backends)
         self._parents = _parents(wanted.parent, self._requests)
+        self._sops: Sealer | None = None
 
     @property
     def forks(self) -> bool:
@@ -152,7 +154,8 @@ class LocalSession(LocalOpener):
             from secretsvc.cli import sops
 
             sops.refuse_others(self._wanted)
-            return sops.Sealer(self._backends, self._requests).sealed(data, self._wanted.place or name, rule)
+            self._sops = self._sops or sops.Sealer(self._backends, self._requests, self._wanted)
+            return self._sops.sealed(data, name, rule)
         request = self._requests.of(name, self._wanted.parent)
         return seal_manifest(data, request, self._requests.keyring(name), self._parents)
 

@@ -112,6 +112,11 @@ def discover(
             yield Item(_plain(path), True)
 
 
+def named(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the arguments that are no folders, as `discover` calls them."""
+    return tuple(_plain(path) for path in paths if path == "-" or not os.path.isdir(path))
+
+
 def _plain(path: str) -> str:
     """Return it without a `./` before it, unless a name begins with a dash behind that."""
     bare = path[2:].lstrip("/") if path.startswith("./") else ""
