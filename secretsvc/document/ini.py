@@ -81,6 +81,11 @@ class Ini:
                     comments = None
             above = path
 
+    @property
+    def section_names(self) -> list[str]:
+        """The names of all sections but the metadata's, those without a key too."""
+        return [section.name for section in self._sections if section is not self._own]
+
     def spell(self, leaf: Leaf, value: Value | bytes) -> list[Edit]:
         """Return the edits that put a value or a token in the leaf's place. Raises ManifestError."""
         text = value.decode() if isinstance(value, bytes) else _checked(value, leaf.line)

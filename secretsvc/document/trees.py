@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from secretsvc.document.base import Value
+from secretsvc.document.ini import Ini
 from secretsvc.document.ini_lines import DEFAULT
 from secretsvc.document.json_document import JsonDocument
 from secretsvc.document.yaml import YamlDocument
+from secretsvc.errors import ManifestError
 from secretsvc.manifest import nodes
 
 TYPE_CHECKING = False
@@ -35,7 +37,11 @@ class Branch:
 def of(document: Document, values: Sequence[Value]) -> list[Branch]:
     """Return a tree for each unit of a document, with these values in its leaves' places."""
     if not isinstance(document, YamlDocument | JsonDocument):
-        return [_flat(document.leaves, values, DEFAULT if document.kind == "ini" else "")]
+        root = _flat(document.leaves, values, DEFAULT if isinstance(document, Ini) else "")
+        for name in document.section_names if isinstance(document, Ini) else ():
+            if name not in (key for key, _ in root.items):
+                root.items.append((name, Branch()))
+        return [root]
     walk = _Walk(zip(document.leaves, values, strict=True))
     return [walk.unit(root, document.name) for root in document.roots]
 
@@ -56,6 +62,71 @@ def at(tree: Tree, path: Path) -> Tree | None:
             return None
         tree = found
     return tree
+
+
+def put(branch: Branch, path: Path, tree: Tree) -> None:
+    """Put a value or a branch at a path, with what lacks around it, in place of what stands in the way.
+
+    A number that a list has no place for means its end. Raises ManifestError for a step that a list or a mapping has
+    none of.
+    """
+    step, rest = path[0], path[1:]
+    index = _index(branch, step)
+    if not rest:
+        made = tree
+    elif index is not None and isinstance(branch.items[index][1], Branch):
+        below = branch.items[index][1]
+        assert isinstance(below, Branch)
+        put(below, rest, tree)
+        return
+    else:
+        made = Branch(is_list=isinstance(rest[0], int))
+        put(made, rest, tree)
+    key = None if isinstance(step, int) else step
+    if index is None:
+        branch.items.append((key, made))
+    else:
+        branch.items[index] = (key, made)
+
+
+def take(branch: Branch, path: Path) -> bool:
+    """Take away what stands at a path; False where nothing does. Raises ManifestError as `put`."""
+    above = at(branch, path[:-1])
+    if not isinstance(above, Branch):
+        return False
+    index = _index(above, path[-1])
+    if index is None:
+        return False
+    del above.items[index]
+    return True
+
+
+def _index(branch: Branch, step: str | int) -> int | None:
+    """Where a step leads among a branch's items; None where it would be a new one."""
+    if isinstance(step, int) is not branch.is_list:
+        what = "a name for an item of a list" if branch.is_list else "a number for a member of a mapping"
+        raise ManifestError(f"the path has {what}", hint="names lead into mappings, numbers into lists")
+    if not isinstance(step, int):
+        return next((number for number, (key, _) in enumerate(branch.items) if key == step), None)
+    items = [number for number, (_, item) in enumerate(branch.items) if not is_comment(item)]
+    return items[step] if 0 <= step < len(items) else None
+
+
+def same(tree: Tree, other: Tree) -> bool:
+    """Tell whether two trees hold the same, comments aside. Numbers are the same by their text."""
+    if isinstance(tree, Value) or isinstance(other, Value):
+        return isinstance(tree, Value) and isinstance(other, Value) and _meaning(tree) == _meaning(other)
+    items = [pair for pair in tree.items if not is_comment(pair[1])]
+    others = [pair for pair in other.items if not is_comment(pair[1])]
+    return (
+        tree.is_list is other.is_list
+        and [key for key, _ in items] == [key for key, _ in others]
+        and all(same(one, two) for (_, one), (_, two) in zip(items, others, strict=True))
+    )
+
+
+def _meaning(value: Value) -> tuple[str, bytes]:
+    return ("number" if value.kind in ("int", "float") else value.kind, value.text)
 
 
 def is_comment(tree: Tree) -> bool:

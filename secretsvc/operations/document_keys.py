@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secretsvc.errors import InputError
-from secretsvc.formats.sops.metadata import LISTS, KeyEntry, fields_of
+from secretsvc.formats.sops.metadata import EMPTY_GROUP, LISTS, KeyEntry, fields_of
 from secretsvc.keyref import WrappedKey
 from secretsvc.record import Record
 
@@ -75,7 +75,7 @@ def lists(metadata: Metadata, entries: Sequence[KeyEntry], division: Division | 
     before = metadata.tree["key_groups"] if metadata.groups > 1 else []
     groups: list[Tree] = []
     for number in range(wanted.groups):
-        group = before[number] if number < len(before) else {"hc_vault": [], "age": []}  # as SOPS writes them
+        group = before[number] if number < len(before) else dict(EMPTY_GROUP)
         lists = _of_group(group, [entry for entry in entries if entry.key.group == number])
         groups.append({name: value for name, value in (group | lists).items() if value is not None})
     flat: dict[str, Tree] = {} if metadata.groups > 1 else dict.fromkeys(LISTS)

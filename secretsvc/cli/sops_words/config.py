@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 
+from secretsvc.backends import find
 from secretsvc.cli.sops import keyset_of
 from secretsvc.cli.sops_words.codes import CONFLICT, CONTEXT, GENERIC, SopsError, exits
-from secretsvc.cli.sops_words.words import KEYS, SELECTIONS
+from secretsvc.cli.sops_words.words import KEYS, OURS, SELECTIONS
 from secretsvc.operations.document_keysets import SopsKeyset
 from secretsvc.operations.document_sealing import SopsRule
 from secretsvc.policy import sops_yaml
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from secretsvc.keyref import KeyRef
     from secretsvc.policy.sops_yaml import CreationRule, SopsConfig
 
-_SCHEMES = {"age": "age", "pgp": "pgp", "kms": "aws", "gcp-kms": "gcp"}
 _HOME = "ksecret has no backend for that kind of key"
 
 
@@ -70,7 +70,7 @@ def keyset(words: Words, rule: CreationRule | None, backends: Backends) -> SopsK
         raise SopsError(GENERIC, "no keys are named, and no .sops.yaml names any", hint="--age RECIPIENT names one")
     found = SopsKeyset((tuple((ref, {}) for ref in own),)) if own or not rule else keyset_of(rule, backends)
     groups = tuple(tuple((ref, one or _of_aws(ref, context)) for ref, one in group) for group in found.groups)
-    named = {str(ref): {"aws_profile": profile} for ref in own if profile and ref.scheme == "aws"}
+    named = {str(ref): {"aws_profile": profile} for ref in own if profile and _has_profiles(ref)}
     return SopsKeyset(groups, threshold or found.threshold, {**found.options, **named})
 
 
@@ -84,10 +84,10 @@ def keys_of(words: Words, prefix: str, backends: Backends) -> list[KeyRef]:
     found: list[KeyRef] = []
     for kind in KEYS:
         for text in filter(None, (part.strip() for part in words.text(prefix + kind).split(","))):
-            if kind not in _SCHEMES or "+" in text.partition(":")[0] or "+arn:" in text:
-                why = _HOME if kind not in _SCHEMES else "no role is taken from a key's name"
+            if kind not in OURS or "+" in text.partition(":")[0] or "+arn:" in text:
+                why = _HOME if kind not in OURS else "no role is taken from a key's name"
                 raise SopsError(GENERIC, f"--{prefix}{kind}: {why}", hint="`sops` itself may use it")
-            found.append(backends.parse(f"{_SCHEMES[kind]}:{text}"))
+            found.append(backends.parse(f"{OURS[kind].name}:{text}"))
     return found
 
 
@@ -101,4 +101,9 @@ def context_of(words: Words) -> dict[str, str]:
 
 def _of_aws(ref: KeyRef, context: dict[str, str]) -> dict[str, str]:
     """The context of a key: only AWS's have one."""
-    return context if ref.scheme == "aws" else {}
+    return context if _has_profiles(ref) else {}
+
+
+def _has_profiles(ref: KeyRef) -> bool:
+    scheme = find(ref.scheme)
+    return bool(scheme and scheme.has_profiles)

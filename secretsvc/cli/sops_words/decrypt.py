@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from secretsvc.cli.sops_words import files
 from secretsvc.cli.sops_words.codes import GENERIC, NOT_DUMPED, TREE_PATH, SopsError, exits
 from secretsvc.operations import documents
@@ -32,9 +30,7 @@ def decrypt(words: Words) -> int:
 def filestatus(words: Words) -> int:
     """Tell whether a file is sealed; a file that can't be read is an error, as in sops."""
     files.need_file(words)
-    if not os.path.exists(words.plain[0]):
-        raise SopsError(GENERIC, "there is no such file", file=words.plain[0])
-    source = files.source(words)
+    source = files.source(words, missing=GENERIC)
     tree = files.sealed_or_none(source)
     if not tree and source.kind == "binary":
         raise SopsError(GENERIC, "no JSON, which a sealed file of no known kind is", file=source.name)

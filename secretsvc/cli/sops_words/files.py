@@ -21,6 +21,7 @@ from secretsvc.cli.sops_words.codes import (
     SopsError,
     exits,
 )
+from secretsvc.cli.sops_words.words import Words
 from secretsvc.document import kinds
 from secretsvc.errors import AlteredError, KsecretError
 from secretsvc.files import workspace
@@ -31,7 +32,6 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from secretsvc.cli.sops_words.words import Words
     from secretsvc.formats.sops.sealing import Opened
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.keyring import Keyring
@@ -53,9 +53,12 @@ class InputFile(Record):
         return f"InputFile({self.name!r}, masked)"
 
 
-def source(words: Words, path: str | None = None) -> InputFile:
-    """Read the file that is named first, or that path; standard input where there is none. Raises SopsError."""
-    path = path or (words.plain[0] if words.plain else "")
+def source(words: Words, *, missing: int = NO_FILE) -> InputFile:
+    """Read the file that is named first; standard input where there is none. Raises SopsError.
+
+    `missing`: the exit code where there is no such file.
+    """
+    path = words.plain[0] if words.plain else ""
     if words.has("in-place") and (not path or words.text("output")):
         what = "cannot use --in-place when reading from stdin" if not path else "cannot operate on both --output and"
         raise SopsError(CONFLICT, what if not path else f"{what} --in-place")
@@ -65,7 +68,7 @@ def source(words: Words, path: str | None = None) -> InputFile:
     output_kind = kind_of(words.text("output-type"), name)
     if not path:
         return InputFile(name, sys.stdin.buffer.read(), None, kind, output_kind)
-    snapshot = read(path)
+    snapshot = read(path, missing)
     return InputFile(name, snapshot.data, snapshot, kind, output_kind)
 
 
@@ -75,10 +78,10 @@ def need_file(words: Words, count: int = 1) -> None:
         raise SopsError(NO_FILE, "no file specified" if count == 1 else f"{count} positional arguments are needed")
 
 
-def read(path: str) -> workspace.Snapshot:
+def read(path: str, missing: int = NO_FILE) -> workspace.Snapshot:
     """Read a file. Raises SopsError, FileError, ManifestError."""
     if not os.path.exists(path):
-        raise SopsError(NO_FILE, "cannot operate on a non-existent file", file=path)
+        raise SopsError(missing, "there is no such file", file=path)
     with exits(UNREADABLE):
         return workspace.read(path)
 
@@ -155,6 +158,11 @@ def opened(tree: SealedTree, source: InputFile, words: Words) -> Opened:
     for line, what in found.warnings:
         warn(f"{os.path.relpath(source.name) if source.name else 'standard input'}:{line}: {what}")
     return found
+
+
+def in_place(words: Words) -> Words:
+    """Return the words of a verb that always changes the file itself."""
+    return Words({**words.given, "in-place": "true"}, words.plain)
 
 
 def put(words: Words, source: InputFile, data: bytes, *, private: bool) -> None:

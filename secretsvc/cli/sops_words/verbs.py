@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from secretsvc.cli.sops_words import words as go_words
-from secretsvc.cli.sops_words.codes import NO_FILE, SopsError, code_of
+from secretsvc.cli.sops_words.codes import NO_FILE, NO_FILE_FOR_KEYS, SopsError, code_of
 from secretsvc.errors import KsecretError, UsageError
 
 TYPE_CHECKING = False
@@ -13,24 +14,32 @@ if TYPE_CHECKING:
     from secretsvc.cli.sops_words.words import Words
 
 _FILE = ("input-type", "output-type", "filename-override", "decryption-order")
+_THRESHOLD = "shamir-secret-sharing-threshold"
+_KEY_CHANGES = tuple(f"{change}-{kind}" for change in ("add", "rm") for kind in go_words.KEYS)
+_OUT = ("in-place", "output")
 _SEALING = (
     *go_words.KEYS,
     *go_words.SELECTIONS,
-    *("aws-profile", "encryption-context", "shamir-secret-sharing-threshold"),
+    *("aws-profile", "encryption-context", _THRESHOLD),
 )
-_OUT = ("in-place", "output")
 _CHILD = ("background", "user", "input-type", "decryption-order", "ignore-mac")
 
 VERBS = {
     "decrypt": ("decrypt", (*_FILE, *_OUT, "extract", "ignore-mac")),
     "encrypt": ("encrypt", (*_SEALING, *_FILE, *_OUT)),
+    "set": ("change", (*_FILE, "value-file", "value-stdin", "idempotent", "ignore-mac", _THRESHOLD)),
+    "unset": ("change", (*_FILE, "idempotent", "ignore-mac", _THRESHOLD)),
+    "rotate": ("change", (*_FILE, *_OUT, *_KEY_CHANGES, "encryption-context", "ignore-mac")),
+    "edit": ("edit", (*_SEALING, *_FILE, "ignore-mac", "show-master-keys")),
+    "updatekeys": ("groups", ("yes", *_FILE, _THRESHOLD)),
+    "groups": ("groups", (*go_words.KEYS, "file", "in-place", "encryption-context", "input-type", _THRESHOLD)),
     "filestatus": ("decrypt", ("input-type",)),
     "exec-env": ("programs", (*_CHILD, "pristine", "same-process")),
     "exec-file": ("programs", (*_CHILD, "output-type", "no-fifo", "filename")),
 }
 """Each verb's module, and its options. A module has a function of the verb's name, with `_` for `-`."""
 
-_LEGACY = ("decrypt", "encrypt")
+_LEGACY = ("decrypt", "encrypt", "rotate", "set")
 """Verbs that the old form has as options."""
 _NOT_OFFERED = {
     "publish": "nothing is published: ksecret writes to no bucket and no Vault",
@@ -77,20 +86,33 @@ def _verb(verb: str, said: Words) -> int:
 
 
 def _old_form(said: Words) -> int:
-    """`-d FILE`, `-e FILE`: what stands behind the file is not read, as sops has it."""
-    verbs = [verb for verb in _LEGACY if said.has(verb)]
+    """`FILE` to edit it, `-d FILE`, `-e FILE`, `-r FILE`, `--set '…' FILE`.
+
+    What stands behind the file is not read, as sops has it.
+    """
+    verbs = [verb for verb in _LEGACY if said.has(verb) or (verb == "set" and said.text(verb))]
     if len(verbs) > 1:
         raise UsageError("more than one of --encrypt, --decrypt, --rotate, --set", hint="say one")
     if not said.plain:
         raise SopsError(NO_FILE, "no file specified", hint="ksecret-sops --help lists the verbs")
-    if not verbs:
-        raise UsageError("nothing is edited by these words yet", hint="ksecret set, or `sops` itself")
+    if not os.path.exists(said.plain[0]):
+        changes = any(said.text(name) for name in _KEY_CHANGES)
+        raise SopsError(NO_FILE_FOR_KEYS if changes else NO_FILE, "there is no such file", file=said.plain[0])
     if len(said.plain) > 1:
         from secretsvc.cli.report import warn
 
         warn("only the first file is worked on, and options behind it are not read: put them before it")
     given = {name: value for name, value in said.given.items() if name not in _LEGACY}
-    return _verb(verbs[0], go_words.Words(given, said.plain[:1]))
+    words = go_words.Words(given, said.plain[:1])
+    return _set(words, said.text("set")) if verbs == ["set"] else _verb(verbs[0] if verbs else "edit", words)
+
+
+def _set(words: Words, text: str) -> int:
+    """The old form puts the file out, unless it is to be changed in place."""
+    from secretsvc.cli.sops_words.change import put_in, set_words
+
+    go_words.check(words, "--set", (*VERBS["set"][1], *_OUT))
+    return put_in(words, *set_words(text))
 
 
 def _version() -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 
+from secretsvc.backends import ours
 from secretsvc.cli.sops_words.codes import GENERIC, SopsError
 from secretsvc.errors import nearest
 
@@ -16,19 +17,20 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+OURS = {scheme.sops_list.replace("_", "-"): scheme for scheme in ours()}
+"""Options that name keys of the kinds that a backend is here for."""
+
 SHORT = {
     "d": "decrypt",
     "e": "encrypt",
     "i": "in-place",
     "r": "rotate",
     "s": "show-master-keys",
-    "k": "kms",
-    "p": "pgp",
-    "a": "age",
     "y": "yes",
     "f": "file",
     "h": "help",
     "v": "version",
+    **{name[0]: name for name in OURS if name.isalpha()},
 }
 
 FLAGS = frozenset(
@@ -49,7 +51,7 @@ FLAGS = frozenset(
 )
 """Options that take no value, but for `--name=true` and `--name=false`."""
 
-KEYS = ("age", "pgp", "kms", "gcp-kms", "azure-kv", "hc-vault-transit", "hckms")
+KEYS = (*OURS, "azure-kv", "hc-vault-transit", "hckms")
 SELECTIONS = (
     *("encrypted-regex", "unencrypted-regex", "encrypted-suffix", "unencrypted-suffix"),
     *("encrypted-comment-regex", "unencrypted-comment-regex"),
@@ -63,10 +65,7 @@ ALWAYS = (
 OF_ENVIRONMENT = {
     "config": "SOPS_CONFIG",
     "decryption-order": "SOPS_DECRYPTION_ORDER",
-    "age": "SOPS_AGE_RECIPIENTS",
-    "pgp": "SOPS_PGP_FP",
-    "kms": "SOPS_KMS_ARN",
-    "gcp-kms": "SOPS_GCP_KMS_IDS",
+    **{name: scheme.sops_variable for name, scheme in OURS.items()},
     "azure-kv": "SOPS_AZURE_KEYVAULT_URLS",
     "hc-vault-transit": "SOPS_VAULT_URIS",
     "hckms": "SOPS_HUAWEICLOUD_KMS_IDS",

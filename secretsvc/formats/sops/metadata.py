@@ -42,6 +42,9 @@ _DIGITS = "0123456789"
 _IN_ENDINGS = frozenset(f"{_DIGITS}ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-+.")
 _LONGEST_ENDING = 64
 """Characters behind a version's three numbers."""
+EMPTY_GROUP: dict[str, Tree] = {"hc_vault": [], "age": []}
+"""What SOPS writes for a group of keys, be there none of these kinds."""
+
 _MOST_GROUPS = 255
 _LONGEST = 4096
 """Characters of a key's name, a context's word, a rule: longer ones are nobody's."""
@@ -148,7 +151,7 @@ def with_keys(entries: Sequence[dict[str, list[dict[str, Tree]]]], threshold: in
     """Return the fields of groups of keys, each by its list: flat for one group, else `key_groups`."""
     if len(entries) == 1:
         return {name: list(fields) for name, fields in entries[0].items()}
-    groups: list[Tree] = [{"hc_vault": [], "age": [], **group} for group in entries]  # type: ignore[dict-item]
+    groups: list[Tree] = [{**EMPTY_GROUP, **group} for group in entries]  # type: ignore[dict-item]
     return {"key_groups": groups, **({"shamir_threshold": threshold} if threshold else {})}
 
 
