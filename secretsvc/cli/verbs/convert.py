@@ -26,6 +26,9 @@ def add_arguments(parser: Parser) -> None:
     """The options."""
     options.add_files(parser)
     parser.add_argument("--to", choices=formats.names(), default="", dest="format", help="the format to write")
+    parser.add_argument(
+        "--policy", action="store_true", help="FILE is a .sops.yaml or a .ksecret.yaml: print the other"
+    )
     sealing.add_output(parser)
     sealing.add_keys(parser)
     sealing.add_scope(parser)
@@ -37,6 +40,10 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Arguments) -> int:
     """Converts the files themselves, unless `-o` says where to; the exit code."""
+    if args.policy:
+        from secretsvc.cli import policy_conversion
+
+        return policy_conversion.convert(options.targets(args))
     if not args.format:
         raise UsageError("convert to what?", hint=" or ".join(f"--to {name}" for name in formats.names()))
     targets = options.targets(args)._replace(jobs=args.jobs).in_place_by_default()
