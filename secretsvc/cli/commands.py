@@ -30,7 +30,7 @@ GROUPS = {
         "encrypt": Command("verbs.encrypt", "seal the values of Secret manifests", ("e",)),
         "decrypt": Command("verbs.decrypt", "open sealed manifests", ("d",)),
         "create": Command("verbs.create", "make a Secret as kubectl does, sealed at once", ("c",)),
-        "convert": Command("verbs.convert", "from kubesec's format into ours, and back"),
+        "convert": Command("verbs.convert", "from one format into another: ksecret, kubesec, sops"),
     },
     "change what is sealed": {
         "edit": Command("verbs.edit", "edit a sealed manifest in your editor", ("ee",)),

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 
 from secretsvc.errors import InputError, KeyRefError, KsecretError
+from secretsvc.files.workspace import POLICIES, Above
 from secretsvc.keyref import Keyset, keyset
 
 TYPE_CHECKING = False
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from secretsvc.policy.sops_yaml import CreationRule
 
 _NAME = ".ksecret.yaml"
-_NAMES = (_NAME, ".ksecret.yml")
 _OF_SOPS = ".sops.yaml"
 
 
@@ -33,8 +33,7 @@ class FilePolicies:
         self._backends = backends
         self._place = place
         self._policies: Policies | None = None
-        self._without: set[str] = set()
-        """Folders that are known to have none above them."""
+        self._nearby = Above(*POLICIES)
         self._told: set[str] = set()
         self._configs: SopsConfigs | None = None
 
@@ -142,7 +141,7 @@ class FilePolicies:
     def _sops_above(self, file: str) -> SopsConfigs | None:
         """The finder of `.sops.yaml`; None where there is none above the file."""
         named = os.environ.get("SOPS_CONFIG", "")
-        if self._configs is None and (named or _is_above(os.path.dirname(self._place or file), (_OF_SOPS,))):
+        if self._configs is None and (named or Above(_OF_SOPS).has(self._place or file)):
             from secretsvc.policy.policies import Policies
             from secretsvc.policy.sops_configs import SopsConfigs
 
@@ -192,11 +191,7 @@ class FilePolicies:
     def _above(self, file: str) -> Policies | None:
         """The finder of policies; None where there is none above the file."""
         if self._policies is None:
-            folder = os.path.dirname(file)
-            if folder in self._without:
-                return None
-            if not _is_above(folder, _NAMES):
-                self._without.add(folder)
+            if not self._nearby.has(file):
                 return None
             from secretsvc.policy.policies import Policies
 
@@ -220,14 +215,3 @@ def _no_rule(policy: Policy, place: str, secret: Secret) -> KeyRefError:
     path = "" if place == NOWHERE else f"path: {canonical(policy.pattern(place), flow=True)}, "
     hint = f"add `- {{{path}keys: [KEYREF]}}` to its rules, `- keys: [KEYREF]` for all others, or name keys with --key"
     return KeyRefError(f"no rule of {policy.source} fits {secret.label}", hint=hint)
-
-
-def _is_above(folder: str, names: Iterable[str]) -> bool:
-    """Tell whether a policy of these names is there or anywhere upwards: all that a start without one pays for."""
-    folder = os.path.realpath(folder or os.curdir)
-    while not any(os.path.exists(os.path.join(folder, name)) for name in names):
-        above = os.path.dirname(folder)
-        if above == folder:
-            return False
-        folder = above
-    return True

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.sealing import SealingOptions
+    from secretsvc.cli.sops import Sealer
     from secretsvc.client.remote import Remote
     from secretsvc.manifest.model import Manifest
     from secretsvc.operations.document_keysets import SopsKeyset
@@ -59,6 +60,7 @@ class RemoteSession:
         self._backends = backends
         self._policies = FilePolicies(backends, wanted.place)
         self._wanted = wanted
+        self._sealer: Sealer | None = None
         if any(key.startswith(("+", "-")) for key in wanted.keys):
             raise UsageError("a service changes no keyset by --key +REF or -REF", hint="name the whole keyset")
 
@@ -86,8 +88,10 @@ class RemoteSession:
             from secretsvc.cli import sealing, sops
 
             sops.refuse_others(self._wanted)
-            sealer = sops.Sealer(self._backends, sealing.Requests(self._wanted, self._backends), remote=self)
-            return sealer.sealed(data, self._wanted.place or name, rule)
+            if not self._sealer:
+                requests = sealing.Requests(self._wanted, self._backends)
+                self._sealer = sops.Sealer(self._backends, requests, self._wanted, remote=self)
+            return self._sealer.sealed(data, name, rule)
         manifest, seen = self._read(data, is_signed=self._policies.wants_signatures(name))
         if not any(secret.entries for secret in manifest.secrets):
             raise nothing.nothing_to_seal(manifest)
@@ -154,7 +158,7 @@ class RemoteSession:
         """The file sealed in SOPS's format, to these keys, else to those of the service's rules."""
         from secretsvc.document import kinds
         from secretsvc.operations.document_answers import check_encrypted
-        from secretsvc.operations.document_sealing import read_clear
+        from secretsvc.operations.document_sealing import has_secrets, read_clear
 
         keys = [ref for group in to.groups for ref, _ in group]
         if len(to.groups) > 1 or to.options or any(context for group in to.groups for _, context in group):
@@ -165,7 +169,7 @@ class RemoteSession:
         query += [(_camel(rule.selection[0]), rule.selection[1])] if rule.selection else []
         query += [("macOnlyEncrypted", "true")] if rule.mac_only_encrypted else []
         answer = self._ask("/v1/encrypt", data, query, _media(document.kind))
-        return Result(answer, 1, notes=check_encrypted(document, answer, keyset(keys), rule))
+        return Result(answer, 1, not has_secrets(document), check_encrypted(document, answer, keyset(keys), rule))
 
     def _tree(self, data: bytes, name: str, *, is_signed: bool) -> SealedTree | None:
         """The file, where SOPS's format seals it. Raises InputError."""

@@ -51,7 +51,8 @@ class SealingOptions(Record):
     yes: bool = False
     """Whether they have said yes."""
     allow_repeated: bool = False
-    recursive: bool = False
+    files: tuple[str, ...] | None = None
+    """Those that were named; others were found in folders. None: all were."""
     """Whether files are taken from folders."""
 
 
@@ -179,6 +180,10 @@ class Requests:
     def sops_rule_of_sealed(self, name: str) -> CreationRule | None:
         """The rule for a file that is in SOPS's format, or is to be. Raises as `sops_rule`."""
         return self._policies.sops_rule_of_sealed(name)
+
+    def by_policy(self, name: str) -> Callable[[Secret, str], Keyset | None]:
+        """The keyset that the policy of the file of that name has for a Secret; None where it has no say."""
+        return lambda secret, _format: self._policies.keys(name, secret)
 
     def demanded(self, name: str) -> Callable[[Secret], Keyset]:
         """The keyset that the policy of the file of that name demands for a Secret; raises InputError for none."""

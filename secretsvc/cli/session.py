@@ -6,8 +6,8 @@ import os
 
 from secretsvc import formats
 from secretsvc.cli import options
-from secretsvc.cli.policies import FilePolicies
 from secretsvc.errors import AlreadySealedError, KsecretError, UsageError
+from secretsvc.files.workspace import POLICIES, Above
 from secretsvc.operations.open import open_any, sops_tree
 
 TYPE_CHECKING = False
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.options import Server, Unlocking
+    from secretsvc.cli.policies import FilePolicies
     from secretsvc.cli.remote import RemoteSession
     from secretsvc.cli.sealing import Requests, SealingOptions
+    from secretsvc.cli.sops import Sealer
     from secretsvc.operations import Result
+    from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.open import Parents
     from secretsvc.operations.patch import Changes
 
@@ -95,7 +98,8 @@ class LocalOpener:
 
     def __init__(self, backends: Backends) -> None:
         self._backends = backends
-        self._policies = FilePolicies(backends)
+        self._nearby = Above(*POLICIES)
+        self._policies: FilePolicies | None = None
 
     @property
     def jobs(self) -> int:
@@ -109,7 +113,15 @@ class LocalOpener:
 
     def open(self, data: bytes, name: str) -> Result:
         """Open the manifest, or the tree, in the file of that name."""
-        return open_any(data, self._policies.keyring_for_opening(name), name)
+        return open_any(data, self._keyring(name), name)
+
+    def _keyring(self, name: str) -> Keyring:
+        """The keys as the file's policy wants them; without a policy above it, as they are, and none of its code."""
+        if self._policies is None and self._nearby.has(name):
+            from secretsvc.cli.policies import FilePolicies
+
+            self._policies = FilePolicies(self._backends)
+        return self._policies.keyring_for_opening(name) if self._policies else self._backends
 
 
 class LocalSession(LocalOpener):
@@ -123,6 +135,7 @@ class LocalSession(LocalOpener):
         self._wanted = wanted
         self._requests = Requests(wanted, backends)
         self._parents = _parents(wanted.parent, self._requests)
+        self._sops: Sealer | None = None
 
     @property
     def forks(self) -> bool:
@@ -141,7 +154,8 @@ class LocalSession(LocalOpener):
             from secretsvc.cli import sops
 
             sops.refuse_others(self._wanted)
-            return sops.Sealer(self._backends, self._requests).sealed(data, self._wanted.place or name, rule)
+            self._sops = self._sops or sops.Sealer(self._backends, self._requests, self._wanted)
+            return self._sops.sealed(data, name, rule)
         request = self._requests.of(name, self._wanted.parent)
         return seal_manifest(data, request, self._requests.keyring(name), self._parents)
 

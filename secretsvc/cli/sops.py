@@ -7,6 +7,7 @@ import os
 from secretsvc.backends import ours
 from secretsvc.cli.report import warn
 from secretsvc.errors import InputError, KeyRefError, UsageError
+from secretsvc.files import workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 NAME = "sops"
 _OF_OTHERS = ("SOPS_VAULT_URIS", "SOPS_AZURE_KEYVAULT_URLS", "SOPS_HUAWEICLOUD_KMS_IDS")
 """Variables that name keys to SOPS of kinds that no backend is here for."""
+_UNBOUND = "SOPS's format binds no Secret to its name and namespace, as --format ksecret does"
 _RULES = ("encrypted", "unencrypted")
 _WHAT = {"regex": "keys that this Go pattern finds", "suffix": "keys with this end", "comment_regex": "comments"}
 
@@ -69,6 +71,7 @@ def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) ->
     from secretsvc.cli import options
     from secretsvc.cli.batch import Batch
     from secretsvc.cli.sealing import Requests, SealingOptions, place_of
+    from secretsvc.cli.verbs.encrypt import may_hold_secret
 
     others = {
         "--cleartext": args.cleartext,
@@ -77,7 +80,6 @@ def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) ->
         "--scope": args.scope,
         "--if-needed": args.if_needed,
         "--recompute-mac": args.recompute_mac,
-        "--recursive": args.recursive,
     }
     for option, value in others.items():
         if value:
@@ -86,11 +88,13 @@ def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) ->
         raise UsageError("one rule says what is sealed", hint="leave the others away")
     backends = options.backends(options.unlocking(args))
     place = place_of(args.path, targets)
-    requests = Requests(SealingOptions(tuple(args.key), place), backends)
+    wanted = SealingOptions(tuple(args.key), place, files=workspace.named(targets.files))
+    requests = Requests(wanted, backends)
     said = next(iter(_rules(args)), None)
     sealer = Sealer(
         backends,
         requests,
+        wanted,
         said,
         mac_only_encrypted=args.mac_only_encrypted,
         exact=args.exact,
@@ -98,9 +102,9 @@ def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) ->
     )
 
     def operation(data: bytes, name: str) -> Result:
-        return sealer.sealed(data, place or name, requests.sops_rule_of_sealed(name))
+        return sealer.sealed(data, name, requests.sops_rule_of_sealed(name))
 
-    return Batch(targets, "sealed", private=False).run(operation, backends)
+    return Batch(targets, "sealed", private=False).run(operation, backends, may_hold_secret)
 
 
 def refuse_others(wanted: SealingOptions) -> None:
@@ -109,7 +113,6 @@ def refuse_others(wanted: SealingOptions) -> None:
         "--parent": wanted.parent,
         "--scope": wanted.scope,
         "--recompute-mac": wanted.recompute_mac,
-        "-r": wanted.recursive,
     }
     for option, value in others.items():
         if value:
@@ -124,6 +127,7 @@ class Sealer:
         self,
         backends: Backends,
         requests: Requests,
+        wanted: SealingOptions,
         said: tuple[str, str] | None = None,
         *,
         mac_only_encrypted: bool = False,
@@ -137,29 +141,45 @@ class Sealer:
         self._remote = remote
         self._backends = backends
         self._requests = requests
+        self._wanted = wanted
         self._said = said
         self._mac_only_encrypted = mac_only_encrypted
         self._exact = exact
+        self._told: set[str] = set()
 
-    def sealed(self, data: bytes, name: str, found: CreationRule | None) -> Result:
-        """Seal the file of that name by the rule that is for it. Raises UsageError, and what sealing raises."""
+    def sealed(self, data: bytes, file: str, found: CreationRule | None) -> Result:
+        """Seal the file of that name by the rule that is for it; of those found in folders, manifests with Secrets.
+
+        Raises UsageError, and what sealing raises.
+        """
         from secretsvc.operations.document_sealing import SopsRule, seal_file
 
+        name = self._wanted.place or file
         if name == "-":
             raise UsageError("of which kind is it, and which rule is for it?", hint="say --path FILE")
         only = self._mac_only_encrypted or bool(found and found.mac_only_encrypted)
         rule = SopsRule(self._said or (found.selection if found else None), only)
         keyset, request = self._keys(found, name), self._requests.of(name)
         profiles = {ref: fields["aws_profile"] for ref, fields in keyset.options.items()}
+        files = self._wanted.files
+        rule = rule._replace(only_secrets=files is not None and file not in files)
         if self._remote:
             result = self._remote.seal_document(data, name, keyset, rule)
         else:
             keyring = self._requests.keyring(name, profiles=profiles)
             result = seal_file(data, keyset, rule, keyring, name=name, now=request.created)
+        if not result.bound:
+            self._warn(_UNBOUND)
         if result.notes and self._exact:
             line, what = result.notes[0]
             raise InputError(what, hint="without --exact it is sealed all the same", line=line)
-        return result
+        return result._replace(bound=True)  # which was told
+
+    def _warn(self, text: str) -> None:
+        """Warn of it once a run."""
+        if text not in self._told:
+            self._told.add(text)
+            warn(text, once=text)
 
     def _keys(self, found: CreationRule | None, name: str) -> SopsKeyset:
         """By `-k`, else by SOPS's variables, by `.sops.yaml`, else the caller's own. Raises UsageError, InputError."""
@@ -200,8 +220,24 @@ class Sealer:
             raise UsageError(f"{variable} names keys that ksecret seals nothing to", hint="name others with -k")
         if found:
             told = f"whom it is sealed to, {' and '.join(variables)} says, before any .sops.yaml"
-            warn(told, once=told)
+            self._warn(told)
         return found
+
+
+def converted(data: bytes, name: str, requests: Requests, backends: Backends) -> Result:
+    """Convert a manifest of sealed Secrets into SOPS's format. Raises what `document_convert.to_sops` raises."""
+    from secretsvc.operations.document_convert import to_sops
+    from secretsvc.operations.document_sealing import SopsRule
+
+    found, request = requests.sops_rule_of_sealed(name), requests.of(name)
+    is_named = found is not None and any(found.groups) and not any(request.change)
+    keys = keyset_of(found, backends) if found and is_named else None
+    profiles = {ref: fields["aws_profile"] for ref, fields in keys.options.items()} if keys else {}
+    rule = SopsRule(found.selection, found.mac_only_encrypted) if found else SopsRule()
+    result = to_sops(data, name, request, requests.keyring(name, profiles=profiles), keys=keys, rule=rule)
+    told = "SOPS's format binds no Secret to its name and namespace"
+    warn(told, once=told)
+    return result
 
 
 def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:

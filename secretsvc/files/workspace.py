@@ -27,6 +27,9 @@ _WHOLE = 1 << 20
 SUFFIXES = (".yaml", ".yml", ".json")
 """Endings of the names of files that a walk through folders looks at, in capitals or not."""
 
+POLICIES = (".ksecret.yaml", ".ksecret.yml")
+"""Names that a policy has, and that it is given by mistake."""
+
 
 class Item(Record):
     """A file to work on. `named`: by the user, not found in a folder; `root`: that folder."""
@@ -46,6 +49,28 @@ class Snapshot(Record):
 
     def __repr__(self) -> str:
         return f"Snapshot({self.path!r}, masked)"
+
+
+class Above:
+    """Files of some names: whether one stands above another file, in its folder or higher. Remembers where none is."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = names
+        self._without: set[str] = set()
+
+    def has(self, file: str) -> bool:
+        """Tell whether one stands above that file."""
+        named = os.path.dirname(file)
+        if named in self._without:
+            return False
+        folder = os.path.realpath(named or os.curdir)
+        while not any(os.path.exists(os.path.join(folder, name)) for name in self._names):
+            above = os.path.dirname(folder)
+            if above == folder:
+                self._without.add(named)
+                return False
+            folder = above
+        return True
 
 
 def is_manifest(name: str, suffixes: tuple[str, ...] = SUFFIXES) -> bool:
@@ -85,6 +110,11 @@ def discover(
             yield from _walk(path, Walk(failed, warn, ignoring), suffixes, others)
         else:
             yield Item(_plain(path), True)
+
+
+def named(paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the arguments that are no folders, as `discover` calls them."""
+    return tuple(_plain(path) for path in paths if path == "-" or not os.path.isdir(path))
 
 
 def _plain(path: str) -> str:

@@ -33,9 +33,9 @@ class Row(Record):
 
 
 TABLE = {
-    "ksecret": Row("secretsvc.formats.ksecret.format", "ksecret", r"ksecret\.v1\.", rb"a3NlY3JldC52MS"),
+    "ksecret": Row("secretsvc.formats.ksecret", "ksecret", r"ksecret\.v1\.", rb"a3NlY3JldC52MS"),
     "kubesec": Row(
-        "secretsvc.formats.kubesec.format",
+        "secretsvc.formats.kubesec",
         "\n# kubesec:v:",
         "^# kubesec:v:",
         trace=rb"\.[A-Za-z0-9+/]{16}\.[A-Za-z0-9+/]{22}==",

@@ -95,19 +95,26 @@ def _refuse_odd_keys(node: Node) -> None:
         for item in node.items:
             if not isinstance(item, Scalar):
                 _refuse_odd_keys(item)
-    elif isinstance(node, Mapping) and node.members:
-        seen = set()
-        for key, value in node.members:
-            if isinstance(key, Alias) or key.tag:
-                what = "an alias" if isinstance(key, Alias) else "a tag"
-                raise ManifestError(f"{what} for a key of a Secret", hint="write the key itself", line=key.line)
-            if isinstance(key, Scalar):
-                name = key.value
-                if name in seen:
-                    raise ManifestError("a duplicate key in a Secret", hint="keep one of the two", line=key.line)
-                seen.add(name)
+    elif isinstance(node, Mapping):
+        names = {key.value for key, _ in node.members if isinstance(key, Scalar) and key.tag is None}
+        if len(names) < len(node.members):
+            _refuse_keys(node)
+        for _, value in node.members:
             if not isinstance(value, Scalar):
                 _refuse_odd_keys(value)
+
+
+def _refuse_keys(mapping: Mapping) -> None:
+    """The same of one mapping's own keys; lists and mappings may be keys."""
+    seen = set()
+    for key, _ in mapping.members:
+        if isinstance(key, Alias) or key.tag:
+            what = "an alias" if isinstance(key, Alias) else "a tag"
+            raise ManifestError(f"{what} for a key of a Secret", hint="write the key itself", line=key.line)
+        if isinstance(key, Scalar):
+            if key.value in seen:
+                raise ManifestError("a duplicate key in a Secret", hint="keep one of the two", line=key.line)
+            seen.add(key.value)
 
 
 def _members(mapping: Mapping) -> dict[str, Member]:
@@ -246,11 +253,12 @@ def secret_roots(document: Node, merges: nodes.MergeKeys) -> list[Mapping]:
                 hint = "move the items into a List, or remove them"
                 raise ManifestError("a Secret with items, which kubectl takes for a list", hint=hint, line=mapping.line)
             found[mapping.start] = mapping
-        item_kind = "Secret" if "SecretList" in kinds else ""
-        # An alias may stand for one list in many places: what is in it is looked at once.
-        lists = [one for one in lists if (one.start, item_kind) not in opened]
-        opened |= {(one.start, item_kind) for one in lists}
-        waiting += [(item, item_kind) for one in reversed(lists) for item in reversed(one.items)]
+        if lists:
+            item_kind = "Secret" if "SecretList" in kinds else ""
+            # An alias may stand for one list in many places: what is in it is looked at once.
+            lists = [one for one in lists if (one.start, item_kind) not in opened]
+            opened |= {(one.start, item_kind) for one in lists}
+            waiting += [(item, item_kind) for one in reversed(lists) for item in reversed(one.items)]
     return list(found.values())
 
 

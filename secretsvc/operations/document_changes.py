@@ -96,8 +96,8 @@ def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
     Every value is sealed anew. Raises AlreadySealedError, InputError, and what opening raises.
     """
     if request.format:
-        what = "files in SOPS's format are not converted yet"
-        raise UsageError(what, hint="decrypt it, and encrypt what comes out")
+        what = "a file keeps SOPS's format as it is rotated"
+        raise UsageError(what, hint=f"ksecret convert --to {request.format} has Secrets in that one")
     if not request.rotates(tree.metadata.created):
         raise AlreadySealedError("its data key is not that old")
     has_change = any((request.change.exact, request.change.add, request.change.remove))

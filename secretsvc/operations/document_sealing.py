@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from os import urandom
 
+from secretsvc import formats
 from secretsvc.document import kinds
-from secretsvc.errors import AlreadySealedError, InputError, ManifestError
+from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NothingToSealError
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER, VERSION, fields_of, list_of, with_keys
 from secretsvc.formats.sops.selection import DEFAULT, Selection
 from secretsvc.keyref import WrappedKey
+from secretsvc.manifest.model import FIELDS
 from secretsvc.operations import Result
 from secretsvc.operations.document_changes import proven
 from secretsvc.operations.document_keys import shares
@@ -26,23 +28,34 @@ if TYPE_CHECKING:
 
 FOR_SECRETS = ("encrypted_regex", "^(data|stringData)$")
 """What whoever seals Kubernetes' Secrets means, and gives no rule."""
+_VALUES = frozenset(FIELDS)
 
 
 class SopsRule(Record):
     """What of a file is sealed, and what its MAC covers."""
 
     selection: tuple[str, str] | None = None
-    """None: Secrets' data of Kubernetes' objects, of other files what SOPS seals."""
+    """None: of Kubernetes' objects with a Secret among them their data, of other files what SOPS seals."""
     mac_only_encrypted: bool = False
+    only_secrets: bool = False
+    """Leave alone what is no manifest with a Secret's values in it."""
 
 
 def seal_file(
-    data: bytes, keys: SopsKeyset, rule: SopsRule, keyring: Keyring, *, name: str, now: str, kind: str = ""
+    data: bytes,
+    keys: SopsKeyset,
+    rule: SopsRule,
+    keyring: Keyring,
+    *,
+    name: str,
+    now: str,
+    kind: str = "",
 ) -> Result:
     """Return the file sealed, opened again in memory. Its notes tell of lines that will come back spelled otherwise.
 
     `name`: the file's, whose end says of which kind it is, unless `kind` does; `now`: the time to state.
-    Raises AlreadySealedError, ManifestError, and InputError for a rule that is none, or that seals nothing.
+    The result is not bound where Secrets are in it: the format binds them to no name. Raises AlreadySealedError,
+    NothingToSealError, ManifestError, and InputError for a rule that is none, or that seals nothing.
     """
     document = read_clear(data, kind or kinds.kind_of(name), rule)
     meant = selection(document, rule)
@@ -54,7 +67,8 @@ def seal_file(
     made = sealing.seal_document(document, values, sealing.Plan(dek, tree, now))
     opened = proven(document.kind, made, dek, values)
     sealed = kinds.read(document.kind, made, MEMBER)
-    return Result(made, 1, notes=tuple(losses(document, sealing.restored(sealed, opened))))
+    notes = tuple(losses(document, sealing.restored(sealed, opened)))
+    return Result(made, 1, not has_secrets(document), notes)
 
 
 def read_clear(data: bytes, kind: str, rule: SopsRule) -> Document:
@@ -63,17 +77,39 @@ def read_clear(data: bytes, kind: str, rule: SopsRule) -> Document:
     if document.member() is not None or getattr(document, "has_member", False):
         what = f"it has a member {MEMBER}: it is sealed already, or nobody could seal it"
         raise AlreadySealedError(what, hint="SOPS's format has its own there: give yours another name")
+    _refuse_tokens_of_others(document)
+    has_values = any(_VALUES.intersection(leaf.path) for leaf in document.leaves)
+    if rule.only_secrets and not (has_values and has_secrets(document)):
+        raise NothingToSealError("no Secret with values is in it", hint="name the file, and all of it is sealed")
     _check(document, Selection(*selection(document, rule)))
     return document
+
+
+def has_secrets(document: Document) -> bool:
+    """Tell whether one of its objects is a Secret, those of a list too."""
+    return any(
+        leaf.value.text == b"Secret"
+        and (leaf.path == ("kind",) or (leaf.path[:1] == ("items",) and leaf.path[2:] == ("kind",)))
+        for leaf in document.leaves
+    )
 
 
 def selection(document: Document, rule: SopsRule) -> tuple[str, str]:
     """Return the rule; where none is said, the one that is meant for such a document."""
     if rule.selection:
         return rule.selection
-    kinds_of_units = {leaf.unit: leaf.value.text for leaf in document.leaves if leaf.path == ("kind",)}
-    is_secrets = document.kind in ("yaml", "json") and set(kinds_of_units.values()) == {b"Secret"}
-    return FOR_SECRETS if is_secrets and len(kinds_of_units) == document.units else DEFAULT
+    objects = {leaf.unit for leaf in document.leaves if leaf.path == ("kind",)}
+    return FOR_SECRETS if len(objects) == document.units and has_secrets(document) else DEFAULT
+
+
+def _refuse_tokens_of_others(document: Document) -> None:
+    """Refuse what is sealed in another format: whoever opened the file would get tokens."""
+    if document.kind not in ("yaml", "json") or not formats.holds_sealed(document.data):
+        return
+    for leaf in document.leaves:
+        if leaf.value.kind == "str" and formats.starts_token(leaf.value.text.decode("utf-8", "replace")):
+            what = f"{sealing.named(leaf.path)} is sealed already, in another format"
+            raise AlreadySealedError(what, hint="ksecret decrypt -i opens it first", line=leaf.line)
 
 
 def _check(document: Document, chosen: Selection) -> None:

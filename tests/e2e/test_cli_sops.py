@@ -182,7 +182,6 @@ def test_in_a_repository_of_sopss_encrypt_needs_no_flag_and_create_neither(me: P
     assert "say --path FILE" in me.fails(2, "encrypt", "-", stdin=SECRET.encode())
     assert b"sops:" in me.ok("encrypt", "--path", "x.yaml", "-", stdin=SECRET.encode()).out
     assert "--scope does not go with SOPS's format" in me.fails(2, "encrypt", "--scope", "any", "app.yaml")
-    assert "-r does not go with SOPS's format" in me.fails(2, "encrypt", "-i", "-r", ".")
     me.ok("encrypt", "-i", "--format", "ksecret", "app.yaml")
     assert "in SOPS's format" not in me.fails(3, "encrypt", "-i", "app.yaml")
 
@@ -316,3 +315,56 @@ def test_a_walk_tells_of_a_broken_file_of_any_name(all_kinds: Person) -> None:
             assert ran.code == 1
             assert f"ksecret: {name}" in ran.err
         (me.work / name).write_bytes(whole)
+
+
+CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: plain\ndata:\n  about: a Secret\n"
+UNBOUND = "SOPS's format binds no Secret to its name and namespace"
+
+
+@pytest.mark.parametrize("flag", [[], ["--format", "sops"]], ids=["by .sops.yaml", "--format sops"])
+def test_a_walk_seals_the_secrets_in_a_folder_and_nothing_else(me: Person, flag: list[str]) -> None:
+    rule = f"{{encrypted_regex: ^(data|stringData)$, age: {me.ref.removeprefix('age:')}}}"
+    me.write(".sops.yaml", f"creation_rules: [{rule}]\n".encode())
+    others = {
+        "config.yaml": CONFIG_MAP,
+        "values.yaml": "data: {a: b}\n",
+        "local.env": "data=x\n",
+        "notes.yaml": "a: Secret\n",
+        "empty.yaml": "apiVersion: v1\nkind: Secret\nmetadata:\n  name: none\n",
+    }
+    for name, text in others.items():
+        me.write(name, text.encode())
+    (me.work / "more").mkdir()
+    for name in ("a.yaml", "more/b.yaml"):
+        me.write(name, SECRET.encode())
+    me.write("more/list.yaml", ("kind: List\nitems:\n- " + SECRET.replace("\n", "\n  ").rstrip(" ")).encode())
+    ran = me.run("encrypt", "-i", "-r", *flag, ".")
+    assert ran.code == 0, ran.err
+    assert "3 sealed" in ran.err
+    assert ran.err.count(UNBOUND) == 1
+    for name in ("a.yaml", "more/b.yaml", "more/list.yaml"):
+        assert MARK.encode() in opened_by_sops(me, name)
+        assert b"kind: Secret" in (me.work / name).read_bytes()
+    for name, text in others.items():
+        assert (me.work / name).read_text() == text
+    assert "0 sealed, 3 unchanged" in me.run("encrypt", "-i", "-r", *flag, ".").err
+    ran = me.run("encrypt", "-i", *flag, "values.yaml", "config.yaml")  # what is named is meant
+    assert "2 sealed" in ran.err
+    assert UNBOUND not in ran.err
+
+
+def test_what_is_sealed_in_another_format_is_not_sealed_once_more(me: Person) -> None:
+    me.write("app.yaml", SECRET.encode())
+    me.ok("encrypt", "-i", "app.yaml")
+    before = (me.work / "app.yaml").read_bytes()
+    assert "is sealed already, in another format" in me.fails(3, "encrypt", "-i", "--format", "sops", "app.yaml")
+    assert "0 sealed, 1 unchanged" in me.run("encrypt", "-i", "-r", "--format", "sops", ".").err
+    assert (me.work / "app.yaml").read_bytes() == before
+
+
+def test_without_a_rule_only_the_values_of_secrets_are_sealed_where_all_are_objects(me: Person) -> None:
+    me.write("both.yaml", f"{CONFIG_MAP}---\n{SECRET}".encode())
+    made = me.ok("encrypt", "--format", "sops", "both.yaml").out
+    assert b"kind: Secret" in made
+    assert b"name: plain" in made
+    assert MARK.encode() not in made

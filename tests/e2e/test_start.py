@@ -41,14 +41,14 @@ cli cli.arguments cli.commands cli.main cli.parser cli.verbs core_dumps errors r
 """
 OPENS_BY_AGE = """
 backends backends.age backends.age.backend backends.age.identities backends.base backends.registry
-cli.batch cli.options cli.policies files files.workspace
-formats formats.base formats.ksecret formats.ksecret.crypto formats.ksecret.envelope formats.ksecret.format
+cli.batch cli.options files files.workspace
+formats formats.base formats.ksecret formats.ksecret.crypto formats.ksecret.envelope
 formats.ksecret.sealing formats.primitives
 keyref manifest manifest.line_reader manifest.model manifest.nodes manifest.reader
 manifest.scalars manifest.splice operations operations.open patience patterns tokens
 """
 READS = """
-formats formats.base formats.ksecret formats.ksecret.envelope formats.ksecret.format
+formats formats.base formats.ksecret formats.ksecret.envelope
 manifest manifest.line_reader manifest.model manifest.nodes manifest.reader
 manifest.scalars manifest.splice operations patterns tokens
 """
@@ -56,7 +56,7 @@ LOOKS = f"""{READS} backends backends.age backends.base cli.batch cli.report fil
 formats.created keyref"""
 OURS = {
     "decrypt": f"{EVERY_COMMAND} {OPENS_BY_AGE} cli.session cli.verbs.decrypt",
-    "get": f"{EVERY_COMMAND} {OPENS_BY_AGE} cli.verbs.get operations.get",
+    "get": f"{EVERY_COMMAND} {OPENS_BY_AGE} cli.policies cli.verbs.get operations.get",
     "git textconv": f"{EVERY_COMMAND} {READS} cli.verbs.git formats.primitives operations.textconv",
     "inspect": f"""{EVERY_COMMAND} {LOOKS} backends.registry cli.options cli.policies cli.verbs.inspect
         operations.inspect patience""",
@@ -70,7 +70,7 @@ document document.base document.kinds document.places document.yaml document.yam
 document.yaml_spelling document.yaml_types formats.sops formats.sops.armour formats.sops.cipher formats.sops.metadata
 formats.sops.sealing formats.sops.selection go_regexp manifest.characters manifest.styles operations.documents
 """
-UNDER_A_POLICY = "files.globs policy policy.policies policy.reader"
+UNDER_A_POLICY = "cli.policies files.globs policy policy.policies policy.reader"
 OF_EVERY_FILE = (
     "__future__ _collections _contextvars _json _operator _sha2 _sha256 binascii contextvars gc itertools resource"
 )

@@ -8,7 +8,6 @@ from secretsvc.cli import options
 from secretsvc.cli.sops_words import config, files
 from secretsvc.cli.sops_words.codes import GENERIC, NOT_DUMPED, SEALED_ALREADY, SET_FORMAT, UNREADABLE, SopsError, exits
 from secretsvc.cli.sops_words.decrypt import tree_path
-from secretsvc.cli.sops_words.words import Words
 from secretsvc.document import trees
 from secretsvc.errors import ManifestError
 from secretsvc.formats.sops.metadata import MEMBER, KeyEntry
@@ -18,6 +17,7 @@ from secretsvc.operations.request import stated
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.cli.sops_words.files import InputFile
+    from secretsvc.cli.sops_words.words import Words
     from secretsvc.document.base import Path
     from secretsvc.document.trees import Tree
 
@@ -32,14 +32,14 @@ def set(words: Words) -> int:
         text = sys.stdin.buffer.read()
     else:
         text = files.read(words.plain[2]).data if words.has("value-file") else words.plain[2].encode()
-    return put_in(_in_place(words), _path(words.plain[1]), value_of(text))
+    return put_in(files.in_place(words), _path(words.plain[1]), value_of(text))
 
 
 def unset(words: Words) -> int:
     """Take a value or a branch out of a file itself."""
     files.need_file(words, 2)
     path = _path(words.plain[1])
-    words = _in_place(words)
+    words = files.in_place(words)
     source = files.source(words, missing=UNREADABLE)
     tree = files.sealed_tree(source)
     opened = files.opened(tree, source, words)
@@ -116,10 +116,6 @@ def rotate(words: Words) -> int:
         data = document_changes.sealed_anew(tree, opened, entries, stated(), backends)
     _put(words, source, data)
     return 0
-
-
-def _in_place(words: Words) -> Words:
-    return Words({**words.given, "in-place": "true"}, words.plain)
 
 
 def _with_context(words: Words, entry: KeyEntry) -> KeyEntry:

@@ -21,6 +21,7 @@ from secretsvc.cli.sops_words.codes import (
     SopsError,
     exits,
 )
+from secretsvc.cli.sops_words.words import Words
 from secretsvc.document import kinds
 from secretsvc.errors import AlteredError, KsecretError
 from secretsvc.files import workspace
@@ -31,7 +32,6 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from secretsvc.cli.sops_words.words import Words
     from secretsvc.formats.sops.sealing import Opened
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.keyring import Keyring
@@ -158,6 +158,11 @@ def opened(tree: SealedTree, source: InputFile, words: Words) -> Opened:
     for line, what in found.warnings:
         warn(f"{os.path.relpath(source.name) if source.name else 'standard input'}:{line}: {what}")
     return found
+
+
+def in_place(words: Words) -> Words:
+    """Return the words of a verb that always changes the file itself."""
+    return Words({**words.given, "in-place": "true"}, words.plain)
 
 
 def put(words: Words, source: InputFile, data: bytes, *, private: bool) -> None:

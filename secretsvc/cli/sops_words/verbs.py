@@ -30,6 +30,9 @@ VERBS = {
     "set": ("change", (*_FILE, "value-file", "value-stdin", "idempotent", "ignore-mac", _THRESHOLD)),
     "unset": ("change", (*_FILE, "idempotent", "ignore-mac", _THRESHOLD)),
     "rotate": ("change", (*_FILE, *_OUT, *_KEY_CHANGES, "encryption-context", "ignore-mac")),
+    "edit": ("edit", (*_SEALING, *_FILE, "ignore-mac", "show-master-keys")),
+    "updatekeys": ("groups", ("yes", *_FILE, _THRESHOLD)),
+    "groups": ("groups", (*go_words.KEYS, "file", "in-place", "encryption-context", "input-type", _THRESHOLD)),
     "filestatus": ("decrypt", ("input-type",)),
     "exec-env": ("programs", (*_CHILD, "pristine", "same-process")),
     "exec-file": ("programs", (*_CHILD, "output-type", "no-fifo", "filename")),
@@ -83,14 +86,15 @@ def _verb(verb: str, said: Words) -> int:
 
 
 def _old_form(said: Words) -> int:
-    """`-d FILE`, `-e FILE`, `-r FILE`, `--set '…' FILE`: what stands behind the file is not read, as sops has it."""
+    """`FILE` to edit it, `-d FILE`, `-e FILE`, `-r FILE`, `--set '…' FILE`.
+
+    What stands behind the file is not read, as sops has it.
+    """
     verbs = [verb for verb in _LEGACY if said.has(verb) or (verb == "set" and said.text(verb))]
     if len(verbs) > 1:
         raise UsageError("more than one of --encrypt, --decrypt, --rotate, --set", hint="say one")
     if not said.plain:
         raise SopsError(NO_FILE, "no file specified", hint="ksecret-sops --help lists the verbs")
-    if not verbs:
-        raise UsageError("nothing is edited by these words yet", hint="ksecret set, or `sops` itself")
     if not os.path.exists(said.plain[0]):
         changes = any(said.text(name) for name in _KEY_CHANGES)
         raise SopsError(NO_FILE_FOR_KEYS if changes else NO_FILE, "there is no such file", file=said.plain[0])
@@ -100,7 +104,7 @@ def _old_form(said: Words) -> int:
         warn("only the first file is worked on, and options behind it are not read: put them before it")
     given = {name: value for name, value in said.given.items() if name not in _LEGACY}
     words = go_words.Words(given, said.plain[:1])
-    return _set(words, said.text("set")) if verbs == ["set"] else _verb(verbs[0], words)
+    return _set(words, said.text("set")) if verbs == ["set"] else _verb(verbs[0] if verbs else "edit", words)
 
 
 def _set(words: Words, text: str) -> int:

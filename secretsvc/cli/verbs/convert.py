@@ -6,8 +6,9 @@ from secretsvc import formats
 from secretsvc.cli import options, sealing
 from secretsvc.cli.batch import Batch
 from secretsvc.cli.sealing import Requests, SealingOptions, place_of
-from secretsvc.errors import UsageError
+from secretsvc.errors import AlreadySealedError, UsageError
 from secretsvc.operations.convert import convert_manifest
+from secretsvc.operations.open import sops_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,20 +16,22 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import Parser
     from secretsvc.operations import Result
 
+SOPS = "sops"
+
 EXAMPLES = """\
-  ksecret convert --to ksecret -r deploy/           every file of kubesec's under deploy/ becomes ksecret's
+  ksecret convert --to ksecret -r deploy/           every file of kubesec's or SOPS's under deploy/ becomes ksecret's
   ksecret convert --to kubesec secret.yaml          the other way, to share it with people who run kubesec
+  ksecret convert --to sops secret.yaml             or sops; keys and rule by .sops.yaml where there is one
   ksecret convert --to kubesec -k pgp:6206… secret.yaml
-  ksecret convert --to kubesec -o - secret.yaml     print it"""
+  ksecret convert --to kubesec -o - secret.yaml     print it
+  ksecret convert --policy .sops.yaml               the .ksecret.yaml for it, or the other way"""
 
 
 def add_arguments(parser: Parser) -> None:
     """The options."""
     options.add_files(parser)
-    parser.add_argument("--to", choices=formats.names(), default="", dest="format", help="the format to write")
-    parser.add_argument(
-        "--policy", action="store_true", help="FILE is a .sops.yaml or a .ksecret.yaml: print the other"
-    )
+    parser.add_argument("--to", choices=(*formats.names(), SOPS), default="", dest="format", help="the format to write")
+    parser.add_argument("--policy", action="store_true", help="FILE is a .sops.yaml or .ksecret.yaml: print the other")
     sealing.add_output(parser)
     sealing.add_keys(parser)
     sealing.add_scope(parser)
@@ -45,12 +48,15 @@ def run(args: Arguments) -> int:
 
         return policy_conversion.convert(options.targets(args))
     if not args.format:
-        raise UsageError("convert to what?", hint=" or ".join(f"--to {name}" for name in formats.names()))
+        raise UsageError("convert to what?", hint=" or ".join(f"--to {name}" for name in (*formats.names(), SOPS)))
+    if args.format == SOPS and args.scope:
+        raise UsageError("--scope does not go with --to sops", hint="SOPS's format binds no Secret to its name")
     targets = options.targets(args)._replace(jobs=args.jobs).in_place_by_default()
+    place = place_of(args.path, targets)
     wanted = SealingOptions(
         tuple(args.key),
-        place_of(args.path, targets),
-        args.format,
+        place,
+        args.format if args.format != SOPS else "",
         args.scope,
         recompute_mac=args.recompute_mac,
         yes=args.yes,
@@ -60,6 +66,17 @@ def run(args: Arguments) -> int:
     requests = Requests(wanted, backends)
 
     def operation(data: bytes, name: str) -> Result:
+        tree = sops_tree(data, name)
+        if args.format == SOPS:
+            if tree:
+                raise AlreadySealedError("it is in SOPS's format already")
+            from secretsvc.cli.sops import converted
+
+            return converted(data, place or name, requests, backends)
+        if tree:
+            from secretsvc.operations.document_convert import from_sops
+
+            return from_sops(tree, requests.of(name), requests.keyring(name), requests.by_policy(name))
         return convert_manifest(data, requests.of(name), requests.keyring(name))
 
     return Batch(targets, "converted", private=False).run(operation, backends, forks=not args.recompute_mac)

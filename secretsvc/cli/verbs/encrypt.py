@@ -8,6 +8,7 @@ from secretsvc.cli.report import warn
 from secretsvc.cli.sealing import SealingOptions, place_of
 from secretsvc.cli.session import begin, remote_session
 from secretsvc.errors import AlreadySealedError
+from secretsvc.files import workspace
 from secretsvc.manifest.hidden_secret import may_be_hidden
 
 TYPE_CHECKING = False
@@ -83,7 +84,7 @@ def run(args: Arguments) -> int:
         recompute_mac=args.recompute_mac,
         yes=args.yes,
         allow_repeated=args.allow_repeated,
-        recursive=bool(args.recursive),
+        files=workspace.named(targets.files),
     )
     session = begin(options.server(args), options.unlocking(args), wanted)
 
