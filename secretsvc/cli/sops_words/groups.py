@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 from secretsvc.cli import options
+from secretsvc.cli.report import report
 from secretsvc.cli.sops import keyset_of
 from secretsvc.cli.sops_words import config, files
 from secretsvc.cli.sops_words.codes import GENERIC, SopsError, exits
 from secretsvc.cli.sops_words.words import Words
-from secretsvc.errors import printable
+from secretsvc.errors import KsecretError, printable
 from secretsvc.formats.sops.metadata import KeyEntry, list_of
 from secretsvc.keyref import KeysetChange, WrappedKey
 from secretsvc.operations import document_changes
@@ -26,9 +27,14 @@ if TYPE_CHECKING:
 def updatekeys(words: Words) -> int:
     """Give files the keys of the rule for each; asks before it does, unless `--yes` is said."""
     files.need_file(words)
+    failed = 0
     for path in words.plain:
-        _update(Words(words.given, [path]))
-    return 0
+        try:
+            _update(Words(words.given, [path]))
+        except KsecretError as error:
+            report(error)
+            failed = GENERIC
+    return failed
 
 
 def _update(words: Words) -> None:
