@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from secretsvc.cli.main import main
 from tests.sops_support import IDENTITY, RECIPIENT, by_sops, sops
@@ -70,7 +72,9 @@ def folder(laid_out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def ours(capsysbinary: pytest.CaptureFixture[bytes], *words: str) -> tuple[int, bytes]:
     capsysbinary.readouterr()
     code = main(["sops", *words])
-    return code, capsysbinary.readouterr().out
+    out, err = capsysbinary.readouterr()
+    assert not code or err.startswith(b"ksecret: ")
+    return code, out
 
 
 OPENING = [
@@ -272,6 +276,46 @@ def start(*words: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, check=False)
 
 
+REFUSED = [
+    ("decrypt -i=perhaps enc.v.yaml", 1, b"true or false"),
+    ("decrypt --add-age age1 enc.v.yaml", 1, b"decrypt has no option -add-age"),
+    ("decrypt --keyservice tcp://h enc.v.yaml", 1, b"key services"),
+    ("decrypt --indent x --output-type json enc.v.yaml", 1, b"takes a number"),
+    ("decrypt --extract " + '["a"]' * 1000 + " enc.v.yaml", 91, b"steps"),
+    ("decrypt --extract", 1, b"needs a value"),
+    ("encrypt --azure-kv https://v/keys/k v.yaml", 1, b"no backend"),
+    ("encrypt --kms arn:aws:kms:eu-west-1:1:key/k+arn:aws:iam::1:role/r v.yaml", 1, b"role"),
+    (f"encrypt --age {RECIPIENT} --encryption-context nonsense v.yaml", 6, b"NAME:VALUE"),
+    ("-d -e v.yaml", 1, b"more than one"),
+    ("exec-file --filename ../x enc.v.env true", 1, b"without a folder"),
+    ("exec-env --user root enc.v.env true", 1, b"not offered"),
+    ("exec-env --background --same-process enc.v.env true", 8, b"--same-process"),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "said"), REFUSED, ids=[str(number) for number in range(len(REFUSED))])
+def test_what_is_not_done_is_refused_in_a_line_that_says_so(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes], line: str, code: int, said: bytes
+) -> None:
+    capsysbinary.readouterr()
+    assert main(["sops", *line.split()]) == code
+    out, err = capsysbinary.readouterr()
+    assert not out
+    assert said in err
+
+
+def test_options_of_before_a_verb_and_behind_the_file_of_the_old_form(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The former count; the latter are warned of, and not read, as sops has it."""
+    assert ours(capsysbinary, "--ignore-mac", "decrypt", "reordered.env")[0] == 0
+    before = (folder / "enc.v.yaml").read_bytes()
+    assert main(["sops", "-d", "enc.v.yaml", "-i"]) == 0
+    assert b"are not read" in capsysbinary.readouterr().err
+    assert (folder / "enc.v.yaml").read_bytes() == before
+    assert main(["sops", "-d", "-e=false", "enc.v.yaml"]) == 0
+
+
 def test_what_is_not_offered_says_so_and_the_version_is_one_that_scripts_can_read(
     folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
@@ -294,3 +338,24 @@ def test_a_block_that_ends_the_file_without_a_line_break_has_none_as_for_sops(
             assert code == 0
             back = sops("decrypt", "--input-type", "yaml", "--extract", '["k"]', stdin=out)
             assert (back.returncode, back.stdout) == (0, clear)
+
+
+def test_the_user_s_own_ssh_key_opens_what_is_sealed_to_it_as_with_sops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    private = ed25519.Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    (tmp_path / ".ssh").mkdir()
+    key = tmp_path / ".ssh" / "id_ed25519"
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    key.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SOPS_AGE_KEY", raising=False)
+    (tmp_path / "v.env").write_bytes(FLAT)
+    assert ours(capsysbinary, "encrypt", "-i", "--age", public, str(tmp_path / "v.env")) == (0, b"")
+    theirs = sops("decrypt", tmp_path / "v.env", identities=(), HOME=str(tmp_path))
+    assert (theirs.returncode, theirs.stdout) == (0, FLAT)
+    assert ours(capsysbinary, "decrypt", str(tmp_path / "v.env")) == (0, FLAT)
+    key.unlink()
+    assert ours(capsysbinary, "decrypt", str(tmp_path / "v.env")) == (128, b"")
