@@ -32,7 +32,7 @@ COUNTED = 4
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have coverage count the first of a test's cases and one in COUNTED, no made-up ones: it takes thrice as long.
 
-    Of processes one in six is counted: tests/e2e/forks.py, `from_nothing`.
+    Of processes one in six is counted: tests/e2e/forks.py, `counted`.
     """
     cases: Counter[str] = Counter()
     for item in items:

@@ -125,12 +125,12 @@ class Service:
             if file_bytes:
                 command = [sys.executable, "-c", _LIMITED, str(file_bytes), *command]
             if file_bytes or not self._may_fork(command):
-                environ = self.environ | (forks.measured() if not file_bytes else {})
+                environ = self.environ | (forks.measuring() if not file_bytes else {})
                 self.process = subprocess.Popen(
                     command, stdin=streams[0], stdout=streams[1], stderr=streams[2], env=environ, cwd=self.folder
                 )
             else:
-                self.process = forks.Forked(command, self.folder, self.environ, streams)
+                self.process = forks.Forked(command, self.folder, self.environ, streams, count=True)
         try:
             self._wait()
         except BaseException:
@@ -176,6 +176,7 @@ class Service:
             return self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.process.wait()
             raise
 
     def __exit__(self, *_: object) -> None:

@@ -13,6 +13,8 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
 
@@ -121,7 +123,7 @@ def server(args: Arguments) -> Server:
     return Server(url, args.server_ca or os.environ.get("KSECRET_SERVER_CA", ""))
 
 
-def backends(unlocking: Unlocking) -> Backends:
+def backends(unlocking: Unlocking, environ: Mapping[str, str] = os.environ) -> Backends:
     """The backends of this run, told of the options and the environment."""
     if unlocking.passphrase:
         print(
@@ -130,7 +132,7 @@ def backends(unlocking: Unlocking) -> Backends:
             file=sys.stderr,
         )
     ask = Passphrases(unlocking.passphrase, unlocking.passphrase_file).ask
-    return Backends(Settings(os.environ, ask, unlocking.keyring, warn=_Warnings().warn, meanwhile=_get_ready_to_open))
+    return Backends(Settings(environ, ask, unlocking.keyring, warn=_Warnings().warn, meanwhile=_get_ready_to_open))
 
 
 def _get_ready_to_open() -> None:

@@ -59,16 +59,36 @@ def merge_files(base: bytes, ours: bytes, theirs: bytes, name: str, tools: Tools
     versions = (base, ours, theirs)
     why = ""
     if all(map(documents.may_be_one, versions)):
-        try:
-            return _merged(versions, name, tools)
-        except (KsecretError, UnmergeableError, ValueError) as error:
-            why = str(error)
+        outcome, why = _tried(versions, name, tools)
+        if not outcome or outcome.conflicts:
+            outcome = _in_one_layout(versions, name, tools, outcome)
+        if outcome:
+            return outcome
     outcome = merge_manifests(base, ours, theirs, name, tools.lines)
     if why:
         outcome.conflicts.append(f"merged line by line, not value by value: {why}")
     elif not outcome.conflicts and outcome.data not in (ours, theirs) and documents.may_be_one(outcome.data):
         outcome.conflicts.append("merged line by line: ksecret verify tells whether it opens")
     return outcome
+
+
+def _tried(versions: Sequence[bytes], name: str, tools: Tools) -> tuple[Outcome | None, str]:
+    """The outcome; None, and why, where the versions can't be merged value by value."""
+    try:
+        return _merged(versions, name, tools), ""
+    except (KsecretError, UnmergeableError, ValueError) as error:
+        return None, str(error)
+
+
+def _in_one_layout(versions: Sequence[bytes], name: str, tools: Tools, first: Outcome | None) -> Outcome | None:
+    """The outcome with less in conflict: as it was, or in the layout that sops has given a side."""
+    from secretsvc.operations.document_layout import in_layout_of_sops
+
+    laid_out = in_layout_of_sops(versions, name)
+    second = _tried(laid_out, name, tools)[0] if laid_out else None
+    if not first or not second:
+        return first or second
+    return min(first, second, key=lambda outcome: outcome.data.count(b"<<<<<<<"))
 
 
 def _merged(texts: Sequence[bytes], name: str, tools: Tools) -> Outcome:

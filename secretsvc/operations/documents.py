@@ -77,6 +77,7 @@ def find(data: bytes, name: str = "", kind: str = "", most: int = MOST_LEAVES) -
         document = kinds.read(kind or kinds.kind_of_sealed(data, MEMBER, name, most), data, MEMBER, most)
         member = document.member()
     except ManifestError:
+        _refuse_markers(data)
         if _ROOT_MEMBER.search(data):
             raise
         return None
@@ -88,6 +89,16 @@ def find(data: bytes, name: str = "", kind: str = "", most: int = MOST_LEAVES) -
             raise AlteredError(f"its member {MEMBER} has lost a part", hint=SOPS_CUT, line=member.line)
         return None  # where it may be a manifest, others tell what has become of it
     return SealedTree(document, Metadata(member.tree, member.line))
+
+
+def _refuse_markers(data: bytes) -> None:
+    """Raises ManifestError where Git's conflict markers are why it can't be read."""
+    from secretsvc.operations.check_conflict import first_marker
+
+    line = first_marker(data)
+    if line:
+        hint = "ksecret verify --mend FILE settles its MAC, and ksecret git resolve --ours or --theirs its values too"
+        raise ManifestError("Git's conflict markers stand in it", hint=hint, line=line)
 
 
 def open_file(sealed: SealedTree, keyring: Keyring) -> Result:

@@ -98,10 +98,12 @@ class Person:
 
     def run(self, *words: str | bytes, stdin: bytes = b"", program: str = KSECRET, **environ: str) -> Ran:
         """Runs it, whatever comes of it; but nothing of a value may be on standard error, nor a traceback."""
-        if program == KSECRET and not forks.from_nothing(words):
-            code, out, err = forks.run([program, *words], stdin, self.work, self.environ | environ)
+        command, environ, count = [program, *words], self.environ | environ, forks.counted(words)
+        if program == KSECRET and not forks.from_nothing(words) and forks.can_fork(command, environ):
+            code, out, err = forks.run(command, stdin, self.work, environ, count=count)
         else:
-            code, out, err = forks.start([program, *words], stdin, self.work, self.environ | environ | forks.measured())
+            environ |= forks.measuring() if count else {}
+            code, out, err = forks.start(command, stdin, self.work, environ)
         ran = Ran(code, out, err.decode())
         for mark in MARKS:
             assert mark not in ran.err

@@ -1,7 +1,7 @@
 """A process that has imported `ksecret` and forks for every run, as starting from nothing takes most of a run's time.
 
 What it forks is what a console script would be: arguments, environment, folder, streams and exit code are a run's own,
-and it ends as `entry_point` does. Only modules are there already: one run in six, at night each, starts from nothing.
+and it ends as `entry_point` does. Only modules are there already: one run in 12, at night each, starts from nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     Words = Sequence[str | bytes]
 
-STARTED = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 6
+STARTED = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 12
+COUNTED = 6
+"""One in so many."""
 CORE = resource.getrlimit(resource.RLIMIT_CORE)
 """A limit that `ksecret` looks at as it is imported."""
 LONGEST = 100_000
@@ -47,12 +49,21 @@ class Ended(NamedTuple):
 
 
 def from_nothing(words: Words) -> bool:
-    """Whether these are among the one in STARTED that a new interpreter runs, in which coverage counts."""
-    return crc32(repr([word for word in words if "/" not in str(word)]).encode()) % STARTED == 0
+    """Whether these are among the one in STARTED that a new interpreter runs."""
+    return _number(words) % STARTED == 0
 
 
-def measured() -> dict[str, str]:
-    """What has coverage count in a process: with it, a start takes three times as long."""
+def counted(words: Words) -> bool:
+    """Whether these are among the one in COUNTED in which coverage counts: it takes thrice as long."""
+    return _number(words) % COUNTED == 1
+
+
+def _number(words: Words) -> int:
+    return crc32(repr([word for word in words if "/" not in str(word)]).encode())
+
+
+def measuring() -> dict[str, str]:
+    """What has coverage count in a process."""
     return {name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")}
 
 
@@ -62,13 +73,11 @@ def start(words: Words, stdin: bytes, cwd: Path, environ: Mapping[str, str]) -> 
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def run(words: Words, stdin: bytes, cwd: Path, environ: Mapping[str, str]) -> Ended:
-    """The same of `ksecret`, forked where nothing but modules would be found as by a start."""
-    if not can_fork(words, environ):
-        return start(words, stdin, cwd, environ)
+def run(words: Words, stdin: bytes, cwd: Path, environ: Mapping[str, str], *, count: bool) -> Ended:
+    """The same of `ksecret`, forked."""
     pipes = [os.pipe() for _ in range(3)]
     (theirs_in, in_), (out, theirs_out), (err, theirs_err) = pipes
-    forked = Forked(words, cwd, environ, [theirs_in, theirs_out, theirs_err])
+    forked = Forked(words, cwd, environ, [theirs_in, theirs_out, theirs_err], count=count)
     for theirs in (theirs_in, theirs_out, theirs_err):
         os.close(theirs)
     read: dict[int, bytes] = {}
@@ -105,10 +114,13 @@ def can_fork(words: Words, environ: Mapping[str, str]) -> bool:
 class Forked:
     """A run of `ksecret`, with what tests use of subprocess.Popen."""
 
-    def __init__(self, words: Words, cwd: Path, environ: Mapping[str, str], streams: Sequence[int]) -> None:
+    def __init__(
+        self, words: Words, cwd: Path, environ: Mapping[str, str], streams: Sequence[int], *, count: bool
+    ) -> None:
+        """`streams`: standard input, output and error; `count`: coverage counts in it, where that counts at all."""
         self.returncode: int | None = None
         self._told = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._told.connect(_server(service=words[1] == "serve" if len(words) > 1 else False))
+        self._told.connect(_server(service="serve" in words[1:2], count=count and bool(measuring())))
         socket.send_fds(self._told, [pickle.dumps((words, str(cwd), dict(environ)))], streams)
         self.pid = int(self._told.recv(100))
 
@@ -142,17 +154,20 @@ class Forked:
 
 
 @cache
-def _server(*, service: bool) -> bytes:
-    """The address of a server that ends with this process; `service`: one with the service's modules."""
+def _server(*, service: bool, count: bool) -> bytes:
+    """The address of a server that ends with this process.
+
+    `service`: one with the service's modules; `count`: one in which coverage counts, and in what it forks.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind("")  # Linux gives it an address that is no file
         listener.listen()
-        unmeasured = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE")}
+        environ = {name: text for name, text in os.environ.items() if count or name not in measuring()}
         process = subprocess.Popen(
             [sys.executable, __file__, str(listener.fileno()), *map(str, CORE), *["service"] * service],
             stdin=subprocess.PIPE,
             pass_fds=[listener.fileno()],
-            env=unmeasured | {"LC_ALL": "C.UTF-8"},
+            env=environ | {"LC_ALL": "C.UTF-8"},
         )
         atexit.register(process.communicate)  # which closes its standard input
         address = listener.getsockname()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pyrage
@@ -9,6 +10,7 @@ import pytest
 
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
+from secretsvc.cli.main import main
 from secretsvc.errors import NoKeyError
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.operations import document_changes, documents
@@ -18,6 +20,7 @@ from secretsvc.operations.patch import Changes
 from secretsvc.operations.request import ANY_TIME, Request
 from secretsvc.programs.git import merge_hunks, merge_lines
 from tests.sops_support import IDENTITY, RECIPIENT, by_sops, sops
+from tests.sops_support import sealed as sealed_by_us
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +49,16 @@ NAMES = {
 
 def no_keyring() -> Keyring:
     raise NoKeyError("none of its keys is here")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of whoever runs this counts, but for commands' own key."""
+    for name in [name for name in os.environ if name.startswith(("KSECRET_", "SOPS_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KSECRET_AGE_KEY", IDENTITY)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(params=CLEAR)
@@ -255,6 +268,41 @@ def test_rules_and_groups_that_both_changed_are_left_to_a_person(yaml: bytes) ->
     outcome = merged(yaml, ruled(b"encrypted_regex: db"), ruled(b"unencrypted_suffix: _clear"), YAML)
     assert outcome.conflicts[-1].endswith("both sides changed its rule")
     assert b"<<<<<<<" in outcome.data
+
+
+def test_a_side_that_sops_wrote_anew_in_its_own_layout_is_merged_in_that(tmp_path: Path) -> None:
+    path = tmp_path / YAML
+    base = sealed_by_us(b"# of it\ndb:\n  user:   'n0t'  # inline\n\n  port: 5432\n  list: [a, b]\n")
+    path.write_bytes(base)
+    assert not sops("set", path, '["db"]["port"]', "1").returncode
+    theirs = path.read_bytes()
+    ours = set_(base, YAML, db__user="root", db__new="x")
+    for sides, key in (((ours, theirs), True), ((theirs, ours), True), ((ours, theirs), False)):
+        outcome = merged(base, *sides, YAML, key=key)
+        assert [line for line in outcome.conflicts if "its MAC" not in line] == []
+        assert bool(outcome.conflicts) is not key
+        if key:
+            clear = in_sops(outcome.data, YAML, tmp_path)
+            assert [word in clear for word in ("user: root", "port: 1", "new: x", "# inline")] == [True] * 4
+    clash = merged(base, set_(base, YAML, db__port="2"), theirs, YAML)
+    assert clash.conflicts[0] == "1 marked with <<<<<<<"
+
+
+@pytest.mark.parametrize("words", [("decrypt",), ("set", "x=y")])
+def test_a_file_with_its_mac_in_conflict_says_what_mends_it_and_is_mended(
+    base: bytes, name: str, words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user, port, *_ = NAMES[name]
+    path = tmp_path / name
+    path.write_bytes(
+        merged(base, set_(base, name, **{user: "root"}), set_(base, name, **{port: "1"}), name, key=False).data
+    )
+    assert main([words[0], str(path), *words[1:]]) == 3
+    said = capsys.readouterr().err
+    assert "Git's conflict markers stand in it\n  ksecret verify --mend FILE settles its MAC" in said
+    assert main(["verify", "--mend", "--yes", str(path)]) == 0
+    assert main(["verify", str(path)]) == 0
+    assert "root" in in_sops(path.read_bytes(), name, tmp_path)
 
 
 def test_what_is_sealed_on_one_side_only_is_merged_by_lines(yaml: bytes) -> None:

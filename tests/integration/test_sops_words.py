@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from secretsvc.cli.main import main
 from tests.sops_support import IDENTITY, RECIPIENT, by_sops, sops
@@ -70,7 +72,9 @@ def folder(laid_out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def ours(capsysbinary: pytest.CaptureFixture[bytes], *words: str) -> tuple[int, bytes]:
     capsysbinary.readouterr()
     code = main(["sops", *words])
-    return code, capsysbinary.readouterr().out
+    out, err = capsysbinary.readouterr()
+    assert not code or err.startswith(b"ksecret: ")
+    return code, out
 
 
 OPENING = [
@@ -294,3 +298,24 @@ def test_a_block_that_ends_the_file_without_a_line_break_has_none_as_for_sops(
             assert code == 0
             back = sops("decrypt", "--input-type", "yaml", "--extract", '["k"]', stdin=out)
             assert (back.returncode, back.stdout) == (0, clear)
+
+
+def test_the_user_s_own_ssh_key_opens_what_is_sealed_to_it_as_with_sops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    private = ed25519.Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    (tmp_path / ".ssh").mkdir()
+    key = tmp_path / ".ssh" / "id_ed25519"
+    key.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()))
+    key.chmod(0o600)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SOPS_AGE_KEY", raising=False)
+    (tmp_path / "v.env").write_bytes(FLAT)
+    assert ours(capsysbinary, "encrypt", "-i", "--age", public, str(tmp_path / "v.env")) == (0, b"")
+    theirs = sops("decrypt", tmp_path / "v.env", identities=(), HOME=str(tmp_path))
+    assert (theirs.returncode, theirs.stdout) == (0, FLAT)
+    assert ours(capsysbinary, "decrypt", str(tmp_path / "v.env")) == (0, FLAT)
+    key.unlink()
+    assert ours(capsysbinary, "decrypt", str(tmp_path / "v.env")) == (128, b"")

@@ -5,13 +5,7 @@ https://github.com/getsops/sops/blob/main/cmd/sops/codes/codes.go.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 from secretsvc import errors
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 GENERIC = 1
 UNREADABLE = 2
@@ -49,15 +43,18 @@ class SopsError(errors.KsecretError):
         self.sops_code = exit_code
 
 
-@contextmanager
-def exits(code: int) -> Iterator[None]:
-    """Have what fails within end with that code, where nothing further in has said another."""
-    try:
-        yield
-    except errors.KsecretError as error:
-        if not hasattr(error, "sops_code"):
-            error.sops_code = code  # type: ignore[attr-defined]
-        raise
+class exits:  # noqa: N801  a context manager is called like a function
+    """Has what fails within end with that code, where nothing further in has said another."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, errors.KsecretError) and not hasattr(error, "sops_code"):
+            error.sops_code = self._code  # type: ignore[attr-defined]
 
 
 def code_of(error: errors.KsecretError) -> int:

@@ -32,10 +32,13 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from secretsvc.formats.sops.sealing import Opened
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.keyring import Keyring
 
+_SSH_VARIABLES = ("SOPS_AGE_SSH_PRIVATE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_CMD")
 _NOT_SEALED = "it is not sealed in SOPS's format"
 
 
@@ -126,9 +129,10 @@ class named:  # noqa: N801  a context manager is called like a function
             error.file = error.file or self._name
 
 
-def keyring(words: Words, name: str) -> Keyring:
+def keyring(words: Words, name: str, metadata: Metadata) -> Keyring:
     """Return the keys at hand, tried in the order that an option says. Raises SopsError, InputError."""
-    found = FilePolicies(options.backends(options.Unlocking())).keyring_for_opening(name)
+    backends = options.backends(options.Unlocking(), _environ(metadata))
+    found = FilePolicies(backends).keyring_for_opening(name)
     order = [kind.strip() for kind in words.text("decryption-order").split(",") if kind.strip()]
     if len(set(order)) < len(order):
         raise SopsError(ORDER, "a kind of keys stands twice in the decryption order")
@@ -137,6 +141,15 @@ def keyring(words: Words, name: str) -> Keyring:
     from secretsvc.cli.sops_words.order import InOrder
 
     return InOrder(found, order)
+
+
+def _environ(metadata: Metadata) -> Mapping[str, str]:
+    """The environment; for a file that is sealed to an SSH key, with the user's own where SOPS looks for it."""
+    if not any(key.ref.id.startswith("ssh-") for key in metadata.keys) or any(map(os.environ.get, _SSH_VARIABLES)):
+        return os.environ
+    paths = (os.path.join(os.path.expanduser("~"), ".ssh", name) for name in ("id_ed25519", "id_rsa"))
+    path = next(filter(os.path.isfile, paths), "")
+    return {**os.environ, _SSH_VARIABLES[0]: path} if path else os.environ
 
 
 def opened(tree: SealedTree, source: InputFile, words: Words) -> Opened:
@@ -149,7 +162,7 @@ def opened(tree: SealedTree, source: InputFile, words: Words) -> Opened:
 
     with named(source):
         with exits(NO_KEY):
-            dek = documents.data_key(tree.metadata, keyring(words, source.name))
+            dek = documents.data_key(tree.metadata, keyring(words, source.name, tree.metadata))
         try:
             found = sealing.open_document(tree.document, tree.metadata, dek, ignores)
         except AlteredError as error:
