@@ -70,8 +70,7 @@ def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) ->
     """Seal files in SOPS's format, by a service or with the keys at hand; the exit code. Raises UsageError."""
     from secretsvc.cli import options
     from secretsvc.cli.batch import Batch
-    from secretsvc.cli.sealing import Requests, SealingOptions, place_of
-    from secretsvc.cli.verbs.encrypt import may_hold_secret
+    from secretsvc.cli.sealing import Requests, SealingOptions, may_hold_secret, place_of
 
     others = {
         "--cleartext": args.cleartext,
