@@ -21,12 +21,33 @@ FORM = "multipart/form-data; boundary=XX"
 LINES = "application/jsonl"
 
 
+YAML = "application/yaml"
+BYTES = "application/octet-stream"
+TOKEN = "ENC[AES256_GCM,data:AAAA,iv:AAAA,tag:AAAA,type:str]"
+MEMBER = (
+    f"sops:\n  mac: {TOKEN}\n  lastmodified: '2026-01-01T00:00:00Z'\n  version: 3.13.3\n"
+    "  age:\n  - {recipient: age1x, enc: x}\n"
+).encode()
+
+
 def _repeated(part: str, size: int) -> str:
     return part * max(1, size // len(part))
 
 
 def _members(part: str, size: int) -> str:
     return ",".join(part.replace("{}", f"{at:06}") for at in range(max(1, size // (len(part) + 5))))
+
+
+def _sops_lines(asked: str, part: str) -> Callable[[int], Made]:
+    """Lines of a kind that has lines only, with what tells a file that SOPS sealed, and is none."""
+    mark = {"dotenv": f"sops_mac={TOKEN}\n", "ini": f"[sops]\nmac = {TOKEN}\n"}[asked.rpartition("=")[2]]
+
+    def made(size: int) -> Made:
+        count = max(1, size // (len(part) + 4))
+        lines = "".join(part.replace("{}", f"{at:06}") for at in range(count))
+        return f"/v1/{asked}", BYTES, (lines + (mark if asked.startswith("verify") else "")).encode()
+
+    return made
 
 
 def _in_json(path: str, before: str, part: str, after: str) -> Callable[[int], Made]:
@@ -173,6 +194,15 @@ REQUESTS: dict[str, Callable[[int], Made]] = {
         *("/v1/set", f"multipart/form-data{';a=b' * (min(size, 56_000) // 4)}; boundary=XX"),
         SECRET.encode(),
     ),
+    "sops-list": lambda size: ("/v1/verify", YAML, b"l_unencrypted:\n" + b"- x\n" * (size // 4) + MEMBER),
+    "sops-comments": lambda size: ("/v1/verify", YAML, b"# c\n" * (size // 4) + MEMBER),
+    "sops-encrypt-list": lambda size: ("/v1/encrypt?format=sops", YAML, b"l:\n" + b"- x\n" * (size // 4)),
+    "sops-encrypt-comments": lambda size: ("/v1/encrypt?format=sops", YAML, b"# c\n" * (size // 4) + b"a: x\n"),
+    "sops-encrypt-dotenv": _sops_lines("encrypt?format=sops&kind=dotenv", "K{}=x\n"),
+    "sops-encrypt-ini": _sops_lines("encrypt?format=sops&kind=ini", "[s{}]\na=x\n"),
+    "sops-dotenv-blank-lines": _sops_lines("verify?kind=dotenv", "\n"),
+    "sops-dotenv-metadata": _sops_lines("verify?kind=dotenv", "sops_age__list_{}__map_enc=x\n"),
+    "sops-ini-sections": _sops_lines("verify?kind=ini", "[s{}]\n"),
     "batch-empty-lines": _lines("\n"),
     "batch-broken-lines": _lines("{\n"),
     "batch-small-lines": _lines('{"op":"verify","manifest":""}\n'),

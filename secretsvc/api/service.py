@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from secretsvc.operations import Result
     from secretsvc.operations.inspect import Description
 
+_NODES_OF_A_LEAF = 2
+"""A document's token is a hundred bytes long, and is read three times until it is proven."""
 _MOST, _LONGEST = 100, 1000
 """Names in an audit line, and characters of each: they are whatever a file says."""
 
@@ -91,8 +93,9 @@ class Service:
     def _look(self, call: Call) -> list[Description]:
         """Tell without a key what a manifest, or a document, holds. Raises InputError and AlteredError."""
         if call.seals_document:
-            return [describe_clear(call.data, call.kind, self._nodes)]
-        return describe_any(call.data, lambda _uri: "", kind=call.kind, most_nodes=self._nodes)
+            return [describe_clear(call.data, call.kind, self._nodes // _NODES_OF_A_LEAF)]
+        leaves = self._nodes // _NODES_OF_A_LEAF
+        return describe_any(call.data, lambda _uri: "", kind=call.kind, most_nodes=self._nodes, most_leaves=leaves)
 
 
 class _Trail:

@@ -21,6 +21,9 @@ _STEP = re.compile(r"__(map|list)_")
 _DEEPEST = 16
 """Steps in a name; SOPS's own metadata has 6 at most."""
 
+MOST_FIELDS = 10_000
+"""Of metadata; a key takes half a dozen."""
+
 _Open: TypeAlias = "dict[str | int, _Open] | str"
 """A tree that is still read: lists by number, too."""
 
@@ -46,11 +49,13 @@ def _flat(name: str, tree: Tree) -> Iterator[tuple[str, str]]:
 def unflatten(pairs: Iterable[tuple[str, str, int]]) -> dict[str, Tree]:
     """Return the tree of names, texts and their lines, in any order; of a name that is there twice the last counts.
 
-    Raises ManifestError where a list lacks an item, and where a name is a text and holds others.
+    Raises ManifestError for too many, where a list lacks an item, and where a name is a text and holds others.
     """
     root: dict[str | int, _Open] = {}
     line = 0
-    for name, text, line in pairs:
+    for number, (name, text, line) in enumerate(pairs):
+        if number >= MOST_FIELDS:
+            raise ManifestError(f"more than {MOST_FIELDS} fields of metadata", hint="restore the file", line=line)
         *steps, last = _steps(name, line)
         branch = root
         for step in steps:

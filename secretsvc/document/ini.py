@@ -48,7 +48,7 @@ class Ini:
             line = data.count(b"\n", 0, lead + error.start) + 1
             raise ManifestError("not UTF-8 text", hint="convert the file to UTF-8", line=line) from None
         self._places = BytePlaces(self._text, lead)
-        self._sections = Lines(self._text).sections()
+        self._sections = Lines(self._text).sections(most)
         own = [section for section in self._sections if section.name == member]
         if len(own) > 1:
             raise ManifestError(f"[{member}] is there twice", hint="restore the file", line=own[1].line)

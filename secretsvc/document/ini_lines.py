@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secretsvc.document.base import MOST_LEAVES
 from secretsvc.errors import ManifestError
 
 TYPE_CHECKING = False
@@ -104,8 +105,8 @@ class Lines:
         self._pieces: list[Piece] = []
         self._pieces_line = 0
 
-    def sections(self) -> list[Section]:
-        """All sections. Raises ManifestError, with a line."""
+    def sections(self, most: int = MOST_LEAVES) -> list[Section]:
+        """All sections, of which there are no more than so many. Raises ManifestError, with a line."""
         found = [Section(DEFAULT, 1, 0, 0)]
         names: set[str] = set()
         while self._at < len(self._text):
@@ -118,6 +119,8 @@ class Lines:
             elif self._text[start] == "[":
                 found.append(self._section(line_start, start, end))
                 names = set()
+                if len(found) > most:
+                    raise ManifestError(f"more than {most} sections", hint="split the file", line=self._line)
             else:
                 pair = self._pair(line_start, start, end)
                 if pair.key in names:

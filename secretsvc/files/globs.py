@@ -20,7 +20,8 @@ class _Name:
     """The pattern of one name, compiled when a name first meets it: to open a file, no rule of a policy is asked."""
 
     def __init__(self, plain: str) -> None:
-        self._plain = plain
+        self.plain = plain
+        """As fnmatch has it."""
         self._pattern: Pattern[str] | None = None
 
     def fits(self, name: str) -> bool:
@@ -28,7 +29,7 @@ class _Name:
             import re
             from fnmatch import translate
 
-            self._pattern = re.compile(translate(self._plain))
+            self._pattern = re.compile(translate(self.plain))
         return self._pattern.match(name) is not None
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.sops.metadata import KeyEntry
     from secretsvc.formats.sops.sealing import Opened
     from secretsvc.operations.document_keys import Division
-    from secretsvc.operations.document_keysets import Wanted
+    from secretsvc.operations.document_keysets import WantedEntries
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.patch import Changes
@@ -113,7 +113,7 @@ def rewrap(tree: SealedTree, now: str, keyring: Keyring) -> Result:
     return Result(_with_entries(tree, opened, entries), 1)
 
 
-def change_keys(tree: SealedTree, wanted: Wanted, request: Request, keyring: Keyring) -> Result:
+def change_keys(tree: SealedTree, wanted: WantedEntries, request: Request, keyring: Keyring) -> Result:
     """Return the file sealed to these keys; where somebody can't open it any more who could, with a new data key.
 
     The MAC is checked first: who is added must not vouch for what somebody altered. Raises InputError for keys that

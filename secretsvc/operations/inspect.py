@@ -77,22 +77,29 @@ class Description(Record):
 
 
 def describe_any(
-    data: bytes, owner: Callable[[str], str], name: str = "", *, kind: str = "", most_nodes: int = MOST_NODES
+    data: bytes,
+    owner: Callable[[str], str],
+    name: str = "",
+    *,
+    kind: str = "",
+    most_nodes: int = MOST_NODES,
+    most_leaves: int = MOST_NODES,
 ) -> list[Description]:
     """Return the same of a file that is a manifest, or a tree that SOPS's format seals, which is one.
 
-    `name`: the file's, whose end says of which kind it is, unless `kind` does.
+    `name`: the file's, whose end says of which kind it is, unless `kind` does. A manifest has `most_nodes`, a tree
+    `most_leaves` at most.
     """
     if b"sops" in data:
         from secretsvc.operations import documents  # few files are
 
-        sealed = documents.find(data, name, kind, most_nodes)
+        sealed = documents.find(data, name, kind, most_leaves)
         if sealed:
             return [_describe_tree(sealed, owner)]
     return describe_manifest(data, owner, most_nodes)
 
 
-def describe_clear(data: bytes, kind: str, most_nodes: int) -> Description:
+def describe_clear(data: bytes, kind: str, most_leaves: int) -> Description:
     """Return the same of a document that is to be sealed. Raises ManifestError; UsageError where no kind is said."""
     from secretsvc.document import kinds
     from secretsvc.errors import UsageError
@@ -101,7 +108,7 @@ def describe_clear(data: bytes, kind: str, most_nodes: int) -> Description:
 
     if not kind:
         raise UsageError("of which kind is the document?", hint=f"say kind: {', '.join(kinds.KINDS)}")
-    document = kinds.read(kind, data, MEMBER, most_nodes)
+    document = kinds.read(kind, data, MEMBER, most_leaves)
     paths = [named(leaf.path) for leaf in document.leaves if leaf.value.kind != "comment"]
     return Description(
         *(None, None, "", 1),

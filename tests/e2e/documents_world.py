@@ -74,6 +74,7 @@ class World:
         if source == "convert":
             self.me.ok("encrypt", "-i", "-k", f"pgp:{homes.me}", "secret.yaml")
             self.me.ok("convert", "--to", "kubesec", "-k", f"pgp:{homes.me}", "-r", "deploy")
+            self.me.write(".sops.yaml", f"creation_rules: [{{age: {self.me.ref.removeprefix('age:')}}}]\n".encode())
         if source == "rename":
             sealed = self.me.work / "secret.yaml"
             sealed.write_text(sealed.read_text().replace("name: db,", "name: db1,"))

@@ -174,6 +174,9 @@ def test_metadata_that_are_no_tree_are_refused(data: bytes, match: str) -> None:
 
 
 def test_a_file_has_bounds() -> None:
+    many = b"".join(b"sops_a%d=\n" % number for number in range(10_001))
+    with pytest.raises(ManifestError, match="more than 10000 fields of metadata"):
+        Dotenv(many, "sops").member()
     with pytest.raises(ManifestError, match="larger than 8 MiB"):
         Dotenv(b"#" * (8 * 1024 * 1024 + 1), "sops")
     with pytest.raises(ManifestError, match="more than 2 values and comments") as caught:

@@ -262,6 +262,8 @@ def test_a_file_has_bounds() -> None:
     with pytest.raises(ManifestError, match="more than 2 values and comments") as caught:
         Ini(b"a=1\n;c\nb=1\n", "sops", 2)
     assert caught.value.line == 2
+    with pytest.raises(ManifestError, match="more than 2 sections"):
+        Ini(b"[a]\n[b]\n", "sops", 2)
     with pytest.raises(ManifestError, match="more than 8 lines"):
         Ini(b"\n" * 9, "sops", 2)
     assert "masked" in repr(Ini(b"", "sops"))

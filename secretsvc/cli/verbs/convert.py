@@ -23,13 +23,15 @@ EXAMPLES = """\
   ksecret convert --to kubesec secret.yaml          the other way, to share it with people who run kubesec
   ksecret convert --to sops secret.yaml             or sops; keys and rule by .sops.yaml where there is one
   ksecret convert --to kubesec -k pgp:6206… secret.yaml
-  ksecret convert --to kubesec -o - secret.yaml     print it"""
+  ksecret convert --to kubesec -o - secret.yaml     print it
+  ksecret convert --policy .sops.yaml               the .ksecret.yaml for it, or the other way"""
 
 
 def add_arguments(parser: Parser) -> None:
     """The options."""
     options.add_files(parser)
     parser.add_argument("--to", choices=(*formats.names(), SOPS), default="", dest="format", help="the format to write")
+    parser.add_argument("--policy", action="store_true", help="FILE is a .sops.yaml or .ksecret.yaml: print the other")
     sealing.add_output(parser)
     sealing.add_keys(parser)
     sealing.add_scope(parser)
@@ -41,6 +43,10 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Arguments) -> int:
     """Converts the files themselves, unless `-o` says where to; the exit code."""
+    if args.policy:
+        from secretsvc.cli import policy_conversion
+
+        return policy_conversion.convert(options.targets(args))
     if not args.format:
         raise UsageError("convert to what?", hint=" or ".join(f"--to {name}" for name in (*formats.names(), SOPS)))
     if args.format == SOPS and args.scope:

@@ -73,7 +73,7 @@ def run(args: Arguments) -> int:
         server = options.server(args)
         named = SealingOptions(tuple(args.key), place_of(args.path, targets))
         remote = remote_session(server, options.unlocking(args), named) if server.url else None
-        return sops.encrypt(args, targets, remote)
+        return sops.encrypt(args, targets, remote, may_hold_secret)
     sops.refuse_rules(args)
     wanted = SealingOptions(
         tuple(args.key),

@@ -1,0 +1,122 @@
+"""A policy of SOPS's as one of ksecret's, and the other way: what rules say of the same files.
+
+What would change who opens a file is never left out: it is an error. What else can't be carried is told.
+"""
+
+from __future__ import annotations
+
+from secretsvc.backends import canonical, find
+from secretsvc.errors import InputError
+from secretsvc.policy import path_patterns, reader, sops_yaml
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from secretsvc.policy.reader import Content, KeyRule
+    from secretsvc.policy.sops_yaml import CreationRule, SopsKey
+
+_FOR_SECRETS = ("encrypted_regex", "^(data|stringData)$")
+
+
+def to_ours(data: bytes, source: str, tell: Callable[[int, str], None]) -> str:
+    """Return the text of a `.ksecret.yaml` for that of the `.sops.yaml` of the name `source`.
+
+    `tell` hears a line, and what of it was left out. Raises InputError for what would have others open files.
+    """
+    config = sops_yaml.read(data, source, "/")
+    lines = ["version: 1", "rules:"]
+    for rule in config.rules or ():
+        try:
+            lines += _our_rule(rule, tell)
+        except InputError as error:
+            error.file, error.line = source, error.line or rule.line
+            raise
+    if len(lines) == 2:
+        raise InputError("it has no creation_rules", hint="there is nothing to convert", file=source)
+    return "\n".join(lines) + "\n"
+
+
+def _our_rule(rule: CreationRule, tell: Callable[[int, str], None]) -> Iterator[str]:
+    if len(rule.groups) > 1:
+        what = "its data keys are split among groups of keys, and in .ksecret.yaml any one key opens"
+        raise InputError(what, hint="keep such files in SOPS's format, or write one list of keys")
+    if not rule.groups:
+        raise InputError("a rule without keys", hint="list keys, or take the rule away")
+    keys = [text for key in rule.groups[0] for text in _our_key(key)]
+    if any(key.context for key in rule.groups[0]):
+        tell(rule.line, "the context of its keys: ksecret's format has one of its own, the Secret's name and namespace")
+    if rule.selection != _FOR_SECRETS:
+        tell(rule.line, f"{rule.selection[0]}: ksecret's format seals data and stringData of Secrets, all of them")
+    if rule.mac_only_encrypted:
+        tell(rule.line, "mac_only_encrypted: a Secret's identity is always covered, and what is in the clear never")
+    for path in path_patterns.globs_of(rule.path.pattern) if rule.path else ("",):
+        first = f"  - path: {_quoted(path)}" if path and path != "**" else ""
+        yield from [first, "    keys:"] if first else ["  - keys:"]
+        yield from (f"      - {key}" for key in keys)
+
+
+def _our_key(key: SopsKey) -> Iterator[str]:
+    """Raises InputError."""
+    if key.role or not key.is_used_here:
+        asked = "used in a role" if key.role else "of a kind that ksecret has no backend for"
+        raise InputError(f"{key.text}: a key {asked}", hint="name another key for these files first", line=key.line)
+    text = _quoted(str(canonical(key.text)))
+    yield f"{{key: {text}, profile: {_quoted(key.profile)}}}" if key.profile else text
+
+
+def to_sops(data: bytes, source: str, tell: Callable[[int, str], None]) -> str:
+    """Return the text of a `.sops.yaml` for that of the `.ksecret.yaml` of the name `source`. As `to_ours`."""
+    content = reader.read(data, source)
+    for is_said, what in (
+        (content.max_age, "rotation.maxAge: SOPS's policy has no such thing"),
+        (content.require_signature, "requireSignature: SOPS's keys of PGP are not signed"),
+        (content.fresh or any(rule.fresh for rule in content.rules), "dataKey: SOPS keeps a file's data key"),
+        (content.named, "people: SOPS's policy has the keys themselves"),
+    ):
+        if is_said:
+            tell(1, what)
+    lines = ["creation_rules:"]
+    for rule in content.rules:
+        try:
+            lines += _their_rule(rule, content)
+        except InputError as error:
+            error.file, error.line = source, error.line or rule.line
+            raise
+    if len(lines) == 1:
+        raise InputError("it has no rules", hint="there is nothing to convert", file=source)
+    return "\n".join(lines) + "\n"
+
+
+def _their_rule(rule: KeyRule, content: Content) -> Iterator[str]:
+    if rule.namespace not in ("", "*") or rule.name not in ("", "*"):
+        what = "a rule for Secrets of some name or namespace, and SOPS's rules go by the file's path alone"
+        raise InputError(what, hint="give such Secrets paths of their own, and rules by path")
+    path = path_patterns.regexp_of(rule.path) if rule.path else ""
+    yield f"  - path_regex: {_quoted(path)}" if path else f"  - {_FOR_SECRETS[0]}: {_quoted(_FOR_SECRETS[1])}"
+    if path:
+        yield f"    {_FOR_SECRETS[0]}: {_quoted(_FOR_SECRETS[1])}"
+    yield "    key_groups:"
+    lists: dict[str, list[str]] = {}
+    for text in rule.keys:
+        ref = canonical(text)
+        scheme = find(ref.scheme)
+        if not scheme or not scheme.sops_list:
+            raise InputError(f"{ref}: SOPS knows no keys of that kind", hint="name another key for these files first")
+        profile = content.profiles.get(str(ref), "")
+        entry = _quoted(ref.id)
+        if scheme.sops_field:
+            beside = f", aws_profile: {_quoted(profile)}" if profile else ""
+            entry = f"{{{scheme.sops_field}: {entry}{beside}}}"
+        lists.setdefault(scheme.sops_list, []).append(entry)
+    lead = "      - "
+    for name, entries in lists.items():
+        yield f"{lead}{name}:"
+        yield from (f"          - {entry}" for entry in entries)
+        lead = "        "
+
+
+def _quoted(text: str) -> str:
+    from secretsvc.manifest.scalars import canonical as spelled
+
+    return spelled(text, flow=True)
