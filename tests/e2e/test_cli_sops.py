@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.e2e.cli import MARK, Person
+from tests.e2e.cli import MARK, Person, b64
 from tests.sops_support import sops
 
 VALUES = f"""\
@@ -389,3 +389,31 @@ def test_without_a_rule_only_the_values_of_secrets_are_sealed_where_all_are_obje
     assert b"kind: Secret" in made
     assert b"name: plain" in made
     assert MARK.encode() not in made
+
+
+def test_a_secret_that_sops_sealed_is_patched_as_every_secret(me: Person) -> None:
+    sealed(me, "app.yaml", SECRET, "--encrypted-regex", "^(data|stringData)$")
+    path = me.work / "app.yaml"
+    before = path.read_bytes()
+    words = ("-d", f"tls.key=new-{MARK}", "-d", f"user=you-{MARK}", "-s", "conf=on", "-l", "app=web", "-a", "owner=me")
+    me.ok("patch", "-i", "app.yaml", *words, "-m", "name=other")
+    made = path.read_bytes()
+    line = next(line for line in before.splitlines() if b"password:" in line)
+    assert line in made.splitlines()
+    clear = opened_by_sops(me, "app.yaml")
+    for wanted in ("name: other", f"tls.key: {b64(f'new-{MARK}')}", "app: web", "owner: me", "conf: "):
+        assert wanted.encode() in clear
+    assert clear.count(b"user: ") == 1  # under data, and no more under stringData
+    assert me.ok("get", "app.yaml", "user").out == f"you-{MARK}".encode()
+    me.ok("patch", "-i", "--rotate", "app.yaml", "-d", "~tls.key")
+    assert b"tls.key" not in opened_by_sops(me, "app.yaml")
+    assert line not in path.read_bytes().splitlines()
+    for code, said, more in (
+        (3, "it has no data.none to take away", ["-d", "~none"]),
+        (3, "no such Secret", ["--secret", "none", "-d", "a=b"]),
+        (2, "keys add and keys remove", ["-k", f"+{me.ref}", "-d", "a=b"]),
+        (2, "keys add and keys remove", ["--scope", "any", "-d", "a=b"]),
+    ):
+        assert said in me.fails(code, "patch", "-i", "app.yaml", *more)
+    sealed(me, "values.yaml", VALUES)
+    assert "it is none" in me.fails(2, "patch", "-i", "values.yaml", "-d", "a=b")

@@ -276,6 +276,46 @@ def start(*words: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run([sys.executable, "-c", code, *words], capture_output=True, check=False)
 
 
+REFUSED = [
+    ("decrypt -i=perhaps enc.v.yaml", 1, b"true or false"),
+    ("decrypt --add-age age1 enc.v.yaml", 1, b"decrypt has no option -add-age"),
+    ("decrypt --keyservice tcp://h enc.v.yaml", 1, b"key services"),
+    ("decrypt --indent x --output-type json enc.v.yaml", 1, b"takes a number"),
+    ("decrypt --extract " + '["a"]' * 1000 + " enc.v.yaml", 91, b"steps"),
+    ("decrypt --extract", 1, b"needs a value"),
+    ("encrypt --azure-kv https://v/keys/k v.yaml", 1, b"no backend"),
+    ("encrypt --kms arn:aws:kms:eu-west-1:1:key/k+arn:aws:iam::1:role/r v.yaml", 1, b"role"),
+    (f"encrypt --age {RECIPIENT} --encryption-context nonsense v.yaml", 6, b"NAME:VALUE"),
+    ("-d -e v.yaml", 1, b"more than one"),
+    ("exec-file --filename ../x enc.v.env true", 1, b"without a folder"),
+    ("exec-env --user root enc.v.env true", 1, b"not offered"),
+    ("exec-env --background --same-process enc.v.env true", 8, b"--same-process"),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "said"), REFUSED, ids=[str(number) for number in range(len(REFUSED))])
+def test_what_is_not_done_is_refused_in_a_line_that_says_so(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes], line: str, code: int, said: bytes
+) -> None:
+    capsysbinary.readouterr()
+    assert main(["sops", *line.split()]) == code
+    out, err = capsysbinary.readouterr()
+    assert not out
+    assert said in err
+
+
+def test_options_of_before_a_verb_and_behind_the_file_of_the_old_form(
+    folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """The former count; the latter are warned of, and not read, as sops has it."""
+    assert ours(capsysbinary, "--ignore-mac", "decrypt", "reordered.env")[0] == 0
+    before = (folder / "enc.v.yaml").read_bytes()
+    assert main(["sops", "-d", "enc.v.yaml", "-i"]) == 0
+    assert b"are not read" in capsysbinary.readouterr().err
+    assert (folder / "enc.v.yaml").read_bytes() == before
+    assert main(["sops", "-d", "-e=false", "enc.v.yaml"]) == 0
+
+
 def test_what_is_not_offered_says_so_and_the_version_is_one_that_scripts_can_read(
     folder: Path, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:

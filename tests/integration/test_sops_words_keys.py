@@ -53,6 +53,7 @@ def test_updatekeys_gives_a_file_the_keys_of_its_rule_once_that_is_agreed(
     (path.parent / ".sops.yaml").write_text(rule(other))
     assert main(["sops", "updatekeys", "-y", "v.yaml"]) == 0
     assert (opens(path, str(OTHER)), opens(path, IDENTITY)) == (0, 128)
+    assert main(["sops", "updatekeys", "-y", "nowhere.yaml", "v.yaml"]) == 1
     assert main(["sops", "updatekeys", "v.yaml"]) == 0  # nothing to do: nothing is asked
 
 

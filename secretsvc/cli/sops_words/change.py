@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from secretsvc.cli import options
@@ -9,6 +10,7 @@ from secretsvc.cli.sops_words import config, files
 from secretsvc.cli.sops_words.codes import GENERIC, NOT_DUMPED, SEALED_ALREADY, SET_FORMAT, UNREADABLE, SopsError, exits
 from secretsvc.cli.sops_words.decrypt import tree_path
 from secretsvc.document import trees
+from secretsvc.document.base import MAX_BYTES
 from secretsvc.errors import ManifestError
 from secretsvc.formats.sops.metadata import MEMBER, KeyEntry
 from secretsvc.operations import document_paths
@@ -29,9 +31,9 @@ def set(words: Words) -> int:
         raise SopsError(GENERIC, "--value-file and --value-stdin: one of them says where the value is")
     files.need_file(words, 2 if from_stdin else 3)
     if from_stdin:
-        text = sys.stdin.buffer.read()
+        text = sys.stdin.buffer.read(MAX_BYTES + 1)
     else:
-        text = files.read(words.plain[2]).data if words.has("value-file") else words.plain[2].encode()
+        text = files.read(words.plain[2]).data if words.has("value-file") else os.fsencode(words.plain[2])
     return put_in(files.in_place(words), _path(words.plain[1]), value_of(text))
 
 
@@ -88,7 +90,7 @@ def set_words(text: str) -> tuple[Path, Tree]:
     path, found, value = text.partition("] ")
     if not found:
         raise SopsError(SET_FORMAT, """--set takes a path and a value: '["key"] "value"'""")
-    return _path(f"{path}]"), value_of(value.encode())
+    return _path(f"{path}]"), value_of(os.fsencode(value))
 
 
 def _path(text: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secretsvc.cli.sops_words import files
 from secretsvc.cli.sops_words.codes import GENERIC, NOT_DUMPED, TREE_PATH, SopsError, exits
+from secretsvc.manifest.nodes import MAX_DEPTH
 from secretsvc.operations import documents
 
 TYPE_CHECKING = False
@@ -72,6 +73,8 @@ def _extracted(tree: SealedTree, opened: Opened, kind: str, path: Path) -> bytes
 def tree_path(text: str, code: int) -> Path:
     """Return the path that sops's brackets spell: `["db"]["hosts"][0]`. Raises SopsError with that code."""
     path: list[str | int] = []
+    if text.count("[") > MAX_DEPTH:
+        raise SopsError(code, f"a path of more than {MAX_DEPTH} steps")
     for component in filter(None, text.split("[")):
         word = component[:-1]
         if not component.endswith("]") or not word:

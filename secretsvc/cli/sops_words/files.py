@@ -23,6 +23,7 @@ from secretsvc.cli.sops_words.codes import (
 )
 from secretsvc.cli.sops_words.words import Words
 from secretsvc.document import kinds
+from secretsvc.document.base import MAX_BYTES
 from secretsvc.errors import AlteredError, KsecretError
 from secretsvc.files import workspace
 from secretsvc.formats.sops import sealing
@@ -70,7 +71,7 @@ def source(words: Words, *, missing: int = NO_FILE) -> InputFile:
     kind = kind_of(words.text("input-type"), name)
     output_kind = kind_of(words.text("output-type"), name)
     if not path:
-        return InputFile(name, sys.stdin.buffer.read(), None, kind, output_kind)
+        return InputFile(name, sys.stdin.buffer.read(MAX_BYTES + 1), None, kind, output_kind)
     snapshot = read(path, missing)
     return InputFile(name, snapshot.data, snapshot, kind, output_kind)
 

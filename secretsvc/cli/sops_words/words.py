@@ -73,6 +73,9 @@ OF_ENVIRONMENT = {
 """Variables that stand for an option which is not given."""
 
 
+_BOOLEANS = {"true": "true", "t": "true", "1": "true", "false": "false", "f": "false", "0": "false"}
+
+
 class Words:
     """What a command line says: options' values by their names, and the words that are none."""
 
@@ -120,7 +123,9 @@ def read(words: list[str], *, all_of_them: bool) -> Words:
 
 def _value(name: str, value: str | None, left: list[str]) -> str:
     if name in FLAGS:
-        return "true" if value is None or value in ("1", "t", "T", "true", "TRUE", "True") else "false"
+        if value is not None and value.lower() not in _BOOLEANS:
+            raise SopsError(GENERIC, f"option -{name} is true or false, and takes nothing else")
+        return "true" if value is None else _BOOLEANS[value.lower()]
     if name not in _KNOWN:
         raise SopsError(GENERIC, f"unknown option -{name}{nearest(name, _KNOWN)}")
     if value is not None:
