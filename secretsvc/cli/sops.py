@@ -11,8 +11,7 @@ from secretsvc.files import workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from mmap import mmap
+    from collections.abc import Iterable
     from typing import Protocol
 
     from secretsvc.backends.registry import Backends
@@ -70,16 +69,11 @@ def refuse_rules(args: Arguments) -> None:
         raise UsageError("that option says what SOPS's format seals", hint="say --format sops")
 
 
-def encrypt(
-    args: Arguments,
-    targets: Targets,
-    remote: SealsDocuments | None,
-    may_hold_secret: Callable[[bytes | mmap], bool],
-) -> int:
+def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) -> int:
     """Seal files in SOPS's format, by a service or with the keys at hand; the exit code. Raises UsageError."""
     from secretsvc.cli import options
     from secretsvc.cli.batch import Batch
-    from secretsvc.cli.sealing import Requests, SealingOptions, place_of
+    from secretsvc.cli.sealing import Requests, SealingOptions, may_hold_secret, place_of
 
     others = {
         "--cleartext": args.cleartext,
