@@ -18,7 +18,7 @@ pytest_plugins = [
 _SLOW_TO_DRAW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
 settings.register_profile(
-    "ci", max_examples=200, deadline=None, derandomize=True, database=None, suppress_health_check=_SLOW_TO_DRAW
+    "ci", max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=_SLOW_TO_DRAW
 )
 settings.register_profile(
     "nightly", max_examples=2000, deadline=None, database=None, suppress_health_check=_SLOW_TO_DRAW, print_blob=True

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 DATA = Path(__file__).parent / "data"
+NIGHT = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+"""Whether everything is tried: before a change lands, a part of what is many times the same."""
 CREATED = "2026-11-23T03:10:20Z"
 TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]+={0,2}"
 NO_CHANGE = KeysetChange((), (), ())

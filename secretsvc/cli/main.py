@@ -85,7 +85,28 @@ def _told(words: list[str], *, debug: bool) -> int:
         return error.exit_code
 
 
+def _command_first(words: list[str]) -> list[str]:
+    """The words with the options that may stand before a command behind it, where its parser reads them.
+
+    `--server` is read there by its long name, which is nothing else in any command.
+    """
+    moved: list[str] = []
+    left = words
+    while len(left) > 1:
+        name, equals, value = left[0].partition("=")
+        if left[0] == "--debug":
+            moved, left = [*moved, name], left[1:]
+        elif name == "--server" and equals:
+            moved, left = [*moved, "--ksecret-server", value], left[1:]
+        elif name == "--server" and len(left) > 2:
+            moved, left = [*moved, "--ksecret-server", left[1]], left[2:]
+        else:
+            break
+    return [*left[:1], *moved, *left[1:]]
+
+
 def _dispatch(words: list[str]) -> int:
+    words = _command_first(words)
     name = words[0] if words else "--help"
     if name in ("--help", "-h", "help"):
         return _help(words[1:])
@@ -94,11 +115,8 @@ def _dispatch(words: list[str]) -> int:
 
         print(f"ksecret {__version__}")
         return 0
-    if name == "--debug":
-        return _dispatch([*words[1:2], name, *words[2:]]) if len(words) > 1 else _help([])
-    if name.partition("=")[0] == "--server" and len(words) > 2 - ("=" in name):
-        taken = 2 - ("=" in name)  # words; the option's long name is nothing else in any command
-        return _dispatch([words[taken], f"--ksecret-{name[2:]}", *words[1:taken], *words[taken + 1 :]])
+    if words == ["--debug"]:
+        return _help([])
     if name == _WORDS_OF_SOPS:
         from secretsvc.cli.sops_words import verbs
 

@@ -37,9 +37,7 @@ def convert(targets: Targets) -> int:
     if targets.output in ("", "-"):
         sys.stdout.write(made)
     elif os.path.lexists(targets.output):
-        raise FileError(
-            "-o: there is such a file already", hint="take it away, or print it", file=targets.output
-        )
+        raise FileError("-o: there is such a file already", hint="take it away, or print it", file=targets.output)
     else:
         workspace.create(targets.output, made.encode(), private=False)
     return 0

@@ -33,7 +33,7 @@ class SopsKeyset(Record):
     """KeyRef → what stands in its entry beside: the profile of AWS that uses it."""
 
 
-class WantedKeys(Record):
+class WantedEntries(Record):
     """The keys that a file is to have."""
 
     entries: tuple[KeyEntry, ...]
@@ -41,7 +41,7 @@ class WantedKeys(Record):
     division: Division
 
 
-def by_policy(metadata: Metadata, keys: SopsKeyset) -> WantedKeys:
+def by_policy(metadata: Metadata, keys: SopsKeyset) -> WantedEntries:
     """Return what a policy wants of a file. Raises InputError for a key that SOPS's format has no place for."""
     held = {(entry.key.group, _identity(entry)): entry for entry in metadata.entries}
     fresh = [
@@ -52,10 +52,10 @@ def by_policy(metadata: Metadata, keys: SopsKeyset) -> WantedKeys:
     due = {(entry.key.group, _identity(entry)): entry for entry in fresh}
     kept = [entry for place, entry in held.items() if place in due]
     new = [entry for place, entry in due.items() if place not in held]
-    return WantedKeys((*kept, *new), Division(len(keys.groups), keys.threshold))
+    return WantedEntries((*kept, *new), Division(len(keys.groups), keys.threshold))
 
 
-def by_change(metadata: Metadata, change: KeysetChange, group: int = 0) -> WantedKeys:
+def by_change(metadata: Metadata, change: KeysetChange, group: int = 0) -> WantedEntries:
     """Return what comes of keys that are added and taken away. Raises InputError, KeyRefError.
 
     `group`: the only one that changes, from 1; 0: the one that there is, or of several each that has a key to be taken.
@@ -75,7 +75,7 @@ def by_change(metadata: Metadata, change: KeysetChange, group: int = 0) -> Wante
     for number in range(metadata.groups):
         held = [entry for entry in metadata.entries if entry.key.group == number]
         entries += _changed(held, change, number) if number in in_scope else held
-    return WantedKeys(tuple(entries), Division(metadata.groups, metadata.threshold))
+    return WantedEntries(tuple(entries), Division(metadata.groups, metadata.threshold))
 
 
 def _changed(held: list[KeyEntry], change: KeysetChange, number: int) -> Iterator[KeyEntry]:
@@ -91,7 +91,7 @@ def _new(ref: KeyRef, number: int, context: Mapping[str, str], fields: Mapping[s
     return KeyEntry(list_of(ref), WrappedKey(ref, b"", context, number), dict(fields))
 
 
-def key_changes(metadata: Metadata, wanted: WantedKeys) -> list[tuple[str, str, bool]]:
+def key_changes(metadata: Metadata, wanted: WantedEntries) -> list[tuple[str, str, bool]]:
     """Return, for each change, label, KeyRef, and whether it would come (else go). Needs no key."""
     several = max(metadata.groups, wanted.division.groups) > 1
     found = []
@@ -105,7 +105,7 @@ def key_changes(metadata: Metadata, wanted: WantedKeys) -> list[tuple[str, str, 
     return found
 
 
-def loses(metadata: Metadata, wanted: WantedKeys) -> bool:
+def loses(metadata: Metadata, wanted: WantedEntries) -> bool:
     """Tell whether some who could open the file, alone or together, can't any more, and know its data key."""
     if wanted.division.groups == 1:
         return not _identities(metadata.entries) <= _identities(wanted.entries)

@@ -44,6 +44,9 @@ class Marks:
         self._value = re.compile(mark.replace(b"[:#]", b":") + rb'("?)')
         self._proof = re.compile(rb"ENC\[%b!([a-z]+)\]" % nonce)
         self._place = re.compile(rb"(?m)^([<>])([0-9a-f]+)%b" % self._cut)
+        self._rest = re.compile(rb"(?m)^(>([0-9a-f]+)~%b\n[^\n]*)(?<!~%b)\n" % (nonce, nonce))
+        self._end = b"~" + nonce + b";"
+        self._ends = re.compile(rb"~%b;[0-9a-f]+\n" % nonce)
 
     def digest(self, *parts: bytes) -> bytes:
         """Return the name of something."""
@@ -85,22 +88,25 @@ class Marks:
         """Return what stands for a value, as a token would: in comments it is nothing that Git is to see apart."""
         return self._format % (b"#" if leaf.value.kind == "comment" else b":", self.place(leaf), value)
 
-    def apart(self, text: bytes) -> bytes:
+    def apart(self, text: bytes, *, commas: bool) -> bytes:
         """Return a text with each mark on a line of its own, between lines that name its place.
 
-        JSON's closing quote is apart too: the comma behind it comes and goes with the next member.
+        What ends the mark's line names it too, or it would be the same line for all values. `commas`: but not in JSON,
+        where a comma there comes and goes with the next member, and the closing quote is a line by itself.
         """
         cut = self._cut
 
         def lines(found: re.Match[bytes]) -> bytes:
             place, mark = found[1], found[0].removesuffix(b'"')
-            return b"".join((cut, b"<", place, cut, mark, cut, b">", place, cut, *((b'"', cut) if found[3] else ())))
+            quote = found[3] + cut if found[3] and commas else found[3]
+            return b"".join((cut, b"<", place, cut, mark, cut, b">", place, cut, quote))
 
-        return self._value.sub(lines, text)
+        made = self._value.sub(lines, text)
+        return made if commas else self._rest.sub(rb"\1%b\2\n" % self._end, made)
 
     def joined(self, text: bytes) -> bytes:
         """Return a text as it was before it was taken apart."""
-        return self._place.sub(b"", text).replace(self._cut, b"")
+        return self._place.sub(b"", self._ends.sub(b"\n", text)).replace(self._cut, b"")
 
     def members(self, lines: bytes) -> set[bytes]:
         """Return the places of mappings' values that stand in these lines whole; empty if there are any others."""
@@ -108,6 +114,29 @@ class Marks:
         opening, closing = ([place for sign, place in found if sign == one] for one in (b"<", b">"))
         is_whole = opening == closing and not any(place.endswith(b"1") for place in opening)
         return set(opening) if is_whole else set()
+
+    def lines_of_members(self, lines: bytes) -> dict[bytes, bytes] | None:
+        """Return a mapping's values by their places, each with its whole lines, and those above it that hold none.
+
+        None where there are others among them.
+        """
+        found: dict[bytes, bytes] = {}
+        at = 0
+        while at < len(lines):
+            opening = self._place.search(lines, at)
+            closing = self._place.search(lines, opening.end()) if opening else None
+            if not opening or not closing or opening[1] != b"<" or opening[2] != closing[2]:
+                return None
+            end = lines.find(b"\n", closing.end()) + 1
+            while end and lines.endswith(self._cut, at, end):
+                end = lines.find(b"\n", end) + 1
+            place = opening[2]
+            another = self._place.search(lines, closing.end(), end)
+            if not end or another or place.endswith(b"1") or place in found:
+                return None
+            found[place] = lines[at:end]
+            at = end
+        return found
 
     def filled(self, text: bytes, tokens: Tokens, proof: dict[str, Tree]) -> bytes:
         """Return a text with tokens for its marks, and that proof. Raises UnmergeableError where one can't be had."""
@@ -194,4 +223,4 @@ class Marked:
             document = kinds.read(self._kind, text, MEMBER)
             text = apply(text, document.set_member({**wanted, **self._marks.proof}))
         self._text = b""  # nobody asks twice
-        return self._marks.apart(text)
+        return self._marks.apart(text, commas=self._kind in ("json", "binary"))

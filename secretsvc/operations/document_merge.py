@@ -18,6 +18,7 @@ from secretsvc.formats.sops.merge import PROOF, name_of
 from secretsvc.formats.sops.metadata import MEMBER, Metadata
 from secretsvc.operations import documents
 from secretsvc.operations.document_changes import proven
+from secretsvc.operations.document_hunks import united
 from secretsvc.operations.document_keys import lists, wrapped
 from secretsvc.operations.document_marks import TWO_DATA_KEYS, Marks, Tokens
 from secretsvc.operations.document_versions import NotOpenedError, Three, Version
@@ -187,15 +188,15 @@ class _Merge:
         return pieces
 
     def _united(self, pieces: Pieces) -> tuple[Pieces, bytes]:
-        """The pieces with what both sides added to mappings at one place, ours first where that can be.
+        """The pieces with what both sides did to values that stand side by side, ours first where that can be.
 
         And a digest of what it all holds, as ours has it where the two disagree.
         """
-        can = {at for at, piece in enumerate(pieces) if isinstance(piece, Hunk) and self._is_both_added(piece)}
-        ways: list[Pieces] = [pieces]
-        for order in (("theirs", "ours"), ("ours", "theirs")) if can else ():
-            added = {at: b"".join(getattr(pieces[at], side) for side in order) for at in can}
-            ways.insert(0, [added.get(at, piece) for at, piece in enumerate(pieces)])
+        ways = [pieces]
+        for theirs_first in (True, False):
+            way = [self._as_one(piece, theirs_first=theirs_first) for piece in pieces]
+            if way != pieces:
+                ways.insert(0, way)
         for way in ways:
             picks: Sequence[Pick] = ("ours", "theirs") if any(isinstance(piece, Hunk) for piece in way) else ("ours",)
             contents = [self._three.places.content(self._rendered(way, pick), self._fields) for pick in picks]
@@ -203,9 +204,9 @@ class _Merge:
                 return way, contents[0]
         raise UnmergeableError("values would stand where they don't open")
 
-    def _is_both_added(self, hunk: Hunk) -> bool:
-        ours, theirs = self._marks.members(hunk.ours), self._marks.members(hunk.theirs)
-        return not hunk.base and bool(ours and theirs) and ours.isdisjoint(theirs)
+    def _as_one(self, piece: bytes | Hunk, *, theirs_first: bool) -> bytes | Hunk:
+        made = united(piece, self._marks, theirs_first=theirs_first) if isinstance(piece, Hunk) else None
+        return piece if made is None else made
 
     def _rendered(self, pieces: Pieces, pick: Pick) -> bytes:
         """The text with marks, as that version has it where they disagree."""

@@ -40,10 +40,11 @@ if TYPE_CHECKING:
 
 LABEL = "SOPS's format"
 
-_ROOT_MEMBER = pattern(rb"(?m)^(?:[\"']?sops[\"']?[ \t]*:|sops_mac=|[ \t]*\[sops\])")
+_ROOT_MEMBER = pattern(rb"(?m)^(?:[\"']?sops[\"']?[ \t]*:|sops_mac=|[ \t]*\[sops\])|\"sops\"[ \t\r\n]*:")
 _STEP = pattern(r"\[\"((?:[^\"\\]|\\.)*)\"\]|\['([^']*)'\]|\[([0-9]{1,9})\]|(?:^|\.)([^.\[\]\"]+)")
 _ESCAPE = pattern(r"\\(.)")
 _FIELDS: tuple[Path, ...] = tuple((field,) for field in FIELDS)
+_OF_MANIFESTS = (("apiVersion",), ("kind",))
 _LISTS = "ksecret get FILE lists them"
 
 
@@ -81,13 +82,12 @@ def find(data: bytes, name: str = "", kind: str = "", most: int = MOST_LEAVES) -
         if _ROOT_MEMBER.search(data):
             raise
         return None
-    if not member or not isinstance(member.tree, dict):
+    if not member:
         return None
-    if not is_member(member.tree):
-        has_tokens = any(is_token(leaf.value.text) for leaf in document.leaves)
-        if is_broken(member.tree) and has_tokens and kinds.kind_of(name or ".yaml") not in ("yaml", "json"):
+    if not isinstance(member.tree, dict) or not is_member(member.tree):
+        if _is_cut(document, member.tree):
             raise AlteredError(f"its member {MEMBER} has lost a part", hint=SOPS_CUT, line=member.line)
-        return None  # where it may be a manifest, others tell what has become of it
+        return None
     return SealedTree(document, Metadata(member.tree, member.line))
 
 
@@ -99,6 +99,15 @@ def _refuse_markers(data: bytes) -> None:
     if line:
         hint = "ksecret verify --mend FILE settles its MAC, and ksecret git resolve --ours or --theirs its values too"
         raise ManifestError("Git's conflict markers stand in it", hint=hint, line=line)
+
+
+def _is_cut(document: Document, tree: Tree) -> bool:
+    """Tell whether tokens have lost the member that opens them. Of what may be a manifest, others tell it."""
+    if isinstance(tree, dict):
+        may_be_manifest = any(leaf.path in _OF_MANIFESTS for leaf in document.leaves)
+        if not is_broken(tree) or may_be_manifest:
+            return False
+    return any(is_token(leaf.value.text) for leaf in document.leaves)
 
 
 def open_file(sealed: SealedTree, keyring: Keyring) -> Result:

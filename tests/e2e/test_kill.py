@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILES = 300
-KILLS = int(os.environ.get("KSECRET_TEST_KILLS", "8"))
+KILLS = int(os.environ.get("KSECRET_TEST_KILLS", "4"))
 ENDS = 4
 
 AFTER_THE_CALL = """

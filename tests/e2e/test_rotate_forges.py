@@ -15,6 +15,7 @@ import pytest
 
 from tests.e2e.rotation import OLD, WORDS, created_on, git, new_pod, rotate
 from tests.emulators.forge import LOST, REPOSITORY, TOKEN, Forge
+from tests.support import NIGHT
 from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
@@ -92,16 +93,15 @@ def test_a_forge_is_asked_for_one_request_however_often_it_runs(
 @pytest.mark.parametrize(
     ("kind", "step", "statuses"),
     [
-        ("github", "refs", [500]),
         ("github", "refs", [None, 500]),  # whether there is a branch can't be told: it is not taken for none
         ("github", "clone", [502]),
         ("github", "push", [500, 500, 500]),
         ("gitlab", "list", [403]),
-        ("github", "list", [403]),
-        ("gitlab", "create", [500, 500, 500]),
         ("github", "create", [403]),
         ("gitea", "create", [500, 500, 500]),
         ("github", "create", [422]),  # not because there is one: nothing is open
+        *(("github", step, [403]) for step in ("refs", "list") if NIGHT),
+        *(("gitlab", "create", [500, 500, 500]) for _ in range(NIGHT)),
     ],
 )
 def test_what_failed_is_told_and_the_next_run_makes_up_for_it(

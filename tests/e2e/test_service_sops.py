@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING
 import pyrage
 import pytest
 
+from secretsvc.backends.base import Settings
+from secretsvc.backends.registry import Backends
+from secretsvc.keyref import KeyRef
+from secretsvc.operations.document_keysets import SopsKeyset
+from secretsvc.operations.document_sealing import SopsRule, seal_file
 from tests import sops_support
 from tests.service import EVERY, YAML, Answer, Service, entry, rule
 
@@ -17,6 +22,7 @@ if TYPE_CHECKING:
 
 BYTES = "application/octet-stream"
 CLEAR = b"# of the database\ndb:\n  password: correct horse  # changed in May\n  port: 5432\nreplicas_unencrypted: 2\n"
+NOW = "2026-01-02T03:04:05Z"
 OTHER = pyrage.x25519.Identity.generate()
 
 
@@ -128,6 +134,31 @@ def test_a_keys_name_beside_what_another_one_wraps_opens_nothing(
     assert ask(service, operation, relabelled, "one").problem == "no-key"
 
 
+def test_of_groups_of_keys_as_many_have_to_be_allowed_as_its_threshold_wants(service: Service) -> None:
+    ours, other, stranger = sops_support.RECIPIENT, OTHER.to_public(), pyrage.x25519.Identity.generate().to_public()
+    refs = [((KeyRef("age", str(one)), {}),) for one in (ours, other, stranger)]
+    opened = {}
+    for threshold in (2, 3):
+        keys = SopsKeyset(tuple(refs), threshold)
+        sealed = seal_file(CLEAR, keys, SopsRule(), Backends(Settings({}, lambda _: None)), name="a.yaml", now=NOW).data
+        opened[threshold] = ask(service, "decrypt", sealed)
+        assert ask(service, "decrypt", sealed, "one").problem == "forbidden", "who may use the second one only"
+    assert opened[2].body == CLEAR
+    assert opened[3].problem == "no-key"
+
+
+def test_a_role_and_a_profile_that_a_file_names_are_not_taken_from_it(service: Service, sealed: bytes) -> None:
+    arn = "arn:aws:kms:eu-west-1:123456789012:key/00000000-0000-0000-0000-000000000000"
+    entry = f"sops:\n    kms:\n        - arn: {arn}\n          role: arn:aws:iam::1:role/x\n          enc: AAAA\n"
+    added = sealed.replace(b"sops:\n", entry.encode())
+    assert ask(service, "decrypt", added).status == 200, "by its other key"
+    (told,) = service.post("/v1/inspect", added).json()["secrets"]
+    assert f"aws:{arn}" in [key["ref"] for key in told["keys"]]
+    refused = service.post("/v1/rotate", added)
+    assert refused.problem == "input"
+    assert "in the role" in refused.json()["detail"]
+
+
 def test_a_changed_value_is_refused_whatever_is_asked(service: Service, sealed: bytes) -> None:
     altered = sealed.replace(b"replicas_unencrypted: 2", b"replicas_unencrypted: 3")
     for operation in ("decrypt", "verify", "rotate", "set"):
@@ -215,6 +246,13 @@ class TestSealing:
         assert sealed.headers["ksecret-unbound"] == "true"
         assert service.post(f"/v1/decrypt?kind={kind}", sealed.body, kind=media).body == clear
         by_sops(sealed.body, "--input-type", kind, "--output-type", kind)
+
+    def test_it_is_written_down_as_what_it_is(self, service: Service, sealed: bytes) -> None:
+        assert service.post("/v1/encrypt?format=sops", CLEAR).status == 200
+        assert service.audited()[-1]["secrets"] == ["a document"]
+        assert service.post("/v1/verify", sealed).status == 200
+        line = service.audited()[-1]
+        assert (line["secrets"], line["sealedTo"], line["outcome"]) == (["a tree"], [service.ref], "done")
 
     def test_keys_and_the_rule_are_the_callers(self, service: Service) -> None:
         new = f"age:{OTHER.to_public()}"

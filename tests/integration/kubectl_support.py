@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 from secretsvc.cli.main import main
-from tests.support import DATA
+from tests.support import DATA, NIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ def kubectl_is_here() -> bool:
 needs_kubectl = pytest.mark.skipif(not kubectl_is_here(), reason="no kubectl of 1.32 or later on this machine")
 FEWER = settings(max_examples=settings().max_examples // 10)
 """For tests that start a process for each example."""
-STEP = 1 if os.environ.get("HYPOTHESIS_PROFILE") == "nightly" else 5
+STEP = 1 if NIGHT else 5
 """Of the recorded commands, each STEPth is run again before a change lands, and every one at night."""
 
 

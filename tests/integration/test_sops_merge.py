@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from typing import TYPE_CHECKING
 
 import pyrage
@@ -12,6 +13,7 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.cli.main import main
 from secretsvc.errors import NoKeyError
+from secretsvc.formats.sops.sealing import named
 from secretsvc.keyref import KeyRef, KeysetChange
 from secretsvc.operations import document_changes, documents
 from secretsvc.operations.document_keysets import by_change
@@ -195,6 +197,55 @@ def test_one_value_on_both_sides_is_no_conflict_with_a_key_and_another_one_is(ya
         assert other.conflicts[0] == "1 marked with <<<<<<<"
         assert b"<<<<<<< ours\n    user: ENC[" in other.data
         assert b"=======\n>>>>>>> theirs" in other.data
+
+
+def test_neighbours_that_come_and_go_on_both_sides_are_no_conflict(base: bytes, name: str, tmp_path: Path) -> None:
+    user, port, last, new, other = NAMES[name]
+    ours, theirs = set_(base, name, **{user: None, new: "mine"}), set_(base, name, **{port: None, other: "yours"})
+    outcome = merged(base, ours, theirs, name)
+    assert outcome.conflicts == []
+    tree = documents.find(outcome.data, name)
+    assert tree
+    paths = [path for path in documents.paths(tree) if "hosts" not in path]
+    assert sorted(paths) == sorted((last, new, other))
+    in_sops(outcome.data, name, tmp_path)
+
+
+def test_what_is_merged_is_what_both_sides_did_and_nothing_else() -> None:
+    """Random changes on both sides: what comes out without a conflict holds each of them, and no other."""
+    clean = 0
+    for seed in range(24):
+        draw = random.Random(seed)
+        before = {f"k{number // 3}.m{number}": f"v{number}" for number in range(draw.randint(4, 9))}
+        groups = {key.split(".")[0] for key in before}
+        text = "".join(
+            f"{group}:\n" + "".join(f"  {key[3:]}: {before[key]}\n" for key in before if key.startswith(group))
+            for group in sorted(groups)
+        )
+        base = sealed_by_us(text.encode())
+        sides = []
+        for tag in ("ours", "theirs"):
+            kept = [key for key in before if key[:2] != key[3:] and key[-1] not in "036"]  # no mapping is emptied
+            changes: dict[str, str | None] = {
+                key: f"{tag}{draw.randint(0, 9)}" for key in before if draw.random() < 0.2
+            }
+            changes |= {key: None for key in kept if draw.random() < 0.2}
+            changes |= {f"k0.{tag}{number}": "new" for number in range(draw.randint(0, 2))}
+            sides.append(changes or {"k0.m0": tag})
+        ours, theirs = sides
+        outcome = merged(base, set_(base, YAML, **ours), set_(base, YAML, **theirs), YAML)
+        is_conflict = any(ours[key] != theirs[key] for key in ours.keys() & theirs.keys())
+        assert bool(outcome.conflicts) is is_conflict, seed
+        if not is_conflict:
+            clean += 1
+            tree = documents.find(outcome.data, YAML)
+            assert tree
+            values = documents.open_sealed(tree, KEYRING).values
+            held = {
+                named(leaf.path): value.text.decode() for leaf, value in zip(tree.document.leaves, values, strict=True)
+            }
+            assert held == {key: value for key, value in (before | ours | theirs).items() if value is not None}
+    assert clean > 5
 
 
 def test_lists_are_merged_in_their_order(yaml: bytes, tmp_path: Path) -> None:

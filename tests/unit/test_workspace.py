@@ -224,3 +224,16 @@ def test_a_large_file_of_somebody_elses_is_told(open_folder: Path) -> None:
     path.chmod(0o600)
     with as_nobody(), pytest.raises(FileError, match="can't be read: Permission denied"):
         workspace.read_if(str(path), lambda data: True)
+
+
+def test_a_policy_above_a_file_is_found_and_folders_without_one_are_looked_through_once(tmp_path: Path) -> None:
+    (tmp_path / "with" / "deep").mkdir(parents=True)
+    (tmp_path / "without").mkdir()
+    (tmp_path / "with" / ".ksecret.yml").write_text("")
+    above = workspace.Above(*workspace.POLICIES)
+    assert above.has(str(tmp_path / "with" / "deep" / "a.yaml"))
+    assert above.has(str(tmp_path / "with" / "a.yaml"))
+    assert not above.has(str(tmp_path / "without" / "a.yaml"))
+    (tmp_path / "without" / ".ksecret.yaml").write_text("")
+    assert not above.has(str(tmp_path / "without" / "b.yaml"))  # a run's answer stays
+    assert workspace.Above(*workspace.POLICIES).has(str(tmp_path / "without" / "b.yaml"))

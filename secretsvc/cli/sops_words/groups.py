@@ -15,7 +15,7 @@ from secretsvc.formats.sops.metadata import KeyEntry, list_of
 from secretsvc.keyref import KeysetChange, WrappedKey
 from secretsvc.operations import document_changes
 from secretsvc.operations.document_keys import Division
-from secretsvc.operations.document_keysets import WantedKeys, by_policy, key_changes
+from secretsvc.operations.document_keysets import WantedEntries, by_policy, key_changes
 from secretsvc.operations.request import Request, stated
 
 TYPE_CHECKING = False
@@ -80,7 +80,7 @@ def groups(words: Words) -> int:
     return 0
 
 
-def _with_group(words: Words, tree: SealedTree) -> WantedKeys:
+def _with_group(words: Words, tree: SealedTree) -> WantedEntries:
     refs = config.keys_of(words, "", options.backends(options.Unlocking()))
     if not refs:
         raise SopsError(GENERIC, "a group needs a key", hint="--age RECIPIENT names one")
@@ -88,10 +88,10 @@ def _with_group(words: Words, tree: SealedTree) -> WantedKeys:
     new = (
         KeyEntry(list_of(ref), WrappedKey(ref, b"", context if ref.scheme == "aws" else {}, number), {}) for ref in refs
     )
-    return WantedKeys((*tree.metadata.entries, *new), _division(words, tree, number + 1))
+    return WantedEntries((*tree.metadata.entries, *new), _division(words, tree, number + 1))
 
 
-def _without_group(words: Words, tree: SealedTree) -> WantedKeys:
+def _without_group(words: Words, tree: SealedTree) -> WantedEntries:
     text = words.plain[1] if len(words.plain) > 1 else ""
     if not (text.isascii() and text.isdigit() and len(text) < 4 and int(text) < tree.metadata.groups):
         raise SopsError(GENERIC, f"delete takes a group's number, from 0 to {tree.metadata.groups - 1}")
@@ -102,7 +102,7 @@ def _without_group(words: Words, tree: SealedTree) -> WantedKeys:
         KeyEntry(entry.list, entry.key._replace(group=entry.key.group - (entry.key.group > int(text))), entry.fields)
         for entry in left
     )
-    return WantedKeys(tuple(renumbered), _division(words, tree, tree.metadata.groups - 1))
+    return WantedEntries(tuple(renumbered), _division(words, tree, tree.metadata.groups - 1))
 
 
 def _division(words: Words, tree: SealedTree, count: int) -> Division:
@@ -112,7 +112,7 @@ def _division(words: Words, tree: SealedTree, count: int) -> Division:
     return Division(count, min(threshold, count) if count > 1 else 0)
 
 
-def _change(words: Words, source: InputFile, tree: SealedTree, wanted: WantedKeys, profiles: dict[str, str]) -> None:
+def _change(words: Words, source: InputFile, tree: SealedTree, wanted: WantedEntries, profiles: dict[str, str]) -> None:
     """Seal the file to these keys, and write it. `updatekeys` always writes the file itself."""
     request = Request(KeysetChange((), (), ()), lambda *_: (), "", stated())
     backends = options.backends(options.Unlocking()).with_profiles(profiles)

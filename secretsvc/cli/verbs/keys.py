@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import Parser
     from secretsvc.keyref import KeyRef
     from secretsvc.operations import Result
-    from secretsvc.operations.document_keysets import WantedKeys
+    from secretsvc.operations.document_keysets import WantedEntries
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.request import Request
@@ -152,7 +152,7 @@ class _Change:
         keyring = self._requests.keyring(name, profiles=profiles)
         return document_changes.change_keys(tree, wanted, self._requests.of(name), keyring)
 
-    def _wanted(self, tree: SealedTree, name: str) -> tuple[WantedKeys, dict[str, str]]:
+    def _wanted(self, tree: SealedTree, name: str) -> tuple[WantedEntries, dict[str, str]]:
         """The keys that a file in SOPS's format is to have, and profiles of AWS (by KeyRef) that use them.
 
         Raises InputError, KeyRefError.

@@ -207,7 +207,7 @@ def _of_group(tree: dict[str, Any], group: int, line: int) -> list[KeyEntry]:
     for name, (scheme, field) in LISTS.items():
         items = tree.get(name) or []
         if not isinstance(items, list):
-            raise _broken(f"has a {name} that is no list", line)
+            raise _broken(f"has under {name} what is no list", line)
         for fields in items:
             if not isinstance(fields, dict):
                 raise _broken(f"has a key under {name} that is none", line)
@@ -254,7 +254,7 @@ def _text(tree: dict[str, Any], field: str, line: int) -> str:
         return ""
     most = armour.MOST_CHARACTERS if field == "enc" else _LONGEST
     if not isinstance(value, str) or len(value) > most or (field != "enc" and not value.isprintable()):
-        raise _broken(f"has a {field} that is no text of one line", line)
+        raise _broken(f"has under {field} what is no text of one line", line)
     return value
 
 
