@@ -43,6 +43,19 @@ def test_an_identity_is_found_in_each_of_sops_places(tmp_path: Path, name: str) 
     assert found.own_ref() == ref
 
 
+def test_a_folder_of_sops_that_comes_later_counts_from_then_on(tmp_path: Path) -> None:
+    identity, ref = x25519()
+    found, wrapped = age(XDG_CONFIG_HOME=tmp_path), age().wrap(ref, DEK, {})
+    with pytest.raises(KeyNotHeldError, match="no age identity is at hand"):
+        found.unwrap(ref, wrapped, {})
+    (tmp_path / "sops" / "age").mkdir(parents=True)
+    (tmp_path / "sops" / "age" / "keys.txt").write_text(identity)
+    assert found.unwrap(ref, wrapped, {}) == DEK
+    (tmp_path / "sops" / "age" / "keys.txt").unlink()
+    with pytest.raises(KeyNotHeldError, match="no age identity is at hand"):
+        found.unwrap(ref, wrapped, {})
+
+
 @pytest.mark.parametrize("name", ["SOPS_AGE_SSH_PRIVATE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_CMD"])
 def test_an_ssh_key_is_found_in_each_of_sops_places(tmp_path: Path, name: str) -> None:
     ref = parsed(ssh_key(tmp_path / "id", "ed25519"))
