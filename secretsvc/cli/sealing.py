@@ -14,6 +14,7 @@ from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
 from secretsvc.keyref import Keyset, keyset, parse_change
+from secretsvc.manifest.hidden_secret import may_be_hidden
 from secretsvc.operations.request import ANY_TIME, Request, stated
 from secretsvc.policy.people import has_name
 from secretsvc.record import Record
@@ -21,6 +22,7 @@ from secretsvc.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from mmap import mmap
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.options import Targets
@@ -54,6 +56,11 @@ class SealingOptions(Record):
     files: tuple[str, ...] | None = None
     """Those that were named; others were found in folders. None: all were."""
     """Whether files are taken from folders."""
+
+
+def may_hold_secret(content: bytes | mmap) -> bool:
+    """Tell whether a file found in a folder may hold a Secret: a hidden one is refused or sealed, and not missed."""
+    return content.find(b"Secret") >= 0 or may_be_hidden(content)
 
 
 def place_of(path: str, targets: Targets) -> str:

@@ -188,9 +188,13 @@ class LocalSession(LocalOpener):
 
         tree = sops_tree(data, name)
         if tree:
+            request, keyring = self._requests.of(name), self._requests.keyring(name)
+            if not changes.values:
+                from secretsvc.operations.document_patch import patch_secret
+
+                return patch_secret(tree, changes, request, keyring, which)
             from secretsvc.operations import document_changes
 
-            request, keyring = self._requests.of(name), self._requests.keyring(name)
             return document_changes.set_values(tree, changes, request, keyring, which)
         return patch_manifest(data, changes, self._requests.of(name), self._requests.keyring(name), which)
 

@@ -11,8 +11,7 @@ from secretsvc.files import workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from mmap import mmap
+    from collections.abc import Iterable
     from typing import Protocol
 
     from secretsvc.backends.registry import Backends
@@ -28,6 +27,9 @@ if TYPE_CHECKING:
 
     class SealsDocuments(Protocol):
         """A service, which seals with keys of its own."""
+
+        jobs: int
+        forks: bool
 
         def seal_document(self, data: bytes, name: str, to: SopsKeyset, rule: SopsRule) -> Result:
             """Seal the file of that name; to the service's own keys where none are said."""
@@ -67,16 +69,11 @@ def refuse_rules(args: Arguments) -> None:
         raise UsageError("that option says what SOPS's format seals", hint="say --format sops")
 
 
-def encrypt(
-    args: Arguments,
-    targets: Targets,
-    remote: SealsDocuments | None,
-    may_hold_secret: Callable[[bytes | mmap], bool],
-) -> int:
+def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) -> int:
     """Seal files in SOPS's format, by a service or with the keys at hand; the exit code. Raises UsageError."""
     from secretsvc.cli import options
     from secretsvc.cli.batch import Batch
-    from secretsvc.cli.sealing import Requests, SealingOptions, place_of
+    from secretsvc.cli.sealing import Requests, SealingOptions, may_hold_secret, place_of
 
     others = {
         "--cleartext": args.cleartext,
@@ -109,7 +106,7 @@ def encrypt(
     def operation(data: bytes, name: str) -> Result:
         return sealer.sealed(data, name, requests.sops_rule_of_sealed(name))
 
-    return Batch(targets, "sealed", private=False).run(operation, backends, may_hold_secret)
+    return Batch(targets, "sealed", private=False).run(operation, remote or backends, may_hold_secret)
 
 
 def refuse_others(wanted: SealingOptions) -> None:

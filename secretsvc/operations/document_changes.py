@@ -52,13 +52,13 @@ def set_values(tree: SealedTree, changes: Changes, request: Request, keyring: Ke
     for word, value in values.items():  # paths are in the clear: a slip costs nobody a key's use
         if value is None and _number(tree, word) < 0:
             raise InputError(f"it has no such value{nearest(word, paths(tree))}", hint="ksecret get FILE lists them")
-    change = _Change(tree, open_sealed(tree, keyring, trusting(tree, request)))
+    change = DocumentChange(tree, open_sealed(tree, keyring, trusting(tree, request)))
     _put(tree, change, values)
     return Result(change.sealed(request.created), 1)
 
 
 def refuse_others(changes: Changes, which: str) -> None:
-    """Refuse changes of what only a Secret in a manifest has. Raises UsageError."""
+    """Refuse changes that are not of values by their paths. Raises UsageError."""
     others = (changes.data, changes.string_data, changes.metadata, changes.labels, changes.annotations)
     if which or any(others):
         raise UsageError("the file is a tree that SOPS's format seals", hint=_ONLY_BY_PATH)
@@ -70,12 +70,12 @@ def with_changes(tree: SealedTree, changes: Changes) -> tuple[Document, Mapping[
     Needs no key: of a token nobody knows which kind of value it holds. Raises InputError, UsageError.
     """
     opened = sealing.Opened(tree.metadata, b"", [leaf.value for leaf in tree.document.leaves], [])
-    change = _Change(tree, opened)
+    change = DocumentChange(tree, opened)
     _put(tree, change, changes.values)
     return change.outline()
 
 
-def _put(tree: SealedTree, change: _Change, values: Mapping[str, bytes | None]) -> None:
+def _put(tree: SealedTree, change: DocumentChange, values: Mapping[str, bytes | None]) -> None:
     going = [word for word, value in values.items() if value is None]
     for word in (
         *(word for word in values if word not in going),
@@ -142,7 +142,7 @@ def trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None
     return lambda why: trust(Unproven("the file", why, keys, tuple(paths(tree))))
 
 
-class _Change:
+class DocumentChange:
     """Values of one file that change; leaves come and go in its sealed text first."""
 
     def __init__(self, tree: SealedTree, opened: Opened) -> None:
@@ -155,20 +155,34 @@ class _Change:
         self._added: set[Path] = set()
 
     def put(self, word: str, value: bytes | None) -> None:
-        """Change one value, or take it away. Raises InputError, UsageError."""
+        """DocumentChange one value, or take it away. Raises InputError, UsageError."""
         number = find_leaf(self._document.leaves, word)
         leaf = self._document.leaves[number] if number is not None else None
-        if leaf and value is None:
+        if value is None:
+            self._put(leaf, (), None)
+            return
+        path = leaf.path if leaf else self._new_path(word)
+        self._put(leaf, path, self._value(path, word, value, self._before(leaf)))
+
+    def put_at(self, path: Path, text: bytes | None) -> None:
+        """DocumentChange the text at a path of the first document, or take it away. Raises ManifestError."""
+        leaf = next((leaf for leaf in self._document.leaves if leaf.path == path and _is_of_first(leaf)), None)
+        self._put(leaf, path, None if text is None else Value("str", text))
+
+    def _put(self, leaf: Leaf | None, path: Path, value: Value | None) -> None:
+        """Have that value at a path, where a leaf may stand already."""
+        if value is not None:
+            self._changed[path] = value
+            if not leaf:
+                self._added.add(path)
+                self._restructure(self._document.add(path, value), 1)
+        elif leaf:
             self._restructure(self._document.remove(leaf), -1)
             self._changed.pop(leaf.path, None)
-        elif leaf and value is not None:
-            before = self._known.get(leaf.value.text, leaf.value)
-            self._changed[leaf.path] = self._value(leaf.path, word, value, before)
-        elif value is not None:
-            path = self._new_path(word)
-            self._changed[path] = self._value(path, word, value, Value("str", b""))
-            self._added.add(path)
-            self._restructure(self._document.add(path, self._changed[path]), 1)
+
+    def _before(self, leaf: Leaf | None) -> Value:
+        """What a leaf holds; an empty text where there is none."""
+        return self._known.get(leaf.value.text, leaf.value) if leaf else Value("str", b"")
 
     def outline(self) -> tuple[Document, Mapping[Path, Value]]:
         """The file with its leaves in place, and what is to come where."""
@@ -208,9 +222,13 @@ class _Change:
             raise ManifestError("the file would hold other values than it should", hint="edit it with sops")
         self._document = document
 
-    def sealed(self, now: str) -> bytes:
-        """The file, sealed, and proven."""
-        before = [self._known.get(leaf.value.text, leaf.value) for leaf in self._document.leaves]
+    def document_and_values(self) -> tuple[Document, list[Value]]:
+        """The file with its leaves in place, and what all of them hold."""
+        values, _ = self._now_and_before()
+        return self._document, values
+
+    def _now_and_before(self) -> tuple[list[Value], list[Value]]:
+        before = list(map(self._before, self._document.leaves))
         values = list(before)
         at = {leaf.path: number for number, leaf in enumerate(self._document.leaves) if _is_of_first(leaf)}
         for path, value in self._changed.items():
@@ -219,6 +237,11 @@ class _Change:
             values[at[path]] = value
             if path in self._added:
                 before[at[path]] = ADDED
+        return values, before
+
+    def sealed(self, now: str) -> bytes:
+        """The file, sealed, and proven."""
+        values, before = self._now_and_before()
         opened = sealing.Opened(self._opened.metadata, self._opened.dek, before, [])
         plan = Plan(opened.dek, opened.metadata.changed(), now, opened)
         return _proven(self._document.kind, sealing.seal_document(self._document, values, plan), opened.dek, values)

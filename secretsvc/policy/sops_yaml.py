@@ -60,7 +60,7 @@ _STORES = ("yaml", "json", "json_binary", "dotenv", "ini")
 
 _TRUE = ("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE")
 _FALSE = ("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE")
-"""What Go's YAML takes for a boolean where one is due."""
+"""Words that Go's YAML takes for a boolean where one is due."""
 
 _MOST_READ = 100_000
 """Members and items of one file, each counted wherever an alias stands for it."""
@@ -109,12 +109,20 @@ class SopsKey:
         return f"SopsKey({self.text})"
 
 
+def key_of(text: str, line: int, profiles: AnyMapping[str, str]) -> SopsKey:
+    """The key that a KeyRef names, with its profile of AWS, where it has one."""
+    ref = backends.canonical(text)
+    scheme = backends.find(ref.scheme)
+    kind = scheme.sops_list if scheme and scheme.sops_list else ref.scheme
+    return SopsKey(kind, ref.id, line, profile=profiles.get(str(ref), ""))
+
+
 class NoRuleError(InputError):
     """Rules are there, and none fits a file."""
 
 
 class CreationRule:
-    """What is to be done with the files of some paths."""
+    """Rule for the files of some paths."""
 
     __slots__ = ("_catches", "groups", "line", "mac_only_encrypted", "path", "selection", "source", "threshold")
 
@@ -125,7 +133,7 @@ class CreationRule:
         groups: tuple[tuple[SopsKey, ...], ...],
         threshold: int,
         *,
-        selection: tuple[str, str],
+        selection: tuple[str, str] | None,
         mac_only_encrypted: bool,
     ) -> None:
         self.source = ""
@@ -136,9 +144,9 @@ class CreationRule:
         self.groups = groups
         """None where the rule names no keys: they must be given by who seals then."""
         self.threshold = threshold
-        """How many groups are needed, where there are several; 0 is all."""
+        """Number of groups that are needed, where there are several; 0 is all."""
         self.selection = selection
-        """One of SELECTIONS, and its pattern or suffix."""
+        """One of SELECTIONS, and its pattern or suffix; None: what whoever seals takes where nothing is said."""
         self.mac_only_encrypted = mac_only_encrypted
         self._catches: dict[str, bool] = {}
 

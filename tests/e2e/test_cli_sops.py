@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.e2e.cli import MARK, Person
+from tests.e2e.cli import MARK, Person, b64
 from tests.sops_support import sops
 
 VALUES = f"""\
@@ -184,6 +184,27 @@ def test_in_a_repository_of_sopss_encrypt_needs_no_flag_and_create_neither(me: P
     assert "--scope does not go with SOPS's format" in me.fails(2, "encrypt", "--scope", "any", "app.yaml")
     me.ok("encrypt", "-i", "--format", "ksecret", "app.yaml")
     assert "in SOPS's format" not in me.fails(3, "encrypt", "-i", "app.yaml")
+
+
+def test_a_rule_of_ours_may_say_that_its_files_are_sopss(me: Person) -> None:
+    rules = f"[{{path: 'charts/**', format: sops, keys: ['{me.ref}']}}, {{keys: ['{me.ref}']}}]"
+    me.write(".ksecret.yaml", f"version: 1\nrules: {rules}\n".encode())
+    (me.work / "charts").mkdir()
+    me.write("charts/values.yaml", f"p: {MARK}\n".encode())
+    me.write("app.yaml", SECRET.encode())
+    assert "charts/values.yaml:1: KS001 .ksecret.yaml wants it sealed" in me.run("check").out.decode()
+    me.ok("encrypt", "-i", "charts/values.yaml", "app.yaml")
+    assert f"p: {MARK}".encode() in opened_by_sops(me, "charts/values.yaml")
+    assert b"ksecret:" in (me.work / "app.yaml").read_bytes()
+    me.ok("check")
+    other = Person(me.work.parent, "other")
+    me.write(".ksecret.yaml", f"version: 1\nrules: [{{format: sops, keys: ['{me.ref}', '{other.ref}']}}]\n".encode())
+    assert f"KS008 it differs from .ksecret.yaml: not sealed to {other.ref}" in me.run("check", "charts").out.decode()
+    me.ok("keys", "sync", "charts/values.yaml")
+    assert other.ok("get", "charts/values.yaml", "p").out == MARK.encode()
+    me.write(".ksecret.yaml", f"version: 1\nrules: [{{format: sops, name: db, keys: ['{me.ref}']}}]\n".encode())
+    me.write("b.yaml", b"p: x\n")
+    assert "goes by the file's path alone" in me.fails(3, "encrypt", "b.yaml")
 
 
 def test_keys_that_sopss_variables_name_come_before_its_policy_and_after_ours(me: Person) -> None:
@@ -368,3 +389,31 @@ def test_without_a_rule_only_the_values_of_secrets_are_sealed_where_all_are_obje
     assert b"kind: Secret" in made
     assert b"name: plain" in made
     assert MARK.encode() not in made
+
+
+def test_a_secret_that_sops_sealed_is_patched_as_every_secret(me: Person) -> None:
+    sealed(me, "app.yaml", SECRET, "--encrypted-regex", "^(data|stringData)$")
+    path = me.work / "app.yaml"
+    before = path.read_bytes()
+    words = ("-d", f"tls.key=new-{MARK}", "-d", f"user=you-{MARK}", "-s", "conf=on", "-l", "app=web", "-a", "owner=me")
+    me.ok("patch", "-i", "app.yaml", *words, "-m", "name=other")
+    made = path.read_bytes()
+    line = next(line for line in before.splitlines() if b"password:" in line)
+    assert line in made.splitlines()
+    clear = opened_by_sops(me, "app.yaml")
+    for wanted in ("name: other", f"tls.key: {b64(f'new-{MARK}')}", "app: web", "owner: me", "conf: "):
+        assert wanted.encode() in clear
+    assert clear.count(b"user: ") == 1  # under data, and no more under stringData
+    assert me.ok("get", "app.yaml", "user").out == f"you-{MARK}".encode()
+    me.ok("patch", "-i", "--rotate", "app.yaml", "-d", "~tls.key")
+    assert b"tls.key" not in opened_by_sops(me, "app.yaml")
+    assert line not in path.read_bytes().splitlines()
+    for code, said, more in (
+        (3, "it has no data.none to take away", ["-d", "~none"]),
+        (3, "no such Secret", ["--secret", "none", "-d", "a=b"]),
+        (2, "keys add and keys remove", ["-k", f"+{me.ref}", "-d", "a=b"]),
+        (2, "keys add and keys remove", ["--scope", "any", "-d", "a=b"]),
+    ):
+        assert said in me.fails(code, "patch", "-i", "app.yaml", *more)
+    sealed(me, "values.yaml", VALUES)
+    assert "it is none" in me.fails(2, "patch", "-i", "values.yaml", "-d", "a=b")

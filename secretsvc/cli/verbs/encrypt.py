@@ -5,16 +5,13 @@ from __future__ import annotations
 from secretsvc.cli import options, sealing, sops
 from secretsvc.cli.batch import Batch, name_of
 from secretsvc.cli.report import warn
-from secretsvc.cli.sealing import SealingOptions, place_of
+from secretsvc.cli.sealing import SealingOptions, may_hold_secret, place_of
 from secretsvc.cli.session import begin, remote_session
 from secretsvc.errors import AlreadySealedError
 from secretsvc.files import workspace
-from secretsvc.manifest.hidden_secret import may_be_hidden
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mmap import mmap
-
     from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.session import Session
@@ -31,11 +28,6 @@ EXAMPLES = """\
   ksecret encrypt --parent old.yaml new.yaml        keep old.yaml's keys and unchanged tokens
   ksecret encrypt --format kubesec secret.yaml      in kubesec's format, to your own PGP key
   ksecret encrypt -i --format sops values.yaml      any tree, in SOPS's format, as .sops.yaml says"""
-
-
-def may_hold_secret(content: bytes | mmap) -> bool:
-    """Tell whether a file found in a folder may hold a Secret: a hidden one is refused or sealed, and not missed."""
-    return content.find(b"Secret") >= 0 or may_be_hidden(content)
 
 
 def add_arguments(parser: Parser) -> None:
@@ -73,7 +65,7 @@ def run(args: Arguments) -> int:
         server = options.server(args)
         named = SealingOptions(tuple(args.key), place_of(args.path, targets))
         remote = remote_session(server, options.unlocking(args), named) if server.url else None
-        return sops.encrypt(args, targets, remote, may_hold_secret)
+        return sops.encrypt(args, targets, remote)
     sops.refuse_rules(args)
     wanted = SealingOptions(
         tuple(args.key),
