@@ -241,13 +241,8 @@ def _scope(sealed_for: str) -> str:
     return "namespace" if sealed_for.endswith("/*") else ""
 
 
-def _label(one: Description) -> str:
-    nameless = "a document" if one.is_document else "a Secret without a name"
-    return "/".join(filter(None, (one.namespace, one.name))) or nameless
-
-
 def _denied(operation: str, one: Description | None = None, more: str = "") -> RefusedError:
-    label = _label(one) if one else "anything"
+    label = "/".join(filter(None, (one.namespace, one.name))) or "a Secret without a name" if one else "anything"
     detail = " ".join(filter(None, (f"no rule lets this caller {operation} {label}", more)))
     return RefusedError(
         FORBIDDEN, detail, hint="the service's rules name callers, operations, namespaces, names and keys"

@@ -139,15 +139,19 @@ class FilePolicies:
         return configs.rule_for_sealed(self._place or file) if configs else None
 
     def _sops_above(self, file: str) -> SopsConfigs | None:
-        """The finder of `.sops.yaml`; None where there is none above the file."""
-        named = os.environ.get("SOPS_CONFIG", "")
-        if self._configs is None and (named or Above(_OF_SOPS).has(self._place or file)):
+        """The finder of rules of SOPS's; None where no policy above the file may have any."""
+        named, place = os.environ.get("SOPS_CONFIG", ""), self._place or file
+        if self._configs is None and (named or Above(_OF_SOPS).has(place) or self._has_sops_rules(place)):
             from secretsvc.policy.policies import Policies
             from secretsvc.policy.sops_configs import SopsConfigs
 
             self._policies = self._policies or Policies()
             self._configs = SopsConfigs(self._policies, named, _warn)
         return self._configs
+
+    def _has_sops_rules(self, file: str) -> bool:
+        policy = self.find(file)
+        return policy is not None and any(rule.format for rule in policy.content.rules)
 
     def _of(self, files: Iterable[str]) -> Iterator[tuple[str, Policy]]:
         """Each of the files, and the place, with its policy; what is piped in has a place only where none is said.

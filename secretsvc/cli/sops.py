@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     class SealsDocuments(Protocol):
         """A service, which seals with keys of its own."""
 
+        jobs: int
+        forks: bool
+
         def seal_document(self, data: bytes, name: str, to: SopsKeyset, rule: SopsRule) -> Result:
             """Seal the file of that name; to the service's own keys where none are said."""
 
@@ -103,7 +106,7 @@ def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) ->
     def operation(data: bytes, name: str) -> Result:
         return sealer.sealed(data, name, rule_in_walk(requests.sops_rule_of_sealed, data, name, wanted))
 
-    return Batch(targets, "sealed", private=False).run(operation, backends, may_hold_secret)
+    return Batch(targets, "sealed", private=False).run(operation, remote or backends, may_hold_secret)
 
 
 def rule_in_walk(

@@ -16,7 +16,7 @@ from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER
 from secretsvc.formats.sops.search import may_be_sealed
-from secretsvc.formats.sops.selection import Selection
+from secretsvc.formats.sops.selection import DEFAULT, Selection
 from secretsvc.operations import documents
 from secretsvc.operations.document_keys import Division
 from secretsvc.operations.findings import Finding
@@ -58,7 +58,8 @@ def rule_for_clear(configs: SopsConfigs, file: str) -> CreationRule | None:
         return None
     if not rule.catches_all(os.path.splitext(file)[1]):
         return rule
-    return rule if kind != "binary" and rule.selection[0].startswith("encrypted_") else None
+    says_which = rule.selection is not None and rule.selection[0].startswith("encrypted_")
+    return rule if kind != "binary" and says_which else None
 
 
 def may_be_ruled(data: bytes | mmap) -> bool:
@@ -104,9 +105,9 @@ def _clear(data: bytes, file: str, rule: CreationRule) -> Iterator[Flaw]:
         yield leaves[0].line, "KS001", f"{rule.source} wants it sealed (line {rule.line}); in the clear: {names}"
 
 
-def _selection(document: Document, selection: tuple[str, str]) -> tuple[str, str]:
+def _selection(document: Document, selection: tuple[str, str] | None) -> tuple[str, str]:
     """What seals a file of any bytes: all of it, whatever the rule."""
-    return ("encrypted_regex", "") if document.kind == "binary" else selection
+    return ("encrypted_regex", "") if document.kind == "binary" else selection or DEFAULT
 
 
 def _sealed(tree: documents.SealedTree, configs: SopsConfigs | None, file: str) -> Iterator[Flaw]:
@@ -141,7 +142,8 @@ def _drift(document: Document, metadata: Metadata, configs: SopsConfigs, file: s
     parts = list(_keys_that_differ(metadata, rule)) if any(rule.groups) else []
     if parts:
         yield metadata.line, "KS008", f"it differs from {rule.source}: {'; '.join(parts)}"
-    if document.kind != "binary" and rule.selection != metadata.rule:
+    if document.kind != "binary" and rule.selection not in (None, metadata.rule):
+        assert rule.selection
         held, wanted = (" ".join(selection) for selection in (metadata.rule, rule.selection))
         yield metadata.line, "KS019", f"it is sealed by {held}, and {rule.source} says {wanted}"
     if rule.mac_only_encrypted != metadata.mac_only_encrypted:

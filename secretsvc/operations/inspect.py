@@ -111,7 +111,7 @@ def describe_clear(data: bytes, kind: str, most_leaves: int) -> Description:
     document = kinds.read(kind, data, MEMBER, most_leaves)
     paths = [named(leaf.path) for leaf in document.leaves if leaf.value.kind != "comment"]
     return Description(
-        *(None, None, "", 1),
+        *(None, "a document", "", 1),
         sealed=False,
         format="",
         sealed_for="",

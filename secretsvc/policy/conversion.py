@@ -46,7 +46,7 @@ def _our_rule(rule: CreationRule, tell: Callable[[int, str], None]) -> Iterator[
     keys = [text for key in rule.groups[0] for text in _our_key(key)]
     if any(key.context for key in rule.groups[0]):
         tell(rule.line, "the context of its keys: ksecret's format has one of its own, the Secret's name and namespace")
-    if rule.selection != _FOR_SECRETS:
+    if rule.selection and rule.selection != _FOR_SECRETS:
         tell(rule.line, f"{rule.selection[0]}: ksecret's format seals data and stringData of Secrets, all of them")
     if rule.mac_only_encrypted:
         tell(rule.line, "mac_only_encrypted: a Secret's identity is always covered, and what is in the clear never")
@@ -79,7 +79,7 @@ def to_sops(data: bytes, source: str, tell: Callable[[int, str], None]) -> str:
     lines = ["creation_rules:"]
     for rule in content.rules:
         try:
-            lines += _their_rule(rule, content)
+            lines += _their_rule(rule, content, tell)
         except InputError as error:
             error.file, error.line = source, error.line or rule.line
             raise
@@ -88,15 +88,18 @@ def to_sops(data: bytes, source: str, tell: Callable[[int, str], None]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _their_rule(rule: KeyRule, content: Content) -> Iterator[str]:
+def _their_rule(rule: KeyRule, content: Content, tell: Callable[[int, str], None]) -> Iterator[str]:
     if rule.namespace not in ("", "*") or rule.name not in ("", "*"):
         what = "a rule for Secrets of some name or namespace, and SOPS's rules go by the file's path alone"
         raise InputError(what, hint="give such Secrets paths of their own, and rules by path")
     path = path_patterns.regexp_of(rule.path) if rule.path else ""
-    yield f"  - path_regex: {_quoted(path)}" if path else f"  - {_FOR_SECRETS[0]}: {_quoted(_FOR_SECRETS[1])}"
-    if path:
-        yield f"    {_FOR_SECRETS[0]}: {_quoted(_FOR_SECRETS[1])}"
-    yield "    key_groups:"
+    members = [f"path_regex: {_quoted(path)}"] if path else []
+    if rule.format:
+        tell(rule.line, "format: sops: SOPS seals every value of such a file, of Secrets, too")
+    else:
+        members.append(f"{_FOR_SECRETS[0]}: {_quoted(_FOR_SECRETS[1])}")
+    for number, member in enumerate([*members, "key_groups:"]):
+        yield f"    {member}" if number else f"  - {member}"
     lists: dict[str, list[str]] = {}
     for text in rule.keys:
         ref = canonical(text)

@@ -78,6 +78,16 @@ class Policy(Record):
         """The first rule that fits a Secret in that file; a text that its manifest does not state is empty."""
         return self._rules(path, namespace, name)[0]
 
+    def sops_rule(self, path: str) -> KeyRule | None:
+        """The rule by which a file is sealed in SOPS's format, whole; None where its path's first rule says none.
+
+        Rules that go by namespace or name have no say in that.
+        """
+        relative = None if path == NOWHERE else self.relative(path)
+        fitting = (rule for rule in self.content.rules if not (rule.namespace or rule.name))
+        first = next((rule for rule in fitting if rule.fits(relative, "", "")), None)
+        return first if first and first.format else None
+
     def is_certain(self, path: str, namespace: str | None, name: str | None) -> bool:
         """Tell whether the keys are known: of NOWHERE they are where every place would give the same."""
         if path != NOWHERE:

@@ -56,6 +56,8 @@ class KeyRule(Record):
     """KeyRefs as written, in place of names those of `people`."""
     fresh: bool | None = None
     """This rule's word in place of the policy's own; None: that counts."""
+    format: str = ""
+    """`sops` where new files of its path are sealed in that format, whole; empty for ksecret's own."""
 
     def fits(self, path: str | None, namespace: str, name: str) -> bool:
         """Tell whether it is a rule for that Secret, in the file of that relative path; None for some path or other."""
@@ -185,21 +187,32 @@ def _rule(mapping: Mapping, named: AnyMapping[str, tuple[str, ...]], profiles: d
     path: Glob | None = None
     texts = {"namespace": "", "name": ""}
     keys: tuple[str, ...] = ()
-    fresh = None
-    for name, node in members_of(mapping.members, "a rule", ("path", *texts, "keys", "dataKey")):
+    fresh, format_ = None, ""
+    for name, node in members_of(mapping.members, "a rule", ("path", *texts, "keys", "dataKey", "format")):
         if name == "keys":
             keys = _keys(node, named, profiles)
         elif name == "path":
             path = _pattern(node)
         elif name == "dataKey":
             fresh = _is_fresh(node)
+        elif name == "format":
+            format_ = _format(node)
         else:
             texts[name] = _text(node, name)
             if len(texts[name]) > MAX_PATTERN:
                 raise InputError(f"{name} is longer than {MAX_PATTERN} characters", line=node.line)
     if not keys:
         raise InputError("a rule without keys", hint="list the keys under `keys:`", line=mapping.line)
-    return KeyRule(mapping.line, path, texts["namespace"], texts["name"], keys, fresh)
+    if format_ and (texts["namespace"] or texts["name"] or fresh is not None):
+        what = "a rule with `format: sops` goes by the file's path alone, and SOPS keeps a file's data key"
+        raise InputError(what, hint="take namespace, name and dataKey out of it", line=mapping.line)
+    return KeyRule(mapping.line, path, texts["namespace"], texts["name"], keys, fresh, format_)
+
+
+def _format(node: Node) -> str:
+    if isinstance(node, Scalar) and node.value == "sops":
+        return node.value
+    raise InputError("format is not `sops`", hint="leave it out for ksecret's own format", line=node.line)
 
 
 def _pattern(node: Node) -> Glob:

@@ -10,14 +10,15 @@ import os
 from _thread import allocate_lock
 
 from secretsvc.errors import FileError, InputError, KsecretError
-from secretsvc.policy.sops_yaml import NAME, read
+from secretsvc.go_regexp import GoRegexp
+from secretsvc.policy.sops_yaml import NAME, CreationRule, key_of, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secretsvc.policy.policies import Policies
-    from secretsvc.policy.sops_yaml import CreationRule, SopsConfig
+    from secretsvc.policy.policies import Policies, Policy
+    from secretsvc.policy.sops_yaml import SopsConfig
 
 
 class SopsConfigs:
@@ -40,16 +41,13 @@ class SopsConfigs:
         Raises InputError, also where `.sops.yaml` decides and no rule of it fits; FileError.
         """
         found = self._config(path)
-        if not found or found.rules is None:
-            return None
+        theirs = found if found and found.rules is not None else None
         policy = self._policies.find(path)
-        if policy and policy.has_say:
-            if self._named or len(policy.folder) > len(found.folder):
-                return None
-            if policy.folder == found.folder:
-                self._tell_once(f"{policy.source} says how files are sealed there, and {found.source} does not")
-                return None
-        return found.rule_for(self._policies.locate(path))
+        if policy and policy.has_say and (self._named or not theirs or len(policy.folder) >= len(theirs.folder)):
+            if theirs and policy.folder == theirs.folder:
+                self._tell_once(f"{policy.source} says how files are sealed there, and {theirs.source} does not")
+            return _of_ours(policy, path)
+        return theirs.rule_for(self._policies.locate(path)) if theirs else None
 
     def rule_for_sealed(self, path: str) -> CreationRule | None:
         """The rule for a file that is sealed in SOPS's format, or is to be at any rate; None where there is none.
@@ -57,7 +55,10 @@ class SopsConfigs:
         Raises InputError, also where rules are there and none fits; FileError.
         """
         found = self._config(path)
-        return found.rule_for(self._policies.locate(path)) if found else None
+        policy = self._policies.find(path)
+        is_nearer = policy and (self._named or not found or len(policy.folder) >= len(found.folder))
+        ours = _of_ours(policy, path) if policy and is_nearer else None
+        return ours or (found.rule_for(self._policies.locate(path)) if found else None)
 
     def find(self, path: str) -> SopsConfig | None:
         """The nearest one upwards from a file, or that of the name `named`. Raises InputError, FileError."""
@@ -91,6 +92,20 @@ class SopsConfigs:
         if place not in self._read:
             self._read[place] = read(data, os.path.relpath(place), os.path.dirname(place))
         return self._read[place]
+
+
+def _of_ours(policy: Policy, path: str) -> CreationRule | None:
+    """What a rule of `.ksecret.yaml` that says `format: sops` would be in `.sops.yaml`; None where there is none."""
+    rule = policy.sops_rule(path)
+    if not rule:
+        return None
+    from secretsvc.policy.path_patterns import regexp_of
+
+    keys = tuple(key_of(text, rule.line, policy.content.profiles) for text in rule.keys)
+    pattern = GoRegexp(regexp_of(rule.path)) if rule.path else None
+    made = CreationRule(rule.line, pattern, (keys,), 0, selection=None, mac_only_encrypted=False)
+    made.source = policy.source
+    return made
 
 
 def _named(path: str) -> tuple[str, bytes]:

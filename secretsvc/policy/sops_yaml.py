@@ -109,6 +109,14 @@ class SopsKey:
         return f"SopsKey({self.text})"
 
 
+def key_of(text: str, line: int, profiles: AnyMapping[str, str]) -> SopsKey:
+    """The key that a KeyRef names, with its profile of AWS, where it has one."""
+    ref = backends.canonical(text)
+    scheme = backends.find(ref.scheme)
+    kind = scheme.sops_list if scheme and scheme.sops_list else ref.scheme
+    return SopsKey(kind, ref.id, line, profile=profiles.get(str(ref), ""))
+
+
 class NoRuleError(InputError):
     """Rules are there, and none fits a file."""
 
@@ -125,7 +133,7 @@ class CreationRule:
         groups: tuple[tuple[SopsKey, ...], ...],
         threshold: int,
         *,
-        selection: tuple[str, str],
+        selection: tuple[str, str] | None,
         mac_only_encrypted: bool,
     ) -> None:
         self.source = ""
@@ -138,7 +146,7 @@ class CreationRule:
         self.threshold = threshold
         """How many groups are needed, where there are several; 0 is all."""
         self.selection = selection
-        """One of SELECTIONS, and its pattern or suffix."""
+        """One of SELECTIONS, and its pattern or suffix; None: what whoever seals takes where nothing is said."""
         self.mac_only_encrypted = mac_only_encrypted
         self._catches: dict[str, bool] = {}
 

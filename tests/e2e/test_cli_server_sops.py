@@ -101,7 +101,7 @@ def test_a_file_is_sealed_to_the_services_keys_or_to_those_that_are_named(job: P
     assert other.removeprefix("age:").encode() in path.read_bytes()
     assert service.seen[2].query == [("format", "sops"), ("kind", "yaml"), ("key", other), ("encryptedRegex", "^port$")]
     job.write("b.env", b"A=x\n")
-    job.ok("encrypt", "-i", "--format", "sops", "b.env")
+    job.ok("encrypt", "-i", "--jobs", "2", "--format", "sops", "b.env")
     assert job.ok("decrypt", "b.env").out == b"A=x\n"
 
 

@@ -186,6 +186,27 @@ def test_in_a_repository_of_sopss_encrypt_needs_no_flag_and_create_neither(me: P
     assert "in SOPS's format" not in me.fails(3, "encrypt", "-i", "app.yaml")
 
 
+def test_a_rule_of_ours_may_say_that_its_files_are_sopss(me: Person) -> None:
+    rules = f"[{{path: 'charts/**', format: sops, keys: ['{me.ref}']}}, {{keys: ['{me.ref}']}}]"
+    me.write(".ksecret.yaml", f"version: 1\nrules: {rules}\n".encode())
+    (me.work / "charts").mkdir()
+    me.write("charts/values.yaml", f"p: {MARK}\n".encode())
+    me.write("app.yaml", SECRET.encode())
+    assert "charts/values.yaml:1: KS001 .ksecret.yaml wants it sealed" in me.run("check").out.decode()
+    me.ok("encrypt", "-i", "charts/values.yaml", "app.yaml")
+    assert f"p: {MARK}".encode() in opened_by_sops(me, "charts/values.yaml")
+    assert b"ksecret:" in (me.work / "app.yaml").read_bytes()
+    me.ok("check")
+    other = Person(me.work.parent, "other")
+    me.write(".ksecret.yaml", f"version: 1\nrules: [{{format: sops, keys: ['{me.ref}', '{other.ref}']}}]\n".encode())
+    assert f"KS008 it differs from .ksecret.yaml: not sealed to {other.ref}" in me.run("check", "charts").out.decode()
+    me.ok("keys", "sync", "charts/values.yaml")
+    assert other.ok("get", "charts/values.yaml", "p").out == MARK.encode()
+    me.write(".ksecret.yaml", f"version: 1\nrules: [{{format: sops, name: db, keys: ['{me.ref}']}}]\n".encode())
+    me.write("b.yaml", b"p: x\n")
+    assert "goes by the file's path alone" in me.fails(3, "encrypt", "b.yaml")
+
+
 def test_keys_that_sopss_variables_name_come_before_its_policy_and_after_ours(me: Person) -> None:
     other = Person(me.work.parent, "other")
     me.write(".sops.yaml", f"creation_rules: [{{age: {me.ref.removeprefix('age:')}}}]\n".encode())

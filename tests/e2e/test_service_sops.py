@@ -247,6 +247,13 @@ class TestSealing:
         assert service.post(f"/v1/decrypt?kind={kind}", sealed.body, kind=media).body == clear
         by_sops(sealed.body, "--input-type", kind, "--output-type", kind)
 
+    def test_it_is_written_down_as_what_it_is(self, service: Service, sealed: bytes) -> None:
+        assert service.post("/v1/encrypt?format=sops", CLEAR).status == 200
+        assert service.audited()[-1]["secrets"] == ["a document"]
+        assert service.post("/v1/verify", sealed).status == 200
+        line = service.audited()[-1]
+        assert (line["secrets"], line["sealedTo"], line["outcome"]) == (["a tree"], [service.ref], "done")
+
     def test_keys_and_the_rule_are_the_callers(self, service: Service) -> None:
         new = f"age:{OTHER.to_public()}"
         query = {"format": "sops", "key": new, "encryptedRegex": "^port$", "macOnlyEncrypted": "true"}

@@ -41,6 +41,9 @@ EXAMPLES = """\
   ksecret check --sarif > ksecret.sarif
 exit code: 0 nothing found, 1 findings, 3 and above: something could not be checked"""
 
+_FORMAT = b"format"
+"""Stands in a `.ksecret.yaml` that has rules for SOPS's files."""
+
 
 def add_arguments(parser: Parser) -> None:
     """The options."""
@@ -98,15 +101,26 @@ def run(args: Arguments) -> int:
 
 
 def _configs(policies: Policies, items: list[workspace.Item], roots: list[str]) -> SopsConfigs | None:
-    """What finds the `.sops.yaml` of these files, found from these roots; None where there is none for any."""
+    """What finds SOPS's rules for these files, found from these roots; None where there are none for any."""
     named = os.environ.get("SOPS_CONFIG", "")
     above = (folder for root in filter(None, roots) for folder in upwards(os.path.realpath(root), ""))
-    is_there = any(os.path.basename(item.path) == OF_SOPS for item in items)
-    if not (named or is_there or any(os.path.lexists(os.path.join(folder, OF_SOPS)) for folder in above)):
+    known = [item.path for item in items if os.path.basename(item.path) in (OF_SOPS, NAME)]
+    paths = (*known, *(os.path.join(folder, name) for folder in above for name in (OF_SOPS, NAME)))
+    if not (named or any(map(_may_have_rules_of_sops, paths))):
         return None
     from secretsvc.policy.sops_configs import SopsConfigs
 
     return SopsConfigs(policies, named, lambda text: warn(text, once=text))
+
+
+def _may_have_rules_of_sops(path: str) -> bool:
+    """Tell it of a policy that may be there: `.ksecret.yaml` has some where it says `format: sops`."""
+    if not os.path.lexists(path) or os.path.basename(path) == OF_SOPS:
+        return os.path.lexists(path)
+    try:
+        return workspace.read_if(path, lambda data: data.find(_FORMAT) >= 0) is not None
+    except FileError:
+        return False
 
 
 def _source(item: workspace.Item, policies: Policies, place: str, configs: SopsConfigs | None) -> Source:
@@ -150,7 +164,7 @@ def _staged(paths: list[str], output: Output) -> None:
         blobs = {os.path.join(index.top, staged.path): staged for staged in named}
         policies = Policies(lambda path: index.content(blobs[path]) if path in blobs else None, index.top)
         configs = None
-        if any(os.path.basename(path) == OF_SOPS for path in blobs):
+        if any(os.path.basename(path) == OF_SOPS or _FORMAT in index.content(blobs[path]) for path in blobs):
             from secretsvc.policy.sops_configs import SopsConfigs
 
             configs = SopsConfigs(policies)
