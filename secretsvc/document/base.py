@@ -1,4 +1,4 @@
-"""What a document is to a format: its leaves in the file's order, and edits that put others in their places.
+"""A document, as formats see it: its leaves in the file's order, and edits that put others in their places.
 
 A reader gets a file's bytes and the name of the member that is no part of the tree (`sops`), and gives a Document. A
 format goes through `leaves`, seals or opens each `Value`, and gets from `spell` the edits that write a token or a
@@ -34,17 +34,17 @@ MOST_ALIASED = 20_000
 number."""
 
 KINDS = ("str", "int", "float", "bool", "time", "null", "comment", "bytes")
-"""What a leaf may be. `bytes` comes out of files of old; no reader makes it."""
+"""Kinds of leaves. `bytes` comes out of files of old; no reader makes it."""
 
 Path: TypeAlias = "tuple[str | int, ...]"
 """Keys, and places in lists, from the root. Bytes of a key that are not UTF-8 are surrogates (PEP 383)."""
 
 Tree: TypeAlias = "dict[str, Tree] | list[Tree] | str | int | bool | None"
-"""What a member holds. Kinds of documents that know texts only give every scalar as a text."""
+"""Content of a member. Kinds of documents that know texts only give every scalar as a text."""
 
 
 class Value:
-    """What a leaf holds: its kind, and its canonical text.
+    """Content of a leaf: its kind, and its canonical text.
 
     `int` is decimal; `float` the shortest digits that give it back, never with an exponent, else `NaN`, `+Inf`, `-Inf`;
     `bool` `True` or `False`; `time` RFC 3339; `null` empty; `comment` all that stands behind the `#`, its blank too;
@@ -98,7 +98,7 @@ class Leaf:
         inline: bool = False,
     ) -> None:
         self.unit = unit
-        """Which document of the file, from 0."""
+        """Number of its document in the file, from 0."""
         self.path = path
         """Of a comment: of the container that it stands in."""
         self.value = value
@@ -107,7 +107,7 @@ class Leaf:
         self.comments = comments
         """Those before it; itself is none of them. An inline comment comes before the leaf that it stands behind."""
         self.own = own
-        """What the document keeps of its place."""
+        """The document's own note of its place."""
         self.inline = inline
         """Whether it is a comment behind something on its line."""
 
@@ -149,7 +149,7 @@ class Document(Protocol):
     """`yaml`, `json`, `dotenv`, `ini` or `binary`, as SOPS's `--input-type` has them."""
     data: bytes
     units: int
-    """How many documents the file has: several in YAML only."""
+    """Number of documents in the file: several in YAML only."""
     leaves: Sequence[Leaf]
     """Depth first, in the file's order, all units one after another, without the format's member."""
 

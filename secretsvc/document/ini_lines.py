@@ -17,7 +17,7 @@ SPACE = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005"
     "\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
 )
-"""What Go's unicode.IsSpace has; Python's own strip takes more."""
+"""Blanks by Go's unicode.IsSpace; Python's own strip takes more."""
 
 _DELIMITERS = "=:"
 _MARKS = "#;"
@@ -33,7 +33,7 @@ class Piece:
         whole = text[start:end].rstrip(SPACE)
         self.end = start + len(whole)
         self.text_start = self.end - len(without_marks(whole))
-        """Where what it says starts, behind the marks and blanks."""
+        """Offset at which its text starts, behind the marks and blanks."""
         self.inline = inline
 
 
@@ -66,7 +66,7 @@ class Pair:
         """Behind the line break of its last line."""
         self.value = ""
         self.shell = ""
-        """What stands around the value: quotes, backticks, nothing; `\\` where it goes over lines that end so."""
+        """Shell of the value: quotes, backticks, nothing; `\\` where it goes over lines that end so."""
         self.start = 0
         """Of what stands within the shell."""
         self.end = 0
@@ -240,7 +240,7 @@ class Lines:
 
 
 def without_marks(comment: str) -> str:
-    """What a comment says: without the marks and blanks that it starts with."""
+    """Return a comment's text: without the marks and blanks that it starts with."""
     if comment.startswith(("#", ";")):
         return comment.lstrip(comment[0] + " ")
     return comment

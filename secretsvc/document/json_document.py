@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.nodes import Node
 
     Branch: TypeAlias = "Mapping[str, Branch] | list[Branch] | Tree | Value"
-    """What is written anew: a member's tree, or a value with the containers around it."""
+    """Content that is written anew: a member's tree, or a value with the containers around it."""
 
 _INT64 = range(-(2**63), 2**63)
 _LONGEST_INT64 = 20
@@ -188,7 +188,7 @@ class JsonDocument:
 
 
 class _Spot:
-    """Where a leaf stands."""
+    """Place of a leaf."""
 
     __slots__ = ("container", "index", "node")
 
@@ -316,7 +316,7 @@ def _scalar(value: Value, line: int) -> str:
 
 
 def _tree(node: Node) -> Tree:
-    """What the member holds; of a key that is there twice the last counts, and a number that is no int is its text."""
+    """Return the member's tree; of a key twice there the last counts, and a number that is no int is a text."""
     if isinstance(node, nodes.Mapping):
         return {_text(key): _tree(value) for key, value in node.members}
     if isinstance(node, nodes.Sequence):

@@ -1,4 +1,4 @@
-"""Which kind of document a file is, by the end of its name, and the reader for each.
+"""Kinds of documents, told by the end of a file's name, and the reader for each.
 
 https://github.com/getsops/sops/blob/main/cmd/sops/formats/formats.go: lower case only, and any other name is `binary`.
 """

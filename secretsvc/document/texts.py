@@ -1,4 +1,4 @@
-"""What the kinds of documents that have texts only (dotenv, INI) share: how values are written, as SOPS writes them."""
+"""Values of documents that have texts only (dotenv, INI), written as SOPS writes them."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def take(branch: Branch, path: Path) -> bool:
 
 
 def _index(branch: Branch, step: str | int) -> int | None:
-    """Where a step leads among a branch's items; None where it would be a new one."""
+    """Return where a step leads among a branch's items; None where it would be a new one."""
     if isinstance(step, int) is not branch.is_list:
         what = "a name for an item of a list" if branch.is_list else "a number for a member of a mapping"
         raise ManifestError(f"the path has {what}", hint="names lead into mappings, numbers into lists")

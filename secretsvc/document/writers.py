@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _YAML_INDENT = 4
 _WHOLE = "data"
 _HTML = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029\ufffd"}
-"""What Go's encoding/json escapes: also what it puts in the place of bytes that are no UTF-8."""
+"""Characters that Go's encoding/json escapes: also what it puts in the place of bytes that are no UTF-8."""
 
 
 def written(kind: str, units: Sequence[Branch], indent: int = 0) -> bytes:

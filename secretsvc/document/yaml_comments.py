@@ -41,7 +41,7 @@ class YamlItem:
         self.start = start
         self.is_first = is_first
         self.leaf_start = -1
-        """Where its scalar starts and ends; -1 for a collection."""
+        """Start and end of its scalar; -1 for a collection."""
         self.leaf_end = -1
 
 

@@ -138,7 +138,7 @@ def _without_item(text: str, holder: Sequence, index: int) -> Edit:
 
 
 def _child(node: Node, key: str | int) -> Node | None:
-    """What stands there already; None where it can be added. Raises ManifestError where something is in the way."""
+    """Return what stands there; None where it can be added. Raises ManifestError where something is in the way."""
     target = node.target if isinstance(node, Alias) else node
     if isinstance(target, Mapping) and isinstance(key, str):
         found = member_of(target, key)

@@ -31,7 +31,7 @@ _WAS_PLAIN = " "
 
 
 class Spot:
-    """Where a leaf stands: the node that is written there, and the collection that it is a member of."""
+    """Place of a leaf: the node that is written there, and the collection that it is a member of."""
 
     __slots__ = ("column", "holder", "index", "node", "scalar", "shared")
 

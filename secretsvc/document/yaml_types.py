@@ -1,4 +1,4 @@
-"""What a YAML scalar is to go-yaml v3, and so to SOPS: its kind and canonical text.
+"""Types of YAML scalars as go-yaml v3, and so SOPS, sees them: kind and canonical text.
 
 Neither YAML 1.1 nor 1.2, nor what Kubernetes reads (`manifest/scalars.py`, go-yaml v2): `yes` is a text here, `08` a
 float, `2024-1-1` a time. Source: resolve.go of https://github.com/go-yaml/yaml, branch v3, and the real binary.

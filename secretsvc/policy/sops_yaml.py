@@ -60,7 +60,7 @@ _STORES = ("yaml", "json", "json_binary", "dotenv", "ini")
 
 _TRUE = ("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE")
 _FALSE = ("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE")
-"""What Go's YAML takes for a boolean where one is due."""
+"""Words that Go's YAML takes for a boolean where one is due."""
 
 _MOST_READ = 100_000
 """Members and items of one file, each counted wherever an alias stands for it."""
@@ -122,7 +122,7 @@ class NoRuleError(InputError):
 
 
 class CreationRule:
-    """What is to be done with the files of some paths."""
+    """Rule for the files of some paths."""
 
     __slots__ = ("_catches", "groups", "line", "mac_only_encrypted", "path", "selection", "source", "threshold")
 
@@ -144,7 +144,7 @@ class CreationRule:
         self.groups = groups
         """None where the rule names no keys: they must be given by who seals then."""
         self.threshold = threshold
-        """How many groups are needed, where there are several; 0 is all."""
+        """Number of groups that are needed, where there are several; 0 is all."""
         self.selection = selection
         """One of SELECTIONS, and its pattern or suffix; None: what whoever seals takes where nothing is said."""
         self.mac_only_encrypted = mac_only_encrypted

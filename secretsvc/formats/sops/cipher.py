@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _LETTERS = b"abcdefghijklmnopqrstuvwxyz"
 _PARTS = ((b"data:", _BASE64), (b"iv:", _BASE64), (b"tag:", _BASE64), (b"type:", _LETTERS))
-"""What a token has between its brackets, in this order, and the characters of each."""
+"""Parts of a token between its brackets, in this order, and the characters of each."""
 _IV_BYTES = 32
 """As SOPS writes them; it reads any."""
 _LONGEST_INT = 19

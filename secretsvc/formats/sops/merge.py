@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from secretsvc.formats.sops.metadata import KeyEntry
 
     Name: TypeAlias = tuple[str, ...]
-    """What tells a key from others: its group, kind and name, role, profile and context."""
+    """Identity of a key: its group, kind and name, role, profile and context."""
 
 PROOF = ("lastmodified", "mac")
-"""What is made anew with every change of a value."""
+"""Fields that are made anew with every change of a value."""
 
 _KEYS = (*LISTS, "key_groups")
 RULE = (*RULES, "mac_only_encrypted")
-"""What says what is sealed, and what of it the MAC covers."""
+"""Fields that say what is sealed, and what of it the MAC covers."""
 
 
 class Versions(Record):

@@ -43,7 +43,7 @@ _IN_ENDINGS = frozenset(f"{_DIGITS}ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrs
 _LONGEST_ENDING = 64
 """Characters behind a version's three numbers."""
 EMPTY_GROUP: dict[str, Tree] = {"hc_vault": [], "age": []}
-"""What SOPS writes for a group of keys, be there none of these kinds."""
+"""Lists that SOPS writes for a group of keys, be there none of these kinds."""
 
 _MOST_GROUPS = 255
 _LONGEST = 4096
@@ -80,7 +80,7 @@ class KeyEntry:
 
 
 class Metadata:
-    """What a file says of itself."""
+    """Content of the member: what a file says of itself."""
 
     __slots__ = (
         "entries",
@@ -124,7 +124,7 @@ class Metadata:
 
     @property
     def created(self) -> str:
-        """When the data key was made, as far as its oldest entry tells (age's tell nothing): empty, or as `created`."""
+        """Time of the data key, as far as its oldest entry tells (age's tell nothing): empty, or as `created`."""
         return min((text for text in map(_created, self.entries) if text), default="")
 
     def changed(self, **fields: Tree) -> dict[str, Tree]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from secretsvc.document.base import Document, Edit, Leaf, Path, Tree
 
 _ONLY_ENCRYPTED = bytes.fromhex("8a3fd2ad54ce66527b1034f3d147be0b0b975b3bf44f72c6fdadec8176f27d69")
-"""What the MAC starts with where it is over sealed leaves only: SHA-256 of `sops`."""
+"""Start of the MAC where it is over sealed leaves only: SHA-256 of `sops`."""
 
 
 class Opened:
@@ -139,7 +139,7 @@ def mac_of(values: Sequence[Value], selected: Sequence[bool], *, only_encrypted:
 
 
 class Plan:
-    """How a document is to be sealed."""
+    """Instructions for sealing a document."""
 
     __slots__ = ("before", "dek", "now", "tree")
 

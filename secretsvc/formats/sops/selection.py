@@ -1,4 +1,4 @@
-"""Which leaves of a file are sealed: one rule of SOPS's six, on the keys above a leaf or the comments before it.
+"""Selection of the leaves that are sealed: one rule of SOPS's six, on the keys above a leaf or the comments before it.
 
 Source: shouldBeEncrypted in sops.go. Patterns are Go's (RE2), searched in each key: they come from files, so none of
 them may take longer than a key is long. The few shapes that people write are words to be compared; all others are
@@ -26,7 +26,7 @@ RULES = (
     "encrypted_comment_regex",
 )
 DEFAULT = ("unencrypted_suffix", "_unencrypted")
-"""What counts where a file states no rule."""
+"""The rule of a file that states none."""
 
 _IN_WORDS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_ /:-")
 """Characters that stand for themselves in patterns."""
