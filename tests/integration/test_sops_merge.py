@@ -179,12 +179,15 @@ def test_nobody_whom_a_side_took_away_knows_the_data_key_that_comes_out(yaml: by
     deks = {documents.data_key(tree.metadata, KEYRING) for tree in found if tree}
     assert len(deks) == 4
     in_sops(outcome.data, YAML, tmp_path)
-    added = merged(base, ours, with_keys(base, (THIRD,)), YAML)
-    assert added.conflicts == []
-    assert recipients(added.data) == [RECIPIENT, OTHERS[1].id, THIRD.id]
-    tree = documents.find(added.data, YAML)
-    assert tree
-    assert documents.data_key(tree.metadata, KEYRING) == documents.data_key(found[1].metadata, KEYRING)
+
+
+def test_a_key_that_a_branch_added_gets_no_other_data_key_by_a_merge(yaml: bytes) -> None:
+    """Whoever opens a merge request can write a key into the list, and needs none for it."""
+    ours, theirs = rotated(yaml), with_keys(yaml, (THIRD,))
+    for sides in ((ours, theirs), (theirs, ours)):
+        outcome = merged(yaml, *sides, YAML)
+        assert f"age:{THIRD.id} was added, under another data key" in outcome.conflicts[-1]
+        assert b"<<<<<<<" in outcome.data
 
 
 def test_one_value_on_both_sides_is_no_conflict_with_a_key_and_another_one_is(yaml: bytes, tmp_path: Path) -> None:
