@@ -315,6 +315,21 @@ def test_a_side_whose_mac_does_not_fit_is_not_vouched_for(yaml: bytes) -> None:
     assert outcome.data.count(b"<<<<<<<") == 1
 
 
+def test_a_data_key_that_is_split_among_groups_is_merged_too(tmp_path: Path) -> None:
+    path = tmp_path / YAML
+    path.write_text(CLEAR[YAML])
+    groups = ", ".join(f"{{age: [{one}]}}" for one in (RECIPIENT, RECIPIENT, OTHERS[0].id))
+    (tmp_path / "rules").write_text(f"creation_rules: [{{shamir_threshold: 2, key_groups: [{groups}]}}]\n")
+    done = sops("--config", tmp_path / "rules", "encrypt", path)
+    assert not done.returncode, done.stderr.decode()
+    base = done.stdout
+    for ours in (set_(base, YAML, db__user="root"), rotated(set_(base, YAML, db__user="root"))):
+        outcome = merged(base, ours, set_(base, YAML, db__port="1"), YAML)
+        assert outcome.conflicts == []
+        clear = in_sops(outcome.data, YAML, tmp_path)
+        assert ["user: root" in clear, "port: 1" in clear] == [True, True]
+
+
 def test_rules_and_groups_that_both_changed_are_left_to_a_person(yaml: bytes) -> None:
     def ruled(rule: bytes) -> bytes:
         return yaml.replace(b"unencrypted_suffix: _unencrypted", rule)
@@ -354,7 +369,8 @@ def test_a_file_with_its_mac_in_conflict_says_what_mends_it_and_is_mended(
     assert main([words[0], str(path), *words[1:]]) == 3
     said = capsys.readouterr().err
     assert "Git's conflict markers stand in it\n  ksecret verify --mend FILE settles its MAC" in said
-    assert main(["verify", "--mend", "--yes", str(path)]) == 0
+    assert main(["verify", "--mend", "--yes", "-r", "."]) == 0
+    assert "1 mended, 0 unchanged" in capsys.readouterr().err
     assert main(["verify", str(path)]) == 0
     assert "root" in in_sops(path.read_bytes(), name, tmp_path)
 
