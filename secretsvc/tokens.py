@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from binascii import a2b_base64, b2a_base64
-
 SOPS_MARK = b"ENC[AES256_GCM,"
 """How they all start."""
 
@@ -19,16 +17,3 @@ SUFFIX = ".CONFLICT"
 """What a merge adds to a key's name. A token opens under its own name only, so nothing opens while it is in a file."""
 UNMERGED = "a merge waits for you"
 """Said where a merge left two versions."""
-
-
-def encode_base64(data: bytes) -> str:
-    """Standard base64 in one line. (`base64` would do, whose import a start does not need: it imports `re`.)"""
-    return b2a_base64(data, newline=False).decode()
-
-
-def decode_strict(text: str) -> bytes:
-    """Standard base64 in its one canonical spelling (RFC 4648, section 3.5), else ValueError."""
-    raw = a2b_base64(text, strict_mode=True)
-    if encode_base64(raw) != text:
-        raise ValueError("not canonical base64")
-    return raw

@@ -34,6 +34,7 @@ class FilePolicies:
         self._place = place
         self._policies: Policies | None = None
         self._nearby = Above(*POLICIES)
+        self._nearby_of_sops = Above(_OF_SOPS)
         self._told: set[str] = set()
         self._configs: SopsConfigs | None = None
 
@@ -141,7 +142,7 @@ class FilePolicies:
     def _sops_above(self, file: str) -> SopsConfigs | None:
         """The finder of rules of SOPS's; None where no policy above the file may have any."""
         named, place = os.environ.get("SOPS_CONFIG", ""), self._place or file
-        if self._configs is None and (named or Above(_OF_SOPS).has(place) or self._has_sops_rules(place)):
+        if self._configs is None and (named or self._nearby_of_sops.has(place) or self._has_sops_rules(place)):
             from secretsvc.policy.policies import Policies
             from secretsvc.policy.sops_configs import SopsConfigs
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.patch import Changes
+    from secretsvc.policy.sops_yaml import CreationRule
 
     Query = Sequence[tuple[str, str]]
 
@@ -78,12 +79,18 @@ class RemoteSession:
         answers.check_opened(manifest, answer)
         return _result(manifest, answer)
 
+    def _rule(self, data: bytes, name: str) -> CreationRule | None:
+        """The rule of `.sops.yaml` for a new file. Raises InputError, FileError, NothingToSealError."""
+        from secretsvc.cli import sops
+
+        return sops.rule_in_walk(self._policies.sops_rule, data, name, self._wanted)
+
     def seal(self, data: bytes, name: str) -> Result:
         """The manifest sealed, to the keys that it would be sealed to here, else to those of the service's rules."""
         if sops_tree(data, name):
             what = "it is sealed already, in SOPS's format"
             raise AlreadySealedError(what, hint="ksecret rotate, keys and set change it")
-        rule = None if format_of(self._wanted.format) else self._policies.sops_rule(name)
+        rule = None if format_of(self._wanted.format) else self._rule(data, name)
         if rule and not formats.holds_sealed(data):
             from secretsvc.cli import sealing, sops
 

@@ -57,6 +57,10 @@ class SealingOptions(Record):
     """Those that were named; others were found in folders. None: all were."""
     """Whether files are taken from folders."""
 
+    def is_named(self, file: str) -> bool:
+        """Tell whether a file was named, and not found in a folder."""
+        return self.files is None or file in self.files
+
 
 def may_hold_secret(content: bytes | mmap) -> bool:
     """Tell whether a file found in a folder may hold a Secret: a hidden one is refused or sealed, and not missed."""

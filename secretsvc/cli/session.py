@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.open import Parents
     from secretsvc.operations.patch import Changes
+    from secretsvc.policy.sops_yaml import CreationRule
 
     class Opener(Protocol):
         """Opens manifests, in several threads at once."""
@@ -149,7 +150,7 @@ class LocalSession(LocalOpener):
         if sops_tree(data, name):
             what = "it is sealed already, in SOPS's format"
             raise AlreadySealedError(what, hint="ksecret rotate, keys and set change it")
-        rule = self._requests.sops_rule(name)
+        rule = self._rule(data, name)
         if rule and not formats.holds_sealed(data):
             from secretsvc.cli import sops
 
@@ -158,6 +159,14 @@ class LocalSession(LocalOpener):
             return self._sops.sealed(data, name, rule)
         request = self._requests.of(name, self._wanted.parent)
         return seal_manifest(data, request, self._requests.keyring(name), self._parents)
+
+    def _rule(self, data: bytes, name: str) -> CreationRule | None:
+        """The rule of `.sops.yaml` for a new file. Raises InputError, FileError, NothingToSealError."""
+        if self._wanted.is_named(name):
+            return self._requests.sops_rule(name)
+        from secretsvc.cli import sops
+
+        return sops.rule_in_walk(self._requests.sops_rule, data, name, self._wanted)
 
     def rotate(self, data: bytes, name: str, before: str) -> Result:
         """Replace its data keys made before that time; other formats are converted only where an option says so."""

@@ -6,12 +6,12 @@ import os
 
 from secretsvc.backends import ours
 from secretsvc.cli.report import warn
-from secretsvc.errors import InputError, KeyRefError, UsageError
+from secretsvc.errors import InputError, KeyRefError, ManifestError, NothingToSealError, UsageError
 from secretsvc.files import workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from typing import Protocol
 
     from secretsvc.backends.registry import Backends
@@ -104,9 +104,36 @@ def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) ->
     )
 
     def operation(data: bytes, name: str) -> Result:
-        return sealer.sealed(data, name, requests.sops_rule_of_sealed(name))
+        return sealer.sealed(data, name, rule_in_walk(requests.sops_rule_of_sealed, data, name, wanted))
 
     return Batch(targets, "sealed", private=False).run(operation, remote or backends, may_hold_secret)
+
+
+def rule_in_walk(
+    lookup: Callable[[str], CreationRule | None], data: bytes, name: str, wanted: SealingOptions
+) -> CreationRule | None:
+    """Return what `lookup` finds for a file; that no rule fits is no fault of one found in a folder without a Secret.
+
+    Raises NothingToSealError for that, and what `lookup` raises.
+    """
+    try:
+        return lookup(name)
+    except InputError as error:
+        from secretsvc.policy.sops_yaml import NoRuleError
+
+        if not isinstance(error, NoRuleError) or wanted.is_named(name) or _may_hold_values(data):
+            raise
+        raise NothingToSealError("no Secret with values is in it") from None
+
+
+def _may_hold_values(data: bytes) -> bool:
+    """Tell whether a Secret with values is in a manifest, or nobody can tell."""
+    from secretsvc.manifest.reader import read
+
+    try:
+        return any(secret.entries for secret in read(data).secrets)
+    except ManifestError:
+        return True
 
 
 def refuse_others(wanted: SealingOptions) -> None:
@@ -163,8 +190,7 @@ class Sealer:
         rule = SopsRule(self._said or (found.selection if found else None), only)
         keyset, request = self._keys(found, name), self._requests.of(name)
         profiles = {ref: fields["aws_profile"] for ref, fields in keyset.options.items()}
-        files = self._wanted.files
-        rule = rule._replace(only_secrets=files is not None and file not in files)
+        rule = rule._replace(only_secrets=not self._wanted.is_named(file))
         if self._remote:
             result = self._remote.seal_document(data, name, keyset, rule)
         else:

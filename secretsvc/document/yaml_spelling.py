@@ -7,13 +7,12 @@ from secretsvc.document.yaml_types import plain
 from secretsvc.document.yaml_types import spelled as spelled_plain
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.line_reader import yaml_documents
-from secretsvc.manifest.model import Entry
+from secretsvc.manifest.model import Entry, encode_base64
 from secretsvc.manifest.nodes import Alias, Mapping, Scalar
 from secretsvc.manifest.scalars import HEADER, is_string, literal_block, quoted, replaced
 from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.manifest.styles import rewritten
 from secretsvc.patterns import pattern
-from secretsvc.tokens import encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

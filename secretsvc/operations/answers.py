@@ -11,12 +11,12 @@ import re
 from secretsvc import formats
 from secretsvc.errors import BackendError, KsecretError
 from secretsvc.formats.base import token_of
+from secretsvc.manifest.model import decode_strict
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations.get import pick
 from secretsvc.operations.patch import with_changes
 from secretsvc.record import Record
-from secretsvc.tokens import decode_strict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

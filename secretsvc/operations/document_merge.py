@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Literal, TypeAlias
 
     from secretsvc.document.base import Tree
+    from secretsvc.formats.sops.metadata import KeyEntry
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.merge import LineMerge
 
@@ -151,8 +152,18 @@ class _Merge:
             return lists(self._fields, entries)
         if not self._keyring:
             raise UnmergeableError("both sides changed keys, and its data key is split among groups of them")
-        new = wrapped(self._fields, entries, self._three.ours.dek, self._tools.now, self._keyring)
-        return lists(self._fields, new)
+        return lists(self._fields, self._wrapped(entries, self._three.ours.dek, self._keyring))
+
+    def _wrapped(self, entries: Sequence[KeyEntry], dek: bytes, keyring: Keyring) -> list[KeyEntry]:
+        """The data key wrapped anew, for keys that the base had too. Raises UnmergeableError for others.
+
+        Whoever can write a file can write a key into its list: no merge hands them what they could not open.
+        """
+        added = {name_of(entry) for entry in entries} - self._three.base.names
+        if added:
+            ref = next(str(entry.key.ref) for entry in entries if name_of(entry) in added)
+            raise UnmergeableError(f"{ref} was added, under another data key; take a side, then ksecret keys add")
+        return wrapped(self._fields, entries, dek, self._tools.now, keyring)
 
     def _home_without_key(self) -> Version:
         """The side with the new data key, where the other side has changed no keys."""
@@ -175,7 +186,7 @@ class _Merge:
         if self._fields.groups > 1 and set(own) != set(names):
             own = {}  # a data key that is split is split for all groups at once
         lacking = [entry for entry in entries if name_of(entry) not in own]
-        own |= {name_of(entry): entry for entry in wrapped(self._fields, lacking, dek, self._tools.now, keyring)}
+        own |= {name_of(entry): entry for entry in self._wrapped(lacking, dek, keyring)}
         homes = [one for one in self._three.all if one.dek == dek]
         return lists(self._fields, [own[name] for name in names]), dek, homes
 

@@ -27,6 +27,7 @@ DEPLOYED = ("deploy/a.yaml", "deploy/prod/b.yaml")
 CLEAR = {
     "README.md": ("secret.yaml",),
     "docs/usage.md": ("secret.yaml", "new.yaml"),
+    "docs/sops.md": ("secret.yaml",),
     "docs/remote.md": ("secret.yaml",),
     "docs/api.md": ("secret.yaml",),
     "docs/backends/gcp-kms.md": ("secret.yaml",),

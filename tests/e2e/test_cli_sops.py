@@ -417,3 +417,19 @@ def test_a_secret_that_sops_sealed_is_patched_as_every_secret(me: Person) -> Non
         assert said in me.fails(code, "patch", "-i", "app.yaml", *more)
     sealed(me, "values.yaml", VALUES)
     assert "it is none" in me.fails(2, "patch", "-i", "values.yaml", "-d", "a=b")
+
+
+def test_a_walk_leaves_what_no_rule_is_for_unless_it_is_a_secret(me: Person) -> None:
+    rule = f"{{path_regex: ^prod/, encrypted_regex: ^(data|stringData)$, age: {me.ref.removeprefix('age:')}}}"
+    me.write(".sops.yaml", f"creation_rules: [{rule}]\n".encode())
+    (me.work / "prod").mkdir()
+    me.write("prod/a.yaml", SECRET.encode())
+    me.write("config.yaml", CONFIG_MAP.encode())
+    for flag in ([], ["--format", "sops"]):
+        ran = me.run("encrypt", "-i", "-r", *flag, ".")
+        assert ran.code == 0, ran.err
+    me.write("b.yaml", SECRET.encode())
+    for flag in ([], ["--format", "sops"]):
+        assert "no rule of creation_rules fits" in me.run("encrypt", "-i", "-r", *flag, ".").err
+    assert (me.work / "b.yaml").read_text() == SECRET
+    assert (me.work / "config.yaml").read_text() == CONFIG_MAP

@@ -45,12 +45,12 @@ cli.batch cli.options files files.workspace
 formats formats.base formats.ksecret formats.ksecret.crypto formats.ksecret.envelope
 formats.ksecret.sealing formats.primitives
 keyref manifest manifest.line_reader manifest.model manifest.nodes manifest.reader
-manifest.scalars manifest.splice operations operations.open patience patterns tokens
+manifest.scalars manifest.splice operations operations.open patience patterns
 """
 READS = """
 formats formats.base formats.ksecret formats.ksecret.envelope
 manifest manifest.line_reader manifest.model manifest.nodes manifest.reader
-manifest.scalars manifest.splice operations patterns tokens
+manifest.scalars manifest.splice operations patterns
 """
 LOOKS = f"""{READS} backends backends.age backends.base cli.batch cli.report files files.workspace
 formats.created keyref"""
@@ -62,13 +62,13 @@ OURS = {
         operations.inspect patience""",
     "check": f"""{EVERY_COMMAND} {LOOKS} cli.checking cli.verbs.check formats.ksecret.check formats.lost
         manifest.hidden_secret manifest.rules
-        operations.check operations.check_repeats operations.check_search policy policy.policies""",
+        operations.check operations.check_repeats operations.check_search policy policy.policies tokens""",
 }
 """Our modules that a command enters: each costs a start, and whoever follows the command in the code enters it."""
 OF_SOPS = """
 document document.base document.kinds document.places document.yaml document.yaml_comments document.yaml_member
 document.yaml_spelling document.yaml_types formats.sops formats.sops.armour formats.sops.cipher formats.sops.metadata
-formats.sops.sealing formats.sops.selection go_regexp manifest.characters manifest.styles operations.documents
+formats.sops.sealing formats.sops.selection go_regexp manifest.characters manifest.styles operations.documents tokens
 """
 UNDER_A_POLICY = "cli.policies files.globs policy policy.policies policy.reader"
 OF_EVERY_FILE = (

@@ -179,12 +179,15 @@ def test_nobody_whom_a_side_took_away_knows_the_data_key_that_comes_out(yaml: by
     deks = {documents.data_key(tree.metadata, KEYRING) for tree in found if tree}
     assert len(deks) == 4
     in_sops(outcome.data, YAML, tmp_path)
-    added = merged(base, ours, with_keys(base, (THIRD,)), YAML)
-    assert added.conflicts == []
-    assert recipients(added.data) == [RECIPIENT, OTHERS[1].id, THIRD.id]
-    tree = documents.find(added.data, YAML)
-    assert tree
-    assert documents.data_key(tree.metadata, KEYRING) == documents.data_key(found[1].metadata, KEYRING)
+
+
+def test_a_key_that_a_branch_added_gets_no_other_data_key_by_a_merge(yaml: bytes) -> None:
+    """Whoever opens a merge request can write a key into the list, and needs none for it."""
+    ours, theirs = rotated(yaml), with_keys(yaml, (THIRD,))
+    for sides in ((ours, theirs), (theirs, ours)):
+        outcome = merged(yaml, *sides, YAML)
+        assert f"age:{THIRD.id} was added, under another data key" in outcome.conflicts[-1]
+        assert b"<<<<<<<" in outcome.data
 
 
 def test_one_value_on_both_sides_is_no_conflict_with_a_key_and_another_one_is(yaml: bytes, tmp_path: Path) -> None:
@@ -225,7 +228,7 @@ def test_what_is_merged_is_what_both_sides_did_and_nothing_else() -> None:
         base = sealed_by_us(text.encode())
         sides = []
         for tag in ("ours", "theirs"):
-            kept = [key for key in before if key[:2] != key[3:] and key[-1] not in "036"]  # no mapping is emptied
+            kept = [key for key in before if key[-1] not in "036"]  # no mapping is emptied
             changes: dict[str, str | None] = {
                 key: f"{tag}{draw.randint(0, 9)}" for key in before if draw.random() < 0.2
             }
@@ -312,6 +315,21 @@ def test_a_side_whose_mac_does_not_fit_is_not_vouched_for(yaml: bytes) -> None:
     assert outcome.data.count(b"<<<<<<<") == 1
 
 
+def test_a_data_key_that_is_split_among_groups_is_merged_too(tmp_path: Path) -> None:
+    path = tmp_path / YAML
+    path.write_text(CLEAR[YAML])
+    groups = ", ".join(f"{{age: [{one}]}}" for one in (RECIPIENT, RECIPIENT, OTHERS[0].id))
+    (tmp_path / "rules").write_text(f"creation_rules: [{{shamir_threshold: 2, key_groups: [{groups}]}}]\n")
+    done = sops("--config", tmp_path / "rules", "encrypt", path)
+    assert not done.returncode, done.stderr.decode()
+    base = done.stdout
+    for ours in (set_(base, YAML, db__user="root"), rotated(set_(base, YAML, db__user="root"))):
+        outcome = merged(base, ours, set_(base, YAML, db__port="1"), YAML)
+        assert outcome.conflicts == []
+        clear = in_sops(outcome.data, YAML, tmp_path)
+        assert ["user: root" in clear, "port: 1" in clear] == [True, True]
+
+
 def test_rules_and_groups_that_both_changed_are_left_to_a_person(yaml: bytes) -> None:
     def ruled(rule: bytes) -> bytes:
         return yaml.replace(b"unencrypted_suffix: _unencrypted", rule)
@@ -351,9 +369,31 @@ def test_a_file_with_its_mac_in_conflict_says_what_mends_it_and_is_mended(
     assert main([words[0], str(path), *words[1:]]) == 3
     said = capsys.readouterr().err
     assert "Git's conflict markers stand in it\n  ksecret verify --mend FILE settles its MAC" in said
-    assert main(["verify", "--mend", "--yes", str(path)]) == 0
+    assert main(["verify", "--mend", "--yes", "-r", "."]) == 0
+    assert "1 mended, 0 unchanged" in capsys.readouterr().err
     assert main(["verify", str(path)]) == 0
     assert "root" in in_sops(path.read_bytes(), name, tmp_path)
+
+
+def test_merge_seals_a_clear_file_with_the_values_that_a_sealed_one_has(base: bytes, name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(base)
+    clear = CLEAR[name].replace("admin", "other").replace("last", "fresh").replace("LAST", "FRESH")
+    (tmp_path / f"new-{name}").write_text(clear)
+    made = tmp_path / f"merged-{name}"
+    assert main(["merge", name, f"new-{name}", "-o", str(made)]) == 0
+    tree, source = documents.find(made.read_bytes(), name), documents.find(base, name)
+    assert tree
+    assert source
+    words = documents.paths(tree)
+    fresh = next(word for word in words if word.lower().endswith("fresh"))
+    assert documents.get_value(tree, NAMES[name][0], KEYRING).data == b"admin"
+    assert documents.get_value(tree, fresh, KEYRING).data == b"z"
+    tokens = {leaf.path: leaf.value.text for leaf in source.document.leaves if leaf.value.kind != "comment"}
+    kept = [leaf for leaf in tree.document.leaves if tokens.get(leaf.path) == leaf.value.text]
+    assert len(kept) == len(tokens) - 1
+    assert "admin" in in_sops(made.read_bytes(), name, tmp_path)
+    assert main(["merge", name, name]) == 3
+    assert main(["merge", "-k", f"age:{OTHERS[0].id}", name, f"new-{name}"]) == 2
 
 
 def test_what_is_sealed_on_one_side_only_is_merged_by_lines(yaml: bytes) -> None:

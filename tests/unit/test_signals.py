@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from signal import SIG_IGN, SIGHUP, SIGTERM, Signals, getsignal, raise_signal, signal, valid_signals
+from signal import SIG_IGN, SIGHUP, SIGTERM, Signals, getsignal, pthread_sigmask, raise_signal, signal, valid_signals
 from typing import TYPE_CHECKING
 
 import pytest
 
+from secretsvc.files import signals
 from secretsvc.files.signals import end_tidily, undisturbed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture(autouse=True)
@@ -50,8 +51,12 @@ def test_nohup_is_respected() -> None:
 
 
 @pytest.mark.parametrize("number", [SIGTERM, Signals.SIGQUIT, Signals.SIGALRM, Signals.SIGRTMIN])
-def test_they_wait_for_the_end_of_the_block(number: Signals) -> None:
+@pytest.mark.parametrize("way", [signals.pthread_sigmask, pthread_sigmask], ids=["private", "documented"])
+def test_they_wait_for_the_end_of_the_block(
+    number: Signals, way: Callable[..., set[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = []
+    monkeypatch.setattr(signals, "pthread_sigmask", way)
 
     def work() -> None:
         with undisturbed():

@@ -123,7 +123,7 @@ def rotate(words: Words) -> int:
 def _with_context(words: Words, entry: KeyEntry) -> KeyEntry:
     """A new key of AWS's with the context that an option says."""
     key = entry.key
-    if key.wrapped or key.ref.scheme != "aws":
+    if key.wrapped or not config.has_context(key.ref):
         return entry
     return KeyEntry(entry.list, key._replace(context=config.context_of(words)), entry.fields)
 

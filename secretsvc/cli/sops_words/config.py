@@ -69,8 +69,8 @@ def keyset(words: Words, rule: CreationRule | None, backends: Backends) -> SopsK
     if not own and not rule:
         raise SopsError(GENERIC, "no keys are named, and no .sops.yaml names any", hint="--age RECIPIENT names one")
     found = SopsKeyset((tuple((ref, {}) for ref in own),)) if own or not rule else keyset_of(rule, backends)
-    groups = tuple(tuple((ref, one or _of_aws(ref, context)) for ref, one in group) for group in found.groups)
-    named = {str(ref): {"aws_profile": profile} for ref in own if profile and _has_profiles(ref)}
+    groups = tuple(tuple((ref, one or context_for(ref, context)) for ref, one in group) for group in found.groups)
+    named = {str(ref): {"aws_profile": profile} for ref in own if profile and has_context(ref)}
     return SopsKeyset(groups, threshold or found.threshold, {**found.options, **named})
 
 
@@ -99,11 +99,12 @@ def context_of(words: Words) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _of_aws(ref: KeyRef, context: dict[str, str]) -> dict[str, str]:
-    """The context of a key: only AWS's have one."""
-    return context if _has_profiles(ref) else {}
+def context_for(ref: KeyRef, context: dict[str, str]) -> dict[str, str]:
+    """Return the context for a key: only AWS's have one."""
+    return context if has_context(ref) else {}
 
 
-def _has_profiles(ref: KeyRef) -> bool:
+def has_context(ref: KeyRef) -> bool:
+    """Tell whether it is a key of AWS's, which SOPS gives a context, and a profile."""
     scheme = find(ref.scheme)
     return bool(scheme and scheme.has_profiles)

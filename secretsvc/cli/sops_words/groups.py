@@ -85,9 +85,7 @@ def _with_group(words: Words, tree: SealedTree) -> WantedEntries:
     if not refs:
         raise SopsError(GENERIC, "a group needs a key", hint="--age RECIPIENT names one")
     number, context = tree.metadata.groups, config.context_of(words)
-    new = (
-        KeyEntry(list_of(ref), WrappedKey(ref, b"", context if ref.scheme == "aws" else {}, number), {}) for ref in refs
-    )
+    new = (KeyEntry(list_of(ref), WrappedKey(ref, b"", config.context_for(ref, context), number), {}) for ref in refs)
     return WantedEntries((*tree.metadata.entries, *new), _division(words, tree, number + 1))
 
 

@@ -8,6 +8,7 @@ from secretsvc.cli.options import Targets
 from secretsvc.cli.sealing import Requests, SealingOptions, place_of
 from secretsvc.errors import UsageError
 from secretsvc.operations.convert import superimpose
+from secretsvc.operations.open import sops_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +44,13 @@ def run(args: Arguments) -> int:
 
     def operation(data: bytes, name: str) -> Result:
         request, keyring = requests.of(name, source), requests.keyring(name, source)
+        tree = sops_tree(sealed, source)
+        if tree:
+            from secretsvc.operations.document_superimpose import superimpose_document
+
+            if args.cleartext:
+                raise UsageError("-x does not go with a file in SOPS's format")
+            return superimpose_document(tree, data, request, keyring)
         if not args.cleartext:
             return superimpose(sealed, data, request, keyring)
         from secretsvc.operations.prepare import encode_cleartext

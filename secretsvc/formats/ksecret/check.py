@@ -7,7 +7,8 @@ from secretsvc.formats import created
 from secretsvc.formats.base import Examined, token_of
 from secretsvc.formats.ksecret import envelope
 from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
-from secretsvc.tokens import UNMERGED, decode_strict
+from secretsvc.manifest.model import decode_strict
+from secretsvc.tokens import UNMERGED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from secretsvc.formats.primitives import (
     hmac_sha256,
     invalid_tag,
 )
+from secretsvc.manifest.model import decode_strict, encode_base64
 from secretsvc.record import Record
-from secretsvc.tokens import decode_strict, encode_base64
 
 BLOCK = 64
 """Payloads are padded to a multiple of this many bytes, so that a token does not tell a value's length."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.formats.base import Sealed, decoded
 from secretsvc.manifest import nodes
+from secretsvc.manifest.model import encode_base64
 from secretsvc.manifest.nodes import Mapping, Scalar
 from secretsvc.manifest.scalars import canonical, quoted
 from secretsvc.patterns import pattern
 from secretsvc.record import Record
-from secretsvc.tokens import UNMERGED, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -128,6 +128,8 @@ def _read(member: Member) -> Envelope:
     sealed_for, created, seal = texts.pop("sealedFor", None), texts.pop("created", None), texts.pop("seal", None)
     if "conflict" in texts:
         hint = "ksecret keys sync, or ksecret git resolve --both-keys; or as the comment above `conflict:` says"
+        from secretsvc.tokens import UNMERGED
+
         raise AlteredError(f"{UNMERGED}: the envelope has two versions", hint=hint, line=line)
     if texts or not (
         isinstance(keys, dict)

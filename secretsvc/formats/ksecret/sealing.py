@@ -20,6 +20,7 @@ from secretsvc.formats.ksecret.crypto import (
 )
 from secretsvc.formats.ksecret.envelope import TOKEN_PREFIX
 from secretsvc.formats.primitives import NONCE_BYTES, TAG_BYTES
+from secretsvc.manifest.model import decode_strict, encode_base64
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.scalars import (
     Inside,
@@ -31,7 +32,6 @@ from secretsvc.manifest.scalars import (
     inside,
 )
 from secretsvc.manifest.splice import Edit, apply, remove_member
-from secretsvc.tokens import SUFFIX, UNMERGED, decode_strict, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def _opened(key: Dek, secret: Secret, sealed: Sealed) -> tuple[dict[Place, Paylo
                 payloads[place] = key.open_value(tokens[place], own.sealed_for, *place)
     except AlteredError as error:
         error.line = line
+        from secretsvc.tokens import SUFFIX, UNMERGED
+
         if error.entry.endswith(SUFFIX):
             error.hint = (
                 f"{UNMERGED}: ksecret git resolve --ours or --theirs; or keep one of the two, under its own name"

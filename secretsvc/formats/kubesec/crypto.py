@@ -10,8 +10,7 @@ from os import urandom
 
 from secretsvc.errors import AlteredError
 from secretsvc.formats.primitives import DEK_BYTES, NONCE_BYTES, TAG_BYTES, aes_gcm, invalid_tag
-from secretsvc.manifest.model import FIELDS
-from secretsvc.tokens import decode_strict, encode_base64
+from secretsvc.manifest.model import FIELDS, decode_strict, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

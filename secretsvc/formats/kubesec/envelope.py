@@ -13,10 +13,10 @@ from secretsvc.backends import stated
 from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestError
 from secretsvc.keyref import MOST_KEYS
 from secretsvc.manifest import nodes
+from secretsvc.manifest.model import decode_strict, encode_base64
 from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.splice import Edit, line_break
 from secretsvc.record import Record
-from secretsvc.tokens import decode_strict, encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secretsvc.formats.base import decoded
-from secretsvc.tokens import encode_base64
+from secretsvc.manifest.model import encode_base64
 
 MOST_CHARACTERS = 64 * 1024
 """Of one wrapped data key. gpg's take 3,000, an SSH recipient's of age 4,500."""

@@ -9,7 +9,8 @@ from secretsvc.document.base import Value
 from secretsvc.document.yaml_types import IN_FLOATS, float_text, plain
 from secretsvc.errors import RESTORE_HINT, AlteredError
 from secretsvc.formats.primitives import TAG_BYTES, aes_gcm, invalid_tag
-from secretsvc.tokens import SOPS_MARK, encode_base64
+from secretsvc.manifest.model import encode_base64
+from secretsvc.tokens import SOPS_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from secretsvc.formats.base import decoded
 from secretsvc.formats.sops import armour
 from secretsvc.formats.sops.selection import DEFAULT, RULES
 from secretsvc.keyref import MOST_KEYS, KeyRef, WrappedKey
-from secretsvc.tokens import encode_base64
+from secretsvc.manifest.model import encode_base64
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
