@@ -29,7 +29,7 @@ def mend_files(args: Arguments) -> int:
     def operation(data: bytes, name: str) -> Result:
         return mended(data, name, requests)
 
-    return Batch(targets, "mended", private=False).run(operation, backends, _may_be_one, forks=False)
+    return Batch(targets, "mended", private=False, any_name=True).run(operation, backends, _may_be_one, forks=False)
 
 
 def _may_be_one(content: bytes | mmap) -> bool:

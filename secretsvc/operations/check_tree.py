@@ -178,8 +178,13 @@ def _of_rule(key: SopsKey) -> Key:
     """Raises KeyRefError."""
     name = key.name
     if key.is_used_here:
-        name = canonical(key.text).id
+        name = canonical(_text(key)).id
     return key.kind, _without_version(key.kind, name), key.role, tuple(sorted(key.context.items()))
+
+
+def _text(key: SopsKey) -> str:
+    """The KeyRef of a key that a backend is here for; without the sign that has gpg use that subkey and no other."""
+    return key.text.removesuffix("!")
 
 
 def _of_entry(entry: KeyEntry) -> Key:
@@ -199,7 +204,7 @@ def check_config(rules: Iterable[CreationRule], file: str) -> Iterator[Finding]:
     for rule in rules:
         for key in (key for group in rule.groups for key in group if key.is_used_here):
             try:
-                verify(key.text)
+                verify(_text(key))
             except KeyRefError as error:
                 yield Finding(file, key.line, "KS018", f"a key of the kind {key.kind}: {error.message}")
 

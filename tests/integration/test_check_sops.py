@@ -168,7 +168,7 @@ def test_a_member_that_can_not_be_right_is_told(tmp_path: Path, check: Checks) -
 
 def test_a_key_that_no_backend_takes_is_told_by_its_line(tmp_path: Path, check: Checks) -> None:
     other = NAMES[0][:-1] + ("q" if NAMES[0][-1] != "q" else "p")
-    (tmp_path / ".sops.yaml").write_text(f"creation_rules:\n- age: {other}\n- pgp: '0123'\n")
+    (tmp_path / ".sops.yaml").write_text(f"creation_rules:\n- age: {other}\n- pgp: '0123'\n- pgp: '{'0A' * 20}!'\n")
     assert [line.split(":")[1] for line in check(".")] == ["2", "3"]
     assert all("KS018 a key of the kind" in line for line in check("."))
 

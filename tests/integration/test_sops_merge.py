@@ -369,7 +369,8 @@ def test_a_file_with_its_mac_in_conflict_says_what_mends_it_and_is_mended(
     assert main([words[0], str(path), *words[1:]]) == 3
     said = capsys.readouterr().err
     assert "Git's conflict markers stand in it\n  ksecret verify --mend FILE settles its MAC" in said
-    assert main(["verify", "--mend", "--yes", str(path)]) == 0
+    assert main(["verify", "--mend", "--yes", "-r", "."]) == 0
+    assert "1 mended, 0 unchanged" in capsys.readouterr().err
     assert main(["verify", str(path)]) == 0
     assert "root" in in_sops(path.read_bytes(), name, tmp_path)
 

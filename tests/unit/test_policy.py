@@ -16,6 +16,7 @@ import yaml
 from secretsvc.backends import canonical
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
+from secretsvc.cli.policies import FilePolicies
 from secretsvc.errors import FileError, InputError, KsecretError
 from secretsvc.policy import reader
 from secretsvc.policy.policies import MISNAMED, NAME, Policies, starter
@@ -25,6 +26,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["repository"]  # fixtures, for pytest to find here
+
+
+def test_a_folder_without_a_policy_above_it_is_looked_at_once_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    exists = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: looked.append(path) or exists(path))
+    policies = FilePolicies(Backends(Settings({}, lambda _: None)))
+    for number in range(3):
+        file = str(tmp_path / f"{number}.yaml")
+        assert policies.find(file) is None
+        assert policies.sops_rule(file) is None
+    assert looked
+    assert len(looked) == len(set(looked))
 
 
 def test_the_first_rule_that_fits_counts(repository: Path) -> None:

@@ -57,7 +57,7 @@ def resolve(targets: Targets, resolving: Resolving, backends: Backends) -> int:
             return join_keysets(settled, request, keys)
         return _proven(settled.data, name, request, keys) if settled.unproven else settled.data
 
-    return Batch(targets, "settled", private=False).run(operation, backends, _may_be_ours, forks=False)
+    return Batch(targets, "settled", private=False, any_name=True).run(operation, backends, _may_be_ours, forks=False)
 
 
 def _may_be_ours(content: bytes | mmap) -> bool:
