@@ -188,7 +188,7 @@ class Sealer:
             raise UsageError("of which kind is it, and which rule is for it?", hint="say --path FILE")
         only = self._mac_only_encrypted or bool(found and found.mac_only_encrypted)
         rule = SopsRule(self._said or (found.selection if found else None), only)
-        keyset, request = self._keys(found, name), self._requests.of(name)
+        keyset, request = self.keys(found, name), self._requests.of(name)
         profiles = {ref: fields["aws_profile"] for ref, fields in keyset.options.items()}
         rule = rule._replace(only_secrets=not self._wanted.is_named(file))
         if self._remote:
@@ -209,7 +209,7 @@ class Sealer:
             self._told.add(text)
             warn(text, once=text)
 
-    def _keys(self, found: CreationRule | None, name: str) -> SopsKeyset:
+    def keys(self, found: CreationRule | None, name: str) -> SopsKeyset:
         """By `-k`, else by SOPS's variables, by `.sops.yaml`, else the caller's own. Raises UsageError, InputError."""
         from secretsvc.cli.policies import FilePolicies
         from secretsvc.cli.sealing import NO_KEY, NO_KEY_HINT, own_keys

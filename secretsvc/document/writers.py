@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from secretsvc.document.base import Value
 from secretsvc.document.ini_lines import DEFAULT
 from secretsvc.document.texts import encoded, text_of
 from secretsvc.document.trees import Branch, is_comment
+from secretsvc.document.yaml_types import plain
 from secretsvc.errors import ManifestError
+from secretsvc.manifest.scalars import is_string, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +20,11 @@ if TYPE_CHECKING:
 
 _YAML_INDENT = 4
 _WHOLE = "data"
+_ODD = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\U00010000-\U0010ffff]")
+"""What go-yaml escapes."""
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+_BASE_60 = re.compile("[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:[.][0-9_]*)?")
+"""A number to readers of YAML 1.1."""
 _HTML = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029\ufffd"}
 """Characters that Go's encoding/json escapes: also what it puts in the place of bytes that are no UTF-8."""
 
@@ -107,14 +116,19 @@ def _yaml_block(tree: Branch, column: int, indent: int) -> Iterator[str]:
             if item.kind == "comment":
                 yield from (f"{lead}#{line}" for line in item.text.decode("utf-8", "replace").split("\n"))
             else:
-                yield f"{lead}{head} {_yaml_scalar(item, column + indent)}"
+                yield f"{lead}{head} {_yaml_scalar(item, _next(column, indent))}"
         elif not item.items:
             yield f"{lead}{head} {'[]' if item.is_list else '{}'}"
         elif tree.is_list:
             yield from _yaml_item(item, column, indent)
         else:
             yield f"{lead}{head}"
-            yield from _yaml_block(item, column + indent, indent)
+            yield from _yaml_block(item, _next(column, indent), indent)
+
+
+def _next(column: int, indent: int) -> int:
+    """The column of what is further in: a multiple of the indentation, as go-yaml has it."""
+    return (column // indent + 1) * indent
 
 
 def _yaml_item(item: Branch, column: int, indent: int) -> Iterator[str]:
@@ -135,15 +149,39 @@ def _yaml_key(key: str) -> str:
 
 
 def _yaml_scalar(value: Value, column: int = 0) -> str:
-    """A scalar; `column` is where the lines of a block would stand, 0 where there can be none."""
+    """A scalar in go-yaml's style; `column` is where the lines of a block would stand, 0 where there can be none."""
     from secretsvc.document.yaml_spelling import scalar_of
-    from secretsvc.manifest.scalars import literal_block
 
-    if column and value.kind == "str" and b"\n" in value.text:
-        block = literal_block(value.text.decode("utf-8", "replace"), column, "\n")
-        if block is not None:
-            return block
-    return scalar_of(value)
+    if value.kind == "float" and value.text.strip(b"-").replace(b".", b"").isdigit():
+        return text_of(value).decode().removesuffix(".0").replace("E", "e")
+    if value.kind != "str" or not value.text:
+        return scalar_of(value)
+    scalar = scalar_of(value)
+    text = value.text.decode()
+    if _ODD.search(text) or ("\t" in text and "\n" not in text):
+        return _ASTRAL.sub(lambda sign: f"\\U{ord(sign[0]):08X}", quoted(text))
+    if "\n" in text:
+        return _yaml_lines(text, column) if column else quoted(text)
+    return _yaml_line(text, scalar)
+
+
+def _yaml_line(text: str, spelled: str) -> str:
+    """A text of one line: in double quotes where it would be none without, in single ones where it can't stand bare."""
+    if _BASE_60.fullmatch(text):
+        return f'"{text}"'
+    is_bare = not spelled.startswith('"') and not text.startswith(("---", "..."))
+    if is_bare or not is_string(text) or plain(text).kind != "str":
+        return spelled
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _yaml_lines(text: str, column: int) -> str:
+    """A text of several lines as a block, where go-yaml makes one of it; else in quotes."""
+    if text[0] in " \n" or " \n" in text or text.endswith(" "):
+        return quoted(text)
+    lines = text.removesuffix("\n").split("\n")
+    chomping = "-" if not text.endswith("\n") else "+" if text.endswith("\n\n") else ""
+    return f"|{chomping}\n" + "\n".join(" " * column + line if line else "" for line in lines)
 
 
 def _dotenv_lines(tree: Branch) -> Iterator[bytes]:

@@ -128,3 +128,16 @@ def test_of_an_altered_file_nothing_is_shown_unless_somebody_vouches(me: Writer)
     assert not (me.notes / "shown").exists()
     me.ok("edit", "--recompute-mac", "--yes", "values.yaml")
     assert by_sops(me, "decrypt", path).decode() == FILES["values.yaml"]
+
+
+def test_a_new_file_is_sealed_as_sops_yaml_says(me: Writer) -> None:
+    me.write(".sops.yaml", f"creation_rules: [{{age: {me.ref.removeprefix('age:')}}}]\n".encode())
+    me.editor(f"""sed -i 's/stringData:/&\\n  password: {MARK}/' "$1" """)
+    me.ok("edit", "-f", "new.yaml")
+    assert f"password: {MARK}".encode() in by_sops(me, "decrypt", me.work / "new.yaml")
+    me.editor(f'echo "PASSWORD={MARK}" >> "$1"')
+    me.ok("edit", "-f", "new.env")
+    assert by_sops(me, "decrypt", me.work / "new.env") == f"PASSWORD={MARK}\n".encode()
+    me.editor("true")
+    assert "nothing changed" in me.run("edit", "-f", "none.env").err
+    assert not (me.work / "none.env").exists()

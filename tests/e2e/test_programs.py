@@ -20,6 +20,7 @@ import secretsvc
 from secretsvc import programs
 from tests.e2e.cli import BIN, PASSWORD, Person
 from tests.e2e.git_repository import Repository
+from tests.support import NIGHT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -323,8 +324,9 @@ def test_git_tells_of_a_range(repo: Repository, fakes: Programs) -> None:
     (fakes.folder / "git").unlink()
     repo.ok("commit", "-qm", "names that are options")
     fakes.add("git")
-    for word in HOSTILE:
-        for revisions in (word, f"{word}..HEAD", f"HEAD..{word}"):
+    for number, word in enumerate(HOSTILE):
+        every = (word, f"{word}..HEAD", f"HEAD..{word}")
+        for revisions in every if NIGHT else every[number % 3 :][:1]:
             assert repo.me.run("check", f"--range={revisions}").code == 2, revisions
         repo.me.run("check", "--range=HEAD..HEAD", "--", word)
         repo.me.run("check", "--pre-receive", stdin=f"{'0' * 40} {word} refs/heads/{word}\n".encode())

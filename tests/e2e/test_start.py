@@ -66,6 +66,7 @@ OURS = {
 }
 """Our modules that a command enters: each costs a start, and whoever follows the command in the code enters it."""
 OF_SOPS = """
+backends.age.places_of_sops
 document document.base document.kinds document.places document.yaml document.yaml_comments document.yaml_member
 document.yaml_spelling document.yaml_types formats.sops formats.sops.armour formats.sops.cipher formats.sops.metadata
 formats.sops.sealing formats.sops.selection go_regexp manifest.characters manifest.styles operations.documents tokens
@@ -154,7 +155,7 @@ def test_a_decrypt_of_a_file_of_sops_enters_these_modules_of_ours(tmp_path: Path
     identity.write_text(IDENTITY)
     identity.chmod(0o600)
     code = f"from secretsvc.cli.main import main\nassert main(['decrypt', {str(sealed)!r}]) == 0"
-    ours, others = split(bare_modules_after(code, KSECRET_AGE_KEY_FILE=str(identity)))
+    ours, others = split(bare_modules_after(code, SOPS_AGE_KEY_FILE=str(identity)))
     own = {name for name in OURS["decrypt"].split() if name.startswith("formats.ksecret")}
     assert ours == {*OURS["decrypt"].split(), *OF_SOPS.split()} - own
     assert others <= {"_sha512", *OTHERS.split()} | bare_modules_after("pass")

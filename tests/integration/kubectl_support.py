@@ -108,7 +108,7 @@ needs_kubectl = pytest.mark.skipif(not kubectl_is_here(), reason="no kubectl of 
 FEWER = settings(max_examples=settings().max_examples // 10)
 """For tests that start a process for each example."""
 STEP = 1 if NIGHT else 5
-"""Of the recorded commands, each STEPth is run again before a change lands, and every one at night."""
+"""Of recorded commands and of pairs, each STEPth is tried before a change lands, and every one at night."""
 
 
 def kubectl(folder: Path, args: list[str], stdin: bytes = b"", **environ: str) -> subprocess.CompletedProcess[bytes]:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.integration import tls_support as tls
-from tests.integration.kubectl_support import FEWER, agree, ksecret, kubectl, needs_kubectl
+from tests.integration.kubectl_support import FEWER, STEP, agree, ksecret, kubectl, needs_kubectl
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,9 @@ def test_kinds_of_keys_in_every_encoding(folder: Path, pairs: dict[str, tls.Pair
 
 
 def test_which_key_fits_which_certificate(folder: Path, pairs: dict[str, tls.Pair]) -> None:
-    fitting = [(one, two) for one, two in product(KINDS, KINDS) if both(folder, pairs[one].cert, pairs[two].key)]
+    every = enumerate(product(KINDS, KINDS))
+    tried = [(one, two) for number, (one, two) in every if one == two or number % STEP == 0]
+    fitting = [(one, two) for one, two in tried if both(folder, pairs[one].cert, pairs[two].key)]
     assert fitting == [(kind, kind) for kind in TAKEN]
     assert not both(folder, tls.new_pair("p256").cert, pairs["p256"].key)
     agreement = x25519.X25519PrivateKey.generate()

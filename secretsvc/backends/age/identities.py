@@ -201,14 +201,14 @@ def _sources(environ: Mapping[str, str]) -> Iterator[_Source]:
 
 def _sources_of_sops(environ: Mapping[str, str]) -> Iterator[_Source]:
     """Yield only what is there: who has none of them is told of none."""
-    from functools import partial
-
     from secretsvc.backends.age import places_of_sops
 
     for name, said in places_of_sops.variables(environ):
         if name == places_of_sops.TEXT:
             yield _Source(name, os.fsencode(said))
         elif name in places_of_sops.COMMANDS:
+            from functools import partial
+
             yield _Source(name, ask=partial(places_of_sops.output, name, environ))
         else:
             yield _from_file(said)

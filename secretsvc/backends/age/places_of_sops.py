@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import sys
 
-from secretsvc import programs
 from secretsvc.errors import BackendError
 
 TYPE_CHECKING = False
@@ -51,6 +50,8 @@ def output(name: str, environ: Mapping[str, str]) -> bytes:
     """
     import shlex
     import subprocess
+
+    from secretsvc import programs
 
     hint = f"run the command in {name} by hand"
     try:

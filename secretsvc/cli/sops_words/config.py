@@ -84,7 +84,7 @@ def keys_of(words: Words, prefix: str, backends: Backends) -> list[KeyRef]:
     found: list[KeyRef] = []
     for kind in KEYS:
         for text in filter(None, (part.strip() for part in words.text(prefix + kind).split(","))):
-            if kind not in OURS or "+" in text.partition(":")[0] or "+arn:" in text:
+            if kind not in OURS or "+arn:" in text:
                 why = _HOME if kind not in OURS else "no role is taken from a key's name"
                 raise SopsError(GENERIC, f"--{prefix}{kind}: {why}", hint="`sops` itself may use it")
             found.append(backends.parse(f"{OURS[kind].name}:{text}"))

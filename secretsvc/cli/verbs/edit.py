@@ -12,7 +12,9 @@ from secretsvc.cli.batch import name_of, standard_input
 from secretsvc.cli.editor import find_editor, run_editor, terminal
 from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.cli.sealing import Requests, SealingOptions, place_of
+from secretsvc.cli.sops import Sealer
 from secretsvc.cli.verbs.edit_text import Sheet, kept_name, template
+from secretsvc.document.kinds import kind_of
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.files import workspace
 from secretsvc.files.private_folder import keep, private_folder, write_private
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
+    from secretsvc.policy.sops_yaml import CreationRule
 
 EXAMPLES = """\
   ksecret edit secret.yaml                  open it in $VISUAL or $EDITOR, and seal it again on save
@@ -120,10 +123,15 @@ def run(args: Arguments) -> int:
 def _edit(editing: _Editing, wanted: SealingOptions, unlocking: Unlocking, stack: ExitStack) -> None:
     path, output = editing.path, editing.output
     editor = find_editor(os.environ)
-    requests = Requests(wanted, options.backends(unlocking))
+    backends = options.backends(unlocking)
+    requests = Requests(wanted, backends)
     request, keyring = requests.of(path), requests.keyring(path)
     snapshot = _snapshot(editing)
-    opened = _opened(editing, snapshot, request, keyring)
+    rule = None if snapshot else requests.sops_rule(path)
+    if rule:
+        opened = _begun_document(path, Sealer(backends, requests, wanted), rule, wanted)
+    else:
+        opened = _opened(editing, snapshot, request, keyring)
     printed = output == "-" or (path == "-" and not output)
     streams, answers = terminal(stack, piped=path == "-", printed=printed)
     work = _Work(path, opened, editor, streams, answers)
@@ -156,6 +164,14 @@ def _opened(editing: _Editing, snapshot: workspace.Snapshot | None, request: Req
     return _Opened(
         draft.shown, sheet, lambda typed: seal_draft(draft, typed, request, keyring, decoded=decoded), is_bound
     )
+
+
+def _begun_document(path: str, sealer: Sealer, rule: CreationRule, wanted: SealingOptions) -> _Opened:
+    """Begin a file that `.sops.yaml` has sealed in SOPS's format. Raises what finding its keys raises."""
+    sealer.keys(rule, wanted.place or path)  # before they type
+    kind = kind_of(path)
+    shown = template(path, field="stringData") if kind in ("yaml", "json") else b""
+    return _Opened(shown, Sheet.of_document(path, shown, kind), lambda typed: sealer.sealed(typed, path, rule))
 
 
 def _opened_document(path: str, tree: SealedTree, request: Request, keyring: Keyring) -> _Opened:
@@ -193,7 +209,7 @@ def _sealed(work: _Work, folder: Folder, *, asked: bool) -> bytes | None:
     typed, note = work.opened.shown, ""
     while True:
         typed, failure = _typed(work, sheet, typed, note, folder)
-        if failure is None and not typed.strip():
+        if failure is None and work.opened.shown.strip() and not typed.strip():
             raise InputError("everything was deleted, so nothing is written")
         if failure is None and sheet.is_unchanged(typed) and not asked:
             return None

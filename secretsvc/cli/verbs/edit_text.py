@@ -96,13 +96,13 @@ def kept_name(path: str) -> str:
     return f"secret{os.path.splitext(path)[1] or '.yaml'}"
 
 
-def template(path: str) -> bytes:
-    """A Secret to fill in, with a name that follows from the file's."""
+def template(path: str, field: str = "data") -> bytes:
+    """A Secret to fill in, with a name that follows from the file's, and `field` for its values."""
     base = os.path.basename(path)
     name = re.sub(r"[^a-z0-9]+", "-", base.partition(".")[0].lower()).strip("-") or "secret"
     if base.endswith(".json"):
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque", "data": {}}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": "Opaque", field: {}}
         return f"{json.dumps(secret, indent=2)}\n".encode()
     if not re.search("[a-z]", name):
         name = f'"{name}"'
-    return f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\ntype: Opaque\ndata:\n".encode()
+    return f"apiVersion: v1\nkind: Secret\nmetadata:\n  name: {name}\ntype: Opaque\n{field}:\n".encode()
