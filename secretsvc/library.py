@@ -114,7 +114,8 @@ def set_values(data: bytes, keyring: Keyring, values: Mapping[str, bytes | None]
     `secret`: NAME or NAMESPACE/NAME, where several are sealed. A value that is there already keeps its token.
     Raises as `decrypt`, and InputError for a name that no entry may have.
     """
-    from secretsvc.operations.patch import Changes, patch_manifest
+    from secretsvc.operations.patch import patch_manifest
+    from secretsvc.operations.request import Changes
 
     return patch_manifest(data, Changes(values), _request(()), keyring, secret).data
 

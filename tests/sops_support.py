@@ -16,7 +16,8 @@ from secretsvc.document.yaml import YamlDocument
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.metadata import MEMBER, Metadata, fields_of
 from secretsvc.keyref import KeyRef, WrappedKey
-from secretsvc.operations import document_changes, document_keysets
+from secretsvc.operations.documents import changes as document_changes
+from secretsvc.operations.documents import keysets
 
 if TYPE_CHECKING:
     from secretsvc.operations import Result
@@ -77,7 +78,7 @@ def read(data: bytes) -> tuple[YamlDocument, Metadata, bytes]:
 
 def changed_keys(tree: SealedTree, request: Request, keyring: Keyring, group: int = 0) -> Result:
     """A file whose keys are changed as the request has it."""
-    wanted = document_keysets.by_change(tree.metadata, request.change, group)
+    wanted = keysets.by_change(tree.metadata, request.change, group)
     return document_changes.change_keys(tree, wanted, request, keyring)
 
 

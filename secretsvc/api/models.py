@@ -18,7 +18,7 @@ from secretsvc.formats.sops.selection import RULES
 from secretsvc.go_regexp import MOST_CHARACTERS
 from secretsvc.manifest.json_reader import refuse_many
 from secretsvc.operations.inspect import OF_DOCUMENTS
-from secretsvc.operations.patch import Changes
+from secretsvc.operations.request import Changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,8 +15,8 @@ from secretsvc.formats.sops.selection import RULES
 from secretsvc.operations import Result
 from secretsvc.operations.inspect import OF_DOCUMENTS
 from secretsvc.operations.open import open_manifest, sops_tree
-from secretsvc.operations.patch import Changes, patch_manifest
-from secretsvc.operations.request import ANY_TIME
+from secretsvc.operations.patch import patch_manifest
+from secretsvc.operations.request import ANY_TIME, Changes
 from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 
@@ -126,8 +126,8 @@ def _seal(call: Call, request: Request, keyring: Keyring) -> Result:
 
 
 def _seal_document(call: Call, request: Request, keyring: Keyring) -> Result:
-    from secretsvc.operations.document_keysets import SopsKeyset
-    from secretsvc.operations.document_sealing import SopsRule, seal_file
+    from secretsvc.operations.documents.keysets import SopsKeyset
+    from secretsvc.operations.documents.seal import SopsRule, seal_file
 
     keys = SopsKeyset((tuple((ref, {}) for ref in request.change.exact),))
     rule = SopsRule(call.selection, call.mac_only_encrypted)
@@ -137,7 +137,7 @@ def _seal_document(call: Call, request: Request, keyring: Keyring) -> Result:
 def _set(call: Call, request: Request, keyring: Keyring) -> Result:
     tree = sops_tree(call.data, kind=call.kind)
     if tree:
-        from secretsvc.operations import document_changes
+        from secretsvc.operations.documents import changes as document_changes
 
         return _unbound(document_changes.set_values(tree, call.changes, request, keyring, call.secret))
     with _hints():
@@ -157,7 +157,7 @@ def _rotate(call: Call, request: Request, keyring: Keyring) -> Result:
     request = request._replace(rotate_before=ANY_TIME)
     tree = sops_tree(call.data, kind=call.kind)
     if tree:
-        from secretsvc.operations import document_changes
+        from secretsvc.operations.documents import changes as document_changes
 
         if call.mode == "rewrap":
             return _unbound(document_changes.rewrap(tree, request.created, keyring))

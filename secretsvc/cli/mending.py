@@ -6,7 +6,7 @@ from secretsvc.cli import options
 from secretsvc.cli.batch import Batch
 from secretsvc.cli.options import Targets
 from secretsvc.cli.sealing import Requests, SealingOptions
-from secretsvc.operations.document_mend import Mending, is_in_conflict, mend
+from secretsvc.operations.documents.mend import Mending, is_in_conflict, mend
 from secretsvc.programs.git import sides_of
 
 __all__ = ["is_in_conflict", "mend_files", "mended"]

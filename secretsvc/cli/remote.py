@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from secretsvc.cli.sops import Sealer
     from secretsvc.client.remote import Remote
     from secretsvc.manifest.model import Manifest
-    from secretsvc.operations.document_keysets import SopsKeyset
-    from secretsvc.operations.document_sealing import SopsRule
     from secretsvc.operations.documents import SealedTree
+    from secretsvc.operations.documents.keysets import SopsKeyset
+    from secretsvc.operations.documents.seal import SopsRule
     from secretsvc.operations.inspect import Description
-    from secretsvc.operations.patch import Changes
+    from secretsvc.operations.request import Changes
     from secretsvc.policy.sops_yaml import CreationRule
 
     Query = Sequence[tuple[str, str]]
@@ -169,7 +169,7 @@ class RemoteSession:
         """The file sealed in SOPS's format, to these keys, else to those of the service's rules."""
         from secretsvc.document import kinds
         from secretsvc.operations.document_answers import check_encrypted
-        from secretsvc.operations.document_sealing import has_secrets, read_clear
+        from secretsvc.operations.documents.seal import has_secrets, read_clear
 
         keys = [ref for group in to.groups for ref, _ in group]
         if len(to.groups) > 1 or to.options or any(context for group in to.groups for _, context in group):
@@ -200,7 +200,7 @@ class RemoteSession:
 
     def _patched_tree(self, tree: SealedTree, changes: Changes, which: str) -> Result:
         from secretsvc.operations.document_answers import check_set
-        from secretsvc.operations.document_changes import refuse_others
+        from secretsvc.operations.documents.changes import refuse_others
 
         refuse_others(changes, which)
         try:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from secretsvc.operations import Result
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.open import Parents
-    from secretsvc.operations.patch import Changes
+    from secretsvc.operations.request import Changes
     from secretsvc.policy.sops_yaml import CreationRule
 
     class Opener(Protocol):
@@ -182,7 +182,7 @@ class LocalSession(LocalOpener):
         request = self._requests.of(name)._replace(rotate_before=before, format=self._wanted.format)
         tree = sops_tree(data, name)
         if tree:
-            from secretsvc.operations import document_changes
+            from secretsvc.operations.documents import changes as document_changes
 
             return document_changes.rotate(tree, request, self._requests.keyring(name))
         return rotate_manifest(data, request, self._requests.keyring(name))
@@ -193,7 +193,7 @@ class LocalSession(LocalOpener):
 
         tree = sops_tree(data, name)
         if tree:
-            from secretsvc.operations import document_changes
+            from secretsvc.operations.documents import changes as document_changes
 
             return document_changes.rewrap(tree, self._requests.of(name).created, self._requests.keyring(name))
         return rewrap_manifest(data, self._requests.keyring(name))
@@ -206,10 +206,10 @@ class LocalSession(LocalOpener):
         if tree:
             request, keyring = self._requests.of(name), self._requests.keyring(name)
             if not changes.values:
-                from secretsvc.operations.document_patch import patch_secret
+                from secretsvc.operations.documents.patch import patch_secret
 
                 return patch_secret(tree, changes, request, keyring, which)
-            from secretsvc.operations import document_changes
+            from secretsvc.operations.documents import changes as document_changes
 
             return document_changes.set_values(tree, changes, request, keyring, which)
         return patch_manifest(data, changes, self._requests.of(name), self._requests.keyring(name), which)

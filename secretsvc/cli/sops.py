@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from secretsvc.cli.sealing import Requests, SealingOptions
     from secretsvc.keyref import KeyRef
     from secretsvc.operations import Result
-    from secretsvc.operations.document_keysets import SopsKeyset
-    from secretsvc.operations.document_sealing import SopsRule
+    from secretsvc.operations.documents.keysets import SopsKeyset
+    from secretsvc.operations.documents.seal import SopsRule
     from secretsvc.policy.sops_yaml import CreationRule
 
     class SealsDocuments(Protocol):
@@ -182,7 +182,7 @@ class Sealer:
 
         Raises UsageError, and what sealing raises.
         """
-        from secretsvc.operations.document_sealing import SopsRule, seal_file
+        from secretsvc.operations.documents.seal import SopsRule, seal_file
 
         name = self._wanted.place or file
         if name == "-":
@@ -264,7 +264,7 @@ class Sealer:
 def converted(data: bytes, name: str, requests: Requests, backends: Backends) -> Result:
     """Convert a manifest of sealed Secrets into SOPS's format. Raises what `document_convert.to_sops` raises."""
     from secretsvc.operations.document_convert import to_sops
-    from secretsvc.operations.document_sealing import SopsRule
+    from secretsvc.operations.documents.seal import SopsRule
 
     found, request = requests.sops_rule_of_sealed(name), requests.of(name)
     is_named = found is not None and any(found.groups) and not any(request.change)
@@ -279,7 +279,7 @@ def converted(data: bytes, name: str, requests: Requests, backends: Backends) ->
 
 def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:
     """Whom a rule of `.sops.yaml` has files sealed to. Raises InputError, with the policy's line."""
-    from secretsvc.operations.document_keysets import SopsKeyset
+    from secretsvc.operations.documents.keysets import SopsKeyset
 
     groups, options = [], {}
     for group in rule.groups:
@@ -304,6 +304,6 @@ def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:
 
 
 def _one_group(refs: Iterable[KeyRef]) -> SopsKeyset:
-    from secretsvc.operations.document_keysets import SopsKeyset
+    from secretsvc.operations.documents.keysets import SopsKeyset
 
     return SopsKeyset((tuple((ref, {}) for ref in refs),))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from secretsvc.formats.base import Format, Place, Sealed
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Manifest, Secret
-    from secretsvc.operations.patch import Changes
+    from secretsvc.operations.request import Changes
 
 _VALUE = "\0"
 """What stands for a value where texts are compared: no manifest has that character."""

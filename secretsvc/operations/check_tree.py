@@ -15,7 +15,7 @@ from secretsvc.formats.sops.metadata import MEMBER
 from secretsvc.formats.sops.search import may_be_sealed
 from secretsvc.formats.sops.selection import DEFAULT, Selection
 from secretsvc.operations import documents
-from secretsvc.operations.document_keys import Division
+from secretsvc.operations.documents.shares import Division
 from secretsvc.operations.findings import Finding
 from secretsvc.patterns import pattern
 from secretsvc.policy.sops_configs import may_be_ruled

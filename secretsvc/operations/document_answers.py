@@ -13,10 +13,10 @@ from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token, is_whole
 from secretsvc.formats.sops.metadata import MEMBER, Metadata
 from secretsvc.formats.sops.selection import Selection
-from secretsvc.operations import document_sealing
 from secretsvc.operations.answers import refusal
-from secretsvc.operations.document_changes import with_changes
 from secretsvc.operations.documents import SealedTree
+from secretsvc.operations.documents import seal as document_sealing
+from secretsvc.operations.documents.changes import with_changes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from secretsvc.document.base import Document, Edit, Leaf, Path, Tree
     from secretsvc.keyref import Keyset
-    from secretsvc.operations.document_sealing import SopsRule
-    from secretsvc.operations.patch import Changes
+    from secretsvc.operations.documents.seal import SopsRule
+    from secretsvc.operations.request import Changes
 
 _OTHERWISE = "is this file with other changes in it than were asked for"
 _KEYS = "is not what was asked for: it is sealed to other keys, or by another rule"

@@ -12,9 +12,9 @@ from secretsvc.formats.sops.selection import Selection
 from secretsvc.keyref import keyset
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
-from secretsvc.operations.document_keysets import SopsKeyset
-from secretsvc.operations.document_sealing import FOR_SECRETS, SopsRule, seal_file
 from secretsvc.operations.documents import open_file
+from secretsvc.operations.documents.keysets import SopsKeyset
+from secretsvc.operations.documents.seal import FOR_SECRETS, SopsRule, seal_file
 from secretsvc.operations.open import open_secrets, restored
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.seal import seal_manifest

@@ -15,7 +15,6 @@ from secretsvc.operations.open import open_secret, open_secrets, refuse_lost
 from secretsvc.operations.patched_secret import PatchedSecret
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.seal import Pending
-from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,25 +24,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations import Result
     from secretsvc.operations.keyring import Keyring
-    from secretsvc.operations.request import Request
-
-
-class Changes(Record):
-    """The changes of a Secret. Values that are None are to go."""
-
-    values: Mapping[str, bytes | None] = {}
-    """Wherever the key is now; new ones where `prefer_text` says, else in the field that is there (`_field_of_new`)."""
-    prefer_text: bool = False
-    """Whether new ones go under `stringData`."""
-    data: Mapping[str, bytes | None] = {}
-    string_data: Mapping[str, str | None] = {}
-    metadata: Mapping[str, str] = {}
-    """`name` and `namespace`."""
-    labels: Mapping[str, str] = {}
-    annotations: Mapping[str, str] = {}
-
-    def __repr__(self) -> str:
-        return "Changes(masked)"
+    from secretsvc.operations.request import Changes, Request
 
 
 def patch_manifest(data: bytes, changes: Changes, request: Request, keyring: Keyring, which: str = "") -> Result:

@@ -1,4 +1,4 @@
-"""A request to the sealing operations."""
+"""A request to the sealing operations, and the changes of values that go with one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from secretsvc.formats.base import Trust
     from secretsvc.keyref import Keyset, KeysetChange
@@ -77,3 +77,21 @@ class Request(Record):
         if not any(self.change):
             return held or self.default_keys(secret, format_)
         return self.change.applied(held if held or self.change.exact else self.default_keys(secret, format_))
+
+
+class Changes(Record):
+    """The changes of a Secret. Values that are None are to go."""
+
+    values: Mapping[str, bytes | None] = {}
+    """Wherever the key is now; new ones where `prefer_text` says, else in the field that is there (`patch`)."""
+    prefer_text: bool = False
+    """Whether new ones go under `stringData`."""
+    data: Mapping[str, bytes | None] = {}
+    string_data: Mapping[str, str | None] = {}
+    metadata: Mapping[str, str] = {}
+    """`name` and `namespace`."""
+    labels: Mapping[str, str] = {}
+    annotations: Mapping[str, str] = {}
+
+    def __repr__(self) -> str:
+        return "Changes(masked)"

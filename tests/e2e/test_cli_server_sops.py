@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from secretsvc.operations.document_keysets import SopsKeyset
-from secretsvc.operations.document_sealing import SopsRule, seal_file
+from secretsvc.operations.documents.keysets import SopsKeyset
+from secretsvc.operations.documents.seal import SopsRule, seal_file
 from tests.e2e.cli import Person
 from tests.emulators.fake_service import TOKEN, Canned, FakeService
 from tests.support import CREATED, Lock, new_lock

@@ -11,8 +11,8 @@ import pytest
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.keyref import KeyRef
-from secretsvc.operations.document_keysets import SopsKeyset
-from secretsvc.operations.document_sealing import SopsRule, seal_file
+from secretsvc.operations.documents.keysets import SopsKeyset
+from secretsvc.operations.documents.seal import SopsRule, seal_file
 from tests import sops_support
 from tests.service import EVERY, YAML, Answer, Service, entry, rule
 

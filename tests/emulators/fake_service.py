@@ -19,12 +19,13 @@ from secretsvc.api.problems import status_of
 from secretsvc.errors import KsecretError
 from secretsvc.formats.sops.selection import RULES
 from secretsvc.keyref import keyset, parse_change
-from secretsvc.operations import document_changes, documents
-from secretsvc.operations.document_keysets import SopsKeyset
-from secretsvc.operations.document_sealing import SopsRule, seal_file
+from secretsvc.operations import documents
+from secretsvc.operations.documents import changes as document_changes
+from secretsvc.operations.documents.keysets import SopsKeyset
+from secretsvc.operations.documents.seal import SopsRule, seal_file
 from secretsvc.operations.open import open_manifest, sops_tree
-from secretsvc.operations.patch import Changes, patch_manifest
-from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations.patch import patch_manifest
+from secretsvc.operations.request import ANY_TIME, Changes, Request
 from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 from tests.emulators.serving import Serving

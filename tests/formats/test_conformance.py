@@ -29,7 +29,8 @@ from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.keysets import change_keys
 from secretsvc.operations.merge import merge_manifests
 from secretsvc.operations.open import open_manifest
-from secretsvc.operations.patch import Changes, patch_manifest
+from secretsvc.operations.patch import patch_manifest
+from secretsvc.operations.request import Changes
 from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 from secretsvc.operations.textconv import structure, with_values

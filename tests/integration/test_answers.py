@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from secretsvc.errors import BackendError, KsecretError
 from secretsvc.manifest.reader import read
 from secretsvc.operations.answers import check_encrypted, check_opened, check_rewrapped, check_rotated, check_set
-from secretsvc.operations.patch import Changes, patch_manifest
-from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations.patch import patch_manifest
+from secretsvc.operations.request import ANY_TIME, Changes, Request
 from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
 from tests import kubesec_support as kubesec
 from tests.support import CREATED, DATA, LOCK, NO_CHANGE, TOKEN, new_lock, spoilt

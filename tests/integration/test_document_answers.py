@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from secretsvc.errors import BackendError
-from secretsvc.operations import document_answers, document_changes, documents
-from secretsvc.operations.document_keysets import SopsKeyset
-from secretsvc.operations.document_sealing import SopsRule, seal_file
-from secretsvc.operations.patch import Changes
-from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations import document_answers, documents
+from secretsvc.operations.documents import changes as document_changes
+from secretsvc.operations.documents.keysets import SopsKeyset
+from secretsvc.operations.documents.seal import SopsRule, seal_file
+from secretsvc.operations.request import ANY_TIME, Changes, Request
 from tests.sops_trees import TREES
 from tests.support import NO_CHANGE, Lock, new_lock
 

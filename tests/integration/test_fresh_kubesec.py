@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from secretsvc.operations.patch import Changes, patch_manifest
+from secretsvc.operations.patch import patch_manifest
+from secretsvc.operations.request import Changes
 from secretsvc.operations.seal import seal_manifest
 from tests.kubesec_support import ALL, MORE, PGP, Want, independent, lines, seal, texts
 

@@ -19,8 +19,8 @@ from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations import patched_secret
 from secretsvc.operations import seal as sealing
 from secretsvc.operations.from_cluster import without_cluster
-from secretsvc.operations.patch import Changes, patch_manifest
-from secretsvc.operations.request import Request
+from secretsvc.operations.patch import patch_manifest
+from secretsvc.operations.request import Changes, Request
 from secretsvc.operations.rotate import rotate_manifest
 from tests import kubesec_support
 from tests.support import CREATED, LOCK, NO_CHANGE, TOKEN

@@ -21,8 +21,9 @@ from secretsvc.operations.inspect import describe_manifest
 from secretsvc.operations.merge import merge_manifests
 from secretsvc.operations.open import open_manifest
 from secretsvc.operations.output import as_data, as_env, as_json
-from secretsvc.operations.patch import Changes, patch_manifest
+from secretsvc.operations.patch import patch_manifest
 from secretsvc.operations.prepare import decode_data, encode_cleartext
+from secretsvc.operations.request import Changes
 from secretsvc.operations.rotate import rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 from secretsvc.operations.textconv import structure, with_values

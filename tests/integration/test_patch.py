@@ -12,7 +12,8 @@ import pytest
 from secretsvc.errors import ManifestError
 from secretsvc.formats.ksecret import envelope as ksecret
 from secretsvc.manifest.reader import read
-from secretsvc.operations.patch import Changes, patch_manifest
+from secretsvc.operations.patch import patch_manifest
+from secretsvc.operations.request import Changes
 from tests.kubesec_support import ALL, GCP, PGP, Want, independent, lines, open_, seal, texts
 
 FORMATS = ["ksecret", "kubesec"]

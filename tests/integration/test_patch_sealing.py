@@ -11,7 +11,7 @@ from secretsvc.formats.kubesec.crypto import Dek
 from secretsvc.manifest.reader import read
 from secretsvc.operations import Result
 from secretsvc.operations.get import get_value
-from secretsvc.operations.patch import Changes
+from secretsvc.operations.request import Changes
 from tests.integration.test_patch import (
     BARE,
     FORMATS,

@@ -17,8 +17,8 @@ from secretsvc.operations.edit import open_draft, seal_draft
 from secretsvc.operations.get import get_value
 from secretsvc.operations.keysets import change_keys
 from secretsvc.operations.open import open_manifest
-from secretsvc.operations.patch import Changes, patch_manifest, rename_manifest
-from secretsvc.operations.request import Request
+from secretsvc.operations.patch import patch_manifest, rename_manifest
+from secretsvc.operations.request import Changes, Request
 from secretsvc.operations.rotate import rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 from tests.support import CREATED, LOCK, NO_CHANGE

@@ -19,8 +19,8 @@ from secretsvc.operations.convert import convert_manifest
 from secretsvc.operations.edit import open_draft, seal_draft
 from secretsvc.operations.from_cluster import without_cluster
 from secretsvc.operations.open import open_manifest, open_parents
-from secretsvc.operations.patch import Changes, patch_manifest
-from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations.patch import patch_manifest
+from secretsvc.operations.request import ANY_TIME, Changes, Request
 from secretsvc.operations.rotate import rotate_manifest
 from secretsvc.operations.seal import seal_manifest
 from tests.kubesec_support import ALL, PGP

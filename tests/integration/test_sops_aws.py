@@ -17,12 +17,12 @@ from secretsvc.backends.registry import Backends
 from secretsvc.cli.main import main
 from secretsvc.errors import AlteredError, BackendError, InputError, NoKeyError
 from secretsvc.keyref import KeyRef, KeysetChange
-from secretsvc.operations import document_changes, documents
-from secretsvc.operations.document_keysets import SopsKeyset
-from secretsvc.operations.document_sealing import SopsRule, seal_file
+from secretsvc.operations import documents
+from secretsvc.operations.documents import changes as document_changes
+from secretsvc.operations.documents.keysets import SopsKeyset
+from secretsvc.operations.documents.seal import SopsRule, seal_file
 from secretsvc.operations.inspect import describe_any
-from secretsvc.operations.patch import Changes
-from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations.request import ANY_TIME, Changes, Request
 from tests.emulators.aws import KEY, StubKms
 from tests.integration.aws_support import environ, made, moto
 from tests.sops_support import IDENTITY, NOW, RECIPIENT, changed_keys, sops

@@ -13,9 +13,10 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlreadySealedError, AlteredError, InputError, UsageError
 from secretsvc.keyref import KeyRef, KeysetChange
-from secretsvc.operations import document_changes, document_keysets, documents
-from secretsvc.operations.patch import Changes
-from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations import documents
+from secretsvc.operations.documents import changes as document_changes
+from secretsvc.operations.documents import keysets
+from secretsvc.operations.request import ANY_TIME, Changes, Request
 from secretsvc.operations.rotate import overdue
 from tests.sops_support import IDENTITY, NOW, RECIPIENT, by_sops, changed_keys, sops
 
@@ -131,9 +132,7 @@ def test_who_is_added_opens_and_who_is_taken_away_has_no_part_in_what_comes(thei
     assert re.findall(rb"ENC\[[^]]*\]", added) == re.findall(rb"ENC\[[^]]*\]", theirs)  # the MAC too
     assert [str(key.ref) for key in tree(added).metadata.keys] == [f"age:{RECIPIENT}", f"age:{OTHER}"]
     metadata = tree(added).metadata
-    planned = document_keysets.key_changes(
-        metadata, document_keysets.by_change(metadata, KeysetChange((), (), (other,)))
-    )
+    planned = keysets.key_changes(metadata, keysets.by_change(metadata, KeysetChange((), (), (other,))))
     assert planned == [("a tree", f"age:{OTHER}", False)]
     taken = changed_keys(tree(added), request(KeysetChange((), (), (other,))), KEYRING).data
     assert OTHER.encode() not in taken

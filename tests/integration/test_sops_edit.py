@@ -15,7 +15,8 @@ from secretsvc.errors import InputError, ManifestError, RepeatedError, UsageErro
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.metadata import MEMBER
 from secretsvc.keyref import KeyRef, KeysetChange
-from secretsvc.operations import document_edit, documents
+from secretsvc.operations import documents
+from secretsvc.operations.documents import edit as document_edit
 from secretsvc.operations.request import ANY_TIME, Request
 from tests.sops_support import IDENTITY, NOW, RECIPIENT, by_sops, sops
 from tests.sops_trees import TREES

@@ -17,11 +17,11 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError
 from secretsvc.keyref import KeyRef, KeysetChange
-from secretsvc.operations import document_changes, documents
-from secretsvc.operations.document_keysets import SopsKeyset
-from secretsvc.operations.document_sealing import SopsRule, seal_file
-from secretsvc.operations.patch import Changes
-from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations import documents
+from secretsvc.operations.documents import changes as document_changes
+from secretsvc.operations.documents.keysets import SopsKeyset
+from secretsvc.operations.documents.seal import SopsRule, seal_file
+from secretsvc.operations.request import ANY_TIME, Changes, Request
 from tests.emulators import gcp
 from tests.emulators.gcp_relay import Relay
 from tests.sops_support import NOW, RECIPIENT, changed_keys, sops

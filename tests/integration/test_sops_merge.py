@@ -15,11 +15,11 @@ from secretsvc.cli.main import main
 from secretsvc.errors import NoKeyError
 from secretsvc.formats.sops.sealing import named
 from secretsvc.keyref import KeyRef, KeysetChange
-from secretsvc.operations import document_changes, documents
-from secretsvc.operations.document_keysets import by_change
-from secretsvc.operations.document_merge import Tools, merge_files
-from secretsvc.operations.patch import Changes
-from secretsvc.operations.request import ANY_TIME, Request
+from secretsvc.operations import documents
+from secretsvc.operations.documents import changes as document_changes
+from secretsvc.operations.documents.keysets import by_change
+from secretsvc.operations.documents.merge import Tools, merge_files
+from secretsvc.operations.request import ANY_TIME, Changes, Request
 from secretsvc.programs.git import merge_hunks, merge_lines
 from tests.sops_support import IDENTITY, RECIPIENT, by_sops, sops
 from tests.sops_support import sealed as sealed_by_us

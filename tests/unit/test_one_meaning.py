@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -44,3 +45,21 @@ def test_an_exception_is_one_still(name: str) -> None:
 def test_no_module_s_name_stands_twice_for_different_things_in_one_layer() -> None:
     """`keys.py` once stood for a command, a keyring, keysets and the names of entries."""
     assert [str(path.relative_to(ROOT)) for path in ROOT.rglob("keys.py")] == ["cli/verbs/keys.py"]
+
+
+def test_what_a_folder_s_own_module_names_is_no_module_in_it() -> None:
+    """Importing that module would put it in the name's place, whenever somebody does."""
+    for path in ROOT.rglob("__init__.py"):
+        package = ".".join(path.parent.relative_to(ROOT.parent).parts)
+        own = {name for node in ast.parse(path.read_text(encoding="utf-8")).body for name in _bound(node, package)}
+        inside = {one.stem for one in path.parent.glob("*.py")} | {
+            one.parent.name for one in path.parent.glob("*/*.py")
+        }
+        assert not own & inside, path
+
+
+def _bound(node: ast.stmt, package: str) -> list[str]:
+    """The names that a statement binds, but for modules of that package."""
+    if isinstance(node, ast.Import) or (isinstance(node, ast.ImportFrom) and node.module != package):
+        return [one.asname or one.name.partition(".")[0] for one in node.names]
+    return [node.name] if isinstance(node, ast.FunctionDef | ast.ClassDef) else []

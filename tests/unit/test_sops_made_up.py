@@ -12,7 +12,7 @@ from secretsvc.document.yaml import YamlDocument
 from secretsvc.errors import ManifestError
 from secretsvc.formats.sops.metadata import MEMBER
 from secretsvc.formats.sops.sealing import same
-from secretsvc.operations.document_sealing import losses
+from secretsvc.operations.documents.seal import losses
 from tests.sops_support import in_clear, sealed
 from tests.support import NIGHT
 

@@ -13,7 +13,7 @@ from secretsvc.document import trees
 from secretsvc.document.base import MAX_BYTES
 from secretsvc.errors import ManifestError
 from secretsvc.formats.sops.metadata import MEMBER, KeyEntry
-from secretsvc.operations import document_paths
+from secretsvc.operations.documents import by_path
 from secretsvc.operations.request import stated
 
 TYPE_CHECKING = False
@@ -46,10 +46,10 @@ def unset(words: Words) -> int:
     tree = files.sealed_tree(source)
     opened = files.opened(tree, source, words)
     with files.named(source):
-        if words.has("idempotent") and document_paths.at(tree, opened, path) is None:
+        if words.has("idempotent") and by_path.at(tree, opened, path) is None:
             return 0
         with exits(GENERIC):
-            data = document_paths.take(tree, opened, path, stated())
+            data = by_path.take(tree, opened, path, stated())
     _put(words, source, data)
     return 0
 
@@ -62,11 +62,11 @@ def put_in(words: Words, path: Path, value: Tree) -> int:
     with files.named(source):
         if path[0] == MEMBER or (source.kind == "dotenv" and str(path[0]).startswith(f"{MEMBER}_")):
             raise SopsError(SEALED_ALREADY, f"{MEMBER} is where the file's keys and MAC are")
-        there = document_paths.at(tree, opened, path)
+        there = by_path.at(tree, opened, path)
         if words.has("idempotent") and there is not None and trees.same(there, value):
             return 0
         with exits(NOT_DUMPED):
-            data = document_paths.put(tree, opened, path, value, stated())
+            data = by_path.put(tree, opened, path, value, stated())
     _put(words, source, data)
     return 0
 
@@ -103,8 +103,8 @@ def _path(text: str) -> Path:
 def rotate(words: Words) -> int:
     """Give a file a new data key, and keys that come and go; it is put out unless it is changed in place."""
     from secretsvc.keyref import KeysetChange
-    from secretsvc.operations import document_changes
-    from secretsvc.operations.document_keysets import by_change
+    from secretsvc.operations.documents import changes as document_changes
+    from secretsvc.operations.documents.keysets import by_change
 
     files.need_file(words)
     source = files.source(words, missing=UNREADABLE)
@@ -131,7 +131,7 @@ def _with_context(words: Words, entry: KeyEntry) -> KeyEntry:
 def _put(words: Words, source: InputFile, data: bytes) -> None:
     """Write a sealed file, in the kind that is to come out."""
     if source.output_kind != source.kind:
-        from secretsvc.operations.document_kinds import in_kind
+        from secretsvc.operations.documents.as_kind import in_kind
 
         with files.named(source), exits(NOT_DUMPED):
             data = in_kind(files.sealed_tree(source._replace(data=data)), source.output_kind)

@@ -8,8 +8,8 @@ from secretsvc.backends import find
 from secretsvc.cli.sops import keyset_of
 from secretsvc.cli.sops_words.codes import CONFLICT, CONTEXT, GENERIC, SopsError, exits
 from secretsvc.cli.sops_words.words import KEYS, OURS, SELECTIONS
-from secretsvc.operations.document_keysets import SopsKeyset
-from secretsvc.operations.document_sealing import SopsRule
+from secretsvc.operations.documents.keysets import SopsKeyset
+from secretsvc.operations.documents.seal import SopsRule
 from secretsvc.policy import sops_yaml
 
 TYPE_CHECKING = False

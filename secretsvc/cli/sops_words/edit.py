@@ -17,8 +17,9 @@ from secretsvc.files import workspace
 from secretsvc.files.private_folder import private_folder, write_private
 from secretsvc.files.signals import end_tidily
 from secretsvc.keyref import KeysetChange
-from secretsvc.operations import document_edit, documents
-from secretsvc.operations.document_edit import DocumentDraft
+from secretsvc.operations import documents
+from secretsvc.operations.documents import edit as document_edit
+from secretsvc.operations.documents.edit import DocumentDraft
 from secretsvc.operations.request import Request, stated
 
 TYPE_CHECKING = False

@@ -7,7 +7,7 @@ from secretsvc.cli.report import warn
 from secretsvc.cli.sops_words import config, files
 from secretsvc.cli.sops_words.codes import CONFLICT, GENERIC, NO_DOCUMENT, NOT_DUMPED, SopsError, exits
 from secretsvc.errors import BackendError, NoKeyError
-from secretsvc.operations.document_sealing import seal_file
+from secretsvc.operations.documents.seal import seal_file
 from secretsvc.operations.request import stated
 
 TYPE_CHECKING = False
@@ -46,7 +46,7 @@ def sealed(words: Words, source: InputFile) -> bytes:
             warn(f"line {line}: {what}")
     if source.output_kind == source.kind:
         return result.data
-    from secretsvc.operations.document_kinds import in_kind
+    from secretsvc.operations.documents.as_kind import in_kind
 
     with exits(NOT_DUMPED):
         return in_kind(files.sealed_tree(source._replace(data=result.data)), source.output_kind)

@@ -13,9 +13,9 @@ from secretsvc.cli.sops_words.words import Words
 from secretsvc.errors import KsecretError, printable
 from secretsvc.formats.sops.metadata import KeyEntry, list_of
 from secretsvc.keyref import KeysetChange, WrappedKey
-from secretsvc.operations import document_changes
-from secretsvc.operations.document_keys import Division
-from secretsvc.operations.document_keysets import WantedEntries, by_policy, key_changes
+from secretsvc.operations.documents import changes as document_changes
+from secretsvc.operations.documents.keysets import WantedEntries, by_policy, key_changes
+from secretsvc.operations.documents.shares import Division
 from secretsvc.operations.request import Request, stated
 
 TYPE_CHECKING = False

@@ -176,7 +176,7 @@ def _begun_document(path: str, sealer: Sealer, rule: CreationRule, wanted: Seali
 
 def _opened_document(path: str, tree: SealedTree, request: Request, keyring: Keyring) -> _Opened:
     """The same of a file that SOPS's format seals."""
-    from secretsvc.operations import document_edit
+    from secretsvc.operations.documents import edit as document_edit
 
     draft = document_edit.open_draft(tree, request, keyring)
     sheet = Sheet.of_document(path, draft.shown, tree.document.kind)

@@ -212,7 +212,7 @@ def _merged(texts: list[bytes], name: str) -> Outcome:
 
         return merge_manifests(texts[0], texts[1], texts[2], name, merge_lines)
     from secretsvc.cli.sealing import Requests, SealingOptions
-    from secretsvc.operations.document_merge import Tools, merge_files
+    from secretsvc.operations.documents.merge import Tools, merge_files
     from secretsvc.operations.request import stated
 
     requests = Requests(SealingOptions(), _backends())

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import Parser
     from secretsvc.keyref import KeyRef
     from secretsvc.operations import Result
-    from secretsvc.operations.document_keysets import WantedEntries
     from secretsvc.operations.documents import SealedTree
+    from secretsvc.operations.documents.keysets import WantedEntries
     from secretsvc.operations.inspect import Description
     from secretsvc.operations.request import Request
 
@@ -140,13 +140,13 @@ class _Change:
         if not tree:
             self._refuse_group()
             return key_changes(data, self._request(name))
-        from secretsvc.operations import document_keysets
+        from secretsvc.operations.documents import keysets
 
-        return document_keysets.key_changes(tree.metadata, self._wanted(tree, name)[0])
+        return keysets.key_changes(tree.metadata, self._wanted(tree, name)[0])
 
     def _made_of_tree(self, tree: SealedTree, name: str) -> Result:
         """A file in SOPS's format with its keys changed."""
-        from secretsvc.operations import document_changes
+        from secretsvc.operations.documents import changes as document_changes
 
         wanted, profiles = self._wanted(tree, name)
         keyring = self._requests.keyring(name, profiles=profiles)
@@ -157,10 +157,10 @@ class _Change:
 
         Raises InputError, KeyRefError.
         """
-        from secretsvc.operations import document_keysets
+        from secretsvc.operations.documents import keysets
 
         if self._action != "sync":
-            return document_keysets.by_change(tree.metadata, self._request(name).change, self._group), {}
+            return keysets.by_change(tree.metadata, self._request(name).change, self._group), {}
         from secretsvc.cli import sops
 
         rule = self._requests.sops_rule_of_sealed(name)
@@ -169,7 +169,7 @@ class _Change:
             raise InputError(what, hint="write one, or say keys add and keys remove")
         keys = sops.keyset_of(rule, self._backends)
         profiles = {ref: fields["aws_profile"] for ref, fields in keys.options.items()}
-        return document_keysets.by_policy(tree.metadata, keys), profiles
+        return keysets.by_policy(tree.metadata, keys), profiles
 
     def _refuse_group(self) -> None:
         """Raises UsageError for `--group` where there are none."""

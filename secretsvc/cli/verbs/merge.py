@@ -46,7 +46,7 @@ def run(args: Arguments) -> int:
         request, keyring = requests.of(name, source), requests.keyring(name, source)
         tree = sops_tree(sealed, source)
         if tree:
-            from secretsvc.operations.document_superimpose import superimpose_document
+            from secretsvc.operations.documents.superimpose import superimpose_document
 
             if args.cleartext:
                 raise UsageError("-x does not go with a file in SOPS's format")

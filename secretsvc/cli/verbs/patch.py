@@ -7,7 +7,7 @@ from secretsvc.cli.batch import Batch
 from secretsvc.cli.options import Server, Targets
 from secretsvc.cli.sealing import SealingOptions, place_of
 from secretsvc.cli.session import begin
-from secretsvc.operations.patch import Changes
+from secretsvc.operations.request import Changes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from secretsvc.cli.verbs.patch import change_each
 from secretsvc.errors import UsageError
 from secretsvc.files import workspace
 from secretsvc.generators.random_text import ALPHABETS, random_text
-from secretsvc.operations.patch import Changes
+from secretsvc.operations.request import Changes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from secretsvc.cli.session import begin
 from secretsvc.cli.verbs.patch import change_each
 from secretsvc.cli.verbs.set import add_changing, changed_file
 from secretsvc.errors import UsageError
-from secretsvc.operations.patch import Changes
+from secretsvc.operations.request import Changes
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER, Metadata
 from secretsvc.formats.sops.sealing import Plan, named
 from secretsvc.operations import Result
-from secretsvc.operations.document_keys import lists, wrapped
-from secretsvc.operations.document_keysets import by_change, key_changes, loses
 from secretsvc.operations.documents import find_leaf, open_sealed, parsed, paths
+from secretsvc.operations.documents.keysets import by_change, key_changes, loses
+from secretsvc.operations.documents.shares import lists, wrapped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
     from secretsvc.document.base import Document, Edit, Leaf, Path
     from secretsvc.formats.sops.metadata import KeyEntry
     from secretsvc.formats.sops.sealing import Opened
-    from secretsvc.operations.document_keys import Division
-    from secretsvc.operations.document_keysets import WantedEntries
     from secretsvc.operations.documents import SealedTree
+    from secretsvc.operations.documents.keysets import WantedEntries
+    from secretsvc.operations.documents.shares import Division
     from secretsvc.operations.keyring import Keyring
-    from secretsvc.operations.patch import Changes
-    from secretsvc.operations.request import Request
+    from secretsvc.operations.request import Changes, Request
 
 ADDED = Value("", b"")
 """Stands for what a leaf held that was not there: nothing is the same as that."""

@@ -15,9 +15,9 @@ from secretsvc.formats.sops.cipher import aad_of, is_token
 from secretsvc.formats.sops.metadata import MEMBER
 from secretsvc.formats.sops.selection import Selection
 from secretsvc.operations import Result
-from secretsvc.operations.document_changes import ADDED, proven, sealed_anew, trusting
-from secretsvc.operations.document_slips import refuse_repeated
 from secretsvc.operations.documents import SealedTree, open_sealed, restored
+from secretsvc.operations.documents.changes import ADDED, proven, sealed_anew, trusting
+from secretsvc.operations.documents.slips import refuse_repeated
 from secretsvc.operations.tokens_back import with_tokens
 from secretsvc.record import Record
 

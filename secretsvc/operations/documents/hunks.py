@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from secretsvc.operations.document_marks import Marks
+    from secretsvc.operations.documents.marks import Marks
     from secretsvc.programs.git import Hunk
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from secretsvc.errors import InputError, KeyRefError
 from secretsvc.formats.sops.metadata import KeyEntry, list_of
 from secretsvc.keyref import WrappedKey, keyset
-from secretsvc.operations.document_keys import Division
+from secretsvc.operations.documents.shares import Division
 from secretsvc.record import Record
 
 TYPE_CHECKING = False

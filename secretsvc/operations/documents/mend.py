@@ -11,7 +11,7 @@ from secretsvc.formats.sops.cipher import aad_of
 from secretsvc.formats.sops.merge import PROOF, RULE, name_of
 from secretsvc.operations import Result, documents
 from secretsvc.operations.check_conflict import first_marker
-from secretsvc.operations.document_changes import proven
+from secretsvc.operations.documents.changes import proven
 from secretsvc.record import Record
 
 TYPE_CHECKING = False

@@ -1,6 +1,6 @@
 """Three versions of a file that SOPS's format seals → one: value by value, keys as a set, all else line by line.
 
-Git merges lines in which marks stand for values (`document_marks`), so lists, documents, comments and what is in the
+Git merges lines in which marks stand for values (`marks`), so lists, documents, comments and what is in the
 clear come out as Git has them. With a key at hand the result is sealed under one data key, and gets a MAC; without one
 it has a side's MAC where that side's values are all there are, else both, in conflict.
 """
@@ -17,11 +17,11 @@ from secretsvc.formats.sops import merge, sealing
 from secretsvc.formats.sops.merge import PROOF, name_of
 from secretsvc.formats.sops.metadata import MEMBER, Metadata
 from secretsvc.operations import documents
-from secretsvc.operations.document_changes import proven
-from secretsvc.operations.document_hunks import united
-from secretsvc.operations.document_keys import lists, wrapped
-from secretsvc.operations.document_marks import TWO_DATA_KEYS, Marks, Tokens
-from secretsvc.operations.document_versions import NotOpenedError, Three, Version
+from secretsvc.operations.documents.changes import proven
+from secretsvc.operations.documents.hunks import united
+from secretsvc.operations.documents.marks import TWO_DATA_KEYS, Marks, Tokens
+from secretsvc.operations.documents.shares import lists, wrapped
+from secretsvc.operations.documents.versions import NotOpenedError, Three, Version
 from secretsvc.operations.merge import Outcome, merge_manifests
 from secretsvc.programs.git import Hunk
 from secretsvc.record import Record
@@ -84,7 +84,7 @@ def _tried(versions: Sequence[bytes], name: str, tools: Tools) -> tuple[Outcome 
 
 def _in_one_layout(versions: Sequence[bytes], name: str, tools: Tools, first: Outcome | None) -> Outcome | None:
     """The outcome with less in conflict: as it was, or in the layout that sops has given a side."""
-    from secretsvc.operations.document_layout import in_layout_of_sops
+    from secretsvc.operations.documents.layout import in_layout_of_sops
 
     laid_out = in_layout_of_sops(versions, name)
     second = _tried(laid_out, name, tools)[0] if laid_out else None

@@ -7,8 +7,8 @@ from base64 import b64encode
 from secretsvc.errors import InputError, UsageError
 from secretsvc.formats.sops import sealing
 from secretsvc.operations import Result
-from secretsvc.operations.document_changes import DocumentChange, sealed_anew, trusting
 from secretsvc.operations.documents import SealedTree, open_sealed
+from secretsvc.operations.documents.changes import DocumentChange, sealed_anew, trusting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from secretsvc.document.base import Path
     from secretsvc.operations.keyring import Keyring
-    from secretsvc.operations.patch import Changes
-    from secretsvc.operations.request import Request
+    from secretsvc.operations.request import Changes, Request
 
 _BY_PATH = "ksecret set FILE PATH=VALUE changes any value of it"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from secretsvc.document.base import Document, Leaf
     from secretsvc.formats.sops.metadata import Metadata
-    from secretsvc.operations.document_marks import Marks
+    from secretsvc.operations.documents.marks import Marks
 
 
 class Places:

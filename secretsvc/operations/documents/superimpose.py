@@ -10,8 +10,8 @@ from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER
 from secretsvc.formats.sops.selection import Selection
 from secretsvc.operations import Result
-from secretsvc.operations.document_changes import proven
 from secretsvc.operations.documents import open_sealed
+from secretsvc.operations.documents.changes import proven
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

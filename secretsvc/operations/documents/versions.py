@@ -7,8 +7,8 @@ from secretsvc.formats.merge import UnmergeableError
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.merge import RULE, Versions, name_of, same_data_key
 from secretsvc.operations import documents
-from secretsvc.operations.document_marks import Marked, Marks
-from secretsvc.operations.document_places import Places
+from secretsvc.operations.documents.marks import Marked, Marks
+from secretsvc.operations.documents.places import Places
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

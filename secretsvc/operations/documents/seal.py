@@ -14,8 +14,8 @@ from secretsvc.formats.sops.selection import DEFAULT, Selection
 from secretsvc.keyref import WrappedKey
 from secretsvc.manifest.model import FIELDS
 from secretsvc.operations import Result
-from secretsvc.operations.document_changes import proven
-from secretsvc.operations.document_keys import shares
+from secretsvc.operations.documents.changes import proven
+from secretsvc.operations.documents.shares import shares
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from secretsvc.document.base import Document, Tree
-    from secretsvc.operations.document_keysets import SopsKeyset
+    from secretsvc.operations.documents.keysets import SopsKeyset
     from secretsvc.operations.keyring import Keyring
 
 FOR_SECRETS = ("encrypted_regex", "^(data|stringData)$")

@@ -12,7 +12,7 @@ from secretsvc.errors import InputError, ManifestError
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER
-from secretsvc.operations.document_changes import proven
+from secretsvc.operations.documents.changes import proven
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
