@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from secretsvc.keyref import Principal
+
 WHO_HINT = "`aws sts get-caller-identity` shows whether they work, and who you are"
 
 
@@ -185,12 +187,16 @@ def kind(error: Exception) -> Kind:
     return Kind.BROKEN
 
 
-def credentials(error: Exception, profile: str = "") -> BackendError:
-    """Return the error for credentials that were not found, given or renewed. `profile`: the key's own, if any."""
+def credentials(error: Exception, principal: Principal | None = None) -> BackendError:
+    """Return the error for credentials that were not found, given or renewed. `principal`: the key's own, if any."""
     names = _names(error)
-    if profile and "ProfileNotFound" in names:
-        message = f"the AWS profile {profile} does not exist, which the policy names for that key"
+    if principal and principal.profile and "ProfileNotFound" in names:
+        message = f"the AWS profile {principal.profile} does not exist, which the policy names for that key"
         return BackendError(message, hint=_CREDENTIAL_CLASSES["ProfileNotFound"][1])
+    if principal and principal.role and "ClientError" in names and _said(error)[0] in _DENIED:
+        message = f"AWS does not let these credentials assume the role {principal.role}, which the policy names"
+        hint = f"allow them sts:AssumeRole, and name them in the role's trust policy; {WHO_HINT}"
+        return BackendError(message, hint=hint)
     if any(name in names for name in _SILENT):
         return BackendUnavailableError(
             "the service that gives out AWS credentials can't be reached",

@@ -20,7 +20,10 @@ from secretsvc.operations.request import Request, stated
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from secretsvc.cli.sops_words.files import InputFile
+    from secretsvc.keyref import Principal
     from secretsvc.operations.documents import SealedTree
 
 
@@ -55,7 +58,7 @@ def _update(words: Words) -> None:
             print(printable(f"{words.plain[0]}: {label}: {'+++' if comes else '---'} {ref}"))
         if not words.has("yes") and not _is_agreed():
             return
-        _change(words, source, tree, wanted, config.profiles_of(keys))
+        _change(words, source, tree, wanted, keys.principals)
 
 
 def _is_agreed() -> bool:
@@ -110,10 +113,12 @@ def _division(words: Words, tree: SealedTree, count: int) -> Division:
     return Division(count, min(threshold, count) if count > 1 else 0)
 
 
-def _change(words: Words, source: InputFile, tree: SealedTree, wanted: WantedEntries, profiles: dict[str, str]) -> None:
+def _change(
+    words: Words, source: InputFile, tree: SealedTree, wanted: WantedEntries, principals: Mapping[str, Principal]
+) -> None:
     """Seal the file to these keys, and write it. `updatekeys` always writes the file itself."""
     request = Request(KeysetChange((), (), ()), lambda *_: (), "", stated())
-    backends = options.backends(options.Unlocking()).with_profiles(profiles)
+    backends = options.backends(options.Unlocking()).with_principals(principals)
     data = document_changes.change_keys(tree, wanted, request, backends).data
     if not words.text("file"):
         words = files.in_place(words)
