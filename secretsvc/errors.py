@@ -113,7 +113,7 @@ class AlreadySealedError(InputError):
 
 
 class NothingToSealError(InputError):
-    """The input holds no Secret with values in it."""
+    """The input holds nothing that is to be sealed: no Secret with values, or none that the rule means."""
 
 
 class NoKeyError(KsecretError):

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import jwt
 from cryptography import x509
@@ -19,11 +18,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
+from tests.emulators.serving import Serving
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-class Issuer:
+class Issuer(Serving):
     """Signs what it is told to; `keys` is what its JWKS shows, by id."""
 
     def __init__(self, tls: Path | None = None) -> None:
@@ -47,15 +48,6 @@ class Issuer:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
             self.scheme = "https"
         self.url = f"{self.scheme}://localhost:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     def jwks(self) -> dict[str, Any]:
         return {"keys": [_jwk(key, kid) for kid, key in self.keys.items()]}

@@ -153,11 +153,13 @@ class Batch:
         private: bool,
         altered: int = AlteredError.exit_code,
         any_name: bool = False,
+        ruled: Callable[[str], bool] | None = None,
     ) -> None:
         """`done`: the word in the summary, such as `sealed`. `private`: what comes out is for its owner's eyes only.
 
         `altered`: the exit code for a file that was altered. `any_name`: take, from folders, what SOPS sealed under
-        names that are no manifest's, too. Raises UsageError for targets that do not go together.
+        names that are no manifest's, too. `ruled`: tells of the path of a file in a folder whether it is to be worked
+        on, whatever its name and what is in it. Raises UsageError for targets that do not go together.
         """
         if not targets.files:
             raise UsageError("no file named", hint="name a manifest, - for standard input, or a folder with -r")
@@ -177,6 +179,7 @@ class Batch:
         self._counts = {done: 0, "unchanged": 0, "skipped": 0, "failed": 0}
         self._many = bool(targets.recursive)
         self._any_name = any_name
+        self._ruled = ruled
 
     def run(
         self,
@@ -194,7 +197,7 @@ class Batch:
     def items(self) -> list[Item]:
         """Find the files. A folder that can't be listed is told of, and counts as failed. Raises UsageError."""
         targets = self._targets
-        others = _is_sealed_file if self._any_name else None
+        others = _is_sealed_file if self._any_name else self._ruled
         return list(
             workspace.discover(
                 targets.files, recursive=targets.recursive, failed=self._failed, warn=_warn_of_walk, others=others
@@ -250,7 +253,7 @@ class Batch:
 
     def _work(self, operation: Operation, may_hold: Callable[[bytes | mmap], bool], item: Item) -> _Outcome:
         try:
-            snapshot = _snapshot(item, may_hold)
+            snapshot = self._snapshot(item, may_hold)
             if not snapshot and item.path != "-":
                 return _Outcome(skipped=True)
             data = snapshot.data if snapshot else standard_input()
@@ -265,6 +268,14 @@ class Batch:
             failure = error
         failure.file = failure.file or name_of(item.path)
         return _Outcome(error=failure)
+
+    def _snapshot(self, item: Item, may_hold: Callable[[bytes | mmap], bool]) -> Snapshot | None:
+        """Read a file; None for standard input, and for what was found in a folder and is not to be worked on."""
+        if item.path == "-":
+            return None
+        if item.named or (self._ruled and self._ruled(item.path)):
+            return workspace.read(item.path)
+        return workspace.read_if(item.path, may_hold)
 
     def _written(self, snapshot: Snapshot | None, before: bytes, made: Result | bytes | PrintedLine | None) -> _Outcome:
         """Write what the operation made into the file, where that is changed in place; else keep it to be put out."""
@@ -338,15 +349,6 @@ def _is_sealed_file(path: str) -> bool:
     from secretsvc.formats.sops.search import is_sealed_file  # where there are other files than manifests
 
     return is_sealed_file(path)
-
-
-def _snapshot(item: Item, may_hold: Callable[[bytes | mmap], bool]) -> Snapshot | None:
-    """Read a file; None for standard input, and for what was found in a folder and is not to be worked on."""
-    if item.path == "-":
-        return None
-    if item.named:
-        return workspace.read(item.path)
-    return workspace.read_if(item.path, may_hold)
 
 
 def put_out(data: bytes, output: str, *, private: bool) -> None:

@@ -199,9 +199,9 @@ def ruled(configs: SopsConfigs | None, name: str) -> Callable[[bytes | mmap], bo
     """Return what tells of a file's bytes whether a rule of `.sops.yaml` may want the file of that name sealed."""
     if not configs:
         return _never
-    from secretsvc.operations.check_tree import may_be_ruled, rule_for_clear
+    from secretsvc.policy.sops_configs import may_be_ruled
 
-    return may_be_ruled if rule_for_clear(configs, name) else _never
+    return may_be_ruled if configs.rule_for_found(name) else _never
 
 
 def _never(_data: bytes | mmap) -> bool:

@@ -142,6 +142,11 @@ class FilePolicies:
         configs = self._sops_above(file)
         return configs.rule_for_sealed(self._place or file) if configs else None
 
+    def wants_sealed(self, file: str) -> bool:
+        """Tell whether a rule of SOPS's wants that file sealed, though it was found in a folder. Raises FileError."""
+        configs = self._sops_above(file)
+        return configs is not None and configs.rule_for_found(file) is not None
+
     def _sops_above(self, file: str) -> SopsConfigs | None:
         """The finder of rules of SOPS's; None where no policy above the file may have any."""
         named, place = os.environ.get("SOPS_CONFIG", ""), self._place or file

@@ -85,6 +85,10 @@ class RemoteSession:
 
         return sops.rule_in_walk(self._policies.sops_rule, data, name, self._wanted)
 
+    def wants_sealed(self, name: str) -> bool:
+        """Tell whether a rule of SOPS's wants that file sealed, though it was found in a folder. Raises FileError."""
+        return not self._wanted.format and self._policies.wants_sealed(name)
+
     def seal(self, data: bytes, name: str) -> Result:
         """The manifest sealed, to the keys that it would be sealed to here, else to those of the service's rules."""
         if sops_tree(data, name):

@@ -192,6 +192,10 @@ class Requests:
         """The rule for a file that is in SOPS's format, or is to be. Raises as `sops_rule`."""
         return self._policies.sops_rule_of_sealed(name)
 
+    def wants_sealed(self, file: str) -> bool:
+        """Tell whether a rule of SOPS's wants that file sealed, though it was found in a folder. Raises FileError."""
+        return self._policies.wants_sealed(file)
+
     def by_policy(self, name: str) -> Callable[[Secret, str], Keyset | None]:
         """The keyset that the policy of the file of that name has for a Secret; None where it has no say."""
         return lambda secret, _format: self._policies.keys(name, secret)

@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     class Session(Opener, Protocol):
         """Changes manifests too; each method takes a file's bytes and name, and raises what its operation raises."""
 
+        def wants_sealed(self, name: str) -> bool:
+            """Tell whether a rule of SOPS's wants that file sealed, though it was found in a folder."""
+
         def seal(self, data: bytes, name: str) -> Result:
             """Seal it, as `operations.seal.seal_manifest`."""
 
@@ -142,6 +145,10 @@ class LocalSession(LocalOpener):
     def forks(self) -> bool:
         """Tell whether they do, and nobody is asked to vouch for files."""
         return super().forks and not self._wanted.recompute_mac
+
+    def wants_sealed(self, name: str) -> bool:
+        """Tell whether a rule of SOPS's wants that file sealed, though it was found in a folder. Raises FileError."""
+        return not self._wanted.format and self._requests.wants_sealed(name)
 
     def seal(self, data: bytes, name: str) -> Result:
         """Seal the file of that name: a manifest, or by the nearest policy's word any tree in SOPS's format."""

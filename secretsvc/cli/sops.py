@@ -106,7 +106,8 @@ def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) ->
     def operation(data: bytes, name: str) -> Result:
         return sealer.sealed(data, name, rule_in_walk(requests.sops_rule_of_sealed, data, name, wanted))
 
-    return Batch(targets, "sealed", private=False).run(operation, remote or backends, may_hold_secret)
+    batch = Batch(targets, "sealed", private=False, ruled=requests.wants_sealed)
+    return batch.run(operation, remote or backends, may_hold_secret)
 
 
 def rule_in_walk(
@@ -189,7 +190,7 @@ class Sealer:
         only = self._mac_only_encrypted or bool(found and found.mac_only_encrypted)
         rule = SopsRule(self._said or (found.selection if found else None), only)
         keyset, request = self.keys(found, name), self._requests.of(name)
-        rule = rule._replace(only_secrets=not self._wanted.is_named(file))
+        rule = rule._replace(only_secrets=not (self._wanted.is_named(file) or self._is_ruled(data, file)))
         if self._remote:
             result = self._remote.seal_document(data, name, keyset, rule)
         else:
@@ -201,6 +202,14 @@ class Sealer:
             line, what = result.notes[0]
             raise InputError(what, hint="without --exact it is sealed all the same", line=line)
         return result._replace(bound=True)  # which was told
+
+    def _is_ruled(self, data: bytes, file: str) -> bool:
+        """Tell whether a rule is about that very file, which is no Kubernetes object, and not about Secrets in it."""
+        if not self._requests.wants_sealed(file):
+            return False
+        from secretsvc.policy.sops_configs import may_be_ruled
+
+        return may_be_ruled(data)
 
     def _warn(self, text: str) -> None:
         """Warn of it once a run."""

@@ -1,13 +1,10 @@
 """Findings in files that SOPS seals, of any kind, and in those that a rule of `.sops.yaml` wants sealed. Needs no key.
 
-A rule that fits every file of a kind, and says nothing of which values are secret, is no reason to take them all for
-secrets. Kubernetes objects other than Secrets are left out: the rule that SOPS's manual has for them
-(`^(data|stringData)$`) fits ConfigMaps, too.
+Kubernetes objects other than Secrets are left out: the rule that SOPS's manual has for them (`^(data|stringData)$`)
+fits ConfigMaps, too.
 """
 
 from __future__ import annotations
-
-import os
 
 from secretsvc.backends import canonical
 from secretsvc.document import kinds
@@ -21,11 +18,11 @@ from secretsvc.operations import documents
 from secretsvc.operations.document_keys import Division
 from secretsvc.operations.findings import Finding
 from secretsvc.patterns import pattern
+from secretsvc.policy.sops_configs import may_be_ruled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from mmap import mmap
     from typing import TypeAlias
 
     from secretsvc.document.base import Document
@@ -38,33 +35,7 @@ if TYPE_CHECKING:
     """SOPS's kind, the key's name, role, context."""
 
 _LISTED = 5
-_KUBERNETES = pattern(rb"(?m)^[\"' \t{]*(?:apiVersion|kind)[\"']?[ \t]*:")
 _ALLOWED = pattern(r"(?:^|\s)#\s*ksecret:allow\s+\S")
-_PROSE = (".md", ".rst", ".adoc")
-_POLICIES = (".sops.yaml", ".ksecret.yaml")
-
-
-def rule_for_clear(configs: SopsConfigs, file: str) -> CreationRule | None:
-    """The rule that wants the file of that path sealed; None where none does, or nobody can tell."""
-    name = os.path.basename(file)
-    kind = kinds.kind_of(file)
-    if name in _POLICIES or (kind == "binary" and (name.startswith(".") or name.lower().endswith(_PROSE))):
-        return None
-    try:
-        rule = configs.rule_for_new(file)
-    except KsecretError:
-        return None  # the policy's own check tells
-    if not rule:
-        return None
-    if not rule.catches_all(os.path.splitext(file)[1]):
-        return rule
-    says_which = rule.selection is not None and rule.selection[0].startswith("encrypted_")
-    return rule if kind != "binary" and says_which else None
-
-
-def may_be_ruled(data: bytes | mmap) -> bool:
-    """Tell whether a rule may be about these bytes: they are no Kubernetes object."""
-    return not _KUBERNETES.search(data)
 
 
 def check_tree(data: bytes, file: str, configs: SopsConfigs | None) -> list[Finding]:
@@ -88,7 +59,7 @@ def _flaws(data: bytes, file: str, configs: SopsConfigs | None) -> Iterator[Flaw
     if tree:
         yield from _sealed(tree, configs, file)
         return
-    rule = rule_for_clear(configs, file) if configs else None
+    rule = configs.rule_for_found(file) if configs else None
     if rule and may_be_ruled(data):
         yield from _clear(data, file, rule)
 

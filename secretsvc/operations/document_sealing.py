@@ -6,7 +6,7 @@ from os import urandom
 
 from secretsvc import formats
 from secretsvc.document import kinds
-from secretsvc.errors import AlreadySealedError, InputError, ManifestError, NothingToSealError
+from secretsvc.errors import AlreadySealedError, ManifestError, NothingToSealError
 from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER, VERSION, fields_of, list_of, with_keys
@@ -55,7 +55,7 @@ def seal_file(
 
     `name`: the file's, whose end says of which kind it is, unless `kind` does; `now`: the time to state.
     The result is not bound where Secrets are in it: the format binds them to no name. Raises AlreadySealedError,
-    NothingToSealError, ManifestError, and InputError for a rule that is none, or that seals nothing.
+    NothingToSealError, also for a rule that means nothing of it, ManifestError, and InputError for a rule that is none.
     """
     document = read_clear(data, kind or kinds.kind_of(name), rule)
     meant = selection(document, rule)
@@ -123,7 +123,7 @@ def _check(document: Document, chosen: Selection) -> None:
         count += bool(is_value and chosen.selects(leaf))
     if not count:
         what = f"{chosen.rule} means no value of it: all would stay in the clear"
-        raise InputError(what, hint="mend the rule, or leave the file as it is")
+        raise NothingToSealError(what, hint="mend the rule, or leave the file as it is")
 
 
 def _wrapped(keys: SopsKeyset, dek: bytes, now: str, keyring: Keyring) -> dict[str, Tree]:

@@ -11,14 +11,25 @@ from _thread import allocate_lock
 
 from secretsvc.errors import FileError, InputError, KsecretError
 from secretsvc.go_regexp import GoRegexp
+from secretsvc.patterns import pattern
 from secretsvc.policy.sops_yaml import NAME, CreationRule, key_of, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from mmap import mmap
 
     from secretsvc.policy.policies import Policies, Policy
     from secretsvc.policy.sops_yaml import SopsConfig
+
+_PROSE = (".md", ".rst", ".adoc")
+_POLICIES = (NAME, ".ksecret.yaml")
+_KUBERNETES = pattern(rb"(?m)^[\"' \t{]*(?:apiVersion|kind)[\"']?[ \t]*:")
+
+
+def may_be_ruled(data: bytes | mmap) -> bool:
+    """Tell whether a rule may be about these bytes of a file found in a folder: they are no Kubernetes object."""
+    return not _KUBERNETES.search(data)
 
 
 class SopsConfigs:
@@ -59,6 +70,26 @@ class SopsConfigs:
         is_nearer = policy and (self._named or not found or len(policy.folder) >= len(found.folder))
         ours = _of_ours(policy, path) if policy and is_nearer else None
         return ours or (found.rule_for(self._policies.locate(path)) if found else None)
+
+    def rule_for_found(self, path: str) -> CreationRule | None:
+        """The rule that wants a file sealed that was found in a folder; None where none does, or nobody can tell.
+
+        A rule that fits every file of a kind, and says nothing of which values are secret, is no reason to take them
+        all for secrets.
+        """
+        from secretsvc.document import kinds
+
+        name, kind = os.path.basename(path), kinds.kind_of(path)
+        if name in _POLICIES or (kind == "binary" and (name.startswith(".") or name.lower().endswith(_PROSE))):
+            return None
+        try:
+            rule = self.rule_for_new(path)
+        except KsecretError:
+            return None  # the policy's own check tells
+        if not rule or not rule.catches_all(os.path.splitext(path)[1]):
+            return rule
+        says_which = rule.selection is not None and rule.selection[0].startswith("encrypted_")
+        return rule if kind != "binary" and says_which else None
 
     def find(self, path: str) -> SopsConfig | None:
         """The nearest one upwards from a file, or that of the name `named`. Raises InputError, FileError."""

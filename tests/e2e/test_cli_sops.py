@@ -348,8 +348,8 @@ def test_a_walk_seals_the_secrets_in_a_folder_and_nothing_else(me: Person, flag:
     me.write(".sops.yaml", f"creation_rules: [{rule}]\n".encode())
     others = {
         "config.yaml": CONFIG_MAP,
-        "values.yaml": "data: {a: b}\n",
-        "local.env": "data=x\n",
+        "values.yaml": "a: {b: c}\n",
+        "local.env": "A=b\n",
         "notes.yaml": "a: Secret\n",
         "empty.yaml": "apiVersion: v1\nkind: Secret\nmetadata:\n  name: none\n",
     }
@@ -369,9 +369,39 @@ def test_a_walk_seals_the_secrets_in_a_folder_and_nothing_else(me: Person, flag:
     for name, text in others.items():
         assert (me.work / name).read_text() == text
     assert "0 sealed, 3 unchanged" in me.run("encrypt", "-i", "-r", *flag, ".").err
-    ran = me.run("encrypt", "-i", *flag, "values.yaml", "config.yaml")  # what is named is meant
-    assert "2 sealed" in ran.err
+    ran = me.run("encrypt", "-i", *flag, "config.yaml")  # what is named is meant
+    assert ran.code == 0
     assert UNBOUND not in ran.err
+    assert "means no value of it" in me.fails(3, "encrypt", "-i", *flag, "values.yaml")
+
+
+@pytest.mark.parametrize("flag", [[], ["--format", "sops"], ["--if-needed"]], ids=["as is", "--format", "--if-needed"])
+def test_a_walk_seals_what_check_says_that_a_rule_wants_sealed(me: Person, flag: list[str]) -> None:
+    key = me.ref.removeprefix("age:")
+    rules = f"{{path_regex: ^prod/, age: {key}}}, {{encrypted_regex: ^password$, age: {key}}}"
+    me.write(".sops.yaml", f"creation_rules: [{rules}]\n".encode())
+    (me.work / "prod").mkdir()
+    due = {
+        "prod/app.env": f"TOKEN={MARK}\n",
+        "prod/licence.key": f"-----{MARK}\n",
+        "prod/values.yaml": f"a: {MARK}\n",
+        "values.json": f'{{"password": "{MARK}"}}\n',
+    }
+    others = {"prod/config.yaml": CONFIG_MAP, "prod/README.md": "# about\n", "values.yaml": "a: b\n", "x.txt": "a\n"}
+    for name, text in (due | others).items():
+        me.write(name, text.encode())
+    told = me.run("check", ".").out.decode()
+    assert {line.partition(":")[0] for line in told.splitlines()} == set(due)
+    ran = me.run("encrypt", "-i", "-r", *flag, ".")
+    assert ran.code == 0, ran.err
+    assert "4 sealed" in ran.err
+    for name in due:
+        assert MARK.encode() not in (me.work / name).read_bytes()
+        assert MARK.encode() in opened_by_sops(me, name)
+    for name, text in others.items():
+        assert (me.work / name).read_text() == text
+    assert not me.ok("check", ".").out
+    assert "0 sealed" in me.run("encrypt", "-i", "-r", *flag, ".").err
 
 
 def test_what_is_sealed_in_another_format_is_not_sealed_once_more(me: Person) -> None:

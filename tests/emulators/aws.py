@@ -34,6 +34,8 @@ from urllib.parse import parse_qsl, urlsplit
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from tests.emulators.serving import Serving
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -94,7 +96,7 @@ class Fault(NamedTuple):
     every: int = 1
 
 
-class StubKms:
+class StubKms(Serving):
     """The stub, and the proxy with faults where `upstream` (a URL) is given. Counts the calls in `calls`.
 
     `latency` and `slow` are seconds; `states` are by ARN; `aliases` name the key ARN behind an alias ARN, where it
@@ -124,19 +126,10 @@ class StubKms:
         """The access key of every call of KMS."""
         self._lock = threading.Lock()
         self._server = _Server((host, port), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     def fault(self, action: str, body: dict[str, Any]) -> str:
         """Counts a call; the kind of fault that is its turn, or ""."""

@@ -7,11 +7,10 @@ has neither policy nor audit nor limits: the real service is tested elsewhere.
 from __future__ import annotations
 
 import json
-import threading
 import time
 from base64 import b64decode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic.alias_generators import to_camel
@@ -28,6 +27,7 @@ from secretsvc.operations.patch import Changes, patch_manifest
 from secretsvc.operations.request import ANY_TIME, Request
 from secretsvc.operations.rotate import rewrap_manifest, rotate_manifest
 from secretsvc.operations.seal import seal_manifest
+from tests.emulators.serving import Serving
 
 if TYPE_CHECKING:
     import ssl
@@ -71,7 +71,7 @@ class Seen(NamedTuple):
     connection: int
 
 
-class FakeService:
+class FakeService(Serving):
     """Serves on 127.0.0.1 until it is closed. `canned` answers go out first, one each."""
 
     def __init__(self, lock: Lock, context: ssl.SSLContext | None = None) -> None:
@@ -84,19 +84,10 @@ class FakeService:
         self._scheme = "https" if context else "http"
         if context:
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def url(self) -> str:
         return f"{self._scheme}://localhost:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
     def answer(self, seen: Seen) -> Canned:
         if seen.token != self.token:

@@ -17,8 +17,10 @@ import threading
 import time
 from base64 import b64decode
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.emulators.serving import Serving
 
 if TYPE_CHECKING:
     import ssl
@@ -40,7 +42,7 @@ class Seen(NamedTuple):
     credentials: str
 
 
-class Forge:
+class Forge(Serving):
     """Serves the repositories under `folder` until it is closed. Without a kind it is Git alone."""
 
     def __init__(self, folder: Path, kind: str, context: ssl.SSLContext) -> None:
@@ -64,14 +66,9 @@ class Forge:
     def url(self) -> str:
         return f"https://localhost:{self._server.server_port}"
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.hangs.clear()
-        self._server.shutdown()
-        self._server.server_close()
+        super().__exit__()
 
     def failure(self, step: str) -> int | None:
         laid = self.fails.get(step)

@@ -84,7 +84,7 @@ def run(args: Arguments) -> int:
         if args.if_needed:
             from secretsvc.operations.check import needs_sealing
 
-            if not needs_sealing(data, name):
+            if not (needs_sealing(data, name) or _is_ruled(session, data, name)):
                 return data
         if args.cleartext or args.from_cluster:
             return _prepared(session, data, name, cleartext=args.cleartext, from_cluster=args.from_cluster)
@@ -92,7 +92,18 @@ def run(args: Arguments) -> int:
         _warn_of_cluster(data, name)
         return sealed
 
-    return Batch(targets, "sealed", private=False).run(operation, session, may_hold_secret)
+    batch = Batch(targets, "sealed", private=False, ruled=session.wants_sealed)
+    return batch.run(operation, session, may_hold_secret)
+
+
+def _is_ruled(session: Session, data: bytes, name: str) -> bool:
+    """Tell whether a rule of SOPS's wants the file sealed, and it is not."""
+    if not session.wants_sealed(name):
+        return False
+    from secretsvc.operations.open import sops_tree
+    from secretsvc.policy.sops_configs import may_be_ruled
+
+    return may_be_ruled(data) and not sops_tree(data, name)
 
 
 def _prepared(session: Session, data: bytes, name: str, *, cleartext: bool, from_cluster: bool) -> Result | bytes:
