@@ -8,14 +8,13 @@ import os
 
 from secretsvc.errors import FileError, InputError, KeyRefError, KsecretError
 from secretsvc.files.workspace import POLICIES, Above
-from secretsvc.keyref import Keyset, keyset
+from secretsvc.keyref import Keyset, Principal, keyset
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from secretsvc.backends.registry import Backends
-    from secretsvc.keyref import Principal
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keyring import Keyring
     from secretsvc.policy.people import People
@@ -207,8 +206,9 @@ class FilePolicies:
         found = list(policies)
         merged = dict(principals)
         for policy in found:
-            for key, own in policy.principals.items():
-                merged[key] = merged.get(key, own)._replace(profile=own.profile)
+            for key, own in policy.content.principals.items():
+                other = merged.get(key, own)
+                merged[key] = Principal(own.profile or other.profile, other.role or own.role)
         backends = self._backends.with_principals(merged)
         keyring = backends.signed() if any(policy.require_signature for policy in found) else backends
         people = next((policy.content.people for policy in found if policy.content.named), None)

@@ -22,7 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from secretsvc.keyref import Principal
     from secretsvc.policy.reader import Content, KeyRule
 
 NAME = ".ksecret.yaml"
@@ -60,13 +59,6 @@ class Policy(Record):
     def relative(self, path: str) -> str:
         """A manifest's path from the policy's folder."""
         return os.path.relpath(self.locate(path), self.folder)
-
-    @property
-    def principals(self) -> dict[str, Principal]:
-        """Who uses keys of AWS, by KeyRef: the profiles that it names."""
-        from secretsvc.keyref import Principal
-
-        return {ref: Principal(profile) for ref, profile in self.content.profiles.items()}
 
     @property
     def max_age(self) -> int | None:

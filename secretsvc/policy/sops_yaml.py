@@ -109,12 +109,12 @@ class SopsKey:
         return f"SopsKey({self.text})"
 
 
-def key_of(text: str, line: int, profiles: AnyMapping[str, str]) -> SopsKey:
-    """The key that a KeyRef names, with its profile of AWS, where it has one."""
+def key_of(text: str, line: int, principals: AnyMapping[str, Principal]) -> SopsKey:
+    """The key that a KeyRef names, with who uses it, where that is said of one of AWS's."""
     ref = backends.canonical(text)
     scheme = backends.find(ref.scheme)
     kind = scheme.sops_list if scheme and scheme.sops_list else ref.scheme
-    return SopsKey(kind, ref.id, line, profile=profiles.get(str(ref), ""))
+    return SopsKey(kind, ref.id, line, **principals.get(str(ref), Principal())._asdict())
 
 
 class NoRuleError(InputError):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["environ", "kms", "moto", "ref"]  # fixtures, for pytest to find here
 
+SECRET = b"apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\n  namespace: prod\nstringData:\n  user: admin\n"
 OTHER = f"{ROLE}-of-others"
 
 
@@ -114,3 +115,27 @@ def test_one_key_in_two_roles_is_refused_with_its_line(tmp_path: Path, capfd: py
     ruled(tmp_path, {"arn": KEY, "role": ROLE}, {"arn": KEY, "role": OTHER})
     assert main(["encrypt", "-i", "a.yaml"]) == 3
     assert "the rule has it in different ones" in capfd.readouterr().err
+
+
+def test_a_role_of_our_own_policy_counts_for_both_formats(
+    kms: StubKms, ref: KeyRef, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    key = f"{{key: '{ref}', role: '{ROLE}'}}"
+    rules = f"- {{path: a.yaml, keys: [{key}], format: sops}}\n- keys: [{key}]\n"
+    (tmp_path / ".ksecret.yaml").write_text(f"version: 1\nrules:\n{rules}")
+    (tmp_path / "b.yaml").write_bytes(SECRET)
+    for name, clear in (("a.yaml", CLEAR), ("b.yaml", SECRET)):
+        assert main(["encrypt", "-i", name]) == 0
+        capfd.readouterr()
+        assert main(["decrypt", name]) == 0
+        assert capfd.readouterr().out.encode() == clear
+        assert roles_assumed(kms) == [ROLE, ROLE]
+    assert entries(tmp_path / "a.yaml") == [(ROLE, "")]
+
+
+def test_a_role_that_is_none_is_told_as_that(
+    kms: StubKms, ref: KeyRef, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    ruled(tmp_path, {"arn": ref.id, "role": "sealer"})
+    assert main(["encrypt", "-i", "a.yaml"]) == 6
+    assert "sealer, which the policy names, is no role of IAM" in capfd.readouterr().err

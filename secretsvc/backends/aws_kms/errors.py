@@ -190,13 +190,9 @@ def kind(error: Exception) -> Kind:
 def credentials(error: Exception, principal: Principal | None = None) -> BackendError:
     """Return the error for credentials that were not found, given or renewed. `principal`: the key's own, if any."""
     names = _names(error)
-    if principal and principal.profile and "ProfileNotFound" in names:
-        message = f"the AWS profile {principal.profile} does not exist, which the policy names for that key"
-        return BackendError(message, hint=_CREDENTIAL_CLASSES["ProfileNotFound"][1])
-    if principal and principal.role and "ClientError" in names and _said(error)[0] in _DENIED:
-        message = f"AWS does not let these credentials assume the role {principal.role}, which the policy names"
-        hint = f"allow them sts:AssumeRole, and name them in the role's trust policy; {WHO_HINT}"
-        return BackendError(message, hint=hint)
+    named = _named_wrongly(error, names, principal) if principal else None
+    if named:
+        return named
     if any(name in names for name in _SILENT):
         return BackendUnavailableError(
             "the service that gives out AWS credentials can't be reached",
@@ -210,6 +206,22 @@ def credentials(error: Exception, principal: Principal | None = None) -> Backend
             message, hint = _CREDENTIAL_CLASSES[name]
             return BackendError(message, hint=hint)
     return BackendError("the AWS credentials here can't be used: their source failed, or is malformed", hint=WHO_HINT)
+
+
+def _named_wrongly(error: Exception, names: list[str], principal: Principal) -> BackendError | None:
+    """Return the error for a profile or a role, as a policy names them, that nobody here can use."""
+    code = _said(error)[0]
+    if principal.profile and "ProfileNotFound" in names:
+        message = f"the AWS profile {principal.profile} does not exist, which the policy names for that key"
+        return BackendError(message, hint=_CREDENTIAL_CLASSES["ProfileNotFound"][1])
+    if principal.role and code in _DENIED:
+        message = f"AWS does not let these credentials assume the role {principal.role}, which the policy names"
+        hint = f"allow them sts:AssumeRole, and name them in the role's trust policy; {WHO_HINT}"
+        return BackendError(message, hint=hint)
+    if principal.role and ("ParamValidationError" in names or code == "ValidationError"):
+        message = f"{principal.role}, which the policy names, is no role of IAM"
+        return BackendError(message, hint="arn:aws:iam::ACCOUNT:role/NAME")
+    return None
 
 
 def failed(error: Exception, call: KmsCall) -> KsecretError:
