@@ -63,6 +63,8 @@ def test_files_are_sealed_changed_and_opened_in_the_role_of_sops_yaml_which_is_a
         assert roles_assumed(kms) == [ROLE], words
         assert entries(file) == [(ROLE, "")]
     assert main(["keys", "sync", "--dry-run", "a.yaml"]) == 0
+    assert main(["sops", "rotate", "-i", "a.yaml"]) == 0
+    assert set(roles_assumed(kms)) == {ROLE}
     assert by_sops("decrypt", file).stdout == CLEAR.replace(b"admin", b"other")
     kms.seen.clear()
     kms.callers.clear()
