@@ -33,6 +33,15 @@ Keyset = tuple[KeyRef, ...]
 """Sorted by the bytes of the URI, without repetition."""
 
 
+class Principal(Record):
+    """Who uses a key of AWS KMS, as a policy names it. Nothing of a sealed file's own word is ever put here."""
+
+    profile: str = ""
+    """Whose credentials are used; empty for those of the environment."""
+    role: str = ""
+    """ARN of the IAM role that is assumed with them; empty for none."""
+
+
 class WrappedKey(Record):
     """A DEK, or a share of one, wrapped under one KEK. How it is spelled in a file is its format's business."""
 

@@ -136,12 +136,12 @@ def _key_rules(path: str) -> policy_reader.Content | None:
             content = policy_reader.read(stream.read(policy_reader.MAX_BYTES + 1), path)
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
-    if content.profiles:
+    if content.principals:
         raise InputError(
-            "a key with a profile, and the service knows none",
+            "a key with a profile or a role, and the service knows none",
             hint="give the service's own role the right to use it",
             file=path,
-            key_ref=next(iter(content.profiles)),
+            key_ref=next(iter(content.principals)),
         )
     for rule in content.rules:
         if rule.path:

@@ -70,6 +70,10 @@ class CallerKeyring:
         with self._call("rewrap", uris):
             return self._backends.rewrap(listed, lambda: secret)
 
+    def role(self, _ref: KeyRef) -> str:
+        """Return none: a service follows no roles."""
+        return ""
+
     def signed(self) -> CallerKeyring:
         """Return one that demands signatures, as `Backends.signed`."""
         return CallerKeyring(

@@ -65,7 +65,7 @@ def _rule(name: str) -> Any:
     return Query(alias=to_camel(name), max_length=MOST_CHARACTERS, description="format=sops: SOPS's rule of that name")
 
 
-def selection(
+async def selection(
     *,
     encrypted_regex: Annotated[str, _rule("encrypted_regex")] = "",
     unencrypted_regex: Annotated[str, _rule("unencrypted_regex")] = "",

@@ -9,7 +9,9 @@ from secretsvc.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Protocol
+    from typing import Any, Protocol
+
+    from secretsvc.keyref import Principal
 else:
     Protocol = object
 
@@ -163,8 +165,8 @@ class Settings(Record):
     """gpg: the public keyring's file, in place of the default one."""
     require_signature: bool = False
     """gpg: refuse a wrapped DEK without a good signature."""
-    profiles: Mapping[str, str] = {}
-    """aws: KeyRef → the profile whose credentials use it, in place of those of the environment."""
+    principals: Mapping[str, Principal] = {}
+    """aws: KeyRef → who uses it, in place of whom the environment says."""
     warn: Callable[[str], None] = lambda _: None
     """Told, once each, of what works and should not stay so: a line without a value in it."""
     signs: bool = True
@@ -174,6 +176,8 @@ class Settings(Record):
     named_only: bool = False
     """age, gpg: unwrap by the key that the KeyRef names, and by no other one that is here: whoever asks may use that
     one only, and could have written its name beside what is wrapped under another."""
+    sessions: dict[Principal, Any] | None = None
+    """aws: those of this run, which its backends share, whatever else differs in their settings."""
 
 
 class Backend(Protocol):

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 
     from secretsvc.backends.abilities import HasIdentities
     from secretsvc.backends.base import Backend, Scheme, Settings
-    from secretsvc.keyref import KeyRef, WrappedKey
+    from secretsvc.keyref import KeyRef, Principal, WrappedKey
 
 
 class Backends:
     """Wraps and unwraps DEKs by KeyRef. Keeps each backend for the run, and never a DEK."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self._settings = settings if settings.sessions is not None else settings._replace(sessions={})
         self._made: dict[str, Backend] = {}
         self._signed: Backends | None = None
         self._unsigned: Backends | None = None
-        self._profiled: dict[tuple[tuple[str, str], ...], Backends] = {}
+        self._with_principals: dict[tuple[tuple[str, Principal], ...], Backends] = {}
         self._lock = allocate_lock()
 
     def backend(self, scheme: str) -> Backend:
@@ -47,14 +47,14 @@ class Backends:
     def jobs(self) -> int:
         """Return how many files are worth working on at a time, for the backends that this run has needed so far."""
         own = max((backend.jobs for backend in self._made.values()), default=1)
-        return max(own, self._signed.jobs if self._signed else 1, *(one.jobs for one in self._profiled.values()))
+        return max(own, self._signed.jobs if self._signed else 1, *(one.jobs for one in self._with_principals.values()))
 
     @property
     def forks(self) -> bool:
         """Tell whether the backends needed so far, and those of own keys, go on in forked processes."""
         own = (self.backend(scheme.name) for scheme in ours() if scheme.has_identities)
         known = all(getattr(backend, "forks", False) for backend in (*self._made.values(), *own))
-        return known and all(one.forks for one in (self._signed, *self._profiled.values()) if one)
+        return known and all(one.forks for one in (self._signed, *self._with_principals.values()) if one)
 
     def signed(self) -> Backends:
         """The same keys, but what PGP keys wrap must be signed, and a good signature is demanded of it."""
@@ -70,15 +70,20 @@ class Backends:
             self._unsigned = self._unsigned or Backends(self._settings._replace(require_signature=False, signs=False))
             return self._unsigned
 
-    def with_profiles(self, profiles: Mapping[str, str]) -> Backends:
-        """The same keys, but those of AWS KMS that are named there (KeyRef → profile) by that profile's credentials."""
-        if dict(profiles) == dict(self._settings.profiles):
+    def with_principals(self, principals: Mapping[str, Principal]) -> Backends:
+        """The same keys, but those of AWS KMS that are named there (KeyRef → who uses it) used by these."""
+        if dict(principals) == dict(self._settings.principals):
             return self
         with self._lock:
-            wanted = tuple(sorted(profiles.items()))
-            if wanted not in self._profiled:
-                self._profiled[wanted] = Backends(self._settings._replace(profiles=dict(profiles)))
-            return self._profiled[wanted]
+            wanted = tuple(sorted(principals.items()))
+            if wanted not in self._with_principals:
+                self._with_principals[wanted] = Backends(self._settings._replace(principals=dict(principals)))
+            return self._with_principals[wanted]
+
+    def role(self, ref: KeyRef) -> str:
+        """Return the IAM role that the key is used in, as a policy says; "" for none."""
+        principal = self._settings.principals.get(str(ref))
+        return principal.role if principal else ""
 
     def parse(self, text: str) -> KeyRef:
         """The canonical KeyRef of what a person writes: a URI, or a name that needs no scheme. Raises KeyRefError."""

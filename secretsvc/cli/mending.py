@@ -40,4 +40,4 @@ def mended(data: bytes, name: str, requests: Requests, side: Side | None = None)
     """Return one file mended; `side`: whose lines are taken where values are in conflict. Raises as `mend`."""
     request = requests.of(name)
     mending = Mending(request.created, request.trust, sides_of(name), side)
-    return mend(data, name, mending, requests.keyring(name))
+    return mend(data, name, mending, requests.keyring(name, data=data))

@@ -35,6 +35,10 @@ class NamedKeys:
         with _Naming(self._people):
             return self._keyring.rewrap(keys, dek)
 
+    def role(self, ref: KeyRef) -> str:
+        """Say what the keyring does."""
+        return self._keyring.role(ref)
+
     def signed(self) -> NamedKeys:
         """Do as the keyring does, and name keys in its errors."""
         return NamedKeys(self._keyring.signed(), self._people)

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import os
 
-from secretsvc.errors import InputError, KeyRefError, KsecretError
+from secretsvc.errors import FileError, InputError, KeyRefError, KsecretError
 from secretsvc.files.workspace import POLICIES, Above
-from secretsvc.keyref import Keyset, keyset
+from secretsvc.keyref import Keyset, Principal, keyset
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,21 +38,23 @@ class FilePolicies:
         self._told: set[str] = set()
         self._configs: SopsConfigs | None = None
 
-    def keyring(self, *files: str, profiles: Mapping[str, str] | None = None) -> Keyring:
+    def keyring(self, *files: str, data: bytes = b"", principals: Mapping[str, Principal] | None = None) -> Keyring:
         """The backends, demanding PGP signatures where a policy of the files, or of what is made of them, does.
 
-        Their errors call keys by the names that a policy has for them. `profiles`: KeyRef → AWS profile, beside those
-        of the policies. Raises InputError, FileError.
+        Their errors call keys by the names that a policy has for them. `data`: what is to be opened, the last
+        file's; `principals`: KeyRef → who uses it, beside whom the policies name. Raises InputError, FileError.
         """
-        return self._as_wanted((policy for _, policy in self._of(files)), profiles)
+        source = next(filter(None, reversed(files)), "")
+        named = {**self._principals(source, data), **(principals or {})}
+        return self._as_wanted((policy for _, policy in self._of(files)), named)
 
-    def keyring_for_opening(self, file: str) -> Keyring:
+    def keyring_for_opening(self, file: str, data: bytes) -> Keyring:
         """The same for those who only open, who need no policy: one that can't be used is warned of, once.
 
         Raises InputError where its text says `requireSignature` all the same.
         """
         policy = self.find_for_opening(file)
-        return self._as_wanted([policy] if policy else [])
+        return self._as_wanted([policy] if policy else [], self._principals(file, data))
 
     def people(self, file: str) -> People:
         """The names that its policy has for keys; none where it has no policy, or one that can't be used."""
@@ -180,10 +182,34 @@ class FilePolicies:
         policies = self._above(file)
         return policies.find_for_opening(file, self._warn) if policies else None
 
-    def _as_wanted(self, policies: Iterable[Policy], profiles: Mapping[str, str] | None = None) -> Keyring:
+    def _principals(self, file: str, data: bytes) -> Mapping[str, Principal]:
+        """Who uses keys of a file that asks for a role, as its rule of SOPS's says; for others none is looked for.
+
+        A rule that can't be read is warned of, once: then no role is assumed.
+        """
+        from secretsvc.operations.open import may_ask_for_role
+
+        if not may_ask_for_role(data):
+            return {}
+        from secretsvc.policy.sops_yaml import NoRuleError
+
+        try:
+            rule = self.sops_rule_of_sealed(file)
+            return rule.principals() if rule else {}
+        except NoRuleError:
+            return {}
+        except (InputError, FileError) as error:
+            self._warn(error)
+            return {}
+
+    def _as_wanted(self, policies: Iterable[Policy], principals: Mapping[str, Principal]) -> Keyring:
         found = list(policies)
-        of_policies = {key: name for policy in found for key, name in policy.content.profiles.items()}
-        backends = self._backends.with_profiles({**(profiles or {}), **of_policies})
+        merged = dict(principals)
+        for policy in found:
+            for key, own in policy.content.principals.items():
+                other = merged.get(key, own)
+                merged[key] = Principal(own.profile or other.profile, other.role or own.role)
+        backends = self._backends.with_principals(merged)
         keyring = backends.signed() if any(policy.require_signature for policy in found) else backends
         people = next((policy.content.people for policy in found if policy.content.named), None)
         if people is None:

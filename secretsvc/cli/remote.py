@@ -172,8 +172,8 @@ class RemoteSession:
         from secretsvc.operations.documents.seal import has_secrets, read_clear
 
         keys = [ref for group in to.groups for ref, _ in group]
-        if len(to.groups) > 1 or to.options or any(context for group in to.groups for _, context in group):
-            what = "a service seals to keys without groups, contexts and profiles"
+        if len(to.groups) > 1 or to.principals or any(context for group in to.groups for _, context in group):
+            what = "a service seals to keys without groups, contexts, profiles and roles"
             raise InputError(what, hint="--server '' seals with the keys at hand")
         document = read_clear(data, kinds.kind_of(name), rule)
         query = [("format", "sops"), ("kind", document.kind), *(("key", str(ref)) for ref in keys)]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
     from secretsvc.formats.base import Unproven
-    from secretsvc.keyref import KeysetChange
+    from secretsvc.keyref import KeysetChange, Principal
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.keyring import Keyring
     from secretsvc.policy.people import People
@@ -211,12 +211,15 @@ class Requests:
     def _parsed(self, words: Iterable[str]) -> KeysetChange:
         return parse_change(words, self._backends.parse)
 
-    def keyring(self, name: str, source: str = "", profiles: Mapping[str, str] | None = None) -> Keyring:
+    def keyring(
+        self, name: str, source: str = "", *, data: bytes = b"", principals: Mapping[str, Principal] | None = None
+    ) -> Keyring:
         """The backends, as the policies of these files, and of what is made of them, want them.
 
-        `profiles`: KeyRef → AWS profile, as a `.sops.yaml` names them. Raises InputError, FileError.
+        `data`: what is to be opened with it; `principals`: KeyRef → who uses it, as `FilePolicies.keyring` takes them.
+        Raises InputError, FileError.
         """
-        return self._policies.keyring(name, source, profiles=profiles)
+        return self._policies.keyring(name, source, data=data, principals=principals)
 
     def _warn_unless_opened(self, name: str, secret: Secret, refs: Keyset) -> None:
         """Warn, once a run, of a keyset none of whose keys is here. What only a KMS could tell is not asked."""

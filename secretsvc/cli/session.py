@@ -8,7 +8,7 @@ from secretsvc import formats
 from secretsvc.cli import options
 from secretsvc.errors import AlreadySealedError, KsecretError, UsageError
 from secretsvc.files.workspace import POLICIES, Above
-from secretsvc.operations.open import open_any, sops_tree
+from secretsvc.operations.open import may_ask_for_role, open_any, sops_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,15 +117,15 @@ class LocalOpener:
 
     def open(self, data: bytes, name: str) -> Result:
         """Open the manifest, or the tree, in the file of that name."""
-        return open_any(data, self._keyring(name), name)
+        return open_any(data, self._keyring(name, data), name)
 
-    def _keyring(self, name: str) -> Keyring:
+    def _keyring(self, name: str, data: bytes) -> Keyring:
         """The keys as the file's policy wants them; without a policy above it, as they are, and none of its code."""
-        if self._policies is None and self._nearby.has(name):
+        if self._policies is None and (self._nearby.has(name) or may_ask_for_role(data)):
             from secretsvc.cli.policies import FilePolicies
 
             self._policies = FilePolicies(self._backends)
-        return self._policies.keyring_for_opening(name) if self._policies else self._backends
+        return self._policies.keyring_for_opening(name, data) if self._policies else self._backends
 
 
 class LocalSession(LocalOpener):
@@ -184,7 +184,7 @@ class LocalSession(LocalOpener):
         if tree:
             from secretsvc.operations.documents import changes as document_changes
 
-            return document_changes.rotate(tree, request, self._requests.keyring(name))
+            return document_changes.rotate(tree, request, self._requests.keyring(name, data=data))
         return rotate_manifest(data, request, self._requests.keyring(name))
 
     def rewrap(self, data: bytes, name: str) -> Result:
@@ -195,7 +195,8 @@ class LocalSession(LocalOpener):
         if tree:
             from secretsvc.operations.documents import changes as document_changes
 
-            return document_changes.rewrap(tree, self._requests.of(name).created, self._requests.keyring(name))
+            keyring = self._requests.keyring(name, data=data)
+            return document_changes.rewrap(tree, self._requests.of(name).created, keyring)
         return rewrap_manifest(data, self._requests.keyring(name))
 
     def patch(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
@@ -204,7 +205,7 @@ class LocalSession(LocalOpener):
 
         tree = sops_tree(data, name)
         if tree:
-            request, keyring = self._requests.of(name), self._requests.keyring(name)
+            request, keyring = self._requests.of(name), self._requests.keyring(name, data=data)
             if not changes.values:
                 from secretsvc.operations.documents.patch import patch_secret
 

@@ -190,12 +190,11 @@ class Sealer:
         only = self._mac_only_encrypted or bool(found and found.mac_only_encrypted)
         rule = SopsRule(self._said or (found.selection if found else None), only)
         keyset, request = self.keys(found, name), self._requests.of(name)
-        profiles = {ref: fields["aws_profile"] for ref, fields in keyset.options.items()}
         rule = rule._replace(only_secrets=not (self._wanted.is_named(file) or self._is_ruled(data, file)))
         if self._remote:
             result = self._remote.seal_document(data, name, keyset, rule)
         else:
-            keyring = self._requests.keyring(name, profiles=profiles)
+            keyring = self._requests.keyring(name, principals=keyset.principals)
             result = seal_file(data, keyset, rule, keyring, name=name, now=request.created)
         if not result.bound:
             self._warn(_UNBOUND)
@@ -269,9 +268,11 @@ def converted(data: bytes, name: str, requests: Requests, backends: Backends) ->
     found, request = requests.sops_rule_of_sealed(name), requests.of(name)
     is_named = found is not None and any(found.groups) and not any(request.change)
     keys = keyset_of(found, backends) if found and is_named else None
-    profiles = {ref: fields["aws_profile"] for ref, fields in keys.options.items()} if keys else {}
+    principals = keys.principals if keys else {}
     rule = SopsRule(found.selection, found.mac_only_encrypted) if found else SopsRule()
-    result = to_sops(data, name, request, requests.keyring(name, profiles=profiles), keys=keys, rule=rule)
+    result = to_sops(
+        data, name, request, requests.keyring(name, data=data, principals=principals), keys=keys, rule=rule
+    )
     told = "SOPS's format binds no Secret to its name and namespace"
     warn(told, once=told)
     return result
@@ -281,26 +282,20 @@ def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:
     """Whom a rule of `.sops.yaml` has files sealed to. Raises InputError, with the policy's line."""
     from secretsvc.operations.documents.keysets import SopsKeyset
 
-    groups, options = [], {}
+    groups = []
     for group in rule.groups:
         refs = []
         for key in group:
-            if key.role:
-                what = f"{key.text}: ksecret uses no role, and {rule.source} names one"
-                hint = "`sops` does; or name a profile with that role, as aws_profile"
-                raise InputError(what, hint=hint, file=rule.source, line=key.line)
             try:
                 ref = backends.parse(key.text)
             except KeyRefError as error:
                 raise InputError(error.message, hint=error.hint, file=rule.source, line=key.line) from error
             refs.append((ref, key.context))
-            if key.profile:
-                options[str(ref)] = {"aws_profile": key.profile}
         groups.append(tuple(refs))
     if not any(groups):
         what = "the rule for this file names no keys"
         raise InputError(what, hint="list them there", file=rule.source, line=rule.line)
-    return SopsKeyset(tuple(groups), rule.threshold, options)
+    return SopsKeyset(tuple(groups), rule.threshold, rule.principals())
 
 
 def _one_group(refs: Iterable[KeyRef]) -> SopsKeyset:

@@ -30,6 +30,10 @@ class Keyring(Protocol):
         """
         ...
 
+    def role(self, ref: KeyRef) -> str:
+        """Return the IAM role that a policy has the key used in; "" for none."""
+        ...
+
     def signed(self) -> Keyring:
         """The same keys, but what PGP keys wrap must be signed, and a good signature is demanded of it."""
         ...

@@ -38,6 +38,11 @@ def sops_tree(data: bytes, name: str = "", kind: str = "") -> SealedTree | None:
     return documents.find(data, name, kind)
 
 
+def may_ask_for_role(data: bytes) -> bool:
+    """Tell whether it may be a tree of SOPS's with a key that is to be used in an IAM role. Costs next to nothing."""
+    return b":role/" in data and b"sops" in data
+
+
 def open_any(data: bytes, keyring: Keyring, name: str = "") -> Result:
     """A file opened, be it a manifest or a tree that SOPS's format seals. Raises as `open_manifest`."""
     tree = sops_tree(data, name)

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from secretsvc.backends import canonical, find
 from secretsvc.errors import InputError
+from secretsvc.keyref import Principal
 from secretsvc.policy import path_patterns, reader, sops_yaml
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from secretsvc.policy.reader import Content, KeyRule
     from secretsvc.policy.sops_yaml import CreationRule, SopsKey
@@ -26,8 +27,10 @@ def to_ours(data: bytes, source: str, tell: Callable[[int, str], None]) -> str:
     """
     config = sops_yaml.read(data, source, "/")
     lines = ["version: 1", "rules:"]
+    roles: dict[str, str] = {}
     for rule in config.rules or ():
         try:
+            _refuse_other_roles(rule, roles)
             lines += _our_rule(rule, tell)
         except InputError as error:
             error.file, error.line = source, error.line or rule.line
@@ -35,6 +38,14 @@ def to_ours(data: bytes, source: str, tell: Callable[[int, str], None]) -> str:
     if len(lines) == 2:
         raise InputError("it has no creation_rules", hint="there is nothing to convert", file=source)
     return "\n".join(lines) + "\n"
+
+
+def _refuse_other_roles(rule: CreationRule, roles: dict[str, str]) -> None:
+    """Adds to the roles, by key. Raises InputError for a key in another role than in a rule before."""
+    for key in (key for group in rule.groups for key in group):
+        if roles.setdefault(key.text, key.role) != key.role:
+            what = f"{key.text}: a key in different roles, and .ksecret.yaml has one for all its rules"
+            raise InputError(what, hint="use it in one role", line=key.line)
 
 
 def _our_rule(rule: CreationRule, tell: Callable[[int, str], None]) -> Iterator[str]:
@@ -58,11 +69,17 @@ def _our_rule(rule: CreationRule, tell: Callable[[int, str], None]) -> Iterator[
 
 def _our_key(key: SopsKey) -> Iterator[str]:
     """Raises InputError."""
-    if key.role or not key.is_used_here:
-        asked = "used in a role" if key.role else "of a kind that ksecret has no backend for"
-        raise InputError(f"{key.text}: a key {asked}", hint="name another key for these files first", line=key.line)
+    if not key.is_used_here:
+        what = f"{key.text}: a key of a kind that ksecret has no backend for"
+        raise InputError(what, hint="name another key for these files first", line=key.line)
     text = _quoted(str(canonical(key.text)))
-    yield f"{{key: {text}, profile: {_quoted(key.profile)}}}" if key.profile else text
+    beside = _beside({"profile": key.profile, "role": key.role})
+    yield f"{{key: {text}{beside}}}" if beside else text
+
+
+def _beside(members: Mapping[str, str]) -> str:
+    """Those that say something, as they stand behind others of a mapping in braces."""
+    return "".join(f", {name}: {_quoted(text)}" for name, text in members.items() if text)
 
 
 def to_sops(data: bytes, source: str, tell: Callable[[int, str], None]) -> str:
@@ -106,10 +123,10 @@ def _their_rule(rule: KeyRule, content: Content, tell: Callable[[int, str], None
         scheme = find(ref.scheme)
         if not scheme or not scheme.sops_list:
             raise InputError(f"{ref}: SOPS knows no keys of that kind", hint="name another key for these files first")
-        profile = content.profiles.get(str(ref), "")
+        used_by = content.principals.get(str(ref), Principal())
         entry = _quoted(ref.id)
         if scheme.sops_field:
-            beside = f", aws_profile: {_quoted(profile)}" if profile else ""
+            beside = _beside({"role": used_by.role, "aws_profile": used_by.profile})
             entry = f"{{{scheme.sops_field}: {entry}{beside}}}"
         lists.setdefault(scheme.sops_list, []).append(entry)
     lead = "      - "

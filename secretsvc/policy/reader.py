@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secretsvc.backends import canonical, complete, find
 from secretsvc.errors import InputError, KeyRefError, nearest
-from secretsvc.keyref import MOST_KEYS
+from secretsvc.keyref import MOST_KEYS, Principal
 from secretsvc.manifest import nodes
 from secretsvc.manifest.line_reader import yaml_documents
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
@@ -29,6 +29,8 @@ MOST_RULES = 1000
 
 _WORD = pattern(r"[A-Za-z][A-Za-z_-]{0,29}")
 
+_PRINCIPAL = ("profile", "role")
+_ROLE = pattern(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}")
 _PROFILE = pattern(r"[A-Za-z0-9_.@/+-][A-Za-z0-9_.@/+ -]{0,99}")
 
 MAX_PATTERN = 500
@@ -86,8 +88,8 @@ class Content(Record):
     """Whether every change is to make a new DEK."""
     named: AnyMapping[str, tuple[str, ...]] = {}
     """The names that it has for keys → their KeyRefs in their canonical spelling."""
-    profiles: AnyMapping[str, str] = {}
-    """KeyRef of AWS KMS, canonical → the AWS profile whose credentials use it."""
+    principals: AnyMapping[str, Principal] = {}
+    """KeyRef of AWS KMS, canonical → who uses it."""
 
     @property
     def people(self) -> People:
@@ -140,15 +142,15 @@ def _content(root: Mapping) -> Content:
         raise InputError("the policy states no version", hint="start with `version: 1`", line=root.line)
     named = _people(mapping_at(said["people"], "people")) if "people" in said else {}
     items = items_of(said["rules"], "rules", MOST_RULES) if "rules" in said else []
-    profiles: dict[str, str] = {}
-    rules = tuple(_rule(mapping_at(item, "a rule"), named, profiles) for item in items)
+    principals: dict[str, Principal] = {}
+    rules = tuple(_rule(mapping_at(item, "a rule"), named, principals) for item in items)
     return Content(
         rules,
         _max_age(mapping_at(said["rotation"], "rotation")) if "rotation" in said else None,
         "requireSignature" in said and _flag(said["requireSignature"], "requireSignature"),
         "dataKey" in said and _is_fresh(said["dataKey"]),
         named,
-        profiles,
+        principals,
     )
 
 
@@ -182,15 +184,15 @@ def _people(mapping: Mapping) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _rule(mapping: Mapping, named: AnyMapping[str, tuple[str, ...]], profiles: dict[str, str]) -> KeyRule:
-    """Adds to the profiles."""
+def _rule(mapping: Mapping, named: AnyMapping[str, tuple[str, ...]], principals: dict[str, Principal]) -> KeyRule:
+    """Adds to the principals."""
     path: Glob | None = None
     texts = {"namespace": "", "name": ""}
     keys: tuple[str, ...] = ()
     fresh, format_ = None, ""
     for name, node in members_of(mapping.members, "a rule", ("path", *texts, "keys", "dataKey", "format")):
         if name == "keys":
-            keys = _keys(node, named, profiles)
+            keys = _keys(node, named, principals)
         elif name == "path":
             path = _pattern(node)
         elif name == "dataKey":
@@ -228,12 +230,12 @@ def _pattern(node: Node) -> Glob:
     return glob
 
 
-def _keys(node: Node, named: AnyMapping[str, tuple[str, ...]], profiles: dict[str, str]) -> tuple[str, ...]:
-    """The keys that a rule lists, with the KeyRefs of people in place of their names. Adds to the profiles."""
+def _keys(node: Node, named: AnyMapping[str, tuple[str, ...]], principals: dict[str, Principal]) -> tuple[str, ...]:
+    """The keys that a rule lists, with the KeyRefs of people in place of their names. Adds to the principals."""
     found: list[str] = []
     for item in items_of(node, "keys", MOST_KEYS):
         if isinstance(item, Mapping):
-            found.append(_key_with_profile(item, profiles))
+            found.append(_key_with_principal(item, principals))
             continue
         text = _text(item, "a key")
         if named and text not in named:
@@ -253,20 +255,24 @@ def _refuse_name(text: str, named: AnyMapping[str, tuple[str, ...]], line: int) 
         raise InputError(what, hint="add it there, or write a key: SCHEME:NAME", line=line)
 
 
-def _key_with_profile(mapping: Mapping, profiles: dict[str, str]) -> str:
-    """`{key: aws:arn:…, profile: NAME}`, where SOPS has `aws_profile`."""
-    said = dict(members_of(mapping.members, "an entry of keys", ("key", "profile")))
-    if len(said) < 2:
-        raise InputError("an entry of keys that is no text has `key` and `profile`", line=mapping.line)
-    key, profile = _key(said["key"]), _text(said["profile"], "profile")
+def _key_with_principal(mapping: Mapping, principals: dict[str, Principal]) -> str:
+    """`{key: aws:arn:…, profile: NAME, role: ARN}`, where SOPS has `aws_profile` and `role`."""
+    said = dict(members_of(mapping.members, "an entry of keys", ("key", *_PRINCIPAL)))
+    if "key" not in said or len(said) < 2:
+        raise InputError("an entry of keys that is no text has `key`, and `profile` or `role`", line=mapping.line)
+    key = _key(said["key"])
+    profile, role = (_text(said[name], name) if name in said else "" for name in _PRINCIPAL)
     ref = canonical(key)
     scheme = find(ref.scheme)
     if not (scheme and scheme.has_profiles):
-        raise InputError("profile goes with keys of AWS KMS only", line=mapping.line)
-    if not _PROFILE.fullmatch(profile):
+        raise InputError("profile and role go with keys of AWS KMS only", line=mapping.line)
+    if profile and not _PROFILE.fullmatch(profile):
         raise InputError("that is no name of an AWS profile", hint="as in ~/.aws/config", line=said["profile"].line)
-    if profiles.setdefault(str(ref), profile) != profile:
-        raise InputError("one key has two profiles", hint="keep one of the two", line=mapping.line)
+    if role and not _ROLE.fullmatch(role):
+        raise InputError("that is no role of IAM", hint="arn:aws:iam::ACCOUNT:role/NAME", line=said["role"].line)
+    principal = Principal(profile, role)
+    if principals.setdefault(str(ref), principal) != principal:
+        raise InputError("one key has two profiles, or two roles", hint="keep one of the two", line=mapping.line)
     return key
 
 

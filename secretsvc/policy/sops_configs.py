@@ -132,7 +132,7 @@ def _of_ours(policy: Policy, path: str) -> CreationRule | None:
         return None
     from secretsvc.policy.path_patterns import regexp_of
 
-    keys = tuple(key_of(text, rule.line, policy.content.profiles) for text in rule.keys)
+    keys = tuple(key_of(text, rule.line, policy.content.principals) for text in rule.keys)
     pattern = GoRegexp(regexp_of(rule.path)) if rule.path else None
     made = CreationRule(rule.line, pattern, (keys,), 0, selection=None, mac_only_encrypted=False)
     made.source = policy.source

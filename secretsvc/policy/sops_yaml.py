@@ -14,7 +14,7 @@ import re
 from secretsvc import backends
 from secretsvc.errors import InputError, KeyRefError, nearest
 from secretsvc.go_regexp import GoRegexp
-from secretsvc.keyref import MOST_KEYS, refuse_identity
+from secretsvc.keyref import MOST_KEYS, Principal, refuse_identity
 from secretsvc.manifest.nodes import Alias, Mapping, Member, Node, Scalar, Sequence, is_merge, is_null
 from secretsvc.policy.reader import MAX_PATTERN, MOST_RULES, items_of, mapping_at, members_of, root_of, target_of
 
@@ -109,12 +109,12 @@ class SopsKey:
         return f"SopsKey({self.text})"
 
 
-def key_of(text: str, line: int, profiles: AnyMapping[str, str]) -> SopsKey:
-    """The key that a KeyRef names, with its profile of AWS, where it has one."""
+def key_of(text: str, line: int, principals: AnyMapping[str, Principal]) -> SopsKey:
+    """The key that a KeyRef names, with who uses it, where that is said of one of AWS's."""
     ref = backends.canonical(text)
     scheme = backends.find(ref.scheme)
     kind = scheme.sops_list if scheme and scheme.sops_list else ref.scheme
-    return SopsKey(kind, ref.id, line, profile=profiles.get(str(ref), ""))
+    return SopsKey(kind, ref.id, line, **principals.get(str(ref), Principal())._asdict())
 
 
 class NoRuleError(InputError):
@@ -155,6 +155,24 @@ class CreationRule:
         if suffix not in self._catches:
             self._catches[suffix] = self.path is None or self.path.finds(b"any/other" + os.fsencode(suffix))
         return self._catches[suffix]
+
+    def principals(self) -> dict[str, Principal]:
+        """Return who uses its keys of AWS: KeyRef → profile and role, of those that have any.
+
+        Raises InputError, with the line, for a key that it names in different roles, or whose name is none.
+        """
+        found: dict[str, Principal] = {}
+        for key in (key for group in self.groups for key in group if _has_profiles(key.kind)):
+            try:
+                ref = str(backends.canonical(key.text))
+            except KeyRefError as error:
+                raise InputError(error.message, hint=error.hint, file=self.source, line=key.line) from error
+            before = found.setdefault(ref, Principal(key.profile, key.role))
+            if before.role != key.role:
+                what = f"{ref}: ksecret uses a key in one role, and the rule has it in different ones"
+                raise InputError(what, hint="name it once", file=self.source, line=key.line)
+            found[ref] = Principal(key.profile or before.profile, key.role)
+        return {ref: principal for ref, principal in found.items() if any(principal)}
 
 
 class SopsConfig:

@@ -115,7 +115,7 @@ def test_it_is_sealed_as_sops_yaml_says(job: Person, service: FakeService) -> No
     job.write("b.yaml", CLEAR)
     groups = f"creation_rules:\n  - key_groups:\n      - age: [{ref}]\n      - age: [{ref}]\n"
     job.write(".sops.yaml", groups.encode())
-    assert "keys without groups, contexts and profiles" in job.fails(3, "encrypt", "-i", "b.yaml")
+    assert "keys without groups, contexts, profiles and roles" in job.fails(3, "encrypt", "-i", "b.yaml")
     assert [seen.path for seen in service.seen] == ["/v1/encrypt"]
 
 

@@ -287,8 +287,8 @@ class TestSealing:
         }
         for query, problem in refused.items():
             assert service.post(f"/v1/encrypt?format=sops{query}", sealed).problem == problem
-        for query in ("encryptedRegex=nothing", "encryptedRegex=%5B"):
-            assert service.post(f"/v1/encrypt?format=sops&{query}", CLEAR).problem == "input"
+        for query, problem in (("encryptedRegex=nothing", "nothing-to-seal"), ("encryptedRegex=%5B", "input")):
+            assert service.post(f"/v1/encrypt?format=sops&{query}", CLEAR).problem == problem
         assert service.post("/v1/encrypt?encryptedRegex=a", CLEAR).problem == "usage"
         nameless = service.post("/v1/encrypt?format=sops", b"A=x\n", kind=BYTES)
         assert nameless.json()["detail"] == "of which kind is the document?"

@@ -333,7 +333,7 @@ def test_a_key_rule_with_a_profile_of_aws_is_refused_as_the_service_has_none(tmp
     service.key_rules = [{"keys": [service.ref, {"key": key, "profile": "production"}]}]
     ran = person.run("serve", "--check", "--config", str(service.write()))
     assert ran.code != 0
-    assert f"rules.yaml: {key}: a key with a profile, and the service knows none" in ran.err
+    assert f"rules.yaml: {key}: a key with a profile or a role, and the service knows none" in ran.err
     service.key_rules = [{"keys": [service.ref, key]}]
     assert person.run("serve", "--check", "--config", str(service.write())).code == 0
 

@@ -29,7 +29,7 @@ from base64 import b64decode, b64encode
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -122,6 +122,8 @@ class StubKms(Serving):
         self.calls = 0
         self.seen: list[tuple[str, dict[str, Any]]] = []
         """The action and parameters of every call, without the plaintexts."""
+        self.callers: list[str] = []
+        """The access key of every call of KMS."""
         self._lock = threading.Lock()
         self._server = _Server((host, port), _handler(self))
 
@@ -226,10 +228,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         if "X-Amz-Target" not in self.headers:  # not KMS: STS is asked for a role, say
+            self.kms.seen.append(("STS", dict(parse_qsl(body.decode()))))
+            if self.kms.upstream:
+                self._send(*self._forward(body), "text/xml")
+                return
             self._send(403, b"<ErrorResponse><Error><Code>AccessDenied</Code></Error></ErrorResponse>", "text/xml")
             return
         parameters = json.loads(body)
         action = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        self.kms.callers.append(self.headers.get("Authorization", "").partition("Credential=")[2].partition("/")[0])
         kind = self.kms.fault(action, parameters)
         self.kms.gate.wait()
         if self.kms.latency:

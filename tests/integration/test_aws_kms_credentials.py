@@ -17,7 +17,7 @@ from secretsvc.backends.aws_kms import errors as aws_kms_errors
 from secretsvc.backends.aws_kms.backend import AwsKms
 from secretsvc.backends.base import Settings
 from secretsvc.errors import BackendError, BackendUnavailableError
-from secretsvc.keyref import KeyRef
+from secretsvc.keyref import KeyRef, Principal
 from tests.e2e.cli import MANIFEST, Person
 from tests.emulators.aws import KEY
 from tests.integration.aws_support import (
@@ -176,12 +176,14 @@ class TestCredentials:
         (environ / "config").write_text(
             f"[profile one]\ncredential_process={program} 1\n[profile two]\ncredential_process={program} 2\n"
         )
-        settings = Settings(os.environ, lambda what: None, profiles={str(REF): "one", str(other): "two"})
+        settings = Settings(
+            os.environ, lambda what: None, principals={str(REF): Principal("one"), str(other): Principal("two")}
+        )
         backend = AwsKms(settings)
         for ref in (REF, other, REF):
             assert backend.unwrap(ref, backend.wrap(ref, DEK, CONTEXT), CONTEXT) == DEK
         assert (environ / "count").read_text() == "12"
-        gone = AwsKms(settings._replace(profiles={str(REF): "gone"}))
+        gone = AwsKms(settings._replace(principals={str(REF): Principal("gone")}))
         with pytest.raises(BackendError, match="the AWS profile gone does not exist, which the policy names"):
             gone.wrap(REF, DEK, CONTEXT)
         assert gone.wrap(other, DEK, CONTEXT), "which has none, and is used by the environment's"

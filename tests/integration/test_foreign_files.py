@@ -134,6 +134,7 @@ def test_every_command_says_what_it_found_and_the_way_out(
     ref: str, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
 ) -> None:
     content, what, hint = FOUND[name]
+    known = (what, "its member sops has lost a part") if "SOPS" in name else (what,)
     (tmp_path / "f.yaml").write_bytes(content)
     for words in (*NEED_SEALED, ["encrypt", "F"]):
         if words[0] == "rename" and name == "a Secret without values":
@@ -142,7 +143,7 @@ def test_every_command_says_what_it_found_and_the_way_out(
         said = err.splitlines()
         assert code in ((1, 3, 5) if "SOPS" in name else (3,)), (words, err)
         assert len(said) == 2, (words, err)
-        assert what in said[0], (words, err)
+        assert any(one in said[0] for one in known), (words, err)
         assert hint in said[1], (words, err)
     assert (tmp_path / "f.yaml").read_bytes() == content
     with pytest.raises((NotSealedError, ManifestError)) as caught:

@@ -16,7 +16,7 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.cli.main import main
 from secretsvc.errors import AlteredError, BackendError, InputError, NoKeyError
-from secretsvc.keyref import KeyRef, KeysetChange
+from secretsvc.keyref import KeyRef, KeysetChange, Principal
 from secretsvc.operations import documents
 from secretsvc.operations.documents import changes as document_changes
 from secretsvc.operations.documents.keysets import SopsKeyset
@@ -43,10 +43,10 @@ CLEAR = b"db:\n    user: admin\n    port: 5432\n"
 
 @pytest.fixture
 def kms(moto: Moto, monkeypatch: pytest.MonkeyPatch) -> Iterator[StubKms]:
-    """moto, its calls noted; STS is moto's too."""
+    """moto, its calls noted, of STS too."""
     with StubKms(upstream=moto.url) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_KMS", server.url)
-        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", moto.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", server.url)
         yield server
 
 
@@ -55,8 +55,8 @@ def ref(moto: Moto) -> KeyRef:
     return made(moto)
 
 
-def keyring(*, profiles: dict[str, str] | None = None, **environ: str) -> Backends:
-    return Backends(Settings({**os.environ, **environ}, lambda _: None, profiles=profiles or {}))
+def keyring(*, principals: dict[str, Principal] | None = None, **environ: str) -> Backends:
+    return Backends(Settings({**os.environ, **environ}, lambda _: None, principals=principals or {}))
 
 
 def by_sops(*words: str | Path, **environ: str) -> subprocess.CompletedProcess[bytes]:
@@ -227,7 +227,7 @@ def test_a_key_that_cannot_be_used_is_named_with_the_reason(state: str, what: st
         assert kms.calls > before
 
 
-def test_a_role_that_a_file_names_is_taken_by_sops_alone(kms: StubKms, ref: KeyRef, tmp_path: Path) -> None:
+def test_a_role_that_only_a_file_names_is_taken_by_sops_alone(kms: StubKms, ref: KeyRef, tmp_path: Path) -> None:
     theirs = tree(sealed_by_sops(tmp_path, f"{ref.id}+{ROLE}"))
     (told,) = describe_any(theirs.document.data, lambda _: "")
     assert told.keys == [{"ref": str(ref), "owner": f"in the role {ROLE}"}]
@@ -236,7 +236,9 @@ def test_a_role_that_a_file_names_is_taken_by_sops_alone(kms: StubKms, ref: KeyR
         documents.open_file(theirs, keyring())
     assert ROLE in str(caught.value.reasons)
     assert ref.id in str(caught.value.reasons)
-    assert not kms.seen
+    with pytest.raises(NoKeyError, match="could be used here"):
+        documents.open_file(theirs, keyring(principals={str(ref): Principal(role=f"{ROLE}s")}))
+    assert not kms.seen, "neither KMS was asked, nor STS"
     shared = tree(sealed_by_sops(tmp_path, f"{ref.id}+{ROLE}", "--age", RECIPIENT))
     own = keyring(KSECRET_AGE_KEY=IDENTITY)
     with pytest.raises(InputError, match=re.escape(ROLE)):
@@ -259,7 +261,7 @@ def test_a_profile_that_a_file_names_is_not_taken_from_it_and_a_failure_says_so(
             documents.open_file(theirs, keyring())
         assert "theirs" in caught.value.hint
         assert caught.value.key_ref == str(ref)
-        assert documents.open_file(theirs, keyring(profiles={str(ref): "theirs"})).data == CLEAR
+        assert documents.open_file(theirs, keyring(principals={str(ref): Principal("theirs")})).data == CLEAR
         patch.setenv("AWS_PROFILE", "theirs")
         assert documents.open_file(theirs, keyring()).data == CLEAR
         rotated = document_changes.rotate(theirs, request(), keyring()).data

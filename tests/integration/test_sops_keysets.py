@@ -148,10 +148,6 @@ def test_nothing_is_synced_of_a_file_whose_mac_does_not_fit_nor_without_a_rule_w
     ruled(tmp_path, {"encrypted_regex": "p"})
     assert main(["keys", "sync", "v.yaml"]) == 3
     assert "the rule for this file names no keys" in capsys.readouterr().err
-    role = "arn:aws:iam::111122223333:role/Sealer"
-    ruled(tmp_path, {"kms": f"arn:aws:kms:eu-west-1:111122223333:alias/Prod+{role}"})
-    assert main(["keys", "sync", "v.yaml"]) == 3
-    assert "ksecret uses no role" in capsys.readouterr().err
     ruled(tmp_path, FLAT[1])
     altered = sealed.replace(b'lastmodified: "20', b'lastmodified: "19')
     assert altered != sealed

@@ -18,6 +18,7 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.errors import FileError, InputError, KsecretError
+from secretsvc.keyref import Principal
 from secretsvc.policy import reader
 from secretsvc.policy.policies import MISNAMED, NAME, Policies, starter
 from tests.unit.policy_support import AGE, AWS, FULL, GCP, PGP, SCHEMA, keys, repository
@@ -166,13 +167,16 @@ def test_a_folder_of_a_name_that_is_not_read_is_no_policy(tmp_path: Path) -> Non
 
 
 def test_a_key_may_name_its_aws_profile() -> None:
-    text = f"version: 1\nrules:\n- keys: [{{key: '{AWS}', profile: a}}, '{AGE}']\n- keys: ['{AWS}']\n"
+    role = "arn:aws:iam::111122223333:role/team/Sealer"
+    text = f"version: 1\nrules:\n- keys: [{{key: '{AWS}', profile: a, role: '{role}'}}, '{AGE}']\n- keys: ['{AWS}']\n"
     content = reader.read(text.encode(), NAME)
     assert [rule.keys for rule in content.rules] == [(AWS, AGE), (AWS,)]
-    assert content.profiles == {AWS: "a"}
+    assert content.principals == {AWS: Principal("a", role)}
     jsonschema.validate(yaml.safe_load(text), SCHEMA)
     with pytest.raises(InputError, match="one key has two profiles"):
         reader.read(f"{text}- keys: [{{key: '{AWS[4:]}', profile: b}}]\n".encode(), NAME)
+    with pytest.raises(InputError, match="that is no role of IAM"):
+        reader.read(text.replace(":role/", ":user/").encode(), NAME)
 
 
 PEOPLE = f"""\

@@ -11,6 +11,7 @@ from secretsvc.cli.main import main
 from secretsvc.errors import InputError
 from secretsvc.files.globs import parse
 from secretsvc.go_regexp import GoRegexp
+from secretsvc.keyref import Principal
 from secretsvc.policy import conversion, reader, sops_yaml
 from secretsvc.policy.path_patterns import globs_of, regexp_of
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 AGE = "age1lzd99uklcjnc0e7d860axevet2cz99ce9pq6tzuzd05l5nr28ams36nvun"
 ARN = "arn:aws:kms:eu-west-1:111122223333:alias/prod"
+ROLE = "arn:aws:iam::111122223333:role/Sealer"
 PGP = "0123456789ABCDEF0123456789ABCDEF01234567"
 _names = random.Random(7)
 WORDS = ("prod", "dev", "a", "b.yaml", "x.enc.yaml", "x.enc.yml", "secrets", "nonprod", ".env", "Prod", "a[1]", "prods")
@@ -85,7 +87,7 @@ def test_what_can_be_carried_is_the_same_there_and_back() -> None:
 creation_rules:
   - path_regex: ^prod/
     encrypted_regex: ^(data|stringData)$
-    key_groups: [{{age: [{AGE}], kms: [{{arn: '{ARN}', aws_profile: prod}}]}}]
+    key_groups: [{{age: [{AGE}], kms: [{{arn: '{ARN}', aws_profile: prod, role: '{ROLE}'}}]}}]
   - path_regex: \\.ya?ml$
     encrypted_regex: ^(data|stringData)$
     pgp: {PGP}
@@ -93,7 +95,7 @@ creation_rules:
     ours = conversion.to_ours(theirs.encode(), ".sops.yaml", tell)
     content = reader.read(ours.encode(), ".ksecret.yaml")
     assert [rule.keys for rule in content.rules] == [(f"age:{AGE}", f"aws:{ARN}"), (f"pgp:{PGP}",), (f"pgp:{PGP}",)]
-    assert content.profiles == {f"aws:{ARN}": "prod"}
+    assert content.principals == {f"aws:{ARN}": Principal("prod", ROLE)}
     first = sops_yaml.read(theirs.encode(), ".sops.yaml", "/r")
     again = sops_yaml.read(conversion.to_sops(ours.encode(), ".ksecret.yaml", tell).encode(), ".sops.yaml", "/r")
     for path in filter(is_plain, PATHS):
@@ -113,7 +115,7 @@ creation_rules:
 
 THEIRS = {
     "groups": f"{{key_groups: [{{age: [{AGE}]}}, {{pgp: [{PGP}]}}]}}",
-    "a role": f"{{kms: '{ARN}+arn:aws:iam::111122223333:role/R'}}",
+    "different roles": f"{{kms: '{ARN}+{ROLE},{ARN}'}}",
     "of a kind": "{hc_vault_transit_uri: 'https://v.test/v1/t/keys/k'}",
     "without keys": "{encrypted_regex: a}",
 }

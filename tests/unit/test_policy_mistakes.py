@@ -63,7 +63,7 @@ MISTAKES = {
     "keys inside themselves": ("version: 1\nrules:\n- keys: &k [*k]\n", 3, "an alias inside what it"),
     "rules inside themselves": ("version: 1\nrules: &r\n- path: x\n- *r\n", 4, "an alias inside what it"),
     "a mapping for a key": ("version: 1\nrules:\n- keys: [age: age1x]\n", 3, "has an unknown key `age`"),
-    "a profile without a key": ("version: 1\nrules:\n- keys: [{profile: p}]\n", 3, "has `key` and `profile`"),
+    "a profile without a key": ("version: 1\nrules:\n- keys: [{profile: p}]\n", 3, "and `profile` or `role`"),
     "a profile of another kind": (f"version: 1\nrules:\n- keys: [{{key: '{AGE}', profile: p}}]\n", 3, "AWS KMS only"),
     "no name of a profile": (f'version: 1\nrules:\n- keys: [{{key: "{AWS}", profile: "a;b"}}]\n', 3, "an AWS profile"),
     "a namespace that is a number": (f"version: 1\nrules:\n- keys: ['{AGE}']\n  namespace: 1\n", 4, "not a text"),

@@ -11,6 +11,7 @@ from secretsvc.backends.aws_kms.client import Connection
 from secretsvc.backends.base import checked_dek
 from secretsvc.backends.tries import PATIENCE
 from secretsvc.errors import RESTORE_HINT, AlteredError
+from secretsvc.keyref import Principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ MAX_WRAPPED_BYTES = 6144
 class AwsKms:
     """Symmetric keys (usage ENCRYPT_DECRYPT) of AWS KMS, named by the ARN of a key or of an alias.
 
-    Credentials: those of the profile that the policy names for the key, else the SDK's default chain, from the
-    process's environment: AWS_ACCESS_KEY_ID, AWS_PROFILE and the files
+    Credentials: those of the profile that the policy names for the key, else the SDK's default chain, with which the
+    role is assumed that the policy names (STS); from the process's environment: AWS_ACCESS_KEY_ID, AWS_PROFILE, files
     under ~/.aws (SSO, roles, credential_process), web identity (IRSA), EKS pod identity and ECS, instance metadata.
     Region: the ARN's; of STS, AWS_REGION, else AWS_DEFAULT_REGION or the profile's, else the ARN's.
     AWS_ENDPOINT_URL_KMS and AWS_ENDPOINT_URL stand in place of its public endpoint; AWS_USE_FIPS_ENDPOINT,
@@ -51,8 +52,9 @@ class AwsKms:
 
     def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
         """`patience`: seconds after which a region that does not answer is given up for the rest of the run."""
-        self._profiles = settings.profiles
-        self._connections = {name: Connection(patience, name) for name in {"", *self._profiles.values()}}
+        self._patience = patience
+        self._principals = settings.principals
+        self._connections: dict[Principal, Connection] = {} if settings.sessions is None else settings.sessions
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """The DEK encrypted under the key, bound to the context. (AWS KMS API, Encrypt)
@@ -96,7 +98,7 @@ class AwsKms:
         from secretsvc.backends.aws_kms import choosing
         from secretsvc.backends.aws_kms.client import configured_region
 
-        return choosing.offers(self._connections[""], configured_region())
+        return choosing.offers(self._connection_of(Principal()), configured_region())
 
     def _send(self, ref: KeyRef, operation: str, parameters: Mapping[str, Any], **contexts: Mapping[str, str]) -> Any:
         """The answer. An empty context is left out, as the AWS CLI does."""
@@ -104,8 +106,13 @@ class AwsKms:
         return self._connection(ref).send(region_of(ref.id), operation, {**parameters, **given})
 
     def _connection(self, ref: KeyRef) -> Connection:
-        """Return the connection with the credentials of the key's profile, else of the environment."""
-        return self._connections[self._profiles.get(str(ref), "")]
+        """Return the connection of whom the policy names for the key, else of whom the environment says."""
+        return self._connection_of(self._principals.get(str(ref)) or Principal())
+
+    def _connection_of(self, principal: Principal) -> Connection:
+        if principal not in self._connections:
+            self._connections.setdefault(principal, Connection(self._patience, principal))
+        return self._connections[principal]
 
     def _of(self, ref: KeyRef, answer: Any, wanted: str, **keys: KeyRef) -> bytes:
         """Return what was asked for, once the answer names the very keys. Raises BackendError."""

@@ -14,6 +14,7 @@ from secretsvc.backends.aws_kms import errors
 from secretsvc.backends.aws_kms.errors import KmsCall
 from secretsvc.backends.aws_kms.loader import loader
 from secretsvc.backends.tries import PATIENCE, Tries
+from secretsvc.keyref import Principal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ _BY_CONNECTION = ("iam-role", "container-role")
 are not asked again by a forked process: they may ask somebody for a code, or for a touch.
 """
 
+_ROLE_SESSION_NAME = "ksecret"
+"""By which CloudTrail shows who has assumed a role."""
+
+_ENVIRONMENT = Principal()
+
 _VARIANTS = ("use_fips_endpoint", "use_dualstack_endpoint")
 """Settings that choose other endpoints, which that loader does not know."""
 
@@ -42,10 +48,10 @@ _VARIANTS = ("use_fips_endpoint", "use_dualstack_endpoint")
 class Connection:
     """One session for a run and one client for a region, made when first needed and shared by all threads."""
 
-    def __init__(self, patience: float = PATIENCE, profile: str = "") -> None:
-        """`profile`: whose credentials it uses; empty for those that the environment says."""
+    def __init__(self, patience: float = PATIENCE, principal: Principal = _ENVIRONMENT) -> None:
+        """`principal`: who calls; else whom the environment says."""
         self._patience = patience
-        self._profile = profile
+        self._principal = principal
         self._tries = Tries(patience, silent_tries=_SILENT_TRIES, silent_seconds=_READ * patience)
         self._session: Any = None
         self._process = 0
@@ -81,13 +87,13 @@ class Connection:
         process = os.getpid()
         if self._process != process and self._session and self._session.get_credentials().method in _BY_CONNECTION:
             self._session = None
-        self._session = self._session or _session(self._patience, region, self._profile)
+        self._session = self._session or _session(self._patience, region, self._principal)
         self._process, mine = process, (process, region)
         self._clients[mine] = self._clients.get(mine) or _client(self._session, region)
         return self._clients[mine]
 
 
-def _session(patience: float, region: str, profile: str) -> Any:
+def _session(patience: float, region: str, principal: Principal) -> Any:
     """A session of boto3's that has credentials. `region`: a key's, for STS where no other is configured.
 
     Raises BackendError and BackendUnavailableError.
@@ -104,7 +110,7 @@ def _session(patience: float, region: str, profile: str) -> Any:
     logger = logging.getLogger("botocore")
     logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
     try:
-        core = Core(profile=profile or None)  # which leaves AWS_ACCESS_KEY_ID out of account
+        core = Core(profile=principal.profile or None)  # which leaves AWS_ACCESS_KEY_ID out of account
         folders = core.get_config_variable("data_path") or ""
         data = loader(folders)
         core.register_component("data_loader", data)
@@ -117,18 +123,43 @@ def _session(patience: float, region: str, profile: str) -> Any:
             )
         )
         _settle_region(core, region)
+        if principal.role:
+            _use_role(core, principal.role)
         session = Session(botocore_session=core)
         data.search_paths[:] = dict.fromkeys(data.search_paths)  # to which boto3 adds its own folder each time
         credentials = session.get_credentials()
         if credentials:
             credentials.get_frozen_credentials()
-        if not any(map(core.get_config_variable, _VARIANTS)):  # a client of STS or SSO, if any, is there by now
+        # A client of STS or SSO, if any, is there by now; but that of a role is made anew whenever it expires.
+        if not principal.role and not any(map(core.get_config_variable, _VARIANTS)):
             core.register_component("data_loader", loader(folders, is_for_kms=True))
     except Exception as error:  # sources of credentials raise anything: OSError, EOFError, KeyError
-        raise errors.credentials(error, profile) from None
+        raise errors.credentials(error, principal) from None
     if not credentials:
         raise errors.no_credentials()
     return session
+
+
+def _use_role(core: Any, role: str) -> None:
+    """Have the session use the credentials that STS gives for a role, for which it is asked with the session's own.
+
+    They are renewed before they expire (AWS STS API, AssumeRole). Raises what sources of credentials raise.
+    """
+    from botocore.credentials import AssumeRoleCredentialFetcher, CredentialResolver, DeferredRefreshableCredentials
+
+    source = core.get_component("credential_provider").load_credentials()
+    if not source:
+        return
+    source.get_frozen_credentials()
+    fetcher = AssumeRoleCredentialFetcher(
+        core.create_client, source, role, extra_args={"RoleSessionName": _ROLE_SESSION_NAME}
+    )
+
+    class InRole(CredentialResolver):  # type: ignore[misc]
+        def load_credentials(self) -> Any:
+            return DeferredRefreshableCredentials(fetcher.fetch_credentials, source.method)
+
+    core.register_component("credential_provider", InRole([fetcher]))
 
 
 def configured_region() -> str:

@@ -23,6 +23,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from secretsvc.keyref import Principal
+
 WHO_HINT = "`aws sts get-caller-identity` shows whether they work, and who you are"
 
 
@@ -185,12 +187,12 @@ def kind(error: Exception) -> Kind:
     return Kind.BROKEN
 
 
-def credentials(error: Exception, profile: str = "") -> BackendError:
-    """Return the error for credentials that were not found, given or renewed. `profile`: the key's own, if any."""
+def credentials(error: Exception, principal: Principal | None = None) -> BackendError:
+    """Return the error for credentials that were not found, given or renewed. `principal`: the key's own, if any."""
     names = _names(error)
-    if profile and "ProfileNotFound" in names:
-        message = f"the AWS profile {profile} does not exist, which the policy names for that key"
-        return BackendError(message, hint=_CREDENTIAL_CLASSES["ProfileNotFound"][1])
+    named = _named_wrongly(error, names, principal) if principal else None
+    if named:
+        return named
     if any(name in names for name in _SILENT):
         return BackendUnavailableError(
             "the service that gives out AWS credentials can't be reached",
@@ -204,6 +206,22 @@ def credentials(error: Exception, profile: str = "") -> BackendError:
             message, hint = _CREDENTIAL_CLASSES[name]
             return BackendError(message, hint=hint)
     return BackendError("the AWS credentials here can't be used: their source failed, or is malformed", hint=WHO_HINT)
+
+
+def _named_wrongly(error: Exception, names: list[str], principal: Principal) -> BackendError | None:
+    """Return the error for a profile or a role, as a policy names them, that nobody here can use."""
+    code = _said(error)[0]
+    if principal.profile and "ProfileNotFound" in names:
+        message = f"the AWS profile {principal.profile} does not exist, which the policy names for that key"
+        return BackendError(message, hint=_CREDENTIAL_CLASSES["ProfileNotFound"][1])
+    if principal.role and code in _DENIED:
+        message = f"AWS does not let these credentials assume the role {principal.role}, which the policy names"
+        hint = f"allow them sts:AssumeRole, and name them in the role's trust policy; {WHO_HINT}"
+        return BackendError(message, hint=hint)
+    if principal.role and ("ParamValidationError" in names or code == "ValidationError"):
+        message = f"{principal.role}, which the policy names, is no role of IAM"
+        return BackendError(message, hint="arn:aws:iam::ACCOUNT:role/NAME")
+    return None
 
 
 def failed(error: Exception, call: KmsCall) -> KsecretError:

@@ -115,7 +115,8 @@ def rotate(words: Words) -> int:
         add, remove = (tuple(config.keys_of(words, prefix, backends)) for prefix in ("add-", "rm-"))
         change = KeysetChange((), add, remove, lambda _: None)
         entries = [_with_context(words, entry) for entry in by_change(tree.metadata, change, 1 if add else 0).entries]
-        data = document_changes.sealed_anew(tree, opened, entries, stated(), backends)
+        keyring = files.keyring(words, source.name, tree)
+        data = document_changes.sealed_anew(tree, opened, entries, stated(), keyring)
     _put(words, source, data)
     return 0
 

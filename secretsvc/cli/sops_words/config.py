@@ -8,6 +8,7 @@ from secretsvc.backends import find
 from secretsvc.cli.sops import keyset_of
 from secretsvc.cli.sops_words.codes import CONFLICT, CONTEXT, GENERIC, SopsError, exits
 from secretsvc.cli.sops_words.words import KEYS, OURS, SELECTIONS
+from secretsvc.keyref import Principal
 from secretsvc.operations.documents.keysets import SopsKeyset
 from secretsvc.operations.documents.seal import SopsRule
 from secretsvc.policy import sops_yaml
@@ -70,13 +71,8 @@ def keyset(words: Words, rule: CreationRule | None, backends: Backends) -> SopsK
         raise SopsError(GENERIC, "no keys are named, and no .sops.yaml names any", hint="--age RECIPIENT names one")
     found = SopsKeyset((tuple((ref, {}) for ref in own),)) if own or not rule else keyset_of(rule, backends)
     groups = tuple(tuple((ref, one or context_for(ref, context)) for ref, one in group) for group in found.groups)
-    named = {str(ref): {"aws_profile": profile} for ref in own if profile and has_context(ref)}
-    return SopsKeyset(groups, threshold or found.threshold, {**found.options, **named})
-
-
-def profiles_of(keys: SopsKeyset) -> dict[str, str]:
-    """Return the profiles of AWS that keys are used with: KeyRef → profile."""
-    return {ref: fields["aws_profile"] for ref, fields in keys.options.items() if fields.get("aws_profile")}
+    named = {str(ref): Principal(profile) for ref in own if profile and has_context(ref)}
+    return SopsKeyset(groups, threshold or found.threshold, {**found.principals, **named})
 
 
 def keys_of(words: Words, prefix: str, backends: Backends) -> list[KeyRef]:

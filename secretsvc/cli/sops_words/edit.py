@@ -7,7 +7,6 @@ import sys
 from contextlib import ExitStack
 
 from secretsvc import core_dumps
-from secretsvc.cli import options
 from secretsvc.cli.editor import find_editor, run_editor, terminal
 from secretsvc.cli.report import report
 from secretsvc.cli.sops_words import files
@@ -48,7 +47,7 @@ def edit(words: Words) -> int:
         draft = DocumentDraft(tree, opened, documents.restored(tree, opened))
         streams, answers = terminal(stack, piped=False, printed=False)
         request = Request(KeysetChange((), (), ()), lambda *_: (), "", stated(), allow_repeated=True)
-        backends = options.backends(options.Unlocking())
+        keyring = files.keyring(words, source.name, tree)
         folder = stack.enter_context(private_folder(on_disk=True))
         path = os.path.join(folder.path, os.path.basename(words.plain[0]))
 
@@ -59,7 +58,7 @@ def edit(words: Words) -> int:
                 return workspace.read(path).data if os.path.lexists(path) else b""
 
         def sealed(text: bytes) -> bytes:
-            return document_edit.seal_document_draft(draft, text, request, backends).data
+            return document_edit.seal_document_draft(draft, text, request, keyring).data
 
         write_private(path, draft.shown)
         data = _edited(typed, sealed, draft.shown, answers)

@@ -35,7 +35,7 @@ def sealed(words: Words, source: InputFile) -> bytes:
         keys, selection = config.keyset(words, rule, backends), config.selection(words, rule)
     if source.kind == "yaml" and not source.data.strip():
         raise SopsError(NO_DOCUMENT, "it is empty, and has no document that could be sealed")
-    keyring = backends.with_profiles(config.profiles_of(keys))
+    keyring = backends.with_principals(keys.principals)
     try:
         result = seal_file(source.data, keys, selection, keyring, name=source.name, kind=source.kind, now=stated())
     except (BackendError, NoKeyError) as error:

@@ -130,10 +130,10 @@ class named:  # noqa: N801  a context manager is called like a function
             error.file = error.file or self._name
 
 
-def keyring(words: Words, name: str, metadata: Metadata) -> Keyring:
-    """Return the keys at hand, tried in the order that an option says. Raises SopsError, InputError."""
-    backends = options.backends(options.Unlocking(), _environ(metadata))
-    found = FilePolicies(backends).keyring_for_opening(name)
+def keyring(words: Words, name: str, tree: SealedTree) -> Keyring:
+    """Return the keys at hand for a file, tried in the order that an option says. Raises SopsError, InputError."""
+    backends = options.backends(options.Unlocking(), _environ(tree.metadata))
+    found = FilePolicies(backends).keyring_for_opening(name, tree.document.data)
     order = [kind.strip() for kind in words.text("decryption-order").split(",") if kind.strip()]
     if len(set(order)) < len(order):
         raise SopsError(ORDER, "a kind of keys stands twice in the decryption order")
@@ -163,7 +163,7 @@ def opened(tree: SealedTree, source: InputFile, words: Words) -> Opened:
 
     with named(source):
         with exits(NO_KEY):
-            dek = documents.data_key(tree.metadata, keyring(words, source.name, tree.metadata))
+            dek = documents.data_key(tree.metadata, keyring(words, source.name, tree))
         try:
             found = sealing.open_document(tree.document, tree.metadata, dek, ignores)
         except AlteredError as error:

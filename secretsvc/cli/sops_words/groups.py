@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from secretsvc.cli.sops_words.files import InputFile
     from secretsvc.operations.documents import SealedTree
+    from secretsvc.operations.keyring import Keyring
 
 
 def updatekeys(words: Words) -> int:
@@ -55,7 +56,7 @@ def _update(words: Words) -> None:
             print(printable(f"{words.plain[0]}: {label}: {'+++' if comes else '---'} {ref}"))
         if not words.has("yes") and not _is_agreed():
             return
-        _change(words, source, tree, wanted, config.profiles_of(keys))
+        _change(words, source, tree, wanted, backends.with_principals(keys.principals))
 
 
 def _is_agreed() -> bool:
@@ -76,7 +77,7 @@ def groups(words: Words) -> int:
     tree = files.sealed_tree(source)
     with files.named(source), exits(GENERIC):
         wanted = _with_group(words, tree) if action == "add" else _without_group(words, tree)
-        _change(words, source, tree, wanted, {})
+        _change(words, source, tree, wanted, files.keyring(words, source.name, tree))
     return 0
 
 
@@ -110,11 +111,10 @@ def _division(words: Words, tree: SealedTree, count: int) -> Division:
     return Division(count, min(threshold, count) if count > 1 else 0)
 
 
-def _change(words: Words, source: InputFile, tree: SealedTree, wanted: WantedEntries, profiles: dict[str, str]) -> None:
+def _change(words: Words, source: InputFile, tree: SealedTree, wanted: WantedEntries, keyring: Keyring) -> None:
     """Seal the file to these keys, and write it. `updatekeys` always writes the file itself."""
     request = Request(KeysetChange((), (), ()), lambda *_: (), "", stated())
-    backends = options.backends(options.Unlocking()).with_profiles(profiles)
-    data = document_changes.change_keys(tree, wanted, request, backends).data
+    data = document_changes.change_keys(tree, wanted, request, keyring).data
     if not words.text("file"):
         words = files.in_place(words)
     files.put(words, source, data, private=False)

@@ -40,6 +40,10 @@ class InOrder:
         """Wrap anew as the keyring does."""
         return self._keyring.rewrap(keys, dek)
 
+    def role(self, ref: KeyRef) -> str:
+        """Say what the keyring does."""
+        return self._keyring.role(ref)
+
     def signed(self) -> Keyring:
         """Return the same, demanding signatures of PGP keys."""
         return InOrder(self._keyring.signed(), ())

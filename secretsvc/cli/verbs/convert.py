@@ -76,7 +76,7 @@ def run(args: Arguments) -> int:
         if tree:
             from secretsvc.operations.document_convert import from_sops
 
-            return from_sops(tree, requests.of(name), requests.keyring(name), requests.by_policy(name))
+            return from_sops(tree, requests.of(name), requests.keyring(name, data=data), requests.by_policy(name))
         return convert_manifest(data, requests.of(name), requests.keyring(name))
 
     return Batch(targets, "converted", private=False).run(operation, backends, forks=not args.recompute_mac)

@@ -55,8 +55,8 @@ def run(args: Arguments) -> int:
     if args.key or args.files:
         texts = _named(args.key, args.files, known)
         policy = FilePolicies(known).find_for_opening("-")
-        with_profiles = known.with_profiles(policy.content.profiles) if policy else known
-        findings += [_try(with_profiles, text) for text in texts]
+        used = known.with_principals(policy.content.principals) if policy else known
+        findings += [_try(used, text) for text in texts]
     else:
         findings += [*_local(known), *_own(known), *_policys(known)]
     for one in findings:
@@ -106,8 +106,8 @@ def _policys(known: Backends) -> list[_Finding]:
     if not found or not found.content.rules:
         return []
     texts = dict.fromkeys(key for rule in found.content.rules for key in rule.keys)
-    with_profiles = known.with_profiles(found.content.profiles)
-    tried = [_try(with_profiles, text) for text in texts]
+    used = known.with_principals(found.content.principals)
+    tried = [_try(used, text) for text in texts]
     named = [one._replace(about=found.content.people.named(one.about)) for one in tried]
     findings = [one._replace(exit_code=0) if one.grade == "part" else one for one in named]
     count = sum(one.grade == "ok" for one in findings)

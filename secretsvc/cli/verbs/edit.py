@@ -125,8 +125,8 @@ def _edit(editing: _Editing, wanted: SealingOptions, unlocking: Unlocking, stack
     editor = find_editor(os.environ)
     backends = options.backends(unlocking)
     requests = Requests(wanted, backends)
-    request, keyring = requests.of(path), requests.keyring(path)
     snapshot = _snapshot(editing)
+    request, keyring = requests.of(path), requests.keyring(path, data=snapshot.data if snapshot else b"")
     rule = None if snapshot else requests.sops_rule(path)
     if rule:
         opened = _begun_document(path, Sealer(backends, requests, wanted), rule, wanted)

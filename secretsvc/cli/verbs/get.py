@@ -45,7 +45,7 @@ def run(args: Arguments) -> int:
     on_terminal = args.output in ("", "-") and sys.stdout.isatty()
 
     def operation(data: bytes, name: str) -> Result:
-        value = get_value(data, keys[0], policies.keyring_for_opening(name), args.secret)
+        value = get_value(data, keys[0], policies.keyring_for_opening(name, data), args.secret)
         # On a terminal with a line break, so that the shell's prompt does not stand behind it.
         return value._replace(data=value.data + b"\n") if on_terminal and not value.data.endswith(b"\n") else value
 

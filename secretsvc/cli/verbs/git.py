@@ -216,5 +216,5 @@ def _merged(texts: list[bytes], name: str) -> Outcome:
     from secretsvc.operations.request import stated
 
     requests = Requests(SealingOptions(), _backends())
-    tools = Tools(merge_lines, merge_hunks, lambda: requests.keyring(name), stated())
+    tools = Tools(merge_lines, merge_hunks, lambda: requests.keyring(name, data=texts[1]), stated())
     return merge_files(texts[0], texts[1], texts[2], name, tools)

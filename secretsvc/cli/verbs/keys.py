@@ -19,13 +19,13 @@ from secretsvc.operations.settle import may_be_settled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
-    from secretsvc.keyref import KeyRef
+    from secretsvc.keyref import KeyRef, Principal
     from secretsvc.operations import Result
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.documents.keysets import WantedEntries
@@ -148,12 +148,12 @@ class _Change:
         """A file in SOPS's format with its keys changed."""
         from secretsvc.operations.documents import changes as document_changes
 
-        wanted, profiles = self._wanted(tree, name)
-        keyring = self._requests.keyring(name, profiles=profiles)
+        wanted, principals = self._wanted(tree, name)
+        keyring = self._requests.keyring(name, data=tree.document.data, principals=principals)
         return document_changes.change_keys(tree, wanted, self._requests.of(name), keyring)
 
-    def _wanted(self, tree: SealedTree, name: str) -> tuple[WantedEntries, dict[str, str]]:
-        """The keys that a file in SOPS's format is to have, and profiles of AWS (by KeyRef) that use them.
+    def _wanted(self, tree: SealedTree, name: str) -> tuple[WantedEntries, Mapping[str, Principal]]:
+        """The keys that a file in SOPS's format is to have, and who uses those of AWS, by KeyRef.
 
         Raises InputError, KeyRefError.
         """
@@ -168,8 +168,7 @@ class _Change:
             what = "no .sops.yaml is for this file, so nothing says whom it is to be sealed to"
             raise InputError(what, hint="write one, or say keys add and keys remove")
         keys = sops.keyset_of(rule, self._backends)
-        profiles = {ref: fields["aws_profile"] for ref, fields in keys.options.items()}
-        return keysets.by_policy(tree.metadata, keys), profiles
+        return keysets.by_policy(tree.metadata, keys), keys.principals
 
     def _refuse_group(self) -> None:
         """Raises UsageError for `--group` where there are none."""

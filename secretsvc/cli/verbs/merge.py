@@ -43,7 +43,7 @@ def run(args: Arguments) -> int:
     sealed = content(source)
 
     def operation(data: bytes, name: str) -> Result:
-        request, keyring = requests.of(name, source), requests.keyring(name, source)
+        request, keyring = requests.of(name, source), requests.keyring(name, source, data=sealed)
         tree = sops_tree(sealed, source)
         if tree:
             from secretsvc.operations.documents.superimpose import superimpose_document

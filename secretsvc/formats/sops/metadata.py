@@ -62,7 +62,7 @@ class KeyEntry:
 
     @property
     def role(self) -> str:
-        """The IAM role that whoever wrote the file wants the key used in. It is nothing that we take from a file."""
+        """The IAM role that whoever wrote the file wants the key used in. It counts where a policy names it too."""
         return str(self.fields.get("role") or "")
 
     @property
@@ -72,8 +72,12 @@ class KeyEntry:
 
     @property
     def is_opened_here(self) -> bool:
-        """Tell whether a backend is here for it, and all that it asks for."""
-        return self.key.ref.scheme in OPENED and not self.role
+        """Tell whether a backend is here for it, and it asks for no role."""
+        return self.is_opened_in("")
+
+    def is_opened_in(self, role: str) -> bool:
+        """Tell whether a backend is here for it, and it asks for no role but the one that a policy names."""
+        return self.key.ref.scheme in OPENED and self.role in ("", role)
 
     def __repr__(self) -> str:
         return f"KeyEntry({self.key.ref}, masked)"
@@ -163,8 +167,8 @@ def list_of(ref: KeyRef) -> str:
     raise InputError(f"{ref}: SOPS's format has no place for a key of that kind", hint="use --format ksecret")
 
 
-def fields_of(key: WrappedKey, created: str) -> dict[str, Tree]:
-    """Return an entry for a key that was wrapped just now."""
+def fields_of(key: WrappedKey, created: str, *, profile: str = "", role: str = "") -> dict[str, Tree]:
+    """Return an entry for a key that was wrapped just now, by whom `sops` is to use it, too."""
     ref = key.ref
     if ref.scheme == "age":
         return {"recipient": ref.id, "enc": armour.age_text(key.wrapped)}
@@ -173,8 +177,9 @@ def fields_of(key: WrappedKey, created: str) -> dict[str, Tree]:
     wrapped = encode_base64(key.wrapped)
     if ref.scheme == "gcp":
         return {"created_at": created, "enc": wrapped, "resource_id": ref.id}
+    asked: dict[str, Tree] = {"role": role} if role else {}
     context: dict[str, Tree] = {"context": dict(key.context)} if key.context else {}
-    return {"arn": ref.id, **context, "created_at": created, "enc": wrapped, "aws_profile": ""}
+    return {"arn": ref.id, **asked, **context, "created_at": created, "enc": wrapped, "aws_profile": profile}
 
 
 def _created(entry: KeyEntry) -> str:

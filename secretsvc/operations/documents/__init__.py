@@ -138,9 +138,12 @@ def data_key(metadata: Metadata, keyring: Keyring) -> bytes:
 
 def _unwrapped(entries: Sequence[KeyEntry], keyring: Keyring) -> bytes:
     """Return what all of these keys wrap, by the first that can be used."""
-    usable = [entry for entry in entries if entry.is_opened_here]
+    usable = [entry for entry in entries if _is_used(entry, keyring)]
     if not usable:
-        hint = f"ksecret opens it by a key of {', '.join(OPENED)}, without a role: sops itself opens it by others"
+        hint = (
+            f"ksecret opens it by a key of {', '.join(OPENED)}, without a role or in one that .sops.yaml names for it: "
+            "sops itself opens it by others"
+        )
         raise NoKeyError("none of its keys could be used here", reasons=tuple(map(_unused, entries)), hint=hint)
     try:
         return keyring.unwrap([entry.key for entry in usable])
@@ -153,9 +156,14 @@ def _unwrapped(entries: Sequence[KeyEntry], keyring: Keyring) -> bytes:
         raise
 
 
+def _is_used(entry: KeyEntry, keyring: Keyring) -> bool:
+    """Tell whether a key is used here: in the role that a policy names for it, if any. The file's own word is none."""
+    return entry.is_opened_in(keyring.role(entry.key.ref) if entry.role else "")
+
+
 def _unused(entry: KeyEntry) -> str:
     if entry.role:
-        return f"{entry.key.ref}: the file asks for the role {entry.role}, and no role is taken from a file"
+        return f"{entry.key.ref}: the file asks for the role {entry.role}, which no policy names for that key"
     return f"{entry.key.ref}: a key of a kind that is not used here"
 
 
@@ -170,7 +178,7 @@ def _joined(metadata: Metadata, keyring: Keyring) -> bytes:
         raise AlteredError(what, hint=RESTORE_HINT, line=metadata.line)
     shares: list[bytes] = []
     failures: dict[int, KsecretError] = {}
-    for number in sorted(range(len(groups)), key=lambda number: _cost(groups[number])):
+    for number in sorted(range(len(groups)), key=lambda number: _cost(groups[number], keyring)):
         if len(shares) == needed:
             break
         try:
@@ -201,9 +209,9 @@ def openers(metadata: Metadata) -> tuple[frozenset[str], ...]:
     )
 
 
-def _cost(entries: Sequence[KeyEntry]) -> float:
+def _cost(entries: Sequence[KeyEntry], keyring: Keyring) -> float:
     """Return what the group's cheapest key costs."""
-    found = [backends.find(entry.key.ref.scheme) for entry in entries if entry.is_opened_here]
+    found = [backends.find(entry.key.ref.scheme) for entry in entries if _is_used(entry, keyring)]
     return min((scheme.cost for scheme in found if scheme), default=float("inf"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secretsvc.errors import InputError, KeyRefError
 from secretsvc.formats.sops.metadata import KeyEntry, list_of
-from secretsvc.keyref import WrappedKey, keyset
+from secretsvc.keyref import Principal, WrappedKey, keyset
 from secretsvc.operations.documents.shares import Division
 from secretsvc.record import Record
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from typing import TypeAlias
 
+    from secretsvc.document.base import Tree
     from secretsvc.formats.sops.metadata import Metadata
     from secretsvc.keyref import KeyRef, KeysetChange
 
@@ -29,8 +30,12 @@ class SopsKeyset(Record):
     groups: tuple[tuple[tuple[KeyRef, Mapping[str, str]], ...], ...]
     """Each key with the context that is authenticated with what it wraps."""
     threshold: int = 0
-    options: Mapping[str, Mapping[str, str]] = {}
-    """KeyRef → what stands in its entry beside: the profile of AWS that uses it."""
+    principals: Mapping[str, Principal] = {}
+    """KeyRef → who uses it, for keys of AWS, as its entry tells sops too."""
+
+    def principal(self, ref: KeyRef) -> Principal:
+        """Return who uses a key; for most whom the environment says."""
+        return self.principals.get(str(ref)) or Principal()
 
 
 class WantedEntries(Record):
@@ -45,7 +50,7 @@ def by_policy(metadata: Metadata, keys: SopsKeyset) -> WantedEntries:
     """Return what a policy wants of a file. Raises InputError for a key that SOPS's format has no place for."""
     held = {(entry.key.group, _identity(entry)): entry for entry in metadata.entries}
     fresh = [
-        _new(ref, number, context, keys.options.get(str(ref), {}))
+        _new(ref, number, context, keys.principal(ref))
         for number, group in enumerate(keys.groups)
         for ref, context in group
     ]
@@ -84,11 +89,12 @@ def _changed(held: list[KeyEntry], change: KeysetChange, number: int) -> Iterato
     own = change._replace(remove=tuple(ref for ref in change.remove if ref in refs))
     wanted = own.applied(refs) if own.exact or own.add or own.remove else refs
     yield from (entry for entry in held if entry.key.ref in wanted)
-    yield from (_new(ref, number, {}, {}) for ref in wanted if ref not in refs)
+    yield from (_new(ref, number, {}, Principal()) for ref in wanted if ref not in refs)
 
 
-def _new(ref: KeyRef, number: int, context: Mapping[str, str], fields: Mapping[str, str]) -> KeyEntry:
-    return KeyEntry(list_of(ref), WrappedKey(ref, b"", context, number), dict(fields))
+def _new(ref: KeyRef, number: int, context: Mapping[str, str], principal: Principal) -> KeyEntry:
+    fields: dict[str, Tree] = {"aws_profile": principal.profile, "role": principal.role} if any(principal) else {}
+    return KeyEntry(list_of(ref), WrappedKey(ref, b"", context, number), fields)
 
 
 def key_changes(metadata: Metadata, wanted: WantedEntries) -> list[tuple[str, str, bool]]:

@@ -135,7 +135,8 @@ def _wrapped(keys: SopsKeyset, dek: bytes, now: str, keyring: Keyring) -> dict[s
         lists: dict[str, list[dict[str, Tree]]] = {}
         for ref, context in members:
             wrapped = unsigned.wrap(ref, secrets[number], context)
-            fields = {**fields_of(WrappedKey(ref, wrapped, context, number), now), **keys.options.get(str(ref), {})}
+            made = WrappedKey(ref, wrapped, context, number)
+            fields = fields_of(made, now, **keys.principal(ref)._asdict())
             lists.setdefault(list_of(ref), []).append(fields)
         groups.append(lists)
     return with_keys(groups, keys.threshold)

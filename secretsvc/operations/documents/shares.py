@@ -37,8 +37,8 @@ def wrapped(
     Raises InputError for keys that nothing here wraps with: all of them must, or somebody would be locked out.
     """
     for entry in entries:
-        if not entry.is_opened_here:
-            asked = f"in the role {entry.role}" if entry.role else "of a kind"
+        if not entry.is_opened_in(keyring.role(entry.key.ref) if entry.role else ""):
+            asked = f"in the role {entry.role}, which no policy names," if entry.role else "of a kind"
             what = f"{entry.key.ref}: a key {asked} that ksecret does not wrap with"
             raise InputError(what, hint="`sops rotate` and `sops updatekeys` do, or take the key away first")
     unsigned = keyring.unsigned()
@@ -48,7 +48,8 @@ def wrapped(
         key = entry.key
         made = unsigned.wrap(key.ref, secrets[key.group], key.context)
         new = WrappedKey(key.ref, made, key.context, key.group)
-        found.append(KeyEntry(entry.list, new, entry.fields | fields_of(new, now) | _kept(entry)))
+        fields = fields_of(new, now, profile=entry.profile, role=entry.role)
+        found.append(KeyEntry(entry.list, new, (entry.fields if key.wrapped else {}) | fields | _kept(entry)))
     return found
 
 
