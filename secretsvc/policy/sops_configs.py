@@ -74,8 +74,8 @@ class SopsConfigs:
     def rule_for_found(self, path: str) -> CreationRule | None:
         """The rule that wants a file sealed that was found in a folder; None where none does, or nobody can tell.
 
-        A rule that fits every file of a kind, and says nothing of which values are secret, is no reason to take them
-        all for secrets.
+        A rule that fits every YAML, JSON or INI file, or every file there is, and says nothing of which values are
+        secret, is no reason to take them all for secrets; one for every `.env` or `.key` is.
         """
         from secretsvc.document import kinds
 
@@ -86,7 +86,8 @@ class SopsConfigs:
             rule = self.rule_for_new(path)
         except KsecretError:
             return None  # the policy's own check tells
-        if not rule or not rule.catches_all(os.path.splitext(path)[1]):
+        end = os.path.splitext(path)[1]
+        if not rule or not rule.catches_all(end) or (kind in ("dotenv", "binary") and rule.names_end(end)):
             return rule
         says_which = rule.selection is not None and rule.selection[0].startswith("encrypted_")
         return rule if kind != "binary" and says_which else None

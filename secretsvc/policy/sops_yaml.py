@@ -156,6 +156,10 @@ class CreationRule:
             self._catches[suffix] = self.path is None or self.path.finds(b"any/other" + os.fsencode(suffix))
         return self._catches[suffix]
 
+    def names_end(self, suffix: str) -> bool:
+        """Tell whether its path fits every file whose name ends so because it ends so (`.env`)."""
+        return self.path is not None and self.catches_all(suffix) and not self.catches_all("")
+
     def principals(self) -> dict[str, Principal]:
         """Return who uses its keys of AWS: KeyRef → profile and role, of those that have any.
 

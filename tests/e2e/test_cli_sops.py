@@ -378,7 +378,10 @@ def test_a_walk_seals_the_secrets_in_a_folder_and_nothing_else(me: Person, flag:
 @pytest.mark.parametrize("flag", [[], ["--format", "sops"], ["--if-needed"]], ids=["as is", "--format", "--if-needed"])
 def test_a_walk_seals_what_check_says_that_a_rule_wants_sealed(me: Person, flag: list[str]) -> None:
     key = me.ref.removeprefix("age:")
-    rules = f"{{path_regex: ^prod/, age: {key}}}, {{encrypted_regex: ^password$, age: {key}}}"
+    paths = ("^prod/", r"\.env$", r"\.ini$")
+    rules = ", ".join(
+        [*(f"{{path_regex: '{path}', age: {key}}}" for path in paths), f"{{encrypted_regex: ^p, age: {key}}}"]
+    )
     me.write(".sops.yaml", f"creation_rules: [{rules}]\n".encode())
     (me.work / "prod").mkdir()
     due = {
@@ -386,15 +389,17 @@ def test_a_walk_seals_what_check_says_that_a_rule_wants_sealed(me: Person, flag:
         "prod/licence.key": f"-----{MARK}\n",
         "prod/values.yaml": f"a: {MARK}\n",
         "values.json": f'{{"password": "{MARK}"}}\n',
+        "app.env": f"TOKEN={MARK}\n",
     }
-    others = {"prod/config.yaml": CONFIG_MAP, "prod/README.md": "# about\n", "values.yaml": "a: b\n", "x.txt": "a\n"}
+    others = {"prod/config.yaml": CONFIG_MAP, "prod/README.md": "# about\n", "values.yaml": "a: b\n", "x.txt": "p\n"}
+    others["php.ini"] = "[a]\np = b\n"
     for name, text in (due | others).items():
         me.write(name, text.encode())
     told = me.run("check", ".").out.decode()
     assert {line.partition(":")[0] for line in told.splitlines()} == set(due)
     ran = me.run("encrypt", "-i", "-r", *flag, ".")
     assert ran.code == 0, ran.err
-    assert "4 sealed" in ran.err
+    assert "5 sealed" in ran.err
     for name in due:
         assert MARK.encode() not in (me.work / name).read_bytes()
         assert MARK.encode() in opened_by_sops(me, name)
