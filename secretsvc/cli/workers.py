@@ -98,10 +98,13 @@ def in_order(
     first, rest = items[:1], items[1:]
     yield from map(work, first)
     team = _Team(rest, work, jobs, kind)
-    if forks() and team.start(_count(len(rest), most)):
-        yield from team.results()
-    else:
-        yield from workspace.in_order(rest, work, jobs)
+    try:
+        if forks() and team.start(_count(len(rest), most)):
+            yield from team.results()
+            return
+    finally:  # whatever comes while they start, too
+        team.end()
+    yield from workspace.in_order(rest, work, jobs)
 
 
 def _count(files: int, most: int) -> int:
@@ -142,16 +145,13 @@ class _Team:
             for number in range(count):
                 self._fork(number, count)
         except OSError:
-            self._end()
+            self.end()
         return bool(self._workers)
 
     def results(self) -> Iterator[Any]:
-        """Each item's result. Raises what ends the run. Where the consumer stops, the workers are ended."""
-        try:
-            for number, item in enumerate(self._items):
-                yield self._result(self._workers[number // _CHUNK % len(self._workers)], item)
-        finally:
-            self._end()
+        """Each item's result. Raises what ends the run."""
+        for number, item in enumerate(self._items):
+            yield self._result(self._workers[number // _CHUNK % len(self._workers)], item)
 
     def _result(self, worker: _Worker, item: Item) -> Any:
         frame = worker.frame()
@@ -183,7 +183,7 @@ class _Team:
                 self._told.add(about)
                 print(line, file=sys.stderr)
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """End those that are still at work, and wait for all: they clear away what they were at."""
         for worker in self._workers:
             worker.stop()

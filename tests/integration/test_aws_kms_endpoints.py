@@ -11,6 +11,7 @@ from botocore.loaders import JSONFileLoader, Loader
 
 from secretsvc.backends.aws_kms import client
 from secretsvc.backends.aws_kms.loader import loader
+from secretsvc.keyref import Principal
 from tests.integration.aws_support import environ  # noqa: F401 - for every test
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 
 def made(region: str) -> Any:
-    return client._client(client._session(10.0, region, ""), region)
+    return client._client(client._session(10.0, region, Principal()), region)
 
 
 def facts(made: Any) -> tuple[object, ...]:
@@ -53,14 +54,14 @@ def facts(made: Any) -> tuple[object, ...]:
 def test_calls_go_where_botocores_own_go_and_are_signed_for_the_same(region: str, read: list[str]) -> None:
     quick = facts(made(region))
     assert "endpoints" not in read
-    session = client._session(10.0, region, "")
+    session = client._session(10.0, region, Principal())
     session._session.register_component("data_loader", Loader())
     assert quick == facts(client._client(session, region))
     assert "endpoints" in read
 
 
 def test_every_region_has_the_same_address(read: list[str]) -> None:
-    session, whole = client._session(10.0, "eu-west-1", ""), client._session(10.0, "eu-west-1", "")
+    session, whole = client._session(10.0, "eu-west-1", Principal()), client._session(10.0, "eu-west-1", "")
     whole._session.register_component("data_loader", Loader())
     resolvers = [one._session._get_internal_component("endpoint_resolver") for one in (session, whole)]
     for region in REGIONS:

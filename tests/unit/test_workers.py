@@ -115,3 +115,43 @@ finally:
 """
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert ran.stdout == "parent\n"
+
+
+def test_a_signal_that_comes_while_workers_start_ends_those_that_have() -> None:
+    """It is let through where a fork ends, before anybody waits for results."""
+    script = """
+import os, signal, time
+from secretsvc.cli import workers
+from secretsvc.files import signals
+
+signals.end_tidily()
+fork, parent = os.fork, os.getpid()
+
+def fork_and_be_ended():
+    pid = fork()
+    if pid:
+        os.kill(parent, signal.SIGTERM)
+    return pid
+
+os.fork = fork_and_be_ended
+
+class Found:
+    def packed(self): return ()
+    @classmethod
+    def unpacked(cls): return cls()
+
+workers._cores = lambda: 2
+def work(number):
+    if os.getpid() != parent:
+        time.sleep(0.2)
+    return Found()
+try:
+    list(workers.in_order(range(500), work, lambda: 1, lambda: True, kind=Found))
+except SystemExit as end:
+    try:
+        os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        print("ended by", end.code, "with no child left", flush=True)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ran.stdout == "ended by 143 with no child left\n"
