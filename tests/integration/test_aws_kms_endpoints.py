@@ -61,7 +61,7 @@ def test_calls_go_where_botocores_own_go_and_are_signed_for_the_same(region: str
 
 
 def test_every_region_has_the_same_address(read: list[str]) -> None:
-    session, whole = client._session(10.0, "eu-west-1", Principal()), client._session(10.0, "eu-west-1", "")
+    session, whole = client._session(10.0, "eu-west-1", Principal()), client._session(10.0, "eu-west-1", Principal())
     whole._session.register_component("data_loader", Loader())
     resolvers = [one._session._get_internal_component("endpoint_resolver") for one in (session, whole)]
     for region in REGIONS:
