@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from secretsvc.api.settings import Config
 
 _BACKLOG = 2048
-_ACCEPTS = 4
+_ACCEPTS = 2
 """New connections in one turn of the event loop, which takes one from each listening socket. With one alone hundreds
 that come at once wait for as many turns; with many, whoever comes anew for each request keeps out who does not."""
 _MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
