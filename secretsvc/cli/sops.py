@@ -110,6 +110,18 @@ def encrypt(args: Arguments, targets: Targets, remote: SealsDocuments | None) ->
     return batch.run(operation, remote or backends, may_hold_secret)
 
 
+def seal_new(data: bytes, wanted: SealingOptions, backends: Backends, remote: SealsDocuments | None) -> Result:
+    """Seal a manifest that is made for `wanted.place`, by the rule for that. Raises what sealing raises, UsageError."""
+    from secretsvc.cli.sealing import Requests
+
+    if wanted.scope:
+        raise UsageError("--scope does not go with --format sops")
+    wanted = wanted._replace(format="")
+    requests = Requests(wanted, backends)
+    found = requests.sops_rule_of_sealed(wanted.place) if wanted.place else None
+    return Sealer(backends, requests, wanted, remote=remote).sealed(data, "-", found)
+
+
 def rule_in_walk(
     lookup: Callable[[str], CreationRule | None], data: bytes, name: str, wanted: SealingOptions
 ) -> CreationRule | None:

@@ -468,3 +468,20 @@ def test_a_walk_leaves_what_no_rule_is_for_unless_it_is_a_secret(me: Person) -> 
         assert "no rule of creation_rules fits" in me.run("encrypt", "-i", "-r", *flag, ".").err
     assert (me.work / "b.yaml").read_text() == SECRET
     assert (me.work / "config.yaml").read_text() == CONFIG_MAP
+
+
+def test_a_new_secret_is_made_in_sops_format_where_that_is_said(me: Person) -> None:
+    words = ("create", "generic", "app", f"--from-literal=password={MARK}", "--format", "sops")
+    me.ok(*words, "-k", me.ref, "-o", "by-key.yaml")
+    assert "say --path FILE" in me.fails(2, *words, "-k", me.ref)
+    assert "--scope does not go" in me.fails(2, *words, "-k", me.ref, "--scope", "any", "-o", "no.yaml")
+    printed = me.ok(*words, "-k", me.ref, "--path", "x.json", "-o", "json").out
+    assert b'"sops"' in printed
+    me.write(
+        ".sops.yaml", f"creation_rules: [{{encrypted_regex: ^data$, age: {me.ref.removeprefix('age:')}}}]\n".encode()
+    )
+    me.ok(*words, "-o", "by-rule.yaml")
+    assert b"encrypted_regex: ^data$" in (me.work / "by-rule.yaml").read_bytes().replace(b'"', b"")
+    for name in ("by-key.yaml", "by-rule.yaml"):
+        assert b64(MARK).encode() in opened_by_sops(me, name)
+        assert b"kind: Secret" in (me.work / name).read_bytes()

@@ -106,6 +106,10 @@ def _output(words: list[str], *, plaintext: bool, force: bool) -> tuple[str, str
 
 def _sealed(data: bytes, server: Server, unlocking: Unlocking, wanted: SealingOptions) -> bytes:
     """Return the manifest sealed, as `ksecret encrypt` would seal that file."""
-    from secretsvc.cli.session import begin
+    from secretsvc.cli import sops
+    from secretsvc.cli.session import begin, remote_session
 
+    if wanted.format == sops.NAME:
+        remote = remote_session(server, unlocking, wanted._replace(format="")) if server.url else None
+        return sops.seal_new(data, wanted, options.backends(unlocking), remote).data
     return begin(server, unlocking, wanted).seal(data, "-").data

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secretsvc.cli import options, sealing
+from secretsvc.cli import options, sealing, sops
 from secretsvc.cli.kubesec_words import metadata, pairs
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.errors import UsageError
@@ -159,7 +159,7 @@ def add_arguments(parser: Parser, kind: str = "") -> None:
     ):
         _add_flag(parser, name, about)
     parser.add_argument("--plaintext", action="store_true", help="print it unsealed, for a pipe to kubectl")
-    sealing.add_format(parser)
+    sealing.add_format(parser, sops.NAME)
     sealing.add_repeated(parser)
     parser.add_argument(
         "-o", "--output", action="append", default=[], metavar="yaml|json|FILE", help="format, or file (./yaml is one)"
