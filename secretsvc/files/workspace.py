@@ -38,6 +38,11 @@ class Item(Record):
     named: bool
     root: str = ""
 
+    @property
+    def path_in_root(self) -> str:
+        """Its path relative to the folder that was named, the same wherever that lies; else its own path."""
+        return self.path[len(os.path.join(_shown(self.root), "")) :] if self.root else self.path
+
 
 class Snapshot(Record):
     """A file's bytes, and what tells whether it is still the same file."""
@@ -134,8 +139,7 @@ def _walk(
 ) -> Iterator[Item]:
     from secretsvc.files.walk import names_in
 
-    real_root = os.path.realpath(root)
-    folder = "" if os.path.normpath(root) == os.curdir else _plain(root)
+    real_root, folder = os.path.realpath(root), _shown(root)
     for name in names_in(root, walk):
         path = os.path.join(folder, name)
         if not (is_manifest(name, suffixes) or others):
@@ -178,6 +182,11 @@ def _in_threads(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable
             yield queue.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _shown(root: str) -> str:
+    """Return a folder as it begins its files' paths; empty for the one we are in."""
+    return "" if os.path.normpath(root) == os.curdir else _plain(root)
 
 
 def _is_file(path: str, real_root: str) -> bool:
