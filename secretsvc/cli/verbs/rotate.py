@@ -84,7 +84,7 @@ def run(args: Arguments) -> int:
 
     with journal:
         batch = Batch(targets, "rewrapped" if args.rewrap else "rotated", private=False, any_name=True)
-        items = [item for item in batch.items() if shard(item) and not journal.has(item.path)]
+        items = batch.items(lambda item: shard(item) and not journal.has(item.path))
         for path, outcome, error in batch.each(items, operation, session):
             journal.record(path, outcome, error)
         return batch.end()
@@ -107,12 +107,12 @@ def _shard(text: str) -> Callable[[Item], bool]:
     part, _, parts = text.partition("/")
     if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
         raise UsageError("--shard takes I/N, with I from 0 to N - 1", hint="such as 0/8")
+    from hashlib import sha256
+
+    number, count = int(part), int(parts)
 
     def mine(item: Item) -> bool:
-        from hashlib import sha256
-
-        path = os.path.relpath(item.path, item.root) if item.root else item.path
-        return int.from_bytes(sha256(os.fsencode(path)).digest()[:8], "big") % int(parts) == int(part)
+        return int.from_bytes(sha256(os.fsencode(item.path_in_root)).digest()[:8], "big") % count == number
 
     return mine
 
@@ -124,6 +124,6 @@ def _dry_run(targets: Targets, before: str, shard: Callable[[Item], bool]) -> in
         return PrintedLine("\n".join(map(printable, lines))) if lines else None
 
     batch = Batch(targets, "to rotate", private=True, any_name=True)
-    for _ in batch.each([item for item in batch.items() if shard(item)], operation):
+    for _ in batch.each(batch.items(shard), operation):
         pass
     return batch.end()
