@@ -151,7 +151,7 @@ def same(listener: socket.socket) -> socket.socket:
 
 
 def _uvicorn(config: Config, app: Middleware, renewed: tls.Renewed | None) -> uvicorn.Config:
-    made = partial(Protocol, limits=config.limits, look=app.look, pauses=Pauses(), renewed=renewed)
+    made = partial(Protocol, limits=config.limits, gate=app, pauses=Pauses(), renewed=renewed)
     return uvicorn.Config(
         app,
         log_config=_LOGS,

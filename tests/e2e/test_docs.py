@@ -28,9 +28,10 @@ if TYPE_CHECKING:
 NOT_RUN = {
     r"^git clone https|^pipx install": "needs the network; test_start.py builds and installs the wheel",
     r"^scripts/demo|^\. \.venv/": "test_start.py runs the demo",
-    r"^scripts/(test|nightly)|^python -m tests\.mutate": "would run this",
+    r"^scripts/(test|nightly|docs)|^python -m tests\.mutate": "would run this",
     r"^scripts/lock": "writes the files of images; needs the network",
-    r"^docker |^helm ": "needs a daemon or a cluster; test_containers.py, test_deploy_charts.py",
+    r"^docker |\bhelm ": "needs a daemon or Helm; test_containers.py, test_helm.py",
+    r"\bterraform ": "needs Terraform; test_terraform.py",
     r"^kubectl (get|create|apply) ": "needs a cluster",
     r"kustomize build|kubectl kustomize": "needs an overlay; test_krm.py builds one",
     r"^gcloud ": "needs Google Cloud",
