@@ -48,6 +48,9 @@ NOT_RUN = {
 }
 """Command lines that are parsed, but not run: a pattern, and why, or what runs the same."""
 
+ELSEWHERE = {"docs/flux.md": "builds a repository of its own: test_docs_flux.py"}
+"""Pages whose commands another test runs, and why."""
+
 EXITS: dict[str, int] = {}
 """Beginnings of command lines that do what they are there for by failing, and their exit codes."""
 
@@ -65,7 +68,7 @@ def why_not(line: str) -> str:
     return next((why for pattern, why in NOT_RUN.items() if re.search(pattern, line)), "")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if command_blocks(page)])
+@pytest.mark.parametrize("page", [page for page in PAGES if command_blocks(page) and page not in ELSEWHERE])
 def test_the_commands_of_a_page_run_in_order_and_end_well(tmp_path: Path, homes: Homes, page: str) -> None:
     world = World(tmp_path, homes, page)
     identity = {"KSECRET_AGE_KEY": world.me.identity, "XDG_CONFIG_HOME": str(tmp_path)}
