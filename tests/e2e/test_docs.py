@@ -32,6 +32,7 @@ NOT_RUN = {
     r"^scripts/lock": "writes the files of images; needs the network",
     r"^docker |\bhelm ": "needs a daemon or Helm; test_containers.py, test_helm.py",
     r"\bterraform ": "needs Terraform; test_terraform.py",
+    r"^cp -r examples/ansible|^ansible-playbook": "needs Ansible; test_ansible.py",
     r"^kubectl (get|create|apply) ": "needs a cluster",
     r"kustomize build|kubectl kustomize": "needs an overlay; test_krm.py builds one",
     r"^gcloud ": "needs Google Cloud",
