@@ -11,7 +11,7 @@ class Ksecret < Formula
   def install
     system Formula["python@3.13"].opt_bin/"python3.13", "-m", "venv", libexec
     pip = [libexec/"bin/python", "-m", "pip", "install", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
-    system(*pip, "--requirement", "deploy/requirements-cli.txt")
+    system(*pip, "--requirement", "deploy/requirements-pyz.txt")
     system(*pip, "--requirement", "deploy/requirements-build.txt", "--target", buildpath/"build-tools")
     with_env(PYTHONPATH: buildpath/"build-tools") do
       system libexec/"bin/python", "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index", "."
