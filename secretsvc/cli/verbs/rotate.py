@@ -61,9 +61,9 @@ def run(args: Arguments) -> int:
         raise UsageError("--rewrap changes no data key: it goes with neither --older-than, --scope nor --format")
     targets = options.targets(args)._replace(jobs=args.jobs).in_place_by_default()
     before = _before(args.older_than)
-    shard = _shard(args.shard)
+    mine = shard(args.shard)
     if args.dry_run:
-        return _dry_run(targets._replace(in_place=False, output=""), before, shard)
+        return _dry_run(targets._replace(in_place=False, output=""), before, mine)
     wanted = SealingOptions(
         place=place_of(args.path, targets),
         format=args.format,
@@ -84,7 +84,7 @@ def run(args: Arguments) -> int:
 
     with journal:
         batch = Batch(targets, "rewrapped" if args.rewrap else "rotated", private=False, any_name=True)
-        items = batch.items(lambda item: shard(item) and not journal.has(item.path))
+        items = batch.items(lambda item: mine(item) and not journal.has(item.path))
         for path, outcome, error in batch.each(items, operation, session):
             journal.record(path, outcome, error)
         return batch.end()
@@ -100,7 +100,7 @@ def _before(age: str) -> str:
         raise UsageError("--older-than takes hours, days or weeks", hint="such as 12h, 90d or 8w") from None
 
 
-def _shard(text: str) -> Callable[[Item], bool]:
+def shard(text: str) -> Callable[[Item], bool]:
     """Return which files are this shard's: by a hash of the path under the named folder, the same on every machine."""
     if not text:
         return lambda _: True
@@ -117,13 +117,13 @@ def _shard(text: str) -> Callable[[Item], bool]:
     return mine
 
 
-def _dry_run(targets: Targets, before: str, shard: Callable[[Item], bool]) -> int:
+def _dry_run(targets: Targets, before: str, mine: Callable[[Item], bool]) -> int:
     def operation(data: bytes, name: str) -> PrintedLine | None:
         found = overdue(data, before, name)
         lines = [f"{name}: {label}: data key made {created or 'at an unknown time'}" for label, created in found]
         return PrintedLine("\n".join(map(printable, lines))) if lines else None
 
     batch = Batch(targets, "to rotate", private=True, any_name=True)
-    for _ in batch.each(batch.items(shard), operation):
+    for _ in batch.each(batch.items(mine), operation):
         pass
     return batch.end()
