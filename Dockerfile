@@ -19,6 +19,8 @@ RUN python -m venv /opt/ksecret \
  && /opt/ksecret/bin/pip install --require-hashes --no-deps -r deploy/requirements.txt \
  && python -m pip install --require-hashes --no-deps -r deploy/requirements-build.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY docs/ksecret-yaml.schema.json docs/
+COPY packages packages
 COPY secretsvc secretsvc
 # The root is read-only where it runs, so everything is compiled here; and nobody installs anything there.
 RUN python -m pip wheel --no-deps --no-build-isolation --wheel-dir /wheel . \

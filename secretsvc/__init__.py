@@ -12,7 +12,7 @@ The import package of the distribution `secretsvc`, whose command is `ksecret`. 
 Each name is imported when it is first used (PEP 562), so that a start pays for what it uses and no more.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 """The only place where it is written."""
 
 _HOMES = {

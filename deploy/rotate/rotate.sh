@@ -140,7 +140,8 @@ else
     tip
     [ "$tip" != "$(git rev-parse HEAD)" ] || break # it was taken, and the answer got lost
     [ "$tip" != "$seen" ] || failed=$((failed + 1))
-    [ "$tries" -lt 20 ] && [ "$failed" -lt 3 ] || fail "$branch can't be pushed"
+    # Each other pod is first once, and again where it was tried again; what does not get on does not get tried for ever.
+    [ "$tries" -lt $((20 + 3 * shards)) ] && [ "$failed" -lt 3 ] || fail "$branch can't be pushed"
     run sleep $((shard % 7 + 1))
     # Another pod was first. Shards share no file, so putting this one commit on top can't conflict.
     if [ -z "$tip" ]; then

@@ -59,13 +59,23 @@ class RequestRoom:
         self._expected: dict[str, float] = {}
         """Ids of requests whose bodies are not whole yet, in the order in which they came, and when they did."""
 
+    def full(self) -> bool:
+        """Tell whether there is no place."""
+        if self._taken + len(self._expected) < self._most:
+            return False
+        since = self._clock() - SOON
+        while self._expected and self._expected[first := next(iter(self._expected))] < since:
+            del self._expected[first]
+        return self._over(self._taken + len(self._expected))
+
     def look(self) -> None:
         """Look for a place. Raises RefusedError (503) where there is none."""
-        if self._taken + len(self._expected) >= self._most:
-            since = self._clock() - SOON
-            while self._expected and self._expected[first := next(iter(self._expected))] < since:
-                del self._expected[first]
-            self._find(self._taken + len(self._expected))
+        if self.full():
+            raise self.refusal()
+
+    def refusal(self, seconds: int = 0) -> RefusedError:
+        """Make what is raised where there is no place, for who may come again after `seconds`; 0: by chance."""
+        return busy(f"more than {self._most} requests at a time", seconds)
 
     def expect(self, state: dict[str, Any]) -> None:
         """Count the request with that state until its body is whole, but not for longer than `SOON`."""
@@ -74,7 +84,8 @@ class RequestRoom:
     def take(self, state: dict[str, Any], count: int = 1) -> None:
         """Take for that request, until `give_back`. Raises as `look`; the last may take more than is left."""
         self._expected.pop(state.get("request_id", ""), None)
-        self._find(self._taken)
+        if self._over(self._taken):
+            raise self.refusal()
         self._taken += count
         state["places"] = state.get("places", 0) + count
 
@@ -83,9 +94,8 @@ class RequestRoom:
         self._expected.pop(state.get("request_id", ""), None)
         self._taken -= state.pop("places", 0)
 
-    def _find(self, count: int) -> None:
-        if count >= self._most and count - self._elsewhere() >= self._most:
-            raise busy(f"more than {self._most} requests at a time")
+    def _over(self, count: int) -> bool:
+        return count >= self._most and count - self._elsewhere() >= self._most
 
 
 class BodyRoom:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import time
 from copy import copy
 from itertools import count
@@ -11,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from secretsvc.api.auth.caller import Caller, UnauthenticatedError
 from secretsvc.api.presence import Presence
-from secretsvc.api.problems import NOT_FOUND, RefusedError
-from secretsvc.api.refusals import log_failure, own_headers, refusal_of
+from secretsvc.api.problems import BUSY, LATEST, NOT_FOUND, RefusedError
+from secretsvc.api.refusals import filled, log_failure, own_headers, refusal_of, stencil_of
 from secretsvc.api.service import Asked
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Middleware:
         self._numbers = count()
         self._paths = frozenset(paths)
         self._open = frozenset(open_paths)
+        self._sheds = [stencil_of(parts.places.refusal(seconds)) for seconds in range(1, LATEST + 1)]
         self._served: frozenset[str] | None = None
         """Paths that are there, where these are not all."""
 
@@ -75,15 +77,26 @@ class Middleware:
             if not answer.status:
                 await answer.refuse(self._refusal(error, request_id))
         finally:
-            self._count(scope, answer.status)
+            self._count_scope(scope, answer.status)
             scope.clear()  # FastAPI keeps objects in it that refer to it: a body would stay until garbage is collected
+
+    def full(self) -> bool:
+        """Tell whether nothing that brings a body finds a place, and all of it is answered alike."""
+        return self._served is None and self._parts.places.full() and not self._parts.draining.on
+
+    def shed(self, path: str) -> bytes:
+        """Count a POST that finds no place, whoever sent it; return its answer but for the status line."""
+        if path in self._open:
+            return b""
+        self._count(path, "POST", BUSY.status, time.perf_counter())
+        return filled(self._sheds[int(random.random() * LATEST)], self._next_id())  # noqa: S311 - no secret
 
     def look(self, scope: Scope) -> Refusal | None:
         """Return what a request is refused for before anything is begun for it; the application need not be asked.
 
         So what is more than the service can do, or nobody's, costs the least there is.
         """
-        request_id = f"{self._process}{next(self._numbers) & 0xFFFFFFFF:08x}"
+        request_id = self._next_id()
         scope.setdefault("state", {}).update(request_id=request_id, began=time.perf_counter())
         try:
             self._enter(scope)
@@ -91,7 +104,7 @@ class Middleware:
             if not isinstance(error, RefusedError):
                 log_failure(error, request_id)
             refusal = self._refusal(error, request_id)
-            self._count(scope, refusal.status)
+            self._count_scope(scope, refusal.status)
             return refusal
         return None
 
@@ -136,10 +149,16 @@ class Middleware:
         self._parts.rates.take(caller.id)
         state["asked"] = Asked(caller, state["request_id"])
 
-    def _count(self, scope: Scope, status: int) -> None:
-        path = scope["path"] if scope["path"] in self._paths else "other"
-        method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
-        self._parts.metrics.answered(path, method, status, time.perf_counter() - scope["state"]["began"])
+    def _next_id(self) -> str:
+        return f"{self._process}{next(self._numbers) & 0xFFFFFFFF:08x}"
+
+    def _count_scope(self, scope: Scope, status: int) -> None:
+        self._count(scope["path"], scope["method"], status, scope["state"]["began"])
+
+    def _count(self, path: str, method: str, status: int, began: float) -> None:
+        path = path if path in self._paths else "other"
+        method = method if method in ("GET", "POST") else "other"
+        self._parts.metrics.answered(path, method, status, time.perf_counter() - began)
 
     def _refusal(self, error: Exception, request_id: str) -> Refusal:
         return refusal_of(error, request_id, closing=self._parts.draining.on)

@@ -85,8 +85,8 @@ TITLES = {
 }
 
 
-_LATEST = 5
-"""Seconds."""
+LATEST = 5
+"""Seconds after which who finds no place may come again, at most."""
 
 _PATH = re.compile(r"(?<!\S)/\S+")
 """An absolute path, as errors of backends name the files of this machine: that is no business of a caller's."""
@@ -108,10 +108,10 @@ class RefusedError(Exception):
         self.headers = dict(headers or {})
 
 
-def busy(detail: str) -> RefusedError:
-    """503, to come again at different times: who is refused together should not come together."""
-    seconds = str(random.randint(1, _LATEST))  # noqa: S311 - no secret
-    return RefusedError(BUSY, detail, headers={"retry-after": seconds})
+def busy(detail: str, seconds: int = 0) -> RefusedError:
+    """503, to come again after `seconds`, by chance where none are said: who is refused together should not come so."""
+    seconds = seconds or random.randint(1, LATEST)  # noqa: S311 - no secret
+    return RefusedError(BUSY, detail, headers={"retry-after": str(seconds)})
 
 
 class Problem(NamedTuple):

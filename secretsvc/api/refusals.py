@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import traceback
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from secretsvc.api.problems import MEDIA_TYPE, problem_of
 
 if TYPE_CHECKING:
+    from starlette.types import Scope
+
     from secretsvc.api.problems import Problem
 
 _LOG = logging.getLogger("ksecret")
@@ -39,6 +41,22 @@ class Refusal(NamedTuple):
     """To be held back for a while, lest who is refused so try thousands of times a second."""
 
 
+class Gate(Protocol):
+    """What stands before the application: connections ask it before anything is begun for a request."""
+
+    def full(self) -> bool:
+        """Tell whether nothing that brings a body finds a place."""
+
+    def shed(self, path: str) -> bytes:
+        """Count a POST that is refused for want of a place; return its answer but for the status line.
+
+        Return b"" where that path has a place at any time.
+        """
+
+    def look(self, scope: Scope) -> Refusal | None:
+        """Return what a request is refused for at once."""
+
+
 def own_headers(request_id: str, *, closing: bool) -> list[tuple[bytes, bytes]]:
     """Return the headers that every answer has. `closing`: no more is to come on this connection."""
     headers = [*_HEADERS, (b"x-request-id", request_id.encode())]
@@ -47,9 +65,7 @@ def own_headers(request_id: str, *, closing: bool) -> list[tuple[bytes, bytes]]:
 
 def refusal_of(error: Exception, request_id: str, *, closing: bool) -> Refusal:
     """Return how an error is answered. `closing`: no more is to come on this connection."""
-    problem = problem_of(error)
-    hashable = problem._replace(headers=cast("Any", tuple(problem.headers.items())))
-    found = _refusal(hashable, closing=closing, slowly=getattr(error, "slowly", False))
+    found = _refusal_of(error, closing=closing)
     own = request_id.encode()
     return Refusal(
         found.status,
@@ -59,6 +75,23 @@ def refusal_of(error: Exception, request_id: str, *, closing: bool) -> Refusal:
         found.closing,
         found.slowly,
     )
+
+
+def stencil_of(error: Exception) -> bytes:
+    """Return the answer, but for its status line, of which `filled` makes any number."""
+    found = _refusal_of(error, closing=False)
+    return b"%s\r\n%s" % (found.lines, found.body)
+
+
+def filled(stencil: bytes, request_id: str) -> bytes:
+    """Return the answer to that request."""
+    return stencil.replace(_ID, request_id.encode())
+
+
+def _refusal_of(error: Exception, *, closing: bool) -> Refusal:
+    problem = problem_of(error)
+    hashable = problem._replace(headers=cast("Any", tuple(problem.headers.items())))
+    return _refusal(hashable, closing=closing, slowly=getattr(error, "slowly", False))
 
 
 @lru_cache(256)

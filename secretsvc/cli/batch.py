@@ -194,15 +194,17 @@ class Batch:
             pass
         return self.end()
 
-    def items(self) -> list[Item]:
-        """Find the files. A folder that can't be listed is told of, and counts as failed. Raises UsageError."""
+    def items(self, wanted: Callable[[Item], bool] | None = None) -> list[Item]:
+        """Find the files, of which only those that are `wanted` are kept in memory. Raises UsageError.
+
+        A folder that can't be listed is told of, and counts as failed.
+        """
         targets = self._targets
         others = _is_sealed_file if self._any_name else self._ruled
-        return list(
-            workspace.discover(
-                targets.files, recursive=targets.recursive, failed=self._failed, warn=_warn_of_walk, others=others
-            )
+        found = workspace.discover(
+            targets.files, recursive=targets.recursive, failed=self._failed, warn=_warn_of_walk, others=others
         )
+        return list(filter(wanted, found) if wanted else found)
 
     def each(
         self,

@@ -25,10 +25,15 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Arguments) -> int:
     """Prints the script; the exit code."""
+    print(script(args.shell))
+    return 0
+
+
+def script(shell: str) -> str:
+    """Return what makes a shell ask `ksecret` for completions."""
     from argcomplete.shell_integration import shellcode
 
-    print(shellcode(["ksecret"], shell=args.shell))
-    return 0
+    return str(shellcode(["ksecret"], shell=shell))
 
 
 def complete() -> None:

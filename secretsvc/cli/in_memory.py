@@ -8,7 +8,7 @@ from itertools import groupby
 
 from secretsvc.cli.batch import content, may_be_sealed, name_of, spread, stream
 from secretsvc.cli.report import report, tell_unbound, warn_of_walk
-from secretsvc.errors import InputError, KsecretError, ManifestError, NotSealedError, UsageError
+from secretsvc.errors import FileError, InputError, KsecretError, ManifestError, NotSealedError, UsageError
 from secretsvc.files import workspace
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations.check_search import may_hold_secret
@@ -79,15 +79,24 @@ def open_all(targets: Targets, opener: Opener, *, pass_clear: bool, warn: bool =
     """Every file, opened, and the exit code: 0, or the worst of failures.
 
     With `pass_clear` a manifest in which nothing is sealed is passed on as it is; without, it is passed over in a
-    folder and a failure where it was named. A folder's files come in kubectl's order, without hidden ones. Each failure
-    has been told of. `warn`: tell of files in a format that does not bind. Raises UsageError.
+    folder and a failure where it was named. A folder's files come in kubectl's order, without hidden ones; a link out
+    of it is a failure, for the stream would lack what kubectl reads there. Each failure has been told of. `warn`: tell
+    of files in a format that does not bind. Raises UsageError.
     """
     if not targets.files:
         raise UsageError("no file named", hint="name a sealed manifest, or - for standard input")
     if targets.files.count("-") > 1:
         raise UsageError("standard input can be read once only")
     failures: list[KsecretError] = []
-    found = workspace.discover(targets.files, recursive=targets.recursive, failed=failures.append, warn=warn_of_walk)
+
+    def refuse(link: str) -> None:
+        if not is_hidden(workspace.Item(link, False)):
+            what, hint = "a link that leads out of the folder, or nowhere", "put the file in its place, or remove it"
+            failures.append(FileError(what, hint=hint, file=link))
+
+    found = workspace.discover(
+        targets.files, recursive=targets.recursive, failed=failures.append, warn=warn_of_walk, passed_over=refuse
+    )
     items = _as_kubectl(item for item in found if not is_hidden(item))
     work = partial(_open, opener, pass_clear)
     opened: list[ClearFile] = []

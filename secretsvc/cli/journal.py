@@ -69,26 +69,34 @@ class Journal:
                 raise FileError(f"can't be written: {error.strerror}", file=self._path) from error
 
     def _read(self) -> None:
-        """Read what an earlier run left. A last line that was cut off by its end is passed over."""
+        """Read what an earlier run left, line by line. A last one that was cut off by its end is passed over."""
+        first: dict[str, object] = {}
+        finished = False
         try:
             with open(self._path, encoding="utf-8") as stream:
-                lines = [_parsed(line) for line in stream]
+                for number, entry in enumerate(map(_parsed, stream)):
+                    if not number:
+                        first = _of_ours(entry, self._path)
+                    finished = finished or "finished" in entry
+                    if entry.get("outcome") not in (None, "failed") and "file" in entry:
+                        self._done.add(str(entry["file"]))
         except (OSError, UnicodeDecodeError):
             raise FileError("can't be read as a report", file=self._path) from None
-        if not lines:
-            return
-        first = lines[0]
-        if "run" not in first or "started" not in first:
-            raise UsageError("it is not a report of ksecret's: it is not written over", file=self._path)
-        if any("finished" in entry for entry in lines):
+        if finished or not first:
+            self._done.clear()
             return
         if {"run": first["run"], "shard": first.get("shard")} != self._run:
             raise UsageError("it is the report of an interrupted run of another kind", file=self._path)
         self.resumed_from = str(first["started"])
-        done = (entry for entry in lines if entry.get("outcome") not in (None, "failed"))
-        self._done = {str(entry["file"]) for entry in done if "file" in entry}
         began = f"going on with the run that began at {self.resumed_from}"
         print(printable(f"ksecret: {began}: {counted(len(self._done), 'file')} done"), file=sys.stderr)
+
+
+def _of_ours(first: dict[str, object], path: str) -> dict[str, object]:
+    """Return what a file begins with. Raises UsageError where no report begins so."""
+    if "run" not in first or "started" not in first:
+        raise UsageError("it is not a report of ksecret's: it is not written over", file=path)
+    return first
 
 
 def _parsed(line: str) -> dict[str, object]:

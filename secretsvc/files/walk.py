@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+from itertools import chain
 
 from secretsvc.errors import BackendUnavailableError, FileError
 from secretsvc.programs import git
@@ -15,7 +16,7 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _PLACES = ("DIR", "WORK_TREE", "INDEX_FILE", "COMMON_DIR", "PREFIX", "OBJECT_DIRECTORY", "NAMESPACE")
 """GIT_… variables that would have Git look at another repository than the folder's own, as in its hooks."""
@@ -53,19 +54,16 @@ def names_in(root: str, walk: Walk) -> Iterator[str]:
         yield from _by_hand(root, real, walk)
         return
     try:
-        names = _by_git(root, real, walk)
+        found = _by_git(root, real, walk)
     except _NoRepositoryError:
         yield from _by_hand(root, real, walk)
     except _CantTellError as why:
         walk.warn(str(why))
         yield from _by_hand(root, real, walk, ignoring=walk.ignoring)
     else:
-        yield from sorted(names, key=_order)
-
-
-def _order(name: str) -> list[tuple[bool, str]]:
-    *folders, file = name.split("/")
-    return [*((True, folder) for folder in folders), (False, file)]
+        for folder in sorted(found, key=lambda path: path.split("/")):
+            for name in sorted(set(found.pop(folder))):  # where a merge left it open, Git lists it thrice
+                yield os.path.join(folder, name)
 
 
 def _by_hand(root: str, real_root: str, walk: Walk, *, ignoring: bool = True) -> Iterator[str]:
@@ -91,16 +89,16 @@ def _by_hand(root: str, real_root: str, walk: Walk, *, ignoring: bool = True) ->
             yield os.path.join(inner, name)
 
 
-def _by_git(root: str, real_root: str, walk: Walk) -> set[str]:
-    """Raises _CantTellError, _NoRepositoryError."""
-    found: set[str] = set()
+def _by_git(root: str, real_root: str, walk: Walk) -> dict[str, list[str]]:
+    """Names of files by their folder, which so is in memory once. Raises _CantTellError, _NoRepositoryError."""
+    found: dict[str, list[str]] = {}
     folders = [""]
     straight: dict[str, bool] = {}
     while folders:
         inner = folders.pop()
         for name in _listed(root, real_root, inner, walk):
             path = os.path.join(inner, name.rstrip("/"))
-            folder = os.path.dirname(path)
+            folder, _, file = path.rpartition("/")
             if folder not in straight:  # Git lists what it tracks behind a link, too
                 whole = os.path.join(real_root, folder) if folder else real_root
                 straight[folder] = os.path.realpath(whole) == whole
@@ -109,7 +107,7 @@ def _by_git(root: str, real_root: str, walk: Walk) -> set[str]:
             if _is_folder(os.path.join(real_root, path)):  # a submodule, or another repository
                 folders.append(path)
             else:
-                found.add(path)
+                found.setdefault(folder, []).append(file)
     return found
 
 
@@ -120,12 +118,12 @@ def _is_folder(path: str) -> bool:
         return False
 
 
-def _listed(root: str, real_root: str, inner: str, walk: Walk) -> list[str]:
+def _listed(root: str, real_root: str, inner: str, walk: Walk) -> Iterable[str]:
     """Paths relative to the folder `inner`, which is the root itself or the top of a repository in it."""
     folder = os.path.join(real_root, inner) if inner else real_root
     named = os.path.join(root, inner) if inner else root
     if inner and not os.path.lexists(os.path.join(folder, ".git")):  # a submodule that is not there
-        return list(_by_hand(named, folder, walk))
+        return _by_hand(named, folder, walk)
     top = git.top_above(folder)
     try:
         said = _git(folder, "rev-parse", "--show-toplevel")
@@ -133,17 +131,21 @@ def _listed(root: str, real_root: str, inner: str, walk: Walk) -> list[str]:
         if not inner:
             raise
         walk.warn(f"{named}: git takes it for no repository, though it has a .git")
-        return list(_by_hand(named, folder, walk, ignoring=walk.ignoring))
+        return _by_hand(named, folder, walk, ignoring=walk.ignoring)
     if os.path.realpath(os.fsdecode(said.removesuffix(b"\n"))) != top:
         raise _CantTellError(f"{named}: git takes it for a part of another repository")
     if folder != top and _is_ignored(folder):  # it was named, so what is said above it does not count
         tracked = _git(folder, "ls-files", "-z", "--cached")
-        return [*_names(tracked), *_by_hand(named, folder, walk)]
+        return chain(_names(tracked), _by_hand(named, folder, walk))
     return _names(_git(folder, "ls-files", "-z", "--cached", "--others", "--exclude-standard", failed=walk.failed))
 
 
-def _names(listed: bytes) -> list[str]:
-    return [os.fsdecode(name) for name in listed.split(b"\0")[:-1]]
+def _names(listed: bytes) -> Iterator[str]:
+    """Take them one by one: of a million, a list would be larger than all that is kept of them."""
+    start = 0
+    while (end := listed.find(b"\0", start)) >= 0:
+        yield os.fsdecode(listed[start:end])
+        start = end + 1
 
 
 def _is_ignored(folder: str) -> bool:

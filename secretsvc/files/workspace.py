@@ -38,6 +38,11 @@ class Item(Record):
     named: bool
     root: str = ""
 
+    @property
+    def path_in_root(self) -> str:
+        """Its path relative to the folder that was named, the same wherever that lies; else its own path."""
+        return self.path[len(os.path.join(_shown(self.root), "")) :] if self.root else self.path
+
 
 class Snapshot(Record):
     """A file's bytes, and what tells whether it is still the same file."""
@@ -91,12 +96,14 @@ def discover(
     ignoring: bool = True,
     suffixes: tuple[str, ...] = SUFFIXES,
     others: Callable[[str], bool] | None = None,
+    passed_over: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Item]:
     """The files that the arguments mean, each folder's in the order of their names, as far as their names end so.
 
     `others`: tells of the path of a file whose name ends otherwise whether it is taken all the same.
     A folder needs `recursive`, which is None where no option asks for it; in it `.git`, what Git ignores (only what it
-    does not track) and links that lead out of it are passed over. A folder that can't be listed is told to `failed`.
+    does not track) and links that lead out of it are passed over. A folder that can't be listed is told to `failed`,
+    a manifest's link that leads to no file in the folder to `passed_over`.
     Where Git can't say what it tracks, `warn` is told why, and `ignoring` is whether `.gitignore` counts even then.
     Raises UsageError, and FileError where nobody takes it.
     """
@@ -107,7 +114,7 @@ def discover(
                 raise UsageError("it is a folder", hint=hint, file=path)
             from secretsvc.files.walk import Walk  # only a walk needs it
 
-            yield from _walk(path, Walk(failed, warn, ignoring), suffixes, others)
+            yield from _walk(path, Walk(failed, warn, ignoring), suffixes, others, passed_over)
         else:
             yield Item(_plain(path), True)
 
@@ -123,17 +130,24 @@ def _plain(path: str) -> str:
     return path if bare[:1] in ("", "-") else bare
 
 
-def _walk(root: str, walk: Walk, suffixes: tuple[str, ...], others: Callable[[str], bool] | None) -> Iterator[Item]:
+def _walk(
+    root: str,
+    walk: Walk,
+    suffixes: tuple[str, ...],
+    others: Callable[[str], bool] | None,
+    passed_over: Callable[[str], None],
+) -> Iterator[Item]:
     from secretsvc.files.walk import names_in
 
-    real_root = os.path.realpath(root)
-    folder = "" if os.path.normpath(root) == os.curdir else _plain(root)
+    real_root, folder = os.path.realpath(root), _shown(root)
     for name in names_in(root, walk):
         path = os.path.join(folder, name)
         if not (is_manifest(name, suffixes) or others):
             continue
         if _is_file(path, real_root) and (is_manifest(name, suffixes) or (others and others(path))):
             yield Item(path, False, root)
+        elif is_manifest(name, suffixes) and os.path.islink(path) and not os.path.isdir(path):
+            passed_over(path)
 
 
 def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[], int]) -> Iterator[R]:
@@ -168,6 +182,11 @@ def _in_threads(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable
             yield queue.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _shown(root: str) -> str:
+    """Return a folder as it begins its files' paths; empty for the one we are in."""
+    return "" if os.path.normpath(root) == os.curdir else _plain(root)
 
 
 def _is_file(path: str, real_root: str) -> bool:

@@ -159,6 +159,37 @@ def refuse_lost_in(data: bytes) -> None:
     refuse_lost(manifest)
 
 
+def refuse_other_namespaces(data: bytes, namespace: str, name: str = "") -> None:
+    """Raises InputError where something in a file is sealed that is not bound to that namespace; no key is asked.
+
+    What an envelope says of that is proven when it opens. Raises ManifestError and AlteredError for what can't be read.
+    """
+    if sops_tree(data, name):
+        raise _unbound(namespace, "SOPS's format binds a file")
+    manifest = read(data)
+    format_ = formats.of(manifest)
+    for index in formats.sealed_in(manifest):
+        secret = manifest.secrets[index]
+        sealed = format_.read(manifest, secret)
+        if not format_.binds:
+            raise _unbound(namespace, f"{format_.label} binds {secret.label}", sealed.line)
+        if sealed.sealed_for.rpartition("/")[0] != namespace:
+            raise InputError(
+                f"{secret.label} was sealed for {sealed.sealed_for}, and only what was sealed for the namespace"
+                f" {namespace} is opened here",
+                hint=f"whoever holds a key: ksecret rename -n {namespace} FILE, where it belongs there",
+                line=sealed.line,
+            )
+
+
+def _unbound(namespace: str, what: str, line: int = 0) -> InputError:
+    return InputError(
+        f"{what} to no namespace, and only what was sealed for the namespace {namespace} is opened here",
+        hint="whoever holds a key: ksecret convert --to ksecret FILE",
+        line=line,
+    )
+
+
 def refuse_no_manifest(data: bytes) -> None:
     """Raises InputError for bytes that are no manifest, and so nothing to hand to kubectl."""
     from secretsvc.manifest import foreign

@@ -15,6 +15,8 @@ from tests.e2e.test_lost_tokens import LOST, lost
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.e2e.kubesec_people import Homes
+
 
 def other(name: str) -> bytes:
     return MANIFEST.replace(b"name: db", f"name: {name}".encode())
@@ -68,6 +70,64 @@ def test_one_file_that_does_not_open_and_nothing_is_rendered(me: Person) -> None
     assert "no file named" in me.fails(2, "render")
     (me.work / "empty").mkdir()
     assert "no manifest is there" in me.fails(3, "render", "-r", "empty")
+
+
+@pytest.mark.parametrize("target", ["../out.yaml", "nowhere.yaml"])
+def test_a_link_that_leads_to_no_file_of_the_folder_is_not_left_out_in_silence(me: Person, target: str) -> None:
+    """Whoever prunes what the stream lacks would take the Secret away."""
+    me.write_sealed("out.yaml")
+    me.write_sealed("d/a.yaml", other("a"))
+    (me.work / "d" / "link.yaml").symlink_to(target)
+    assert "d/link.yaml: a link that leads out of the folder, or nowhere" in me.fails(7, "render", "-r", "d")
+    (me.work / "d" / "link.yaml").rename(me.work / "d" / ".link.yaml")
+    assert me.ok("render", "-r", "d").out == as_data(other("a"))
+
+
+FOR_TEAM = MANIFEST.replace(b"namespace: prod", b"namespace: team")
+
+
+def test_for_one_namespace_only_what_was_sealed_for_it_is_opened(me: Person) -> None:
+    me.write_sealed("d/a.yaml", FOR_TEAM)
+    me.write_sealed("d/any-name.yaml", FOR_TEAM.replace(b"name: db", b"name: other"), "--scope", "namespace")
+    me.write("d/map.yaml", CONFIG_MAP)
+    opened = me.ok("render", "-r", "--only-namespace=team", "d")
+    assert opened.out == me.ok("render", "-r", "d").out
+    stream = (me.work / "d" / "a.yaml").read_bytes() + b"---\n" + CONFIG_MAP
+    assert me.ok("render", "--only-namespace=team", "-", stdin=stream).out == as_data(FOR_TEAM + b"---\n" + CONFIG_MAP)
+
+
+def test_for_one_namespace_nothing_of_anothers_is_opened_however_it_is_dressed(me: Person) -> None:
+    """What somebody copied out of another team's repository, to have it opened by who holds all keys."""
+    team = ("--only-namespace", "team")
+    prod = me.write_sealed("prod.yaml").read_bytes()
+    assert "prod/db was sealed for prod/db, and only what" in me.fails(3, "render", *team, "prod.yaml")
+    for disguise in (b"namespace: team", b"namespace: 'team'"):
+        moved = prod.replace(b"namespace: prod", disguise)
+        assert "team/db was sealed for prod/db" in me.fails(3, "render", *team, "-", stdin=moved)
+    lied = prod.replace(b"namespace: prod", b"namespace: team").replace(b"sealedFor: prod/db", b"sealedFor: team/db")
+    me.fails(5, "render", *team, "-", stdin=lied)
+    nowhere = me.write_sealed("nowhere.yaml", MANIFEST.replace(b"  namespace: prod\n", b"")).read_bytes()
+    assert "was sealed for db, and only" in me.fails(3, "render", *team, "-", stdin=nowhere)
+    anywhere = me.write_sealed("any.yaml", FOR_TEAM, "--scope", "any").read_bytes()
+    assert "team/db was sealed for */*, and only" in me.fails(3, "render", *team, "-", stdin=anywhere)
+    both = me.write_sealed("team.yaml", FOR_TEAM).read_bytes() + b"---\n" + prod
+    assert "prod/db was sealed" in me.fails(3, "render", *team, "-", stdin=both)
+
+
+def test_for_one_namespace_formats_that_bind_to_none_are_refused(me: Person, homes: Homes) -> None:
+    me.environ["GNUPGHOME"] = homes.mine.path
+    me.write_sealed("kubesec.yaml", FOR_TEAM, "--format", "kubesec", "-k", f"pgp:{homes.me}")
+    me.write_sealed("sops.yaml", FOR_TEAM, "--format", "sops", "-k", me.ref)
+    for name, format_ in (("kubesec", "kubesec's"), ("sops", "SOPS's")):
+        said = me.fails(3, "render", "--only-namespace=team", f"{name}.yaml")
+        assert f"{format_} format binds" in said
+        assert "to no namespace" in said
+
+
+@pytest.mark.parametrize("name", ["", "*", "prod/db", "-", "Prod", "a b", "a\n", "x" * 64])
+def test_what_no_namespace_is_called_is_refused_and_not_taken_for_all_of_them(me: Person, name: str) -> None:
+    me.write_sealed("a.yaml")
+    assert "the name of one namespace" in me.fails(2, "render", f"--only-namespace={name}", "a.yaml")
 
 
 @pytest.mark.parametrize("words", [["render"], ["decrypt", "--if-needed"]], ids=["render", "decrypt"])

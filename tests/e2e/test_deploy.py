@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = [
     path
-    for path in (*(ROOT / "scripts").iterdir(), ROOT / ".ci" / "run", ROOT / "deploy" / "rotate" / "rotate.sh")
+    for path in (*(ROOT / "scripts").iterdir(), ROOT / ".ci" / "run", *ROOT.glob("deploy/*/*.sh"))
     if path.is_file() and re.match(rb"#!.*sh\n", path.read_bytes())
 ]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()

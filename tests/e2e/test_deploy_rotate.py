@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +15,6 @@ from tests.e2e.rotation import FOLDER, OLD, SCRIPT, created_on, git, new_pod, ro
 from tests.support import new_lock
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
     from tests.e2e.cli import Person
@@ -53,6 +51,18 @@ def test_the_indexed_job_is_the_same_pod_with_a_shard_of_its_own() -> None:
     environ = pod["containers"][0]["env"]
     assert environ.pop() == {"name": "SHARDS", "value": str(spec["completions"])}
     assert pod == one(kustomized(FOLDER), "CronJob")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+
+
+def test_what_another_try_would_find_again_is_not_tried_again_and_a_drained_pod_costs_no_try() -> None:
+    """ksecret's exit codes: 2 usage; 3, 4 and 5 files that are no manifests, that no key opens, that were altered."""
+    cron = one(kustomized(FOLDER), "CronJob")["spec"]["jobTemplate"]["spec"]
+    for spec, action in ((cron, "FailJob"), (indexed_job()["spec"], "FailIndex")):
+        ignored, failed = spec["podFailurePolicy"]["rules"]
+        assert ignored == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+        assert failed["action"] == action
+        assert failed["onExitCodes"]["values"] == [2, 3, 4, 5]
+        assert spec["template"]["spec"]["restartPolicy"] == "Never"  # else Kubernetes takes no such policy
+    assert indexed_job()["spec"]["backoffLimitPerIndex"] == 2
 
 
 def test_its_pods_reach_the_forge_and_the_service_and_nobody_reaches_them() -> None:
@@ -92,25 +102,6 @@ def test_a_second_run_finds_nothing_to_do(pod: Person) -> None:
     done = rotate(pod)
     assert done.returncode == 0, done.stderr
     assert "nothing to commit in shard 0 of 1" in done.stdout
-
-
-def test_pods_of_an_indexed_job_share_a_branch(pod: Person, service: FakeService) -> None:
-    done: list[subprocess.CompletedProcess[str]] = []
-
-    def one_pod(index: int) -> None:
-        done.append(rotate(pod, SHARDS="4", JOB_COMPLETION_INDEX=str(index)))
-
-    pods = [threading.Thread(target=one_pod, args=(index,)) for index in range(4)]
-    for each in pods:
-        each.start()
-    for each in pods:
-        each.join()
-    assert [one.returncode for one in done] == [0] * 4, "\n".join(one.stderr for one in done)
-    assert OLD not in created_on(pod, "ksecret/rotate")
-    assert len(service.seen) == 12  # each file once
-    subjects = git(pod, "log", "--format=%s", "main..FETCH_HEAD").splitlines()
-    assert sorted(subjects) == sorted(set(subjects))
-    assert all(re.fullmatch(r"Rotate data keys of sealed Secrets, shard \d of 4", subject) for subject in subjects)
 
 
 def test_what_could_be_rotated_is_pushed_though_a_file_fails(pod: Person) -> None:

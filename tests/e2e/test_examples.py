@@ -77,13 +77,13 @@ def test_github_runs_what_is_there_and_may_ask_for_an_identity() -> None:
 
 
 def github_workflows() -> dict[str, str]:
-    """The example, and the one in the documents."""
+    """The examples, and the one in the documents."""
     (document,) = (
         text
         for text in re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "ci.md").read_text(), flags=re.S)
         if "runs-on" in text
     )
-    return {"deploy.yaml": (EXAMPLES / "github" / "deploy.yaml").read_text(), "secrets.yaml": document}
+    return {path.name: path.read_text() for path in sorted((EXAMPLES / "github").iterdir())} | {"docs.yaml": document}
 
 
 @pytest.mark.parametrize("name", github_workflows())
@@ -99,6 +99,19 @@ def test_github_workflows_are_what_github_takes(tmp_path: Path, name: str) -> No
     path = tmp_path / name
     path.write_text(github_workflows()[name])
     run(tool("actionlint", "scripts/go-tools builds it where there is a Go"), path)
+
+
+def test_actions_are_pinned_to_commits_and_get_inputs_that_they_have() -> None:
+    inputs = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
+    seen = 0
+    for name, text in github_workflows().items():
+        pinned = re.findall(r"uses: [\w./-]+@[0-9a-f]{40} +# (?:v\d|your mirror|kubectl)", text)
+        assert text.count("uses: ") == len(pinned), name
+        jobs = yaml.safe_load(text)["jobs"].values()
+        for step in (step for job in jobs for step in job["steps"] if step.get("uses", "").startswith("shop/ksecret@")):
+            assert set(step.get("with", {})) <= set(inputs)
+            seen += 1
+    assert seen >= 6
 
 
 def test_a_tokens_audience_is_the_service_and_rules_name_what_nobody_else_can_choose() -> None:
@@ -221,6 +234,6 @@ def test_the_jenkins_step_trusts_the_authority_that_ksecret_trusts(
 
 
 def test_the_documents_know_the_addresses_of_the_examples() -> None:
-    for path in [*GROOVY, EXAMPLES / "github" / "deploy.yaml", EXAMPLES / "gitlab" / ".gitlab-ci.yml"]:
+    for path in [*GROOVY, *(EXAMPLES / "github").iterdir(), EXAMPLES / "gitlab" / ".gitlab-ci.yml"]:
         for host in re.findall(r"https://([\w.-]+)", path.read_text()):
             assert host.endswith((".example", ".example.org")) or host == "token.actions.githubusercontent.com"

@@ -55,8 +55,31 @@ def test_no_text_pins_a_version_that_was_not_released(texts: dict[str, str]) -> 
     assert [pin for pin in found if pin[2] not in tags.split()] == []
 
 
-def test_the_changelog_begins_with_this_version() -> None:
-    assert re.findall(r"(?m)^## ([\w.]+)", (ROOT / "CHANGELOG.md").read_text())[0] == secretsvc.__version__
+def test_images_charts_and_wheels_have_the_version_that_the_code_has(texts: dict[str, str]) -> None:
+    """`secretsvc/__init__.py` is its one source; these can't read it there."""
+    places = re.compile(
+        r"(?:secretsvc-|ksecret(?:-tools)?:|ksecret-|newTag: |/ksecret, tag: )(\d+\.\d+\.\d+)"
+        r"|^(?:version|appVersion): \"?(\d+\.\d+\.\d+)",
+        re.MULTILINE,
+    )
+    named = {(name, one[1] or one[2]) for name, text in texts.items() for one in places.finditer(text)}
+    assert {"README.md", "deploy/helm/ksecret/Chart.yaml", "docs/ci.md"} <= {name for name, _ in named}
+    assert {place for place in named if place[1] != secretsvc.__version__} == set()
+
+
+def test_the_changelog_is_one_that_tools_read_and_names_this_version_on_top(texts: dict[str, str]) -> None:
+    """By keep-a-changelog: versions with their day, newest first, and no kind of change but its six."""
+    headings = re.findall(r"(?m)^(##+) (.*)$", texts["CHANGELOG.md"])
+    versions = [text for level, text in headings if level == "##"]
+    assert versions[0] == "[Unreleased]"
+    assert all(re.fullmatch(r"\[\d+\.\d+\.\d+\] - \d{4}-\d\d-\d\d", text) for text in versions[1:])
+    numbers = [[int(part) for part in re.findall(r"\d+", text)[:3]] for text in versions[1:]]
+    ours = [int(part) for part in secretsvc.__version__.split(".")]
+    on_top = texts["CHANGELOG.md"].split("\n## ")[1]
+    assert numbers == sorted(numbers, reverse=True)
+    assert ours == numbers[0] or (ours > numbers[0] and f"**{secretsvc.__version__}**" in on_top)
+    kinds = {text for level, text in headings if level != "##"}
+    assert kinds <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
 def test_one_address_stands_for_the_repository(texts: dict[str, str]) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secretsvc.backends.age.backend import Age
 from secretsvc.backends.age.identities import default_identity_path
+from secretsvc.backends.base import Settings
 from secretsvc.errors import AlteredError, BackendError, KeyNotHeldError
 from tests.integration.age_support import DEK, PASSPHRASE, Asked, age, locked, locked_identity, parsed, ssh_key, x25519
 
@@ -43,6 +45,22 @@ def test_all_identities_that_there_are_are_used(tmp_path: Path) -> None:
     assert found.own_ref() == one
     assert age(KSECRET_AGE_KEY_FILE=path, XDG_CONFIG_HOME=tmp_path).own_ref() == two
     assert age(XDG_CONFIG_HOME=tmp_path).own_ref() == four
+
+
+def test_an_identity_of_a_mounted_secret_is_not_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kubernetes shows it 0440 at best, and nobody in the container can change that: a line in the log for each run."""
+    identity, ref = x25519()
+    path = tmp_path / "age.key"
+    path.write_text(identity)
+    path.chmod(0o440)
+    wrapped = age().wrap(ref, DEK, {})
+    told: list[str] = []
+    for flags in (0, os.ST_RDONLY):
+        flagged = os.statvfs_result((0,) * 8 + (flags, 255))
+        monkeypatch.setattr(os, "statvfs", lambda _, flagged=flagged: flagged)
+        environ = {"KSECRET_AGE_KEY_FILE": str(path), "XDG_CONFIG_HOME": os.devnull}
+        assert Age(Settings(environ, Asked(None), warn=told.append)).unwrap(ref, wrapped, {}) == DEK
+    assert told == [f"{path} holds a private key, and its mode 0440 lets others at it: chmod 600"]
 
 
 def test_an_identity_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:

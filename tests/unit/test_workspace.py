@@ -33,6 +33,17 @@ def make(root: Path, *names: str) -> None:
         path.write_bytes(MANIFEST)
 
 
+@pytest.mark.parametrize("root", [".", "./.", "d", "./d", ".//d", "d/", "d/.", "d/../d", "../here/d", "./-d"])
+def test_a_file_has_one_path_in_its_folder_however_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: str
+) -> None:
+    """Which shard it belongs to is told by that."""
+    make(tmp_path / "here", "d/a.yaml", "d/e/b.yaml", "-d/c.yaml")
+    monkeypatch.chdir(tmp_path / "here")
+    for item in workspace.discover([root, os.path.abspath(root), "d/a.yaml"], recursive=True):
+        assert item.path_in_root == (os.path.relpath(item.path, item.root) if item.root else "d/a.yaml")
+
+
 def test_named_files_come_as_they_are_named() -> None:
     items = list(workspace.discover(["b.txt", "-", "a.yaml", "b.txt"], recursive=False))
     assert items == [Item("b.txt", True), Item("-", True), Item("a.yaml", True), Item("b.txt", True)]

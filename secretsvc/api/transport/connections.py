@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote
 
-from httptools import parse_url
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from secretsvc.api.transport.whole import WholePosts, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import Scope
 
-    from secretsvc.api.refusals import Refusal
+    from secretsvc.api.refusals import Gate, Refusal
     from secretsvc.api.settings import Limits
     from secretsvc.api.transport.pauses import Pauses
     from secretsvc.api.transport.tls import Renewed
-
-    Look = Callable[[Scope], Refusal | None]
 
 MOST_HEADERS = 64 * 1024
 """Bytes of a request's line and headers, about: what comes in one read is looked at together."""
@@ -112,13 +109,7 @@ class _Answered:
 
 
 _ANSWERED = cast("RequestResponseCycle", _Answered())
-_PLAIN = re.compile(rb"(/[\w./-]*)(?:\?[^#]*)?")
-
-
-def path_of(url: bytes) -> str:
-    """Return the path as uvicorn has it. Raises HttpParserInvalidURLError."""
-    found = _PLAIN.fullmatch(url)
-    return found[1].decode("ascii") if found else unquote(parse_url(url).path.decode("ascii"))
+_WHOLE = WholePosts()
 
 
 class Protocol(HttpToolsProtocol):
@@ -131,10 +122,11 @@ class Protocol(HttpToolsProtocol):
 
     flow: _Flow
 
-    def __init__(self, *, limits: Limits, look: Look, pauses: Pauses, renewed: Renewed | None, **words: Any) -> None:
-        """Serve one connection. `look` tells what a request is refused for at once."""
+    def __init__(self, *, limits: Limits, gate: Gate, pauses: Pauses, renewed: Renewed | None, **words: Any) -> None:
+        """Serve one connection. `gate` tells what a request is refused for at once."""
         super().__init__(**words)
-        self._look_at = look
+        self._gate = gate
+        self._full = gate.full
         self._pauses = pauses
         self._renewed = renewed
         self._refused = 0
@@ -184,9 +176,31 @@ class Protocol(HttpToolsProtocol):
         self._told = lambda: None
 
     def data_received(self, data: bytes) -> None:
+        if self._full() and self._shed(data):
+            return
         self._unseen += data
         if not self.flow.waiting:
             self._look()
+
+    def _shed(self, data: bytes) -> bool:
+        """Answer a request that came whole and finds no place, which costs the least there is; tell whether it is one.
+
+        Its connection owes and waits for nothing, and its parser never learns of it.
+        """
+        cycle, flow = self.cycle, self.flow
+        if self._arriving or self._unseen or flow.held or flow.write_paused or (cycle and not cycle.response_complete):
+            return False
+        path = _WHOLE.path(data)
+        told = self._gate.shed(path) if path else b""
+        if told:
+            self.transport.write(b"".join((STATUS_LINE[503], self._stated(), told)))
+            self.server_state.total_requests += 1
+            self._owed.wait(KEEP_ALIVE)
+        return bool(told)
+
+    def _stated(self) -> bytes:
+        """Return the headers that uvicorn has for every answer, as lines."""
+        return b"".join(b"%s: %s\r\n" % header for header in self.server_state.default_headers)
 
     def _look(self) -> None:
         """Look at a part of what was received; at the rest when others have had their turn."""
@@ -226,7 +240,7 @@ class Protocol(HttpToolsProtocol):
         scope["state"]["held"] = self.held
         if (self.cycle is None or self.cycle.response_complete) and not self.flow.write_paused:
             scope["method"], scope["path"] = self.parser.get_method().decode("ascii"), path_of(self.url)
-            if refusal := self._look_at(scope):
+            if refusal := self._gate.look(scope):
                 self._refuse(refusal, scope["method"])
                 return
             if "asked" in scope["state"]:
@@ -246,7 +260,7 @@ class Protocol(HttpToolsProtocol):
 
     def _tell(self, refusal: Refusal, *, whole: bool, keeps: bool) -> None:
         ending = self._ending or not keeps
-        lines = b"".join(b"%s: %s\r\n" % header for header in self.server_state.default_headers)
+        lines = self._stated()
         if ending and not refusal.closing:
             lines += b"connection: close\r\n"
         body = refusal.body if whole else b""

@@ -141,7 +141,7 @@ class Identities:
                 self._stamps = stamps
                 self._sources = list(_sources(self._settings.environ))
                 for source in self._sources:
-                    if source.mode & 0o077:
+                    if source.mode & 0o077 and not _is_mounted_for_reading(source.name):
                         what = f"holds a private key, and its mode {source.mode:04o} lets others at it: chmod 600"
                         self._settings.warn(f"{source.name} {what}")
             return self._sources
@@ -187,6 +187,14 @@ def _stamp(path: str) -> _Stamp:
     except (OSError, ValueError):
         return None
     return (status.st_ino, status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
+
+
+def _is_mounted_for_reading(path: str) -> bool:
+    """Tell whether nobody here could change its mode: of a Secret in a volume, which Kubernetes shows 0440 at best."""
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _sources(environ: Mapping[str, str]) -> Iterator[_Source]:

@@ -61,9 +61,9 @@ def run(args: Arguments) -> int:
         raise UsageError("--rewrap changes no data key: it goes with neither --older-than, --scope nor --format")
     targets = options.targets(args)._replace(jobs=args.jobs).in_place_by_default()
     before = _before(args.older_than)
-    shard = _shard(args.shard)
+    mine = shard(args.shard)
     if args.dry_run:
-        return _dry_run(targets._replace(in_place=False, output=""), before, shard)
+        return _dry_run(targets._replace(in_place=False, output=""), before, mine)
     wanted = SealingOptions(
         place=place_of(args.path, targets),
         format=args.format,
@@ -84,7 +84,7 @@ def run(args: Arguments) -> int:
 
     with journal:
         batch = Batch(targets, "rewrapped" if args.rewrap else "rotated", private=False, any_name=True)
-        items = [item for item in batch.items() if shard(item) and not journal.has(item.path)]
+        items = batch.items(lambda item: mine(item) and not journal.has(item.path))
         for path, outcome, error in batch.each(items, operation, session):
             journal.record(path, outcome, error)
         return batch.end()
@@ -100,30 +100,30 @@ def _before(age: str) -> str:
         raise UsageError("--older-than takes hours, days or weeks", hint="such as 12h, 90d or 8w") from None
 
 
-def _shard(text: str) -> Callable[[Item], bool]:
+def shard(text: str) -> Callable[[Item], bool]:
     """Return which files are this shard's: by a hash of the path under the named folder, the same on every machine."""
     if not text:
         return lambda _: True
     part, _, parts = text.partition("/")
     if not (part.isdecimal() and parts.isdecimal() and int(part) < int(parts)):
         raise UsageError("--shard takes I/N, with I from 0 to N - 1", hint="such as 0/8")
+    from hashlib import sha256
+
+    number, count = int(part), int(parts)
 
     def mine(item: Item) -> bool:
-        from hashlib import sha256
-
-        path = os.path.relpath(item.path, item.root) if item.root else item.path
-        return int.from_bytes(sha256(os.fsencode(path)).digest()[:8], "big") % int(parts) == int(part)
+        return int.from_bytes(sha256(os.fsencode(item.path_in_root)).digest()[:8], "big") % count == number
 
     return mine
 
 
-def _dry_run(targets: Targets, before: str, shard: Callable[[Item], bool]) -> int:
+def _dry_run(targets: Targets, before: str, mine: Callable[[Item], bool]) -> int:
     def operation(data: bytes, name: str) -> PrintedLine | None:
         found = overdue(data, before, name)
         lines = [f"{name}: {label}: data key made {created or 'at an unknown time'}" for label, created in found]
         return PrintedLine("\n".join(map(printable, lines))) if lines else None
 
     batch = Batch(targets, "to rotate", private=True, any_name=True)
-    for _ in batch.each([item for item in batch.items() if shard(item)], operation):
+    for _ in batch.each(batch.items(mine), operation):
         pass
     return batch.end()
