@@ -241,7 +241,8 @@ def _snapshot(path: str, stream: FileIO, status: os.stat_result) -> Snapshot:
     if len(data) != status.st_size:  # a device or a pipe, which may have no end, or a file that is being written
         from io import BufferedReader  # which reads on until there is no more
 
-        data += BufferedReader(stream).read(MAX_BYTES + 1 - len(data))
+        with BufferedReader(stream) as rest:
+            data += rest.read(MAX_BYTES + 1 - len(data))
     return Snapshot(path, data, _mark(status))
 
 
