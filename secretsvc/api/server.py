@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, cast
 import uvicorn
 
 from secretsvc import core_dumps
+from secretsvc.api import metrics_folder
 from secretsvc.api.app import application, parts
 from secretsvc.api.middleware import HEALTH, Middleware
 from secretsvc.api.transport import tls
@@ -37,7 +38,6 @@ _BACKLOG = 2048
 _ACCEPTS = 2
 """New connections in one turn of the event loop, which takes one from each listening socket. With one alone hundreds
 that come at once wait for as many turns; with many, whoever comes anew for each request keeps out who does not."""
-_MEMORY = "/dev/shm"  # noqa: S108 - a private folder is made in it
 _ACCEPTED_WITHIN = 2.0
 _MOMENT = 0.001
 """Seconds: how long callers who come without end may put off the end of listening, and how often it is tried."""
@@ -88,11 +88,11 @@ def serve(config: Config) -> None:
     if listen.workers == 1:
         _work(config, listeners)
         return
-    folder = _metrics_folder()
+    metrics_folder.make()
     try:
         Workers(partial(_work, config), listeners, listen.workers).run()
     finally:
-        _remove(folder)
+        metrics_folder.remove()
 
 
 def _listener(host: str, port: int, setting: str) -> socket.socket:
@@ -111,21 +111,6 @@ def _listener(host: str, port: int, setting: str) -> socket.socket:
 def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _metrics_folder() -> str:
-    """Make the folder in which workers share their metrics, in memory where there is such a place."""
-    from tempfile import mkdtemp
-
-    folder = mkdtemp(prefix="ksecret-metrics-", dir=_MEMORY if os.access(_MEMORY, os.W_OK) else None)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    return folder
-
-
-def _remove(folder: str) -> None:
-    from shutil import rmtree
-
-    rmtree(folder, ignore_errors=True)
 
 
 def _work(config: Config, listeners: list[socket.socket]) -> None:

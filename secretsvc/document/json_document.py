@@ -31,6 +31,12 @@ _INT64 = range(-(2**63), 2**63)
 _LONGEST_INT64 = 20
 """Characters."""
 
+_LEGIBLE = ": "
+"""Between key and value of the member, in compact files too: Flux takes for sealed what holds `"mac": "ENC[`.
+
+Source: sopsFormatToMarkerBytes in internal/decryptor/decryptor.go of https://github.com/fluxcd/kustomize-controller.
+"""
+
 _WORDS = {"true": Value("bool", b"True"), "false": Value("bool", b"False"), "null": Value("null", b"")}
 
 
@@ -90,11 +96,11 @@ class JsonDocument:
     def set_member(self, tree: dict[str, Tree]) -> list[Edit]:
         """Return the edits that make the member hold that."""
         if not self._members:
-            return self._places.edits([self._appended(self._root, self.name, tree)])
+            return self._places.edits([self._appended(self._root, self.name, tree, _LEGIBLE)])
         value = self._members[0].value
         edits = self._changed(value, tree)
         if edits is None:
-            edits = [self._replaced(self._root, value, _in_order(value, tree))]
+            edits = [self._replaced(self._root, value, _in_order(value, tree), _LEGIBLE)]
         return self._places.edits(edits)
 
     def drop_member(self) -> list[Edit]:
@@ -134,12 +140,16 @@ class JsonDocument:
             end = items[1].start
         return self._places.edits([splice.Edit(start, end, "")])
 
-    def _appended(self, mapping: nodes.Mapping, name: str, branch: Branch) -> splice.Edit:
+    def _appended(self, mapping: nodes.Mapping, name: str, branch: Branch, colon: str = "") -> splice.Edit:
         key = json.dumps(name, ensure_ascii=False)
         if not mapping.members:
             at = mapping.start + 1
             return splice.Edit(at, at, f"{key}: {rendered(branch)}")
-        return splice.append_member(self._text, mapping, lambda at: key + at.colon + _rendered_at(at, branch))
+
+        def text_of(layout: splice.Layout) -> str:
+            return key + (colon or layout.colon) + _rendered_at(layout, branch, colon)
+
+        return splice.append_member(self._text, mapping, text_of)
 
     def _appended_item(self, sequence: nodes.Sequence, branch: Branch) -> splice.Edit:
         if not sequence.items:
@@ -179,9 +189,9 @@ class JsonDocument:
     def _replaced_if(self, mapping: nodes.Mapping, node: Node, tree: Tree) -> list[splice.Edit]:
         return [] if _tree(node) == tree else [self._replaced(mapping, node, _in_order(node, tree))]
 
-    def _replaced(self, mapping: nodes.Mapping, node: Node, branch: Branch) -> splice.Edit:
+    def _replaced(self, mapping: nodes.Mapping, node: Node, branch: Branch, colon: str = "") -> splice.Edit:
         layout = splice.layout_of(self._text, mapping)
-        return splice.Edit(node.start, node.end, _rendered_at(layout, branch))
+        return splice.Edit(node.start, node.end, _rendered_at(layout, branch, colon))
 
     def __repr__(self) -> str:
         return f"JsonDocument({len(self.leaves)} leaves, masked)"
@@ -216,8 +226,8 @@ def rendered(branch: Branch, gap: str = "", unit: str = "  ", colon: str = ": ")
     return json.dumps(branch, ensure_ascii=False)
 
 
-def _rendered_at(layout: splice.Layout, branch: Branch) -> str:
-    return rendered(branch, layout.newline and layout.newline + layout.indent, layout.unit, layout.colon)
+def _rendered_at(layout: splice.Layout, branch: Branch, colon: str = "") -> str:
+    return rendered(branch, layout.newline and layout.newline + layout.indent, layout.unit, colon or layout.colon)
 
 
 def _in_order(node: Node, tree: Tree) -> Tree:

@@ -16,7 +16,7 @@ from tests.e2e.cli import MARK, Person, b64
 from tests.e2e.documents import ROOT, TYPED, run_in_order
 from tests.e2e.git_repository import Repository
 from tests.emulators.fake_service import TOKEN
-from tests.sops_support import sops
+from tests.sops_support import program, sops
 from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 DEPLOYED = ("deploy/a.yaml", "deploy/prod/b.yaml")
 CLEAR = {
     "README.md": ("secret.yaml",),
+    "docs/comparison.md": ("secret.yaml",),
     "docs/usage.md": ("secret.yaml", "new.yaml"),
     "docs/sops.md": ("secret.yaml",),
     "docs/remote.md": ("secret.yaml",),
@@ -66,6 +67,11 @@ class World:
         self._manifests(source)
         if source == "docs/usage.md":
             self.placeholders["age:age1…"] = self.me.ref
+        if source == "docs/comparison.md":
+            self.placeholders |= {"age:age1…": self.me.ref, "age1…": self.me.ref.removeprefix("age:")}
+            self.placeholders |= {"pgp:6206…": f"pgp:{homes.me}"}
+            (folder / "bin" / "sops").symlink_to(program())
+            self.me.environ["SOPS_AGE_KEY"] = self.me.identity
         if source == "README.md":
             shutil.copytree(ROOT / "examples", self.me.work / "examples")
         if source in ("keys", "docs/git.md"):

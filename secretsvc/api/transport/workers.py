@@ -13,10 +13,10 @@ import signal
 import threading
 import time
 from multiprocessing.connection import wait
-from shutil import rmtree
 from typing import TYPE_CHECKING
 
 from secretsvc import core_dumps
+from secretsvc.api import metrics_folder
 
 if TYPE_CHECKING:
     import socket
@@ -49,6 +49,7 @@ class Workers:
             wait([self._woken, *(worker.sentinel for worker in workers)])
             for at, worker in enumerate(workers):
                 if worker.exitcode is not None and not self._woken.poll(max(0.0, began + _PAUSE - time.monotonic())):
+                    metrics_folder.forget(worker.pid or 0)
                     _LOG.error("worker %s ended with %s: a new one starts", worker.pid, worker.exitcode)
                     began = time.monotonic()
                     workers[at] = self._started()
@@ -68,11 +69,12 @@ class Workers:
 def _run(work: Callable[[list[socket.socket]], None], listeners: list[socket.socket]) -> None:
     """Live as a worker."""
     core_dumps.keep_memory_private()
+    metrics_folder.hold()
     threading.Thread(target=_follow, daemon=True).start()
     parent = os.getppid()
     work(listeners)
-    if os.getppid() != parent and "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # what the parent would have done
-        rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+    if os.getppid() != parent:
+        metrics_folder.remove()  # what the parent would have done
     os._exit(0)  # threads that hang in a backend would be waited for
 
 
