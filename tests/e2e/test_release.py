@@ -117,6 +117,17 @@ def test_a_debian_package_has_programs_that_import_its_libraries_only(built: Pat
     assert shown.stdout == f"{secretsvc.__version__}\n"
 
 
+@pytest.mark.parametrize(("name", "whole"), [("pyz", ""), ("release", "-build")])
+def test_what_a_release_is_made_of_is_locked_to_what_images_have(name: str, whole: str) -> None:
+    """The same versions, every one with its hashes."""
+    text, images = ((ROOT / "deploy" / f"requirements{one}.txt").read_text() for one in (f"-{name}", whole))
+    pinned, elsewhere = (dict(re.findall(r"(?m)^([\w.-]+)==(\S+)", found)) for found in (text, images))
+    assert len(pinned) > 20
+    assert {one: version for one, version in pinned.items() if elsewhere.get(one, version) != version} == {}
+    assert all("--hash=sha256:" in entry for entry in re.split(r"(?m)^(?=\w)", text)[1:])
+    assert name == "release" or {"boto3", "cryptography", "google-cloud-kms", "pyrage"} < set(pinned) <= set(elsewhere)
+
+
 def test_a_folder_with_something_in_it_is_not_released_into(tmp_path: Path) -> None:
     (tmp_path / "old.whl").touch()
     done = subprocess.run([ROOT / "scripts" / "release", tmp_path], capture_output=True, text=True)
