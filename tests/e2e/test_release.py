@@ -114,7 +114,7 @@ def test_a_debian_package_has_programs_that_import_its_libraries_only(built: Pat
     ran = subprocess.run([sys.executable, "-IS", "-c", here], capture_output=True, text=True, check=True)
     assert ran.stdout == "started\n"
     shown = subprocess.run(["dpkg-deb", "--field", package, "Version"], capture_output=True, text=True, check=True)
-    assert shown.stdout == f"{secretsvc.__version__}\n"
+    assert shown.stdout == f"{secretsvc.__version__}-1\n"
 
 
 @pytest.mark.parametrize(("name", "whole"), [("pyz", ""), ("release", "-build")])
