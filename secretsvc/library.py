@@ -6,7 +6,11 @@ Nothing here reads or writes a file, asks anybody or prints. Every error is a Ks
 from __future__ import annotations
 
 import os
+import sys
 import time
+
+if sys.platform == "win32":
+    raise ImportError("secretsvc needs Linux or macOS; on Windows it runs in WSL")
 
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends

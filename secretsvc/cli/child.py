@@ -80,7 +80,12 @@ def signals_held() -> Iterator[set[signal.Signals]]:
 
 
 def run(command: list[str], environ: Mapping[bytes, bytes], mask: set[signal.Signals]) -> int:
-    """Runs the program to its end, within `signals_held`; its exit code. Linux only. Raises FileError."""
+    """Runs the program to its end, within `signals_held`; its exit code. Raises FileError.
+
+    Linux only: elsewhere there is no folder in memory either, which both callers ask for first.
+    """
+    if sys.platform != "linux":
+        raise _NotRunError(f"{command[0]}: can't be run: only Linux tells which signal came from where")
     try:
         with core_dumps.AsStarted():
             child = os.posix_spawnp(command[0], command, environ, setsigmask=mask, setsigdef=_IGNORED_BY_PYTHON)

@@ -109,14 +109,14 @@ def in_order(
 
 def _count(files: int, most: int) -> int:
     """Return how many processes so many files are worth; 0 for one."""
-    if sys.platform != "linux":  # elsewhere the system's own libraries may not bear it
-        return 0
     processes = min(_cores(), _MOST, files // FILES, most or _MOST)
     return processes if processes > 1 else 0
 
 
 def _cores() -> int:
-    """Cores that this process, and its container, may use."""
+    """Cores that this process, and its container, may use; one where the system's own libraries may not bear forks."""
+    if sys.platform != "linux":
+        return 1
     cores = len(os.sched_getaffinity(0))
     with suppress(OSError, ValueError):  # no container, or `max`
         with open(_CPU_QUOTA, encoding="ascii") as stream:

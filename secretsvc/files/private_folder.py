@@ -79,7 +79,9 @@ def _make(*, on_disk: bool) -> Folder:
     if not on_disk:
         raise FileError(
             "there is no folder in memory (tmpfs) to put files in, and on a disk they would leave traces",
-            hint="run without --files, or mount a tmpfs and name it in XDG_RUNTIME_DIR",
+            hint="run without --files, or mount a tmpfs and name it in XDG_RUNTIME_DIR"
+            if sys.platform == "linux"
+            else "run without --files: only Linux has such folders",
         )
     try:
         folder = _made_in(tempfile.gettempdir())
@@ -104,7 +106,9 @@ def _made_in(place: str) -> Folder:
 
 def _in_memory() -> list[str]:
     """Folders on a memory file system in which nobody else can replace one's own."""
-    found = []
+    found: list[str] = []
+    if sys.platform != "linux":
+        return found
     for place in (os.environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm", tempfile.gettempdir()):  # noqa: S108 (looked at)
         with suppress(OSError):
             status = os.stat(place)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import pytest
+import yaml
 
 from secretsvc.operations.documents.keysets import SopsKeyset
 from secretsvc.operations.documents.seal import SopsRule, seal_file
 from tests.e2e.cli import Person
+from tests.e2e.test_cli_apply import Kubectl
 from tests.emulators.fake_service import TOKEN, Canned, FakeService
 from tests.support import CREATED, Lock, new_lock
 
@@ -34,9 +37,9 @@ def job(tmp_path: Path, service: FakeService) -> Person:
     return person
 
 
-def sealed(lock: Lock, name: str, data: bytes) -> bytes:
+def sealed(lock: Lock, name: str, data: bytes, rule: SopsRule | None = None) -> bytes:
     keys = SopsKeyset((tuple((ref, {}) for ref in lock.keys),))
-    return seal_file(data, keys, SopsRule(), lock.keyring, name=name, now=CREATED).data
+    return seal_file(data, keys, rule or SopsRule(), lock.keyring, name=name, now=CREATED).data
 
 
 def test_a_file_is_opened_changed_and_rotated_without_a_key(job: Person, service: FakeService) -> None:
@@ -142,3 +145,43 @@ def test_an_answer_that_is_not_the_file_sealed_as_asked_is_not_written(
     keys = ["-k", str(new_lock().keys[0])] if what == "other keys" else []
     assert "the service's answer " in job.fails(6, "encrypt", "-i", "--format", "sops", *keys, "a.yaml")
     assert path.read_bytes() == CLEAR
+
+
+SECRET = b"apiVersion: v1\nkind: Secret\nmetadata:\n  name: db\nstringData:\n  password: hunter  # of May\n"
+RULE = SopsRule(("encrypted_regex", "^(data|stringData)$"))
+
+
+@pytest.fixture
+def kubectl(tmp_path: Path, job: Person) -> Kubectl:
+    return Kubectl(tmp_path, job)
+
+
+def test_a_secret_that_sops_sealed_is_rendered_applied_and_handed_to_a_program(
+    job: Person, service: FakeService, kubectl: Kubectl
+) -> None:
+    job.write("a.yaml", sealed(service.lock, "a.yaml", SECRET, RULE))
+    rendered = job.ok("render", "a.yaml").out
+    (one,) = yaml.safe_load_all(rendered)
+    assert (one["metadata"], base64.b64decode(one["data"]["password"])) == ({"name": "db"}, b"hunter")
+    job.ok("apply", "a.yaml")
+    assert kubectl.stdin == rendered
+    assert job.ok("exec", "a.yaml", "--", "printenv", "password").out == b"hunter\n"
+    assert [seen.path for seen in service.seen] == ["/v1/decrypt"] * 3
+
+
+def test_a_flat_file_that_sops_sealed_is_handed_to_a_program(job: Person, service: FakeService) -> None:
+    job.write("a.env", sealed(service.lock, "a.env", b"A=x y\nB=z\n"))
+    assert job.ok("exec", "a.env", "--", "sh", "-c", 'echo "$A-$B"').out == b"x y-z\n"
+    assert [dict(seen.query)["kind"] for seen in service.seen] == ["dotenv"]
+
+
+@pytest.mark.parametrize("words", [("render", "a.yaml"), ("apply", "a.yaml"), ("exec", "a.yaml", "--", "true")])
+def test_nothing_is_handed_on_of_an_answer_that_is_not_what_was_asked_for(
+    job: Person, service: FakeService, kubectl: Kubectl, words: tuple[str, ...]
+) -> None:
+    job.write("a.yaml", sealed(service.lock, "a.yaml", SECRET, RULE))
+    service.canned.append(Canned(200, SECRET.replace(b"name: db", b"name: other"), "application/yaml"))
+    ran = job.run(*words)
+    assert (ran.code, ran.out) == (6, b"")
+    assert "the service's answer " in ran.err
+    assert not kubectl.ran

@@ -30,6 +30,8 @@ NOT_RUN = {
     r"^scripts/demo|^\. \.venv/": "test_start.py runs the demo",
     r"^scripts/(test|nightly|docs)|^python -m tests\.mutate": "would run this",
     r"^scripts/lock": "writes the files of images; needs the network",
+    r"^scripts/release|^gpg --verify|^sha256sum|^uv tool": "needs a release; test_release.py",
+    r"/\.local/bin/|^python3 -m venv|^ksecret-venv/": "installs; test_release.py",
     r"^docker |\bhelm ": "needs a daemon or Helm; test_containers.py, test_helm.py",
     r"\bterraform ": "needs Terraform; test_terraform.py",
     r"^cp -r examples/ansible|^ansible-playbook": "needs Ansible; test_ansible.py",

@@ -40,7 +40,13 @@ if TYPE_CHECKING:
 
 LABEL = "SOPS's format"
 
-_ROOT_MEMBER = pattern(rb"(?m)^(?:[\"']?sops[\"']?[ \t]*:|sops_mac=|[ \t]*\[sops\])|\"sops\"[ \t\r\n]*:")
+_ROOT_MEMBER = pattern(
+    rb"(?m)sops(?:_mac=(?<=^sops_mac=)|\](?<=\[sops\])|(?:(?<=^sops)|(?<=^[\"']sops))[\"']?[ \t]*:"
+    rb"|(?<=\"sops)\"[ \t\r\n]*:)"
+)
+"""Begins with a word, for which `re` looks twenty times as fast as for a line's start."""
+_AT_ONCE, _MOST_BLANKS = 64 * 1024, 200
+"""Bytes that are looked through before others may work; blanks before a section's name, or behind another."""
 _STEP = pattern(r"\[\"((?:[^\"\\]|\\.)*)\"\]|\['([^']*)'\]|\[([0-9]{1,9})\]|(?:^|\.)([^.\[\]\"]+)")
 _ESCAPE = pattern(r"\\(.)")
 _FIELDS: tuple[Path, ...] = tuple((field,) for field in FIELDS)
@@ -79,7 +85,7 @@ def find(data: bytes, name: str = "", kind: str = "", most: int = MOST_LEAVES) -
         member = document.member()
     except ManifestError:
         _refuse_markers(data)
-        if _ROOT_MEMBER.search(data):
+        if _has_root_member(data):
             raise
         return None
     if not member:
@@ -89,6 +95,21 @@ def find(data: bytes, name: str = "", kind: str = "", most: int = MOST_LEAVES) -
             raise AlteredError(f"its member {MEMBER} has lost a part", hint=SOPS_CUT, line=member.line)
         return None
     return SealedTree(document, Metadata(member.tree, member.line))
+
+
+def _has_root_member(data: bytes) -> bool:
+    """Tell whether something in it looks like the member of a file that SOPS sealed, of whatever kind."""
+    return any(
+        not found[0].endswith(b"]") or _begins_line(data, found.start() - 1)
+        for at in range(0, len(data), _AT_ONCE)
+        for found in _ROOT_MEMBER.finditer(data, at, at + _AT_ONCE + _MOST_BLANKS)
+    )
+
+
+def _begins_line(data: bytes, at: int) -> bool:
+    """Tell whether nothing but blanks stands before that place in its line."""
+    before = data[max(0, at - _MOST_BLANKS) : at].rstrip(b" \t")
+    return before.endswith(b"\n") or (not before and at <= _MOST_BLANKS)
 
 
 def _refuse_markers(data: bytes) -> None:
