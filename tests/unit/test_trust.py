@@ -43,7 +43,7 @@ def test_what_a_number_is_made_by_is_there(row: list[str]) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=[row[0][:30] for row in ROWS])
 def test_the_numbers_are_those_that_the_tests_and_the_night_have(row: list[str]) -> None:
-    """A test's own count is the default of its variable; the night's is in scripts/nightly, or what it takes at most."""
+    """A test's own count is the default of its variable; the night's is in scripts/nightly, or its most."""
     variables, words = command(row)
     night = (ROOT / "scripts/nightly").read_text()
     for name, count in variables.items():
