@@ -158,12 +158,6 @@ def test_jenkins_rotates_main_alone_where_a_timer_asks_for_it() -> None:
     check_settings(settings)
 
 
-def test_gitlab_gets_a_shell_in_the_documents_too() -> None:
-    texts = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "ci.md").read_text(), flags=re.S)
-    (pipeline,) = (yaml.safe_load(text) for text in texts if "id_tokens" in text)
-    check_image(pipeline)
-
-
 def check_image(pipeline: dict[str, Any]) -> None:
     """A runner hands the image a shell to start, which the ENTRYPOINT of ours would take for a command of ksecret's."""
     assert re.search(r"(?m)^ENTRYPOINT \[.*ksecret\"\]", (ROOT / "Dockerfile").read_text())

@@ -129,6 +129,7 @@ def _shaped(targets: Targets, output_format: str, session: Opener, *, pass_clear
     opened, failed = open_all(targets, session, pass_clear=pass_clear)
     if failed and not (opened and targets.keep_going):
         return failed
-    printed = as_json if output_format == "json" else as_env
-    put_out(printed((one.name, one.data) for one in opened), targets.output, private=True)
+    texts = [(one.name, one.data) for one in opened]
+    printed = as_json(texts, all_sealed=not pass_clear) if output_format == "json" else as_env(texts)
+    put_out(printed, targets.output, private=True)
     return failed
