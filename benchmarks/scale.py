@@ -1,17 +1,22 @@
 """Whether a thousand files, ten thousand and a hundred thousand cost the same time a file, and how much memory at most.
 
-`python -m benchmarks.scale [FILES…]`; exits 1 where a bar is missed (benchmarks/bars.py). In memory (tmpfs), with small
-Secrets sealed to age. Time is that of `verify -r` and `rotate -r`, less that of one file. Memory is that of all
-processes together at its peak, each page counted once (Linux, `Pss` in /proc/PID/smaps_rollup), in `decrypt -r` too,
-which keeps all that it opens until it knows that every file opens.
+`python -m benchmarks.scale [FILES…]`; exits 1 where a bar is missed (benchmarks/bars.py). `--shards N [FILES]` has N
+processes rotate one tree at the same time, a core each at most; exits 1 where a file was not rotated once.
+
+In memory (tmpfs), with small Secrets sealed to age. Time is that of `verify -r` and `rotate -r`, less that of one file.
+Memory is that of all processes together at its peak, each page counted once (Linux, `Pss` in /proc/PID/smaps_rollup),
+in `decrypt -r` too, which keeps all that it opens until it knows that every file opens.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,6 +66,33 @@ def main(sizes: tuple[int, ...] = SIZES) -> int:
     return 0 if verdicts.held else 1
 
 
+def shards(count: int, files: int = 10_000) -> int:
+    """Measures all shards at once, as pods that share a volume are; the exit code."""
+    with in_memory() as name:
+        bench = Bench(Path(name))
+        folder = bench.manifests(files)[0].parents[1]
+        bench.run([KSECRET, "encrypt", "-i", "-r", "-k", f"age:{bench.recipient}", str(folder)])
+        reports = [bench.folder / f"{part}.jsonl" for part in range(count)]
+        before, start = os.times(), time.perf_counter()
+        running = [
+            subprocess.Popen(
+                [KSECRET, "rotate", "-r", "--jobs", "1", "--shard", f"{part}/{count}", "--report", report, folder],
+                env=bench.environ,
+                stderr=subprocess.DEVNULL,
+            )
+            for part, report in enumerate(reports)
+        ]
+        failed = any([process.wait() for process in running])
+        wall, after = time.perf_counter() - start, os.times()
+        entries = [json.loads(line) for report in reports for line in report.read_text().splitlines()]
+    done = Counter(entry["file"] for entry in entries if entry.get("outcome") == "rotated")
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    print(f"{count} shards of {files} files: {wall:.1f} s, CPU {cpu / files * 1e3:.3f} ms a file ({cores()} cores)")
+    once = len(done) == done.total() == files
+    print("each file once" if once else f"{len(done)} files, {done.total()} times")
+    return 0 if once and not failed else 1
+
+
 def peak_of(bench: Bench, *words: str) -> tuple[float, int]:
     """MiB that a run of ksecret has at most, its workers included, and how many workers those are."""
     peak, workers, ended = 0.0, 0, threading.Event()
@@ -102,4 +134,6 @@ def _megabytes(pid: int) -> float:
 
 
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["--shards"]:
+        sys.exit(shards(*map(int, sys.argv[2:])))
     sys.exit(main(tuple(map(int, sys.argv[1:])) or SIZES))

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from email.utils import formatdate
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
@@ -80,9 +81,12 @@ def debian(folder: Path, site: Path, shared: Path) -> Path | None:
             text = filled("program", values() | {"module": module, "function": function})
             _write(root / "usr" / "bin" / name, text, 0o755)
         about = root / "usr" / "share" / "doc" / "ksecret"
-        _write(about / "copyright", filled("deb-copyright", values()))
-        shutil.copyfile(ROOT / "CHANGELOG.md", about / "changelog")
-        _compressed(about / "changelog")
+        dated = values() | {"date": formatdate(_timestamp()), "year": formatdate(_timestamp())[12:16]}
+        _write(about / "copyright", filled("deb-copyright", dated))
+        _write(about / "changelog", (ROOT / "CHANGELOG.md").read_text())
+        _write(about / "changelog.Debian", filled("deb-changelog", dated))
+        for text in about.glob("changelog*"):
+            _compressed(text)
         size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) // 1024
         _write(root / "DEBIAN" / "control", filled("deb-control", values() | {"size": str(size)}))
         for path in [root, *root.rglob("*")]:

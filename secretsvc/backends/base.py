@@ -176,6 +176,9 @@ class Settings(Record):
     named_only: bool = False
     """age, gpg: unwrap by the key that the KeyRef names, and by no other one that is here: whoever asks may use that
     one only, and could have written its name beside what is wrapped under another."""
+    watches: bool = True
+    """age: look for every DEK whether files of identities were replaced, as Kubernetes replaces those of a mounted
+    Secret. A command ends before that."""
     sessions: dict[Principal, Any] | None = None
     """aws: those of this run, which its backends share, whatever else differs in their settings."""
 

@@ -68,6 +68,9 @@ def main(words: list[str]) -> int:
         return 7
     except OSError as error:
         return _report_unwritten(error)
+    except MemoryError:
+        print("ksecret: there is not enough memory for it", file=sys.stderr)
+        return 7
     except KeyboardInterrupt:
         return INTERRUPTED
     except SystemExit as done:

@@ -132,7 +132,9 @@ def backends(unlocking: Unlocking, environ: Mapping[str, str] = os.environ) -> B
             file=sys.stderr,
         )
     ask = Passphrases(unlocking.passphrase, unlocking.passphrase_file).ask
-    return Backends(Settings(environ, ask, unlocking.keyring, warn=_Warnings().warn, meanwhile=_get_ready_to_open))
+    return Backends(
+        Settings(environ, ask, unlocking.keyring, warn=_Warnings().warn, meanwhile=_get_ready_to_open, watches=False)
+    )
 
 
 def _get_ready_to_open() -> None:

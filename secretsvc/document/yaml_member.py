@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from secretsvc.manifest.nodes import Member
     from secretsvc.manifest.splice import Layout
 
-_SAFE = pattern(r"[A-Za-z][A-Za-z0-9_./-]*|[0-9]+\.[0-9]+\.[0-9]+")
+_SAFE = pattern(r"[A-Za-z][A-Za-z0-9_./-]*|[0-9]+\.[0-9]+\.[0-9]+|ENC\[[A-Za-z0-9_+/=,:]*\]")
+"""Words, versions, and tokens: Flux takes for sealed what holds `mac: ENC[`, without quotes (see json_document.py)."""
 _STEP = 4
 """Columns of a level where the file does not show its own, as SOPS writes."""
 

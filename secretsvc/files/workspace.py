@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from io import FileIO
     from mmap import mmap
-    from typing import BinaryIO, TypeVar
+    from typing import TypeVar
 
     from secretsvc.files.walk import Walk
 
@@ -203,8 +203,8 @@ def _is_file(path: str, real_root: str) -> bool:
 def read(path: str) -> Snapshot:
     """A file's content. Raises FileError; ManifestError for one that is too large to be a manifest."""
     try:
-        with open(path, "rb") as stream:
-            return _snapshot(path, stream)
+        with open(path, "rb", buffering=0) as stream:
+            return _snapshot(path, stream, os.fstat(stream.fileno()))
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
 
@@ -212,17 +212,17 @@ def read(path: str) -> Snapshot:
 def read_if(path: str, test: Callable[[bytes | mmap], bool]) -> Snapshot | None:
     """Read a file as `read` does; None for one whose bytes do not pass the test, however large it is."""
     try:
-        with open(path, "rb") as stream:
+        with open(path, "rb", buffering=0) as stream:
             status = os.fstat(stream.fileno())
-            if stat.S_ISREG(status.st_mode) and status.st_size > _WHOLE and not _passes(stream, test):
+            if status.st_size > _WHOLE and stat.S_ISREG(status.st_mode) and not _passes(stream, test):
                 return None
-            snapshot = _snapshot(path, stream)
+            snapshot = _snapshot(path, stream, status)
     except OSError as error:
         raise FileError(f"can't be read: {error.strerror}", file=path) from error
     return snapshot if test(snapshot.data) else None
 
 
-def _passes(stream: BinaryIO, test: Callable[[bytes | mmap], bool]) -> bool:
+def _passes(stream: FileIO, test: Callable[[bytes | mmap], bool]) -> bool:
     """Test a file's bytes without reading it whole; False for one that was emptied meanwhile."""
     from mmap import ACCESS_READ, mmap
 
@@ -234,13 +234,15 @@ def _passes(stream: BinaryIO, test: Callable[[bytes | mmap], bool]) -> bool:
         return test(content)
 
 
-def _snapshot(path: str, stream: BinaryIO) -> Snapshot:
-    status = os.fstat(stream.fileno())
-    if stat.S_ISREG(status.st_mode) and status.st_size > MAX_BYTES:
+def _snapshot(path: str, stream: FileIO, status: os.stat_result) -> Snapshot:
+    if status.st_size > MAX_BYTES and stat.S_ISREG(status.st_mode):
         raise ManifestError(f"larger than {MAX_BYTES // 1024 // 1024} MiB", file=path)
     data = stream.read(status.st_size + 1)
-    if len(data) > status.st_size:  # a device or a pipe, which may have no end, or a file that grows
-        data += stream.read(MAX_BYTES + 1 - len(data))
+    if len(data) != status.st_size:  # a device or a pipe, which may have no end, or a file that is being written
+        from io import BufferedReader  # which reads on until there is no more
+
+        with BufferedReader(stream) as rest:
+            data += rest.read(MAX_BYTES + 1 - len(data))
     return Snapshot(path, data, _mark(status))
 
 

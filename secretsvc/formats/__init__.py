@@ -45,6 +45,9 @@ TABLE = {
 
 DEFAULT = "ksecret"
 
+_MARKERS = tuple(row.marker.strip("\n").encode() for row in TABLE.values())
+"""What a file holds that has a sealed Secret in it, in whatever format."""
+
 
 def named(name: str) -> Format:
     """Return the format of that name; the default one for an empty name. Raises KeyError."""
@@ -56,11 +59,11 @@ def named(name: str) -> Format:
 
 def of(manifest: Manifest) -> Format:
     """Return the format that a manifest is sealed in, as far as it is; the default one where nothing tells another."""
-    name = manifest.told.get("format")
-    if name is None:
+    found: Format | None = manifest.told.get("format")
+    if found is None:
         others = (name for name, row in TABLE.items() if name != DEFAULT and row.marker in manifest.text)
-        name = manifest.told["format"] = next(others, DEFAULT)
-    return named(name)
+        found = manifest.told["format"] = named(next(others, DEFAULT))
+    return found
 
 
 def sealed_in(manifest: Manifest) -> list[int]:
@@ -87,7 +90,7 @@ def in_text(text: str) -> Iterator[Format]:
 
 def may_be_sealed(content: bytes | mmap) -> bool:
     """Tell whether something in it may be sealed, in whatever format."""
-    return any(content.find(marker) >= 0 for marker in markers())
+    return any(content.find(marker) >= 0 for marker in _MARKERS)
 
 
 def holds_sealed(content: bytes) -> bool:
@@ -113,8 +116,3 @@ def names() -> tuple[str, ...]:
 def unbinding() -> str:
     """Return those that bind a Secret to no name, as messages name them."""
     return " or ".join(one.label for one in every() if not one.binds)
-
-
-def markers() -> tuple[bytes, ...]:
-    """Return what a file holds that has a sealed Secret in it, in whatever format."""
-    return tuple(row.marker.strip("\n").encode() for row in TABLE.values())

@@ -15,11 +15,11 @@ from secretsvc.tokens import NOT_YET, SOPS_CUT, SOPS_MARK, SOPS_TOKEN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
     from mmap import mmap
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
-    from secretsvc.manifest.nodes import Mapping
+    from secretsvc.manifest.nodes import Mapping, Node
 
 _SOPS = (SOPS_MARK, b"RU5DW0FFUzI1Nl9HQ00s")
 """How SOPS's tokens start, and the base64 of that, as far as it does not hang on what follows."""
@@ -30,6 +30,7 @@ _HIDDEN = pattern(
 )
 """How a member's name or a token may be spelled without the word standing there."""
 _IN_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\r\n"
+_WAY_BACK = "restore the `sops:` member from Git, or put the clear value there"
 _LOOKED_AT = 8
 """Characters of a value of which one tells a token from base64, before any format is asked."""
 
@@ -62,9 +63,9 @@ def in_secret(secret: Secret) -> Iterator[Lost]:
 
 
 def in_manifest(manifest: Manifest) -> Iterator[Lost]:
-    """Return what of it stands in a whole manifest.
+    """Return what of it stands in a whole manifest, or another YAML or JSON file.
 
-    In Secrets without an envelope, and in any object that SOPS has sealed.
+    In Secrets without an envelope, in any object that SOPS has sealed, and anywhere else a token of SOPS's.
     """
     format_ = formats.of(manifest)
     sealed = [format_.is_sealed(manifest, secret) for secret in manifest.secrets]
@@ -76,6 +77,22 @@ def in_manifest(manifest: Manifest) -> Iterator[Lost]:
     for document in manifest.documents:
         if isinstance(document, nodes.Mapping) and _has_sops_metadata(document):
             yield Lost(document.line, "it is sealed by SOPS", _way_on(document), foreign=True)
+        elif "ENC[" in manifest.text:
+            yield from _outside_secrets(document, {id(secret.root) for secret in manifest.secrets})
+
+
+def _outside_secrets(document: Node, secrets: Container[int]) -> Iterator[Lost]:
+    """Return SOPS's tokens in what is none of these Secrets: of a values file, say, that has lost its member `sops`."""
+    waiting = [("it", document)]
+    while waiting:
+        name, node = waiting.pop()
+        if isinstance(node, nodes.Scalar):
+            if _is_of_sops(node.value):
+                yield Lost(node.line, f"{name} is a token of SOPS's", _WAY_BACK)
+        elif isinstance(node, nodes.Sequence):
+            waiting += [(name, item) for item in reversed(node.items)]
+        elif isinstance(node, nodes.Mapping) and id(node) not in secrets:
+            waiting += [(nodes.text_of(member.key) or name, member.value) for member in reversed(node.members)]
 
 
 def is_encoded(entry: Entry) -> bool:
@@ -99,10 +116,11 @@ def _what(entry: Entry, text: str) -> Lost | None:
         found = format_.lost(entry.path, text)
         if found:
             return Lost(line, *found)
-    if text.startswith("ENC[") and _SOPS_TOKEN.fullmatch(text):
-        hint = "restore the `sops:` member from Git and decrypt it with sops, or put the clear value there"
-        return Lost(line, f"{entry.path} is a token of SOPS's", hint)
-    return None
+    return Lost(line, f"{entry.path} is a token of SOPS's", _WAY_BACK) if _is_of_sops(text) else None
+
+
+def _is_of_sops(text: str) -> bool:
+    return text.startswith("ENC[") and _SOPS_TOKEN.fullmatch(text) is not None
 
 
 def _encoded(entry: Entry) -> Lost | None:

@@ -28,6 +28,7 @@ _NODES_OF_A_LINE = 4
 _END = -1
 """The indentation of a line that ends a document, `---`, and of the text's end: less than any other's."""
 
+_PLAIN = bytes(range(0x20, 0x7F)) + b"\n"
 _QUOTES = frozenset("'\"")
 _DIGITS = frozenset("123456789")
 _FLOW = frozenset("[]{}?\"'&*!|>%@`#")
@@ -83,7 +84,7 @@ def read_documents(text: str, most: int = MOST_NODES) -> list[Node] | None:
 
     `most`: how many nodes are taken, if the text's size allows so many.
     """
-    is_known = len(text) <= MOST_CHARACTERS and text.endswith("\n") and text.replace("\n", "").isprintable()
+    is_known = len(text) <= MOST_CHARACTERS and text.endswith("\n") and _is_printable(text)
     if not is_known or _NODES_OF_A_LINE * text.count("\n") + text.count(",") > min(most, most_nodes(len(text))):
         return None
     try:
@@ -92,62 +93,65 @@ def read_documents(text: str, most: int = MOST_NODES) -> list[Node] | None:
         return None
 
 
+def _is_printable(text: str) -> bool:
+    """Tell whether all of it but line breaks is."""
+    is_plain = text.isascii() and not text.encode().translate(None, _PLAIN)  # quicker, and most texts are
+    return is_plain or text.replace("\n", "").isprintable()
+
+
 class _UnknownError(Exception):
     """A line, or an order of lines, that is not known here."""
 
 
 class _Lines:
-    """One text, and the line in it at which reading has arrived: blank lines and comments are passed over."""
+    """The lines of one text, blank ones and comments left out, and the one at which reading has arrived."""
 
-    __slots__ = ("_indent", "_last", "_lines", "_next", "_number", "_start", "_words")
+    __slots__ = ("_at", "_last", "_lines", "_rows")
 
     def __init__(self, text: str) -> None:
-        self._lines = text.split("\n")
-        self._last = len(self._lines) - 1  # behind the last line break
-        self._number = 0  # of the line, from 1
-        self._start = 0  # where it starts
-        self._next = 0  # where the one behind it starts
-        self._indent = _END
-        self._words = ""  # without indentation, and blanks at the end
-        self._move()
+        self._lines = lines = text.split("\n")
+        self._last = len(lines) - 1  # behind the last line break
+        self._rows: list[tuple[int, int, int, str]] = []
+        """Of each: its indentation, where its words start, its number from 1, and its words."""
+        self._at = 0
+        start = number = 0
+        for line in lines:
+            number += 1
+            words = line.lstrip(" ")
+            if words and words[0] != "#":
+                indent = len(line) - len(words)
+                words = words.rstrip(" ")
+                is_end = words == "---" and not indent
+                self._rows.append((_END if is_end else indent, start + indent, number, words))
+            start += len(line) + 1
+        self._rows.append((_END, start, number, ""))
 
     def documents(self) -> list[Node]:
         found: list[Node] = []
-        while self._number <= self._last:
-            if self._indent == _END:  # a line `---`
-                self._move()
+        rows = self._rows
+        while self._at < len(rows) - 1:
+            if rows[self._at][0] == _END:  # a line `---`
+                self._at += 1
             found.append(self._mapping(0))
-            if self._indent != _END:  # deeper than the mapping's keys, or between two mappings'
+            if rows[self._at][0] != _END:  # deeper than the mapping's keys, or between two mappings'
                 raise _UnknownError
         return found
 
-    def _move(self) -> None:
-        start, number = self._next, self._number
-        while number < self._last:
-            line = self._lines[number]
-            number += 1
-            words = line.strip(" ")
-            if words and words[0] != "#":
-                self._start, self._next, self._number, self._words = start, start + len(line) + 1, number, words
-                self._indent = line.find(words) or (_END if words == "---" else 0)
-                return
-            start += len(line) + 1
-        self._number = self._last + 1
-        self._indent, self._words = _END, ""
-
     def _mapping(self, depth: int) -> Mapping:
         """Read the mapping whose first key is in this line."""
-        column, start, line = self._indent, self._start + self._indent, self._number
+        rows, member = self._rows, self._member
+        column, start, line, _ = rows[self._at]
         if depth > MAX_DEPTH - 2:  # libyaml's reader knows how much deeper it may be
             raise _UnknownError
         members: list[Member] = []
-        member = self._member
-        while self._indent == column:
-            members.append(member(depth))
+        indent = column
+        while indent == column:
+            _, at, number, words = rows[self._at]
+            members.append(member(depth, column, at, number, words))
+            indent = rows[self._at][0]
         return new(Mapping, (start, members[-1].value.end, line, column, members, False, None, None))
 
-    def _member(self, depth: int) -> Member:
-        words, line, start, column = self._words, self._number, self._start + self._indent, self._indent
+    def _member(self, depth: int, column: int, start: int, line: int, words: str) -> Member:
         key, colon, value = words.partition(": ")
         if not colon and words[-1:] == ":":
             key = words[:-1]
@@ -155,60 +159,63 @@ class _Lines:
             raise _UnknownError
         if not (key.isalnum() or (_is_plain(key) and key[-1] != " ")) or len(key) > _LONGEST_KEY:
             raise _UnknownError
+        self._at += 1
+        end = start + len(words)
         name = new(Scalar, (start, start + len(key), line, key, "", None, None))
-        value = value.lstrip(" ")
-        at = start + len(words) - len(value)
-        if value[:1] == "|":
-            text, end = self._block(column, _without_comment(value)[1:])
-            self._move()
-            return new(Member, (name, new(Scalar, (at, end, line, text, "|", None, None))))
-        self._move()
         if value[:1].isalnum() and ":" not in value and "#" not in value:  # as most are
-            return new(Member, (name, new(Scalar, (at, at + len(value), line, value, "", None, None))))
+            return new(Member, (name, new(Scalar, (end - len(value), end, line, value, "", None, None))))
+        value = value.lstrip(" ")
+        at = end - len(value)
+        if value[:1] == "|":
+            text, end = self._block(column, line, end, _without_comment(value)[1:])
+            return new(Member, (name, new(Scalar, (at, end, line, text, "|", None, None))))
         value = _without_comment(value)
         return new(Member, (name, _in_line(value, at, line) if value else self._below(depth, column, name)))
 
     def _below(self, depth: int, column: int, name: Scalar) -> Node:
         """Read the value of the key in that column, of which nothing stands in its own line."""
-        if self._words.startswith("- ") and self._indent >= column:
+        indent, _, _, words = self._rows[self._at]
+        if words.startswith("- ") and indent >= column:
             return self._list(depth + 1)
-        if self._indent > column:
+        if indent > column:
             return self._mapping(depth + 1)
         colon = name.end + 1
         return new(Scalar, (colon, colon, name.line, "", "", None, None))
 
     def _list(self, depth: int) -> Sequence:
         """Read the list whose first dash is in this line."""
-        column, start, line = self._indent, self._start + self._indent, self._number
+        column, start, line, _ = row = self._rows[self._at]
         if depth > MAX_DEPTH - 3:
             raise _UnknownError
         items: list[Node] = []
-        while self._indent == column and self._words.startswith("- "):
-            items.append(self._item(depth + 1))
+        while row[0] == column and row[3].startswith("- "):
+            items.append(self._item(depth + 1, *row))
+            row = self._rows[self._at]
         return new(Sequence, (start, items[-1].end, line, items, False, None, None))
 
-    def _item(self, depth: int) -> Node:
-        words = self._words[1:].lstrip(" ")
-        self._indent += len(self._words) - len(words)
+    def _item(self, depth: int, indent: int, start: int, line: int, dashed: str) -> Node:
+        words = dashed[1:].lstrip(" ")
+        before = len(dashed) - len(words)
         if ": " in f"{words} ":
-            self._words = words
+            self._rows[self._at] = (indent + before, start + before, line, words)
             return self._mapping(depth)
-        at, line = self._start + self._indent, self._number
-        self._move()
-        return _in_line(_without_comment(words), at, line)
+        self._at += 1
+        return _in_line(_without_comment(words), start + before, line)
 
-    def _block(self, column: int, header: str) -> tuple[str, int]:
-        """Read the text of the literal scalar below this line, and where it ends; the line moves to its last one."""
+    def _block(self, column: int, line: int, end: int, header: str) -> tuple[str, int]:
+        """Read the text of the literal scalar below that line, whose words end there, and where it ends itself."""
         digit, chomping = (header[0], header[1:]) if header[:1] in _DIGITS else ("0", header)
         if chomping not in ("", "-", "+"):
             raise _UnknownError
         indent = column + int(digit) if digit != "0" else 0  # until the first line that is not blank tells it
         widest = 0
         body: list[str] = []
-        while self._number < self._last:
-            line = self._lines[self._number]
-            words = line.lstrip(" ")
-            width = len(line) - len(words)
+        above = self._lines[line - 1]
+        end += len(above) - len(above.rstrip(" ")) + 1
+        for number in range(line, self._last):
+            text = self._lines[number]
+            words = text.lstrip(" ")
+            width = len(text) - len(words)
             if words and not indent:
                 if width <= column or width < widest:
                     raise _UnknownError
@@ -216,13 +223,14 @@ class _Lines:
             if words and width < indent:
                 break
             widest = max(widest, width)
-            body.append(line[indent:] if indent else "")
-            self._next += len(line) + 1
-            self._number += 1
-        text = "\n".join(body)
-        if not text.strip(" \n"):
+            body.append(text[indent:] if indent else "")
+            end += len(text) + 1
+        while self._rows[self._at][2] <= line + len(body):
+            self._at += 1
+        whole = "\n".join(body)
+        if not whole.strip(" \n"):
             raise _UnknownError
-        return (text if chomping == "+" else text.rstrip("\n")) + ("" if chomping == "-" else "\n"), self._next
+        return (whole if chomping == "+" else whole.rstrip("\n")) + ("" if chomping == "-" else "\n"), end
 
 
 def _is_plain(text: str) -> bool:

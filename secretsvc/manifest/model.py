@@ -10,6 +10,7 @@ from secretsvc.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Collection
+    from typing import Any
 
     from secretsvc.manifest.nodes import Mapping, Node
 
@@ -76,7 +77,7 @@ class Manifest(Record):
     documents: tuple[Node, ...]
     """Every document's root."""
     secrets: tuple[Secret, ...]
-    told: dict[str, str]
+    told: dict[str, Any]
     """Facts that others found in the text, by name, so that nobody searches it again for each of its Secrets."""
 
     @property

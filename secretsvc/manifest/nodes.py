@@ -142,7 +142,7 @@ class MergeKeys:
             seen.add(one.start)
             yield one
             for key, value in one.members:
-                if is_merge(key):
+                if isinstance(key, Scalar) and (key.tag or key.value == "<<") and is_merge(key):
                     bases = _bases(value)
                     self._count(len(bases), mapping.line)
                     waiting += bases

@@ -31,7 +31,7 @@ MOST_ENTRIES = 10_000
 _CORE = frozenset(("v1", "/v1"))
 """How an apiVersion may say `v1`: kubectl takes an empty group before the slash as well."""
 
-_KEY_CHARACTERS = frozenset("-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
+_KEY_CHARACTERS = "-._abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 def read(data: bytes, *, allow_binary_tag: bool = False, most_nodes: int = nodes.MOST_NODES) -> Manifest:
@@ -96,12 +96,17 @@ def _refuse_odd_keys(node: Node) -> None:
             if not isinstance(item, Scalar):
                 _refuse_odd_keys(item)
     elif isinstance(node, Mapping):
-        names = {key.value for key, _ in node.members if isinstance(key, Scalar) and key.tag is None}
+        names: set[str] = set()
+        deeper: list[Node] = []
+        for key, value in node.members:
+            if isinstance(key, Scalar) and key.tag is None:
+                names.add(key.value)
+            if not isinstance(value, Scalar):
+                deeper.append(value)
         if len(names) < len(node.members):
             _refuse_keys(node)
-        for _, value in node.members:
-            if not isinstance(value, Scalar):
-                _refuse_odd_keys(value)
+        for value in deeper:
+            _refuse_odd_keys(value)
 
 
 def _refuse_keys(mapping: Mapping) -> None:
@@ -120,11 +125,14 @@ def _refuse_keys(mapping: Mapping) -> None:
 def _members(mapping: Mapping) -> dict[str, Member]:
     """Return them by name; keys that stand twice, and tags, are refused by then. Refuses a merge key."""
     found = {key.value: member for member in mapping.members if isinstance(key := member.key, Scalar)}
-    merge = found.get("<<")
-    if merge and nodes.is_merge(merge.key):
-        line = merge.key.line
-        raise ManifestError("a merge key (<<) in a Secret", hint="write out what it brings in", line=line)
+    if "<<" in found:
+        _refuse_merge(found["<<"].key)
     return found
+
+
+def _refuse_merge(key: Node) -> None:
+    if nodes.is_merge(key):
+        raise ManifestError("a merge key (<<) in a Secret", hint="write out what it brings in", line=key.line)
 
 
 def _follow_annotations(stated: dict[str, Member], merges: nodes.MergeKeys) -> None:
@@ -159,6 +167,8 @@ def refuse_shared(node: Node, what: str, tag: str = "") -> None:
 def _identity(members: dict[str, Member], name: str) -> str | None:
     """A text that a Secret is bound to (name, namespace, type); None where it is absent or null."""
     found = members.get(name)
+    if found and _is_text(found.value):
+        return found.value.value
     if not found or nodes.is_null(found.value):
         return None
     refuse_shared(found.value, name)
@@ -172,7 +182,6 @@ def _entries(members: dict[str, Member], field: str, allow_binary_tag: bool) -> 
     mapping = _plain_mapping(holder, field) if holder else None
     if not mapping:
         return
-    _members(mapping)
     if len(mapping.members) > MOST_ENTRIES:
         message = f"more than {MOST_ENTRIES} values under {field}"
         raise ManifestError(message, hint="split it into several Secrets", line=mapping.line)
@@ -197,6 +206,7 @@ def _is_text(node: Node) -> TypeGuard[Scalar]:
 def _checked(member: Member, field: str, tag: str) -> tuple[Scalar, Scalar]:
     """Return an entry's key and value, which may have that tag. Refuses all else that is not just two texts."""
     key, value = member
+    _refuse_merge(key)
     refuse_shared(key, f"a key under {field}")
     if not isinstance(key, Scalar) or not (key.style or is_string(key.value)):
         raise ManifestError(f"a key under {field} is not a string", hint="quote it", line=key.line)
@@ -217,7 +227,7 @@ def _checked(member: Member, field: str, tag: str) -> tuple[Scalar, Scalar]:
 def _refuse_key_name(key: Scalar, field: str) -> None:
     """Kubernetes' rule for a Secret's keys (design KUBECTL, section 2)."""
     name = key.value
-    fits = 0 < len(name) <= 253 and _KEY_CHARACTERS.issuperset(name)
+    fits = 0 < len(name) <= 253 and not name.strip(_KEY_CHARACTERS)
     if not fits or name == "." or name.startswith(".."):
         raise ManifestError(
             f"a key under {field} has a name that Kubernetes refuses",
@@ -272,7 +282,8 @@ def _stated(mapping: Mapping, merges: nodes.MergeKeys) -> dict[str, list[Node]]:
     for one in merges.with_bases(mapping):
         for key, value in one.members:
             name = key.value if isinstance(key, Scalar) and not key.tag else text_of(key)
-            target = nodes.resolved(value) if name in found else None
-            if target and not nodes.is_merge(key):
-                found[name].append(target)
+            if name in found and not nodes.is_merge(key):
+                target = nodes.resolved(value)
+                if target:
+                    found[name].append(target)
     return found

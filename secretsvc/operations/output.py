@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from secretsvc.document.kinds import TEXTS_ONLY, kind_of
 from secretsvc.errors import ManifestError
 from secretsvc.manifest.kubernetes_objects import secret_object, with_data
 from secretsvc.manifest.reader import read
@@ -23,23 +24,27 @@ _NOT_PRINTABLE = re.compile(
 """What YAML or a terminal takes for more than a letter: C1, line separators, marks that turn the direction of text."""
 
 
-def as_json(texts: Iterable[tuple[str, bytes]]) -> bytes:
+def as_json(texts: Iterable[tuple[str, bytes]], *, all_sealed: bool = False) -> bytes:
     """The Secrets of opened manifests as Kubernetes' JSON, several in a List. Takes pairs of file name and text.
 
-    `data` and `stringData` stay apart as they are in the manifests; what is no Secret is left out.
-    Raises ManifestError.
+    `data` and `stringData` stay apart as they are in the manifests; what is no Secret is left out. `all_sealed`: each
+    file was, so that one without a Secret is refused: what was sealed in it would be missing. Raises ManifestError.
     """
-    found = [one for file, text in texts for one in _objects(file, text)]
+    found = [one for file, text in texts for one in _objects(file, text, all_sealed)]
     whole = found[0] if len(found) == 1 else {"apiVersion": "v1", "kind": "List", "items": found}
     return dumped(whole, indent=4)
 
 
-def _objects(file: str, text: bytes) -> list[dict[str, Any]]:
+def _objects(file: str, text: bytes, all_sealed: bool) -> list[dict[str, Any]]:
     try:
-        return [secret_object(secret) for secret in read(text).secrets]
+        found = [secret_object(secret) for secret in ([] if kind_of(file) in TEXTS_ONLY else read(text).secrets)]
     except ManifestError as error:
         error.file = error.file or file
         raise
+    if not found and all_sealed:
+        hint = "`ksecret-sops decrypt --output-type json` prints a file of any kind as JSON"
+        raise ManifestError("it holds no Secret, which is what JSON is made of", hint=hint, file=file)
+    return found
 
 
 def as_env(texts: Iterable[tuple[str, bytes]]) -> bytes:

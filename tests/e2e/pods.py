@@ -37,7 +37,7 @@ class Cluster:
         self.started = 0
 
     def start(self, pod: Object, index: int) -> Pod:
-        """A pod of an Indexed Job, as that template has it."""
+        """A pod of an Indexed Job, by its template's `spec`."""
         (container,) = pod["containers"]
         self.started += 1
         place = self.folder / f"pod-{self.started}"
@@ -53,11 +53,10 @@ class Cluster:
         for source in container["envFrom"]:
             environ |= self.values[source["configMapRef"]["name"]]
         for one in container["env"]:
-            if "valueFrom" in one:
-                ref = one["valueFrom"]["secretKeyRef"]
-                environ[one["name"]] = self.values[ref["name"]][ref["key"]]
-            else:
+            if "value" in one:
                 environ[one["name"]] = one["value"]
+            elif ref := one["valueFrom"].get("secretKeyRef"):  # else what the Job's controller adds: its index
+                environ[one["name"]] = self.values[ref["name"]][ref["key"]]
         return environ
 
     def _volume(self, volume: Object, place: Path) -> Path:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+from collections import Counter
+from concurrent.futures import Future
+from hashlib import sha256
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from tests.e2e.cli import MANIFEST, Person, member
 from tests.e2e.kubernetes import ROOT
-from tests.emulators.fake_service import TOKEN
+from tests.emulators.fake_service import TOKEN, Canned, FakeService, Seen
+from tests.emulators.forge import REPOSITORY
+from tests.support import new_lock
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
-    from tests.emulators.fake_service import FakeService
+    from tests.e2e.pods import Pod
+    from tests.emulators.forge import Forge
 
 FOLDER = ROOT / "deploy" / "rotate"
 SCRIPT = FOLDER / "rotate.sh"
@@ -74,3 +82,49 @@ def created_on(person: Person, branch: str) -> list[str]:
     git(person, "fetch", "-q", "origin", branch)
     names = git(person, "ls-tree", "--name-only", "FETCH_HEAD", "k8s/").split()
     return [member(git(person, "show", f"FETCH_HEAD:{name}").encode(), "created").strip('"') for name in names]
+
+
+def on_a_forge(person: Person, forge: Forge) -> Person:
+    """The same, with the repository on a forge."""
+    served = forge.folder / f"{REPOSITORY}.git"
+    served.parent.mkdir(parents=True)
+    (person.work.parent / "origin.git").rename(served)
+    git(person, "remote", "set-url", "origin", str(served))
+    return person
+
+
+def shard_of(path: str, count: int) -> int:
+    """As docs/rotation.md has it, so that pods of two releases agree."""
+    return int.from_bytes(sha256(path.encode()).digest()[:8], "big") % count
+
+
+def old_files(files: int, shards: int) -> dict[str, int]:
+    """The old ones among so many files of `new_pod`, and to which shard each belongs."""
+    return {f"k8s/{number}.yaml": shard_of(f"k8s/{number}.yaml", shards) for number in range(1, files, 2)}
+
+
+def fullest(shards: dict[str, int]) -> tuple[int, list[str]]:
+    """The shard that has the most files, and those."""
+    index = Counter(shards.values()).most_common(1)[0][0]
+    return index, [path for path, other in shards.items() if other == index]
+
+
+class Watched(FakeService):
+    """A service that tells which files it was asked for, and kills the victim as the second of its files comes."""
+
+    def __init__(self, its_files: list[str], context: ssl.SSLContext | None = None) -> None:
+        super().__init__(new_lock(), context)
+        self.asked: list[str] = []
+        self.victim: Future[Pod | subprocess.Popen[bytes]] = Future()
+        self._its_files = its_files
+        self._lock = threading.Lock()
+
+    def answer(self, seen: Seen) -> Canned:
+        path = f"k8s/{member(seen.body, 'name').removeprefix('db')}.yaml"
+        with self._lock:
+            self.asked.append(path)
+            second = len([one for one in self.asked if one in self._its_files]) == 2
+        if second and path in self._its_files:
+            self.victim.result(60).kill()
+            return Canned(drop=True)
+        return super().answer(seen)

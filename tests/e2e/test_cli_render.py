@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from secretsvc.cli import in_memory
+from secretsvc.cli.main import main
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations.output import as_data
 from tests.e2e.cli import CONFIG_MAP, MANIFEST, NOT_YAML, Person, is_sealed
@@ -81,6 +83,20 @@ def test_a_link_that_leads_to_no_file_of_the_folder_is_not_left_out_in_silence(m
     assert "d/link.yaml: a link that leads out of the folder, or nowhere" in me.fails(7, "render", "-r", "d")
     (me.work / "d" / "link.yaml").rename(me.work / "d" / ".link.yaml")
     assert me.ok("render", "-r", "d").out == as_data(other("a"))
+
+
+def test_too_little_memory_is_told_in_a_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where a plug-in's container, or ulimit, has less than a repository takes."""
+
+    def too_much(_: object) -> bytes:
+        raise MemoryError
+
+    (tmp_path / "map.yaml").write_bytes(CONFIG_MAP)
+    monkeypatch.setattr(in_memory, "stream", too_much)
+    assert main(["render", "-r", str(tmp_path)]) == 7
+    assert capsys.readouterr() == ("", "ksecret: there is not enough memory for it\n")
 
 
 FOR_TEAM = MANIFEST.replace(b"namespace: prod", b"namespace: team")

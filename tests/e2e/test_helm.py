@@ -163,6 +163,24 @@ def test_a_secret_that_does_not_open_ends_helm(me: Person, helm: str) -> None:
     assert "no age identity is at hand" in ran.err
 
 
+def test_a_secret_in_sopss_format_ends_helm_too(me: Person, helm: str) -> None:
+    me.write_sealed("chart/templates/db.yaml", SECRET, "--format", "sops")
+    words = ("--post-renderer", "ksecret", "--post-renderer-args", "render", "--post-renderer-args", "-")
+    ran = me.run("template", "app", "chart", *words, program=helm)
+    assert (ran.code, ran.out, "it is sealed by SOPS" in ran.err) == (1, b"", True)
+
+
+def test_helm_4_opens_hooks_too_by_the_plugin(me: Person, helm: str) -> None:
+    helm4 = tool("helm4", "a Helm 4 by that name")
+    hook = SECRET.replace(b"name: db", b"name: hook, annotations: {helm.sh/hook: pre-install}")
+    me.write_sealed("chart/templates/hook.yaml", hook, "--format", "ksecret", "-k", me.ref)
+    del me.environ["HELM_PLUGINS"]  # whose plugin is Helm 3's
+    me.ok("plugin", "install", str(ROOT / "deploy" / "helm-postrenderer"), program=helm4)
+    objects = parsed(me.ok("template", "app", "chart", "--post-renderer", "ksecret-render", program=helm4).out.decode())
+    opened = [found["metadata"]["name"] for found in objects if found.get("data") == {"url": b64(MARK)}]
+    assert sorted(opened) == ["db", "hook"]
+
+
 def test_the_services_own_chart_takes_sealed_values(me: Person, helm: str) -> None:
     me.write("own.yaml", b"tls: {existingSecret: sealed-tls}\n")
     me.ok("encrypt", "-i", "own.yaml")

@@ -83,6 +83,14 @@ LOST: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
         lambda _: CLEAR.replace(b"a: x", b"a: " + SOPS_VALUE.encode()) + SOPS_METADATA.encode(),
     ),
     "SOPS's member is gone": ("is a token of SOPS's", lambda _: CLEAR.replace(b"a: x", b"a: " + SOPS_VALUE.encode())),
+    "beside a Secret that is sealed, in an object of another kind": (
+        "a is a token of SOPS's",
+        lambda sealed: (
+            sealed
+            + b"---\n"
+            + CLEAR.replace(b"kind: Secret", b"kind: ConfigMap").replace(b"a: x", b"a: " + SOPS_VALUE.encode())
+        ),
+    ),
     "base64 of SOPS's": (
         "is a token that was base64-encoded",
         lambda _: CLEAR.replace(b"stringData:\n  a: x", b"data:\n  a: " + b64(SOPS_VALUE).encode()),
@@ -145,7 +153,7 @@ def test_kustomize_gets_nothing(me: Person, name: str) -> None:
     assert words in ran.err
 
 
-@pytest.mark.parametrize("name", [name for name in LOST if name != "beside a Secret that is sealed"])
+@pytest.mark.parametrize("name", [name for name in LOST if not name.startswith("beside a Secret that is sealed")])
 def test_encrypt_uses_the_same_words(me: Person, name: str) -> None:
     assert lost(me, name) in me.fails(3, "encrypt", "deploy/f.yaml")
 
@@ -186,3 +194,15 @@ def test_what_only_looks_a_little_like_it_is_handed_on(me: Person, tmp_path: Pat
     me.ok("apply", "f.yaml", "sops-docs.yaml")
     assert kubectl.ran
     assert b64("see ksecret.v1").encode() in (tmp_path / "kubectl" / "stdin").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["values.yaml", "values.json"])
+def test_a_tree_that_lost_its_metadata_is_not_passed_on(me: Person, name: str) -> None:
+    """Helm, say, would take its tokens for values."""
+    tree = {"db": {"hosts": ["a", SOPS_VALUE]}}
+    me.write(name, json.dumps(tree).encode())
+    for words in (["decrypt"], ["decrypt", "--if-needed"], ["render"], ["inspect"]):
+        message = me.fails(5, *words, name)
+        assert "hosts is a token of SOPS's" in message, words
+    me.write(name, json.dumps(tree).replace(SOPS_VALUE, f"see {SOPS_VALUE}").encode())
+    assert me.ok("decrypt", "--if-needed", name).out

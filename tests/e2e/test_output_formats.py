@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARK, PASSWORD, URL, USER, Person, b64
+from tests.e2e.cli import CONFIG_MAP, KSECRET, MANIFEST, MARK, PASSWORD, URL, USER, Person, b64
 
 SHELLS = [shell for shell in ("sh", "bash", "dash", "busybox", "ksh", "zsh") if shutil.which(shell)]
 
@@ -144,6 +144,20 @@ def test_nothing_comes_out_where_a_file_fails(me: Person, shape: str) -> None:
         3, "decrypt", f"--output-format={shape}", "-o", "out", "a.yaml", "b.yaml"
     )
     assert me.names() == ["a.yaml", "b.yaml"]
+
+
+@pytest.mark.parametrize("name", ["values.yaml", "app.env"])
+def test_a_sealed_file_without_a_secret_is_no_empty_list(me: Person, name: str) -> None:
+    me.write(name, f"password: {MARK}\n".encode() if name == "values.yaml" else f"password={MARK}\n".encode())
+    me.ok("encrypt", "-i", "--format", "sops", "-k", me.ref, name)
+    me.write_sealed("a.yaml")
+    for files in ([name], ["a.yaml", name]):
+        message = me.fails(3, "decrypt", "--output-format=json", *files)
+        assert f"{name}: it holds no Secret" in message
+        assert "ksecret-sops decrypt --output-type json" in message
+    assert json.loads(me.ok("decrypt", "--output-type", "json", name, program=f"{KSECRET}-sops").out) == {
+        "password": MARK
+    }
 
 
 def test_options_that_do_not_go_together(me: Person) -> None:

@@ -86,7 +86,8 @@ def test_the_formula_names_the_sdist_with_its_checksum(built: Path) -> None:
     assert f'url "{HOME}/releases/download/v{secretsvc.__version__}/{sdist.name}"' in text
     assert f'sha256 "{sha256(sdist)}"' in text
     for path in re.findall(r'"(deploy/[\w.-]+)"', text):
-        assert (ROOT / path).exists()
+        entries = re.findall(r"(?m)^\w.*", (ROOT / path).read_text())
+        assert [entry for entry in entries if "sys_platform == 'darwin'" not in entry] == []  # pip would pass it over
     if shutil.which("ruby"):
         subprocess.run(["ruby", "-wc", built / "homebrew.rb"], check=True, capture_output=True)
 
@@ -114,7 +115,18 @@ def test_a_debian_package_has_programs_that_import_its_libraries_only(built: Pat
     ran = subprocess.run([sys.executable, "-IS", "-c", here], capture_output=True, text=True, check=True)
     assert ran.stdout == "started\n"
     shown = subprocess.run(["dpkg-deb", "--field", package, "Version"], capture_output=True, text=True, check=True)
-    assert shown.stdout == f"{secretsvc.__version__}\n"
+    assert shown.stdout == f"{secretsvc.__version__}-1\n"
+
+
+@pytest.mark.parametrize(("name", "whole"), [("pyz", ""), ("release", "-build")])
+def test_what_a_release_is_made_of_is_locked_to_what_images_have(name: str, whole: str) -> None:
+    """The same versions, every one with its hashes."""
+    text, images = ((ROOT / "deploy" / f"requirements{one}.txt").read_text() for one in (f"-{name}", whole))
+    pinned, elsewhere = (dict(re.findall(r"(?m)^([\w.-]+)==(\S+)", found)) for found in (text, images))
+    assert len(pinned) > 20
+    assert {one: version for one, version in pinned.items() if elsewhere.get(one, version) != version} == {}
+    assert all("--hash=sha256:" in entry for entry in re.split(r"(?m)^(?=\w)", text)[1:])
+    assert name == "release" or {"boto3", "cryptography", "google-cloud-kms", "pyrage"} < set(pinned) <= set(elsewhere)
 
 
 def test_a_folder_with_something_in_it_is_not_released_into(tmp_path: Path) -> None:

@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import json
 import subprocess
-import threading
 from collections import Counter
-from concurrent.futures import Future
 from copy import deepcopy
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,19 +20,17 @@ from secretsvc.files.workspace import Item
 from tests.e2e.cli import KSECRET, member
 from tests.e2e.kubernetes import Object, kustomized
 from tests.e2e.pods import Cluster
-from tests.e2e.rotation import FOLDER, OLD, created_on, git, new_pod
-from tests.emulators.fake_service import TOKEN, Canned, FakeService, Seen
+from tests.e2e.rotation import FOLDER, OLD, Watched, created_on, fullest, git, new_pod, old_files, on_a_forge, shard_of
+from tests.emulators.fake_service import TOKEN
 from tests.emulators.forge import REPOSITORY, Forge
 from tests.emulators.forge import TOKEN as FORGE_TOKEN
-from tests.support import NIGHT, new_lock
+from tests.support import NIGHT
 from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Iterator
 
     from tests.e2e.cli import Person
-    from tests.e2e.pods import Pod
 
 BRANCH = "ksecret/rotate"
 JOB: Object = yaml.safe_load((FOLDER / "indexed-job.yaml").read_text())["spec"]
@@ -44,35 +39,8 @@ SHARDS = JOB["completions"] if NIGHT else 3
 FILES = 3 * SHARDS
 
 
-def shard_of(path: str, count: int) -> int:
-    """As docs/rotation.md has it, so that pods of two releases agree."""
-    return int.from_bytes(sha256(path.encode()).digest()[:8], "big") % count
-
-
-OLD_FILES = {f"k8s/{number}.yaml": shard_of(f"k8s/{number}.yaml", SHARDS) for number in range(1, FILES, 2)}
-VICTIM = Counter(OLD_FILES.values()).most_common(1)[0][0]
-"""The shard that has the most of them: it is killed between two."""
-ITS_FILES = [path for path, index in OLD_FILES.items() if index == VICTIM]
-
-
-class Watched(FakeService):
-    """A service that tells which files it was asked for, and kills the victim as the second of its files comes."""
-
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        super().__init__(new_lock(), context)
-        self.asked: list[str] = []
-        self.victim: Future[Pod | subprocess.Popen[bytes]] = Future()
-        self._lock = threading.Lock()
-
-    def answer(self, seen: Seen) -> Canned:
-        path = f"k8s/{member(seen.body, 'name').removeprefix('db')}.yaml"
-        with self._lock:
-            self.asked.append(path)
-            second = len([one for one in self.asked if one in ITS_FILES]) == 2
-        if second and path in ITS_FILES:
-            self.victim.result(60).kill()
-            return Canned(drop=True)
-        return super().answer(seen)
+OLD_FILES = old_files(FILES, SHARDS)
+VICTIM, ITS_FILES = fullest(OLD_FILES)
 
 
 @pytest.fixture
@@ -82,7 +50,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def watched(authority: Authority) -> Iterator[Watched]:
-    with Watched(authority.server_context("localhost")) as service:
+    with Watched(ITS_FILES, authority.server_context("localhost")) as service:
         yield service
 
 
@@ -95,12 +63,7 @@ def forge(tmp_path: Path, authority: Authority) -> Iterator[Forge]:
 @pytest.fixture
 def person(tmp_path: Path, watched: Watched, forge: Forge) -> Person:
     """Somebody beside the cluster, with the repository, which is on the forge."""
-    made = new_pod(tmp_path, watched, FILES)
-    served = forge.folder / f"{REPOSITORY}.git"
-    served.parent.mkdir(parents=True)
-    (tmp_path / "origin.git").rename(served)
-    git(made, "remote", "set-url", "origin", str(served))
-    return made
+    return on_a_forge(new_pod(tmp_path, watched, FILES), forge)
 
 
 @pytest.fixture
@@ -152,7 +115,7 @@ def test_a_killed_pods_files_are_its_successors_and_all_are_in_one_request(
 
 def test_shards_over_one_tree_and_a_successor_that_goes_on_by_the_report(tmp_path: Path) -> None:
     """Without Git: pods that share a volume."""
-    with Watched() as service:
+    with Watched(ITS_FILES) as service:
         me = new_pod(tmp_path, service, FILES)
 
         def start(index: int) -> subprocess.Popen[bytes]:

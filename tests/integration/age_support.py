@@ -39,9 +39,9 @@ class Asked:
         return None if self.answer is None else self.answer.encode()
 
 
-def age(passphrase: Asked | None = None, *, named_only: bool = False, **environ: Any) -> Age:
+def age(passphrase: Asked | None = None, *, named_only: bool = False, watches: bool = True, **environ: Any) -> Age:
     variables = {"XDG_CONFIG_HOME": os.devnull, "HOME": os.devnull} | {one: str(text) for one, text in environ.items()}
-    return Age(Settings(variables, passphrase or Asked(None), named_only=named_only))
+    return Age(Settings(variables, passphrase or Asked(None), named_only=named_only, watches=watches))
 
 
 def parsed(text: str) -> KeyRef:

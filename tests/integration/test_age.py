@@ -79,6 +79,18 @@ def test_an_identity_file_that_was_replaced_is_read_again(tmp_path: Path) -> Non
         found.unwrap(one, age().wrap(one, DEK, {}), {})
 
 
+def test_a_command_reads_an_identity_file_once(tmp_path: Path) -> None:
+    (first, one), (second, two) = x25519(), x25519()
+    path = tmp_path / "age.key"
+    path.write_text(first)
+    found = age(KSECRET_AGE_KEY_FILE=path, watches=False)
+    assert found.own_ref() == one
+    path.write_text(second)
+    assert found.unwrap(one, age().wrap(one, DEK, {}), {}) == DEK
+    with pytest.raises(KeyNotHeldError, match="none of the age identities at hand"):
+        found.unwrap(two, age().wrap(two, DEK, {}), {})
+
+
 def test_an_identity_from_a_pipe_is_kept_for_the_whole_run() -> None:
     identity, ref = x25519()
     reading, writing = os.pipe()

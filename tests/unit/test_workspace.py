@@ -248,3 +248,35 @@ def test_a_policy_above_a_file_is_found_and_folders_without_one_are_looked_throu
     (tmp_path / "without" / ".ksecret.yaml").write_text("")
     assert not above.has(str(tmp_path / "without" / "b.yaml"))  # a run's answer stays
     assert workspace.Above(*workspace.POLICIES).has(str(tmp_path / "without" / "b.yaml"))
+
+
+def test_a_pipe_that_is_written_piece_by_piece_is_read_to_its_end() -> None:
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with open(writing, "wb", buffering=0) as stream:
+            for piece in (b"a", b"b" * 100_000, b"c"):
+                stream.write(piece)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert workspace.read(f"/dev/fd/{reading}").data == b"a" + b"b" * 100_000 + b"c"
+    thread.join()
+    os.close(reading)
+
+
+@pytest.mark.parametrize("size", [3, 0, 30])
+def test_a_file_is_read_to_its_end_where_its_size_is_another_than_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """As it grows, or on a file system that hands it out in pieces."""
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"0123456789")
+    real = os.fstat
+
+    def said(descriptor: int) -> os.stat_result:
+        status = real(descriptor)
+        return os.stat_result((*status[:6], size, *status[7:10])) if status.st_size == 10 else status
+
+    monkeypatch.setattr(os, "fstat", said)
+    assert workspace.read(str(path)).data == b"0123456789"

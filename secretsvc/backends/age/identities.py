@@ -63,8 +63,7 @@ def make_identity(path: str) -> None:
 class Identities:
     """The identities of a run, in the order in which they count: `KSECRET_AGE_KEY` (the text), the file that
     `KSECRET_AGE_KEY_FILE` names, the user's own `ksecret/age.key`, and where SOPS finds them (`places_of_sops`).
-    Serves several threads, and takes files that were replaced meanwhile, as Kubernetes replaces those of a mounted
-    Secret.
+    Serves several threads, and takes files that were replaced meanwhile, where its settings want them watched.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -135,6 +134,8 @@ class Identities:
 
     def _all(self) -> list[_Source]:
         with self._lock:
+            if self._sources is not None and not self._settings.watches:
+                return self._sources
             stamps = [_stamp(path) for path in self._watched()]
             if self._sources is None or stamps != self._stamps:
                 self._stamps = stamps

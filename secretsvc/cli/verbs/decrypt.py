@@ -62,7 +62,7 @@ def run(args: Arguments) -> int:
 
     def operation(data: bytes, name: str) -> Result:
         opened = _opened_or_clear(session, data, name) if args.if_needed else session.open(data, name)
-        return opened._replace(data=finish(opened.data))
+        return opened._replace(data=finish(opened.data)) if finish else opened
 
     batch = Batch(targets, "opened", private=True, any_name=True)
     items = batch.items() if targets.in_place else _of_one_stream(batch.items())
@@ -106,8 +106,8 @@ def _rendered(texts: list[bytes]) -> bytes:
     return text if text.endswith(b"\n") else text + b"\n"
 
 
-def _finisher(template: str, *, cleartext: bool) -> Callable[[bytes], bytes]:
-    """The last step between the clear manifest and the output, as a function. Raises UsageError."""
+def _finisher(template: str, *, cleartext: bool) -> Callable[[bytes], bytes] | None:
+    """The last step between the clear manifest and the output, as a function; None for none. Raises UsageError."""
     if template:
         from secretsvc.operations.go_template import parse
         from secretsvc.operations.tree import trees
@@ -118,7 +118,7 @@ def _finisher(template: str, *, cleartext: bool) -> Callable[[bytes], bytes]:
         from secretsvc.operations.prepare import decode_data
 
         return decode_data
-    return lambda data: data
+    return None
 
 
 def _shaped(targets: Targets, output_format: str, session: Opener, *, pass_clear: bool) -> int:
@@ -129,6 +129,7 @@ def _shaped(targets: Targets, output_format: str, session: Opener, *, pass_clear
     opened, failed = open_all(targets, session, pass_clear=pass_clear)
     if failed and not (opened and targets.keep_going):
         return failed
-    printed = as_json if output_format == "json" else as_env
-    put_out(printed((one.name, one.data) for one in opened), targets.output, private=True)
+    texts = [(one.name, one.data) for one in opened]
+    printed = as_json(texts, all_sealed=not pass_clear) if output_format == "json" else as_env(texts)
+    put_out(printed, targets.output, private=True)
     return failed

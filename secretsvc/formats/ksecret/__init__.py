@@ -71,14 +71,14 @@ class Ksecret(Format):
         return sealing.is_retyped(opened, secret)
 
     def open(self, secret: Secret, sealed: Sealed, dek: bytes, *, trust: Trust | None, retyped: bool) -> Opened:
-        from secretsvc.formats.ksecret import sealing
+        from secretsvc.formats.ksecret.sealing import open_secret
 
-        return sealing.open_secret(self, secret, sealed, dek, retyped=retyped)
+        return open_secret(self, secret, sealed, dek, retyped=retyped)
 
     def text(self, value: Payload) -> str:
-        from secretsvc.formats.ksecret import sealing
+        from secretsvc.formats.ksecret.sealing import value_of
 
-        return sealing.value_of(value)
+        return value_of(value)
 
     def blank_lines(self, value: Payload) -> str:
         from secretsvc.formats.ksecret import sealing
@@ -91,9 +91,9 @@ class Ksecret(Format):
         return sealing.seal_secret(self, manifest, secret, plan)
 
     def restored(self, manifest: Manifest, opened: Mapping[int, Opened]) -> Manifest:
-        from secretsvc.formats.ksecret import sealing
+        from secretsvc.formats.ksecret.sealing import restored
 
-        return sealing.restored(manifest, opened)
+        return restored(manifest, opened)
 
     def prove(
         self,
