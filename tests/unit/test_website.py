@@ -92,7 +92,10 @@ def test_every_man_page_is_a_page_without_a_word_of_roff() -> None:
         prose = re.sub(r"(?ms)^```.*?^```$", "", text)
         assert text.startswith("# ksecret"), path
         assert not re.search(r"(?m)^\.[A-Z]{2}|\\f[BIR]|\\\(|\\\[u|\\&", prose), path
+        named = {path.partition("/")[2].rpartition(".")[0] for path in found}
+        assert set(re.findall(r"\]\(([^)]+)\.md\)", prose)) <= named, path
     assert "`-k` *KEYREF*, `--key` *KEYREF*\n:   " in found["man1/ksecret-encrypt.1"]
+    assert "[`ksecret.yaml`(5)](ksecret.yaml.md)" in found["man1/ksecret-encrypt.1"]
 
 
 def test_a_macro_that_man_pages_did_not_have_is_an_error() -> None:
