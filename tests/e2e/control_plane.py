@@ -1,6 +1,7 @@
 """A Kubernetes control plane on this machine: a real etcd and kube-apiserver, and nothing that would run a pod.
 
-The controller of Jobs comes on top where a test asks for it. `scripts/control-plane FOLDER` builds all three. By hand: `python -m tests.e2e.control_plane FOLDER`.
+The controller of Jobs comes on top where a test asks for it. `scripts/control-plane FOLDER` builds all three. By hand:
+`python -m tests.e2e.control_plane FOLDER`.
 """
 
 from __future__ import annotations
