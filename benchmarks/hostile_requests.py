@@ -196,6 +196,8 @@ REQUESTS: dict[str, Callable[[int], Made]] = {
     ),
     "sops-list": lambda size: ("/v1/verify", YAML, b"l_unencrypted:\n" + b"- x\n" * (size // 4) + MEMBER),
     "sops-comments": lambda size: ("/v1/verify", YAML, b"# c\n" * (size // 4) + MEMBER),
+    "sops-words": lambda size: ("/v1/verify", YAML, b"sops \n" * (size // 6) + MEMBER),
+    "sops-sections": lambda size: ("/v1/verify", YAML, b"a[sops]" * (size // 7) + b"\n" + MEMBER),
     "sops-encrypt-list": lambda size: ("/v1/encrypt?format=sops", YAML, b"l:\n" + b"- x\n" * (size // 4)),
     "sops-encrypt-comments": lambda size: ("/v1/encrypt?format=sops", YAML, b"# c\n" * (size // 4) + b"a: x\n"),
     "sops-encrypt-dotenv": _sops_lines("encrypt?format=sops&kind=dotenv", "K{}=x\n"),

@@ -32,6 +32,7 @@ class Shared(BuildHookInterface):  # type: ignore[type-arg]
         from packages import manpages
         from secretsvc.cli.completion import script
 
+        sys.path.remove(self.root)
         self._folder = tempfile.TemporaryDirectory(prefix="ksecret-share-")
         folder = Path(self._folder.name)
         paths = [Path("man") / path for path in manpages.write(folder / "man", get_reproducible_timestamp())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 
@@ -40,6 +41,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if cases[name] % COUNTED or getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker(pytest.mark.no_cover)
         cases[name] += 1
+
+
+def pytest_collection() -> None:
+    """Collect 14,000 tests without looking for garbage on the way, a fifth of the time."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Keep the tests themselves out of the garbage collector's way: it took an eighth of a run to look through them."""
+    gc.enable()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

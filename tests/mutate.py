@@ -167,7 +167,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "tree"
-        left_out = shutil.ignore_patterns(".git", ".venv", "__pycache__", ".hypothesis", ".*_cache", ".coverage*")
+        left_out = shutil.ignore_patterns(".git", ".venv*", "__pycache__", ".hypothesis", ".*_cache", ".coverage*")
         shutil.copytree(ROOT, self._folder, symlinks=True, ignore=left_out)
         self._environ = {name: text for name, text in os.environ.items() if not name.startswith("COVERAGE_")}
         self._environ |= {"PYTHONPATH": str(self._folder), "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(folder)}

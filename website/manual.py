@@ -7,12 +7,14 @@ from html import unescape
 
 _CHARACTERS = {"e": "\\", "-": "-", "&": "", "(aq": "'", "(ga": "`", "(ha": "^", "(ti": "~", "(dq": '"'}
 _ESCAPE = re.compile(r"\\(?:\[u([0-9A-F]{4,5})\]|f([BIR])|(\(..|.))")
+_SEEN_ALSO = re.compile(r"`(ksecret[\w.-]*)`\((\d)\)")
+"""Another page's name, whose Markdown stands beside this one's."""
 _STYLED = re.compile(r"\\fB(.*?)\\fR|\\fI(.*?)\\fR")
 
 
 def markdown(roff: str) -> str:
     """Return a man page as Markdown. Raises ValueError for a macro that `packages/roff.py` does not write."""
-    return _Page(roff).text
+    return _SEEN_ALSO.sub(r"[`\1`(\2)](\1.md)", _Page(roff).text)
 
 
 def plain(text: str) -> str:

@@ -148,7 +148,10 @@ else
       seen=''
     elif [ "$tip" != "$seen" ]; then
       fetch
-      git rebase --quiet --onto "origin/$branch" HEAD~1
+      mine=$(git rev-parse HEAD)
+      git checkout --quiet --detach "origin/$branch"
+      git merge --quiet --no-edit "origin/$target" # which that one may not have seen as it is here
+      git cherry-pick "$mine" >"$work/pick"
     fi
   done
 fi

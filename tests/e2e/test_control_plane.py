@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from base64 import b64decode
+from gzip import decompress as gunzip
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,28 @@ def test_the_chart_is_taken(plane: ControlPlane, tmp_path: Path, values: dict[st
     for found in objects:
         found["metadata"]["namespace"] = "ksecret"
     taken(plane, objects)
+
+
+def test_helm_installs_what_is_sealed_and_keeps_it_in_the_clear(plane: ControlPlane, tmp_path: Path) -> None:
+    """The post-renderer of docs/helm.md, and what that page says of the release's own Secret."""
+    helm = tool("helm", "scripts/go-tools builds it where there is a Go")
+    me = Person(tmp_path)
+    me.write("chart/Chart.yaml", b"apiVersion: v2\nname: app\nversion: 0.1.0\n")
+    me.write_sealed("chart/templates/db.yaml", MANIFEST.replace(b"name: db", b"name: by-helm"))
+    place = ("--kubeconfig", str(plane.kubeconfig), "--namespace", "prod")
+    assert "illegal base64" in me.run("install", "sealed", "chart", *place, program=helm).err
+    words = ("--post-renderer", "ksecret", "--post-renderer-args", "render", "--post-renderer-args", "-")
+    me.ok("install", "app", "chart", *place, *words, program=helm)
+    kept, installed = (
+        json.loads(run("kubectl", *place, "get", "secret", name, "-o", "json").stdout)["data"]
+        for name in ("sh.helm.release.v1.app.v1", "by-helm")
+    )
+    assert {name: b64decode(value).decode() for name, value in installed.items()} == {
+        "username": USER,
+        "password": PASSWORD,
+        "url": URL,
+    }
+    assert installed["password"] in gunzip(b64decode(b64decode(kept["release"]))).decode()
 
 
 @pytest.mark.parametrize("components", [[], ["eks", "service-monitor"], ["gke", "service-monitor"]])

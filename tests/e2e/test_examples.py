@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tomllib
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -83,7 +84,8 @@ def github_workflows() -> dict[str, str]:
         for text in re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "ci.md").read_text(), flags=re.S)
         if "runs-on" in text
     )
-    return {path.name: path.read_text() for path in sorted((EXAMPLES / "github").iterdir())} | {"docs.yaml": document}
+    paths = [*sorted((EXAMPLES / "github").iterdir()), *(ROOT / ".github" / "workflows").glob("*")]
+    return {path.name: path.read_text() for path in paths} | {"docs.yaml": document}
 
 
 @pytest.mark.parametrize("name", github_workflows())
@@ -105,13 +107,24 @@ def test_actions_are_pinned_to_commits_and_get_inputs_that_they_have() -> None:
     inputs = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
     seen = 0
     for name, text in github_workflows().items():
-        pinned = re.findall(r"uses: [\w./-]+@[0-9a-f]{40} +# (?:v\d|your mirror|kubectl)", text)
+        pinned = re.findall(r"uses: (?:[\w./-]+@[0-9a-f]{40} +# (?:v\d|your mirror|kubectl)|\./ksecret)", text)
         assert text.count("uses: ") == len(pinned), name
         jobs = yaml.safe_load(text)["jobs"].values()
         for step in (step for job in jobs for step in job["steps"] if step.get("uses", "").startswith("shop/ksecret@")):
             assert set(step.get("with", {})) <= set(inputs)
             seen += 1
     assert seen >= 6
+
+
+def test_pythons_are_the_same_wherever_they_are_listed() -> None:
+    """A classifier is for one that the tests were run with."""
+    (listed,) = re.findall(r"supported=\((.*)\)", (ROOT / "scripts" / "test-pythons").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    told = [found.rpartition(" :: ")[2] for found in project["classifiers"] if "Python :: 3." in found]
+    assert set(told) <= set(listed.split())
+    assert project["requires-python"] == f">={listed.split()[0]}"
+    for path in (ROOT / ".github" / "workflows").glob("test.yaml"):
+        assert yaml.safe_load(path.read_text())["jobs"]["test"]["strategy"]["matrix"]["python"] == listed.split()
 
 
 def test_a_tokens_audience_is_the_service_and_rules_name_what_nobody_else_can_choose() -> None:

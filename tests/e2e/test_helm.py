@@ -82,12 +82,13 @@ def test_the_backend_opens_to_where_helm_secrets_wants_it(me: Person, values: Pa
     assert (beside.read_bytes(), stat.S_IMODE(beside.stat().st_mode)) == (VALUES, 0o600)
     called(me, "decrypt_file", "auto", "values.yaml", "values.yaml")
     assert values.read_bytes() == VALUES
+    ran = called(me, "decrypt_file", "yaml", "values.yaml", "", HELM_SECRETS_BACKEND_ARGS="--server ftp://x")
+    assert (ran.code, "the service's address is not a URL" in ran.err) == (2, True), "options reach ksecret"
 
 
 def test_the_backend_seals_and_edits(me: Person, values: Path) -> None:
     values.write_bytes(VALUES)
     assert called(me, "is_file_encrypted", "values.yaml").code == 1
-    assert MARK.encode() not in called(me, "encrypt_file", "yaml", "values.yaml", "").out
     assert called(me, "encrypt_file", "yaml", "values.yaml", "values.yaml").code == 0
     assert called(me, "edit_file", "yaml", "values.yaml", EDITOR="sed -i s/replicas/pods/").code == 0
     assert called(me, "decrypt_literal", values.read_text()).out == VALUES.replace(b"replicas", b"pods")
@@ -107,17 +108,11 @@ def test_the_backend_lets_no_token_pass_for_a_value(me: Person, values: Path) ->
 
 
 def test_a_files_name_is_no_option_of_ksecrets(me: Person, values: Path) -> None:
-    for name in ("-i", "-"):
-        values.rename(me.work / name)
-        values = me.work / name
-        assert called(me, "is_file_encrypted", name).code == 0
-        assert called(me, "decrypt_file", "yaml", name, "-d").code == 0
-        assert (me.work / "-d").read_bytes() == VALUES
-
-
-def test_options_for_ksecret_reach_it(me: Person, values: Path) -> None:
-    ran = called(me, "decrypt_file", "yaml", "values.yaml", "", HELM_SECRETS_BACKEND_ARGS="--server ftp://x")
-    assert (ran.code, "the service's address is not a URL" in ran.err) == (2, True), ran.err
+    values.rename(me.work / "-i")
+    assert called(me, "decrypt_file", "yaml", "-i", "-d").code == 0
+    assert (me.work / "-d").read_bytes() == VALUES
+    (me.work / "-i").rename(me.work / "-")
+    assert called(me, "is_file_encrypted", "-").code == 0
 
 
 def rendered(me: Person, helm: str, *words: str, **environ: str) -> dict[str, Any]:
@@ -161,6 +156,24 @@ def test_a_secret_that_does_not_open_ends_helm(me: Person, helm: str) -> None:
     ran = me.run("template", "app", "chart", *words, program=helm)
     assert (ran.code, ran.out) == (1, b"")
     assert "no age identity is at hand" in ran.err
+
+
+def test_a_secret_in_sopss_format_ends_helm_too(me: Person, helm: str) -> None:
+    me.write_sealed("chart/templates/db.yaml", SECRET, "--format", "sops")
+    words = ("--post-renderer", "ksecret", "--post-renderer-args", "render", "--post-renderer-args", "-")
+    ran = me.run("template", "app", "chart", *words, program=helm)
+    assert (ran.code, ran.out, "it is sealed by SOPS" in ran.err) == (1, b"", True)
+
+
+def test_helm_4_opens_hooks_too_by_the_plugin(me: Person, helm: str) -> None:
+    helm4 = tool("helm4", "a Helm 4 by that name")
+    hook = SECRET.replace(b"name: db", b"name: hook, annotations: {helm.sh/hook: pre-install}")
+    me.write_sealed("chart/templates/hook.yaml", hook, "--format", "ksecret", "-k", me.ref)
+    del me.environ["HELM_PLUGINS"]  # whose plugin is Helm 3's
+    me.ok("plugin", "install", str(ROOT / "deploy" / "helm-postrenderer"), program=helm4)
+    objects = parsed(me.ok("template", "app", "chart", "--post-renderer", "ksecret-render", program=helm4).out.decode())
+    opened = [found["metadata"]["name"] for found in objects if found.get("data") == {"url": b64(MARK)}]
+    assert sorted(opened) == ["db", "hook"]
 
 
 def test_the_services_own_chart_takes_sealed_values(me: Person, helm: str) -> None:

@@ -63,7 +63,7 @@ def test_images_charts_and_wheels_have_the_version_that_the_code_has(texts: dict
         re.MULTILINE,
     )
     named = {(name, one[1] or one[2]) for name, text in texts.items() for one in places.finditer(text)}
-    assert {"README.md", "deploy/helm/ksecret/Chart.yaml", "docs/ci.md"} <= {name for name, _ in named}
+    assert {"README.md", "deploy/helm/ksecret/Chart.yaml", "docs/rotation.md"} <= {name for name, _ in named}
     assert {place for place in named if place[1] != secretsvc.__version__} == set()
 
 

@@ -70,10 +70,25 @@ def check_metadata(path: Path) -> None:
 
 
 def check_repeats(made: Path, folder: Path) -> None:
-    """The same sources make the same bytes, and the sdist, which the wheel was built from, holds what that takes."""
-    for builder in (SdistBuilder(str(ROOT)), WheelBuilder(str(ROOT))):
+    """The same sources make the same bytes: the sdist, and the wheel, from the sdist as in an image."""
+    for builder in (SdistBuilder(str(ROOT)), WheelBuilder(str(in_an_image(folder / "src")))):
         (again,) = builder.build(directory=str(folder), versions=["standard"])
         assert Path(again).read_bytes() == (made / Path(again).name).read_bytes()
+
+
+def in_an_image(folder: Path) -> Path:
+    """What the Dockerfile's first stage copies, which is all that a build has there."""
+    stage = (ROOT / "Dockerfile").read_text().partition(" AS build\n")[2].partition("\nFROM ")[0]
+    for line in re.findall(r"(?m)^COPY (.*)", stage):
+        *paths, target = line.split()
+        (folder / target).parent.mkdir(parents=True, exist_ok=True)
+        for path in paths:
+            if (ROOT / path).is_dir():
+                shutil.copytree(ROOT / path, folder / target, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                (folder / target).mkdir(parents=True, exist_ok=True)
+                shutil.copy(ROOT / path, folder / target)
+    return folder
 
 
 def check_contents(wheel: Path) -> None:

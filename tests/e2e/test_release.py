@@ -86,7 +86,8 @@ def test_the_formula_names_the_sdist_with_its_checksum(built: Path) -> None:
     assert f'url "{HOME}/releases/download/v{secretsvc.__version__}/{sdist.name}"' in text
     assert f'sha256 "{sha256(sdist)}"' in text
     for path in re.findall(r'"(deploy/[\w.-]+)"', text):
-        assert (ROOT / path).exists()
+        entries = re.findall(r"(?m)^\w.*", (ROOT / path).read_text())
+        assert [entry for entry in entries if "sys_platform == 'darwin'" not in entry] == []  # pip would pass it over
     if shutil.which("ruby"):
         subprocess.run(["ruby", "-wc", built / "homebrew.rb"], check=True, capture_output=True)
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.e2e.rotation import OLD, commit, created_on, git, new_pod, rotate, write_sealed
+from tests.e2e.rotation import OLD, commit, created_on, git, new_pod, rotate, shard_of, write_sealed
+from tests.support import NIGHT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,6 +96,31 @@ def test_where_main_changed_the_same_file_it_is_begun_anew_and_no_lines_are_put_
     assert subjects(pod) == ["Rotate data keys of sealed Secrets, shard 0 of 1"]
     assert OLD not in created_on(pod, BRANCH)
     assert git(pod, "merge-base", "--is-ancestor", "main", "FETCH_HEAD") == ""
+
+
+def test_a_pod_that_is_not_first_tries_on_for_as_long_as_others_get_on(pod: Person, service: FakeService) -> None:
+    """25 of a hundred pods are before it at night, which have seen less of main than it has."""
+    before = 25 if NIGHT else 1
+    grown_old(pod, service, 5)
+    (pod.home / "bin").mkdir()
+    (pod.home / f"{before}").touch()
+    origin = f"git --git-dir={pod.work.parent}/origin.git -c user.name=a -c user.email=ksecret@localhost"
+    first = f"""\
+PATH=${{PATH#*:}}
+if [ "$1" = push ] && n=$(ls {pod.home} | grep '^[0-9]*$') && [ "$n" -gt 0 ]; then
+  mv {pod.home}/$n {pod.home}/$((n - 1))
+  {origin} update-ref refs/heads/{BRANCH} "$({origin} commit-tree -m other -p {BRANCH} {BRANCH}^{{tree}})"
+fi
+exec git "$@"
+"""
+    for name, text in (("git", first), ("sleep", "")):
+        (pod.home / "bin" / name).write_text(f"#!/bin/sh\n{text}")
+        (pod.home / "bin" / name).chmod(0o755)
+    path = f"{pod.home}/bin:{pod.environ['PATH']}"
+    done = rotate(pod, PATH=path, SHARDS="100", JOB_COMPLETION_INDEX=str(shard_of("k8s/5.yaml", 100)))
+    assert done.returncode == 0, done.stderr
+    assert (pod.home / "0").exists()
+    assert subjects(pod).count("other") == before
 
 
 def test_somebody_elses_commits_are_never_thrown_away(pod: Person, service: FakeService) -> None:

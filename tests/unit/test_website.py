@@ -39,6 +39,13 @@ def test_every_page_is_in_the_nav_and_in_the_index_of_docs() -> None:
     assert listed - index == set(), "docs/README.md has a line for each page"
 
 
+def test_the_night_builds_it_and_each_warning_counts() -> None:
+    """MkDocs counts the warnings that it shows: with `--quiet` a strict build ends with 0 whatever is wrong."""
+    script = (pages.ROOT / "scripts/docs").read_text()
+    assert re.findall(r"(?m)^\S+ -m mkdocs (.*?)(?: #.*)?$", script) == ["build --strict"]
+    assert "scripts/docs" in (pages.ROOT / "scripts/nightly").read_text()
+
+
 @pytest.mark.parametrize("page", [*pages.MOVED.values(), *(page for page in IN_DOCS if page != "README.md")])
 def test_every_link_leads_to_a_page_of_the_site_or_into_the_repository(page: str) -> None:
     text = pages.adapted((pages.ROOT / pages.source(page)).read_text(), page, FORGE)
@@ -85,7 +92,10 @@ def test_every_man_page_is_a_page_without_a_word_of_roff() -> None:
         prose = re.sub(r"(?ms)^```.*?^```$", "", text)
         assert text.startswith("# ksecret"), path
         assert not re.search(r"(?m)^\.[A-Z]{2}|\\f[BIR]|\\\(|\\\[u|\\&", prose), path
+        named = {path.partition("/")[2].rpartition(".")[0] for path in found}
+        assert set(re.findall(r"\]\(([^)]+)\.md\)", prose)) <= named, path
     assert "`-k` *KEYREF*, `--key` *KEYREF*\n:   " in found["man1/ksecret-encrypt.1"]
+    assert "[`ksecret.yaml`(5)](ksecret.yaml.md)" in found["man1/ksecret-encrypt.1"]
 
 
 def test_a_macro_that_man_pages_did_not_have_is_an_error() -> None:
