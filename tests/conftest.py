@@ -43,8 +43,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         cases[name] += 1
 
 
+def pytest_collection() -> None:
+    """Collect 14,000 tests without looking for garbage on the way, a fifth of the time."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """Keep the tests themselves out of the garbage collector's way: it took an eighth of a run to look through them."""
+    gc.enable()
     gc.collect()
     gc.freeze()
 

@@ -142,11 +142,10 @@ def _walk(
     real_root, folder = os.path.realpath(root), _shown(root)
     for name in names_in(root, walk):
         path = os.path.join(folder, name)
-        if not (is_manifest(name, suffixes) or others):
-            continue
-        if _is_file(path, real_root) and (is_manifest(name, suffixes) or (others and others(path))):
+        by_name = is_manifest(name, suffixes)
+        if (by_name or others) and _is_file(path, real_root) and (by_name or (others and others(path))):
             yield Item(path, False, root)
-        elif is_manifest(name, suffixes) and os.path.islink(path) and not os.path.isdir(path):
+        elif by_name and os.path.islink(path) and not os.path.isdir(path):
             passed_over(path)
 
 

@@ -1,6 +1,7 @@
 """A Kubernetes control plane on this machine: a real etcd and kube-apiserver, and nothing that would run a pod.
 
-`scripts/control-plane FOLDER` builds the two. By hand: `python -m tests.e2e.control_plane FOLDER`.
+The controller of Jobs comes on top where a test asks for it. `scripts/control-plane FOLDER` builds all three. By hand:
+`python -m tests.e2e.control_plane FOLDER`.
 """
 
 from __future__ import annotations
@@ -129,6 +130,20 @@ def _running(programs: Path, folder: Path, etcd: int, peer: int, port: int) -> I
             stack.callback(running[-1].kill)
         _wait(made, running, log)
         yield made
+
+
+@contextlib.contextmanager
+def jobs_are_run(programs: Path, made: ControlPlane, folder: Path) -> Iterator[None]:
+    """The controller of Jobs, from kube-controller-manager, for as long as the block lasts."""
+    words = [programs / "kube-controller-manager", f"--kubeconfig={made.kubeconfig}", "--controllers=job-controller"]
+    words += ["--leader-elect=false", "--secure-port=0", "--use-service-account-credentials=false"]
+    with (folder / "controllers.log").open("wb") as log:
+        running = subprocess.Popen(list(map(str, words)), stdout=log, stderr=log, cwd=folder)
+        try:
+            yield
+        finally:
+            running.kill()
+            running.wait()
 
 
 if __name__ == "__main__":

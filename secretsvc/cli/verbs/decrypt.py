@@ -80,12 +80,13 @@ def run(args: Arguments) -> int:
 def _of_one_stream(items: list[Item]) -> list[Item]:
     """Leave out, and tell of, what was found in folders and is no YAML: what is printed is one stream of it."""
     others = [item.path for item in items if not (item.named or is_manifest(item.path))]
-    if others:
-        from secretsvc.cli.report import warn
+    if not others:
+        return items
+    from secretsvc.cli.report import warn
 
-        more = f" and {len(others) - 1} more" if others[1:] else ""
-        what = f"{others[0]}{more}: sealed, but no YAML or JSON by name, and no part of what is printed"
-        warn(f"{what}: -i decrypts it, or name it")
+    more = f" and {len(others) - 1} more" if others[1:] else ""
+    what = f"{others[0]}{more}: sealed, but no YAML or JSON by name, and no part of what is printed"
+    warn(f"{what}: -i decrypts it, or name it")
     return [item for item in items if item.named or is_manifest(item.path)]
 
 
