@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FOLDER = ROOT / "deploy" / "argocd"
 PLUGIN = yaml.safe_load((FOLDER / "plugin.yaml").read_text())
+MOUNTED = "/home/argocd/cmp-server/config"
+"""Where the sidecar has this folder's files."""
 GIVEN = {
     "ARGOCD_APP_NAME": "teams_shop",  # NAMESPACE_NAME, for an Application in a namespace that is not Argo CD's
     "ARGOCD_APP_NAMESPACE": "prod",
@@ -43,6 +45,7 @@ class Sidecar:
 
     def __init__(self, me: Person, tmp_path: Path) -> None:
         self.me = me
+        self.config = FOLDER
         self.programs = tmp_path / "renderers"
         self.programs.mkdir()
         me.environ["PATH"] = f"{self.programs}:{me.environ['PATH']}"
@@ -66,7 +69,8 @@ class Sidecar:
         return ran.err
 
     def _run(self, command: dict[str, Any], environ: dict[str, str]) -> Ran:
-        program, *words = command["command"] + command["args"]
+        words = [word.replace(MOUNTED, str(self.config)) for word in command["command"] + command.get("args", [])]
+        program, *words = words
         return self.me.run(*words, program=program, **(GIVEN | environ))
 
     def has(self, name: str, script: str = "") -> None:
@@ -164,14 +168,14 @@ def test_a_project_with_an_identity_of_its_own_has_no_other(sidecar: Sidecar, tm
     identities.mkdir()
     (identities / "other.age.key").write_text(str(pyrage.x25519.Identity.generate()))
     sidecar.me.write_sealed("db.yaml")
-    (script,) = PLUGIN["spec"]["generate"]["args"]
-    moved = script.replace("/identities/", f"{identities}/")
-    assert moved != script
-    words = [*PLUGIN["spec"]["generate"]["command"][1:], moved]
-    both = GIVEN | {"KSECRET_AGE_KEY_FILE": str(sidecar.me.key_file), "XDG_CONFIG_HOME": str(tmp_path)}
-    assert sidecar.me.ok(*words, program="sh", **both).out == as_data(MANIFEST)
-    ran = sidecar.me.run(*words, program="sh", **(both | {"ARGOCD_APP_PROJECT_NAME": "other"}))
-    assert (ran.code, ran.out) == (4, b"")
+    script = (FOLDER / "generate.sh").read_text()
+    sidecar.config = tmp_path / "config"
+    sidecar.config.mkdir()
+    (sidecar.config / "generate.sh").write_text(script.replace("/identities/", f"{identities}/"))
+    assert "/identities/" in script
+    both = {"KSECRET_AGE_KEY_FILE": str(sidecar.me.key_file), "XDG_CONFIG_HOME": str(tmp_path)}
+    assert sidecar.generates(**both) == [OPENED]
+    assert "none of the age identities" in sidecar.refuses(**both, ARGOCD_APP_PROJECT_NAME="other")
 
 
 def test_links_out_of_the_folder_and_files_that_are_no_manifests_render_nothing(sidecar: Sidecar) -> None:
@@ -232,6 +236,7 @@ def test_the_sidecar_is_what_argo_cd_asks_of_a_plug_in(tmp_path: Path) -> None:
     assert ours["ksecret-renderers"]["image"] == "argocd:v9"
     config = one(objects, "ConfigMap")
     assert yaml.safe_load(config["data"]["plugin.yaml"]) == PLUGIN
+    assert config["data"]["generate.sh"] == (FOLDER / "generate.sh").read_text()
     mounts = {mount["mountPath"]: mount["name"] for mount in sidecar["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     assert volumes[mounts["/home/argocd/cmp-server/config"]]["configMap"]["name"] == config["metadata"]["name"]
