@@ -7,6 +7,7 @@ if [ -e "$own" ]; then
   export KSECRET_AGE_KEY_FILE="$own"
 fi
 render() (
+  # shellcheck disable=SC3045 # not POSIX's, but the image's sh has it
   ulimit -v 786432 # KiB: of the container's memory one repository gets so much
   ksecret render --only-namespace="$ARGOCD_APP_NAMESPACE" "$@"
 )

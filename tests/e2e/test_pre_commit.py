@@ -19,7 +19,15 @@ import yaml
 from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARKS, Person, is_sealed
 
 ROOT = Path(__file__).parents[2]
-PARTS = (".pre-commit-hooks.yaml", "pyproject.toml", "README.md", "LICENSE", "secretsvc")
+PARTS = (
+    ".pre-commit-hooks.yaml",
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "docs/ksecret-yaml.schema.json",
+    "packages",
+    "secretsvc",
+)
 
 
 def run(folder: Path, environ: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
@@ -30,7 +38,7 @@ def run(folder: Path, environ: dict[str, str], *words: str) -> subprocess.Comple
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository of ksecret (`ksecret`), pre-commit's own folder (`cache`), and Python packages (`packages`)."""
     folder = tmp_path_factory.mktemp("hooks")
-    (folder / "ksecret").mkdir()
+    (folder / "ksecret" / "docs").mkdir(parents=True)
     for name in PARTS:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, folder / "ksecret" / name)
