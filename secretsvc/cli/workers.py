@@ -17,6 +17,7 @@ import signal
 import sys
 from contextlib import suppress
 from fcntl import fcntl
+from time import monotonic
 
 from secretsvc import errors
 from secretsvc.cli.report import Kept
@@ -65,6 +66,9 @@ _PIPE = 1 << 20
 
 _F_SETPIPE_SZ = 1031
 """`linux/fcntl.h`."""
+
+_LATE = 0.01
+"""Seconds for which a worker may keep what it has to say: who tells of each file at once wakes its parent each time."""
 
 _CPU_QUOTA = "/sys/fs/cgroup/cpu.max"
 """A container's microseconds of CPU, and of the wall time that they are for (Linux, Control Group v2)."""
@@ -177,7 +181,8 @@ class _Team:
 
     def _tell(self, text: str, once: Iterable[tuple[str, str]]) -> None:
         """Tell what a worker had to tell; of two who tell of the same, the first."""
-        sys.stderr.write(text)
+        if text:
+            sys.stderr.write(text)
         for about, line in once:
             if about not in self._told:
                 self._told.add(about)
@@ -234,7 +239,7 @@ class _Team:
 
     def _serve(self, number: int, count: int, pipe: BufferedWriter, told: Kept) -> None:
         """Work on one's share, and write what becomes of it."""
-        work = self._work
+        work, due = self._work, 0.0
 
         def frame_of(item: Item) -> tuple[int, Any]:
             try:
@@ -247,6 +252,9 @@ class _Team:
                 self._share(number, count), frame_of, lambda: max(1, self._jobs() // count)
             ):
                 _write(pipe, kind, result and result.packed(), told)
+                if (now := monotonic()) > due:
+                    pipe.flush()
+                    due = now + _LATE
         except KsecretError as error:
             _write(pipe, _FATAL, packed(error), told)
 
@@ -304,7 +312,6 @@ def _write(pipe: BufferedWriter, kind: int, content: Any, told: Kept) -> None:
     if len(body) > _MAX_FRAME:
         body = marshal.dumps((_LEFT, None, "", ()))
     pipe.write(len(body).to_bytes(4, "big") + body)
-    pipe.flush()
 
 
 def _end_once() -> None:
