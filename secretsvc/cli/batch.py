@@ -117,6 +117,11 @@ class _Outcome(Record):
     skipped: bool = False
     """Whether it was found in a folder and nothing in it concerns the command."""
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether the file was changed in place."""
+        return self.done and self.output is None
+
     def packed(self) -> tuple[Any, ...]:
         """Return it as plain values, to get from a worker process to its parent."""
         from secretsvc.cli.workers import packed

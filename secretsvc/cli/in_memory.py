@@ -42,6 +42,11 @@ class _Outcome(Record):
     opened: ClearFile | None = None
     error: KsecretError | None = None
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether the file was changed: nothing is written."""
+        return False
+
     def packed(self) -> tuple[Any, ...]:
         """Return it as plain values, to get from a worker process to its parent."""
         from secretsvc.cli.workers import packed

@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     class Travels(Protocol):
         """The end of a file's work, which can get from a worker to its parent."""
 
+        @property
+        def on_disk(self) -> bool:
+            """Whether the file was changed by it."""
+
         def packed(self) -> tuple[Any, ...]:
             """Return it as plain values: None, numbers, text, bytes, and tuples of these."""
 
@@ -68,7 +72,8 @@ _F_SETPIPE_SZ = 1031
 """`linux/fcntl.h`."""
 
 _LATE = 0.01
-"""Seconds for which a worker may keep what it has to say: who tells of each file at once wakes its parent each time."""
+"""Seconds for which a worker may keep what it has to say, since each time wakes its parent. Not of a file that it has
+changed: were the worker to die, that would be told as lost."""
 
 _CPU_QUOTA = "/sys/fs/cgroup/cpu.max"
 """A container's microseconds of CPU, and of the wall time that they are for (Linux, Control Group v2)."""
@@ -252,7 +257,7 @@ class _Team:
                 self._share(number, count), frame_of, lambda: max(1, self._jobs() // count)
             ):
                 _write(pipe, kind, result and result.packed(), told)
-                if (now := monotonic()) > due:
+                if (now := monotonic()) > due or (result and result.on_disk):
                     pipe.flush()
                     due = now + _LATE
         except KsecretError as error:
