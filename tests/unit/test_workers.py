@@ -103,6 +103,7 @@ def leave_meanwhile(code):
 os._exit = leave_meanwhile
 
 class Found:
+    on_disk = False
     def packed(self): return ()
     @classmethod
     def unpacked(cls): return cls()
@@ -136,6 +137,7 @@ def fork_and_be_ended():
 os.fork = fork_and_be_ended
 
 class Found:
+    on_disk = False
     def packed(self): return ()
     @classmethod
     def unpacked(cls): return cls()
