@@ -30,6 +30,7 @@ GROUPS = {
         "encrypt": Command("verbs.encrypt", "seal the values of Secret manifests", ("e",)),
         "decrypt": Command("verbs.decrypt", "open sealed manifests", ("d",)),
         "create": Command("verbs.create", "make a Secret as kubectl does, sealed at once", ("c",)),
+        "import": Command("verbs.import_live", "take Secrets of a cluster, sealed at once"),
         "convert": Command("verbs.convert", "from one format into another: ksecret, kubesec, sops"),
     },
     "change what is sealed": {
