@@ -85,7 +85,7 @@ def test_it_tells_who_opens_how_many_and_what_differs_from_the_policy(
     )
     assert drift.count("KS009") == 3
     assert "dev/clear.yaml:9: KS001" in out[out.index("OTHER") :]
-    assert re.search(r"    prod/web\.yaml: prod/db  ann, both, bob@example\.org  \(\d+ days\)\n", out)
+    assert re.search(r"    prod/web\.yaml: prod/db  ann, bob@example\.org, both  \(\d+ days\)\n", out)
 
 
 def test_as_json_it_has_keys_names_and_ages_and_no_value(team: Team, capsys: pytest.CaptureFixture[str]) -> None:
