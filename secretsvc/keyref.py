@@ -17,7 +17,7 @@ MOST_KEYS = 100
 
 
 class KeyRef(Record):
-    """The name of one KEK: `age:age1…`, `pgp:<fingerprint>`, `aws:<ARN>`, `gcp:projects/…`.
+    """The name of one KEK: `age:age1…`, `pgp:<fingerprint>`, `aws:<ARN>`, `gcp:projects/…`, `azure:https://…`.
 
     `id` is in the canonical form of its backend; str() gives the URI as it stands in an envelope.
     """
