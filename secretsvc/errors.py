@@ -49,6 +49,7 @@ class KsecretError(Exception):
         line: int = 0,
         entry: str = "",
         key_ref: str = "",
+        pointer: str = "",
     ) -> None:
         self.message = message
         self.reasons = reasons
@@ -58,6 +59,7 @@ class KsecretError(Exception):
         self.line = line
         self.entry = entry
         self.key_ref = key_ref
+        self.pointer = pointer
 
     @property
     def told(self) -> str:
