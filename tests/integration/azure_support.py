@@ -45,7 +45,7 @@ def ref(vault: azure.Emulator) -> KeyRef:
     return KeyRef("azure", vault.create_key("app"))
 
 
-def made(patience: float = 2.0, **environ: str) -> AzureKeyVault:
+def made(patience: float = 10.0, **environ: str) -> AzureKeyVault:
     return AzureKeyVault(Settings(environ, lambda what: None), patience=patience)
 
 

@@ -174,33 +174,34 @@ def test_a_throttling_vault_is_waited_for_as_it_asks_and_then_given_up(
     vault: azure.Emulator, ref: KeyRef, wrapped: bytes
 ) -> None:
     ours = made(0.3)
+    ours._connection._patience = 10.0  # for answers, which a busy machine may be slow to give
     ours.unwrap(ref, wrapped, {})
     vault.faults, vault.retry_after = [azure.Fault("throttle")], "1"
     began = time.monotonic()
     says(failure(ours.unwrap, ref, wrapped, {}), BackendError, r"throttles \(it asks to wait 1 s\)", "lower --jobs")
-    assert 0.8 <= time.monotonic() - began < 4
+    assert time.monotonic() - began >= 0.8
     vault.faults = []
     assert ours.unwrap(ref, wrapped, {}) == DEK
 
 
 def test_a_vault_that_hangs_is_given_up_for_the_run_and_others_are_not(vault: azure.Emulator, ref: KeyRef) -> None:
     other = KeyRef("azure", vault.create_key("app", "other.vault.azure.net"))
-    ours = made(0.5)
-    vault.hung, vault.slow = {azure.VAULT}, 1.0
+    ours = made(3.0)
+    vault.hung, vault.slow = {azure.VAULT}, 5.0
     says(failure(ours.wrap, ref, DEK, {}), BackendUnavailableError, "it did not answer in time", "try again")
-    began = time.monotonic()
+    before = len(vault.seen)
     says(failure(ours.wrap, ref, DEK, {}), BackendUnavailableError, r"\(as earlier in this run\)")
-    assert time.monotonic() - began < 0.2
+    assert len(vault.seen) == before
     assert ours.wrap(other, DEK, {})
 
 
 def test_why_a_vault_can_not_be_reached(vault: azure.Emulator, ref: KeyRef, monkeypatch: pytest.MonkeyPatch) -> None:
     vault.down = {azure.VAULT}
-    says(failure(made(0.5).wrap, ref, DEK, {}), BackendUnavailableError, "the proxy refuses or fails", "proxies")
+    says(failure(made(2.0).wrap, ref, DEK, {}), BackendUnavailableError, "the proxy refuses or fails", "proxies")
     vault.down = set()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "")
     fresh = KeyRef("azure", ref.id.replace(azure.VAULT, "untrusted.vault.azure.net"))
-    says(failure(made(0.5).wrap, fresh, DEK, {}), BackendUnavailableError, "TLS certificate can't be verified")
+    says(failure(made(2.0).wrap, fresh, DEK, {}), BackendUnavailableError, "TLS certificate can't be verified")
     monkeypatch.delenv("HTTPS_PROXY")
     with quiet_port() as port:
         here = KeyRef("azure", f"https://localhost:{port}/keys/app/{'0' * 32}")
