@@ -49,6 +49,7 @@ GROUPS = {
     "look and check": {
         "inspect": Command("verbs.inspect", "tell what can be told without a key", ("introspect", "i")),
         "check": Command("verbs.check", "find Secrets in the clear and other mistakes; needs no key"),
+        "report": Command("verbs.report", "who opens what, how old data keys are, what differs from the policy"),
         "verify": Command("verbs.verify", "open and check everything, print nothing secret"),
     },
     "use": {
