@@ -24,6 +24,7 @@ _OURS = {
     "aws": "secretsvc.backends.aws_kms",
     "gcp": "secretsvc.backends.gcp_kms",
     "azure": "secretsvc.backends.azure",
+    "vault": "secretsvc.backends.vault",
 }
 """Scheme → module, each with a `SCHEME`.
 

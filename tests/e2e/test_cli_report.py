@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
+from base64 import b64encode
+from hashlib import sha256
+from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -146,6 +151,72 @@ def test_hostile_names_reach_no_terminal(team: Team, capsys: pytest.CaptureFixtu
     out = told(capsys)
     assert "\x1b" not in out
     assert "    prod/?[2J?root.yaml: prod/db  ann, both" in out
+
+
+HOSTILE = '"><img src=x onerror=document.title=1>'
+"""A name that would run something where it became markup."""
+
+
+def page_of(team: Team) -> str:
+    """A report on a file and a Secret with that name."""
+    team.seal(f"prod/{HOSTILE}.yaml", team, data=MANIFEST.replace(b"name: db", f"name: {json.dumps(HOSTILE)}".encode()))
+    team.seal("dev/db.yaml", team, team.bob)
+    team.write("dev/clear.yaml")
+    assert main(["report", "--html", str(team.home / "who.html")]) == 0
+    return (team.home / "who.html").read_text()
+
+
+def test_the_page_needs_nothing_else_and_runs_its_own_script_only(
+    team: Team, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = page_of(team)
+    assert capsys.readouterr().out == ""
+    assert not any(mark in page for mark in MARKS)
+    assert "ksecret.v1." not in page
+    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
+    for kind in ("style", "script"):
+        (text,) = re.findall(rf"<{kind}>(.*?)</{kind}>", page, re.DOTALL)
+        digest = b64encode(sha256(text.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none'; ")
+    assert page.index("Content-Security-Policy") < page.index("<style>")
+    assert not re.search(r"https?://|<img|<link|<iframe| style=| on[a-z]+=[\"']| src=[\"']", page)
+
+
+def test_names_in_the_page_are_text_and_its_rows_can_be_read_without_its_script(team: Team) -> None:
+    class Rows(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.texts: list[str] = []
+            self.names: set[str] = set()
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.names |= {tag, *(name for name, _ in attrs)}
+
+        def handle_data(self, data: str) -> None:
+            self.texts.append(data)
+
+    rows = Rows()
+    rows.feed(page_of(team))
+    assert {f"prod/{HOSTILE}", f"prod/{HOSTILE}.yaml:2", "bob@example.org", "KS001", "KS009"} <= set(rows.texts)
+    assert not {"img", "onerror", "src"} & rows.names
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed")
+def test_in_chromium_the_page_s_script_runs_and_no_markup_of_names_does(team: Team) -> None:
+    page_of(team)
+    quiet = ("background-networking", "component-update", "gpu", "quic", "sync")
+    flags = ("--headless", "--no-sandbox", "--no-first-run", "--dump-dom", *(f"--disable-{one}" for one in quiet))
+    command = ["chromium", *flags, f"--user-data-dir={team.home}/chromium", f"file://{team.home}/who.html"]
+    dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert ">3 of 3</output>" in dom
+    assert dom.count('<button type="button">') > 10
+    assert re.search(r"<title>Who opens what: work</title>", dom)
+
+
+def test_one_form_at_a_time(team: Team, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "--json", "--html", "-"]) == 2
+    assert "two forms of one report" in capsys.readouterr().err
 
 
 def test_worker_processes_tell_the_same_as_one(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def as_json(access: Access) -> str:
     counts = access.counts()
     told = {
         "version": 1,
-        "created": _time(access.now),
+        "created": told_time(access.now),
         "files": access.files,
         "secrets": [_secret(access, one) for one in access.secrets],
         "holders": [
@@ -145,7 +145,8 @@ def _finding(one: Finding) -> dict[str, object]:
     return {"file": one.file, "line": one.line, "code": one.code, "message": one.message}
 
 
-def _time(seconds: float) -> str:
+def told_time(seconds: float) -> str:
+    """Return a time, of seconds since 1970, as envelopes have it."""
     import time
 
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
