@@ -49,6 +49,7 @@ class KsecretError(Exception):
         line: int = 0,
         entry: str = "",
         key_ref: str = "",
+        pointer: str = "",
     ) -> None:
         self.message = message
         self.reasons = reasons
@@ -58,6 +59,7 @@ class KsecretError(Exception):
         self.line = line
         self.entry = entry
         self.key_ref = key_ref
+        self.pointer = pointer
 
     @property
     def told(self) -> str:
@@ -167,4 +169,6 @@ def install_hint(extra: str) -> str:
 
 def printable(text: str) -> str:
     """One line that a terminal only shows: names in manifests and of files may hold control sequences."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "?" for character in text)

@@ -48,6 +48,10 @@ class AccessRules:
         """Tell whether there is anything that the caller may do so."""
         return any(True for _ in self._of(caller, operation))
 
+    def of(self, caller: Caller) -> list[Rule]:
+        """Return the rules that are about the caller."""
+        return [rule for rule in self._rules if any(_is(caller, one) for one in rule.callers)]
+
     def sealing_keys(self, caller: Caller) -> list[str]:
         """Return patterns of the KeyRefs that the caller may seal to, somewhere."""
         return [

@@ -10,6 +10,7 @@ from copy import copy
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
+from secretsvc.api.auth.browsers import refuse_other_sites
 from secretsvc.api.auth.caller import Caller, UnauthenticatedError
 from secretsvc.api.presence import Presence
 from secretsvc.api.problems import BUSY, LATEST, NOT_FOUND, RefusedError
@@ -109,7 +110,7 @@ class Middleware:
         return None
 
     def _enter(self, scope: Scope) -> None:
-        """Find who asks, or claims to, and keep it there. Raises RefusedError: 503 before anything costs, 401, 429.
+        """Keep who asks, or claims to. Raises RefusedError: 503 before anything costs, 401, 403, 429.
 
         What brings no body is no work: so `/metrics` is there when it is needed most.
         """
@@ -119,6 +120,7 @@ class Middleware:
             return
         if scope["method"] != "GET":
             self._parts.places.look()
+            refuse_other_sites(scope["headers"])
         header = b""
         for name, text in scope["headers"]:
             if name == b"authorization":

@@ -11,12 +11,14 @@ from pydantic.alias_generators import to_camel
 
 from secretsvc import formats
 from secretsvc.api.operations import OPERATIONS, BatchName, Call
-from secretsvc.api.problems import REQUEST, TOO_LARGE, RefusedError
+from secretsvc.api.problems import REQUEST, TOO_LARGE, RefusedError, pointer_to
 from secretsvc.document.kinds import KINDS
 from secretsvc.errors import ManifestError
 from secretsvc.formats.sops.selection import RULES
+from secretsvc.generators.random_text import random_text
 from secretsvc.go_regexp import MOST_CHARACTERS
 from secretsvc.manifest.json_reader import refuse_many
+from secretsvc.manifest.rules import MAX_SECRET_BYTES
 from secretsvc.operations.inspect import OF_DOCUMENTS
 from secretsvc.operations.request import Changes
 
@@ -33,6 +35,7 @@ Keys = Annotated[list[Key], Field(max_length=10)]
 Rule = Annotated[str, Field(max_length=MOST_CHARACTERS)]
 Name = Annotated[str, Field(max_length=253)]
 """Name as long as Kubernetes takes one."""
+Random = dict[str, Annotated[int, Field(ge=16, le=65536)]]
 Base64 = Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
 
 
@@ -68,6 +71,7 @@ class SetBody(Masked):
     base64_values: dict[str, Base64] = Field(
         default={}, max_length=MOST_CHANGES, description="Entry to its new bytes, in base64"
     )
+    random: Random = Field(default={}, max_length=MOST_CHANGES, description="Entry to the length of a new random text")
     string_data: bool = Field(default=False, description="Put new entries under stringData, even where data is there")
     secret: str = Field(default="", description="NAME or NAMESPACE/NAME, where the manifest has several Secrets")
     allow_repeated: bool = Field(default=False, description="Pass new values that the manifest repeats in the clear")
@@ -84,8 +88,10 @@ class GenerateBody(Masked):
     immutable: bool = False
     data: dict[str, Base64] = Field(default={}, description="generic: entry to bytes, in base64")
     string_data: dict[str, str] = Field(default={}, description="generic: entry to text")
-    random: dict[str, Annotated[int, Field(ge=16, le=65536)]] = Field(
-        default={}, max_length=MOST_CHANGES, description="generic: entry to length, 1 MiB together"
+    random: Random = Field(
+        default={},
+        max_length=MOST_CHANGES,
+        description="generic: entry to length, 1 MiB together; basic-auth: of `password`",
     )
     cert: str = Field(default="", description="tls: PEM")
     key: str = Field(default="", description="tls: PEM")
@@ -131,6 +137,7 @@ class BatchLine(Masked):
     remove: Keys = []
     values: dict[str, str | None] = Field(default={}, max_length=MOST_CHANGES)
     base64_values: dict[str, Base64] = Field(default={}, max_length=MOST_CHANGES)
+    random: Random = Field(default={}, max_length=MOST_CHANGES)
     string_data: bool = False
     secret: str = ""
     allow_repeated: bool = False
@@ -204,7 +211,9 @@ def _off(error: ValidationError) -> RefusedError:
     member = str(first["loc"][0]) if known and first["loc"] else ""
     message = str(first["msg"]).removeprefix("Value error, ")
     said = "a member that is not known" if first["type"] == "extra_forbidden" else message
-    return RefusedError(REQUEST, f"{member}: {said}" if member else said, hint="GET /openapi.json has the schema")
+    detail = f"{member}: {said}" if member else said
+    pointer = pointer_to(*first["loc"]) if member else ""
+    return RefusedError(REQUEST, detail, hint="GET /openapi.json has the schema", pointer=pointer)
 
 
 def members_of(parts: list[tuple[str, bytes]], model: type[BaseModel]) -> dict[str, Any]:
@@ -237,22 +246,35 @@ def _text(member: str, content: bytes) -> str:
         raise RefusedError(REQUEST, f"{member}: not text in UTF-8") from None
 
 
-def decoded(text: str, member: str) -> bytes:
-    """Return the bytes of base64 in a body. Raises RefusedError."""
+def decoded(text: str, member: str, entry: str) -> bytes:
+    """Return the bytes of base64 in an entry of a body's member. Raises RefusedError."""
     try:
         return b64decode(text, validate=True)
     except ValueError:
-        raise RefusedError(REQUEST, f"{member}: not base64") from None
+        raise RefusedError(REQUEST, f"{member}: not base64", pointer=pointer_to(member, entry)) from None
 
 
 def changes_of(body: SetBody | BatchLine) -> Changes:
     """Return the values that are to be set. Raises RefusedError."""
-    values, base64_values = body.values, body.base64_values
-    if not (values or base64_values):
-        raise RefusedError(REQUEST, "values: none", hint='send {"manifest": …, "values": {"KEY": "TEXT"}}')
-    if set(values) & set(base64_values):
-        raise RefusedError(REQUEST, "base64Values: an entry that values has too")
-    texts = {key: None if text is None else text.encode() for key, text in values.items()}
-    return Changes(
-        texts | {key: decoded(text, "base64Values") for key, text in base64_values.items()}, body.string_data
-    )
+    said: dict[str, Mapping[str, Any]] = {
+        "values": body.values,
+        "base64Values": body.base64_values,
+        "random": body.random,
+    }
+    if not any(said.values()):
+        raise RefusedError(
+            REQUEST, "values: none", hint='send {"manifest": …, "values": {"KEY": "TEXT"}}', pointer="#/values"
+        )
+    entries: set[str] = set()
+    for member, found in said.items():
+        twice = entries & set(found)
+        if twice:
+            detail = f"{member}: an entry that another member has too"
+            raise RefusedError(REQUEST, detail, pointer=pointer_to(member, min(twice)))
+        entries |= set(found)
+    values = {key: None if text is None else text.encode() for key, text in body.values.items()}
+    values |= {key: decoded(text, "base64Values", key) for key, text in body.base64_values.items()}
+    if sum(body.random.values()) > MAX_SECRET_BYTES:
+        raise RefusedError(REQUEST, "random: more than 1 MiB together, Kubernetes' limit", pointer="#/random")
+    values |= {key: random_text(str(length)).encode() for key, length in body.random.items()}
+    return Changes(values, body.string_data)

@@ -73,6 +73,7 @@ PROBLEM: dict[str, Any] = {
         "line": {"type": "integer", "description": "Of the manifest, from 1"},
         "entry": {"type": "string"},
         "keyRef": {"type": "string"},
+        "pointer": {"type": "string", "description": "To the member of a JSON body at fault, as in RFC 6901"},
         "requestId": {"type": "string"},
     },
 }

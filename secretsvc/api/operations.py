@@ -186,7 +186,11 @@ ENCRYPT = Operation(
 DECRYPT = Operation("decrypt", _open, ("kind",), opens=True)
 ROTATE = Operation("rotate", _rotate, ("kind", "mode", "add", "remove"), opens=True, seals=True)
 SET = Operation(
-    "set", _set, ("kind", "values", "base64_values", "string_data", "secret", "allow_repeated"), opens=True, seals=True
+    "set",
+    _set,
+    ("kind", "values", "base64_values", "random", "string_data", "secret", "allow_repeated"),
+    opens=True,
+    seals=True,
 )
 INSPECT = Operation("inspect", _leave, ("kind",), gives_manifest=False)
 VERIFY = Operation("verify", _open, ("kind",), opens=True, gives_manifest=False)

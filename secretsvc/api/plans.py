@@ -84,6 +84,10 @@ class Planner:
         ruled = map(str, self.ruled())
         return sorted(named | {uri for uri in ruled if fits(patterns, uri)})
 
+    def rights(self, caller: Caller) -> list[dict[str, object]]:
+        """Return what rules allow the caller, as the configuration says it but for who else is meant."""
+        return [rule.model_dump(by_alias=True, exclude={"callers"}) for rule in self._rules.of(caller)]
+
     def may(self, caller: Caller, operation: str) -> None:
         """Refuse a caller who may do that with nothing at all. Raises RefusedError (403)."""
         if not self._rules.may(caller, operation):

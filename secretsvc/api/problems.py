@@ -46,6 +46,7 @@ class RefusalKind(NamedTuple):
 REQUEST = RefusalKind("request", 400, "The request's parameters are off")
 UNAUTHENTICATED = RefusalKind("unauthenticated", 401, "Who is calling is not known")
 FORBIDDEN = RefusalKind("forbidden", 403, "No rule allows that")
+CROSS_SITE = RefusalKind("cross-site", 403, "A page of another site sent that")
 NOT_FOUND = RefusalKind("not-found", 404, "There is no such path")
 METHOD = RefusalKind("method", 405, "The path does not take that method")
 SLOW_BODY = RefusalKind("slow-body", 408, "The body did not arrive in time")
@@ -62,6 +63,7 @@ REFUSAL_KINDS = (
     REQUEST,
     UNAUTHENTICATED,
     FORBIDDEN,
+    CROSS_SITE,
     NOT_FOUND,
     METHOD,
     SLOW_BODY,
@@ -99,12 +101,19 @@ class RefusedError(Exception):
     """Whether the answer is held back for a while (see pauses)."""
 
     def __init__(
-        self, kind: RefusalKind, detail: str, *, hint: str = "", headers: Mapping[str, str] | None = None
+        self,
+        kind: RefusalKind,
+        detail: str,
+        *,
+        hint: str = "",
+        pointer: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
         self.hint = hint
+        self.pointer = pointer
         self.headers = dict(headers or {})
 
 
@@ -125,6 +134,8 @@ class Problem(NamedTuple):
     line: int = 0
     entry: str = ""
     key_ref: str = ""
+    pointer: str = ""
+    """JSON Pointer (RFC 6901, section 6) to the member of the body at fault."""
     headers: Mapping[str, str] = {}
 
     def members(self, request_id: str) -> dict[str, object]:
@@ -138,6 +149,7 @@ class Problem(NamedTuple):
             "line": self.line,
             "entry": self.entry,
             "keyRef": self.key_ref,
+            "pointer": self.pointer,
             "requestId": request_id,
         }
         return {name: member for name, member in found.items() if member}
@@ -146,11 +158,18 @@ class Problem(NamedTuple):
         return json.dumps(self.members(request_id)).encode()
 
 
+def pointer_to(*members: str | int) -> str:
+    """Return the JSON Pointer to a member of the body, as a URI's fragment but for its escapes (RFC 6901)."""
+    return "#" + "".join(f"/{str(member).replace('~', '~0').replace('/', '~1')}" for member in members)
+
+
 def problem_of(error: Exception) -> Problem:
     """Return how an exception is answered; one that is not ours tells nothing."""
     if isinstance(error, RefusedError):
         kind = error.kind
-        return Problem(kind.name, kind.status, kind.title, error.detail, error.hint, headers=error.headers)
+        return Problem(
+            kind.name, kind.status, kind.title, error.detail, error.hint, pointer=error.pointer, headers=error.headers
+        )
     if isinstance(error, errors.KsecretError):
         name, status = _told(type(error))
         headers = {"retry-after": "5"} if status == 503 else {}
@@ -166,6 +185,7 @@ def problem_of(error: Exception) -> Problem:
             line=error.line,
             entry=error.entry,
             key_ref=error.key_ref,
+            pointer=error.pointer,
             headers=headers,
         )
     return Problem(INTERNAL.name, INTERNAL.status, INTERNAL.title, "a mistake in the service; its log has the place")

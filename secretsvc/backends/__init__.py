@@ -23,6 +23,7 @@ _OURS = {
     "pgp": "secretsvc.backends.gnupg",
     "aws": "secretsvc.backends.aws_kms",
     "gcp": "secretsvc.backends.gcp_kms",
+    "vault": "secretsvc.backends.vault",
 }
 """Scheme → module, each with a `SCHEME`.
 

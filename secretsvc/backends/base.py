@@ -22,6 +22,16 @@ SHARE_BYTES = DEK_BYTES + 1
 """Of what each group of keys holds where a DEK is split among several (`secretsvc.shamir`)."""
 
 
+def additional_data(context: Mapping[str, str]) -> bytes:
+    """The encryption context as additional authenticated data: JSON with sorted keys, no spaces and only ASCII.
+
+    An empty context gives no bytes at all, not `{}`: that is what `gcloud kms decrypt` uses.
+    """
+    import json
+
+    return json.dumps(dict(context), sort_keys=True, separators=(",", ":")).encode() if context else b""
+
+
 def checked_dek(dek: bytes) -> bytes:
     """Return what was unwrapped. Raises AlteredError where it has not the length of a DEK, nor of a share of one.
 

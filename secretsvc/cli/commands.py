@@ -30,6 +30,7 @@ GROUPS = {
         "encrypt": Command("verbs.encrypt", "seal the values of Secret manifests", ("e",)),
         "decrypt": Command("verbs.decrypt", "open sealed manifests", ("d",)),
         "create": Command("verbs.create", "make a Secret as kubectl does, sealed at once", ("c",)),
+        "import": Command("verbs.import_live", "take Secrets of a cluster, sealed at once"),
         "convert": Command("verbs.convert", "from one format into another: ksecret, kubesec, sops"),
     },
     "change what is sealed": {
@@ -48,6 +49,7 @@ GROUPS = {
     "look and check": {
         "inspect": Command("verbs.inspect", "tell what can be told without a key", ("introspect", "i")),
         "check": Command("verbs.check", "find Secrets in the clear and other mistakes; needs no key"),
+        "report": Command("verbs.report", "who opens what, how old data keys are, what differs from the policy"),
         "verify": Command("verbs.verify", "open and check everything, print nothing secret"),
     },
     "use": {

@@ -304,3 +304,37 @@ def test_service_accounts_are_known_by_a_jwks_url(plane: ControlPlane, tmp_path:
     url = f"{plane.url}/openid/v1/jwks"
     with knows_the_cluster(tmp_path, jwksUrl=url, caFile=str(plane.authority)) as service:
         assert service.post("/v1/encrypt", MANIFEST, account_token(plane, "ksecret")).status == 200
+
+
+MARKED = b"metadata: {labels: {a: b}, annotations: {c: d}, name: by-apply"
+FIXED = b"apiVersion: v1\nkind: Secret\nmetadata: {name: fixed, namespace: prod}\nimmutable: true\ndata: {raw: //79}\n"
+MADE = (STRINGS.replace(b"metadata: {name: strings", MARKED), FIXED)
+
+
+def as_shown(me: Person) -> list[Object]:
+    """The namespace's Secrets, but for who set what, and for the copy that kubectl keeps of what it was given."""
+    shown = me.ok("get", "secrets", "-n", "live", "-o", "json", program="kubectl").out
+    found: list[Object] = json.loads(shown)["items"]
+    for one in found:
+        del one["metadata"]["resourceVersion"]
+        one["metadata"].get("annotations", {}).pop("kubectl.kubernetes.io/last-applied-configuration", None)
+    return found
+
+
+def test_a_namespace_that_was_imported_is_applied_and_nothing_changes(me: Person) -> None:
+    me.ok("create", "namespace", "live", program="kubectl")
+    place = ("-n", "live")
+    me.ok("create", "secret", "generic", "by-create", "--from-literal=a=b", *place, program="kubectl")
+    login = ("--docker-username=u", "--docker-password=p", "--docker-server=registry.example")
+    me.ok("create", "secret", "docker-registry", "login", *login, *place, program="kubectl")
+    for text in MADE:
+        me.ok("apply", "-f", "-", program="kubectl", stdin=text.replace(b"prod", b"live"))
+    before = as_shown(me)
+    me.ok("import", "-r", *place, "-o", "deploy")
+    assert me.names() == [f"deploy/{name}.yaml" for name in ("by-apply", "by-create", "fixed", "login")]
+    me.ok("apply", "-r", "deploy")
+    assert as_shown(me) == before
+    for name in ("by-apply", "fixed"):
+        piped = me.ok("get", "secret", name, *place, "-o", "yaml", program="kubectl").out
+        me.ok("apply", "-", stdin=me.ok("import", "-", stdin=piped).out)
+    assert as_shown(me) == before

@@ -110,6 +110,32 @@ def test_who_may_only_set_replaces_a_value_and_learns_none(service: Service) -> 
     assert service.post("/v1/decrypt", sealed, "setter").problem == "forbidden"
 
 
+def test_a_random_value_is_one_that_nobody_has_seen(service: Service) -> None:
+    sealed = service.sealed(MANIFEST).decode()
+    changed = service.post("/v1/set", {"manifest": sealed, "random": {"password": 40}}, "setter")
+    assert changed.status == 200, changed.body
+    opened = yaml.safe_load(service.post("/v1/decrypt", changed.body).body)
+    value = b64decode(opened["data"]["password"]).decode()
+    assert re.fullmatch(r"[A-Za-z0-9]{40}", value)
+    for body, told, pointer in [
+        ({"values": {"a": "b"}, "random": {"a": 20}}, "random: an entry that another member has too", "#/random/a"),
+        ({"random": {"a": 1 << 20}}, "random: Input should be less than or equal to 65536", "#/random/a"),
+        ({"random": {f"a{n}": 65536 for n in range(17)}}, "random: more than 1 MiB together", "#/random"),
+        ({"base64Values": {"a": "b"}}, "base64Values: not base64", "#/base64Values/a"),
+        ({}, "values: none", "#/values"),
+    ]:
+        refused = service.post("/v1/set", {"manifest": sealed, **body}, "setter")
+        assert refused.problem == "request"
+        assert refused.json()["detail"].startswith(told)
+        assert refused.json()["pointer"] == pointer
+    made = service.post("/v1/generate/basic-auth", {"name": "a", "username": "u", "random": {"password": 32}})
+    opened = yaml.safe_load(service.post("/v1/decrypt", made.body).body)
+    assert (opened["type"], sorted(opened["data"])) == ("kubernetes.io/basic-auth", ["password", "username"])
+    assert len(b64decode(opened["data"]["password"])) == 32
+    for body in ({"password": "x", "random": {"password": 32}}, {"random": {"username": 32}}):
+        assert service.post("/v1/generate/basic-auth", {"name": "a", **body}).json()["pointer"] == "#/random"
+
+
 def test_set_is_no_way_to_try_out_what_a_value_is(service: Service) -> None:
     sealed = service.sealed(MANIFEST)
     for guess in (PASSWORD, "something else"):
@@ -217,22 +243,37 @@ def test_generate_takes_forms_and_refuses_what_kubernetes_would(service: Service
 
 
 @pytest.mark.parametrize(
-    ("kind", "body", "told"),
+    ("kind", "body", "told", "pointer"),
     [
-        ("tls", {"cert": MARK, "key": MARK}, "cert: no PEM data"),
-        ("ssh-auth", {"privateKey": MARK}, "privateKey: not an SSH private key, or damaged"),
-        ("basic-auth", {}, "username or password is required"),
-        ("docker-registry", {"username": USER}, "server, username and password are required"),
-        ("bootstrap-token", {"tokenSecret": MARK}, "tokenSecret: it must be sixteen of a-z and 0-9"),
-        ("generic", {"stringData": {"a": "b"}, "labels": {"a b": "c"}}, "labels: not a valid label"),
+        ("tls", {"cert": MARK, "key": MARK}, "cert: no PEM data", "#/cert"),
+        ("ssh-auth", {"privateKey": MARK}, "privateKey: not an SSH private key, or damaged", "#/privateKey"),
+        ("basic-auth", {}, "username or password is required", "#/username"),
+        ("docker-registry", {"username": USER}, "server, username and password are required", "#/password"),
+        ("bootstrap-token", {"tokenSecret": MARK}, "tokenSecret: it must be sixteen of a-z and 0-9", "#/tokenSecret"),
+        ("generic", {"stringData": {"a": "b"}, "labels": {"a b": "c"}}, "labels: not a valid label", "#/labels"),
+        ("generic", {"name": "", "stringData": {"a": "b"}}, "a Secret needs a name", "#/name"),
+        (
+            "generic",
+            {"stringData": {"a": "b", "x~y/z": "c"}},
+            "stringData: not a valid key name for a Secret: it must consist of letters, digits, '-', '_' or '.'",
+            "#/stringData/x~0y~1z",
+        ),
+        (
+            "generic",
+            {"random": {"a": 3}},
+            "random: Input should be greater than or equal to 16",
+            "#/random/a",
+        ),
+        ("generic", {"data": {"a": "b==="}}, "data: String should match pattern '^[A-Za-z0-9+/]*={0,2}$'", "#/data/a"),
+        ("generic", {"data": {"a": "b"}}, "data: not base64", "#/data/a"),
     ],
 )
 def test_what_is_wrong_is_told_of_the_body_and_not_of_options(
-    service: Service, kind: str, body: dict[str, object], told: str
+    service: Service, kind: str, body: dict[str, object], told: str, pointer: str
 ) -> None:
     name = "bootstrap-token-abc123"
     answer = service.post(f"/v1/generate/{kind}", {"name": name, "namespace": "kube-system", **body})
-    assert (answer.status, answer.json()["detail"]) == (400, told)
+    assert (answer.status, answer.json()["detail"], answer.json()["pointer"]) == (400, told, pointer)
     assert "--" not in answer.body.decode().replace("-----BEGIN", "")
     assert MARK.encode() not in answer.body
 
@@ -240,7 +281,7 @@ def test_what_is_wrong_is_told_of_the_body_and_not_of_options(
 @pytest.mark.parametrize(
     ("kind", "body", "member"),
     [
-        ("basic-auth", {"username": USER, "random": {"password": 32}}, "random"),
+        ("tls", {"cert": "", "random": {"password": 32}}, "random"),
         ("generic", {"stringData": {"a": "b"}, "privateKey": MARK}, "privateKey"),
         ("ssh-auth", {"privateKey": SSH_KEY, "data": {"a": b64(MARK)}}, "data"),
     ],
@@ -300,6 +341,42 @@ def test_large_manifests_have_a_limit_of_time_and_wait_for_one_another(tmp_path:
         assert (answer.status, answer.problem) == (504, "timeout")
         assert time.monotonic() - began < 2
         assert small.post("/v1/encrypt", MANIFEST).status == 200
+
+
+def test_whoever_asks_learns_who_they_are_taken_for_and_what_they_may(service: Service) -> None:
+    told = service.get("/v1/whoami", "setter").json()
+    assert told["caller"] == {"token": "setter"}
+    (right,) = told["rights"]
+    assert right["operations"] == ["set"]
+    assert sorted(right) == ["keys", "names", "namespaces", "operations", "unbound"]
+    assert service.get("/v1/whoami", "nobody").json() == {"caller": {"token": "nobody"}, "rights": []}
+    assert service.get("/v1/whoami?who=root").problem == "request"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://behind.a.proxy"}, 200),
+        ({"Sec-Fetch-Site": "none"}, 200),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": ""}, 200),
+        ({"Origin": "http://127.0.0.1:PORT"}, 200),
+        ({"Origin": "http://127.0.0.1:1"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://[:"}, 403),
+        ({"Origin": "https://evil.example", "Host": "evil.example", "Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_a_page_of_another_site_sends_nothing_in_somebodys_name(
+    service: Service, headers: dict[str, str], status: int
+) -> None:
+    headers = {name: text.replace("PORT", str(service.port)) for name, text in headers.items()}
+    sent = {**service.bearer("root"), "Content-Type": "application/yaml", **headers}
+    answer = service.send("POST", "/v1/encrypt", MANIFEST, sent)
+    assert answer.status == status
+    assert status == 200 or answer.problem == "cross-site"
 
 
 def test_keys_are_those_that_the_caller_may_seal_to(service: Service) -> None:

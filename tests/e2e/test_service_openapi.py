@@ -32,7 +32,10 @@ def test_every_path_is_described_with_its_problems(service: Service) -> None:
     document = service.get("/openapi.json").json()
     assert document["openapi"].startswith("3.1")
     assert set(document["paths"]) == {
-        *(f"/v1/{name}" for name in ("encrypt", "decrypt", "rotate", "set", "inspect", "verify", "batch", "keys")),
+        *(
+            f"/v1/{name}"
+            for name in ("encrypt", "decrypt", "rotate", "set", "inspect", "verify", "batch", "keys", "whoami")
+        ),
         "/v1/generate/{kind}",
         *("/livez", "/readyz", "/healthz", "/metrics", "/openapi.json", "/docs"),
     }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 DEV = MANIFEST.replace(b"namespace: prod", b"namespace: dev")
 PATHS = [
     *("/v1/encrypt", "/v1/decrypt", "/v1/rotate", "/v1/set", "/v1/inspect", "/v1/verify", "/v1/generate/generic"),
-    *("/v1/batch", "/v1/keys", "/v1/nowhere", "/v1", "/v1/"),
+    *("/v1/batch", "/v1/keys", "/v1/whoami", "/v1/nowhere", "/v1", "/v1/"),
 ]
 
 

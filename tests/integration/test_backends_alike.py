@@ -1,4 +1,4 @@
-"""What holds for every backend: age, GnuPG, AWS KMS, Cloud KMS, and one from another distribution (tests/toy).
+"""What holds for every backend: age, GnuPG, AWS KMS, Cloud KMS, Vault, and one from another distribution (tests/toy).
 
 A new backend joins by a `World` of its own: an environment in which it works, and keys in it.
 """
@@ -24,7 +24,7 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError, KeyRefError, KsecretError, NoKeyError
 from secretsvc.keyref import KeyRef
-from tests.emulators import aws, gcp
+from tests.emulators import aws, gcp, vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,10 @@ DEK = bytes(range(32))
 CONTEXT = {"ksecret-namespace": "prod", "ksecret-name": "db"}
 OTHER = {"ksecret-namespace": "prod", "ksecret-name": "another"}
 TOY = Path(__file__).parents[1] / "toy"
-SDKS = ("boto3", "botocore", "google.cloud.kms", "google.auth", "grpc", "pyrage", "gnupg", "toy_sdk", "cryptography")
+SDKS = (
+    *("boto3", "botocore", "google.cloud.kms", "google.auth", "grpc", "hvac", "requests"),
+    *("pyrage", "gnupg", "toy_sdk", "cryptography"),
+)
 RING = "projects/p/locations/europe-west1/keyRings/ring/cryptoKeys"
 
 
@@ -71,7 +74,7 @@ def test_no_other_module_names_a_kind_of_keys() -> None:
     root = Path(secretsvc.__file__).parent
     for path in root.rglob("*.py"):
         if {*_AT_HOME}.isdisjoint(path.relative_to(root).parts):
-            assert not re.search(r'"(aws|gcp|pgp|age)"', path.read_text()), path
+            assert not re.search(r'"(aws|gcp|pgp|age|vault)"', path.read_text()), path
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +122,18 @@ def gcp_world() -> Iterator[World]:
 
 
 @pytest.fixture
+def vault_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with vault.Emulator() as emulator:
+        monkeypatch.setenv("VAULT_ADDR", emulator.url)
+        emulator.create_key("key")
+        ref = KeyRef("vault", f"{emulator.url}/v1/transit/keys/key")
+        spelled = (ref.id, "vault:transit/keys/key", f"vault: {emulator.url.upper()}/v1/transit/keys/key")
+        other = KeyRef("vault", "https://vault.example.org/v1/transit/keys/key")
+        environ = {"VAULT_ADDR": emulator.url, "VAULT_TOKEN": vault.ROOT}
+        yield World(environ, ref, other, spelled, (ref, other), binds=True)
+
+
+@pytest.fixture
 def toy_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.syspath_prepend(TOY)
     plugins.found.cache_clear()
@@ -128,7 +143,7 @@ def toy_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     plugins.found.cache_clear()
 
 
-@pytest.fixture(params=["age", "pgp", "aws", "gcp", "toy"])
+@pytest.fixture(params=["age", "pgp", "aws", "gcp", "vault", "toy"])
 def at(request: pytest.FixtureRequest) -> World:
     """Each backend's world in turn."""
     found: World = request.getfixturevalue(f"{request.param}_world")

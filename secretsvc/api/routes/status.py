@@ -53,6 +53,14 @@ async def keys(request: Request) -> dict[str, list[str]]:
     return {"keys": parts_of(request).planner.keys(request.state.asked.caller)}
 
 
+@router.get("/v1/whoami", responses=answers([400, 401, 429, 503]))
+async def whoami(request: Request) -> dict[str, Any]:
+    """Who the caller is taken for, and what the rules that are about them allow."""
+    only(request)
+    caller = request.state.asked.caller
+    return {"caller": caller.as_json(), "rights": parts_of(request).planner.rights(caller)}
+
+
 @router.get("/openapi.json", responses=answers([401, 429, 503]))
 async def openapi(request: Request) -> dict[str, Any]:
     """This document."""
