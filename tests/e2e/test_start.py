@@ -68,10 +68,7 @@ document document.base document.kinds document.places document.yaml document.yam
 document.yaml_spelling document.yaml_types formats.sops formats.sops.armour formats.sops.cipher formats.sops.metadata
 formats.sops.sealing formats.sops.selection go_regexp manifest.characters manifest.styles operations.documents tokens
 """
-OF_MANY_FILES = """
-backends.aws_kms backends.gcp_kms backends.gnupg cli.report cli.workers files.ignored files.signals files.walk
-programs programs.git
-"""
+OF_MANY_FILES = "cli.report cli.workers files.ignored files.signals files.walk programs programs.git"
 UNDER_A_POLICY = "cli.policies files.globs policy policy.policies policy.reader"
 OF_EVERY_FILE = (
     "__future__ _collections _contextvars _json _operator _sha2 _sha256 binascii contextvars gc itertools resource"
