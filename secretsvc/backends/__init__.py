@@ -31,6 +31,9 @@ _OURS = {
 A table and not our own entry points, because reading those costs a cold start more than everything else together.
 """
 
+WITH_IDENTITIES = ("age",)
+"""Those of them that have them (`Scheme.has_identities`), told without importing the others."""
+
 
 def find(name: str) -> Scheme | None:
     """Return the kind of keys whose URIs start with `name:`; None where there is none here."""

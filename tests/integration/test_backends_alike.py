@@ -310,7 +310,7 @@ def test_one_instance_serves_many_threads(at: World) -> None:
 def test_what_it_can_do_beside_is_what_its_kind_says(at: World) -> None:
     backend = at.backend()
     assert isinstance(backend, HasDefault) == at.scheme.has_default
-    assert isinstance(backend, HasIdentities) == at.scheme.has_identities
+    assert isinstance(backend, HasIdentities) == at.scheme.has_identities == (at.ref.scheme in backends.WITH_IDENTITIES)
     assert isinstance(backend.describe(at.ref), str)
     assert at.scheme.names_owners or backend.describe(at.ref) == ""
     assert isinstance(backend.describe(at.foreign), str)
