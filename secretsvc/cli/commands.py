@@ -54,6 +54,8 @@ GROUPS = {
     },
     "use": {
         "apply": Command("verbs.apply", "open in memory and hand on to kubectl apply --server-side"),
+        "diff": Command("verbs.diff", "show what apply would change in the cluster, values as fingerprints"),
+        "drift": Command("verbs.drift", "tell which objects of a tree the cluster lacks or has otherwise, for CI"),
         "render": Command("verbs.render", "print what apply would hand on: opened manifests, and the others too"),
         "exec": Command("verbs.exec", "run a command with the values in its environment, or in files in memory"),
         "kustomize": Command("verbs.kustomize", "make kustomize find ksecret's generator"),

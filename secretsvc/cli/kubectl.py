@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 MOST_PRINTED = 256 * 1024 * 1024
 """Bytes that are read of what it prints: some hundreds of the largest Secrets that Kubernetes takes."""
 
+_FALSE = ("0", "f", "F", "false", "FALSE", "False")
+"""Words that pflag takes for false (Go's strconv.ParseBool)."""
+_OF_DIFF = {"force-conflicts": 0, "server-side": 0, "prune": 0, "show-managed-fields": 0, "recursive": 0, "R": 0}
+_OF_DIFF |= dict.fromkeys(("field-manager", "selector", "l", "prune-allowlist", "concurrency"), 1)
+_OF_DIFF |= dict.fromkeys(("filename", "f", "kustomize", "k"), 1)
+"""Options of `kubectl diff` that `kubectl get` does not take, or not with names, and how many words follow each."""
+
 _REFERENCE = pattern(r"(?:secrets?/)([a-z0-9][-a-z0-9.]{0,252})")
 
 
@@ -83,3 +90,29 @@ def secret_named(word: str) -> str:
             "a Secret in the cluster is named secret/NAME", hint="what is in a file: ksecret encrypt seals"
         )
     return found[1]
+
+
+def refuse_client_side(words: list[str]) -> None:
+    """Raises UsageError where words for `kubectl apply`, or `diff`, ask for what is no server-side apply."""
+    for word in words:
+        name, _, value = word.partition("=")
+        if name == "--server-side" and value in _FALSE:
+            raise UsageError(
+                "client-side apply would store every value once more, in the annotation last-applied-configuration",
+                hint="leave out --server-side=false; where fields are owned by others, add --force-conflicts",
+            )
+
+
+def of_connection(words: list[str]) -> list[str]:
+    """Those of the words for `kubectl diff` that `kubectl get` takes, too: which cluster, as whom, where."""
+    kept: list[str] = []
+    left = list(reversed(words))
+    while left:
+        word = left.pop()
+        name, equals, _ = word.lstrip("-").partition("=")
+        short = name if word.startswith("--") else name[:1]
+        if not word.startswith("-") or short not in _OF_DIFF:
+            kept.append(word)
+        elif _OF_DIFF[short] and not equals and short == name and left:
+            left.pop()
+    return kept

@@ -263,7 +263,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _keyset(secret: Secret, sealed: Examined, wanted: tuple[str, ...], policy: Policy) -> Iterator[Hit]:
-    held, ruled = set(sealed.keys), {str(canonical(key)) for key in wanted}
+    held, ruled = {ref for group in sealed.keys for ref in group}, {str(canonical(key)) for key in wanted}
     named = policy.content.people.named
     lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (ruled - held, held - ruled))
     parts = [f"not sealed to {_listed(lacking)}"] if lacking else []

@@ -249,6 +249,12 @@ def test_kubectl_that_is_asked(me: Person, fakes: Programs) -> None:
     (call,) = fakes.calls()
     assert call.words == ["get", "secrets", "db", "--namespace=--kubeconfig=x", "--context=mine", "-o", "json"]
     assert not set(call.environ) & set(SECRETS)
+    me.write_sealed("d/--context=x.yaml")
+    me.run("diff", "-r", "d", "--", "--context=mine")
+    (call,) = fakes.calls()
+    assert call.words == ["diff", "--server-side", "--force-conflicts", "--context=mine", "-f", "-"]
+    assert call.environ["KUBECTL_EXTERNAL_DIFF"] == "diff -U1000000000 -N"
+    assert not set(call.environ) & set(SECRETS)
 
 
 def test_exec(me: Person, fakes: Programs) -> None:
