@@ -105,17 +105,14 @@ def _sealed(manifest: Manifest, secret: Secret, file: str) -> SecretFacts:
         sealed = format_.read(manifest, secret)
     except KsecretError:  # `check` says what is wrong with it
         return known._replace(values=tuple(tokens), unnamed=unnamed, clear=clear)
-    groups: dict[int, list[str]] = {}
-    for key in sealed.keys:
-        groups.setdefault(key.group, []).append(str(key.ref))
     return known._replace(
         state=SEALED,
         created=sealed.created,
         values=tuple(tokens),
         unnamed=unnamed,
         clear=clear,
-        groups=tuple(tuple(refs) for _, refs in sorted(groups.items())),
-        needed=min(getattr(sealed, "threshold", 1), len(groups)),
+        groups=tuple(tuple(str(key.ref) for key in group) for group in sealed.groups),
+        needed=sealed.threshold,
     )
 
 
