@@ -101,6 +101,10 @@ class Scheme:
     """What SOPS calls a list of such keys; empty where it has none."""
     sops_field: str = ""
     """The field with a key's name in an entry of such a list in `.sops.yaml`; empty where an entry is a text."""
+    sops_flat: str = ""
+    """What a rule of `.sops.yaml` without groups calls such a list, where that differs."""
+    sops_option: str = ""
+    """What sops's command line calls it, where that differs by more than dashes."""
     sops_variable: str = ""
     """The environment variable that names such keys to SOPS, parted by commas."""
 
