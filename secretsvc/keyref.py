@@ -20,7 +20,7 @@ MOST_GROUPS = 16
 
 
 class KeyRef(Record):
-    """The name of one KEK: `age:age1…`, `pgp:<fingerprint>`, `aws:<ARN>`, `gcp:projects/…`.
+    """The name of one KEK: `age:age1…`, `pgp:<fingerprint>`, `aws:<ARN>`, `gcp:projects/…`, `azure:https://…`.
 
     `id` is in the canonical form of its backend; str() gives the URI as it stands in an envelope.
     """

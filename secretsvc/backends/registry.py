@@ -5,7 +5,7 @@ from __future__ import annotations
 from _thread import allocate_lock
 
 from secretsvc import patience
-from secretsvc.backends import complete, every, find, names, ours, split
+from secretsvc.backends import WITH_IDENTITIES, complete, every, find, names, split
 from secretsvc.errors import (
     RESTORE_HINT,
     AlteredError,
@@ -52,7 +52,7 @@ class Backends:
     @property
     def forks(self) -> bool:
         """Tell whether the backends needed so far, and those of own keys, go on in forked processes."""
-        own = (self.backend(scheme.name) for scheme in ours() if scheme.has_identities)
+        own = map(self.backend, WITH_IDENTITIES)
         known = all(getattr(backend, "forks", False) for backend in (*self._made.values(), *own))
         return known and all(one.forks for one in (self._signed, *self._with_principals.values()) if one)
 
@@ -86,8 +86,12 @@ class Backends:
         return principal.role if principal else ""
 
     def parse(self, text: str) -> KeyRef:
-        """The canonical KeyRef of what a person writes: a URI, or a name that needs no scheme. Raises KeyRefError."""
-        from secretsvc.backends.abilities import HasDefault
+        """The canonical KeyRef of what a person writes: a URI, or a name that needs no scheme.
+
+        One that leaves a key's version open becomes the newest one's, which its home is asked for. Raises KeyRefError,
+        and BackendError where that is asked.
+        """
+        from secretsvc.backends.abilities import HasDefault, Resolves
 
         written = split(complete(text))
         scheme = _scheme(written.scheme)
@@ -97,6 +101,10 @@ class Backends:
                 return backend.default_ref()
         ref = scheme.parse(written.id)
         scheme.verify(ref)
+        if scheme.leaves_version(ref):
+            with _Naming(ref):
+                backend = self.backend(scheme.name)
+                return backend.resolve(ref) if isinstance(backend, Resolves) else ref
         return ref
 
     def with_identities(self) -> Iterator[tuple[str, HasIdentities]]:

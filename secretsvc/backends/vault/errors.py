@@ -179,7 +179,7 @@ def not_installed() -> BackendUnavailableError:
 def not_allowed(address: str) -> BackendError:
     """Return the error for a key whose server nobody here has named. No connection to it is made."""
     return BackendError(
-        f"{address} is no Vault server that this machine trusts with its token: only the file names it",
+        f"{address} is no Vault server that this machine trusts with its token: nothing here names it",
         hint="where it is one of yours, set VAULT_ADDR to it, or list it in KSECRET_VAULT_ADDRESSES",
     )
 
