@@ -8,6 +8,7 @@ from secretsvc.backends import ours
 from secretsvc.cli.report import warn
 from secretsvc.errors import InputError, KeyRefError, ManifestError, NothingToSealError, UsageError
 from secretsvc.files import workspace
+from secretsvc.keyref import divided
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -238,7 +239,8 @@ class Sealer:
         if change.add or change.remove:
             raise UsageError("there is no keyset yet that +REF or -REF could change", hint="name keys with -k REF")
         if change.exact:
-            return _one_group(change.exact)
+            groups, threshold = divided(change.exact)
+            return _of_groups(groups, threshold if len(groups) > 1 else 0)
         named = self._of_environment()
         if named:
             return _one_group(named)
@@ -311,6 +313,10 @@ def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:
 
 
 def _one_group(refs: Iterable[KeyRef]) -> SopsKeyset:
+    return _of_groups((refs,), 0)
+
+
+def _of_groups(groups: Iterable[Iterable[KeyRef]], threshold: int) -> SopsKeyset:
     from secretsvc.operations.documents.keysets import SopsKeyset
 
-    return SopsKeyset((tuple((ref, {}) for ref in refs),))
+    return SopsKeyset(tuple(tuple((ref, {}) for ref in group) for group in groups), threshold)
