@@ -9,7 +9,7 @@ from secretsvc import formats
 from secretsvc.api.authorisation import EVERY, Target, fits
 from secretsvc.api.operations import DECRYPT, SEALED_HINT, SET
 from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
-from secretsvc.backends import find
+from secretsvc.backends import canonical, complete, find
 from secretsvc.errors import NotSealedError, UsageError
 from secretsvc.keyref import KeysetChange, keyset
 from secretsvc.operations.request import ANY_TIME, Request, stated
@@ -63,6 +63,10 @@ class Planner:
         if kind and kind.has_default:  # gpg would be started, to tell whom it takes for the caller
             what = f"the service has no {kind.title} key of its own"
             raise UsageError(what, hint=f"name the key: {kind.name}:{kind.example}")
+        named = canonical(complete(text))
+        kind = find(named.scheme)
+        if kind and kind.leaves_version(named):  # its home would be asked, and everybody would wait for that
+            raise UsageError("that names no version of the key", hint="give it: the service looks none up")
         return self._names.parse(text)
 
     def keyset_of(self, namespace: str, name: str) -> Keyset:

@@ -130,6 +130,17 @@ class Scheme:
         """
         return False
 
+    def leaves_version(self, ref: KeyRef) -> bool:
+        """Tell whether a name leaves it open which version of a key is meant, for the newest when it is sealed to.
+
+        Its backend is an `abilities.Resolves` then. Files state versions only.
+        """
+        return False
+
+    def is_named_by(self, ref: KeyRef, name: KeyRef) -> bool:
+        """Tell whether that name stands for the key: its own, or one that leaves the version open."""
+        return ref == name
+
     def home(self, ref: KeyRef) -> str:
         """Return what fails as one with that key, as a region or a host; empty where all keys of the kind do.
 

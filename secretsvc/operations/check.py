@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secretsvc import formats
-from secretsvc.backends import canonical
+from secretsvc.backends import canonical, is_named
 from secretsvc.errors import KsecretError, ManifestError
 from secretsvc.formats import lost
 from secretsvc.manifest import nodes, reader, rules
@@ -265,7 +265,9 @@ def _listed(names: list[str]) -> str:
 def _keyset(secret: Secret, sealed: Examined, wanted: tuple[str, ...], policy: Policy) -> Iterator[Hit]:
     held, ruled = {ref for group in sealed.keys for ref in group}, {str(canonical(key)) for key in wanted}
     named = policy.content.people.named
-    lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (ruled - held, held - ruled))
+    missing = {name for name in ruled - held if not any(is_named(ref, name) for ref in held)}
+    beyond = {ref for ref in held - ruled if not any(is_named(ref, name) for name in ruled)}
+    lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (missing, beyond))
     parts = [f"not sealed to {_listed(lacking)}"] if lacking else []
     parts += [f"sealed to {_listed(extra)} as well"] if extra else []
     if parts:

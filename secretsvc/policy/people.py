@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secretsvc.backends import complete
+from secretsvc.backends import complete, is_named
 from secretsvc.errors import nearest
 
 TYPE_CHECKING = False
@@ -67,7 +67,9 @@ class People:
 
     def name(self, ref: str) -> str:
         """The name of a KeyRef, the first that has it; empty where none does."""
-        return self._names.get(ref, "")
+        if ref in self._names:
+            return self._names[ref]
+        return next((name for named, name in self._names.items() if is_named(ref, named)), "")
 
     def named(self, ref: str) -> str:
         """`alice (age:age1…)`, or the KeyRef alone."""

@@ -74,8 +74,7 @@ class World:
             self.me.environ["SOPS_AGE_KEY"] = self.me.identity
         if source == "README.md":
             shutil.copytree(ROOT / "examples", self.me.work / "examples")
-        if source in ("keys", "docs/git.md"):
-            self.me.write(".ksecret.yaml", f"version: 1\nrules: [{{keys: ['{self.me.ref}']}}]\n".encode())
+        self._policy(source, friend)
         if source == "keys":
             self.me.ok("encrypt", "-i", "-r", "-k", f"+{friend}", "deploy")
         if source == "convert":
@@ -97,6 +96,15 @@ class World:
             self._sealed_by_sops("app.yaml", "kind: Secret\nmetadata:\n  name: app\nstringData:\n  password: x\n")
         self.repository = Repository(self.me, plain=True, clear="", name=".gitkeep")
         self.repository.ok("update-ref", "refs/remotes/origin/main", "HEAD")
+
+    def _policy(self, source: str, friend: str) -> None:
+        text = ""
+        if source in ("keys", "docs/git.md"):
+            text = f"version: 1\nrules: [{{keys: ['{self.me.ref}']}}]\n"
+        if source in ("report", "docs/report.md"):
+            text = f"version: 1\npeople: {{bob: {friend}}}\nrules: [{{keys: [bob]}}]\n"
+        if text:
+            self.me.write(".ksecret.yaml", text.encode())
 
     def _manifests(self, source: str) -> None:
         entries = ("username", "password", *ENTRIES.get(source, ()))

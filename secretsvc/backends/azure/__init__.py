@@ -70,6 +70,9 @@ class AzureScheme(Scheme):
         match = _KEY.match(text.lower())
         return bool(match and is_of_azure(match["host"]))
 
+    def leaves_version(self, ref: KeyRef) -> bool:
+        return not key_of(ref.id).version
+
     def is_named_by(self, ref: KeyRef, name: KeyRef) -> bool:
         """Tell whether the name is the key's own, or that of the key whose version it is."""
         return ref == name or ref.id.rpartition("/")[0] == name.id
