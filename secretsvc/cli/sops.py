@@ -8,6 +8,7 @@ from secretsvc.backends import ours
 from secretsvc.cli.report import warn
 from secretsvc.errors import InputError, KeyRefError, ManifestError, NothingToSealError, UsageError
 from secretsvc.files import workspace
+from secretsvc.keyref import divided
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 
 NAME = "sops"
-_OF_OTHERS = ("SOPS_AZURE_KEYVAULT_URLS", "SOPS_HUAWEICLOUD_KMS_IDS")
+_OF_OTHERS = ("SOPS_HUAWEICLOUD_KMS_IDS",)
 """Variables that name keys to SOPS of kinds that no backend is here for."""
 _UNBOUND = "SOPS's format binds no Secret to its name and namespace, as --format ksecret does"
 _RULES = ("encrypted", "unencrypted")
@@ -238,7 +239,8 @@ class Sealer:
         if change.add or change.remove:
             raise UsageError("there is no keyset yet that +REF or -REF could change", hint="name keys with -k REF")
         if change.exact:
-            return _one_group(change.exact)
+            groups, threshold = divided(change.exact)
+            return _of_groups(groups, threshold if len(groups) > 1 else 0)
         named = self._of_environment()
         if named:
             return _one_group(named)
@@ -311,6 +313,10 @@ def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:
 
 
 def _one_group(refs: Iterable[KeyRef]) -> SopsKeyset:
+    return _of_groups((refs,), 0)
+
+
+def _of_groups(groups: Iterable[Iterable[KeyRef]], threshold: int) -> SopsKeyset:
     from secretsvc.operations.documents.keysets import SopsKeyset
 
-    return SopsKeyset((tuple((ref, {}) for ref in refs),))
+    return SopsKeyset(tuple(tuple((ref, {}) for ref in group) for group in groups), threshold)

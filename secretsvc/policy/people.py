@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from secretsvc.backends import complete, is_named
 from secretsvc.errors import nearest
+from secretsvc.keyref import is_of_groups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def is_name(text: str) -> bool:
 
 def has_name(words: Iterable[str]) -> bool:
     """Tell whether one of some `--key` words, which may begin with + or -, may be a name."""
-    return any(is_name(word.lstrip("+-")) for word in words)
+    return any(is_name(word.lstrip("+-")) for word in words if not is_of_groups(word))
 
 
 class People:
