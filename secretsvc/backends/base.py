@@ -103,6 +103,8 @@ class Scheme:
     """The field with a key's name in an entry of such a list in `.sops.yaml`; empty where an entry is a text."""
     sops_flat: str = ""
     """What a rule of `.sops.yaml` without groups calls such a list, where that differs."""
+    sops_group: str = ""
+    """What a group of keys in `.sops.yaml` calls it, where that differs."""
     sops_option: str = ""
     """What sops's command line calls it, where that differs by more than dashes."""
     sops_variable: str = ""
@@ -147,6 +149,10 @@ class Scheme:
         Texts that `parse` never saw come here too.
         """
         return ""
+
+    def sops_entry(self, ref: KeyRef) -> dict[str, str]:
+        """Return the fields that name a key in an entry of a group in `.sops.yaml`; none where an entry is a text."""
+        return {self.sops_field: ref.id} if self.sops_field else {}
 
     def installed(self) -> Installed:
         """Return whether what the backend needs is on this machine. Imports nothing of it."""

@@ -133,10 +133,12 @@ def _their_group(keys: tuple[str, ...], content: Content) -> Iterator[str]:
             raise InputError(f"{ref}: SOPS knows no keys of that kind", hint="name another key for these files first")
         used_by = content.principals.get(str(ref), Principal())
         entry = _quoted(ref.id)
-        if scheme.sops_field:
+        fields = scheme.sops_entry(ref)
+        if fields:
             beside = _beside({"role": used_by.role, "aws_profile": used_by.profile})
-            entry = f"{{{scheme.sops_field}: {entry}{beside}}}"
-        lists.setdefault(scheme.sops_list, []).append(entry)
+            named = ", ".join(f"{name}: {_quoted(text)}" for name, text in fields.items())
+            entry = f"{{{named}{beside}}}"
+        lists.setdefault(scheme.sops_group or scheme.sops_list, []).append(entry)
     lead = "      - "
     for name, entries in lists.items():
         yield f"{lead}{name}:"
