@@ -169,4 +169,6 @@ def install_hint(extra: str) -> str:
 
 def printable(text: str) -> str:
     """One line that a terminal only shows: names in manifests and of files may hold control sequences."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else "?" for character in text)

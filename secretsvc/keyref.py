@@ -15,9 +15,12 @@ MAX_LENGTH = 1000
 MOST_KEYS = 100
 """In the keyset of one Secret. Each costs who opens it a try, and a wrapped DEK in the file."""
 
+MOST_GROUPS = 16
+"""Groups of keys that one Secret's DEK is split among (design FORMAT)."""
+
 
 class KeyRef(Record):
-    """The name of one KEK: `age:age1…`, `pgp:<fingerprint>`, `aws:<ARN>`, `gcp:projects/…`.
+    """The name of one KEK: `age:age1…`, `pgp:<fingerprint>`, `aws:<ARN>`, `gcp:projects/…`, `azure:https://…`.
 
     `id` is in the canonical form of its backend; str() gives the URI as it stands in an envelope.
     """
@@ -73,10 +76,71 @@ def keyset(refs: Iterable[KeyRef]) -> Keyset:
     return tuple(sorted(set(refs), key=lambda ref: str(ref).encode()))
 
 
+class KeyGroups(tuple["KeyRef", ...]):
+    """A keyset in groups, each of which holds a share of the DEK: keys of `threshold` groups together open it.
+
+    To who asks only which keys are in it, it is a `Keyset`: every key once, in the order of keysets.
+    """
+
+    groups: tuple[Keyset, ...]
+    """In the file's order; a key stands once in a group, and may stand in several."""
+    threshold: int
+    """How many groups have to be opened."""
+
+    def __new__(cls, groups: Iterable[Iterable[KeyRef]], threshold: int = 0) -> KeyGroups:
+        """`threshold`: 0 for all of the groups. Raises KeyRefError for a division that the format has not."""
+        sorted_groups = tuple(map(keyset, groups))
+        made = super().__new__(cls, keyset(ref for group in sorted_groups for ref in group))
+        made.groups, made.threshold = sorted_groups, threshold or len(sorted_groups)
+        check_division(len(sorted_groups), made.threshold)
+        if not all(sorted_groups):
+            raise KeyRefError("a group of keys has no key", hint="name one for each group")
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KeyGroups) and (self.groups, self.threshold) == (other.groups, other.threshold)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash((self.groups, self.threshold))
+
+    def __reduce__(self) -> tuple[type[KeyGroups], tuple[tuple[Keyset, ...], int]]:
+        return KeyGroups, (self.groups, self.threshold)
+
+    def __repr__(self) -> str:
+        return f"KeyGroups({self.groups!r}, {self.threshold})"
+
+
+def check_division(groups: int, threshold: int) -> None:
+    """Raise KeyRefError unless that many groups of keys can have that threshold."""
+    if not 2 <= groups <= MOST_GROUPS:
+        what = f"keys are in 2 to {MOST_GROUPS} groups"
+        raise KeyRefError(what, hint="without groups, any one key opens")
+    if not 2 <= threshold <= groups:
+        what = f"a threshold of {threshold} is none that {groups} groups of keys can have"
+        raise KeyRefError(what, hint=f"2 to {groups}: so many groups have to be opened together")
+
+
+def divided(refs: Keyset) -> tuple[tuple[Keyset, ...], int]:
+    """Return the groups of a keyset, one where it has none, and how many of them have to be opened."""
+    return (refs.groups, refs.threshold) if isinstance(refs, KeyGroups) else ((refs,), 1)
+
+
+def locks_out(before: Keyset, after: Keyset) -> bool:
+    """Tell whether some who could open, alone or together, can't any more: they know the DEK, so it has to be new."""
+    if not isinstance(after, KeyGroups):
+        return not set(before) <= set(after)
+    groups, needed = divided(before)
+    stay = zip(groups, after.groups, strict=False)
+    return needed < after.threshold or len(groups) > len(after.groups) or any(set(b) - set(a) for b, a in stay)
+
+
 class Recipients(Record):
     """Whom something is sealed to: any one key of a group opens for its group.
 
-    With several groups `threshold` of them are needed (0: all); only one group can be sealed to, yet.
+    With several groups `threshold` of them are needed (0: all).
     """
 
     groups: tuple[tuple[KeyRef | str, ...], ...]
@@ -91,31 +155,68 @@ class KeysetChange(Record):
     remove: Keyset
     taken: Callable[[KeyRef], None] | None = None
     """Told of each key that a keyset has and loses; one that it has not is no error then."""
+    group: int = 0
+    """The only group of keys that changes, from 1; 0: all that have a key which is to go."""
 
     def applied(self, current: Keyset) -> Keyset:
         """The keyset after the change; KeyRefError where a key to be removed is not in it or none is left."""
         if self.exact:
             return self.exact
+        self._refuse_group(current)
+        scope = divided(current)[0][self.group - 1] if self.group else current
         for ref in self.remove:
-            if ref in current and self.taken:
+            if ref in scope and self.taken:
                 self.taken(ref)
-            elif ref not in current and not self.taken:
-                raise KeyRefError(f"{ref} can't be removed: it is not in the keyset", key_ref=str(ref))
-        left = keyset((set(current) | set(self.add)) - set(self.remove))
+            elif ref not in scope and not self.taken:
+                where = f"group {self.group} of its keys" if self.group else "the keyset"
+                raise KeyRefError(f"{ref} can't be removed: it is not in {where}", key_ref=str(ref))
+        if not isinstance(current, KeyGroups):
+            return self._changed(current)
+        changed = (
+            self._changed(group) if self.group in (0, number) else group
+            for number, group in enumerate(current.groups, 1)
+        )
+        return KeyGroups(changed, current.threshold)
+
+    def _changed(self, keys: Keyset) -> Keyset:
+        """One group after the change, or all keys where they are in none."""
+        left = keyset((set(keys) | set(self.add)) - set(self.remove))
         if not left:
             raise KeyRefError("removing that key would leave none", hint="add another with --key +REF first")
         return left
 
+    def _refuse_group(self, current: Keyset) -> None:
+        """Raise KeyRefError where it is not known which group of keys changes."""
+        count = len(divided(current)[0])
+        if self.group and not isinstance(current, KeyGroups):
+            raise KeyRefError("its keys are in no groups", hint="leave --group out")
+        if self.group > count:
+            raise KeyRefError(f"it has no group {self.group} of keys, but {count}")
+        if self.add and not self.group and count > 1:
+            what = f"its data key is split among {count} groups of keys"
+            raise KeyRefError(what, hint="say with keys add --group N into which one the key goes")
 
-def parse_change(words: Iterable[str], parse: Callable[[str], KeyRef]) -> KeysetChange:
+
+GROUP = "--group"
+"""Among words for keys: a group of keys begins."""
+
+
+def parse_change(words: Iterable[str], parse: Callable[[str], KeyRef], threshold: int = 0) -> KeysetChange:
     """The `--key` options: `ref`s, or `+ref`s and `-ref`s, but not both kinds in one call.
 
-    `parse` makes one KeyRef canonical. Raises KeyRefError.
+    `parse` makes one KeyRef canonical. `threshold`: of groups, where `--group` stands among the words; 0 for all.
+    Raises KeyRefError.
     """
+    listed = list(words)
+    if GROUP in listed:
+        groups = ((parse(word) for word in group) for group in split_groups(listed))
+        return KeysetChange(KeyGroups(groups, threshold), (), ())
+    if threshold:
+        raise KeyRefError("a threshold is one of groups of keys", hint="start each with --group: --group -k A -k B")
     exact: list[KeyRef] = []
     add: list[KeyRef] = []
     remove: list[KeyRef] = []
-    for word in words:
+    for word in listed:
         into = add if word.startswith("+") else remove if word.startswith("-") else exact
         into.append(parse(word if into is exact else word[1:]))
     if exact and (add or remove):
@@ -123,3 +224,19 @@ def parse_change(words: Iterable[str], parse: Callable[[str], KeyRef]) -> Keyset
     if set(add) & set(remove):
         raise KeyRefError("a key can't be added and removed in one call")
     return KeysetChange(keyset(exact), keyset(add), keyset(remove))
+
+
+def split_groups(words: Iterable[str]) -> list[list[str]]:
+    """Return the words of each group of keys. Raises KeyRefError for one outside of them, and for `+` or `-`."""
+    groups: list[list[str]] = []
+    for word in words:
+        if word == GROUP:
+            groups.append([])
+        elif not groups:
+            raise KeyRefError("a key stands before the first --group", hint="--group starts a group: --group -k A -k B")
+        elif word.startswith(("+", "-")):
+            hint = "keys add and keys remove change one group: --group N"
+            raise KeyRefError("--group names all keys outright, +REF and -REF change some", hint=hint)
+        else:
+            groups[-1].append(word)
+    return groups

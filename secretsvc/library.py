@@ -15,7 +15,7 @@ if sys.platform == "win32":
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import KeyRefError, UsageError
-from secretsvc.keyref import KeyRef, KeysetChange, Recipients, keyset
+from secretsvc.keyref import KeyGroups, KeyRef, KeysetChange, Recipients, keyset
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -174,9 +174,10 @@ def _refused(said: str) -> None:
 
 def _recipients(to: To, keyring: Keyring) -> Keyset:
     groups = to.groups if isinstance(to, Recipients) else (tuple(to),)
-    if len(groups) > 1:
-        raise KeyRefError("recipients in several groups can't be sealed to yet", hint="give one group")
-    return keyset(keyring.parse(str(one)) for group in groups for one in group)
+    parsed = [[keyring.parse(str(one)) for one in group] for group in groups]
+    if len(parsed) > 1 and isinstance(to, Recipients):
+        return KeyGroups(parsed, to.threshold)
+    return keyset(ref for group in parsed for ref in group)
 
 
 def _request(wanted: Keyset, *, scope: str = "", format: str = "", allow_repeated: bool = False) -> Request:

@@ -14,6 +14,9 @@ import secrets
 
 from secretsvc.errors import AlteredError
 
+SHARE_BYTES = 33
+"""Of a DEK's share: a byte longer than the DEK."""
+
 MOST_SHARES = 255
 """The field has no more numbers than these, and 0 is where the secret is."""
 

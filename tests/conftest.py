@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
+import threading
 from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support import Lock, new_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytest_plugins = [
     "tests.integration.gnupg_support",
@@ -18,8 +24,9 @@ pytest_plugins = [
 
 _SLOW_TO_DRAW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 
+# What is derandomized finds nothing that it has not found the day before: the nights look for more.
 settings.register_profile(
-    "ci", max_examples=100, deadline=None, derandomize=True, database=None, suppress_health_check=_SLOW_TO_DRAW
+    "ci", max_examples=50, deadline=None, derandomize=True, database=None, suppress_health_check=_SLOW_TO_DRAW
 )
 settings.register_profile(
     "nightly", max_examples=2000, deadline=None, database=None, suppress_health_check=_SLOW_TO_DRAW, print_blob=True
@@ -28,19 +35,26 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 COUNTED = 4
+TRACERS = pytest.StashKey["Tracers"]()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have coverage count the first of a test's cases and one in COUNTED, no made-up ones: it takes thrice as long.
+class Tracers(NamedTuple):
+    """What has coverage see the lines that run, in the thread that takes this and in those that begin later."""
 
-    Of processes one in six is counted: tests/e2e/forks.py, `counted`.
-    """
-    cases: Counter[str] = Counter()
-    for item in items:
-        name = item.nodeid.partition("[")[0]
-        if cases[name] % COUNTED or getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
-            item.add_marker(pytest.mark.no_cover)
-        cases[name] += 1
+    own: Any
+    threads: Any
+
+    @classmethod
+    def taken(cls) -> Tracers:
+        """Stop coverage; `put_back` goes on with it."""
+        tracers = cls(sys.gettrace(), threading.gettrace())
+        sys.settrace(None)
+        threading.settrace(None)  # type: ignore[arg-type]
+        return tracers
+
+    def put_back(self) -> None:
+        sys.settrace(self.own)
+        threading.settrace(self.threads)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -49,12 +63,44 @@ def pytest_xdist_setupnodes() -> None:
     os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """End the count that pytest-cov begins in a worker before it knows that it is one, and never ends."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> Iterator[None]:
+    """Have coverage count in chosen tests only: elsewhere it triples the time of pytest's own work as well.
+
+    In a worker it ends the count that pytest-cov begins before it knows that it is one, and never ends.
+    """
     plugin = session.config.pluginmanager.getplugin("_cov")
-    if hasattr(session.config, "workerinput") and plugin and plugin.cov_controller:
-        plugin.cov_controller.cov.stop()
+    controller = plugin and plugin.cov_controller
+    if controller and hasattr(session.config, "workerinput"):
+        controller.cov.stop()
+    yield
+    if controller:
+        session.config.stash[TRACERS] = Tracers.taken()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave uncounted all but the first of a test's cases and one in COUNTED, no made-up ones.
+
+    Of processes one in six is counted: tests/e2e/forks.py, `counted`.
+    """
+    cases: Counter[str] = Counter()
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        if cases[name] % COUNTED or getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("uncounted")
+        cases[name] += 1
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    tracers = item.config.stash.get(TRACERS, None)
+    if tracers and not item.get_closest_marker("uncounted"):
+        tracers.put_back()
+        try:
+            return (yield)
+        finally:
+            Tracers.taken()
+    return (yield)
 
 
 def pytest_collection() -> None:

@@ -16,7 +16,8 @@ import pyrage
 
 from secretsvc.backends import split
 from secretsvc.formats.ksecret import crypto as envelope
-from secretsvc.keyref import KeyRef, KeysetChange
+from secretsvc.formats.primitives import DEK_BYTES
+from secretsvc.keyref import KeyGroups, KeyRef, KeysetChange
 from secretsvc.operations.request import Request
 from secretsvc.operations.seal import seal_manifest
 
@@ -64,6 +65,27 @@ SEALS = [
 ]
 
 
+SEALS_OF_GROUPS = [
+    # sealedFor, type, created, threshold, groups of KeyRefs
+    ("prod/db-auth", "Opaque", CREATED, 2, [["age:age1first"], ["pgp:" + "A" * 40, "age:age1second"]]),
+    ("prod/*", "kubernetes.io/tls", CREATED, 2, [["age:age1first"], ["age:age1second"], ["age:age1third"]]),
+    ("*/*", "Opaque", CREATED, 3, [["age:age1second"], ["age:age1first"], ["age:age1second", "aws:arn:aws:kms:x"]]),
+    ("db-auth", "Opaque", CREATED, 16, [[f"age:age1of{number}"] for number in range(16)]),
+]
+
+SHARES = [
+    # threshold, number of groups
+    (2, 2),
+    (2, 3),
+    (3, 3),
+    (3, 5),
+    (16, 16),
+]
+
+IN_GROUPS = ["groups.plain.yaml", "groups.plain.json"]
+"""Files whose keys are in groups: two of three identities."""
+
+
 class FixedRandom:
     """A stand-in for `os.urandom`: SHA-256 of a seed and a counter, cut to what is asked for."""
 
@@ -77,12 +99,33 @@ class FixedRandom:
         return made[:size]
 
 
-class RecordedKeyring:
-    """Gives back the wrapped DEK that was made once for the vectors' identity."""
+def of_field(left: int, right: int) -> int:
+    """The product of two bytes in GF(2^8) by the schoolbook: shift, add, and take 0x11B off."""
+    product = 0
+    for bit in range(8):
+        if right >> bit & 1:
+            product ^= left << bit
+    for bit in range(15, 7, -1):
+        if product >> bit & 1:
+            product ^= 0x11B << (bit - 8)
+    return product
 
-    def wrap(self, _ref: KeyRef, dek: bytes, _context: Mapping[str, str]) -> bytes:
-        wrapped: dict[str, str] = json.loads((FOLDER / "wrapped.json").read_text())
-        return bytes.fromhex(wrapped[dek.hex()])
+
+class RecordedKeyring:
+    """Gives back the wrapped DEKs, and shares, that were made once for the vectors' identities."""
+
+    def __init__(self, *, makes: bool = False) -> None:
+        """`makes`: and makes those that lack."""
+        self._makes = makes
+
+    def wrap(self, ref: KeyRef, dek: bytes, _context: Mapping[str, str]) -> bytes:
+        path = FOLDER / "wrapped.json"
+        wrapped: dict[str, str] = json.loads(path.read_text())
+        name = dek.hex() if len(dek) == DEK_BYTES else f"{dek.hex()} {ref}"
+        if self._makes and name not in wrapped:
+            wrapped[name] = pyrage.encrypt(dek, [pyrage.x25519.Recipient.from_str(ref.id)]).hex()
+            path.write_text(json.dumps(wrapped, indent=1) + "\n")
+        return bytes.fromhex(wrapped[name])
 
     def unwrap(self, _keys: Mapping[str, str], _context: Mapping[str, str]) -> bytes:
         raise AssertionError("nothing is opened here")
@@ -117,20 +160,65 @@ def seals() -> list[dict[str, object]]:
     made: list[dict[str, object]] = []
     for number, (sealed_for, type_, created, refs) in enumerate(SEALS):
         dek = hashlib.sha256(f"ksecret test vector seal {number}".encode()).digest()
-        seal = envelope.Dek(dek).seal(sealed_for, type_, created, refs)
+        seal = envelope.Dek(dek).seal(sealed_for, type_, created, ([refs], 1))
         made.append(
             {"dek": dek.hex(), "sealedFor": sealed_for, "type": type_, "created": created, "keys": refs, "seal": seal}
         )
     return made
 
 
-def sealed_file(plain: Path) -> bytes:
-    """The sealed form of a plain file with fixed randomness: first the DEK, then each token's nonce, per Secret."""
-    recipient = split((FOLDER / "recipient.txt").read_text().strip())
-    request = Request(KeysetChange((recipient,), (), ()), lambda *_: (), "", CREATED)
+def seals_of_groups() -> list[dict[str, object]]:
+    made: list[dict[str, object]] = []
+    for number, (sealed_for, type_, created, threshold, groups) in enumerate(SEALS_OF_GROUPS):
+        dek = hashlib.sha256(f"ksecret test vector seal of groups {number}".encode()).digest()
+        seal = envelope.Dek(dek).seal(sealed_for, type_, created, (groups, threshold))
+        about = {"dek": dek.hex(), "sealedFor": sealed_for, "type": type_, "created": created}
+        made.append({**about, "threshold": threshold, "groups": groups, "seal": seal})
+    return made
+
+
+def shares() -> list[dict[str, object]]:
+    """Shares of fixed DEKs by fixed coefficients, worked out byte by byte, by none of our code."""
+    made: list[dict[str, object]] = []
+    for case, (threshold, count) in enumerate(SHARES):
+        draw = FixedRandom(f"shares {case}")
+        coefficients = [draw(32) for _ in range(threshold)]
+        parts = []
+        for x in range(1, count + 1):
+            value = [0] * 32
+            for coefficient in reversed(coefficients):
+                value = [of_field(one, x) ^ other for one, other in zip(value, coefficient, strict=True)]
+            parts.append(bytes([*value, x]).hex())
+        drawn = [coefficient.hex() for coefficient in coefficients[1:]]
+        about = {"dek": coefficients[0].hex(), "threshold": threshold, "coefficients": drawn}
+        made.append({**about, "shares": parts})
+    return made
+
+
+def sealed_file(plain: Path, *, makes: bool = False) -> bytes:
+    """The sealed form of a plain file with fixed randomness: first the DEK, then each token's nonce, per Secret.
+
+    Where keys are in groups, the coefficients of the polynomial are drawn after the DEK.
+    """
+    change = KeysetChange(_groups() if plain.name in IN_GROUPS else (_recipient(),), (), ())
+    request = Request(change, lambda *_: (), "", CREATED)
     fixed = FixedRandom(plain.name)
-    with mock.patch("os.urandom", fixed), mock.patch.object(envelope, "urandom", fixed):
-        return seal_manifest(plain.read_bytes(), request, RecordedKeyring()).data
+    with (
+        mock.patch("os.urandom", fixed),
+        mock.patch.object(envelope, "urandom", fixed),
+        mock.patch("secrets.randbits", lambda bits: int.from_bytes(fixed(bits // 8), "big")),
+    ):
+        return seal_manifest(plain.read_bytes(), request, RecordedKeyring(makes=makes)).data
+
+
+def _recipient() -> KeyRef:
+    return split((FOLDER / "recipient.txt").read_text().strip())
+
+
+def _groups() -> KeyGroups:
+    """Two of three: the vectors' identity, then two others, which are in the last group together with the first."""
+    second, third = map(split, (FOLDER / "other-recipients.txt").read_text().split())
+    return KeyGroups([[_recipient()], [second], [third, second]], 2)
 
 
 def plain_files() -> list[Path]:
@@ -139,23 +227,12 @@ def plain_files() -> list[Path]:
 
 def main() -> None:
     """Writes every file."""
-    _make_wrapped()
     (FOLDER / "tokens.json").write_text(json.dumps(tokens(), indent=1, ensure_ascii=False) + "\n")
     (FOLDER / "seals.json").write_text(json.dumps(seals(), indent=1) + "\n")
+    (FOLDER / "seals-of-groups.json").write_text(json.dumps(seals_of_groups(), indent=1) + "\n")
+    (FOLDER / "shares.json").write_text(json.dumps(shares(), indent=1) + "\n")
     for plain in plain_files():
-        plain.with_name(plain.name.replace(".plain.", ".sealed.")).write_bytes(sealed_file(plain))
-
-
-def _make_wrapped() -> None:
-    """A wrapped DEK for each plain file that has none yet; every file here holds one Secret."""
-    path = FOLDER / "wrapped.json"
-    wrapped: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
-    recipient = pyrage.x25519.Recipient.from_str((FOLDER / "recipient.txt").read_text().strip().removeprefix("age:"))
-    for plain in plain_files():
-        dek = FixedRandom(plain.name)(32)
-        if dek.hex() not in wrapped:
-            wrapped[dek.hex()] = pyrage.encrypt(dek, [recipient]).hex()
-    path.write_text(json.dumps(wrapped, indent=1) + "\n")
+        plain.with_name(plain.name.replace(".plain.", ".sealed.")).write_bytes(sealed_file(plain, makes=True))
 
 
 if __name__ == "__main__":

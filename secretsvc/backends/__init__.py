@@ -23,11 +23,16 @@ _OURS = {
     "pgp": "secretsvc.backends.gnupg",
     "aws": "secretsvc.backends.aws_kms",
     "gcp": "secretsvc.backends.gcp_kms",
+    "azure": "secretsvc.backends.azure",
+    "vault": "secretsvc.backends.vault",
 }
 """Scheme → module, each with a `SCHEME`.
 
 A table and not our own entry points, because reading those costs a cold start more than everything else together.
 """
+
+WITH_IDENTITIES = ("age",)
+"""Those of them that have them (`Scheme.has_identities`), told without importing the others."""
 
 
 def find(name: str) -> Scheme | None:

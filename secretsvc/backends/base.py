@@ -22,6 +22,16 @@ SHARE_BYTES = DEK_BYTES + 1
 """Of what each group of keys holds where a DEK is split among several (`secretsvc.shamir`)."""
 
 
+def additional_data(context: Mapping[str, str]) -> bytes:
+    """The encryption context as additional authenticated data: JSON with sorted keys, no spaces and only ASCII.
+
+    An empty context gives no bytes at all, not `{}`: that is what `gcloud kms decrypt` uses.
+    """
+    import json
+
+    return json.dumps(dict(context), sort_keys=True, separators=(",", ":")).encode() if context else b""
+
+
 def checked_dek(dek: bytes) -> bytes:
     """Return what was unwrapped. Raises AlteredError where it has not the length of a DEK, nor of a share of one.
 
@@ -91,6 +101,10 @@ class Scheme:
     """What SOPS calls a list of such keys; empty where it has none."""
     sops_field: str = ""
     """The field with a key's name in an entry of such a list in `.sops.yaml`; empty where an entry is a text."""
+    sops_flat: str = ""
+    """What a rule of `.sops.yaml` without groups calls such a list, where that differs."""
+    sops_option: str = ""
+    """What sops's command line calls it, where that differs by more than dashes."""
     sops_variable: str = ""
     """The environment variable that names such keys to SOPS, parted by commas."""
 

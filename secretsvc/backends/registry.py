@@ -5,7 +5,7 @@ from __future__ import annotations
 from _thread import allocate_lock
 
 from secretsvc import patience
-from secretsvc.backends import complete, every, find, names, ours, split
+from secretsvc.backends import WITH_IDENTITIES, complete, every, find, names, split
 from secretsvc.errors import (
     RESTORE_HINT,
     AlteredError,
@@ -52,7 +52,7 @@ class Backends:
     @property
     def forks(self) -> bool:
         """Tell whether the backends needed so far, and those of own keys, go on in forked processes."""
-        own = (self.backend(scheme.name) for scheme in ours() if scheme.has_identities)
+        own = map(self.backend, WITH_IDENTITIES)
         known = all(getattr(backend, "forks", False) for backend in (*self._made.values(), *own))
         return known and all(one.forks for one in (self._signed, *self._with_principals.values()) if one)
 

@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from mmap import mmap
     from typing import Literal, TypeAlias
 
+    from secretsvc.manifest.model import Manifest
+    from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.findings import CheckRule, Finding
     from secretsvc.policy.policies import Policies
     from secretsvc.policy.sops_configs import SopsConfigs
+
+    Seen: TypeAlias = Callable[[Manifest | SealedTree], None]
+    """Is given what was read of a file."""
 
 Form: TypeAlias = 'Literal["text", "json", "sarif"]'
 """Form of the output."""
@@ -110,16 +115,29 @@ def check_all(sources: Iterable[Source], output: Output) -> None:
     now = time.time()
     for source in sources:
         try:
-            of_policy = _of_policy(source)
-            data = source.read()
-            if data is None and not of_policy:
+            checked = check_one(source, now)
+            if checked is None:
                 output.passed_over(source)
             else:
-                checked = _checked(data or b"", source, now)
-                output.add(_also(checked._replace(findings=[*of_policy, *checked.findings]), source, data or b""))
+                output.add(checked)
         except KsecretError as error:
             error.file = error.file or name_of(source.name)
             output.failed(error, source.commit)
+
+
+def check_one(
+    source: Source, now: float, seen: Callable[[Manifest | SealedTree], None] | None = None
+) -> Checked | None:
+    """Check one file; None where there is nothing to find in it. `seen`: as `check_file` and `check_tree` have it.
+
+    Raises KsecretError for what can't be looked at.
+    """
+    of_policy = _of_policy(source)
+    data = source.read()
+    if data is None and not of_policy:
+        return None
+    checked = _checked(data or b"", source, now, seen)
+    return _also(checked._replace(findings=[*of_policy, *checked.findings]), source, data or b"")
 
 
 def _of_policy(source: Source) -> list[Finding]:
@@ -147,14 +165,17 @@ def _of_config(configs: SopsConfigs, name: str) -> list[Finding]:
     return list(check_config(found.rules or (), name)) if found else []
 
 
-def _checked(data: bytes, source: Source, now: float) -> Checked:
-    checked = check_file(data, source.name, source.policies, now) if source.manifest else check_other(data, source.name)
+def _checked(data: bytes, source: Source, now: float, seen: Callable[[Manifest | SealedTree], None] | None) -> Checked:
+    if source.manifest:
+        checked = check_file(data, source.name, source.policies, now, seen)
+    else:
+        checked = check_other(data, source.name)
     if not (source.configs or _SOPS in data):
         return checked
     from secretsvc.operations.check_tree import check_tree  # few repositories have such files
 
     known = {finding.code for finding in checked.findings}
-    more = [finding for finding in check_tree(data, source.name, source.configs) if finding.code not in known]
+    more = [finding for finding in check_tree(data, source.name, source.configs, seen) if finding.code not in known]
     return checked._replace(findings=[*checked.findings, *more])
 
 

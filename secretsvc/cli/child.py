@@ -52,7 +52,7 @@ def find(name: str) -> str:
     """The path of a program that is on PATH. Raises FileError."""
     path = programs.find(name, os.environ)
     if not path:
-        raise _not_started(name, FileNotFoundError())
+        raise not_started(name, FileNotFoundError())
     return path
 
 
@@ -65,7 +65,7 @@ def become(command: list[str], environ: Mapping[bytes, bytes]) -> NoReturn:
     try:
         os.execvpe(command[0], command, environ)  # noqa: S606 - what the user asked for
     except OSError as error:
-        raise _not_started(command[0], error) from error
+        raise not_started(command[0], error) from error
 
 
 @contextmanager
@@ -90,7 +90,7 @@ def run(command: list[str], environ: Mapping[bytes, bytes], mask: set[signal.Sig
         with core_dumps.AsStarted():
             child = os.posix_spawnp(command[0], command, environ, setsigmask=mask, setsigdef=_IGNORED_BY_PYTHON)
     except OSError as error:
-        raise _not_started(command[0], error) from error
+        raise not_started(command[0], error) from error
     while True:
         came = signal.sigwaitinfo(_PASSED_ON | {signal.SIGCHLD})
         if came.si_signo == signal.SIGCHLD:
@@ -103,7 +103,8 @@ def run(command: list[str], environ: Mapping[bytes, bytes], mask: set[signal.Sig
             os.kill(child, came.si_signo)
 
 
-def _not_started(program: str, error: OSError) -> FileError:
+def not_started(program: str, error: OSError) -> FileError:
+    """The error for a program that could not be started."""
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return _NotFoundError(f"{program}: not found")
     too_large = "a value is too large for an environment; ksecret exec --files puts values in files"

@@ -30,6 +30,7 @@ GROUPS = {
         "encrypt": Command("verbs.encrypt", "seal the values of Secret manifests", ("e",)),
         "decrypt": Command("verbs.decrypt", "open sealed manifests", ("d",)),
         "create": Command("verbs.create", "make a Secret as kubectl does, sealed at once", ("c",)),
+        "import": Command("verbs.import_live", "take Secrets of a cluster, sealed at once"),
         "convert": Command("verbs.convert", "from one format into another: ksecret, kubesec, sops"),
     },
     "change what is sealed": {
@@ -48,10 +49,13 @@ GROUPS = {
     "look and check": {
         "inspect": Command("verbs.inspect", "tell what can be told without a key", ("introspect", "i")),
         "check": Command("verbs.check", "find Secrets in the clear and other mistakes; needs no key"),
+        "report": Command("verbs.report", "who opens what, how old data keys are, what differs from the policy"),
         "verify": Command("verbs.verify", "open and check everything, print nothing secret"),
     },
     "use": {
         "apply": Command("verbs.apply", "open in memory and hand on to kubectl apply --server-side"),
+        "diff": Command("verbs.diff", "show what apply would change in the cluster, values as fingerprints"),
+        "drift": Command("verbs.drift", "tell which objects of a tree the cluster lacks or has otherwise, for CI"),
         "render": Command("verbs.render", "print what apply would hand on: opened manifests, and the others too"),
         "exec": Command("verbs.exec", "run a command with the values in its environment, or in files in memory"),
         "kustomize": Command("verbs.kustomize", "make kustomize find ksecret's generator"),

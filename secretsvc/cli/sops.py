@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 NAME = "sops"
-_OF_OTHERS = ("SOPS_VAULT_URIS", "SOPS_AZURE_KEYVAULT_URLS", "SOPS_HUAWEICLOUD_KMS_IDS")
+_OF_OTHERS = ("SOPS_AZURE_KEYVAULT_URLS", "SOPS_HUAWEICLOUD_KMS_IDS")
 """Variables that name keys to SOPS of kinds that no backend is here for."""
 _UNBOUND = "SOPS's format binds no Secret to its name and namespace, as --format ksecret does"
 _RULES = ("encrypted", "unencrypted")

@@ -13,9 +13,7 @@ from __future__ import annotations
 import gc
 import marshal
 import os
-import signal
 import sys
-from contextlib import suppress
 from fcntl import fcntl
 from time import monotonic
 
@@ -23,7 +21,7 @@ from secretsvc import errors
 from secretsvc.cli.report import Kept
 from secretsvc.errors import KsecretError
 from secretsvc.files import workspace
-from secretsvc.files.signals import ENDING, undisturbed
+from secretsvc.files.signals import Undisturbed, ask_to_end, end_once, hold, let_through
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -127,11 +125,12 @@ def _cores() -> int:
     if sys.platform != "linux":
         return 1
     cores = len(os.sched_getaffinity(0))
-    with suppress(OSError, ValueError):  # no container, or `max`
+    try:
         with open(_CPU_QUOTA, encoding="ascii") as stream:
             quota, period = map(int, stream.read().split())
-        cores = min(cores, -(-quota // period))
-    return cores
+    except (OSError, ValueError):  # no container, or `max`
+        return cores
+    return min(cores, -(-quota // period))
 
 
 class _Team:
@@ -167,7 +166,7 @@ class _Team:
         if not frame:
             if not worker.has_ended:
                 self._clear_after(worker)
-            return self._kind.lost(item.path, worker.end())
+            return self._kind.lost(item.path, worker.end_told())
         kind, content, text, once = frame
         self._tell(text, once)
         if kind == _FATAL:
@@ -202,7 +201,7 @@ class _Team:
 
     def _fork(self, number: int, count: int) -> None:
         """Start one worker. Signals wait until this process knows it, and it has made ready for them itself."""
-        with undisturbed() as mask:
+        with Undisturbed() as mask:
             reading, writing = os.pipe()
             try:
                 pid = os.fork()
@@ -220,18 +219,17 @@ class _Team:
         code, told = 1, Kept()
         try:
             try:
-                _end_once()
-                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+                end_once()
+                let_through(mask)
                 for descriptor in not_mine:
                     os.close(descriptor)  # else who writes into them never learns that the parent has gone
-                with suppress(OSError):
-                    fcntl(writing, _F_SETPIPE_SZ, _PIPE)
+                _widen(writing)
                 sys.stderr = told
                 with open(writing, "wb") as pipe:
                     self._serve(number, count, pipe, told)
                 code = 0
             finally:  # the parent ends who is done, too: no signal may come between here and the end
-                signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+                hold()
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else 1
         except BrokenPipeError:  # the parent has gone
@@ -289,25 +287,29 @@ class _Worker:
     def stop(self) -> None:
         """Have it end, if it has not."""
         if self._code is None:
-            with suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGTERM)
+            ask_to_end(self.pid)
 
-    def end(self) -> KsecretError:
-        """Wait for its end, and tell why files of its are without a result."""
+    def end(self) -> None:
+        """Wait for its end."""
         if self._code is None:
             self._pipe.close()
             try:
                 self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
             except ChildProcessError:  # who started us has its children's ends ignored
                 self._code = 0
-        what = f"the process that was to work on it was ended{_by(self._code)}"
+
+    def end_told(self) -> KsecretError:
+        """Tell of its end, in the words for a file that is without a result."""
+        what = f"the process that was to work on it was ended{_by(self._code or 0)}"
         return KsecretError(what, hint="it is whole, whether changed or not: run again")
 
 
 def _by(code: int) -> str:
     """Which signal that exit code tells of, as Python has it, or as one of ours does."""
+    from signal import Signals
+
     try:
-        return f" by {signal.Signals(-code if code < 0 else code - 128).name}"
+        return f" by {Signals(-code if code < 0 else code - 128).name}"
     except ValueError:  # none, or one without a name
         return ""
 
@@ -319,17 +321,12 @@ def _write(pipe: BufferedWriter, kind: int, content: Any, told: Kept) -> None:
     pipe.write(len(body).to_bytes(4, "big") + body)
 
 
-def _end_once() -> None:
-    """Let the first signal that ends a process raise SystemExit, and those after it do nothing."""
-
-    def interrupt(number: int, _frame: object) -> None:
-        for other in ENDING:
-            signal.signal(other, signal.SIG_IGN)
-        raise SystemExit(128 + number)
-
-    for number in ENDING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, interrupt)
+def _widen(pipe: int) -> None:
+    """Let it hold as much as a worker may be ahead, where the system grants that."""
+    try:  # noqa: SIM105 - a run imports contextlib for nothing else
+        fcntl(pipe, _F_SETPIPE_SZ, _PIPE)
+    except OSError:
+        pass
 
 
 def packed(error: KsecretError) -> tuple[Any, ...]:

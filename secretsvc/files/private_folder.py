@@ -11,7 +11,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 
 from secretsvc.errors import FileError, printable
-from secretsvc.files.signals import undisturbed
+from secretsvc.files.signals import Undisturbed
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -38,11 +38,11 @@ def private_folder(*, on_disk: bool) -> Iterator[Folder]:
     """
     made: list[Folder] = []
     try:
-        with undisturbed():
+        with Undisturbed():
             made.append(_make(on_disk=on_disk))
         yield made[0]
     finally:
-        with undisturbed():
+        with Undisturbed():
             for folder in made:
                 _remove(folder)
 

@@ -167,13 +167,13 @@ def _in_threads(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable
     from collections import deque
     from concurrent.futures import Future, ThreadPoolExecutor  # takes as long as gpg takes to open a DEK
 
-    from secretsvc.files.signals import undisturbed
+    from secretsvc.files.signals import Undisturbed
 
     pool = ThreadPoolExecutor(jobs())
     queue: deque[Future[R]] = deque()
     try:
         for item in items:
-            with undisturbed():  # a thread that has started and that the pool does not know yet is not waited for
+            with Undisturbed():  # a thread that has started and that the pool does not know yet is not waited for
                 queue.append(pool.submit(work, item))
             if len(queue) >= 4 * jobs():
                 yield queue.popleft().result()
@@ -378,11 +378,11 @@ def _put(
     `mode`: what it is made with, less the umask, which so the kernel takes off: to ask for it, a process would have to
     set it, and other threads make files meanwhile. `like`: the file whose owner and mode it gets in the end.
     """
-    from secretsvc.files.signals import undisturbed
+    from secretsvc.files.signals import Undisturbed
 
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, f"{_temporary(os.getpid())}{os.urandom(8).hex()}")
-    with undisturbed():
+    with Undisturbed():
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             with os.fdopen(descriptor, "wb", buffering=0) as stream:

@@ -51,13 +51,23 @@ class Sealed(Record):
     """What only a holder of the DEK can make: a seal, a MAC; empty where there is none."""
     own: Any
     """What else the format keeps of its envelope."""
+    threshold: int = 1
+    """How many groups of keys have to be opened; each of `keys` says which its share of the DEK is."""
 
     @property
     def refs(self) -> Keyset:
         """Return the keyset."""
-        from secretsvc.keyref import keyset
+        from secretsvc.keyref import KeyGroups, keyset
 
+        if self.threshold > 1:
+            return KeyGroups(([key.ref for key in group] for group in self.groups), self.threshold)
         return keyset(key.ref for key in self.keys)
+
+    @property
+    def groups(self) -> tuple[tuple[WrappedKey, ...], ...]:
+        """Return the wrapped shares of each group of keys; all wrapped DEKs as one where there are no groups."""
+        count = 1 + max(key.group for key in self.keys) if self.threshold > 1 else 1
+        return tuple(tuple(key for key in self.keys if key.group == number) for number in range(count))
 
     def __repr__(self) -> str:
         return f"Sealed({self.version}, masked)"
@@ -112,6 +122,8 @@ class Plan(Record):
     """What of it is sealed already and stays as it is."""
     known: Opened | None
     """Whose tokens and proof serve again where the value is the same: a former self or a parent, of the same DEK."""
+    threshold: int = 1
+    """How many groups of keys have to be opened."""
 
     def kept(self, place: Place, value: Any) -> str:
         """Return the token that serves again for that value there; empty where a new one is to be made."""
@@ -139,8 +151,9 @@ class Examined(Record):
     is_token: Callable[[str], bool]
     """Whether a value counts as sealed there."""
     flaws: tuple[Flaw, ...]
-    keys: tuple[str, ...] = ()
-    """KeyRefs; none where they are not known."""
+    keys: tuple[tuple[str, ...], ...] = ()
+    """The KeyRefs of each group of keys, one where there are none; empty where they are not known."""
+    threshold: int = 1
     created: int = 0
     """When the DEK was made, in seconds since 1970; 0 where it is not known."""
 
@@ -162,6 +175,9 @@ class Format:
 
     signed: bool = False
     """Whether what PGP keys wrap is signed, and a good signature demanded of it."""
+
+    has_groups: bool = False
+    """Whether a DEK may be split among groups of keys."""
 
     default_key: str = ""
     """What is sealed to where nobody names a key, as a person writes it; empty for the user's own age identity."""
@@ -217,7 +233,7 @@ class Format:
         except KsecretError as error:
             line = error.line or secret.line
             return Examined(line, self.is_token, ((line, "KS006", error.message),))
-        return Examined(sealed.line, self.is_token, (), tuple(str(key.ref) for key in sealed.keys))
+        return Examined(sealed.line, self.is_token, (), (tuple(str(key.ref) for key in sealed.keys),))
 
     def bind(self, secret: Secret, scope: str, before: Sealed | None) -> str:
         """Return what the Secret is to be bound to, its `sealed_for`.
@@ -262,6 +278,10 @@ class Format:
         from os import urandom
 
         return urandom(32)
+
+    def is_dek(self, secret: Secret, sealed: Sealed, dek: bytes) -> bool:
+        """Tell whether a DEK may be the Secret's, where it was joined of shares and one of them may be broken."""
+        return True
 
     def open(self, secret: Secret, sealed: Sealed, dek: bytes, *, trust: Trust | None, retyped: bool) -> Opened:
         """Return what its tokens hold, all of it checked before any value is used.
@@ -334,7 +354,7 @@ class Format:
                 )
 
     def with_keys(self, own: Any, keys: Sequence[WrappedKey]) -> Any:
-        """Return what `read` gives as `own`, with these wrapped DEKs of the same keys in it."""
+        """Return what `read` gives as `own`, with these wrapped DEKs, or shares, of the same keys in it."""
         raise NotImplementedError
 
     def put(self, text: str, secret: Secret, own: Any) -> list[Edit]:

@@ -7,9 +7,10 @@ from secretsvc.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any, Literal, TypeAlias
+    from typing import Any, Literal, TypeAlias, TypeVar
 
     Side: TypeAlias = Literal["ours", "theirs"]
+    Key = TypeVar("Key")
 
 
 class UnmergeableError(Exception):
@@ -34,7 +35,7 @@ class MergedEnvelope(Record):
     """What the sides disagree on; empty where they don't."""
 
 
-def merge_keys(base: Mapping[str, str], ours: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
+def merge_keys(base: Mapping[Key, str], ours: Mapping[Key, str], theirs: Mapping[Key, str]) -> dict[Key, str]:
     """KeyRef by KeyRef the side that changed; where both did, either serves, since both wrap the same DEK."""
     merged = {}
     for ref in {**ours, **theirs}:

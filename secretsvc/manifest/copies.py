@@ -51,7 +51,7 @@ def copies(secret: Secret) -> Iterator[Copy]:
             text = nodes.resolved(member.value)
             # What many Secrets may share is not read for each: no tool writes such a thing.
             is_shared = holder is not own.value or text is not member.value
-            if _is_known(name) and isinstance(text, Scalar) and (is_shared or _holds_data(text.value)):
+            if is_known(name) and isinstance(text, Scalar) and (is_shared or _holds_data(text.value)):
                 yield Copy(holder, member, name)
 
 
@@ -60,7 +60,8 @@ def mentioned(text: str) -> bool:
     return any(name in text for name in (*_NAMES, *(f"/{last}" for last in _LAST_PARTS)))
 
 
-def _is_known(name: str) -> bool:
+def is_known(name: str) -> bool:
+    """Tell whether an annotation is one of them, by its name."""
     prefix, slash, last = name.rpartition("/")
     return name in _NAMES or bool(prefix and slash and last in _LAST_PARTS)
 

@@ -36,8 +36,8 @@ class _Shown(Record):
 
     format: Format
     sealed: Sealed
-    keys: dict[str, str]
-    """KeyRef → the wrapped DEK, as it is written. All of them are others where the DEK is another."""
+    keys: dict[tuple[int, str], str]
+    """Group and KeyRef → the wrapped DEK, or share, as it is written. All are others where the DEK is another."""
     tokens: dict[Place, str]
 
     @property
@@ -46,9 +46,14 @@ class _Shown(Record):
         return self.format.name, self.sealed.sealed_for
 
     @property
+    def holders(self) -> Keyset:
+        """Whom it is sealed to."""
+        return self.sealed.refs
+
+    @property
     def shown(self) -> tuple[object, ...]:
         """All that a text tells of it, but for the wrapped DEKs."""
-        return *self.is_for, self.sealed.created, self.sealed.proof, self.tokens
+        return *self.is_for, self.holders, self.sealed.created, self.sealed.proof, self.tokens
 
     @property
     def whole(self) -> tuple[object, ...]:
@@ -167,7 +172,7 @@ def _sealing(manifest: Manifest, secret: Secret) -> _Shown | None:
         return None
     sealed = format_.read(manifest, secret)
     tokens = {entry.place: token_of(entry) for entry in secret.entries if format_.is_whole(entry.value)}
-    return _Shown(format_, sealed, {str(key.ref): key.source for key in sealed.keys}, tokens)
+    return _Shown(format_, sealed, {(key.group, str(key.ref)): key.source for key in sealed.keys}, tokens)
 
 
 def _check_rest(before: Manifest, now: Manifest, *, comments: bool = True) -> None:
@@ -215,7 +220,7 @@ def _check_fresh(pair: _Pair, keys: Keyset, scope: str, format_: str) -> None:
         raise pair.refusal("is sealed in another format")
     if sealing.sealed.sealed_for != sealing.format.bind(pair.new, scope, None):
         raise pair.refusal("is sealed for something else")
-    if keys and sealing.keys.keys() != set(map(str, keys)):
+    if keys and sealing.holders != keys:
         raise pair.refusal("is sealed to other keys")
 
 
@@ -234,7 +239,7 @@ def _same_holders(pair: _Pair) -> tuple[_Shown, _Shown]:
     """Return how it was sealed and is now: all of it, for the same keys and the same name. Raises BackendError."""
     was, sealing = pair.was, _closed(pair)
     assert was
-    if sealing.keys.keys() != was.keys.keys():
+    if sealing.holders != was.holders:
         raise pair.refusal("is sealed to other keys")
     if sealing.is_for != was.is_for:
         raise pair.refusal("is sealed for something else, or in another format")

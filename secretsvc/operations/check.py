@@ -22,7 +22,7 @@ from secretsvc.tokens import SUFFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from secretsvc.formats.base import Examined
     from secretsvc.formats.base import Flaw as Hit
@@ -58,37 +58,42 @@ def check_other(data: bytes, file: str) -> Checked:
     return Checked(findings, len(found) - len(findings))
 
 
-def check_file(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
+def check_file(
+    data: bytes, file: str, policies: Policies | None, now: float, seen: Callable[[Manifest], None] | None = None
+) -> Checked:
     """The findings in a manifest, by line. `file` is its path; `now`, the time, is in seconds since 1970.
 
-    The path may be the policy's NOWHERE. Without `policies` nothing is compared with a policy.
+    The path may be the policy's NOWHERE. Without `policies` nothing is compared with a policy. `seen` is given what
+    was read of it, for those who want to know more; each version where it is in conflict.
 
     Raises InputError and FileError for its policy, and for nothing that stands in the file itself.
     """
     if not may_hold_secret(data):
         secrets = Checked([], 0)
     elif may_be_in_conflict(data):
-        secrets = _check_versions(data, file, policies, now)
+        secrets = _check_versions(data, file, policies, now, seen)
     else:
-        secrets = _check_secrets(data, file, policies, now)
+        secrets = _check_secrets(data, file, policies, now, seen)
     others = check_other(data, file) if holds_identity(data) else Checked([], 0)
     findings = sorted([*secrets.findings, *others.findings], key=lambda finding: finding.line)
     return Checked(findings, secrets.allowed + others.allowed)
 
 
-def _check_versions(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
+def _check_versions(
+    data: bytes, file: str, policies: Policies | None, now: float, seen: Callable[[Manifest], None] | None
+) -> Checked:
     """The findings in what stands there; between conflict markers, in each version of it."""
     from secretsvc.operations import check_conflict, check_refused, check_text  # as few files are in conflict
     from secretsvc.operations.findings import Finding
 
     line = check_conflict.first_marker(data)
     if not line:
-        return _check_secrets(data, file, policies, now)
+        return _check_secrets(data, file, policies, now, seen)
     text = check_refused.as_text(data)
     is_looked_through = len(text) <= check_refused.MOST_LOOKED_THROUGH
     whole = [check_conflict.with_quoted_markers(text).encode()] if is_looked_through else []
     versions = (*check_conflict.versions(data), *whole)
-    checked = [_check_secrets(version, file, policies, now) for version in versions]
+    checked = [_check_secrets(version, file, policies, now, seen) for version in versions]
     findings = {(found.line, found.code): found for one in reversed(checked) for found in one.findings}
     allowed = max(one.allowed for one in checked)
     if is_looked_through and not (findings or allowed or formats.holds_sealed(data) or check_text.seems_to_hold(text)):
@@ -99,13 +104,17 @@ def _check_versions(data: bytes, file: str, policies: Policies | None, now: floa
     return Checked([marker, *findings.values()], allowed)
 
 
-def _check_secrets(data: bytes, file: str, policies: Policies | None, now: float) -> Checked:
+def _check_secrets(
+    data: bytes, file: str, policies: Policies | None, now: float, seen: Callable[[Manifest], None] | None
+) -> Checked:
     manifest, refusal = _read(data)
     if not manifest:
         from secretsvc.operations import check_refused
 
         text = check_refused.as_text(data)
         return _judged(text.splitlines(), file, check_refused.refused(text, refusal), first_only=True)
+    if seen:
+        seen(manifest)
     policy = _policy(policies, file, manifest)
     comments = check_repeats.commented_out(manifest)
     groups: list[Group] = [
@@ -254,7 +263,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _keyset(secret: Secret, sealed: Examined, wanted: tuple[str, ...], policy: Policy) -> Iterator[Hit]:
-    held, ruled = set(sealed.keys), {str(canonical(key)) for key in wanted}
+    held, ruled = {ref for group in sealed.keys for ref in group}, {str(canonical(key)) for key in wanted}
     named = policy.content.people.named
     lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (ruled - held, held - ruled))
     parts = [f"not sealed to {_listed(lacking)}"] if lacking else []

@@ -22,7 +22,7 @@ from secretsvc.policy.sops_configs import may_be_ruled
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import TypeAlias
 
     from secretsvc.document.base import Document
@@ -38,18 +38,25 @@ _LISTED = 5
 _ALLOWED = pattern(r"(?:^|\s)#\s*ksecret:allow\s+\S")
 
 
-def check_tree(data: bytes, file: str, configs: SopsConfigs | None) -> list[Finding]:
+def check_tree(
+    data: bytes,
+    file: str,
+    configs: SopsConfigs | None,
+    seen: Callable[[documents.SealedTree], None] | None = None,
+) -> list[Finding]:
     """The findings in a file, sealed by SOPS or not. Raises InputError, FileError for the policy of a sealed one.
 
-    A comment in its first line allows them all: `# ksecret:allow WHY`.
+    A comment in its first line allows them all: `# ksecret:allow WHY`. `seen` is given the sealed tree.
     """
-    found = [Finding(file, *flaw) for flaw in _flaws(data, file, configs)]
+    found = [Finding(file, *flaw) for flaw in _flaws(data, file, configs, seen)]
     if found and _ALLOWED.search(data.partition(b"\n")[0].decode("utf-8", "replace")):
         return []
     return found
 
 
-def _flaws(data: bytes, file: str, configs: SopsConfigs | None) -> Iterator[Flaw]:
+def _flaws(
+    data: bytes, file: str, configs: SopsConfigs | None, seen: Callable[[documents.SealedTree], None] | None
+) -> Iterator[Flaw]:
     try:
         is_named = kinds.kind_of(file) in ("yaml", "json")
         tree = documents.find(data, file) if is_named or may_be_sealed(data, file) else None
@@ -57,6 +64,8 @@ def _flaws(data: bytes, file: str, configs: SopsConfigs | None) -> Iterator[Flaw
         yield error.line or 1, "KS006", f"it seems to be sealed in SOPS's format, and can't be right: {error.message}"
         return
     if tree:
+        if seen:
+            seen(tree)
         yield from _sealed(tree, configs, file)
         return
     rule = configs.rule_for_found(file) if configs else None

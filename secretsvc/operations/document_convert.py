@@ -9,10 +9,10 @@ from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER
 from secretsvc.formats.sops.sealing import named
 from secretsvc.formats.sops.selection import Selection
-from secretsvc.keyref import keyset
+from secretsvc.keyref import KeyGroups, divided, keyset
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
-from secretsvc.operations.documents import open_file
+from secretsvc.operations.documents import groups_needed, open_file
 from secretsvc.operations.documents.keysets import SopsKeyset
 from secretsvc.operations.documents.seal import FOR_SECRETS, SopsRule, seal_file
 from secretsvc.operations.open import open_secrets, restored
@@ -21,10 +21,11 @@ from secretsvc.operations.seal import seal_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from secretsvc.document.base import Document
-    from secretsvc.keyref import Keyset
+    from secretsvc.formats.sops.metadata import Metadata
+    from secretsvc.keyref import KeyRef, Keyset
     from secretsvc.manifest.model import Secret
     from secretsvc.operations import Result
     from secretsvc.operations.documents import SealedTree
@@ -55,7 +56,7 @@ def to_sops(
         raise InputError(what, hint="give it a name that ends in .yaml, .yml or .json")
     manifest = read(data)
     opened = open_secrets(manifest, keyring, request.trust)
-    held = {keyset(key.ref for key in one.sealed.keys) for one in opened.values()}
+    held = {one.refs for one in opened.values()}
     manifest = formats.outline(manifest)
     clear = restored(manifest, opened).data
     del manifest, opened
@@ -86,7 +87,10 @@ def _carried(held: set[Keyset], request: Request) -> SopsKeyset:
         raise InputError(what, hint="split the file, or name the keys with -k")
     else:
         wanted = request.change.applied(next(iter(held)))
-    return SopsKeyset((tuple((ref, {}) for ref in wanted),))
+    groups, threshold = divided(wanted)
+    no_context: Mapping[str, str] = {}
+    listed = tuple(tuple((ref, no_context) for ref in group) for group in groups)
+    return SopsKeyset(listed, threshold if len(groups) > 1 else 0)
 
 
 def from_sops(tree: SealedTree, request: Request, keyring: Keyring, policy: NamedKeys) -> Result:
@@ -102,16 +106,13 @@ def from_sops(tree: SealedTree, request: Request, keyring: Keyring, policy: Name
     result = open_file(tree, keyring)
     if not _are_secrets(kinds.read(tree.document.kind, result.data, MEMBER)):
         raise InputError(_NO_SECRETS, hint="trees of other kinds stay in SOPS's format")
-    refs = keyset(entry.key.ref for entry in metadata.entries if entry.is_opened_here)
     lost = [str(entry.key.ref) for entry in metadata.entries if not entry.is_opened_here]
 
     def default_keys(secret: Secret, format_: str) -> Keyset:
         named = policy(secret, format_)
         if named is not None:
             return named
-        if metadata.groups > 1:
-            what = f"its data key is split among {metadata.groups} groups of keys, which no other format has"
-            raise InputError(what, hint="name the keys with -k, any of which is to open it")
+        refs = _taken_over(metadata)
         notes.extend(
             (metadata.line, f"{ref} is not among its keys any more: no backend is here for it") for ref in lost
         )
@@ -120,6 +121,20 @@ def from_sops(tree: SealedTree, request: Request, keyring: Keyring, policy: Name
 
     sealed = _sealed(data, result.data, request._replace(default_keys=default_keys), keyring)
     return sealed._replace(notes=(*notes, *sealed.notes))
+
+
+def _taken_over(metadata: Metadata) -> Keyset:
+    """The keys of a file of SOPS's that can be used here, in its groups. Raises InputError where a group has none."""
+    groups: list[list[KeyRef]] = [[] for _ in range(metadata.groups)]
+    for entry in metadata.entries:
+        if entry.is_opened_here:
+            groups[entry.key.group].append(entry.key.ref)
+    if len(groups) == 1:
+        return keyset(groups[0])
+    if not all(groups):
+        what = f"group {groups.index([]) + 1} of its keys has none that a backend here is for"
+        raise InputError(what, hint="name the keys with -k, or groups of them with --group", line=metadata.line)
+    return KeyGroups(groups, groups_needed(metadata))
 
 
 def _sealed(data: bytes, clear: bytes, request: Request, keyring: Keyring) -> Result:

@@ -184,7 +184,8 @@ def _describe(manifest: Manifest, secret: Secret, owner: Callable[[str], str]) -
         entries=_names(secret),
         in_the_clear=clear,
         format_name=format_.name if sealed else "",
-        openers=(frozenset(str(key.ref) for key in sealed.keys),) if sealed else (),
+        openers=tuple(frozenset(str(key.ref) for key in group) for group in sealed.groups) if sealed else (),
+        needed=sealed.threshold if sealed else 1,
     )
 
 

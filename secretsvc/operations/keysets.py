@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from secretsvc import formats
 from secretsvc.errors import AlteredError
-from secretsvc.keyref import keyset
+from secretsvc.keyref import divided, keyset
 from secretsvc.manifest.reader import read
 from secretsvc.operations import Result
 from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets, refuse_lost
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from secretsvc.formats.base import Merges
-    from secretsvc.keyref import Keyset
+    from secretsvc.keyref import KeyRef, Keyset
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
@@ -28,12 +30,24 @@ def key_changes(data: bytes, request: Request) -> list[tuple[str, str, bool]]:
     Needs no key. Raises NotSealedError, KeyRefError, InputError.
     """
     settled = _without_second_lists(data, request)
-    found = []
+    found: list[tuple[str, str, bool]] = []
     for index, secret, held, wanted in _keysets(read(settled.data), request):
         second = set(settled.others[index].refs) if index in settled.others else set()
-        changed = set(held) ^ set(wanted) | second - set(wanted)
-        found += [(secret.label, str(ref), ref in wanted) for ref in keyset(changed)]
+        found += _changes(secret.label, held, wanted, second)
     return found
+
+
+def _changes(label: str, held: Keyset, wanted: Keyset, second: set[KeyRef]) -> Iterator[tuple[str, str, bool]]:
+    """Yield the changes of one Secret, group by group. `second`: the keys of another list that a merge left."""
+    (before, threshold), (after, needed) = divided(held), divided(wanted)
+    for number, (old, new) in enumerate(zip_longest(before, after, fillvalue=()), 1):
+        where = f"{label}, group {number}" if max(len(before), len(after)) > 1 else label
+        for ref in keyset(set(old) ^ set(new)):
+            yield where, str(ref), ref in new
+    if threshold != needed:
+        yield from ((label, f"threshold {count}", count == needed) for count in (threshold, needed))
+    for ref in keyset(second - set(held) - set(wanted)):
+        yield label, str(ref), False
 
 
 def change_keys(data: bytes, request: Request, keyring: Keyring) -> Result:
@@ -45,9 +59,7 @@ def change_keys(data: bytes, request: Request, keyring: Keyring) -> Result:
     settled = _without_second_lists(data, request)
     joined = _joined(settled, request, keyring, passes_over=True)
     manifest = read(joined)
-    due = {
-        index for index, _, held, wanted in _keysets(manifest, request) if set(held) != set(wanted) or settled.unproven
-    }
+    due = {index for index, _, held, wanted in _keysets(manifest, request) if held != wanted or settled.unproven}
     if not due:
         return Result(joined, len(settled.others))
     opened = open_secrets(manifest, keyring, request.trust, only=due)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from typing import TypeAlias
 
-    from secretsvc.formats.base import Format, Opened, Trust
+    from secretsvc.formats.base import Format, Opened, Sealed, Trust
+    from secretsvc.keyref import WrappedKey
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.keyring import Keyring
@@ -103,8 +104,22 @@ def open_secret(
         _refuse_clear(format_, secret)
     if not trust:
         format_.check_provable(sealed)
-    dek = keyring_for(format_, keyring).unwrap(sealed.keys)
+    dek = _dek(format_, secret, sealed, keyring_for(format_, keyring))
     return format_.open(secret, sealed, dek, trust=trust, retyped=retyped)
+
+
+def _dek(format_: Format, secret: Secret, sealed: Sealed, keyring: Keyring) -> bytes:
+    """The DEK, by any of its keys, or by as many groups of them as it takes."""
+    if sealed.threshold == 1:
+        return keyring.unwrap(sealed.keys)
+    from secretsvc.operations import shares
+
+    def group(number: int, keys: tuple[WrappedKey, ...]) -> shares.GroupOfKeys:
+        schemes = frozenset(key.ref.scheme for key in keys)
+        return shares.GroupOfKeys(lambda: shares.checked_share(keyring.unwrap(keys), number), schemes)
+
+    groups = [group(number, keys) for number, keys in enumerate(sealed.groups)]
+    return shares.join(groups, sealed.threshold, lambda dek: format_.is_dek(secret, sealed, dek))
 
 
 def keyring_for(format_: Format, keyring: Keyring) -> Keyring:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from secretsvc.errors import KeyRefError
-from secretsvc.keyref import MOST_KEYS
+from secretsvc.keyref import MOST_KEYS, divided
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -67,7 +67,7 @@ class Request(Record):
         Raises KeyRefError.
         """
         wanted = self._wanted(held, secret, format_)
-        if len(wanted) > MOST_KEYS:
+        if sum(map(len, divided(wanted)[0])) > MOST_KEYS:
             raise KeyRefError(f"{secret.label} would be sealed to more than {MOST_KEYS} keys", hint="name fewer keys")
         return wanted
 

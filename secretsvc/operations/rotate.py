@@ -6,13 +6,14 @@ from functools import cache
 
 from secretsvc import formats
 from secretsvc.errors import AlreadySealedError
+from secretsvc.keyref import KeyGroups
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
 from secretsvc.operations import Result
 from secretsvc.operations.convert import convert_manifest
 from secretsvc.operations.inspect import describe_any
 from secretsvc.operations.open import keyring_for, nothing_sealed, open_secret, open_secrets
-from secretsvc.operations.seal import Pending
+from secretsvc.operations.seal import Pending, wrapped_shares
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def overdue(data: bytes, before: str, name: str = "") -> list[tuple[str, str]]:
 def rewrap_manifest(data: bytes, keyring: Keyring) -> Result:
     """The manifest with every sealed Secret's wrapped DEKs replaced; values, tokens and DEKs stay.
 
-    A Secret is opened and checked first, but for those whose KEKs all rewrap by themselves (AWS KMS).
+    A Secret is opened and checked first, but for those whose KEKs all rewrap by themselves (AWS KMS). One whose keys
+    are in groups is split anew: shares of two divisions of a DEK open nothing together.
 
     Raises NotSealedError, AlteredError for one that was moved, and what wrapping and unwrapping raise.
     """
@@ -67,5 +69,9 @@ def _edits(manifest: Manifest, index: int, keyring: Keyring) -> list[Edit]:
     sealed = format_.read(manifest, secret)
     format_.check_bound(secret, sealed)
     dek = cache(lambda: open_secret(manifest, index, keyring).dek)
-    keys = keyring_for(format_, keyring).rewrap(sealed.keys, dek)
+    held = sealed.refs
+    if isinstance(held, KeyGroups):
+        keys = wrapped_shares(keyring_for(format_, keyring), dek(), held, format_.context(sealed.sealed_for))
+    else:
+        keys = keyring_for(format_, keyring).rewrap(sealed.keys, dek)
     return format_.put(manifest.text, secret, format_.with_keys(sealed.own, keys))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from secretsvc import formats, patience
-from secretsvc.errors import AlreadySealedError, ManifestError, UsageError
+from secretsvc.errors import AlreadySealedError, KeyRefError, ManifestError, UsageError
 from secretsvc.formats import lost
 from secretsvc.formats.base import Plan, token_of
-from secretsvc.keyref import WrappedKey
+from secretsvc.keyref import KeyGroups, WrappedKey, divided, locks_out
 from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import apply
@@ -269,26 +269,51 @@ class _Work:
         known = parent if parent and parent.format is format_ else None
         held = parent.refs if parent else ()
         wanted = request.wanted(held, secret, format_.name)
+        _refuse_groups(format_, wanted)
         format_.check_keys(wanted)
         sealed_for = format_.bind(secret, request.scope, known.sealed if known else None)
         if known and (
             request.rotates(known.sealed.created)
-            or set(held) - set(wanted)
+            or locks_out(held, wanted)
             or sealed_for != known.sealed.sealed_for
             or (request.renews(secret) and not mends)
         ):
             known = None  # who lost a key, or made this one, must not read what comes next: a new DEK, new tokens
         dek = known.dek if known else format_.new_dek()
         keys = self._wrapped(dek, wanted, sealed_for, known)
-        if set(wanted) != set(held):
+        if wanted != held:
             request.tell_keyset(secret, wanted)
-        return Plan(dek, keys, sealed_for, known.sealed.created if known else request.created, before, known)
+        created = known.sealed.created if known else request.created
+        return Plan(dek, keys, sealed_for, created, before, known, divided(wanted)[1])
 
     def _wrapped(self, dek: bytes, wanted: Keyset, sealed_for: str, known: Opened | None) -> tuple[WrappedKey, ...]:
-        kept = [key for key in known.sealed.keys if key.ref in wanted] if known else []
-        new = [ref for ref in wanted if ref not in {key.ref for key in kept}]
         keyring, context = keyring_for(self._format, self._keyring), self._format.context(sealed_for)
+        if isinstance(wanted, KeyGroups):
+            if known and known.refs == wanted:
+                return known.sealed.keys
+            return wrapped_shares(keyring, dek, wanted, context)
+        kept = [key for key in known.sealed.keys if key.ref in wanted] if known and known.sealed.threshold == 1 else []
+        new = [ref for ref in wanted if ref not in {key.ref for key in kept}]
         return (*kept, *(WrappedKey(ref, keyring.wrap(ref, dek, context), context) for ref in new))
+
+
+def wrapped_shares(keyring: Keyring, dek: bytes, keys: KeyGroups, context: Mapping[str, str]) -> tuple[WrappedKey, ...]:
+    """Return a DEK split anew among groups of keys: each member has its group's share wrapped."""
+    from secretsvc.operations import shares
+
+    parts = shares.split(dek, len(keys.groups), keys.threshold)
+    return tuple(
+        WrappedKey(ref, keyring.wrap(ref, parts[number], context), context, number)
+        for number, group in enumerate(keys.groups)
+        for ref in group
+    )
+
+
+def _refuse_groups(format_: Format, wanted: Keyset) -> None:
+    """Raises KeyRefError where a format has no groups of keys, and they are wanted."""
+    if isinstance(wanted, KeyGroups) and not format_.has_groups:
+        hint = "name the keys without --group, or use --format ksecret"
+        raise KeyRefError(f"{format_.label} has no groups of keys: any one key opens", hint=hint)
 
 
 def _was_sealed(plan: Plan, entry: Entry) -> bool:

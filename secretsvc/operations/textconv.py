@@ -79,16 +79,16 @@ def _edits(manifest: Manifest, secret: Secret, values: Values, name: Callable[[s
     for entry in secret.entries:
         at = entry.place
         if at in values:
-            yield _replaced(manifest, entry, values[at])
+            yield replaced(manifest, entry, values[at])
         elif format_.is_token(entry.value):
             place = inside(manifest.text, entry)
             yield Edit(place.start, place.end, " " * place.indent + _mark("sealed", entry.value.rstrip("\n")))
         elif entry.value:
-            yield _replaced(manifest, entry, f'"{IN_THE_CLEAR}"' if manifest.is_json else IN_THE_CLEAR)
+            yield replaced(manifest, entry, f'"{IN_THE_CLEAR}"' if manifest.is_json else IN_THE_CLEAR)
     yield from format_.shortened(secret, _mark, name)
 
 
-def _replaced(manifest: Manifest, entry: Entry, scalar: str) -> Edit:
+def replaced(manifest: Manifest, entry: Entry, scalar: str) -> Edit:
     """The whole scalar, but not the line break after a block."""
     end = inside(manifest.text, entry).end if entry.scalar.style in ("|", ">") else entry.scalar.end
     return Edit(entry.scalar.start, end, scalar)
@@ -113,17 +113,17 @@ def _values(manifest: Manifest, index: int, keyring: Callable[[], Keyring]) -> V
     text, secret = manifest.text, manifest.secrets[index]
     entries = {entry.place: entry for entry in secret.entries}
     if not formats.of(manifest).is_sealed(manifest, secret):
-        return {place: _shown(text, entry, entry.value) for place, entry in entries.items()}
+        return {place: shown(text, entry, entry.value) for place, entry in entries.items()}
     from secretsvc.operations.open import open_secret
 
     try:
         texts = open_secret(manifest, index, keyring()).texts
-        return {place: _shown(text, entry, texts[place]) for place, entry in entries.items()}
+        return {place: shown(text, entry, texts[place]) for place, entry in entries.items()}
     except (KsecretError, ValueError):
         return {}
 
 
-def _shown(text: str, entry: Entry, value: str) -> str:
+def shown(text: str, entry: Entry, value: str) -> str:
     """`data` decoded where that is text; a text of several lines line by line, so that a diff tells the line."""
     from secretsvc.manifest.scalars import canonical, literal_block
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from secretsvc import programs
 from secretsvc.errors import BackendUnavailableError, InputError
@@ -120,9 +119,11 @@ def merge_hunks(base: bytes, ours: bytes, theirs: bytes) -> list[bytes | Hunk] |
     done = _merge_file(base, ours, theirs, "--diff3", f"--marker-size={_MARKER_SIZE}")
     if done.returncode > 127:
         return None
+    from re import split  # of all that Git is asked for, only this needs it
+
     size = str(_MARKER_SIZE).encode()
     marker = rb"(?m)^(?:<{%b} ours|\|{%b} base|={%b}|>{%b} theirs)\r?\n" % (size, size, size, size)
-    parts = re.split(marker, done.stdout)
+    parts = split(marker, done.stdout)
     found: list[bytes | Hunk] = [parts[0]]
     for at in range(1, len(parts), 4):
         found += (Hunk(*parts[at : at + 3]), parts[at + 3])

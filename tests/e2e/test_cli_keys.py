@@ -114,7 +114,7 @@ def test_plus_on_clear_text_adds_to_the_default_key(me: Person, ann: Person) -> 
         (("-k", "+"), "a key is written SCHEME:NAME"),
         (("-k", "qqqq"), "a key is written SCHEME:NAME"),
         (("-k", "age:age1qqqq"), "that is not an age recipient"),
-        (("-k", "vault:x"), "no backend for keys that start with vault:"),
+        (("-k", "nokms:x"), "no backend for keys that start with nokms:"),
     ],
 )
 def test_a_change_that_makes_no_sense_is_refused(me: Person, ann: Person, words: tuple[str, ...], message: str) -> None:

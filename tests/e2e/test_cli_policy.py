@@ -396,7 +396,7 @@ def test_the_doctor_tries_the_policys_recipients(me: Person, ann: Person, bob: P
 def test_check_finds_a_recipient_that_no_backend_takes(me: Person, ann: Person) -> None:
     ssh = "AAAAC3NzaC1lZDI1NTE5AAAAIHsKLqeplhpW+uObz5dvMgjz1OxfM/XXUB+VHtZ6isGN"
     typo = ann.ref[:20] + ("q" if ann.ref[20] != "q" else "p") + ann.ref[21:]
-    bad = [typo, f"age:ssh-ed25519 {ssh[:-8]}", "vault:transit/keys/x"]
+    bad = [typo, f"age:ssh-ed25519 {ssh[:-8]}", "nokms:transit/keys/x"]
     rules = [f"path: p{number}, keys: ['{ann.ref}', '{key}']" for number, key in enumerate(bad)]
     me.write(".ksecret.yaml", policy(*rules, f"keys: ['{me.ref}', 'age:ssh-ed25519 {ssh}']"))
     me.write_sealed("a.yaml", MANIFEST, "-k", me.ref, "-k", f"age:ssh-ed25519 {ssh}")
@@ -407,7 +407,7 @@ def test_check_finds_a_recipient_that_no_backend_takes(me: Person, ann: Person) 
         [
             f".ksecret.yaml:3: KS018 key 2 of this rule: {cut}",
             f".ksecret.yaml:4: KS018 key 2 of this rule: {cut}",
-            ".ksecret.yaml:5: KS018 key 2 of this rule: no backend for keys that start with vault:",
+            ".ksecret.yaml:5: KS018 key 2 of this rule: no backend for keys that start with nokms:",
         ],
     )
     me.write(".ksecret.yaml", policy(f"keys: ['{me.ref}', 'age:ssh-ed25519 {ssh}']"))

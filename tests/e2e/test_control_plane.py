@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from base64 import b64decode
 from gzip import decompress as gunzip
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from tests.e2e.cli import CONFIG_MAP, MANIFEST, PASSWORD, URL, USER, Person
+from tests.e2e.cli import CONFIG_MAP, MANIFEST, MARKS, PASSWORD, URL, USER, Person
 from tests.e2e.control_plane import ISSUER, ControlPlane, started
 from tests.e2e.kubernetes import ROOT, kustomized, run, tool
 from tests.e2e.test_deploy_charts import FULL, TLS, relative, template
@@ -304,3 +305,66 @@ def test_service_accounts_are_known_by_a_jwks_url(plane: ControlPlane, tmp_path:
     url = f"{plane.url}/openid/v1/jwks"
     with knows_the_cluster(tmp_path, jwksUrl=url, caFile=str(plane.authority)) as service:
         assert service.post("/v1/encrypt", MANIFEST, account_token(plane, "ksecret")).status == 200
+
+
+MARKED = b"metadata: {labels: {a: b}, annotations: {c: d}, name: by-apply"
+FIXED = b"apiVersion: v1\nkind: Secret\nmetadata: {name: fixed, namespace: prod}\nimmutable: true\ndata: {raw: //79}\n"
+MADE = (STRINGS.replace(b"metadata: {name: strings", MARKED), FIXED)
+
+
+def as_shown(me: Person) -> list[Object]:
+    """The namespace's Secrets, but for who set what, and for the copy that kubectl keeps of what it was given."""
+    shown = me.ok("get", "secrets", "-n", "live", "-o", "json", program="kubectl").out
+    found: list[Object] = json.loads(shown)["items"]
+    for one in found:
+        del one["metadata"]["resourceVersion"]
+        one["metadata"].get("annotations", {}).pop("kubectl.kubernetes.io/last-applied-configuration", None)
+    return found
+
+
+def test_a_namespace_that_was_imported_is_applied_and_nothing_changes(me: Person) -> None:
+    me.ok("create", "namespace", "live", program="kubectl")
+    place = ("-n", "live")
+    me.ok("create", "secret", "generic", "by-create", "--from-literal=a=b", *place, program="kubectl")
+    login = ("--docker-username=u", "--docker-password=p", "--docker-server=registry.example")
+    me.ok("create", "secret", "docker-registry", "login", *login, *place, program="kubectl")
+    for text in MADE:
+        me.ok("apply", "-f", "-", program="kubectl", stdin=text.replace(b"prod", b"live"))
+    before = as_shown(me)
+    me.ok("import", "-r", *place, "-o", "deploy")
+    assert me.names() == [f"deploy/{name}.yaml" for name in ("by-apply", "by-create", "fixed", "login")]
+    me.ok("apply", "-r", "deploy")
+    assert as_shown(me) == before
+    for name in ("by-apply", "fixed"):
+        piped = me.ok("get", "secret", name, *place, "-o", "yaml", program="kubectl").out
+        me.ok("apply", "-", stdin=me.ok("import", "-", stdin=piped).out)
+    assert as_shown(me) == before
+
+
+def test_what_apply_would_change_is_told_and_no_value(me: Person) -> None:
+    me.ok("create", "namespace", "drift", program="kubectl")
+    text = MANIFEST.replace(b"prod", b"drift")
+    me.ok("apply", "-f", "-", program="kubectl", stdin=text)  # leaves a copy of the values in an annotation
+    me.write_sealed("d/a.yaml", text)
+    me.write("d/map.yaml", CONFIG_MAP.replace(b"name: plain", b"name: plain\n  namespace: drift"))
+    new = me.run("diff", "-r", "d")
+    assert new.code == 1
+    assert new.out.startswith(b"--- LIVE/v1.ConfigMap.drift.plain\n")
+    assert b"Secret" not in new.out
+    me.ok("apply", "-r", "d", "--", "--force-conflicts")
+    assert me.ok("diff", "-r", "d") == (0, b"", "")
+    assert me.ok("drift", "d").err == "ksecret: 2 same, 0 differ, 0 missing\n"
+    patch = json.dumps({"metadata": {"labels": {"by": "hand"}}, "stringData": {"url": "by-hand", "more": URL}})
+    me.ok("patch", "secret", "db", "-n", "drift", "-p", patch, program="kubectl")
+    found = me.run("diff", "-r", "d")
+    assert found.code == 1
+    assert not [mark for mark in MARKS if mark.encode() in found.out]
+    marks = dict(re.findall(r"(?m)^([ +-] {2}\w+): (<[0-9a-f]{12}>)$", found.out.decode()))
+    assert set(marks) == {"   more", "   password", "-  url", "+  url", "   username"}
+    assert marks["+  url"] == marks["   more"] != marks["-  url"]
+    assert f'-  url: "by-hand"\n+  url: "{URL}"\n' in me.run("diff", "--show", "d/a.yaml").out.decode()
+    told = me.run("drift", "d")
+    assert (told.code, told.out) == (1, b"d/a.yaml: Secret drift/db: url differs\n")
+    me.ok("delete", "secret", "db", "-n", "drift", program="kubectl")
+    assert me.run("drift", "d").out == b"d/a.yaml: Secret drift/db: not in the cluster\n"
+    assert "kubectl diff failed" in me.run("diff", "-r", "d", "--", "--context=none").err

@@ -145,7 +145,7 @@ def wanted(*names: str) -> list[Requirement]:
 
 @pytest.mark.parametrize(
     ("name", "extras"),
-    [("requirements.txt", ("", "aws", "gcp", "server")), ("requirements-build.txt", ("build",))],
+    [("requirements.txt", ("", "aws", "gcp", "azure", "server", "vault")), ("requirements-build.txt", ("build",))],
 )
 def test_images_get_what_was_locked_and_it_is_what_the_project_takes(name: str, extras: tuple[str, ...]) -> None:
     found = locked(name)

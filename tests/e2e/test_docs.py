@@ -36,6 +36,8 @@ NOT_RUN = {
     r"\bterraform ": "needs Terraform; test_terraform.py",
     r"^cp -r examples/ansible|^ansible-playbook": "needs Ansible; test_ansible.py",
     r"^kubectl (get|create|apply) ": "needs a cluster",
+    r"^ksecret import |ksecret import.* -$": "needs a cluster; test_cli_import.py",
+    r"^ksecret (diff|drift) ": "needs a cluster; test_cli_diff.py",
     r"kustomize build|kubectl kustomize": "needs an overlay; test_krm.py builds one",
     r"^gcloud ": "needs Google Cloud",
     r"^python -m tests\.emulators": "runs until it is ended",

@@ -124,7 +124,7 @@ def test_an_age_identity_is_found_or_made_as_without_the_option(tmp_path: Path) 
 def test_a_key_that_is_named_outright_is_taken_and_nothing_is_listed(me: Person) -> None:
     key = f"gcp:{RING.format('europe-west1')}/one"
     assert f"seal to:  {key}\n" in me.ok("init", "--key", key).out.decode()
-    assert "a key is written SCHEME:NAME" in me.fails(2, "init", "--key", "vault")
+    assert "a key is written SCHEME:NAME" in me.fails(2, "init", "--key", "nokms")
 
 
 def test_keys_of_aws_are_those_that_the_credentials_list_in_the_region(me: Person) -> None:

@@ -33,6 +33,7 @@ PLACES = {
     "cli/verbs/apply.py _give": "no program: a copy of this process that writes into a pipe",
     "cli/child.py become": "test_kubectl, test_exec",
     "cli/child.py run": "test_exec",
+    "cli/kubectl.py run": "test_kubectl_that_is_asked",
     "cli/workers.py _Team._fork": "no program: copies of this process, which share the files",
     "cli/editor.py _is_vim": "test_editors",
     "cli/editor.py run_editor": "test_editors",
@@ -236,6 +237,24 @@ def test_kubectl(me: Person, fakes: Programs) -> None:
     assert call.words == ["apply", "--server-side", "-f", "-", "--context=mine"]
     assert not set(call.environ) & set(SECRETS)
     assert {name: call.environ[name] for name in SETTINGS} == SETTINGS  # a login of kubectl's may ask ksecret
+
+
+def test_kubectl_that_is_asked(me: Person, fakes: Programs) -> None:
+    fakes.add("kubectl", "sys.exit(print('{}'))")
+    for word in HOSTILE:
+        me.run("import", f"secret/{word}")
+        me.run("import", word)
+    assert not fakes.calls()
+    me.run("import", "secret/db", "-n", "--kubeconfig=x", "--", "--context=mine")
+    (call,) = fakes.calls()
+    assert call.words == ["get", "secrets", "db", "--namespace=--kubeconfig=x", "--context=mine", "-o", "json"]
+    assert not set(call.environ) & set(SECRETS)
+    me.write_sealed("d/--context=x.yaml")
+    me.run("diff", "-r", "d", "--", "--context=mine")
+    (call,) = fakes.calls()
+    assert call.words == ["diff", "--server-side", "--force-conflicts", "--context=mine", "-f", "-"]
+    assert call.environ["KUBECTL_EXTERNAL_DIFF"] == "diff -U1000000000 -N"
+    assert not set(call.environ) & set(SECRETS)
 
 
 def test_exec(me: Person, fakes: Programs) -> None:

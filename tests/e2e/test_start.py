@@ -68,6 +68,7 @@ document document.base document.kinds document.places document.yaml document.yam
 document.yaml_spelling document.yaml_types formats.sops formats.sops.armour formats.sops.cipher formats.sops.metadata
 formats.sops.sealing formats.sops.selection go_regexp manifest.characters manifest.styles operations.documents tokens
 """
+OF_MANY_FILES = "cli.report cli.workers files.ignored files.signals files.walk programs programs.git"
 UNDER_A_POLICY = "cli.policies files.globs policy policy.policies policy.reader"
 OF_EVERY_FILE = (
     "__future__ _collections _contextvars _json _operator _sha2 _sha256 binascii contextvars gc itertools resource"
@@ -156,6 +157,22 @@ def test_a_decrypt_of_a_file_of_sops_enters_these_modules_of_ours(tmp_path: Path
     own = {name for name in OURS["decrypt"].split() if name.startswith("formats.ksecret")}
     assert ours == {*OURS["decrypt"].split(), *OF_SOPS.split()} - own
     assert others <= {"_sha512", *OTHERS.split()} | bare_modules_after("pass")
+
+
+def test_a_run_over_hundreds_of_files_enters_these_modules_of_ours(tmp_path: Path, identity: str) -> None:
+    """Neither `re` nor `enum`, which `signal` is made of: the run does that alone, before it has worker processes."""
+    folder, sealed = tmp_path / "many", (vectors.FOLDER / "basic.sealed.yaml").read_bytes()
+    folder.mkdir()
+    for number in range(210):
+        (folder / f"{number}.yaml").write_bytes(sealed)
+    code = f"""
+from secretsvc.cli import main, workers
+workers._cores = lambda: 2
+assert main.main(['decrypt', '-r', {str(folder)!r}]) == 0
+"""
+    ours, others = split(bare_modules_after(code, KSECRET_AGE_KEY_FILE=identity))
+    assert ours == {*OURS["decrypt"].split(), *OF_MANY_FILES.split()}
+    assert others <= {"fcntl", *OTHERS.split()} | bare_modules_after("pass")
 
 
 def split(loaded: set[str]) -> tuple[set[str], set[str]]:

@@ -186,7 +186,7 @@ def test_members_of_the_envelope_can_not_come_or_go() -> None:
     }
     cases: dict[str, type[KsecretError]] = {
         sealed().replace(f"    {ref}", f"    {stranger}: AAAA\n    {ref}"): AlteredError,
-        sealed().replace(f"    {ref}", f"    vault:x: AAAA\n    {ref}"): AlteredError,
+        sealed().replace(f"    {ref}", f"    nokms:x: AAAA\n    {ref}"): AlteredError,
         sealed().replace(lines["seal"], ""): AlteredError,
         sealed().replace(lines["created"], ""): AlteredError,
         sealed().replace(lines["sealedFor"], ""): AlteredError,

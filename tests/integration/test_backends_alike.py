@@ -1,4 +1,4 @@
-"""What holds for every backend: age, GnuPG, AWS KMS, Cloud KMS, and one from another distribution (tests/toy).
+"""What holds for every backend: age, GnuPG, those of clouds, Vault, and one from another distribution (tests/toy).
 
 A new backend joins by a `World` of its own: an environment in which it works, and keys in it.
 """
@@ -24,7 +24,7 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError, KeyRefError, KsecretError, NoKeyError
 from secretsvc.keyref import KeyRef
-from tests.emulators import aws, gcp
+from tests.emulators import aws, azure, gcp, vault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,11 @@ DEK = bytes(range(32))
 CONTEXT = {"ksecret-namespace": "prod", "ksecret-name": "db"}
 OTHER = {"ksecret-namespace": "prod", "ksecret-name": "another"}
 TOY = Path(__file__).parents[1] / "toy"
-SDKS = ("boto3", "botocore", "google.cloud.kms", "google.auth", "grpc", "pyrage", "gnupg", "toy_sdk", "cryptography")
+SDKS = (
+    *("boto3", "botocore", "google.cloud.kms", "google.auth", "grpc", "hvac", "requests"),
+    *("azure.core", "azure.identity", "msal"),
+    *("pyrage", "gnupg", "toy_sdk", "cryptography"),
+)
 RING = "projects/p/locations/europe-west1/keyRings/ring/cryptoKeys"
 
 
@@ -71,7 +75,7 @@ def test_no_other_module_names_a_kind_of_keys() -> None:
     root = Path(secretsvc.__file__).parent
     for path in root.rglob("*.py"):
         if {*_AT_HOME}.isdisjoint(path.relative_to(root).parts):
-            assert not re.search(r'"(aws|gcp|pgp|age)"', path.read_text()), path
+            assert not re.search(r'"(aws|gcp|azure|pgp|age|vault)"', path.read_text()), path
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +123,35 @@ def gcp_world() -> Iterator[World]:
 
 
 @pytest.fixture
+def azure_world(monkeypatch: pytest.MonkeyPatch, azure_vault: azure.Emulator) -> World:
+    for name, text in azure_vault.environ.items():
+        monkeypatch.setenv(name, text)
+    ref = KeyRef("azure", azure_vault.create_key("app"))
+    other = KeyRef("azure", ref.id.replace(azure.VAULT, "other.vault.azure.net"))
+    host, _, rest = ref.id.removeprefix("https://").partition("/keys/app/")
+    spelled = (ref.id, f"azure:https://{host.upper()}:443/keys/app/{rest.upper()}/", f"azure: {ref.id}")
+    return World({}, ref, other, spelled, (ref, other), binds=False)
+
+
+@pytest.fixture(scope="module")
+def azure_vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[azure.Emulator]:
+    with azure.Emulator(folder=tmp_path_factory.mktemp("azure")) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def vault_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    with vault.Emulator() as emulator:
+        monkeypatch.setenv("VAULT_ADDR", emulator.url)
+        emulator.create_key("key")
+        ref = KeyRef("vault", f"{emulator.url}/v1/transit/keys/key")
+        spelled = (ref.id, "vault:transit/keys/key", f"vault: {emulator.url.upper()}/v1/transit/keys/key")
+        other = KeyRef("vault", "https://vault.example.org/v1/transit/keys/key")
+        environ = {"VAULT_ADDR": emulator.url, "VAULT_TOKEN": vault.ROOT}
+        yield World(environ, ref, other, spelled, (ref, other), binds=True)
+
+
+@pytest.fixture
 def toy_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.syspath_prepend(TOY)
     plugins.found.cache_clear()
@@ -128,7 +161,7 @@ def toy_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     plugins.found.cache_clear()
 
 
-@pytest.fixture(params=["age", "pgp", "aws", "gcp", "toy"])
+@pytest.fixture(params=["age", "pgp", "aws", "gcp", "azure", "vault", "toy"])
 def at(request: pytest.FixtureRequest) -> World:
     """Each backend's world in turn."""
     found: World = request.getfixturevalue(f"{request.param}_world")
@@ -277,7 +310,7 @@ def test_one_instance_serves_many_threads(at: World) -> None:
 def test_what_it_can_do_beside_is_what_its_kind_says(at: World) -> None:
     backend = at.backend()
     assert isinstance(backend, HasDefault) == at.scheme.has_default
-    assert isinstance(backend, HasIdentities) == at.scheme.has_identities
+    assert isinstance(backend, HasIdentities) == at.scheme.has_identities == (at.ref.scheme in backends.WITH_IDENTITIES)
     assert isinstance(backend.describe(at.ref), str)
     assert at.scheme.names_owners or backend.describe(at.ref) == ""
     assert isinstance(backend.describe(at.foreign), str)

@@ -84,7 +84,7 @@ def test_what_is_nested_too_deep_is_refused_with_its_line(form: str, levels: int
     assert caught.value.line == {"block lists": 2, "block mappings": MAX_DEPTH + 1}.get(form, 1)
 
 
-@pytest.mark.no_cover
+@pytest.mark.uncounted
 @pytest.mark.parametrize("family", FAMILIES)
 def test_eight_times_the_bytes_take_no_sixty_four_times_as_long(family: str) -> None:
     """In process, by this thread's processor time, at sizes at which a square shows: midway between 8 and 64.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pyrage
 import pytest
+import yaml
 
 from secretsvc.cli.main import main
 from tests.sops_support import IDENTITY, RECIPIENT, by_sops, sops
@@ -136,17 +137,33 @@ def test_sops_yaml_says_whom_and_what_unless_a_value_would_be_in_the_clear(
     assert recipients(path, capsys) == {RECIPIENT, OTHER}
 
 
-def test_groups_of_keys_become_one_only_by_somebody_s_word(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_groups_of_keys_go_over_and_become_one_by_somebody_s_word(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "secret.yaml"
     path.write_text(SECRETS.partition("---")[0])
-    groups = f"[{{age: [{RECIPIENT}]}}, {{age: [{RECIPIENT}, {OTHER}]}}]"
+    groups = f"[{{age: [{RECIPIENT}]}}, {{age: [{RECIPIENT}, {OTHER}]}}, {{age: [{RECIPIENT}]}}]"
     rules = tmp_path / ".sops.yaml"
     rules.write_text(f"creation_rules: [{{encrypted_regex: ^data$, shamir_threshold: 2, key_groups: {groups}}}]\n")
     assert run("encrypt", "-i", path) == 0
-    assert run("convert", "--to", "ksecret", path) == 3
-    assert "split among 2 groups of keys" in capsys.readouterr().err
+    assert run("convert", "--to", "kubesec", path) != 0
+    assert "kubesec's format" in capsys.readouterr().err
+    assert run("convert", "--to", "ksecret", path) == 0
+    envelope = yaml.safe_load(path.read_bytes())["ksecret"]
+    assert envelope["threshold"] == 2
+    assert [set(group) for group in envelope["groups"]] == [
+        {f"age:{RECIPIENT}"},
+        {f"age:{RECIPIENT}", f"age:{OTHER}"},
+        {f"age:{RECIPIENT}"},
+    ]
+    rules.unlink()
+    assert run("convert", "--to", "sops", path) == 0
+    member = yaml.safe_load(path.read_bytes())["sops"]
+    assert member["shamir_threshold"] == 2
+    assert [len(group["age"]) for group in member["key_groups"]] == [1, 2, 1]
     assert run("convert", "--to", "ksecret", "-k", f"age:{RECIPIENT}", path) == 0
     assert run("rotate", path) == 0
+    assert set(yaml.safe_load(path.read_bytes())["ksecret"]["keys"]) == {f"age:{RECIPIENT}"}
 
 
 def test_a_manifest_with_more_than_secrets_or_several_lists_of_keys_is_not_sops_s(

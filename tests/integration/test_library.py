@@ -68,11 +68,13 @@ def test_the_command_line_opens_what_the_library_sealed(tmp_path: Path, sealed: 
     assert subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, check=True).stdout == CLEAR
 
 
-def test_recipients_may_be_a_group_and_two_groups_are_refused(keyring: secretsvc.Keyring) -> None:
-    group = secretsvc.Recipients(((RECIPIENT,),))
-    assert secretsvc.decrypt(secretsvc.encrypt(CLEAR, keyring, to=group), keyring) == CLEAR
-    with pytest.raises(secretsvc.KeyRefError, match="several groups"):
-        secretsvc.encrypt(CLEAR, keyring, to=secretsvc.Recipients(((RECIPIENT,), (RECIPIENT,)), 2))
+def test_recipients_may_be_a_group_or_several(keyring: secretsvc.Keyring) -> None:
+    for groups, threshold in [(((RECIPIENT,),), 0), (((RECIPIENT,), (RECIPIENT,)), 2), (((RECIPIENT,),) * 3, 2)]:
+        sealed = secretsvc.encrypt(CLEAR, keyring, to=secretsvc.Recipients(groups, threshold))
+        assert (b"threshold: 2" in sealed) is (len(groups) > 1)
+        assert secretsvc.decrypt(sealed, keyring) == CLEAR
+    with pytest.raises(secretsvc.KeyRefError, match="a threshold of 3 is none that 2 groups"):
+        secretsvc.encrypt(CLEAR, keyring, to=secretsvc.Recipients(((RECIPIENT,), (RECIPIENT,)), 3))
 
 
 def test_without_a_recipient_nothing_is_sealed(keyring: secretsvc.Keyring) -> None:

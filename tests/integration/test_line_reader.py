@@ -234,7 +234,7 @@ def is_taken(text: str) -> bool:
     return True
 
 
-@pytest.mark.no_cover
+@pytest.mark.uncounted
 def test_what_it_takes_of_spoilt_texts_is_the_same_to_libyaml() -> None:
     random = Random(5)
     whole = seeds()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CASES = int(os.environ.get("KSECRET_TEST_MUTATIONS", "4000")) // 4
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.uncounted
 FORMATS = ("ksecret", "kubesec")
 Values = dict[tuple[str | None, str | None, str, str], str]
 

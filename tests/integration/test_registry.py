@@ -48,20 +48,20 @@ def test_any_one_member_opens(held: str) -> None:
 
 
 def test_members_of_unknown_schemes_and_damaged_ones_are_no_obstacle() -> None:
-    keys = {"vault:x": "AAAA", str(ANN): "!!", str(BOB): "AAAA", "no-uri": "AAAA"} | wrapped(MY_REF)
+    keys = {"nokms:x": "AAAA", str(ANN): "!!", str(BOB): "AAAA", "no-uri": "AAAA"} | wrapped(MY_REF)
     assert holding(MINE).unwrap(wrapped_keys(keys)) == DEK
 
 
 def test_every_member_that_is_not_held_is_listed_with_its_reason() -> None:
     with pytest.raises(NoKeyError, match=r"^none of its keys could be used here: ") as caught:
-        holding(MINE).unwrap(wrapped_keys(wrapped(ANN, BOB) | {"vault:x": "AAAA"}))
+        holding(MINE).unwrap(wrapped_keys(wrapped(ANN, BOB) | {"nokms:x": "AAAA"}))
     assert type(caught.value) is NoKeyError
     first, second = sorted([str(ANN), str(BOB)])
     message = str(caught.value).removeprefix("none of its keys could be used here: ")
     assert message.split("; ") == [
         f"{first}: none of the age identities at hand opens it",
         f"{second}: none of the age identities at hand opens it",
-        "vault:x: no backend for keys that start with vault:",
+        "nokms:x: no backend for keys that start with nokms:",
     ]
     assert "ksecret keys add" in caught.value.hint
 
@@ -72,8 +72,8 @@ def test_one_member_that_is_not_held_is_named() -> None:
     assert caught.value.key_ref == str(ANN)
     with pytest.raises(KeyNotHeldError, match=f"^{ANN}: no age identity is at hand$"):
         holding().unwrap(wrapped_keys(wrapped(ANN)))
-    with pytest.raises(KeyNotHeldError, match=r"^vault:x: no backend for keys that start with vault:$") as caught:
-        holding(MINE).unwrap(wrapped_keys({"vault:x": "AAAA"}))
+    with pytest.raises(KeyNotHeldError, match=r"^nokms:x: no backend for keys that start with nokms:$") as caught:
+        holding(MINE).unwrap(wrapped_keys({"nokms:x": "AAAA"}))
     assert caught.value.exit_code == 4
 
 
@@ -88,24 +88,24 @@ def test_the_gravest_failure_decides_what_is_raised() -> None:
     with pytest.raises(AlteredError, match="its wrapped data key was altered"):
         holding(MINE).unwrap(wrapped_keys(altered))
     with pytest.raises(
-        AlteredError, match=r"none of its keys .*was altered.*vault:x|none of its keys .*vault:x.*altered"
+        AlteredError, match=r"none of its keys .*was altered.*nokms:x|none of its keys .*nokms:x.*altered"
     ):
-        holding(MINE).unwrap(wrapped_keys(altered | {"vault:x": "AAAA"}))
+        holding(MINE).unwrap(wrapped_keys(altered | {"nokms:x": "AAAA"}))
     broken = holding(KSECRET_AGE_KEY="not an identity")
     with pytest.raises(BackendError, match=f"^{ANN}: KSECRET_AGE_KEY holds a line that is not an age identity$"):
         broken.unwrap(wrapped_keys(wrapped(ANN)))
     with pytest.raises(BackendError, match="KSECRET_AGE_KEY holds a line"):
-        broken.unwrap(wrapped_keys(wrapped(ANN, BOB) | {"vault:x": "AAAA"}))
+        broken.unwrap(wrapped_keys(wrapped(ANN, BOB) | {"nokms:x": "AAAA"}))
 
 
 def test_an_unknown_scheme_is_refused_with_the_ones_there_are() -> None:
-    for text in ("vault:x", "sops:y"):
+    for text in ("nokms:x", "sops:y"):
         with pytest.raises(KeyRefError, match="no backend for keys that start with") as caught:
             holding().parse(text)
         assert caught.value.hint.startswith("the ones installed here: age, pgp")
-    with pytest.raises(KeyRefError, match="no backend for keys that start with vault:") as caught:
-        holding().wrap(KeyRef("vault", "x"), DEK, {})
-    assert caught.value.key_ref == "vault:x"
+    with pytest.raises(KeyRefError, match="no backend for keys that start with nokms:") as caught:
+        holding().wrap(KeyRef("nokms", "x"), DEK, {})
+    assert caught.value.key_ref == "nokms:x"
 
 
 def test_a_failed_wrapping_names_its_key() -> None:
@@ -135,7 +135,7 @@ def tried(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_the_cheapest_backend_is_tried_first_and_the_rest_not_at_all(tried: list[str]) -> None:
-    keys = {"pgp:" + "A" * 40: "AAAA", "vault:x": "AAAA", "other:y": "AAAA"} | wrapped(MY_REF)
+    keys = {"pgp:" + "A" * 40: "AAAA", "nokms:x": "AAAA", "other:y": "AAAA"} | wrapped(MY_REF)
     assert holding(MINE).unwrap(wrapped_keys(keys)) == DEK
     assert tried == [str(MY_REF)]
 
@@ -146,7 +146,7 @@ def test_within_a_scheme_members_are_tried_in_the_order_of_the_envelope(tried: l
     assert tried == sorted(map(str, (MY_REF, ANN, BOB)))
 
 
-@pytest.mark.parametrize("uri", ["vault:x", "no uri", "", "age:age1qqqq"])
+@pytest.mark.parametrize("uri", ["nokms:x", "no uri", "", "age:age1qqqq"])
 def test_what_is_not_known_has_no_description(uri: str) -> None:
     assert holding().describe(uri) == ""
 
@@ -172,10 +172,10 @@ class Recorded:
         return "its owner"
 
 
-class Vault(Scheme):
+class Capitals(Scheme):
     """A plug-in's kind of keys, whose names are in capitals."""
 
-    name, title, example, cost = "vault", "Vault", "NAME", 5
+    name, title, example, cost = "capitals", "Capitals", "NAME", 5
 
     def __init__(self) -> None:
         self.made = Recorded()
@@ -188,21 +188,21 @@ class Vault(Scheme):
 
 
 def test_a_backend_is_handed_only_what_its_schemes_parse_gives_back_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
-    plugin, ours = Vault(), backends.find
-    monkeypatch.setattr(registry, "find", lambda name: plugin if name == "vault" else ours(name))
+    plugin, ours = Capitals(), backends.find
+    monkeypatch.setattr(registry, "find", lambda name: plugin if name == "capitals" else ours(name))
     ring, wrapped_dek = holding(MINE), b64encode(DEK).decode()
-    assert ring.describe(" vault:a") == ""
-    for uri in ("vault:a", "vault:a "):
+    assert ring.describe(" capitals:a") == ""
+    for uri in ("capitals:a", "capitals:a "):
         assert ring.describe(uri) == ""
-        with pytest.raises(AlteredError, match="not how ksecret spells a key of the kind vault:"):
+        with pytest.raises(AlteredError, match="not how ksecret spells a key of the kind capitals:"):
             ring.unwrap(wrapped_keys({uri: wrapped_dek}))
         with pytest.raises(AlteredError, match="not how ksecret spells"):
             ring.rewrap(wrapped_keys({uri: wrapped_dek}), lambda: DEK)
     with pytest.raises(KeyRefError, match="not how ksecret spells"):
-        ring.wrap(KeyRef("vault", "a"), DEK, {})
+        ring.wrap(KeyRef("capitals", "a"), DEK, {})
     assert plugin.made.handed == []
-    assert ring.parse("vault:a") == KeyRef("vault", "A")
-    assert (ring.describe("vault:A"), ring.unwrap(wrapped_keys({"vault:A": wrapped_dek}))) == ("its owner", DEK)
+    assert ring.parse("capitals:a") == KeyRef("capitals", "A")
+    assert (ring.describe("capitals:A"), ring.unwrap(wrapped_keys({"capitals:A": wrapped_dek}))) == ("its owner", DEK)
 
 
 def test_a_word_default_in_a_file_does_not_stand_for_ones_own_key() -> None:

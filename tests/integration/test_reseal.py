@@ -109,8 +109,8 @@ def test_an_added_key_leaves_data_key_tokens_and_time(lock: Lock) -> None:
     before, after = state(sealed), state(again)
     assert after.tokens == before.tokens
     assert after.envelope.created == CREATED
-    assert after.envelope.keys.items() > before.envelope.keys.items()
-    assert list(after.envelope.keys) == sorted(map(str, lock.keys + OTHER.keys))
+    assert after.envelope.groups[0].items() > before.envelope.groups[0].items()
+    assert list(after.envelope.groups[0]) == sorted(map(str, lock.keys + OTHER.keys))
     assert after.envelope.seal != before.envelope.seal
     assert OTHER.open_(again) == lock.open_(again) == ONE
 
@@ -121,8 +121,8 @@ def test_a_removed_key_means_a_new_data_key_new_tokens_and_a_new_time(lock: Lock
     before, after = state(both), state(again)
     assert differing(before, after) == before.tokens.keys() == after.tokens.keys()
     assert after.envelope.created == LATER
-    assert after.envelope.keys.keys() == {str(ref) for ref in lock.keys}
-    assert not after.envelope.keys.items() & before.envelope.keys.items()
+    assert after.envelope.groups[0].keys() == {str(ref) for ref in lock.keys}
+    assert not after.envelope.groups[0].items() & before.envelope.groups[0].items()
     assert lock.open_(again) == ONE
     with pytest.raises(AlteredError, match="was altered"):
         lock.open_(again.replace(after.tokens["data", "a"].encode(), before.tokens["data", "a"].encode()))
@@ -163,7 +163,7 @@ def test_nothing_to_change_is_said(lock: Lock) -> None:
 def test_of_several_secrets_only_the_changed_one_is_sealed_anew(lock: Lock, both: bytes) -> None:
     sealed = lock.seal(both)
     first, second = states(sealed)
-    assert first.envelope.keys != second.envelope.keys
+    assert first.envelope.groups[0] != second.envelope.groups[0]
     assert first.envelope.seal != second.envelope.seal
     edited = sealed.replace(second.tokens["data", "a"].encode(), b"eA==")
     again = lock.seal(edited, created=LATER)
@@ -225,7 +225,7 @@ def test_a_parent_that_holds_other_secrets_lends_to_the_ones_of_its_names(lock: 
     first, last = states(again)
     assert first == states(parent)[1]
     assert last.envelope.created == LATER
-    assert not {*last.envelope.keys.items()} & {*first.envelope.keys.items()}
+    assert not {*last.envelope.groups[0].items()} & {*first.envelope.groups[0].items()}
 
 
 def test_a_parent_that_was_altered_lends_nothing(lock: Lock) -> None:

@@ -13,7 +13,7 @@ from secretsvc.errors import AlteredError
 from secretsvc.manifest.reader import read
 from secretsvc.operations.merge import merge_manifests
 from secretsvc.programs.git import merge_lines
-from tests.support import LOCK, open_
+from tests.support import LOCK, NIGHT, open_
 
 Values: TypeAlias = dict[str, str]
 """Key → value, in the order of the file."""
@@ -64,7 +64,7 @@ def histories(draw: st.DrawFn) -> tuple[Values, Values, Values]:
     return base, draw(edited(base, "ours")), draw(edited(base, "theirs"))
 
 
-@settings(max_examples=150)
+@settings(max_examples=settings().max_examples if NIGHT else 50)
 @given(histories(), st.sampled_from(("\n", "\r\n")))
 def test_random_changes(history: tuple[Values, Values, Values], newline: str) -> None:
     base, ours, theirs = history

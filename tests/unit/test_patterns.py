@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+from functools import cache
 from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -69,8 +70,13 @@ PARTS = [
         "a/",
     ),
 ]
+SECONDS = 0.3
 LENGTH = 12_000
 """Bytes. What looks at each place of a text from each other place takes a second for so many."""
+SHORTER = 8
+"""How often shorter texts are that are tried first. What takes SECONDS for LENGTH takes its share of them, by the cube
+at the least, for one of these.
+"""
 
 
 class Used(NamedTuple):
@@ -116,16 +122,33 @@ def test_patterns_are_found_at_all() -> None:
     assert len(FOUND) > 50
 
 
+@cache
+def text_of(start: str, part: str, length: int) -> str:
+    return start + part * (length // len(part)) + "\x01"
+
+
+def taken(used: Used, text: str) -> float:
+    """Seconds of the processor for all that the package may do with it."""
+    pattern: re.Pattern[Any] = re.compile(used.pattern)
+    subject = text.encode() if isinstance(used.pattern, bytes) else text
+    before = process_time()
+    pattern.fullmatch(subject)
+    if not used.anchored:
+        sum(1 for _ in pattern.finditer(subject))
+    return process_time() - before
+
+
 @pytest.mark.parametrize("place", FOUND)
 def test_a_pattern_takes_no_longer_than_a_text_is_long(place: str) -> None:
     used = FOUND[place]
-    pattern: re.Pattern[Any] = re.compile(used.pattern)
     for start in STARTS:
         for part in PARTS:
-            text = start + part * (LENGTH // len(part)) + "\x01"
-            subject = text.encode() if isinstance(used.pattern, bytes) else text
-            before = process_time()
-            pattern.fullmatch(subject)
-            if not used.anchored:
-                sum(1 for _ in pattern.finditer(subject))
-            assert process_time() - before < 0.3, f"{start!r}, then many {part!r}"
+            if taken(used, text_of(start, part, LENGTH // SHORTER)) > SECONDS / SHORTER**3:
+                took = taken(used, text_of(start, part, LENGTH))
+                assert took < SECONDS, f"{start!r}, then many {part!r}"
+
+
+def test_a_pattern_that_takes_longer_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FOUND, "slow", Used(r"(?: |yy)+x", anchored=False))
+    with pytest.raises(AssertionError, match="then many ' '"):
+        test_a_pattern_takes_no_longer_than_a_text_is_long("slow")

@@ -116,7 +116,7 @@ creation_rules:
 THEIRS = {
     "groups": f"{{key_groups: [{{age: [{AGE}]}}, {{pgp: [{PGP}]}}]}}",
     "different roles": f"{{kms: '{ARN}+{ROLE},{ARN}'}}",
-    "of a kind": "{hc_vault_transit_uri: 'https://v.test/v1/t/keys/k'}",
+    "of a kind": "{hckms: ['region:1']}",
     "without keys": "{encrypted_regex: a}",
 }
 

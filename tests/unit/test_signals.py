@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from signal import SIG_IGN, SIGHUP, SIGTERM, Signals, getsignal, pthread_sigmask, raise_signal, signal, valid_signals
+import signal as documented
+from signal import SIG_IGN, SIGHUP, SIGTERM, Signals, getsignal, raise_signal, signal, valid_signals
 from typing import TYPE_CHECKING
 
 import pytest
 
 from secretsvc.files import signals
-from secretsvc.files.signals import end_tidily, undisturbed
+from secretsvc.files.signals import Undisturbed, end_tidily
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from types import ModuleType
 
 
 @pytest.fixture(autouse=True)
@@ -51,15 +53,13 @@ def test_nohup_is_respected() -> None:
 
 
 @pytest.mark.parametrize("number", [SIGTERM, Signals.SIGQUIT, Signals.SIGALRM, Signals.SIGRTMIN])
-@pytest.mark.parametrize("way", [signals.pthread_sigmask, pthread_sigmask], ids=["private", "documented"])
-def test_they_wait_for_the_end_of_the_block(
-    number: Signals, way: Callable[..., set[int]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("way", [signals.signal, documented], ids=["private", "documented"])
+def test_they_wait_for_the_end_of_the_block(number: Signals, way: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     done = []
-    monkeypatch.setattr(signals, "pthread_sigmask", way)
+    monkeypatch.setattr(signals, "signal", way)
 
     def work() -> None:
-        with undisturbed():
+        with Undisturbed():
             raise_signal(number)
             done.append("all")
 

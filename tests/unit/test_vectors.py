@@ -13,12 +13,13 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from secretsvc import shamir
 from secretsvc.errors import AlteredError
 from secretsvc.formats.ksecret.crypto import Dek, Payload
 from tests import vectors
 
-RECORDED = {"tokens.json": 13, "seals.json": 3}
-PLAIN_FILES = 4
+RECORDED = {"tokens.json": 13, "seals.json": 3, "seals-of-groups.json": 4, "shares.json": 5}
+PLAIN_FILES = 6
 
 
 def load(name: str) -> list[dict[str, Any]]:
@@ -49,6 +50,26 @@ def independent_seal(dek: bytes, sealed_for: str, type_: str, created: str, refs
     return b64encode(hmac.digest(hkdf(dek, b"ksecret/v1 seal"), message, "sha256")).decode()
 
 
+def independent_seal_of_groups(dek: bytes, about: list[str], threshold: int, groups: list[list[str]]) -> str:
+    message = b"".join(lp(text.encode()) for text in ("ksecret/v1 seal groups", *about))
+    message += threshold.to_bytes(4, "big") + len(groups).to_bytes(4, "big")
+    for refs in groups:
+        message += len(refs).to_bytes(4, "big") + b"".join(lp(ref) for ref in sorted(ref.encode() for ref in refs))
+    return b64encode(hmac.digest(hkdf(dek, b"ksecret/v1 seal"), message, "sha256")).decode()
+
+
+def independently_joined(shares: list[bytes]) -> bytes:
+    """Lagrange's formula at 0, byte by byte; the inverse of a number is found by trying all."""
+    dek = bytearray(32)
+    for share in shares:
+        factor = 1
+        for other in (one[-1] for one in shares if one != share):
+            inverse = next(one for one in range(256) if vectors.of_field(one, other ^ share[-1]) == 1)
+            factor = vectors.of_field(factor, vectors.of_field(other, inverse))
+        dek = bytearray(a ^ vectors.of_field(b, factor) for a, b in zip(dek, share[:-1], strict=True))
+    return bytes(dek)
+
+
 @pytest.mark.parametrize("case", load("tokens.json"), ids=lambda case: case["name"])
 def test_token(case: dict[str, Any]) -> None:
     dek, place = bytes.fromhex(case["dek"]), (case["sealedFor"], case["field"], case["key"])
@@ -65,16 +86,53 @@ def test_token(case: dict[str, Any]) -> None:
 def test_seal(case: dict[str, Any]) -> None:
     dek, parts = bytes.fromhex(case["dek"]), (case["sealedFor"], case["type"], case["created"], case["keys"])
 
-    assert Dek(dek).seal(*parts) == case["seal"] == independent_seal(dek, *parts)
-    Dek(dek).check_seal(case["seal"], *parts)
-    Dek(dek).check_seal(case["seal"], *parts[:3], list(reversed(case["keys"])))
+    refs = case["keys"]
+    assert Dek(dek).seal(*parts[:3], ([refs], 1)) == case["seal"] == independent_seal(dek, *parts)
+    Dek(dek).check_seal(case["seal"], *parts[:3], ([refs], 1))
+    Dek(dek).check_seal(case["seal"], *parts[:3], ([list(reversed(refs))], 1))
     with pytest.raises(AlteredError, match="seal does not fit"):
-        Dek(dek).check_seal(case["seal"], *parts[:3], [*case["keys"], "age:age1more"])
+        Dek(dek).check_seal(case["seal"], *parts[:3], ([[*refs, "age:age1more"]], 1))
+
+
+@pytest.mark.parametrize("case", load("seals-of-groups.json"), ids=lambda case: case["sealedFor"])
+def test_seal_of_groups(case: dict[str, Any]) -> None:
+    dek, about = bytes.fromhex(case["dek"]), [case["sealedFor"], case["type"], case["created"]]
+    groups, threshold = case["groups"], case["threshold"]
+
+    assert Dek(dek).seal(*about, (groups, threshold)) == case["seal"]
+    assert independent_seal_of_groups(dek, about, threshold, groups) == case["seal"]
+    Dek(dek).check_seal(case["seal"], *about, ([list(reversed(group)) for group in groups], threshold))
+    others = [
+        ([[*groups[0], "age:age1more"], *groups[1:]], threshold),
+        (list(reversed(groups)), threshold),
+        (groups, threshold + 1),
+        ([*groups, ["age:age1more"]], threshold),
+        ([[ref for group in groups for ref in group]], 1),
+    ]
+    for other in others:
+        assert not Dek(dek).seal_fits(case["seal"], *about, other), other
+
+
+@pytest.mark.parametrize("case", load("shares.json"), ids=lambda case: f"{case['threshold']} of {len(case['shares'])}")
+def test_shares(case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    dek, threshold = bytes.fromhex(case["dek"]), case["threshold"]
+    drawn = [int(text, 16) for text in case["coefficients"]]
+    monkeypatch.setattr("secrets.randbits", lambda bits: drawn.pop(0) if bits == 256 else 1 / 0)
+    shares = list(map(bytes.fromhex, case["shares"]))
+
+    assert list(shamir.split(dek, threshold, len(shares))) == shares
+    assert [(len(share), share[-1]) for share in shares] == [(33, number + 1) for number in range(len(shares))]
+    for chosen in (shares[:threshold], shares[-threshold:], shares):
+        assert shamir.combine(tuple(chosen)) == dek == independently_joined(chosen)
+    if threshold > 2:
+        assert shamir.combine(tuple(shares[: threshold - 1])) != dek
 
 
 def test_vectors_regenerate_clean() -> None:
     assert vectors.tokens() == load("tokens.json")
     assert vectors.seals() == load("seals.json")
+    assert vectors.seals_of_groups() == load("seals-of-groups.json")
+    assert vectors.shares() == load("shares.json")
 
 
 def test_files_regenerate_clean() -> None:
@@ -104,6 +162,27 @@ def test_a_sealed_file_opens_by_the_text_of_format_alone() -> None:
     assert content("data", "username") == b"admin"
     assert content("stringData", "note") == b"it's plain"
     assert content("stringData", "app.yaml") == b"db:\n  pool: 10\n"
+
+
+@pytest.mark.parametrize("pair", [(0, 1), (0, 2), (1, 2)], ids=str)
+def test_a_file_with_groups_opens_by_the_text_of_format_alone(pair: tuple[int, int]) -> None:
+    root = yaml.safe_load((vectors.FOLDER / "groups.sealed.yaml").read_text())
+    words = "".join((vectors.FOLDER / name).read_text() for name in ("identity.txt", "other-identities.txt")).split(
+        "\n"
+    )
+    identities = [pyrage.x25519.Identity.from_str(word) for word in words if word.startswith("AGE-")]
+    sealed = root["ksecret"]
+    groups = [list(group) for group in sealed["groups"]]
+
+    def share(number: int) -> bytes:
+        wrapped = sealed["groups"][number][f"age:{identities[number].to_public()}"]
+        return bytes(pyrage.decrypt(b64decode(wrapped), [identities[number]]))
+
+    dek = independently_joined([share(number) for number in pair])
+    about = [sealed["sealedFor"], "Opaque", sealed["created"]]
+    assert sealed["seal"] == independent_seal_of_groups(dek, about, sealed["threshold"], groups)
+    payload = independent_payload(root["data"]["password"], dek, sealed["sealedFor"], "data", "password")
+    assert payload[2 + payload[1] :].rstrip(b"\0")[:-1] == b"not-a-real-password"
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,9 @@ def test_elsewhere_than_on_linux_there_is_one_process(monkeypatch: pytest.Monkey
     assert workers._count(10_000, 0) == 0
 
 
-@pytest.mark.parametrize(("scheme", "forks"), [("age", True), ("pgp", True), ("aws", True), ("gcp", False)])
+@pytest.mark.parametrize(
+    ("scheme", "forks"), [("age", True), ("pgp", True), ("aws", True), ("gcp", False), ("vault", True)]
+)
 def test_no_process_is_copied_that_uses_grpc(scheme: str, forks: bool, tmp_path: Path) -> None:
     """It has threads of its own."""
     backends = Backends(Settings({"HOME": str(tmp_path)}, lambda what: None))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.backends.base import Installed, Scheme, library
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import KeyRef
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 # region becomes part of a host's name. AWS writes multi-region ids without dashes, emulators also with them.
 _HEX = "[0-9a-f]"
 _UUID = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
-_ARN = (
+_ARN = pattern(
     r"arn:aws(?:-[a-z]{1,10}){0,3}:kms:(?P<region>[a-z]{2,10}(?:-[a-z]{1,12}){1,3}-[0-9]{1,2}):[0-9]{12}"
     rf":(?:key/(?:{_UUID}|mrk-{_HEX}{{32}}|mrk-{_UUID})|alias/[A-Za-z0-9/_-]{{1,250}})"
 )
@@ -70,7 +69,7 @@ SCHEME = AwsScheme()
 
 def region_of(arn: str) -> str:
     """Return the region of a key's or alias's ARN in its canonical form. Raises KeyRefError."""
-    match = re.fullmatch(_ARN, arn)
+    match = _ARN.fullmatch(arn)
     if match:
         return match["region"]
     fields = arn.split(":")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.backends.base import Installed, Scheme, library
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import KeyRef
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 # Cloud KMS API, "Resource names": ids of key rings and keys match [a-zA-Z0-9_-]{1,63}. A project is named by its id,
 # `example.com:name` in old organisations, or by its number.
-_KEY = (
+_KEY = pattern(
     r"projects/[a-z0-9][a-z0-9.:-]{0,99}/locations/[a-z0-9-]{1,63}"
     r"/keyRings/[A-Za-z0-9_-]{1,63}/cryptoKeys/[A-Za-z0-9_-]{1,63}"
 )
@@ -38,10 +37,10 @@ class GcpScheme(Scheme):
     def parse(self, text: str) -> KeyRef:
         """A Cloud KMS key's resource name, `projects/…/cryptoKeys/…`, which has one spelling only."""
         name = text.strip()
-        if re.fullmatch(_KEY, name):
+        if _KEY.fullmatch(name):
             return KeyRef(self.name, name)
         key, versions, _ = name.partition("/cryptoKeyVersions/")
-        if versions and re.fullmatch(_KEY, key):
+        if versions and _KEY.fullmatch(key):
             raise KeyRefError(
                 "that names one version of a Cloud KMS key; Cloud KMS picks the version itself",
                 hint="leave off /cryptoKeyVersions/ and what follows",

@@ -6,9 +6,7 @@ costs. docs/backends/gcp-kms.md has the figures, and what an operator should kno
 
 from __future__ import annotations
 
-import json
-
-from secretsvc.backends.base import checked_dek
+from secretsvc.backends.base import additional_data, checked_dek
 from secretsvc.backends.gcp_kms import errors
 from secretsvc.backends.gcp_kms.client import Connection
 from secretsvc.backends.tries import PATIENCE
@@ -128,14 +126,6 @@ class GcpKms:
             "the connection altered the request or the answer, twice: a checksum does not verify",
             hint="look for a proxy or a faulty network card between here and Cloud KMS",
         )
-
-
-def additional_data(context: Mapping[str, str]) -> bytes:
-    """The encryption context as additional authenticated data: JSON with sorted keys, no spaces and only ASCII.
-
-    An empty context gives no bytes at all, not `{}`: that is what `gcloud kms decrypt` uses.
-    """
-    return json.dumps(dict(context), sort_keys=True, separators=(",", ":")).encode() if context else b""
 
 
 def _is_version_of(version: str, key: str) -> bool:

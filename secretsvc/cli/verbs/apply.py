@@ -6,8 +6,9 @@ import os
 
 from secretsvc.cli import child, options
 from secretsvc.cli.in_memory import handed_on
+from secretsvc.cli.kubectl import refuse_client_side
 from secretsvc.cli.session import opener
-from secretsvc.errors import FileError, UsageError
+from secretsvc.errors import FileError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ EXAMPLES = """\
   ksecret apply secret.yaml                              as kubectl apply --server-side -f -, nothing on disk
   ksecret apply -r deploy/ -- --context prod -n shop     every manifest under deploy/, sealed or not
   ksecret apply secret.yaml -- --dry-run=server          what comes after -- is kubectl's"""
-
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
-"""Words that pflag takes for false (Go's strconv.ParseBool)."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -34,7 +32,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(args: Arguments) -> int:
     """Opens everything, then becomes kubectl; so the exit code is kubectl's."""
-    _check(args.command)
+    refuse_client_side(args.command)
     kubectl = child.find("kubectl")
     targets = options.Targets(tuple(args.files), args.recursive, debug=args.debug, jobs=args.jobs)
     data, failed = handed_on(targets, opener(options.server(args), options.unlocking(args)))
@@ -42,16 +40,6 @@ def run(args: Arguments) -> int:
         return failed
     _give(data)
     return child.become([kubectl, "apply", "--server-side", "-f", "-", *args.command], child.environment({}))
-
-
-def _check(words: list[str]) -> None:
-    for word in words:
-        name, _, value = word.partition("=")
-        if name == "--server-side" and value in _FALSE:
-            raise UsageError(
-                "client-side apply would store every value once more, in the annotation last-applied-configuration",
-                hint="leave out --server-side=false; where fields are owned by others, add --force-conflicts",
-            )
 
 
 def _give(data: bytes) -> None:

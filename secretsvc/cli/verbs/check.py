@@ -89,15 +89,22 @@ def run(args: Arguments) -> int:
 
         check_range(args.range, args.files, output)
     else:
-        found = workspace.discover(
-            args.files or ["."], recursive=True, failed=output.failed, warn=_warn, ignoring=False, suffixes=("",)
-        )
-        items = list(found)
-        policies = Policies()
-        configs = _configs(policies, items, [*(args.files or ["."]), args.path])
-        sources = (_source(item, policies, args.path, configs) for item in items)
-        check_all(progress(sources, len(items)), output)
+        items, source_of = walked(args.files or ["."], output.failed, args.path)
+        check_all(progress(map(source_of, items), len(items)), output)
     return output.finish()
+
+
+def walked(
+    paths: list[str], failed: Callable[[FileError], None], place: str = ""
+) -> tuple[list[workspace.Item], Callable[[workspace.Item], Source]]:
+    """Every file that these paths mean, of any name, and what makes a Source of one.
+
+    `failed` is told of folders that can't be listed; `place`: where standard input will stand. Raises UsageError.
+    """
+    items = list(workspace.discover(paths, recursive=True, failed=failed, warn=_warn, ignoring=False, suffixes=("",)))
+    policies = Policies()
+    configs = _configs(policies, items, [*paths, place])
+    return items, lambda item: _source(item, policies, place, configs)
 
 
 def _configs(policies: Policies, items: list[workspace.Item], roots: list[str]) -> SopsConfigs | None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.parser import Parser
 
 EXAMPLES = """\
-  ksecret render -r deploy/ | kubectl diff --server-side -f -       every manifest under deploy/, sealed or not
+  ksecret render -r deploy/ | kubectl apply --server-side --dry-run=server -f -   every manifest, sealed or not
   kubectl kustomize overlays/prod | ksecret render - | kubectl apply --server-side -f -
   helm upgrade app ./chart --post-renderer ksecret --post-renderer-args render --post-renderer-args -
   ksecret render -r --only-namespace prod deploy/    strangers' manifests: nothing of others' opens"""

@@ -29,6 +29,7 @@ class Ksecret(Format):
     name = "ksecret"
     label = "ksecret's format"
     binds = True
+    has_groups = True
     member = envelope.ENVELOPE
     encoded = "a3NlY3JldC52MS"
 
@@ -70,6 +71,11 @@ class Ksecret(Format):
 
         return sealing.is_retyped(opened, secret)
 
+    def is_dek(self, secret: Secret, sealed: Sealed, dek: bytes) -> bool:
+        from secretsvc.formats.ksecret import sealing
+
+        return sealing.is_dek(secret, sealed, dek)
+
     def open(self, secret: Secret, sealed: Sealed, dek: bytes, *, trust: Trust | None, retyped: bool) -> Opened:
         from secretsvc.formats.ksecret.sealing import open_secret
 
@@ -108,7 +114,7 @@ class Ksecret(Format):
         sealing.prove(sealed, opened, clear, before, changed)
 
     def with_keys(self, own: envelope.Envelope, keys: Sequence[WrappedKey]) -> envelope.Envelope:
-        return own._replace(keys={str(key.ref): envelope.encoded(key) for key in keys})
+        return own._replace(groups=envelope.texts_of(keys, len(own.groups)))
 
     def put(self, text: str, secret: Secret, own: envelope.Envelope) -> list[Edit]:
         def render(layout: Layout) -> str:
@@ -126,7 +132,7 @@ class Ksecret(Format):
     def shortened(self, secret: Secret, mark: Mark, name: Callable[[str], str]) -> Iterator[Edit]:
         found = envelope.unchecked(secret)
         if found:
-            for ref, wrapped in found.keys.items():
+            for (_, ref), wrapped in found.keys.items():
                 yield _in_quotes(f"wrapped for {name(ref)}" if name(ref) else "wrapped", wrapped, mark)
             yield _in_quotes("seal", found.seal, mark)
 

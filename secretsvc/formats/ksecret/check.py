@@ -37,13 +37,15 @@ def examine(secret: Secret) -> Examined:
         envelope.check_bound(read.sealed_for, secret)
     except KsecretError as error:
         flaws.append((line, "KS007", error.message))
-    return Examined(line, envelope.is_token, (*flaws, *tokens), tuple(read.keys), _seconds(read.created))
+    groups = tuple(map(tuple, read.groups))
+    return Examined(line, envelope.is_token, (*flaws, *tokens), groups, read.threshold, _seconds(read.created))
 
 
 def _wrong_in(read: envelope.Envelope) -> Iterator[str]:
-    for ref, wrapped in read.keys.items():
-        if not _decoded(wrapped):
-            yield f"the data key wrapped under {ref} is not base64"
+    for group in read.groups:
+        for ref, wrapped in group.items():
+            if not _decoded(wrapped):
+                yield f"the data key wrapped under {ref} is not base64"
     if len(_decoded(read.seal)) != _SEAL:
         yield f"the envelope's seal is not the base64 of {_SEAL} bytes"
     if not _seconds(read.created):

@@ -23,6 +23,10 @@ from secretsvc.formats.primitives import (
 from secretsvc.manifest.model import decode_strict, encode_base64
 from secretsvc.record import Record
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from secretsvc.formats.ksecret.envelope import SealedKeys
+
 BLOCK = 64
 """Payloads are padded to a multiple of this many bytes, so that a token does not tell a value's length."""
 
@@ -99,27 +103,32 @@ class Dek:
                 entry=f"{field}/{key}",
             ) from None
 
-    def seal(self, sealed_for: str, type_: str, created: str, refs: list[str]) -> str:
+    def seal(self, sealed_for: str, type_: str, created: str, keys: SealedKeys) -> str:
         """`base64(HMAC-SHA256(K_seal, M))` over identity, type, time and KeyRefs (any order; they are sorted)."""
-        return encode_base64(self._mac(sealed_for, type_, created, refs))
+        return encode_base64(self._mac(sealed_for, type_, created, keys))
 
-    def check_seal(self, seal: str, sealed_for: str, type_: str, created: str, refs: list[str]) -> None:
+    def check_seal(self, seal: str, sealed_for: str, type_: str, created: str, keys: SealedKeys) -> None:
         """Compares in constant time. Raises AlteredError."""
-        if not self.seal_fits(seal, sealed_for, type_, created, refs):
+        if not self.seal_fits(seal, sealed_for, type_, created, keys):
             raise altered_seal()
 
-    def seal_fits(self, seal: str, sealed_for: str, type_: str, created: str, refs: list[str]) -> bool:
+    def seal_fits(self, seal: str, sealed_for: str, type_: str, created: str, keys: SealedKeys) -> bool:
         """Tell whether it was made with this DEK over just that; compared in constant time."""
         try:
-            return equal(self._mac(sealed_for, type_, created, refs), decode_strict(seal))
+            return equal(self._mac(sealed_for, type_, created, keys), decode_strict(seal))
         except ValueError:
             return False
 
-    def _mac(self, sealed_for: str, type_: str, created: str, refs: list[str]) -> bytes:
-        names = sorted(ref.encode() for ref in refs)
-        about = (b"ksecret/v1 seal", sealed_for.encode(), type_.encode(), created.encode())
-        count = len(names).to_bytes(4, "big")
-        return hmac_sha256(self._seal_key, *map(_length_prefixed, about), count, *map(_length_prefixed, names))
+    def _mac(self, sealed_for: str, type_: str, created: str, keys: SealedKeys) -> bytes:
+        groups, threshold = keys
+        title = b"ksecret/v1 seal groups" if threshold > 1 else b"ksecret/v1 seal"
+        about = map(_length_prefixed, (title, sealed_for.encode(), type_.encode(), created.encode()))
+        division = (_number(threshold), _number(len(groups))) if threshold > 1 else ()
+        listed: list[bytes] = []
+        for group in groups:
+            names = sorted(ref.encode() for ref in group)
+            listed += (_number(len(names)), *map(_length_prefixed, names))
+        return hmac_sha256(self._seal_key, *about, *division, *listed)
 
 
 def altered_seal(line: int = 0) -> AlteredError:
@@ -136,4 +145,8 @@ def _value_aad(sealed_for: str, field: str, key: str) -> bytes:
 
 
 def _length_prefixed(data: bytes) -> bytes:
-    return len(data).to_bytes(4, "big") + data
+    return _number(len(data)) + data
+
+
+def _number(number: int) -> bytes:
+    return number.to_bytes(4, "big")

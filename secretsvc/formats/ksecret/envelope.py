@@ -6,19 +6,25 @@ from secretsvc.errors import AlteredError, InputError, KeyRefError, ManifestErro
 from secretsvc.formats.base import Sealed, decoded
 from secretsvc.manifest import nodes
 from secretsvc.manifest.model import encode_base64
-from secretsvc.manifest.nodes import Mapping, Scalar
+from secretsvc.manifest.nodes import Mapping, Scalar, Sequence
 from secretsvc.manifest.scalars import canonical, quoted
 from secretsvc.patterns import pattern
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+    from collections.abc import Sequence as AnySequence
+    from typing import TypeAlias
 
     from secretsvc.keyref import Keyset, WrappedKey
     from secretsvc.manifest.model import Secret
-    from secretsvc.manifest.nodes import Member
+    from secretsvc.manifest.nodes import Member, Node
     from secretsvc.manifest.splice import Layout
+
+    SealedKeys: TypeAlias = tuple[AnySequence[Collection[str]], int]
+    """The KeyRefs of each group of keys, and how many groups have to be opened: one of one, where there are none."""
+    _Member: TypeAlias = str | dict[str, str] | list[dict[str, str]]
 
 ENVELOPE = "ksecret"
 """The member of a Secret that holds its envelope."""
@@ -31,6 +37,7 @@ WHOLE_TOKEN = r"ksecret\.v1\.[A-Za-z0-9+/]{122,}={0,2}"  # noqa: S105
 """The shape of a token, wherever it stands: nonce, tag and at least one block are 92 bytes (design FORMAT)."""
 
 _MEMBERS = {"version", "sealedFor", "created", "keys", "seal"}
+_OF_GROUPS = _MEMBERS - {"keys"} | {"threshold", "groups"}
 
 TYPES = (
     "Opaque",
@@ -53,17 +60,16 @@ class Envelope(Record):
     sealed_for: str
     created: str
     """When the DEK was made: UTC, seconds, RFC 3339 with `Z`."""
-    keys: dict[str, str]
-    """KeyRef → standard base64 of the DEK wrapped under it."""
+    groups: tuple[dict[str, str], ...]
+    """For each group of keys, one where there are none, KeyRef → standard base64 of the DEK, or share, under it."""
+    threshold: int
+    """How many groups have to be opened; 1 where there are none."""
     seal: str
 
     @property
-    def refs(self) -> Keyset:
-        """Return the keyset."""
-        from secretsvc.backends import stated
-        from secretsvc.keyref import keyset
-
-        return keyset(stated(ref) for ref in self.keys)
+    def sealed_keys(self) -> SealedKeys:
+        """Return what of the keys the seal is over."""
+        return self.groups, self.threshold
 
 
 class UncheckedEnvelope(Record):
@@ -71,8 +77,10 @@ class UncheckedEnvelope(Record):
 
     sealed_for: str
     created: str
-    keys: dict[str, Scalar]
-    """KeyRef → the scalar that holds the wrapped DEK."""
+    keys: dict[tuple[int, str], Scalar]
+    """Number of the group, from 1, 0 where there are none, and KeyRef → the scalar that holds the wrapped DEK."""
+    threshold: str
+    """Empty where there are no groups."""
     seal: Scalar
     mapping: Mapping
 
@@ -89,20 +97,35 @@ def unchecked(secret: Secret) -> UncheckedEnvelope | None:
     if not isinstance(mapping, Mapping):
         return None
     found = {key.value: value for key, value in mapping.members if isinstance(key, Scalar)}
-    keys = nodes.value(mapping, "keys")
     sealed_for, created, seal = found.get("sealedFor"), found.get("created"), found.get("seal")
+    wrapped = _unchecked_keys(found)
     if (
-        set(found) == _MEMBERS
-        and isinstance(keys, Mapping)
+        wrapped is not None
         and isinstance(sealed_for, Scalar)
         and isinstance(created, Scalar)
         and isinstance(seal, Scalar)
     ):
-        wrapped = {
-            key.value: value for key, value in keys.members if isinstance(key, Scalar) and isinstance(value, Scalar)
-        }
-        return UncheckedEnvelope(sealed_for.value, created.value, wrapped, seal, mapping)
+        threshold = found.get("threshold")
+        needed = threshold.value if isinstance(threshold, Scalar) else ""
+        return UncheckedEnvelope(sealed_for.value, created.value, wrapped, needed, seal, mapping)
     return None
+
+
+def _unchecked_keys(found: dict[str, Node]) -> dict[tuple[int, str], Scalar] | None:
+    """Return the scalars that hold wrapped DEKs, or shares; None where there are other members than there should be."""
+    keys, groups = found.get("keys"), found.get("groups")
+    if set(found) == _MEMBERS and isinstance(keys, Mapping):
+        numbered = {0: keys}
+    elif set(found) == _OF_GROUPS and isinstance(groups, Sequence) and isinstance(found.get("threshold"), Scalar):
+        numbered = {number: item for number, item in enumerate(groups.items, 1) if isinstance(item, Mapping)}
+    else:
+        return None
+    return {
+        (number, key.value): value
+        for number, group in numbered.items()
+        for key, value in group.members
+        if isinstance(key, Scalar) and isinstance(value, Scalar)
+    }
 
 
 def read(member: Member) -> Envelope:
@@ -111,7 +134,8 @@ def read(member: Member) -> Envelope:
     Raises InputError for a version that this program does not know, AlteredError for one that lacks something.
     """
     found = _read(member)
-    _stated(found.keys, member.key.line)
+    for group in found.groups:
+        _stated(group, member.key.line)
     return found
 
 
@@ -124,7 +148,7 @@ def _read(member: Member) -> Envelope:
         raise InputError(
             "the envelope's version is not one that this ksecret can read", hint="upgrade ksecret", line=line
         )
-    keys = texts.pop("keys", None)
+    groups, threshold = _groups(texts, line)
     sealed_for, created, seal = texts.pop("sealedFor", None), texts.pop("created", None), texts.pop("seal", None)
     if "conflict" in texts:
         hint = "ksecret keys sync, or ksecret git resolve --both-keys; or as the comment above `conflict:` says"
@@ -132,27 +156,50 @@ def _read(member: Member) -> Envelope:
 
         raise AlteredError(f"{UNMERGED}: the envelope has two versions", hint=hint, line=line)
     if texts or not (
-        isinstance(keys, dict)
-        and keys
-        and isinstance(sealed_for, str)
-        and isinstance(created, str)
-        and isinstance(seal, str)
+        groups and all(groups) and isinstance(sealed_for, str) and isinstance(created, str) and isinstance(seal, str)
     ):
         raise AlteredError(
             "the envelope lacks a member, or has one too many", hint="restore the file from Git", line=line
         )
-    return Envelope(sealed_for, created, keys, seal)
+    return Envelope(sealed_for, created, groups, threshold, seal)
+
+
+def _groups(texts: dict[str, _Member], line: int) -> tuple[tuple[dict[str, str], ...], int]:
+    """Take the groups of keys out of an envelope's members, `keys` as the only one, and their threshold.
+
+    Raises AlteredError for a division that no envelope has.
+    """
+    keys, groups = texts.get("keys"), texts.get("groups")
+    if isinstance(keys, dict) and groups is None and "threshold" not in texts:
+        del texts["keys"]
+        return (keys,), 1
+    if not isinstance(groups, list) or keys is not None:
+        return (), 1
+    stated, count = texts.pop("threshold", None), len(texts.pop("groups"))
+    from secretsvc.keyref import MOST_GROUPS, MOST_KEYS
+
+    if count > MOST_GROUPS or stated not in [str(number) for number in range(2, count + 1)]:
+        what = f"no envelope has {count} groups of keys with such a threshold"
+        raise AlteredError(what, hint="restore the file from Git", line=line)
+    if sum(map(len, groups)) > MOST_KEYS:
+        what = f"the envelope has more than {MOST_KEYS} keys"
+        raise AlteredError(what, hint="restore the file from Git", line=line)
+    return tuple(groups), int(str(stated))
 
 
 def sealed(member: Member) -> Sealed:
     """Return what an envelope says. Raises ManifestError, InputError, AlteredError."""
     from secretsvc.keyref import WrappedKey
 
-    own = _read(member)
-    refs, bound_to = _stated(own.keys, member.key.line), context(own.sealed_for)
-    texts = own.keys.values()
-    keys = tuple(WrappedKey(ref, decoded(text), bound_to, 0, text) for ref, text in zip(refs, texts, strict=True))
-    return Sealed(member.key.line, f"ksecret v{VERSION}", keys, own.sealed_for, own.created, own.seal, own)
+    own, line = _read(member), member.key.line
+    bound_to = context(own.sealed_for)
+    keys = tuple(
+        WrappedKey(ref, decoded(text), bound_to, number, text)
+        for number, group in enumerate(own.groups)
+        for ref, text in zip(_stated(group, line), group.values(), strict=True)
+    )
+    about = own.sealed_for, own.created, own.seal
+    return Sealed(line, f"ksecret v{VERSION}", keys, *about, own, own.threshold)
 
 
 def _stated(keys: Iterable[str], line: int) -> Keyset:
@@ -169,22 +216,33 @@ def _stated(keys: Iterable[str], line: int) -> Keyset:
     return tuple(refs)
 
 
-def _texts(member: Member) -> dict[str, str | dict[str, str]]:
-    """Return the envelope's members as texts, `keys` as a dictionary of texts."""
-    from secretsvc.keyref import MOST_KEYS
-
+def _texts(member: Member) -> dict[str, _Member]:
+    """Return the envelope's members as texts, `keys` as a dictionary of texts, `groups` as a list of those."""
     if not isinstance(member.value, Mapping):
         raise AlteredError("the envelope is not a mapping", hint="restore the file from Git", line=member.key.line)
-    found: dict[str, str | dict[str, str]] = {}
+    found: dict[str, _Member] = {}
     for key, value in member.value.members:
-        if isinstance(key, Scalar) and isinstance(value, Mapping) and key.value == "keys":
-            if len(value.members) > MOST_KEYS:
-                message = f"the envelope has more than {MOST_KEYS} keys"
-                raise AlteredError(message, hint="restore the file from Git", line=value.line)
-            found["keys"] = {_text(ref): _text(wrapped) for ref, wrapped in value.members}
+        name = _text(key)
+        if isinstance(value, Mapping) and name == "keys":
+            found[name] = _wrapped(value)
+        elif isinstance(value, Sequence) and name == "groups":
+            found[name] = [_wrapped(group) for group in value.items]
         else:
-            found[_text(key)] = _text(value)
+            found[name] = _text(value)
     return found
+
+
+def _wrapped(node: Node) -> dict[str, str]:
+    """Return KeyRef → wrapped DEK, or share, as texts."""
+    from secretsvc.keyref import MOST_KEYS
+
+    if not isinstance(node, Mapping):
+        what = "a group of keys in the envelope is none"
+        raise AlteredError(what, hint="restore the file from Git", line=getattr(node, "line", 0))
+    if len(node.members) > MOST_KEYS:
+        message = f"the envelope has more than {MOST_KEYS} keys"
+        raise AlteredError(message, hint="restore the file from Git", line=node.line)
+    return {_text(ref): _text(wrapped) for ref, wrapped in node.members}
 
 
 def _text(node: object) -> str:
@@ -202,50 +260,91 @@ def encoded(key: WrappedKey) -> str:
     return key.source or encode_base64(key.wrapped)
 
 
+def texts_of(keys: Iterable[WrappedKey], count: int) -> tuple[dict[str, str], ...]:
+    """Return KeyRef → wrapped DEK, or share, for each of `count` groups of keys, as an envelope has them."""
+    groups: tuple[dict[str, str], ...] = tuple({} for _ in range(count))
+    for key in keys:
+        groups[key.group][str(key.ref)] = encoded(key)
+    return groups
+
+
+def made(sealed_for: str, created: str, keys: Collection[WrappedKey], threshold: int) -> Envelope:
+    """Return a new envelope, without a seal yet."""
+    count = 1 + max(key.group for key in keys)
+    return Envelope(sealed_for, created, texts_of(keys, count), threshold, "")
+
+
 def render(envelope: Envelope, layout: Layout) -> str:
     """Return the member's text in the style of its surroundings, lines joined by the layout's line break.
 
     The first line comes without indentation, the last without a line break.
     """
-    refs = sorted(envelope.keys, key=str.encode)
     if layout.flow:
-        return _render_flow(envelope, refs, layout)
+        return _render_flow(envelope, layout)
     step, deep = layout.indent + layout.unit, layout.indent + layout.unit * 2
     lines = [
         f"{ENVELOPE}:",
         f"{step}version: {VERSION}",
         f"{step}sealedFor: {canonical(envelope.sealed_for, flow=False)}",
         f"{step}created: {quoted(envelope.created)}",
-        f"{step}keys:",
-        *(f"{deep}{_key(ref)}: {envelope.keys[ref]}" for ref in refs),
+        *(_group_lines(envelope, step, deep) if envelope.threshold > 1 else _key_lines(envelope, step, deep)),
         f"{step}seal: {envelope.seal}",
     ]
     return layout.newline.join(lines)
+
+
+def _key_lines(envelope: Envelope, step: str, deep: str) -> list[str]:
+    return [f"{step}keys:", *(f"{deep}{_key(ref)}: {text}" for ref, text in _sorted(envelope.groups[0]))]
+
+
+def _group_lines(envelope: Envelope, step: str, deep: str) -> list[str]:
+    lines = [f"{step}threshold: {envelope.threshold}", f"{step}groups:"]
+    for group in envelope.groups:
+        first, *others = (f"{_key(ref)}: {text}" for ref, text in _sorted(group))
+        lines += [f"{deep}- {first}", *(f"{deep}  {other}" for other in others)]
+    return lines
+
+
+def _sorted(group: dict[str, str]) -> list[tuple[str, str]]:
+    return sorted(group.items(), key=lambda item: item[0].encode())
 
 
 def _key(ref: str) -> str:
     return ref if _PLAIN_KEYREF.fullmatch(ref) and ": " not in ref else quoted(ref)
 
 
-def _render_flow(envelope: Envelope, refs: list[str], layout: Layout) -> str:
+def _render_flow(envelope: Envelope, layout: Layout) -> str:
     colon = layout.colon
     deep = layout.indent + layout.unit * 2
-    keys = [f"{quoted(ref)}{colon}{quoted(envelope.keys[ref])}" for ref in refs]
+
+    def keys(group: dict[str, str], indent: str) -> str:
+        members = [f"{quoted(ref)}{colon}{quoted(text)}" for ref, text in _sorted(group)]
+        return _braced(members, layout, indent)
+
+    if envelope.threshold > 1:
+        groups = [keys(group, deep + layout.unit) for group in envelope.groups]
+        listed = [
+            f'"threshold"{colon}{envelope.threshold}',
+            f'"groups"{colon}{_braced(groups, layout, deep, ("[", "]"))}',
+        ]
+    else:
+        listed = [f'"keys"{colon}{keys(envelope.groups[0], deep)}']
     members = [
         f'"version"{colon}{VERSION}',
         f'"sealedFor"{colon}{quoted(envelope.sealed_for)}',
         f'"created"{colon}{quoted(envelope.created)}',
-        f'"keys"{colon}{_braced(keys, layout, deep)}',
+        *listed,
         f'"seal"{colon}{quoted(envelope.seal)}',
     ]
     return f'"{ENVELOPE}"{colon}{_braced(members, layout, layout.indent + layout.unit)}'
 
 
-def _braced(members: list[str], layout: Layout, indent: str) -> str:
+def _braced(members: list[str], layout: Layout, indent: str, brackets: tuple[str, str] = ("{", "}")) -> str:
+    opening, closing = brackets
     if not layout.newline:
-        return "{" + ("," + layout.colon[1:]).join(members) + "}"
+        return opening + ("," + layout.colon[1:]).join(members) + closing
     start = layout.newline + indent
-    return "{" + start + ("," + start).join(members) + layout.newline + indent[: -len(layout.unit)] + "}"
+    return opening + start + ("," + start).join(members) + layout.newline + indent[: -len(layout.unit)] + closing
 
 
 def is_token(value: str) -> bool:

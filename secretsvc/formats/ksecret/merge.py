@@ -14,12 +14,16 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import TypeAlias
 
     from secretsvc.formats.base import Opened, Place, Sealed
     from secretsvc.formats.merge import Side
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.nodes import Member, Scalar
+
+    Key: TypeAlias = tuple[int, str]
+    """Number of the group, from 1, 0 where there are none, and KeyRef."""
 
 
 class Traits(Record):
@@ -27,8 +31,10 @@ class Traits(Record):
 
     created: str
     seal: str
-    keys: dict[str, str]
-    """KeyRef → wrapped DEK."""
+    keys: dict[Key, str]
+    """Each with its wrapped DEK, or share."""
+    threshold: str
+    """How many groups of keys have to be opened; empty where there are none."""
     tokens: frozenset[str]
 
 
@@ -43,13 +49,18 @@ class SealedVersion(Record):
     newline: str
     type: str
     traits: Traits
-    places: dict[str, tuple[int, int]]
-    """KeyRef → where in `text` its wrapped DEK stands."""
+    places: dict[Key, tuple[int, int]]
+    """Where in `text` each wrapped DEK stands."""
 
     @property
-    def keys(self) -> dict[str, str]:
-        """KeyRef → wrapped DEK."""
+    def keys(self) -> dict[Key, str]:
+        """Each key with its wrapped DEK, or share."""
         return self.traits.keys
+
+    @property
+    def division(self) -> tuple[str, set[Key]]:
+        """Return what a seal is over, of keys in groups."""
+        return self.traits.threshold, set(self.keys)
 
 
 class KsecretMerges(Merges):
@@ -101,9 +112,9 @@ def traits_of(secret: Secret) -> Traits | None:
     envelope = unchecked(secret)
     if not envelope:
         return None
-    keys = {ref: wrapped.value for ref, wrapped in envelope.keys.items()}
+    keys = {key: wrapped.value for key, wrapped in envelope.keys.items()}
     tokens = frozenset(token_of(entry) for entry in secret.entries)
-    return Traits(envelope.created, envelope.seal.value, keys, tokens)
+    return Traits(envelope.created, envelope.seal.value, keys, envelope.threshold, tokens)
 
 
 def sealed_version(manifest: Manifest, secret: Secret) -> SealedVersion:
@@ -127,7 +138,7 @@ def sealed_version(manifest: Manifest, secret: Secret) -> SealedVersion:
         line_break(text),
         secret.type,
         traits,
-        {ref: _place(wrapped, start) for ref, wrapped in envelope.keys.items()},
+        {key: _place(wrapped, start) for key, wrapped in envelope.keys.items()},
     )
 
 
@@ -154,13 +165,15 @@ def merge_envelopes(base: SealedVersion, ours: SealedVersion, theirs: SealedVers
     Raises UnmergeableError.
     """
     if same_data_key(ours.traits, theirs.traits):
+        if any(side.traits.threshold for side in (base, ours, theirs)):
+            return _merged_groups(base, ours, theirs, name)
         keys = merge_keys(base.keys, ours.keys, theirs.keys)
         sides = [(ours, theirs), (theirs, ours)]
         for side, other in reversed(sides) if ours.text == base.text else sides:
             # A seal is over the KeyRefs and the type, so it fits the side where both are what they will be.
             if set(side.keys) == set(keys) and other.type in (base.type, side.type):
                 return MergedEnvelope(_rewrapped(side, keys), None, "")
-        added = " ".join(f"-k +{ref}" for ref in sorted(set(theirs.keys) - set(ours.keys)))
+        added = _added(theirs.keys.keys() - ours.keys.keys())
         how = f"ksecret encrypt -i {added} {name}" if added else f"ksecret inspect {name}"
         what = "both sides changed the keys"
         return MergedEnvelope(_both(ours, theirs, what, f'Delete "conflict:" with its lines; then: {how}'), None, what)
@@ -173,14 +186,34 @@ def merge_envelopes(base: SealedVersion, ours: SealedVersion, theirs: SealedVers
         what, how = "both sides have a new data key (rotate)", f"Take one side whole: git checkout --ours {name}"
     else:
         # What the winner removed is in the other list, too, and stays removed.
-        lost = " ".join(f"-k +{ref}" for ref in sorted(set(loser.keys) - set(winner.keys) - set(base.keys)))
         what = f"{home} has a new data key (rotate), the other side changed the keys"
-        how = f'Delete "conflict:" with its lines; then: ksecret encrypt -i {lost} {name}'
+        if winner.traits.threshold or loser.traits.threshold:
+            then = f"ksecret keys sync {name}, or ksecret keys add --group N -k KEYREF {name}"
+        else:
+            lost = _added(loser.keys.keys() - winner.keys.keys() - base.keys.keys())
+            then = f"ksecret encrypt -i {lost} {name}"
+        how = f'Delete "conflict:" with its lines; then: {then}'
     return MergedEnvelope(_both(winner, loser, what, how), home, what)
 
 
-def _rewrapped(side: SealedVersion, keys: Mapping[str, str]) -> str:
-    return apply(side.text, [Edit(*side.places[ref], keys[ref]) for ref in keys if side.keys[ref] != keys[ref]])
+def _merged_groups(base: SealedVersion, ours: SealedVersion, theirs: SealedVersion, name: str) -> MergedEnvelope:
+    """Return one side's whole, where keys are in groups: shares of two divisions of a DEK open nothing together."""
+    sides = [(ours, theirs), (theirs, ours)]
+    for side, other in sides if theirs.division == base.division else reversed(sides):
+        # The seal is over the division and the type.
+        if other.division in (base.division, side.division) and other.type in (base.type, side.type):
+            return MergedEnvelope(side.text, None, "")
+    what = "both sides changed the keys"
+    how = f'Delete "conflict:" with its lines; then: ksecret keys sync {name}, or keys add --group N -k KEYREF {name}'
+    return MergedEnvelope(_both(ours, theirs, what, how), None, what)
+
+
+def _added(keys: Iterable[Key]) -> str:
+    return " ".join(f"-k +{ref}" for ref in sorted(ref for _, ref in keys))
+
+
+def _rewrapped(side: SealedVersion, keys: Mapping[Key, str]) -> str:
+    return apply(side.text, [Edit(*side.places[key], keys[key]) for key in keys if side.keys[key] != keys[key]])
 
 
 def _both(stays: SealedVersion, aside: SealedVersion, what: str, how: str) -> str:

@@ -73,8 +73,14 @@ def _sealed_type(key: Dek, secret: Secret, sealed: Sealed) -> str:
     raise altered_seal(sealed.line)
 
 
+def is_dek(secret: Secret, sealed: Sealed, dek: bytes) -> bool:
+    """Tell whether the seal was made with it, be it for another type of Secret."""
+    key = Dek(dek)
+    return any(_seal_fits(key, sealed.own, type_) for type_ in (secret.type, *envelope.TYPES))
+
+
 def _seal_fits(key: Dek, own: envelope.Envelope, type_: str) -> bool:
-    return key.seal_fits(own.seal, own.sealed_for, type_, own.created, list(own.keys))
+    return key.seal_fits(own.seal, own.sealed_for, type_, own.created, own.sealed_keys)
 
 
 def _opened(key: Dek, secret: Secret, sealed: Sealed) -> tuple[dict[Place, Payload], dict[Place, str]]:
@@ -112,7 +118,10 @@ def joined(opened: Opened, other: Sealed, secret: Secret) -> Opened:
     Raises AlteredError unless the DEK itself sealed that list: nobody else's may get into the keyset.
     """
     own = other.own
-    Dek(opened.dek).check_seal(own.seal, own.sealed_for, secret.type, own.created, list(own.keys))
+    Dek(opened.dek).check_seal(own.seal, own.sealed_for, secret.type, own.created, own.sealed_keys)
+    if other.threshold > 1 or opened.sealed.threshold > 1:
+        what = "two lists of keys in groups can't become one: each has shares of its own"
+        raise AlteredError(what, hint="ksecret keys sync, or ksecret git resolve --ours or --theirs", line=other.line)
     keys = {key.ref: key for key in (*other.keys, *opened.sealed.keys)}
     return opened._replace(sealed=opened.sealed._replace(keys=tuple(keys.values())))
 
@@ -130,9 +139,8 @@ def least_bytes(entry: Entry) -> int:
 def seal_secret(format_: Format, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
     """Return the edits that put tokens and envelope in their places, and what the envelope says then."""
     key = Dek(plan.dek)
-    texts = {str(one.ref): envelope.encoded(one) for one in plan.keys}
-    seal = key.seal(plan.sealed_for, secret.type, plan.created, list(texts))
-    own = envelope.Envelope(plan.sealed_for, plan.created, texts, seal)
+    own = envelope.made(plan.sealed_for, plan.created, plan.keys, plan.threshold)
+    own = own._replace(seal=key.seal(plan.sealed_for, secret.type, plan.created, own.sealed_keys))
     edits = [*_token_edits(manifest, secret, plan, key), *format_.put(manifest.text, secret, own)]
     return Made(edits, own)
 

@@ -52,7 +52,7 @@ class Kubesec(Format):
             return Examined(line, envelope.is_token, ((error.line or line, "KS006", error.message),))
         is_broken = own.version in ("3", "4") and not envelope.is_mac(own.mac)
         flaws = ((line, "KS006", "kubesec's line with the MAC is missing or broken"),) if is_broken else ()
-        return Examined(line, envelope.is_token, flaws, tuple(map(str, own.refs)))
+        return Examined(line, envelope.is_token, flaws, (tuple(map(str, own.refs)),))
 
     def check_provable(self, sealed: Sealed) -> None:
         if not sealed.proof:

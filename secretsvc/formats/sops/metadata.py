@@ -5,8 +5,9 @@ Source: stores/stores.go of getsops/sops. Nothing in it is proven but the MAC an
 
 from __future__ import annotations
 
+from secretsvc.backends import canonical
 from secretsvc.document.yaml_types import plain
-from secretsvc.errors import RESTORE_HINT, AlteredError, InputError
+from secretsvc.errors import RESTORE_HINT, AlteredError, InputError, KeyRefError
 from secretsvc.formats.base import decoded
 from secretsvc.formats.sops import armour
 from secretsvc.formats.sops.selection import DEFAULT, RULES
@@ -35,7 +36,7 @@ LISTS = {
 }
 """Lists of keys, in SOPS's order of trying them: the scheme of our KeyRefs, and the field with the key's name."""
 
-OPENED = ("aws", "gcp", "pgp", "age")
+OPENED = ("aws", "gcp", "vault", "pgp", "age")
 """Schemes that a backend is here for."""
 
 _DIGITS = "0123456789"
@@ -174,6 +175,11 @@ def fields_of(key: WrappedKey, created: str, *, profile: str = "", role: str = "
         return {"recipient": ref.id, "enc": armour.age_text(key.wrapped)}
     if ref.scheme == "pgp":
         return {"created_at": created, "enc": armour.pgp_text(key.wrapped), "fp": ref.id}
+    if ref.scheme == "vault":
+        address, _, path = ref.id.partition("/v1/")
+        engine, _, name = path.rpartition("/keys/")
+        where: dict[str, Tree] = {"vault_address": address, "engine_path": engine, "key_name": name}
+        return {**where, "created_at": created, "enc": key.wrapped.decode()}
     wrapped = encode_base64(key.wrapped)
     if ref.scheme == "gcp":
         return {"created_at": created, "enc": wrapped, "resource_id": ref.id}
@@ -231,7 +237,11 @@ def _name_of(name: str, fields: dict[str, Any], text: str, line: int) -> str:
     if name == "azure_kv":
         return f"{_text(fields, 'vault_url', line)}/keys/{text}/{_text(fields, 'version', line)}"
     if name == "hc_vault":
-        return f"{_text(fields, 'vault_address', line)}/v1/{_text(fields, 'engine_path', line)}/keys/{text}"
+        named = f"{_text(fields, 'vault_address', line)}/v1/{_text(fields, 'engine_path', line)}/keys/{text}"
+        try:
+            return canonical(f"vault:{named}").id
+        except KeyRefError:  # whoever is to open it by that key is told
+            return named
     return text
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from secretsvc import patience
 from secretsvc.document.base import Value, apply
 from secretsvc.errors import RESTORE_HINT, AlteredError, ManifestError
-from secretsvc.formats.primitives import equal, sha512
+from secretsvc.formats.primitives import DEK_BYTES, equal, sha512
 from secretsvc.formats.sops.cipher import Cipher, aad_of, is_token
 from secretsvc.formats.sops.metadata import Metadata
 from secretsvc.formats.sops.selection import Selection
@@ -112,6 +112,16 @@ def _containers(leaves: Sequence[Leaf], number: int) -> Iterable[Path]:
         for end in range(len(path), -1, -1):
             found.setdefault(tuple(key for key in path[:end] if isinstance(key, str)))
     return found
+
+
+def is_dek(metadata: Metadata, dek: bytes) -> bool:
+    """Tell whether the MAC was sealed under it, where it was joined of shares and one of them may be broken."""
+    if not metadata.mac or len(dek) != DEK_BYTES:
+        return True  # which is told when it opens
+    try:
+        return bool(Cipher(dek).open(metadata.mac.encode("utf-8", "replace"), metadata.last_modified.encode()))
+    except AlteredError:
+        return False
 
 
 def _mac_flaw(cipher: Cipher, opened: Opened) -> str:

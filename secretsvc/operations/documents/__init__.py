@@ -5,7 +5,6 @@ Manifests have operations of their own; a command asks `find` first, and only of
 
 from __future__ import annotations
 
-from secretsvc import backends
 from secretsvc.document import kinds
 from secretsvc.document.base import MOST_LEAVES
 from secretsvc.errors import (
@@ -190,25 +189,17 @@ def _unused(entry: KeyEntry) -> str:
 
 def _joined(metadata: Metadata, keyring: Keyring) -> bytes:
     """Return the data key of as many groups' shares as are needed, and no more: the cheapest ones."""
-    from secretsvc import shamir
+    from secretsvc.operations import shares
 
-    groups = _groups(metadata)
-    needed = groups_needed(metadata)
+    groups, needed = _groups(metadata), groups_needed(metadata)
     if needed > len(groups):
         what = f"it wants {needed} groups of keys opened, and has {len(groups)}"
         raise AlteredError(what, hint=RESTORE_HINT, line=metadata.line)
-    shares: list[bytes] = []
-    failures: dict[int, KsecretError] = {}
-    for number in sorted(range(len(groups)), key=lambda number: _cost(groups[number], keyring)):
-        if len(shares) == needed:
-            break
-        try:
-            shares.append(_unwrapped(groups[number], keyring))
-        except (NoKeyError, BackendError, AlteredError) as error:
-            failures[number] = error
-    if len(shares) < needed:
-        raise _too_few(len(shares), needed, failures)
-    return shamir.combine(tuple(shares))
+
+    def member(group: list[KeyEntry]) -> shares.GroupOfKeys:
+        return shares.GroupOfKeys(lambda: _unwrapped(group, keyring), _schemes(group, keyring))
+
+    return shares.join(list(map(member, groups)), needed, lambda dek: sealing.is_dek(metadata, dek))
 
 
 def _groups(metadata: Metadata) -> list[list[KeyEntry]]:
@@ -230,20 +221,9 @@ def openers(metadata: Metadata) -> tuple[frozenset[str], ...]:
     )
 
 
-def _cost(entries: Sequence[KeyEntry], keyring: Keyring) -> float:
-    """Return what the group's cheapest key costs."""
-    found = [backends.find(entry.key.ref.scheme) for entry in entries if _is_used(entry, keyring)]
-    return min((scheme.cost for scheme in found if scheme), default=float("inf"))
-
-
-def _too_few(opened: int, needed: int, failures: dict[int, KsecretError]) -> KsecretError:
-    """Return the error, of the gravest kind among those of the groups that did not open."""
-    kinds = (BackendError, AlteredError, NoKeyError)
-    kind = next(kind for kind in kinds if any(isinstance(error, kind) for error in failures.values()))
-    what = f"of its {opened + len(failures)} groups of keys {needed} must open, and {opened} did"
-    reasons = tuple(f"group {number + 1}: {error.told}" for number, error in sorted(failures.items()))
-    hint = next((error.hint for error in failures.values() if error.hint), "")
-    return kind(what, reasons=reasons, hint=hint)
+def _schemes(entries: Sequence[KeyEntry], keyring: Keyring) -> frozenset[str]:
+    """Return the kinds of the group's keys that can be used here."""
+    return frozenset(entry.key.ref.scheme for entry in entries if _is_used(entry, keyring))
 
 
 def _prove(sealed: Document, clear: bytes, values: Sequence[Value]) -> None:

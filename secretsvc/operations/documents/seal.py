@@ -15,7 +15,8 @@ from secretsvc.keyref import WrappedKey
 from secretsvc.manifest.model import FIELDS
 from secretsvc.operations import Result
 from secretsvc.operations.documents.changes import proven
-from secretsvc.operations.documents.shares import shares
+from secretsvc.operations.documents.shares import Division
+from secretsvc.operations.shares import split
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -128,7 +129,7 @@ def _check(document: Document, chosen: Selection) -> None:
 
 def _wrapped(keys: SopsKeyset, dek: bytes, now: str, keyring: Keyring) -> dict[str, Tree]:
     """The lists of keys, each with the data key, or its group's share, wrapped. All must, before anything is made."""
-    secrets = shares(dek, len(keys.groups), keys.threshold)
+    secrets = split(dek, len(keys.groups), Division(len(keys.groups), keys.threshold).needed)
     unsigned = keyring.unsigned()
     groups: list[dict[str, list[dict[str, Tree]]]] = []
     for number, members in enumerate(keys.groups):

@@ -41,8 +41,10 @@ def wrapped(
             asked = f"in the role {entry.role}, which no policy names," if entry.role else "of a kind"
             what = f"{entry.key.ref}: a key {asked} that ksecret does not wrap with"
             raise InputError(what, hint="`sops rotate` and `sops updatekeys` do, or take the key away first")
+    from secretsvc.operations.shares import split  # most files have no groups
+
     unsigned = keyring.unsigned()
-    secrets = shares(dek, division.groups, division.threshold)
+    secrets = split(dek, division.groups, Division(division.groups, division.threshold).needed)
     found = []
     for entry in entries:
         key = entry.key
@@ -51,15 +53,6 @@ def wrapped(
         fields = fields_of(new, now, profile=entry.profile, role=entry.role)
         found.append(KeyEntry(entry.list, new, (entry.fields if key.wrapped else {}) | fields | _kept(entry)))
     return found
-
-
-def shares(dek: bytes, groups: int, threshold: int) -> tuple[bytes, ...]:
-    """Return what each group of keys wraps: the data key, or a share of it. A threshold of 0 means all groups."""
-    if groups == 1:
-        return (dek,)
-    from secretsvc import shamir
-
-    return shamir.split(dek, Division(groups, threshold).needed, groups)
 
 
 def _kept(entry: KeyEntry) -> dict[str, Tree]:

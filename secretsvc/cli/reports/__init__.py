@@ -1,0 +1,1 @@
+"""The report of who can open what: gathering its facts, and its forms."""
