@@ -142,6 +142,16 @@ def verify(text: str) -> None:
     scheme.verify(ref)
 
 
+def is_named(ref: str, by: str) -> bool:
+    """Tell whether a KeyRef of a file's is the key that a policy's or a person's canonical name stands for."""
+    name, _, rest = ref.partition(":")
+    other, _, named = by.partition(":")
+    if ref == by or name != other:
+        return ref == by
+    scheme = find(name)
+    return bool(scheme and scheme.is_named_by(KeyRef(name, rest), KeyRef(name, named)))
+
+
 def home(uri: str) -> str:
     """Return what fails as one with that KeyRef's key: `age`, `aws:eu-west-1`, or the scheme where nothing is known."""
     name, _, rest = uri.partition(":")

@@ -13,6 +13,7 @@ import pytest
 
 from secretsvc.backends import azure as azure_scheme
 from secretsvc.backends.azure import SCHEME, backend, keys
+from secretsvc.cli.main import main
 from secretsvc.errors import AlteredError, BackendError, KeyRefError
 from secretsvc.keyref import KeyRef
 from tests.emulators import azure
@@ -248,3 +249,40 @@ def test_the_emulator_by_hand() -> None:
             assert told["KSECRET_KEYS"].startswith(f"azure:https://{azure.VAULT}/keys/demo/")
         finally:
             process.terminate()
+
+
+def test_a_name_without_version_is_looked_up_when_sealing_and_check_knows_which_version_it_stands_for(
+    vault: azure.Emulator,
+    ref: KeyRef,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    lone = f"azure:{ref.id.rpartition('/')[0]}"
+    policy = "version: 1\npeople: {{app: '{0}'}}\nrules: [{{keys: [app]}}]\n"
+    (tmp_path / ".ksecret.yaml").write_text(policy.format(lone))
+    manifest = tmp_path / "s.yaml"
+    manifest.write_text(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\nstringData: {a: hunter2}\n"
+    )
+    assert main(["encrypt", "-i", "s.yaml"]) == 0
+    assert f"azure:{ref.id}: " in manifest.read_text()
+    newer = vault.create_key("app")
+    assert main(["check", "s.yaml"]) == 0
+    assert main(["inspect", "s.yaml"]) == 0
+    assert f"app (azure:{ref.id})" in capfd.readouterr().out
+    assert main(["decrypt", "s.yaml"]) == 0
+    assert "hunter2" in capfd.readouterr().out
+    assert main(["keys", "sync", "s.yaml"]) == 0  # to the newest, by a new data key
+    assert f"azure:{newer}: " in manifest.read_text()
+    assert f"azure:{ref.id}: " not in manifest.read_text()
+    assert main(["doctor"]) == 0
+    assert f"ok    app (azure:{newer}): seals and opens" in capfd.readouterr().out
+    other = lone.replace("/app", "/other")
+    (tmp_path / ".ksecret.yaml").write_text(f"version: 1\nrules: [{{keys: ['{other}']}}]\n")
+    assert main(["check", "s.yaml"]) == 1
+    assert f"not sealed to {other}; sealed to azure:{newer} as well" in capfd.readouterr().out
+    assert main(["keys", "sync", "s.yaml"]) == 2
+    assert ".ksecret.yaml:2: there is no such key" in capfd.readouterr().err

@@ -11,13 +11,13 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyrage
 import pytest
 
 import secretsvc
-from secretsvc import backends
+from secretsvc import backends, decrypt, encrypt
 from secretsvc.backends import plugins
 from secretsvc.backends.abilities import HasDefault, HasIdentities, Rewraps
 from secretsvc.backends.base import Settings
@@ -27,9 +27,10 @@ from secretsvc.keyref import KeyRef
 from tests.emulators import aws, azure, gcp, vault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from secretsvc.backends.base import Backend, Scheme
+    from secretsvc.keyref import WrappedKey
     from tests.integration.gnupg_support import World as PgpWorld
 
 _AT_HOME = ("backends", "formats")
@@ -337,3 +338,34 @@ def test_by_the_registry_the_cheapest_member_opens_and_errors_name_the_key(at: W
         ring.wrap(KeyRef(at.ref.scheme, "no such name"), DEK, {})
     assert isinstance(caught.value, KeyRefError)
     assert caught.value.key_ref == f"{at.ref.scheme}:no such name"
+
+
+def test_a_keyset_of_every_kind_opens_by_any_one(
+    age_world: World, pgp_world: World, aws_world: World, gcp_world: World, azure_world: World, vault_world: World
+) -> None:
+    worlds = (age_world, pgp_world, aws_world, gcp_world, azure_world, vault_world)
+    environ = {name: text for world in worlds for name, text in world.environ.items()}
+    environ |= {"GNUPGHOME": pgp_world.environ["GNUPGHOME"], **age_world.environ}
+    ring = Backends(Settings(environ, lambda what: None))
+    refs = [world.ref for world in worlds]
+    assert {str(ref).partition(":")[0] for ref in refs} == {scheme.name for scheme in backends.ours()}
+    manifest = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\nstringData: {a: b}\n"
+    sealed = encrypt(manifest, ring, to=refs)
+    for ref in refs:
+        assert decrypt(sealed, _Only(ring, ref)) == manifest
+
+
+class _Only:
+    """A keyring that has one of the keys."""
+
+    def __init__(self, ring: Backends, ref: KeyRef) -> None:
+        self._ring, self._ref = ring, ref
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ring, name)
+
+    def unwrap(self, keys: Iterable[WrappedKey]) -> bytes:
+        return self._ring.unwrap([key for key in keys if key.ref == self._ref])
+
+    def signed(self) -> _Only:
+        return _Only(self._ring.signed(), self._ref)

@@ -52,6 +52,8 @@ class AzureScheme(Scheme):
     name, title, example = "azure", "Azure Key Vault", "https://NAME.vault.azure.net/keys/KEY"
     cost = 400
     names_owners = False
+    sops_list, sops_flat, sops_group = "azure_kv", "azure_keyvault", "azure_keyvault"
+    sops_field, sops_variable = "vaultUrl", "SOPS_AZURE_KEYVAULT_URLS"
 
     def backend(self, settings: Settings) -> AzureKeyVault:
         from secretsvc.backends.azure.backend import AzureKeyVault
@@ -70,6 +72,9 @@ class AzureScheme(Scheme):
         match = _KEY.match(text.lower())
         return bool(match and is_of_azure(match["host"]))
 
+    def leaves_version(self, ref: KeyRef) -> bool:
+        return not key_of(ref.id).version
+
     def is_named_by(self, ref: KeyRef, name: KeyRef) -> bool:
         """Tell whether the name is the key's own, or that of the key whose version it is."""
         return ref == name or ref.id.rpartition("/")[0] == name.id
@@ -78,6 +83,11 @@ class AzureScheme(Scheme):
         """The vault's or HSM's host."""
         fields = ref.id.split("/")
         return fields[2] if len(fields) > 2 else ""
+
+    def sops_entry(self, ref: KeyRef) -> dict[str, str]:
+        key = key_of(ref.id)
+        fields = {"vaultUrl": f"https://{key.host}", "key": key.name, "version": key.version}
+        return {name: text for name, text in fields.items() if text}
 
     def installed(self) -> Installed:
         return library("azure.keyvault.keys", "azure")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from secretsvc.backends.base import Settings
+    from secretsvc.backends.offers import Offer
     from secretsvc.backends.vault import TransitKey
     from secretsvc.keyref import KeyRef
 
@@ -107,6 +108,15 @@ class Vault:
         """Return nothing: the name says it all, and more is known to the server only."""
         return ""
 
+    def offers(self) -> list[Offer]:
+        """The keys that the token can list, on the server of VAULT_ADDR. Raises BackendError."""
+        from secretsvc.backends.vault import choosing
+
+        address = canonical_address(setting(self._environ, "ADDR"))
+        if not address:
+            raise errors.no_address()
+        return choosing.offers(self._connected(address), setting(self._environ, "NAMESPACE").strip("/"))
+
     def _reached(self, ref: KeyRef, context: Mapping[str, str]) -> tuple[TransitKey, Connection]:
         """Return where the key is, and the connection to it. Raises BackendError for a server that nobody named.
 
@@ -114,17 +124,21 @@ class Vault:
         it: sops and `vault` have it so. Names of ours hold their namespace.
         """
         key = key_of(ref)
-        if key.address not in self._connections:
-            allowed = _allowed(self._environ)
-            if key.address not in allowed:
-                raise errors.not_allowed(key.address)
-            made = Connection(key.address, self._environ, allowed, self._patience)
-            self._connections.setdefault(key.address, made)
+        connection = self._connected(key.address)
         namespace = setting(self._environ, "NAMESPACE").strip("/")
         is_own = key.address == canonical_address(setting(self._environ, "ADDR"))
         if namespace and is_own and not context and not f"{key.mount}/".startswith(f"{namespace}/"):
             key = key._replace(mount=f"{namespace}/{key.mount}")
-        return key, self._connections[key.address]
+        return key, connection
+
+    def _connected(self, address: str) -> Connection:
+        """Return the connection to a server. Raises BackendError for one that nobody named."""
+        if address not in self._connections:
+            allowed = _allowed(self._environ)
+            if address not in allowed:
+                raise errors.not_allowed(address)
+            self._connections.setdefault(address, Connection(address, self._environ, allowed, self._patience))
+        return self._connections[address]
 
     def _look_at(self, ref: KeyRef, key: TransitKey, connection: Connection) -> None:
         """Learns of a key that it is there, and of what type, once in a run. Raises KeyRefError and BackendError."""

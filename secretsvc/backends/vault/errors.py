@@ -184,6 +184,10 @@ def not_allowed(address: str) -> BackendError:
     )
 
 
+def no_address() -> BackendError:
+    return BackendError("no Vault server is configured", hint="set VAULT_ADDR to its address, or name a key: vault:…")
+
+
 def bad_addresses() -> BackendError:
     return BackendError(
         "KSECRET_VAULT_ADDRESSES is not a list of addresses", hint="give https://HOST:PORT, parted by commas"

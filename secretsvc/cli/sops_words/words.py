@@ -51,7 +51,7 @@ FLAGS = frozenset(
 )
 """Options that take no value, but for `--name=true` and `--name=false`."""
 
-KEYS = (*OURS, "azure-kv", "hckms")
+KEYS = (*OURS, "hckms")
 SELECTIONS = (
     *("encrypted-regex", "unencrypted-regex", "encrypted-suffix", "unencrypted-suffix"),
     *("encrypted-comment-regex", "unencrypted-comment-regex"),
@@ -66,7 +66,6 @@ OF_ENVIRONMENT = {
     "config": "SOPS_CONFIG",
     "decryption-order": "SOPS_DECRYPTION_ORDER",
     **{name: scheme.sops_variable for name, scheme in OURS.items()},
-    "azure-kv": "SOPS_AZURE_KEYVAULT_URLS",
     "hckms": "SOPS_HUAWEICLOUD_KMS_IDS",
 }
 """Variables that stand for an option which is not given."""
