@@ -20,7 +20,7 @@ MOST_GROUPS = 16
 
 
 class KeyRef(Record):
-    """The name of one KEK: `age:age1…`, `pgp:<fingerprint>`, `aws:<ARN>`, `gcp:projects/…`.
+    """The name of one KEK: `age:age1…`, `pgp:<fingerprint>`, `aws:<ARN>`, `gcp:projects/…`, `azure:https://…`.
 
     `id` is in the canonical form of its backend; str() gives the URI as it stands in an envelope.
     """
@@ -31,6 +31,9 @@ class KeyRef(Record):
     def __str__(self) -> str:
         return f"{self.scheme}:{self.id}"
 
+
+MOST_IN_GROUP = 4000
+"""Characters of a group of keys where it is one text, KeyRefs parted by commas."""
 
 Keyset = tuple[KeyRef, ...]
 """Sorted by the bytes of the URI, without repetition."""
@@ -197,22 +200,24 @@ class KeysetChange(Record):
             raise KeyRefError(what, hint="say with keys add --group N into which one the key goes")
 
 
-GROUP = "--group"
-"""Among words for keys: a group of keys begins."""
+GROUP, THRESHOLD = "--group", "--threshold="
+"""Among the words for keys: a group of keys begins; how many of them have to be opened."""
 
 
-def parse_change(words: Iterable[str], parse: Callable[[str], KeyRef], threshold: int = 0) -> KeysetChange:
-    """The `--key` options: `ref`s, or `+ref`s and `-ref`s, but not both kinds in one call.
+def is_of_groups(word: str) -> bool:
+    """Tell whether a word for keys is none of a key, but about groups of them."""
+    return word == GROUP or word.startswith(THRESHOLD)
 
-    `parse` makes one KeyRef canonical. `threshold`: of groups, where `--group` stands among the words; 0 for all.
-    Raises KeyRefError.
+
+def parse_change(words: Iterable[str], parse: Callable[[str], KeyRef]) -> KeysetChange:
+    """The `--key` options: `ref`s, or `+ref`s and `-ref`s, but not both kinds in one call; or `ref`s in groups.
+
+    `parse` makes one KeyRef canonical. Raises KeyRefError.
     """
     listed = list(words)
-    if GROUP in listed:
-        groups = ((parse(word) for word in group) for group in split_groups(listed))
-        return KeysetChange(KeyGroups(groups, threshold), (), ())
-    if threshold:
-        raise KeyRefError("a threshold is one of groups of keys", hint="start each with --group: --group -k A -k B")
+    if any(map(is_of_groups, listed)):
+        groups, threshold = split_groups(listed)
+        return KeysetChange(KeyGroups(([parse(word) for word in group] for group in groups), threshold), (), ())
     exact: list[KeyRef] = []
     add: list[KeyRef] = []
     remove: list[KeyRef] = []
@@ -226,12 +231,18 @@ def parse_change(words: Iterable[str], parse: Callable[[str], KeyRef], threshold
     return KeysetChange(keyset(exact), keyset(add), keyset(remove))
 
 
-def split_groups(words: Iterable[str]) -> list[list[str]]:
-    """Return the words of each group of keys. Raises KeyRefError for one outside of them, and for `+` or `-`."""
+def split_groups(words: Iterable[str]) -> tuple[list[list[str]], int]:
+    """Return the words of each group of keys, and the threshold, 0 where none is said.
+
+    Raises KeyRefError for a key outside of the groups, and for `+` or `-`.
+    """
     groups: list[list[str]] = []
+    threshold = 0
     for word in words:
         if word == GROUP:
             groups.append([])
+        elif word.startswith(THRESHOLD):
+            threshold = int(word.removeprefix(THRESHOLD))
         elif not groups:
             raise KeyRefError("a key stands before the first --group", hint="--group starts a group: --group -k A -k B")
         elif word.startswith(("+", "-")):
@@ -239,4 +250,6 @@ def split_groups(words: Iterable[str]) -> list[list[str]]:
             raise KeyRefError("--group names all keys outright, +REF and -REF change some", hint=hint)
         else:
             groups[-1].append(word)
-    return groups
+    if not groups:
+        raise KeyRefError("a threshold is one of groups of keys", hint="start each group: --group -k A --group -k B")
+    return groups, threshold

@@ -17,6 +17,7 @@ from secretsvc.errors import ManifestError
 from secretsvc.formats.sops.selection import RULES
 from secretsvc.generators.random_text import random_text
 from secretsvc.go_regexp import MOST_CHARACTERS
+from secretsvc.keyref import MOST_GROUPS, MOST_IN_GROUP
 from secretsvc.manifest.json_reader import refuse_many
 from secretsvc.manifest.rules import MAX_SECRET_BYTES
 from secretsvc.operations.inspect import OF_DOCUMENTS
@@ -123,6 +124,8 @@ class BatchLine(Masked):
     id: str = Field(default="", max_length=200, description="Comes back with the result")
     kind: Kind = ""
     key: Keys = []
+    groups: Annotated[list[Annotated[str, Field(max_length=MOST_IN_GROUP)]], Field(max_length=MOST_GROUPS)] = []
+    threshold: Annotated[int, Field(ge=0, le=MOST_GROUPS)] = 0
     scope: Literal["", "strict", "namespace", "any"] = ""
     format: Format = ""
     encrypted_regex: Rule = ""
@@ -135,6 +138,7 @@ class BatchLine(Masked):
     mode: Literal["rotate", "rewrap"] = "rotate"
     add: Keys = []
     remove: Keys = []
+    group: Annotated[int, Field(ge=0, le=MOST_GROUPS)] = 0
     values: dict[str, str | None] = Field(default={}, max_length=MOST_CHANGES)
     base64_values: dict[str, Base64] = Field(default={}, max_length=MOST_CHANGES)
     random: Random = Field(default={}, max_length=MOST_CHANGES)
@@ -156,6 +160,8 @@ class BatchLine(Masked):
             self.manifest.encode(),
             kind=self.kind,
             keys=tuple(self.key),
+            groups=tuple(self.groups),
+            threshold=self.threshold,
             scope=self.scope,
             format=self.format,
             selection=selection_of({rule: getattr(self, rule) for rule in RULES}),
@@ -163,6 +169,7 @@ class BatchLine(Masked):
             mode=self.mode,
             add=tuple(self.add),
             remove=tuple(self.remove),
+            group=self.group,
             changes=changes_of(self) if "values" in operation.members else Changes(),
             secret=self.secret,
             allow_repeated=self.allow_repeated,

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic.alias_generators import to_camel
 
-from secretsvc.errors import AlreadySealedError, RepeatedError
+from secretsvc.errors import AlreadySealedError, InputError, RepeatedError
 from secretsvc.formats.sops.selection import RULES
+from secretsvc.generators.entries import complaints
 from secretsvc.operations import Result
 from secretsvc.operations.inspect import OF_DOCUMENTS
 from secretsvc.operations.open import open_manifest, sops_tree
@@ -79,12 +80,18 @@ class Call(NamedTuple):
     """Of document that it is; empty: what it looks like."""
     keys: tuple[str, ...] = ()
     """KeyRefs as written, in place of those of the key rules."""
+    groups: tuple[str, ...] = ()
+    """Groups of them in their place, each one text, parted by commas."""
+    threshold: int = 0
+    """How many groups are needed; 0 for all."""
     scope: str = ""
     format: str = ""
     mode: str = "rotate"
     """`rotate` or `rewrap`."""
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    group: int = 0
+    """The only group of keys that `add` and `remove` change, from 1."""
     selection: tuple[str, str] | None = None
     """Which of SOPS's rules says what of a document is sealed, and its text."""
     mac_only_encrypted: bool = False
@@ -114,6 +121,10 @@ def _hints() -> Iterator[None]:
     except RepeatedError as error:
         error.hint = _REPEATED_HINT
         raise
+    except InputError as error:
+        if "--secret" in error.hint:
+            error.hint, error.pointer = "say secret: NAMESPACE/NAME", "#/secret"
+        raise
 
 
 def _seal(call: Call, request: Request, keyring: Keyring) -> Result:
@@ -126,10 +137,10 @@ def _seal(call: Call, request: Request, keyring: Keyring) -> Result:
 
 
 def _seal_document(call: Call, request: Request, keyring: Keyring) -> Result:
-    from secretsvc.operations.documents.keysets import SopsKeyset
+    from secretsvc.operations.documents.keysets import sops_keyset
     from secretsvc.operations.documents.seal import SopsRule, seal_file
 
-    keys = SopsKeyset((tuple((ref, {}) for ref in request.change.exact),))
+    keys = sops_keyset(request.change.exact)
     rule = SopsRule(call.selection, call.mac_only_encrypted)
     return seal_file(call.data, keys, rule, keyring, name="", now=request.created, kind=call.kind)
 
@@ -140,6 +151,9 @@ def _set(call: Call, request: Request, keyring: Keyring) -> Result:
         from secretsvc.operations.documents import changes as document_changes
 
         return _unbound(document_changes.set_values(tree, call.changes, request, keyring, call.secret))
+    for name, value in call.changes.values.items():
+        if value is not None and (found := complaints(name)):
+            raise InputError(f"not a valid key name for a Secret: {'; '.join(found)}", entry=name)
     with _hints():
         return patch_manifest(call.data, call.changes, request, keyring, call.secret)
 
@@ -179,12 +193,12 @@ def _leave(call: Call, _request: Request, _keyring: Keyring) -> Result:
 ENCRYPT = Operation(
     "encrypt",
     _seal,
-    ("kind", "key", "scope", "format", *RULES, "mac_only_encrypted", "allow_repeated"),
+    ("kind", "key", "groups", "threshold", "scope", "format", *RULES, "mac_only_encrypted", "allow_repeated"),
     seals=True,
     needs_sealed=False,
 )
 DECRYPT = Operation("decrypt", _open, ("kind",), opens=True)
-ROTATE = Operation("rotate", _rotate, ("kind", "mode", "add", "remove"), opens=True, seals=True)
+ROTATE = Operation("rotate", _rotate, ("kind", "mode", "add", "remove", "group"), opens=True, seals=True)
 SET = Operation(
     "set",
     _set,

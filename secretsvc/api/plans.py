@@ -9,9 +9,9 @@ from secretsvc import formats
 from secretsvc.api.authorisation import EVERY, Target, fits
 from secretsvc.api.operations import DECRYPT, SEALED_HINT, SET
 from secretsvc.api.problems import FORBIDDEN, TOO_LARGE, RefusedError
-from secretsvc.backends import find
+from secretsvc.backends import canonical, complete, find
 from secretsvc.errors import NotSealedError, UsageError
-from secretsvc.keyref import KeysetChange, keyset
+from secretsvc.keyref import KeyGroups, KeysetChange, keyset
 from secretsvc.operations.request import ANY_TIME, Request, stated
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Planner:
         self._rules = rules
         self._names = names
         self._documents = documents
-        self._key_rules = [(rule, keyset(self.parse(key) for key in rule.keys)) for rule in key_rules]
+        self._key_rules = [(rule, rule.keyset(self.parse)) for rule in key_rules]
 
     def parse(self, text: str) -> KeyRef:
         """Return the canonical KeyRef. Raises KeyRefError."""
@@ -63,6 +63,10 @@ class Planner:
         if kind and kind.has_default:  # gpg would be started, to tell whom it takes for the caller
             what = f"the service has no {kind.title} key of its own"
             raise UsageError(what, hint=f"name the key: {kind.name}:{kind.example}")
+        named = canonical(complete(text))
+        kind = find(named.scheme)
+        if kind and kind.leaves_version(named):  # its home would be asked, and everybody would wait for that
+            raise UsageError("that names no version of the key", hint="give it: the service looks none up")
         return self._names.parse(text)
 
     def keyset_of(self, namespace: str, name: str) -> Keyset:
@@ -152,9 +156,15 @@ class Planner:
         exact, add, remove = (keyset(map(self.parse, texts)) for texts in (call.keys, call.add, call.remove))
         if set(add) & set(remove):
             raise UsageError("a key can't be added and removed in one call")
+        if call.groups:
+            if exact:
+                raise UsageError("key and groups do not go together", hint="groups name every key")
+            exact = KeyGroups((map(self.parse, group.split(",")) for group in call.groups), call.threshold)
+        elif call.threshold:
+            raise UsageError("a threshold is one of groups of keys", hint="say groups=KEYREF,KEYREF for each")
         if call.mode == "rewrap" and (add or remove):
             raise UsageError("mode=rewrap changes no keyset", hint="leave mode away, or add and remove")
-        return KeysetChange(exact, add, remove)
+        return KeysetChange(exact, add, remove, group=call.group)
 
     def _request(self, call: Call, change: KeysetChange, seen: Sequence[Description]) -> Request:
         def default_keys(secret: Secret, _format: str) -> Keyset:
@@ -178,7 +188,7 @@ class Planner:
             return set()
         if call.operation.seals_clear:
             if one.sealed:
-                if call.keys or call.scope or call.format:
+                if call.keys or call.groups or call.scope or call.format:
                     raise UsageError(
                         "a Secret in it is sealed already, so key, scope and format can't be said", hint=SEALED_HINT
                     )
@@ -188,7 +198,8 @@ class Planner:
             return {str(ref) for ref in change.exact or self.keyset_of(one.namespace or "", one.name or "")}
         if not one.sealed:
             return set()
-        return (held | {str(ref) for ref in change.add}) - {str(ref) for ref in change.remove}
+        gone = set() if change.group else {str(ref) for ref in change.remove}  # it may stay in another group
+        return (held | {str(ref) for ref in change.add}) - gone
 
 
 def _proves_values(operation: Operation, seen: Sequence[Description]) -> bool:

@@ -14,7 +14,7 @@ from secretsvc.api.problems import REQUEST, RefusedError
 from secretsvc.document.kinds import KINDS
 from secretsvc.formats.sops.selection import RULES
 from secretsvc.go_regexp import MOST_CHARACTERS
-from secretsvc.keyref import MAX_LENGTH
+from secretsvc.keyref import MAX_LENGTH, MOST_GROUPS, MOST_IN_GROUP
 from secretsvc.operations.inspect import OF_DOCUMENTS
 
 if TYPE_CHECKING:
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
     from secretsvc.operations import Result
 
 KeyRefs = Annotated[list[Annotated[str, Query(max_length=MAX_LENGTH)]], Query(max_length=10)]
+KeyGroupTexts = Annotated[
+    list[Annotated[str, Query(max_length=MOST_IN_GROUP, description="A group of keys: KeyRefs, parted by commas")]],
+    Query(max_length=MOST_GROUPS),
+]
+Threshold = Annotated[int, Query(ge=0, le=MOST_GROUPS, description="How many groups are needed; 0: all")]
+GroupNumber = Annotated[int, Query(ge=0, le=MOST_GROUPS, description="Of the keys to add and to remove, from 1")]
 Scope = Literal["strict", "namespace", "any"]
 if TYPE_CHECKING:
     Format = str
@@ -37,7 +43,7 @@ AllowRepeated = Annotated[
 MacOnlyEncrypted = Annotated[
     bool, Query(alias="macOnlyEncrypted", description="format=sops: a MAC over sealed values only")
 ]
-_LISTS = {"key", "add", "remove"}
+_LISTS = {"key", "groups", "add", "remove"}
 """Parameters that may come more than once."""
 
 

@@ -23,6 +23,7 @@ _OURS = {
     "pgp": "secretsvc.backends.gnupg",
     "aws": "secretsvc.backends.aws_kms",
     "gcp": "secretsvc.backends.gcp_kms",
+    "azure": "secretsvc.backends.azure",
     "vault": "secretsvc.backends.vault",
 }
 """Scheme → module, each with a `SCHEME`.
@@ -139,6 +140,16 @@ def verify(text: str) -> None:
     if not scheme:
         raise KeyRefError(f"no backend for keys that start with {ref.scheme}:")
     scheme.verify(ref)
+
+
+def is_named(ref: str, by: str) -> bool:
+    """Tell whether a KeyRef of a file's is the key that a policy's or a person's canonical name stands for."""
+    name, _, rest = ref.partition(":")
+    other, _, named = by.partition(":")
+    if ref == by or name != other:
+        return ref == by
+    scheme = find(name)
+    return bool(scheme and scheme.is_named_by(KeyRef(name, rest), KeyRef(name, named)))
 
 
 def home(uri: str) -> str:

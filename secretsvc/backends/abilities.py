@@ -22,6 +22,15 @@ class HasDefault(Protocol):
 
 
 @runtime_checkable
+class Resolves(Protocol):
+    """Names that leave open which version of a key is meant."""
+
+    def resolve(self, ref: KeyRef) -> KeyRef:
+        """The KeyRef of the newest version; as it is where it names one. Raises KeyRefError and BackendError."""
+        ...
+
+
+@runtime_checkable
 class Rewraps(Protocol):
     """A way to wrap a DEK anew that does not give it away."""
 

@@ -101,6 +101,12 @@ class Scheme:
     """What SOPS calls a list of such keys; empty where it has none."""
     sops_field: str = ""
     """The field with a key's name in an entry of such a list in `.sops.yaml`; empty where an entry is a text."""
+    sops_flat: str = ""
+    """What a rule of `.sops.yaml` without groups calls such a list, where that differs."""
+    sops_group: str = ""
+    """What a group of keys in `.sops.yaml` calls it, where that differs."""
+    sops_option: str = ""
+    """What sops's command line calls it, where that differs by more than dashes."""
     sops_variable: str = ""
     """The environment variable that names such keys to SOPS, parted by commas."""
 
@@ -126,12 +132,27 @@ class Scheme:
         """
         return False
 
+    def leaves_version(self, ref: KeyRef) -> bool:
+        """Tell whether a name leaves it open which version of a key is meant, for the newest when it is sealed to.
+
+        Its backend is an `abilities.Resolves` then. Files state versions only.
+        """
+        return False
+
+    def is_named_by(self, ref: KeyRef, name: KeyRef) -> bool:
+        """Tell whether that name stands for the key: its own, or one that leaves the version open."""
+        return ref == name
+
     def home(self, ref: KeyRef) -> str:
         """Return what fails as one with that key, as a region or a host; empty where all keys of the kind do.
 
         Texts that `parse` never saw come here too.
         """
         return ""
+
+    def sops_entry(self, ref: KeyRef) -> dict[str, str]:
+        """Return the fields that name a key in an entry of a group in `.sops.yaml`; none where an entry is a text."""
+        return {self.sops_field: ref.id} if self.sops_field else {}
 
     def installed(self) -> Installed:
         """Return whether what the backend needs is on this machine. Imports nothing of it."""

@@ -86,8 +86,12 @@ class Backends:
         return principal.role if principal else ""
 
     def parse(self, text: str) -> KeyRef:
-        """The canonical KeyRef of what a person writes: a URI, or a name that needs no scheme. Raises KeyRefError."""
-        from secretsvc.backends.abilities import HasDefault
+        """The canonical KeyRef of what a person writes: a URI, or a name that needs no scheme.
+
+        One that leaves a key's version open becomes the newest one's, which its home is asked for. Raises KeyRefError,
+        and BackendError where that is asked.
+        """
+        from secretsvc.backends.abilities import HasDefault, Resolves
 
         written = split(complete(text))
         scheme = _scheme(written.scheme)
@@ -97,6 +101,10 @@ class Backends:
                 return backend.default_ref()
         ref = scheme.parse(written.id)
         scheme.verify(ref)
+        if scheme.leaves_version(ref):
+            with _Naming(ref):
+                backend = self.backend(scheme.name)
+                return backend.resolve(ref) if isinstance(backend, Resolves) else ref
         return ref
 
     def with_identities(self) -> Iterator[tuple[str, HasIdentities]]:

@@ -82,12 +82,14 @@ class Tries:
         attempt: Callable[[], T],
         kind: Callable[[Exception], Kind],
         failed: Callable[[Exception], Exception],
+        asked: Callable[[Exception], float] = lambda _: 0.0,
     ) -> T:
         """Return what `attempt` gives, after as many tries as patience allows.
 
-        `kind` says what its exceptions are a sign of, `failed` which error the last one becomes. Where that is a
-        BackendUnavailableError, and the home has answered nobody since the call began, the home is dead. Raises what
-        `patience.check` raises where nobody waits any more.
+        `kind` says what its exceptions are a sign of, `failed` which error the last one becomes, `asked` for how many
+        seconds the service wants one to wait (Retry-After), which is done as far as patience has them. Where the last
+        one becomes a BackendUnavailableError, and the home has answered nobody since the call began, the home is dead.
+        Raises what `patience.check` raises where nobody waits any more.
         """
         from random import random
 
@@ -96,14 +98,20 @@ class Tries:
             try:
                 answer = attempt()
             except Exception as error:  # SDKs raise anything for an odd answer
+                pause = self._within(asked(error), began)
                 if not self._worth_another(home, kind(error), began, tries):
                     raise self._given_up(home, failed(error), began) from None
             else:
                 self._answered[home] = monotonic()
                 return answer
-            sleep(random() * min(_FIRST_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE))  # noqa: S311 - jitter, no secret
+            jitter = random() * min(_FIRST_PAUSE * 2 ** (tries - 1), _LONGEST_PAUSE)  # noqa: S311 - no secret
+            sleep(pause + jitter)
             patience.check()
             tries += 1
+
+    def _within(self, seconds: float, began: float) -> float:
+        """Return of these seconds as many as there is patience for throttled calls left."""
+        return max(0.0, min(seconds, THROTTLED * self._patience - (monotonic() - began)))
 
     def _worth_another(self, home: str, kind: Kind, began: float, tries: int) -> bool:
         past = monotonic() - began

@@ -61,6 +61,8 @@ class _Argparse(argparse.ArgumentParser):
         declared: dict[str, Any] = {"help": about, "action": argument.action}
         if argument.option_strings:
             declared["dest"] = argument.dest
+        if argument.action == "append_const":
+            declared["const"] = argument.const
         if argument.nargs != 0:
             declared |= {
                 "nargs": argument.nargs,

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 
+_WITHOUT_VALUE = ("store_true", "help", "append_const")
+
+
 class Arguments:
     """The values of a command line, each under its argument's name."""
 
@@ -28,7 +31,7 @@ class Argument:
         self.option_strings = names if names[0].startswith("-") else ()
         self.dest: str = declared.get("dest") or _name(names)
         self.action: str = declared.get("action", "store")
-        self.nargs: str | int | None = declared.get("nargs", 0 if self.action in ("store_true", "help") else None)
+        self.nargs: str | int | None = declared.get("nargs", 0 if self.action in _WITHOUT_VALUE else None)
         self.const = declared.get("const")
         self.default = declared.get("default", False if self.action == "store_true" else None)
         self.type: Callable[[str], Any] = declared.get("type", str)

@@ -180,6 +180,6 @@ def _put(action: str, before: Any, value: Any) -> Any:
     """Return what an option's value becomes, as argparse's actions of these names have it."""
     if action == "store_true":
         return True
-    if action == "append":
+    if action in ("append", "append_const"):
         return [*(before or ()), value]
     return [*(before or ()), *value] if action == "extend" else value

@@ -8,7 +8,7 @@ import os
 
 from secretsvc.errors import FileError, InputError, KeyRefError, KsecretError
 from secretsvc.files.workspace import POLICIES, Above
-from secretsvc.keyref import Keyset, Principal, keyset
+from secretsvc.keyref import Keyset, Principal, is_of_groups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -82,6 +82,9 @@ class FilePolicies:
             return list(words)
         people, found = policy.content.people, []
         for word in words:
+            if is_of_groups(word):
+                found.append(word)
+                continue
             sign, name = (word[:1], word[1:]) if word[:1] in ("+", "-") else ("", word)
             if is_name(name) and name not in people:
                 what = f"people of {policy.source} has no such name{people.nearest(name)}"
@@ -109,7 +112,7 @@ class FilePolicies:
         if not rule:
             raise _no_rule(policy, place, secret)
         try:
-            return keyset(self._backends.parse(key) for key in rule.keys)
+            return rule.keyset(self._backends.parse)
         except KeyRefError as error:
             raise KeyRefError(error.message, hint=error.hint, file=policy.source, line=rule.line) from error
 

@@ -20,7 +20,7 @@ from secretsvc.errors import (
     RepeatedError,
     UsageError,
 )
-from secretsvc.keyref import keyset
+from secretsvc.keyref import KeyGroups, is_of_groups, keyset, parse_change
 from secretsvc.manifest.reader import read
 from secretsvc.operations import Result, answers, nothing
 from secretsvc.operations.inspect import describe_manifest
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.sealing import SealingOptions
     from secretsvc.cli.sops import Sealer
     from secretsvc.client.remote import Remote
+    from secretsvc.keyref import KeyRef, Keyset
     from secretsvc.manifest.model import Manifest
     from secretsvc.operations.documents import SealedTree
     from secretsvc.operations.documents.keysets import SopsKeyset
@@ -62,7 +63,7 @@ class RemoteSession:
         self._policies = FilePolicies(backends, wanted.place)
         self._wanted = wanted
         self._sealer: Sealer | None = None
-        if any(key.startswith(("+", "-")) for key in wanted.keys):
+        if any(key.startswith(("+", "-")) and not is_of_groups(key) for key in wanted.keys):
             raise UsageError("a service changes no keyset by --key +REF or -REF", hint="name the whole keyset")
 
     def open(self, data: bytes, name: str) -> Result:
@@ -110,10 +111,9 @@ class RemoteSession:
             raise AlreadySealedError("it is sealed already", hint="a service changes no keyset by encrypt")
         # The environment's format is for what is not sealed yet; options that do not fit, the service refuses.
         format_ = self._wanted.format if any(one.sealed for one in seen) else format_of(self._wanted.format)
-        query = [("key", key) for key in self._keys_for(manifest, name)]
-        query += [("format", format_), ("scope", self._wanted.scope)]
+        asked = self._keys_for(manifest, name)
+        query = [*_asking(asked), ("format", format_), ("scope", self._wanted.scope)]
         query += [("allowRepeated", "true")] if self._wanted.allow_repeated else []
-        asked = keyset(canonical(complete(text)) for name, text in query if name == "key")
         answer = self._ask("/v1/encrypt", data, query)
         answers.check_encrypted(manifest, answer, asked, self._wanted.scope, format_)
         if any(one.sealed for one in seen) and self._renews(manifest, name):
@@ -237,19 +237,19 @@ class RemoteSession:
         """Tell whether the file's policy wants a new DEK for a change; a service that is asked to rotate makes it."""
         return any(self._policies.renews([name], secret) for secret in manifest.secrets)
 
-    def _keys_for(self, manifest: Manifest, name: str) -> list[str]:
+    def _keys_for(self, manifest: Manifest, name: str) -> Keyset:
         """Keys by `--key`, the policy or KSECRET_KEYS; none where they say nothing, or all Secrets keep their own."""
         is_sealed = formats.of(manifest).is_sealed
         fresh = [secret for secret in manifest.secrets if secret.entries and not is_sealed(manifest, secret)]
         if self._wanted.keys or not fresh:
-            return self._policies.spelled(name, self._wanted.keys)
+            return parse_change(self._policies.spelled(name, self._wanted.keys), _canonical).exact
         first, *others = [self._policies.keys(name, secret) for secret in fresh]
         if any(other != first for other in others):
             raise InputError(
                 "its Secrets have different keysets by its policy", hint="a service takes them file by file"
             )
         listed = os.environ.get("KSECRET_KEYS", "").replace("\n", ",").split(",")
-        return [str(ref) for ref in first] if first else [text.strip() for text in listed if text.strip()]
+        return first or keyset(_canonical(text.strip()) for text in listed if text.strip())
 
     def _ask(self, path: str, body: bytes, query: Query = (), media: str = "application/yaml") -> bytes:
         """The service's answer, unchecked."""
@@ -288,3 +288,15 @@ def _result(manifest: Manifest, answer: bytes) -> Result:
 def _is_closed(one: Description) -> bool:
     """Tell whether no value of it is in the clear."""
     return (one.sealed and not one.in_the_clear) or not any(one.entries.values())
+
+
+def _canonical(text: str) -> KeyRef:
+    return canonical(complete(text))
+
+
+def _asking(keys: Keyset) -> list[tuple[str, str]]:
+    """What asks a service to seal to these keys, or to groups of them."""
+    if isinstance(keys, KeyGroups):
+        groups = [("groups", ",".join(map(str, group))) for group in keys.groups]
+        return [*groups, ("threshold", str(keys.threshold))]
+    return [("key", str(ref)) for ref in keys]

@@ -13,7 +13,7 @@ from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
-from secretsvc.keyref import Keyset, keyset, parse_change
+from secretsvc.keyref import GROUP, MOST_GROUPS, THRESHOLD, Keyset, check_division, divided, keyset, parse_change
 from secretsvc.manifest.hidden_secret import may_be_hidden
 from secretsvc.operations.request import ANY_TIME, Request, stated
 from secretsvc.policy.people import has_name
@@ -39,7 +39,7 @@ class SealingOptions(Record):
     """Options about how files are sealed."""
 
     keys: tuple[str, ...] = ()
-    """KeyRefs and names, `+` or `-` before those that are added or taken away."""
+    """KeyRefs and names, `+` or `-` before those that are added or taken away; `--group` before those of a group."""
     place: str = ""
     """The path by which the policy's rule is chosen for all that is made; empty: that of each file."""
     format: str = ""
@@ -88,6 +88,22 @@ def add_keys(parser: Parser) -> None:
         "-k", "--key", action="append", default=[], metavar="KEYREF", help="seal to it (repeat); +REF adds, -REF takes"
     )
     add_recipients(parser)
+    add_groups(parser)
+
+
+def add_groups(parser: Parser, dest: str = "key") -> None:
+    """`--group` and `--threshold`, which count as words among the keys."""
+    about = "a group of keys begins: --group -k A -k B --group -k C; one key of each is needed"
+    parser.add_argument(GROUP, dest=dest, action="append_const", const=GROUP, help=about)
+    about = "how many of the groups are needed (default: all)"
+    parser.add_argument("--threshold", dest=dest, action="append", type=_threshold, metavar="N", help=about)
+
+
+def _threshold(text: str) -> str:
+    """The word among the keys. Raises ValueError."""
+    number = int(text)
+    check_division(MOST_GROUPS, number)
+    return f"{THRESHOLD}{number}"
 
 
 def add_output(parser: Parser) -> None:
@@ -226,10 +242,15 @@ class Requests:
         with self._lock:
             is_new = refs not in self._keysets
             self._keysets.add(refs)
-        if is_new and self._backends.opens(refs) is False:
+        if is_new and not self._may_open(refs):
             where = "standard input" if name == "-" else name
-            what = f"{where}: {secret.label} is sealed to no key of yours on this machine, so you can't open it here"
+            keys = "too few groups of keys that are" if len(divided(refs)[0]) > 1 else "no key of yours"
+            what = f"{where}: {secret.label} is sealed to {keys} on this machine, so you can't open it here"
             warn(what, once=" ".join(map(str, refs)))
+
+    def _may_open(self, refs: Keyset) -> bool:
+        groups, needed = divided(refs)
+        return sum(self._backends.opens(group) is not False for group in groups) >= needed
 
     def _default_keys(self, name: str, secret: Secret, format_: str) -> Keyset:
         keys = self._policies.keys(name, secret) or self._own_keys(format_)

@@ -11,7 +11,7 @@ from secretsvc.files import workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from typing import Protocol
 
     from secretsvc.backends.registry import Backends
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.options import Targets
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.sealing import Requests, SealingOptions
-    from secretsvc.keyref import KeyRef
+    from secretsvc.keyref import KeyRef, Keyset
     from secretsvc.operations import Result
     from secretsvc.operations.documents.keysets import SopsKeyset
     from secretsvc.operations.documents.seal import SopsRule
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 NAME = "sops"
-_OF_OTHERS = ("SOPS_VAULT_URIS", "SOPS_AZURE_KEYVAULT_URLS", "SOPS_HUAWEICLOUD_KMS_IDS")
+_OF_OTHERS = ("SOPS_HUAWEICLOUD_KMS_IDS",)
 """Variables that name keys to SOPS of kinds that no backend is here for."""
 _UNBOUND = "SOPS's format binds no Secret to its name and namespace, as --format ksecret does"
 _RULES = ("encrypted", "unencrypted")
@@ -238,10 +238,10 @@ class Sealer:
         if change.add or change.remove:
             raise UsageError("there is no keyset yet that +REF or -REF could change", hint="name keys with -k REF")
         if change.exact:
-            return _one_group(change.exact)
+            return _sops_keyset(change.exact)
         named = self._of_environment()
         if named:
-            return _one_group(named)
+            return _sops_keyset(tuple(named))
         if found and any(found.groups):
             return keyset_of(found, self._backends)
         if FilePolicies(self._backends, name).find(name):
@@ -250,7 +250,7 @@ class Sealer:
         own = () if self._remote else own_keys(self._backends, "")
         if not own and not self._remote:
             raise UsageError(NO_KEY, hint=NO_KEY_HINT)
-        return _one_group(own)
+        return _sops_keyset(own)
 
     def _of_environment(self) -> list[KeyRef]:
         """The keys that SOPS's variables name, which for SOPS come before `.sops.yaml`; none beside KSECRET_KEYS."""
@@ -310,7 +310,7 @@ def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:
     return SopsKeyset(tuple(groups), rule.threshold, rule.principals())
 
 
-def _one_group(refs: Iterable[KeyRef]) -> SopsKeyset:
-    from secretsvc.operations.documents.keysets import SopsKeyset
+def _sops_keyset(keys: Keyset) -> SopsKeyset:
+    from secretsvc.operations.documents.keysets import sops_keyset
 
-    return SopsKeyset((tuple((ref, {}) for ref in refs),))
+    return sops_keyset(keys)

@@ -57,8 +57,9 @@ FILES = 100
 _MOST = 16
 """Processes at most: one parent has no use for more."""
 
-_CHUNK = 16
-"""Files in a row that one worker takes."""
+_CHUNK = 12
+"""Files in a row that one worker takes. One by one, of files that come in twos, threes or fours, as a Deployment and
+its Secret do, one worker might have all the Secrets."""
 
 _MAX_FRAME = 32 << 20
 """Bytes. What becomes of a file is larger only by a template, and then the parent works on that file itself."""
@@ -134,7 +135,7 @@ def _cores() -> int:
 
 
 class _Team:
-    """The workers of a run, and how they share its items: chunk by chunk in turn."""
+    """The workers of a run, and how they share its items."""
 
     def __init__(
         self, items: Sequence[Item], work: Callable[[Item], Any], jobs: Callable[[], int], kind: type[Travels]
@@ -159,7 +160,7 @@ class _Team:
     def results(self) -> Iterator[Any]:
         """Each item's result. Raises what ends the run."""
         for number, item in enumerate(self._items):
-            yield self._result(self._workers[number // _CHUNK % len(self._workers)], item)
+            yield self._result(self._workers[self._whose(number, len(self._workers))], item)
 
     def _result(self, worker: _Worker, item: Item) -> Any:
         frame = worker.frame()
@@ -181,7 +182,12 @@ class _Team:
 
     def _share(self, number: int, count: int) -> Iterator[Item]:
         """One worker's items."""
-        return (item for place, item in enumerate(self._items) if place // _CHUNK % count == number)
+        return (item for place, item in enumerate(self._items) if self._whose(place, count) == number)
+
+    def _whose(self, place: int, count: int) -> int:
+        """Tell which of so many workers works on the item there: chunk by chunk in turn, the rest one by one."""
+        left = len(self._items) % (_CHUNK * count)
+        return place // (_CHUNK if place < len(self._items) - left else 1) % count
 
     def _tell(self, text: str, once: Iterable[tuple[str, str]]) -> None:
         """Tell what a worker had to tell; of two who tell of the same, the first."""

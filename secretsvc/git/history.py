@@ -124,6 +124,22 @@ class History:
         commits = self._commits(b"\n".join([*tips, b""]), "--not", "--all") if tips else []
         return Pushed(commits, sorted({tip.decode() for tip in tips}.intersection(commits)), tagged)
 
+    def everything(self) -> Pushed:
+        """Find all commits that HEAD or any ref leads to, those of other work trees too, and files of refs that name
+        no commit.
+
+        Raises InputError where some of them are missing.
+        """
+        tagged: list[Change] = []
+        for line in self._objects.git("for-each-ref", "--format=%(objectname) %(refname)").splitlines():
+            named, _, ref = line.partition(b" ")
+            end, kind, _ = self._objects.find(named + b"^{}")
+            if not kind:
+                raise FileError("git has not got what it names", hint="try `git fsck`", file=os.fsdecode(ref))
+            if kind != b"commit":
+                tagged += self._tagged(kind, end.decode(), os.fsdecode(ref))
+        return Pushed(self._commits(b"", "--all"), [], tagged)
+
     def _tagged(self, kind: bytes, new: str, ref: str) -> Iterator[Change]:
         target = self._objects.git("rev-parse", "--verify", "--quiet", f"{new}^{{}}").strip().decode()
         if kind == b"blob":

@@ -54,8 +54,8 @@ _BY_START = {
 
 _BY_KIND = {
     "SealedSecret": Diagnosis(
-        "it is a SealedSecret, which only its controller in the cluster opens",
-        "`kubectl get secret NAME -o yaml | ksecret encrypt --from-cluster -` seals what that made of it",
+        "it is a SealedSecret, which the keys of its controller in the cluster open",
+        "with them `ksecret convert --sealed-secrets-key` does; `ksecret import secret/NAME` takes what it made",
     ),
     "ExternalSecret": Diagnosis("it is an ExternalSecret, which holds no value", "nothing in it needs to be sealed"),
     "ConfigMap": Diagnosis(

@@ -39,6 +39,11 @@ def documents(data: bytes) -> list[Any]:
     return [one for one in built if one is not None]
 
 
+def built(node: Node) -> Any:
+    """One node as `documents` gives it. Raises ManifestError."""
+    return _Builder().build(node, 0)
+
+
 def secret_object(secret: Secret) -> dict[str, Any]:
     """One Secret as an object of its own, `kind` and `apiVersion` written out. Raises ManifestError."""
     built: dict[str, Any] = _Builder().build(secret.root, 0)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from secretsvc import formats
-from secretsvc.backends import canonical
+from secretsvc.backends import canonical, is_named
 from secretsvc.errors import KsecretError, ManifestError
 from secretsvc.formats import lost
+from secretsvc.keyref import divided
 from secretsvc.manifest import nodes, reader, rules
 from secretsvc.manifest.hidden_secret import may_be_hidden
 from secretsvc.operations import check_repeats
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.check_refused import Group
     from secretsvc.operations.findings import Finding
     from secretsvc.policy.policies import Policies, Policy
+    from secretsvc.policy.reader import KeyRule
 
 _ALLOWED = pattern(r"(?:^|\s)#\s*ksecret:allow\s+\S")
 _ALLOWED_ABOVE = pattern(r"\s*(?:---\s+)?#\s*ksecret:allow\s+\S")
@@ -212,7 +214,7 @@ def _held_against(policy: Policy, secret: Secret, sealed: Examined | None, file:
     who = file, secret.namespace, secret.name
     rule = policy.rule_for(*who)
     if rule and sealed and sealed.keys and policy.is_certain(*who):
-        yield from _keyset(secret, sealed, rule.keys, policy)
+        yield from _keyset(secret, sealed, rule, policy)
     if not rule and policy.has_say:
         clear = [entry.scalar.line for entry in secret.entries if not sealed and _code_for(entry, None) == "KS001"]
         lines = [sealed.line] if sealed and sealed.keys else clear
@@ -262,14 +264,34 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_LISTED]) + more
 
 
-def _keyset(secret: Secret, sealed: Examined, wanted: tuple[str, ...], policy: Policy) -> Iterator[Hit]:
-    held, ruled = {ref for group in sealed.keys for ref in group}, {str(canonical(key)) for key in wanted}
-    named = policy.content.people.named
-    lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (ruled - held, held - ruled))
-    parts = [f"not sealed to {_listed(lacking)}"] if lacking else []
-    parts += [f"sealed to {_listed(extra)} as well"] if extra else []
+def _keyset(secret: Secret, sealed: Examined, rule: KeyRule, policy: Policy) -> Iterator[Hit]:
+    wanted, needed = divided(rule.keyset(canonical))
+    parts: list[str] = []
+    if len(wanted) != len(sealed.keys):
+        parts.append(f"its keys are in {_count(len(sealed.keys))} and not in {_count(len(wanted))}")
+    else:
+        for number, (keys, refs) in enumerate(zip(sealed.keys, wanted, strict=True), 1):
+            where = f"group {number} " if len(wanted) > 1 else ""
+            parts += _differing(set(keys), set(map(str, refs)), where, policy)
+        if sealed.threshold != needed:
+            parts.append(f"{sealed.threshold} of its groups of keys open it and not {needed}")
     if parts:
         yield sealed.line, "KS008", f"{secret.label} differs from {policy.source}: {'; '.join(parts)}"
+
+
+def _differing(held: set[str], ruled: set[str], where: str, policy: Policy) -> Iterator[str]:
+    named = policy.content.people.named
+    missing = {name for name in ruled - held if not any(is_named(ref, name) for ref in held)}
+    beyond = {ref for ref in held - ruled if not any(is_named(ref, name) for name in ruled)}
+    lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (missing, beyond))
+    if lacking:
+        yield f"{where}not sealed to {_listed(lacking)}"
+    if extra:
+        yield f"{where}sealed to {_listed(extra)} as well"
+
+
+def _count(groups: int) -> str:
+    return f"{groups} groups" if groups > 1 else "no groups"
 
 
 def _elsewhere(manifest: Manifest, data: bytes) -> Iterator[Group]:

@@ -9,11 +9,11 @@ from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER
 from secretsvc.formats.sops.sealing import named
 from secretsvc.formats.sops.selection import Selection
-from secretsvc.keyref import KeyGroups, divided, keyset
+from secretsvc.keyref import KeyGroups, keyset
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.operations.documents import groups_needed, open_file
-from secretsvc.operations.documents.keysets import SopsKeyset
+from secretsvc.operations.documents.keysets import sops_keyset
 from secretsvc.operations.documents.seal import FOR_SECRETS, SopsRule, seal_file
 from secretsvc.operations.open import open_secrets, restored
 from secretsvc.operations.repeats import lines_of
@@ -21,7 +21,7 @@ from secretsvc.operations.seal import seal_manifest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from secretsvc.document.base import Document
     from secretsvc.formats.sops.metadata import Metadata
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from secretsvc.manifest.model import Secret
     from secretsvc.operations import Result
     from secretsvc.operations.documents import SealedTree
+    from secretsvc.operations.documents.keysets import SopsKeyset
     from secretsvc.operations.keyring import Keyring
     from secretsvc.operations.request import Request
 
@@ -87,10 +88,7 @@ def _carried(held: set[Keyset], request: Request) -> SopsKeyset:
         raise InputError(what, hint="split the file, or name the keys with -k")
     else:
         wanted = request.change.applied(next(iter(held)))
-    groups, threshold = divided(wanted)
-    no_context: Mapping[str, str] = {}
-    listed = tuple(tuple((ref, no_context) for ref in group) for group in groups)
-    return SopsKeyset(listed, threshold if len(groups) > 1 else 0)
+    return sops_keyset(wanted)
 
 
 def from_sops(tree: SealedTree, request: Request, keyring: Keyring, policy: NamedKeys) -> Result:

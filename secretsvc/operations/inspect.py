@@ -15,7 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secretsvc.formats.base import Sealed
     from secretsvc.formats.sops.metadata import KeyEntry
+    from secretsvc.keyref import WrappedKey
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.documents import SealedTree
 
@@ -37,7 +39,7 @@ class Description(Record):
     created: str
     age_days: int | None
     keys: list[dict[str, str]]
-    """`ref`, and `owner` where this machine knows one."""
+    """`ref`, and `owner` where this machine knows one; `group`, from 1, where they are in groups."""
     entries: dict[str, list[str]]
     """Entry names by field."""
     in_the_clear: list[str]
@@ -71,9 +73,13 @@ class Description(Record):
         return f"{self.namespace}/{name}" if self.namespace else name
 
     def as_json(self) -> dict[str, object]:
-        """The same under the names of the envelope and of JSON: `sealedFor`, `ageDays`, `inTheClear`."""
+        """The same under the names of the envelope and of JSON: `sealedFor`, `ageDays`, `inTheClear`.
+
+        `threshold` where keys are in groups.
+        """
         told = self._fields[: self._fields.index("format_name")]
-        return {_camel(name): value for name, value in zip(told, self, strict=False)}
+        found: dict[str, object] = {_camel(name): value for name, value in zip(told, self, strict=False)}
+        return found | ({"threshold": self.needed} if self.needed > 1 else {})
 
 
 def describe_any(
@@ -140,6 +146,7 @@ def _describe_tree(sealed: SealedTree, owner: Callable[[str], str]) -> Descripti
         age_days=_age_days(metadata.created),
         keys=[
             {"ref": str(entry.key.ref), "owner": _asked(entry) or owner(str(entry.key.ref))}
+            | _group(entry.key, metadata.groups)
             for entry in metadata.entries
         ],
         entries={"sealed": tokens},
@@ -180,13 +187,22 @@ def _describe(manifest: Manifest, secret: Secret, owner: Callable[[str], str]) -
         sealed_for=sealed.sealed_for if sealed else "",
         created=sealed.created if sealed else "",
         age_days=_age_days(sealed.created) if sealed else None,
-        keys=[{"ref": str(key.ref), "owner": owner(str(key.ref))} for key in sealed.keys] if sealed else [],
+        keys=_keys(sealed, owner) if sealed else [],
         entries=_names(secret),
         in_the_clear=clear,
         format_name=format_.name if sealed else "",
         openers=tuple(frozenset(str(key.ref) for key in group) for group in sealed.groups) if sealed else (),
         needed=sealed.threshold if sealed else 1,
     )
+
+
+def _keys(sealed: Sealed, owner: Callable[[str], str]) -> list[dict[str, str]]:
+    count = len(sealed.groups)
+    return [{"ref": str(key.ref), "owner": owner(str(key.ref))} | _group(key, count) for key in sealed.keys]
+
+
+def _group(key: WrappedKey, count: int) -> dict[str, str]:
+    return {"group": str(key.group + 1)} if count > 1 else {}
 
 
 def _age_days(text: str) -> int | None:

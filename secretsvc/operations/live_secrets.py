@@ -29,6 +29,7 @@ _OF_THE_CLUSTER = {
 }
 """Types of Secrets that belong to one cluster, and what to call one of them."""
 
+SEALED_SECRETS = "sealedsecrets.bitnami.com/"
 _STAMPS = (
     "kapp.k14s.io/",
     "objectset.rio.cattle.io/",
@@ -40,7 +41,7 @@ _STAMPS = (
     "helm.toolkit.fluxcd.io/name",
     "meta.helm.sh/release-name",
     "applyset.kubernetes.io/part-of",
-    "sealedsecrets.bitnami.com/",
+    SEALED_SECRETS,
 )
 """Beginnings of labels and annotations with which kapp, Rancher, Argo CD, Flux, Helm, kubectl's ApplySets and the
 controller of Sealed Secrets mark what they applied."""
@@ -97,27 +98,37 @@ def _is_secret(one: Any) -> bool:
     return isinstance(one, dict) and one.get("kind") == "Secret" and one.get("apiVersion") == "v1"
 
 
-def _live(one: Mapping[str, Any], *, named: bool) -> Live:
+def as_written(one: Mapping[str, Any], stamps: tuple[str, ...] = _STAMPS) -> NewSecret:
+    """A Secret's object without what clusters set in it. Raises ManifestError.
+
+    `stamps`: beginnings of labels and annotations that were not written by people.
+    """
     metadata = _mapping(one, "metadata", "a Secret without a name")
     name = _name(metadata.get("name"), "metadata.name")
     namespace = _name(metadata["namespace"], "metadata.namespace") if metadata.get("namespace") else ""
     label = f"{namespace}/{name}" if namespace else name
     labels, annotations = (_texts(metadata, field, label) for field in ("labels", "annotations"))
-    secret = NewSecret(
+    if _RELEASE in annotations and _RELEASE.startswith(stamps):
+        labels = {key: text for key, text in labels.items() if (key, text) != _BY_HELM}
+    return NewSecret(
         name,
         namespace,
         _text(one.get("type") or "", label, "type"),
         _values(one, label),
         {},
-        {key: text for key, text in labels.items() if not _is_stamp(key) and (key, text) != _BY_HELM},
-        {key: text for key, text in annotations.items() if not (_is_stamp(key) or is_known(key))},
+        {key: text for key, text in labels.items() if not key.startswith(stamps)},
+        {key: text for key, text in annotations.items() if not (key.startswith(stamps) or is_known(key))},
         one.get("immutable") is True,
     )
+
+
+def _live(one: Mapping[str, Any], *, named: bool) -> Live:
+    secret, metadata = as_written(one), one["metadata"]
     owner = _owner(metadata)
     left = _OF_THE_CLUSTER.get(secret.type, "")
     if not left and not named:
         left = "being deleted" if metadata.get("deletionTimestamp") else f"made by {owner}" if owner else ""
-    release = annotations.get(_RELEASE)
+    release = (metadata.get("annotations") or {}).get(_RELEASE)
     by = f"{owner}, which may change it or take it along" if owner else f"Helm's release {release}" if release else ""
     return Live(secret, left, f"made by {by}: have that leave it alone, or write it again" if by else "")
 
@@ -130,10 +141,6 @@ def _owner(metadata: Mapping[str, Any]) -> str:
         if isinstance(kind, str) and kind != _SEALED_SECRET:
             return f"a {kind}"
     return ""
-
-
-def _is_stamp(key: str) -> bool:
-    return key.startswith(_STAMPS)
 
 
 def _values(one: Mapping[str, Any], label: str) -> dict[str, bytes]:

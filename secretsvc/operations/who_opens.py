@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from hashlib import sha256
+
 from secretsvc import formats
 from secretsvc.errors import KsecretError
 from secretsvc.formats.sops_metadata import sealed_by_sops
@@ -12,6 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator
 
+    from secretsvc.document.base import Leaf
     from secretsvc.files.globs import Glob
     from secretsvc.manifest.model import Secret
     from secretsvc.operations.documents import SealedTree
@@ -38,7 +42,9 @@ class SecretFacts(Record):
     created: str = ""
     """When the data key was made, as envelopes tell it; empty where the format does not."""
     values: tuple[tuple[str, str], ...] = ()
-    """What is sealed: its name, as `get` and `set` take it, and its token."""
+    """What is sealed: its name, as `get` and `set` take it, and a mark that is the same for the same token only."""
+    unnamed: tuple[str, ...] = ()
+    """Names among these that `set` can't take: of a second document of SOPS's, with a `=` in them."""
     clear: tuple[str, ...] = ()
     """Names of what stands there in the clear."""
     groups: tuple[tuple[str, ...], ...] = ()
@@ -92,44 +98,73 @@ def _of_manifest(manifest: Manifest, file: str, policy: Policy | None) -> Iterat
 def _sealed(manifest: Manifest, secret: Secret, file: str) -> SecretFacts:
     format_ = formats.of(manifest)
     known = SecretFacts(file, secret.line, secret.label, secret.type, BROKEN, format_.name)
-    tokens = [(entry.key, entry.value) for entry in secret.entries if format_.is_token(entry.value)]
+    tokens = [(entry.key, _mark(entry.value)) for entry in secret.entries if format_.is_token(entry.value)]
+    unnamed = tuple(key for key, _ in tokens if not secret.name or "=" in key)
     clear = tuple(entry.path for entry in secret.entries if not format_.is_token(entry.value))
     try:
         sealed = format_.read(manifest, secret)
     except KsecretError:  # `check` says what is wrong with it
-        return known._replace(values=tuple(tokens), clear=clear)
-    groups: dict[int, list[str]] = {}
-    for key in sealed.keys:
-        groups.setdefault(key.group, []).append(str(key.ref))
+        return known._replace(values=tuple(tokens), unnamed=unnamed, clear=clear)
     return known._replace(
         state=SEALED,
         created=sealed.created,
         values=tuple(tokens),
+        unnamed=unnamed,
         clear=clear,
-        groups=tuple(tuple(refs) for _, refs in sorted(groups.items())),
-        needed=min(getattr(sealed, "threshold", 1), len(groups)),
+        groups=tuple(tuple(str(key.ref) for key in group) for group in sealed.groups),
+        needed=sealed.threshold,
     )
 
 
 def _of_tree(tree: SealedTree, file: str, names: list[str], policy: Policy | None) -> SecretFacts:
-    from secretsvc.formats.sops.sealing import named
     from secretsvc.operations import documents
 
     metadata = tree.metadata
+    label, namespace, name = file, "", ""
+    if len(names) == 1:
+        label = names[0]
+        namespace, _, name = label.rpartition("/")
+    environment = _environment(file, namespace, name, policy)
+    try:
+        clear = tuple(documents.by_rule(tree)[1])
+    except KsecretError:  # its rule is none
+        return SecretFacts(file, metadata.line, label, "", BROKEN, "sops", environment=environment)
     groups: list[list[str]] = [[] for _ in range(metadata.groups)]
     for entry in metadata.entries:
         groups[entry.key.group].append(str(entry.key.ref))
-    sealed, clear = documents.by_rule(tree)
-    tokens = {named(leaf.path): leaf.value.text.decode("utf-8", "replace") for leaf in tree.document.leaves}
-    namespace, _, name = names[0].rpartition("/") if names else ("", "", "")
+    values, unnamed = _values_of(tree, has_entries=bool(names))
     return SecretFacts(
-        *(file, metadata.line, names[0] if len(names) == 1 else file, "", SEALED, "sops", metadata.created),
-        values=tuple((path, tokens[path]) for path in sealed),
-        clear=tuple(clear),
+        *(file, metadata.line, label, "", SEALED, "sops", metadata.created, values, unnamed, clear),
         groups=tuple(map(tuple, groups)),
         needed=documents.groups_needed(metadata),
-        environment=_environment(file, namespace, name, policy),
+        environment=environment,
     )
+
+
+def _values_of(tree: SealedTree, *, has_entries: bool) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """What is sealed in it, by the words that `set` has for it, and the words that it can't take after all.
+
+    `has_entries`: it is a manifest, whose entries are called by their own names, and encoded.
+    """
+    from secretsvc.formats.sops.cipher import is_token
+    from secretsvc.formats.sops.sealing import named
+
+    sealed = [leaf for leaf in tree.document.leaves if leaf.value.kind == "str" and is_token(leaf.value.text)]
+
+    def is_entry(leaf: Leaf) -> bool:
+        return has_entries and leaf.path[:-1] in (("data",), ("stringData",))
+
+    words = [str(leaf.path[-1]) if is_entry(leaf) else named(leaf.path) for leaf in sealed]
+    values = tuple((word, _mark(leaf.value.text.decode())) for word, leaf in zip(words, sealed, strict=True))
+    known = [word for word, leaf in zip(words, sealed, strict=True) if not leaf.unit and "=" not in word]
+    counts = Counter(words)
+    once = {word for word in known if counts[word] == 1}
+    return values, tuple(word for word in counts if word not in once)
+
+
+def _mark(token: str) -> str:
+    """Return what is as good as the token to tell it from others, and shorter."""
+    return sha256(token.encode()).hexdigest()
 
 
 def _environment(file: str, namespace: str | None, name: str | None, policy: Policy | None) -> str:

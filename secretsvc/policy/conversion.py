@@ -49,13 +49,10 @@ def _refuse_other_roles(rule: CreationRule, roles: dict[str, str]) -> None:
 
 
 def _our_rule(rule: CreationRule, tell: Callable[[int, str], None]) -> Iterator[str]:
-    if len(rule.groups) > 1:
-        what = "its data keys are split among groups of keys, and in .ksecret.yaml any one key opens"
-        raise InputError(what, hint="keep such files in SOPS's format, or write one list of keys")
     if not rule.groups:
         raise InputError("a rule without keys", hint="list keys, or take the rule away")
-    keys = [text for key in rule.groups[0] for text in _our_key(key)]
-    if any(key.context for key in rule.groups[0]):
+    groups = [[text for key in group for text in _our_key(key)] for group in rule.groups]
+    if any(key.context for group in rule.groups for key in group):
         tell(rule.line, "the context of its keys: ksecret's format has one of its own, the Secret's name and namespace")
     if rule.selection and rule.selection != _FOR_SECRETS:
         tell(rule.line, f"{rule.selection[0]}: ksecret's format seals data and stringData of Secrets, all of them")
@@ -63,8 +60,13 @@ def _our_rule(rule: CreationRule, tell: Callable[[int, str], None]) -> Iterator[
         tell(rule.line, "mac_only_encrypted: a Secret's identity is always covered, and what is in the clear never")
     for path in path_patterns.globs_of(rule.path.pattern) if rule.path else ("",):
         first = f"  - path: {_quoted(path)}" if path and path != "**" else ""
-        yield from [first, "    keys:"] if first else ["  - keys:"]
-        yield from (f"      - {key}" for key in keys)
+        lead = [first, "    "] if first else ["  - "]
+        if len(groups) == 1:
+            yield from [*lead[:-1], f"{lead[-1]}keys:", *(f"      - {key}" for key in groups[0])]
+            continue
+        yield from [*lead[:-1], f"{lead[-1]}threshold: {rule.threshold or len(groups)}", "    groups:"]
+        for group in groups:
+            yield from ("      " + ("  - " if number else "- - ") + key for number, key in enumerate(group))
 
 
 def _our_key(key: SopsKey) -> Iterator[str]:
@@ -115,20 +117,28 @@ def _their_rule(rule: KeyRule, content: Content, tell: Callable[[int, str], None
         tell(rule.line, "format: sops: SOPS seals every value of such a file, of Secrets, too")
     else:
         members.append(f"{_FOR_SECRETS[0]}: {_quoted(_FOR_SECRETS[1])}")
+    members += [f"shamir_threshold: {rule.threshold or len(rule.groups)}"] if rule.groups else []
     for number, member in enumerate([*members, "key_groups:"]):
         yield f"    {member}" if number else f"  - {member}"
+    for group in rule.groups or (rule.keys,):
+        yield from _their_group(group, content)
+
+
+def _their_group(keys: tuple[str, ...], content: Content) -> Iterator[str]:
     lists: dict[str, list[str]] = {}
-    for text in rule.keys:
+    for text in keys:
         ref = canonical(text)
         scheme = find(ref.scheme)
         if not scheme or not scheme.sops_list:
             raise InputError(f"{ref}: SOPS knows no keys of that kind", hint="name another key for these files first")
         used_by = content.principals.get(str(ref), Principal())
         entry = _quoted(ref.id)
-        if scheme.sops_field:
+        fields = scheme.sops_entry(ref)
+        if fields:
             beside = _beside({"role": used_by.role, "aws_profile": used_by.profile})
-            entry = f"{{{scheme.sops_field}: {entry}{beside}}}"
-        lists.setdefault(scheme.sops_list, []).append(entry)
+            named = ", ".join(f"{name}: {_quoted(text)}" for name, text in fields.items())
+            entry = f"{{{named}{beside}}}"
+        lists.setdefault(scheme.sops_group or scheme.sops_list, []).append(entry)
     lead = "      - "
     for name, entries in lists.items():
         yield f"{lead}{name}:"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from secretsvc.backends import complete
+from secretsvc.backends import complete, is_named
 from secretsvc.errors import nearest
+from secretsvc.keyref import is_of_groups
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def is_name(text: str) -> bool:
 
 def has_name(words: Iterable[str]) -> bool:
     """Tell whether one of some `--key` words, which may begin with + or -, may be a name."""
-    return any(is_name(word.lstrip("+-")) for word in words)
+    return any(is_name(word.lstrip("+-")) for word in words if not is_of_groups(word))
 
 
 class People:
@@ -67,7 +68,9 @@ class People:
 
     def name(self, ref: str) -> str:
         """The name of a KeyRef, the first that has it; empty where none does."""
-        return self._names.get(ref, "")
+        if ref in self._names:
+            return self._names[ref]
+        return next((name for named, name in self._names.items() if is_named(ref, named)), "")
 
     def named(self, ref: str) -> str:
         """`alice (age:age1…)`, or the KeyRef alone."""

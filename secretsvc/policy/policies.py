@@ -92,7 +92,8 @@ class Policy(Record):
         """Tell whether the keys are known: of NOWHERE they are where every place would give the same."""
         if path != NOWHERE:
             return True
-        return len({rule and frozenset(rule.keys) for rule in self._rules(path, namespace, name)}) == 1
+        rules = self._rules(path, namespace, name)
+        return len({rule and (frozenset(rule.keys), rule.groups, rule.threshold) for rule in rules}) == 1
 
     def is_fresh(self, path: str, namespace: str | None, name: str | None) -> bool:
         """Tell whether every change of a Secret in that file makes a new DEK: as its rule says, else as the policy.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secretsvc.backends import canonical, complete, find
 from secretsvc.errors import InputError, KeyRefError, nearest
-from secretsvc.keyref import MOST_KEYS, Principal
+from secretsvc.keyref import MOST_GROUPS, MOST_KEYS, KeyGroups, Principal, check_division, keyset
 from secretsvc.manifest import nodes
 from secretsvc.manifest.line_reader import yaml_documents
 from secretsvc.manifest.nodes import Mapping, Node, Scalar, Sequence
@@ -14,10 +14,11 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Mapping as AnyMapping
 
     from secretsvc.files.globs import Glob
+    from secretsvc.keyref import KeyRef, Keyset
     from secretsvc.manifest.nodes import Member
     from secretsvc.policy.people import People
 
@@ -29,6 +30,7 @@ MOST_RULES = 1000
 
 _WORD = pattern(r"[A-Za-z][A-Za-z_-]{0,29}")
 
+_OF_KEYS = ("keys", "groups", "threshold")
 _PRINCIPAL = ("profile", "role")
 _ROLE = pattern(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9_+=,.@/-]{1,576}")
 _PROFILE = pattern(r"[A-Za-z0-9_.@/+-][A-Za-z0-9_.@/+ -]{0,99}")
@@ -60,6 +62,16 @@ class KeyRule(Record):
     """This rule's word in place of the policy's own; None: that counts."""
     format: str = ""
     """`sops` where new files of its path are sealed in that format, whole; empty for ksecret's own."""
+    groups: tuple[tuple[str, ...], ...] = ()
+    """The same keys in groups; none where any one key opens."""
+    threshold: int = 0
+    """How many groups have to be opened; 0 for all."""
+
+    def keyset(self, parse: Callable[[str], KeyRef]) -> Keyset:
+        """Return the keyset that it is for. Raises what `parse` raises, which makes one KeyRef canonical."""
+        if self.groups:
+            return KeyGroups((map(parse, group) for group in self.groups), self.threshold)
+        return keyset(map(parse, self.keys))
 
     def fits(self, path: str | None, namespace: str, name: str) -> bool:
         """Tell whether it is a rule for that Secret, in the file of that relative path; None for some path or other."""
@@ -189,10 +201,16 @@ def _rule(mapping: Mapping, named: AnyMapping[str, tuple[str, ...]], principals:
     path: Glob | None = None
     texts = {"namespace": "", "name": ""}
     keys: tuple[str, ...] = ()
+    groups: tuple[tuple[str, ...], ...] = ()
+    threshold = 0
     fresh, format_ = None, ""
-    for name, node in members_of(mapping.members, "a rule", ("path", *texts, "keys", "dataKey", "format")):
+    for name, node in members_of(mapping.members, "a rule", (*_OF_KEYS, "path", *texts, "dataKey", "format")):
         if name == "keys":
             keys = _keys(node, named, principals)
+        elif name == "groups":
+            groups = tuple(_keys(item, named, principals) for item in items_of(node, "groups", MOST_GROUPS))
+        elif name == "threshold":
+            threshold = _number(node)
         elif name == "path":
             path = _pattern(node)
         elif name == "dataKey":
@@ -203,12 +221,38 @@ def _rule(mapping: Mapping, named: AnyMapping[str, tuple[str, ...]], principals:
             texts[name] = _text(node, name)
             if len(texts[name]) > MAX_PATTERN:
                 raise InputError(f"{name} is longer than {MAX_PATTERN} characters", line=node.line)
-    if not keys:
-        raise InputError("a rule without keys", hint="list the keys under `keys:`", line=mapping.line)
+    _check_keys(mapping.line, keys, groups, threshold)
     if format_ and (texts["namespace"] or texts["name"] or fresh is not None):
         what = "a rule with `format: sops` goes by the file's path alone, and SOPS keeps a file's data key"
         raise InputError(what, hint="take namespace, name and dataKey out of it", line=mapping.line)
-    return KeyRule(mapping.line, path, texts["namespace"], texts["name"], keys, fresh, format_)
+    keys = keys or tuple(dict.fromkeys(key for group in groups for key in group))
+    return KeyRule(mapping.line, path, texts["namespace"], texts["name"], keys, fresh, format_, groups, threshold)
+
+
+def _check_keys(line: int, keys: tuple[str, ...], groups: tuple[tuple[str, ...], ...], threshold: int) -> None:
+    """Refuse a rule whose keys, or groups of them, are none. Raises InputError."""
+    if keys and (groups or threshold):
+        what = "a rule has keys, any of which opens, or groups of keys, of which several are needed"
+        raise InputError(what, hint="keep `keys:`, or `groups:` and `threshold:`", line=line)
+    if not keys and not groups:
+        raise InputError("a rule without keys", hint="list the keys under `keys:`", line=line)
+    if sum(map(len, groups)) > MOST_KEYS:
+        raise InputError(f"its groups have more than {MOST_KEYS} keys", line=line)
+    if groups:
+        try:
+            check_division(len(groups), threshold or len(groups))
+        except KeyRefError as error:
+            raise InputError(error.message, hint=error.hint, line=line) from None
+        if not all(groups):
+            raise InputError("a group of keys has no key", hint="list one for each group", line=line)
+
+
+def _number(node: Node) -> int:
+    """A threshold as a policy has it. Raises InputError."""
+    text = node.value if isinstance(node, Scalar) and not node.style else ""
+    if text in map(str, range(1, MOST_GROUPS + 1)):
+        return int(text)
+    raise InputError("threshold is not a number of groups", hint=f"2 to {MOST_GROUPS}", line=node.line)
 
 
 def _format(node: Node) -> str:

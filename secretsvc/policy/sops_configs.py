@@ -133,9 +133,12 @@ def _of_ours(policy: Policy, path: str) -> CreationRule | None:
         return None
     from secretsvc.policy.path_patterns import regexp_of
 
-    keys = tuple(key_of(text, rule.line, policy.content.principals) for text in rule.keys)
+    principals = policy.content.principals
+    groups = tuple(
+        tuple(key_of(text, rule.line, principals) for text in group) for group in rule.groups or (rule.keys,)
+    )
     pattern = GoRegexp(regexp_of(rule.path)) if rule.path else None
-    made = CreationRule(rule.line, pattern, (keys,), 0, selection=None, mac_only_encrypted=False)
+    made = CreationRule(rule.line, pattern, groups, rule.threshold, selection=None, mac_only_encrypted=False)
     made.source = policy.source
     return made
 

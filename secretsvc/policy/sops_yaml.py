@@ -41,18 +41,14 @@ _TOP = ("creation_rules", "destination_rules", "stores")
 _OURS = {scheme.sops_list: scheme for scheme in backends.ours() if scheme.sops_list}
 """The kinds of keys that a backend is here for, as sealed files call them."""
 _FLAT = {
-    **{name: name for name in _OURS},
+    **{scheme.sops_flat or name: name for name, scheme in _OURS.items()},
     "hckms": "hckms",
-    "azure_keyvault": "azure_kv",
-    "hc_vault_transit_uri": "hc_vault",
 }
 """The lists of keys that a rule may have → the kind of keys, as sealed files call it. In SOPS's order."""
 _RULE = ("path_regex", *_FLAT, "aws_profile", "key_groups", "shamir_threshold", *SELECTIONS, "mac_only_encrypted")
 _FIELDS = {
-    **{name: scheme.sops_field for name, scheme in _OURS.items()},
+    **{scheme.sops_group or name: scheme.sops_field for name, scheme in _OURS.items()},
     "hckms": "key_id",
-    "azure_keyvault": "vaultUrl",
-    "hc_vault": "",
 }
 """The lists of keys that a group may have → the field with a key's name; empty where a key is a text."""
 _GROUP = ("merge", *_FIELDS)

@@ -33,6 +33,7 @@ _NO_SECRET = frozenset(
         "KEYS",
         "FORMAT",
         "GCP_KMS_ENDPOINT",
+        "AZURE_ADDRESSES",
         "LOAD_RESTRICTOR",
     )
 )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from base64 import b64decode
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyrage
+import yaml
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, load_pem_private_key
 from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
 from cryptography.x509 import load_pem_x509_certificate
@@ -46,6 +48,16 @@ ENTRIES = {"get": ("tls.crt",), "unset": ("old-password", "older-password"), "pa
 """What the Secrets have beside a username, a password and an URL."""
 
 
+def sealed_secrets(me: Person) -> None:
+    """Files that kubeseal made, and its controller's keys."""
+    kept = ROOT / "tests" / "data" / "sealed-secrets"
+    for name, made in (("keys", "keys"), ("deploy/s", "strict"), ("sealed", "namespace-wide"), ("more", "strict")):
+        me.write(f"{name}.yaml", (kept / f"{made}.yaml").read_bytes())
+    keys = [b64decode(one["data"]["tls.key"]) for one in yaml.safe_load((kept / "keys.yaml").read_text())["items"]]
+    for name, key in zip(("old.pem", "new.pem"), keys, strict=True):
+        me.write(name, key)
+
+
 class World:
     """Lines are run in a copy of the files as they were; `placeholders` are filled in first."""
 
@@ -74,8 +86,7 @@ class World:
             self.me.environ["SOPS_AGE_KEY"] = self.me.identity
         if source == "README.md":
             shutil.copytree(ROOT / "examples", self.me.work / "examples")
-        if source in ("keys", "docs/git.md"):
-            self.me.write(".ksecret.yaml", f"version: 1\nrules: [{{keys: ['{self.me.ref}']}}]\n".encode())
+        self._policy(source, friend)
         if source == "keys":
             self.me.ok("encrypt", "-i", "-r", "-k", f"+{friend}", "deploy")
         if source == "convert":
@@ -98,6 +109,15 @@ class World:
         self.repository = Repository(self.me, plain=True, clear="", name=".gitkeep")
         self.repository.ok("update-ref", "refs/remotes/origin/main", "HEAD")
 
+    def _policy(self, source: str, friend: str) -> None:
+        text = ""
+        if source in ("keys", "docs/git.md"):
+            text = f"version: 1\nrules: [{{keys: ['{self.me.ref}']}}]\n"
+        if source in ("report", "docs/report.md"):
+            text = f"version: 1\npeople: {{bob: {friend}}}\nrules: [{{keys: [bob]}}]\n"
+        if text:
+            self.me.write(".ksecret.yaml", text.encode())
+
     def _manifests(self, source: str) -> None:
         entries = ("username", "password", *ENTRIES.get(source, ()))
         text = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\ndata:\n"
@@ -112,6 +132,8 @@ class World:
             clear = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {password: not-a-secret}\n"
             self.me.write("clear.yaml", clear.encode())
             self.me.write("values.yaml", b"db:\n  password: not-a-secret\n")
+        if source == "convert":
+            sealed_secrets(self.me)
 
     def _sealed_by_sops(self, name: str, text: str) -> None:
         words = ("encrypt", "--age", self.me.ref.removeprefix("age:"), "--encrypted-regex", "^(db|stringData)$")

@@ -69,8 +69,10 @@ def test_doctor_lists_it_and_tells_of_its_keys_by_its_name(me: Person) -> None:
 
 def test_hints_name_it(me: Person) -> None:
     write(me, "s.yaml", MANIFEST)
-    assert "gcp:projects/… or toy:HOST/NAME" in me.run("encrypt", "-k", "no key", "s.yaml").err
-    assert "age, pgp, aws, gcp, toy" in me.run("encrypt", "-k", "x9:y", "s.yaml").err
+    told = me.run("encrypt", "-k", "no key", "s.yaml").err
+    assert "azure:https://NAME.vault.azure.net/keys/KEY, " in told
+    assert " or toy:HOST/NAME" in told
+    assert "age, pgp, aws, gcp, azure, vault, toy" in me.run("encrypt", "-k", "x9:y", "s.yaml").err
 
 
 def test_its_token_is_not_handed_on_to_commands(me: Person) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from secretsvc.cli.main import main
+from secretsvc.keyref import KeyGroups
 from tests.e2e.cli import MANIFEST, MARKS, Person
 from tests.e2e.many import Many
 
@@ -124,6 +125,18 @@ def test_of_sops_files_with_groups_it_tells_who_opens_them_only_together_with_ot
     assert one["openedBy"] == {"ann": "together", "both": "alone", "bob@example.org": "together"}
     assert one["values"] == ["PASSWORD"]
     assert "2 of 2 groups of keys together" in told(capsys, "apps")
+
+
+def test_groups_of_keys_in_our_own_format_are_told_as_such(team: Team, capsys: pytest.CaptureFixture[str]) -> None:
+    groups = KeyGroups([team.lock.keys, team.bob.lock.keys], 2)
+    team.write("prod/db.yaml", team.lock._replace(keys=groups).seal(MANIFEST))
+    (one,) = as_json(capsys)["secrets"]
+    assert (one["needed"], one["keyGroups"]) == (2, [[team.ref], [team.bob.ref]])
+    assert one["openedBy"] == {"ann": "together", "both": "alone", "bob@example.org": "together"}
+    assert main(["report", "--leaver", "bob@example.org"]) == 0
+    out = capsys.readouterr().out
+    assert "they open too few of its groups of keys, 2 are needed together" in out
+    assert "\nksecret set" not in out
 
 
 def test_what_can_t_be_looked_at_is_told_and_gives_the_exit_code(

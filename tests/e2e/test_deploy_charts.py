@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from secretsvc.backends.vault import credentials
 from tests.e2e.kubernetes import ROOT, check_restricted, check_schemas, check_scores, kustomized, one, parsed, run, tool
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ FULL: dict[str, Any] = {
             }
         ],
         "limits": {"bodyBytes": 8388608},
+        "page": True,
         "listen": {"workers": 2, "host": "10.0.0.1"},
     },
     "keyRules": {"version": 1, "rules": [{"keys": [KEY]}]},
@@ -92,11 +94,36 @@ def test_the_chart_is_without_fault(helm: str) -> None:
     run(helm, "lint", "--strict", CHART, "--set", "tls.behindProxy=true", "--kube-version", "1.31.0")
 
 
-@pytest.mark.parametrize("values", [TLS, {"tls": {"behindProxy": True}}, FULL])
+VAULT = {"address": "https://vault.vault.svc:8200", "role": "ksecret", "caSecret": "vault-ca"}
+
+
+@pytest.mark.parametrize("values", [TLS, {"tls": {"behindProxy": True}}, FULL, TLS | {"vault": VAULT}])
 def test_what_it_renders_is_what_kubernetes_takes(helm: str, tmp_path: Path, values: dict[str, Any]) -> None:
     objects = template(helm, tmp_path, values)
     check_schemas(objects)
     check_restricted(pod_of(objects))
+
+
+def test_pods_log_in_to_vault_by_a_token_of_their_own(helm: str, tmp_path: Path) -> None:
+    objects = template(helm, tmp_path, TLS | {"vault": VAULT | {"namespace": "team"}})
+    pod = pod_of(objects)
+    environ = {one["name"]: one.get("value") for one in pod["containers"][0]["env"]}
+    token = environ["VAULT_ID_TOKEN_FILE"]
+    mounts = {one["name"]: one["mountPath"] for one in pod["containers"][0]["volumeMounts"]}
+    (source,) = next(volume for volume in pod["volumes"] if volume["name"] == "vault")["projected"]["sources"]
+    assert token == f"{mounts['vault']}/{source['serviceAccountToken']['path']}"
+    assert source["serviceAccountToken"]["audience"] == "vault"
+    assert pod["automountServiceAccountToken"] is False
+    assert (environ["VAULT_ADDR"], environ["VAULT_NAMESPACE"]) == (VAULT["address"], "team")
+    assert environ["VAULT_CACERT"].startswith(f"{mounts['vault-ca']}/")
+    login = credentials.login(
+        {name: text for name, text in environ.items() if text} | {"VAULT_ID_TOKEN": "x"}, "kubernetes"
+    )
+    assert login.path == "/v1/auth/kubernetes/login"
+    assert credentials.method_of({"VAULT_AUTH_METHOD": environ["VAULT_AUTH_METHOD"] or ""}) == "kubernetes"
+    ports = [port["port"] for rule in one(objects, "NetworkPolicy")["spec"]["egress"] for port in rule["ports"]]
+    assert 8200 in ports
+    assert "vault.role" in refused(helm, tmp_path, TLS | {"vault": {"address": "https://v:8200"}})
 
 
 @pytest.mark.parametrize("cloud", ["", "eks", "gke"])
@@ -286,6 +313,7 @@ def overlay(folder: Path, *components: str) -> list[Object]:
         ("", set()),
         ("eks", {("169.254.170.23/32", 80), ("fd00:ec2::23/128", 80)}),
         ("gke", {("169.254.169.254/32", 80), ("169.254.169.252/32", 988)}),
+        ("aks", set()),
     ],
 )
 def test_a_nodes_own_credentials_are_out_of_reach(
@@ -305,6 +333,8 @@ def test_a_nodes_own_credentials_are_out_of_reach(
         assert {port["port"] for rule in rules if "to" not in rule for port in rule["ports"]} == {53, 443}
         environ = pod_of(objects)["containers"][0].get("env", [])
         assert ({"name": "AWS_EC2_METADATA_DISABLED", "value": "true"} in environ) is (cloud == "eks")
+        by_workload = {"name": "AZURE_TOKEN_CREDENTIALS", "value": "WorkloadIdentityCredential"} in environ
+        assert by_workload == (cloud == "aks") == (pod_labels(objects).get("azure.workload.identity/use") == "true")
 
 
 def test_prometheus_gets_in_and_knows_the_service_by_one_name(helm: str, tmp_path: Path) -> None:
@@ -329,7 +359,12 @@ def pod_labels(objects: list[Object]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("component", "annotation"), [("eks", "eks.amazonaws.com/role-arn"), ("gke", "iam.gke.io/gcp-service-account")]
+    ("component", "annotation"),
+    [
+        ("eks", "eks.amazonaws.com/role-arn"),
+        ("gke", "iam.gke.io/gcp-service-account"),
+        ("aks", "azure.workload.identity/client-id"),
+    ],
 )
 def test_workload_identity_by_kustomize(tmp_path: Path, component: str, annotation: str) -> None:
     objects = overlay(tmp_path, component, "service-monitor")

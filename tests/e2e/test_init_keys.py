@@ -12,7 +12,7 @@ from secretsvc.backends.gnupg.backend import GnuPG
 from secretsvc.errors import UsageError
 from tests.e2e.cli import KSECRET, MANIFEST, Person
 from tests.e2e.editing import Running
-from tests.emulators import aws, gcp
+from tests.emulators import aws, gcp, vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,6 +166,23 @@ def test_keys_of_cloud_kms_are_those_of_the_project_in_every_location(me: Person
         err = me.fails(2, "init", "--key", "gcp")
         assert "there are 2 Cloud KMS keys to choose from, and nobody to ask" in err
         assert f"gcp:{one}, gcp:{two}" in err
+
+
+def test_keys_of_vault_are_those_that_the_token_can_list_in_every_engine(me: Person) -> None:
+    with vault.Emulator() as server:
+        assert "no Vault server is configured" in me.fails(6, "init", "--key", "vault")
+        me.environ |= {"VAULT_ADDR": server.url, "VAULT_TOKEN": vault.ROOT}
+        assert "there is no Vault Transit key to choose" in me.fails(2, "init", "--key", "vault")
+        server.create_key("signs", "ed25519")
+        server.create_key("derived", derived=True)
+        server.create_key("app", mount="team/transit")
+        ran = me.ok("init", "--key", "vault")
+        assert ran.err.startswith(f"vault:{server.url}/v1/team/transit/keys/app  aes256-gcm96, version 1\n")
+        assert f'"vault:{server.url}/v1/team/transit/keys/app"' in policy(me)
+        told = me.ok("doctor").out.decode()
+        assert f"ok    vault:{server.url}/v1/team/transit/keys/app: seals and opens\n" in told
+        server.create_key("other")
+        assert "there are 2 Vault Transit keys to choose from" in me.fails(2, "init", "--key", "vault")
 
 
 def test_the_toy_offers_nothing_and_is_named(me: Person) -> None:

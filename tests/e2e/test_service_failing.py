@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.load import load, percentile, prepared
 from tests.e2e.cli import MANIFEST, MARKS
-from tests.emulators import gcp
+from tests.emulators import gcp, vault
 from tests.emulators.aws import ENVIRON, KEY, StubKms
 from tests.service import Answer, Service, token
 from tests.support import wait_until
@@ -169,6 +169,37 @@ def test_a_kms_that_is_down_is_a_503_and_makes_nobody_unready(service: Service, 
         ready = service.get("/readyz", "")
         assert ready.status == 200
         assert ready.json()["backends"] == {"age": "ok", "gcp:europe-west1": "failing"}
+
+
+def test_a_vault_that_hangs_keeps_nobody_else_waiting(tmp_path: Path) -> None:
+    """Each server is a home of its own: keys of another one, and age's, go on."""
+    with vault.Emulator() as hung, vault.Emulator() as other:
+        keys = [f"vault:{server.url}/v1/transit/keys/key" for server in (hung, other)]
+        environ = {"VAULT_ADDR": hung.url, "VAULT_TOKEN": vault.ROOT, "KSECRET_VAULT_ADDRESSES": other.url}
+        service = Service(tmp_path, **environ)
+        service.config["limits"] |= {"backendSeconds": 30, "threads": 4, "operations": 12}
+        for server in (hung, other):
+            server.create_key("key")
+        with service:
+            warm(service, *keys)
+            hung.fail(vault.HANG, times=1000)
+            answers: list[int] = []
+            waiting = [
+                threading.Thread(
+                    target=lambda: answers.append(service.post("/v1/encrypt", MANIFEST, key=keys[0]).status)
+                )
+                for _ in range(8)
+            ]
+            for thread in waiting:
+                thread.start()
+            for key in (keys[1], service.ref):
+                assert service.post("/v1/encrypt", MANIFEST, key=key).status == 200
+            assert not answers, "they wait still"
+            hung.heal()
+            for thread in waiting:
+                thread.join()
+            assert set(answers) <= {200, 503}
+            assert vault.ROOT not in service.log.read_text()
 
 
 def test_a_full_disk_stops_everything_and_releases_nothing(tmp_path: Path) -> None:

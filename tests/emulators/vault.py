@@ -43,7 +43,10 @@ ODD = "an answer of JSON that is something else"
 
 _DENIED = "1 error occurred:\n\t* permission denied\n\n"
 _INVALID = "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"
-_DEFAULT = 'path "auth/token/*-self" { capabilities = ["read", "update"] }'
+_DEFAULT = """
+path "auth/token/*-self" { capabilities = ["read", "update"] }
+path "sys/internal/ui/mounts" { capabilities = ["read"] }
+"""
 _CAPABILITIES = {"GET": "read", "LIST": "list", "DELETE": "delete", "POST": "update", "PUT": "update"}
 
 
@@ -78,6 +81,7 @@ class Emulator(Serving):
         self.policies: dict[str, str] = {"default": _DEFAULT}
         self.tokens: dict[str, Token] = {ROOT: Token(["root"])}
         self.auth: dict[str, dict[str, Any]] = {}
+        self.healed = threading.Event()
         self.is_sealed = False
         self.standby_of = ""
         """The URL of the active server, to which every caller is sent."""
@@ -119,6 +123,11 @@ class Emulator(Serving):
 
     def fail_every(self, nth: int, what: int | str) -> None:
         self._every[nth] = Fault(what, SECRET_TEXT)
+
+    def heal(self) -> None:
+        """Nothing goes wrong any more, and who hangs is let go."""
+        self._next.clear()
+        self.healed.set()
 
     def fault(self, operation: str) -> Fault:
         """Counts a call; what is to go wrong with it."""
@@ -167,8 +176,8 @@ class Emulator(Serving):
         raise VaultError(403, _DENIED)
 
     def _answer(self, method: str, path: str, body: dict[str, Any], token: str) -> dict[str, Any]:
-        if path == "sys/mounts" and method == "GET":
-            return {"data": {f"{mount}/": {"type": "transit"} for mount in self.keys}}
+        if path.endswith("sys/internal/ui/mounts"):
+            return {"data": {"secret": {f"{mount}/": {"type": "transit"} for mount in self.keys}, "auth": {}}}
         if path.startswith(("sys/", "auth/token/")) or re.match(r"(?:[^/]+/)*?auth/", path):
             return self._administered(method, path, body, token)
         for mount in sorted(self.keys, key=len, reverse=True):
@@ -367,7 +376,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.vault.latency:
             time.sleep(self.vault.latency)
         if fault.what in (DROP, HANG):
-            time.sleep(self.vault.hang if fault.what == HANG else 0)
+            self.vault.healed.wait(self.vault.hang if fault.what == HANG else 0)
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return

@@ -1,4 +1,4 @@
-"""What holds for every backend: age, GnuPG, AWS KMS, Cloud KMS, Vault, and one from another distribution (tests/toy).
+"""What holds for every backend: age, GnuPG, those of clouds, Vault, and one from another distribution (tests/toy).
 
 A new backend joins by a `World` of its own: an environment in which it works, and keys in it.
 """
@@ -11,25 +11,26 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyrage
 import pytest
 
 import secretsvc
-from secretsvc import backends
+from secretsvc import backends, decrypt, encrypt
 from secretsvc.backends import plugins
 from secretsvc.backends.abilities import HasDefault, HasIdentities, Rewraps
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError, KeyRefError, KsecretError, NoKeyError
 from secretsvc.keyref import KeyRef
-from tests.emulators import aws, gcp, vault
+from tests.emulators import aws, azure, gcp, vault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from secretsvc.backends.base import Backend, Scheme
+    from secretsvc.keyref import WrappedKey
     from tests.integration.gnupg_support import World as PgpWorld
 
 _AT_HOME = ("backends", "formats")
@@ -39,6 +40,7 @@ OTHER = {"ksecret-namespace": "prod", "ksecret-name": "another"}
 TOY = Path(__file__).parents[1] / "toy"
 SDKS = (
     *("boto3", "botocore", "google.cloud.kms", "google.auth", "grpc", "hvac", "requests"),
+    *("azure.core", "azure.identity", "msal"),
     *("pyrage", "gnupg", "toy_sdk", "cryptography"),
 )
 RING = "projects/p/locations/europe-west1/keyRings/ring/cryptoKeys"
@@ -74,7 +76,7 @@ def test_no_other_module_names_a_kind_of_keys() -> None:
     root = Path(secretsvc.__file__).parent
     for path in root.rglob("*.py"):
         if {*_AT_HOME}.isdisjoint(path.relative_to(root).parts):
-            assert not re.search(r'"(aws|gcp|pgp|age|vault)"', path.read_text()), path
+            assert not re.search(r'"(aws|gcp|azure|pgp|age|vault)"', path.read_text()), path
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +124,23 @@ def gcp_world() -> Iterator[World]:
 
 
 @pytest.fixture
+def azure_world(monkeypatch: pytest.MonkeyPatch, azure_vault: azure.Emulator) -> World:
+    for name, text in azure_vault.environ.items():
+        monkeypatch.setenv(name, text)
+    ref = KeyRef("azure", azure_vault.create_key("app"))
+    other = KeyRef("azure", ref.id.replace(azure.VAULT, "other.vault.azure.net"))
+    host, _, rest = ref.id.removeprefix("https://").partition("/keys/app/")
+    spelled = (ref.id, f"azure:https://{host.upper()}:443/keys/app/{rest.upper()}/", f"azure: {ref.id}")
+    return World({}, ref, other, spelled, (ref, other), binds=False)
+
+
+@pytest.fixture(scope="module")
+def azure_vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[azure.Emulator]:
+    with azure.Emulator(folder=tmp_path_factory.mktemp("azure")) as emulator:
+        yield emulator
+
+
+@pytest.fixture
 def vault_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with vault.Emulator() as emulator:
         monkeypatch.setenv("VAULT_ADDR", emulator.url)
@@ -143,7 +162,7 @@ def toy_world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     plugins.found.cache_clear()
 
 
-@pytest.fixture(params=["age", "pgp", "aws", "gcp", "vault", "toy"])
+@pytest.fixture(params=["age", "pgp", "aws", "gcp", "azure", "vault", "toy"])
 def at(request: pytest.FixtureRequest) -> World:
     """Each backend's world in turn."""
     found: World = request.getfixturevalue(f"{request.param}_world")
@@ -319,3 +338,34 @@ def test_by_the_registry_the_cheapest_member_opens_and_errors_name_the_key(at: W
         ring.wrap(KeyRef(at.ref.scheme, "no such name"), DEK, {})
     assert isinstance(caught.value, KeyRefError)
     assert caught.value.key_ref == f"{at.ref.scheme}:no such name"
+
+
+def test_a_keyset_of_every_kind_opens_by_any_one(
+    age_world: World, pgp_world: World, aws_world: World, gcp_world: World, azure_world: World, vault_world: World
+) -> None:
+    worlds = (age_world, pgp_world, aws_world, gcp_world, azure_world, vault_world)
+    environ = {name: text for world in worlds for name, text in world.environ.items()}
+    environ |= {"GNUPGHOME": pgp_world.environ["GNUPGHOME"], **age_world.environ}
+    ring = Backends(Settings(environ, lambda what: None))
+    refs = [world.ref for world in worlds]
+    assert {str(ref).partition(":")[0] for ref in refs} == {scheme.name for scheme in backends.ours()}
+    manifest = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\nstringData: {a: b}\n"
+    sealed = encrypt(manifest, ring, to=refs)
+    for ref in refs:
+        assert decrypt(sealed, _Only(ring, ref)) == manifest
+
+
+class _Only:
+    """A keyring that has one of the keys."""
+
+    def __init__(self, ring: Backends, ref: KeyRef) -> None:
+        self._ring, self._ref = ring, ref
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ring, name)
+
+    def unwrap(self, keys: Iterable[WrappedKey]) -> bytes:
+        return self._ring.unwrap([key for key in keys if key.ref == self._ref])
+
+    def signed(self) -> _Only:
+        return _Only(self._ring.signed(), self._ref)

@@ -135,7 +135,7 @@ DRIFTS: dict[str, tuple[dict[str, object], str]] = {
     ),
     "the MAC": ({**MINE, "mac_only_encrypted": True}, "KS019 its MAC covers all values, .* covers sealed values only$"),
     "no rule": ({**MINE, "path_regex": "^other/"}, "KS015 no rule of .sops.yaml fits it"),
-    "a vault": ({**MINE, "hc_vault_transit_uri": "https://v.test/v1/t/keys/k"}, "KS008 .* hc_vault:https://v.test"),
+    "a vault": ({**MINE, "hc_vault_transit_uri": "https://v.test/v1/t/keys/k"}, "KS008 .* vault:https://v.test"),
 }
 
 

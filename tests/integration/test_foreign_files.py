@@ -45,7 +45,7 @@ FOUND: dict[str, tuple[bytes, str, str]] = {
     "a SealedSecret": (
         b"apiVersion: bitnami.com/v1alpha1\nkind: SealedSecret\nmetadata: {name: a}\nspec: {encryptedData: {a: A}}\n",
         "it is a SealedSecret",
-        "kubectl get secret",
+        "ksecret convert --sealed-secrets-key",
     ),
     "an ExternalSecret": (
         b"apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata: {name: a}\n",

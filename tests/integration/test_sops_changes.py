@@ -185,11 +185,10 @@ def test_slips_are_told_of_before_a_key_is_used(theirs: bytes) -> None:
 
 
 def test_a_key_that_nothing_here_wraps_with_keeps_a_file_from_being_rotated(theirs: bytes) -> None:
-    vault = ("vault_address: https://v", "engine_path: t", "key_name: k", 'enc: "vault:v1:x"')
-    entry = f"    hc_vault:\n        - {f'{chr(10)}          '.join(vault)}\n".encode()
+    entry = b'    hckms:\n        - key_id: "region:1"\n          enc: "x"\n'
     held = theirs.replace(b"sops:\n", b"sops:\n" + entry)
     assert documents.open_file(tree(held), KEYRING).data
-    with pytest.raises(InputError, match="vault:https://v/v1/t/keys/k: a key of a kind"):
+    with pytest.raises(InputError, match="hckms:region:1: a key of a kind"):
         document_changes.rotate(tree(held), request(), KEYRING)
     made = set_(held, db__user=b"x")
     assert entry in made

@@ -316,7 +316,7 @@ REFUSED = [
     ("decrypt --indent x --output-type json enc.v.yaml", 1, b"takes a number"),
     ("decrypt --extract " + '["a"]' * 1000 + " enc.v.yaml", 91, b"steps"),
     ("decrypt --extract", 1, b"needs a value"),
-    ("encrypt --azure-kv https://v/keys/k v.yaml", 1, b"no backend"),
+    ("encrypt --hckms region:k v.yaml", 1, b"no backend"),
     ("encrypt --kms arn:aws:kms:eu-west-1:1:key/k+arn:aws:iam::1:role/r v.yaml", 1, b"role"),
     (f"encrypt --age {RECIPIENT} --encryption-context nonsense v.yaml", 6, b"NAME:VALUE"),
     ("-d -e v.yaml", 1, b"more than one"),

@@ -114,9 +114,8 @@ creation_rules:
 
 
 THEIRS = {
-    "groups": f"{{key_groups: [{{age: [{AGE}]}}, {{pgp: [{PGP}]}}]}}",
     "different roles": f"{{kms: '{ARN}+{ROLE},{ARN}'}}",
-    "of a kind": "{hc_vault_transit_uri: 'https://v.test/v1/t/keys/k'}",
+    "of a kind": "{hckms: ['region:1']}",
     "without keys": "{encrypted_regex: a}",
 }
 
@@ -126,6 +125,22 @@ def test_what_would_have_others_open_files_is_an_error(what: str) -> None:
     with pytest.raises(InputError, match=what) as caught:
         conversion.to_ours(f"creation_rules:\n- {THEIRS[what]}\n".encode(), ".sops.yaml", lambda *_: None)
     assert (caught.value.file, caught.value.line) == (".sops.yaml", 2)
+
+
+def test_groups_of_keys_are_the_same_there_and_back() -> None:
+    listed = f"[{{age: [{AGE}], pgp: [{PGP}]}}, {{pgp: [{PGP}]}}, {{age: [{AGE}]}}]"
+    rules = f"creation_rules:\n- {{path_regex: ^prod/, shamir_threshold: 2, key_groups: {listed}}}\n"
+    ours = conversion.to_ours(rules.encode(), ".sops.yaml", lambda *_: None)
+    (rule,) = reader.read(ours.encode(), ".ksecret.yaml").rules
+    assert rule.groups == ((f"age:{AGE}", f"pgp:{PGP}"), (f"pgp:{PGP}",), (f"age:{AGE}",))
+    assert rule.threshold == 2
+    again = conversion.to_sops(ours.encode(), ".ksecret.yaml", lambda *_: None)
+    wanted, made = (sops_yaml.read(text.encode(), ".sops.yaml", "/r").rule_for("/r/prod/a") for text in (rules, again))
+    assert wanted
+    assert made
+    assert made.threshold == wanted.threshold
+    identities = [[sorted(key.identity for key in group) for group in one.groups] for one in (made, wanted)]
+    assert identities[0] == identities[1]
 
 
 def test_a_rule_by_name_is_none_of_sopss() -> None:

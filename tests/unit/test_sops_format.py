@@ -224,7 +224,7 @@ def test_keys_of_all_kinds_are_read_and_those_of_others_kept() -> None:
     found = Metadata(member(age=[], key_groups=groups), 1)
     assert [(entry.list, entry.key.group, entry.is_opened_here) for entry in found.entries] == [
         ("kms", 0, False),  # a role is somebody else's
-        ("hc_vault", 1, False),
+        ("hc_vault", 1, True),
         ("gcp_kms", 2, True),
         ("pgp", 2, True),
     ]

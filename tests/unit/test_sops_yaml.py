@@ -105,9 +105,9 @@ creation_rules:
             f"aws:{ARN}",
             "aws:arn:aws:kms:us-east-1:111122223333:key/k",
             f"gcp:{GCP}",
+            "azure:https://v.vault.azure.net/keys/k/1",
+            "vault:https://vault.example.org:8200/v1/transit/keys/k",
             "hckms:region:1",
-            "azure_kv:https://v.vault.azure.net/keys/k/1",
-            "hc_vault:https://vault.example.org:8200/v1/transit/keys/k",
         ]
     ]
     (rule,) = config(text).rules or ()
@@ -131,9 +131,9 @@ creation_rules:
     assert groups(text) == [
         [f"aws:{ARN}", f"gcp:{GCP}"],
         [
+            "azure:https://v.vault.azure.net/keys/k/1",
+            "vault:https://vault.example.org/v1/a/b/keys/k",
             "hckms:region:1",
-            "azure_kv:https://v.vault.azure.net/keys/k/1",
-            "hc_vault:https://vault.example.org/v1/a/b/keys/k",
         ],
         [f"pgp:{PGP}"],
     ]

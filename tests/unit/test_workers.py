@@ -72,6 +72,21 @@ def test_there_are_as_many_as_cores_quota_files_and_jobs_allow(
     assert workers._count(files, most) == count
 
 
+@pytest.mark.parametrize("count", [2, 3, 4, 8])
+@pytest.mark.parametrize("kinds", [1, 2, 3, 4])
+@pytest.mark.parametrize("files", [400, 999, 1024])
+def test_workers_have_equal_shares_also_where_files_of_some_kinds_take_turns(
+    count: int, kinds: int, files: int
+) -> None:
+    team = workers._Team(range(files), int, lambda: 1, workers.Kept)  # type: ignore[arg-type]
+    shares = [list(team._share(number, count)) for number in range(count)]
+    assert sorted(item for share in shares for item in share) == list(range(files))
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+    for kind in range(kinds):
+        of_it = [sum(item % kinds == kind for item in share) for share in shares]  # type: ignore[operator]
+        assert max(of_it) - min(of_it) <= 12, of_it
+
+
 def test_elsewhere_than_on_linux_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers.sys, "platform", "darwin")  # type: ignore[attr-defined]
     assert workers._count(10_000, 0) == 0

@@ -15,11 +15,14 @@ from secretsvc.api.operations import DECRYPT, ENCRYPT, INSPECT, ROTATE, SET, VER
 from secretsvc.api.requests import (
     AllowRepeated,
     Format,
+    GroupNumber,
+    KeyGroupTexts,
     KeyRefs,
     Kind,
     MacOnlyEncrypted,
     Scope,
     Selection,
+    Threshold,
     answer,
     only,
     parts_of,
@@ -59,6 +62,8 @@ async def encrypt(
     *,
     kind: Kind | None = None,
     key: KeyRefs = [],  # noqa: B006
+    groups: KeyGroupTexts = [],  # noqa: B006
+    threshold: Threshold = 0,
     scope: Scope | None = None,
     format: Format | None = None,
     selection: Selection,
@@ -67,10 +72,12 @@ async def encrypt(
 ) -> Response:
     """Seals every Secret of the manifest, or with `format=sops` a document of any kind.
 
-    Without `key`, to the keys that the service's key rules name.
+    Without `key` and `groups`, to the keys that the service's key rules name.
     """
     words = {
         "keys": tuple(key),
+        "groups": tuple(groups),
+        "threshold": threshold,
         "scope": scope or "",
         "format": format or "",
         "selection": selection,
@@ -89,13 +96,15 @@ async def decrypt(request: Request, kind: Kind | None = None) -> Response:
 @router.post("/v1/rotate", **described(ROTATE, _STATUSES))
 async def rotate(
     request: Request,
+    *,
     kind: Kind | None = None,
     mode: Literal["rotate", "rewrap"] = "rotate",
     add: KeyRefs = [],  # noqa: B006
     remove: KeyRefs = [],  # noqa: B006
+    group: GroupNumber = 0,
 ) -> Response:
     """New data keys and tokens, or (`rewrap`) the same data keys wrapped anew. The clear text stays inside."""
-    return await _perform(request, ROTATE, kind, mode=mode, add=tuple(add), remove=tuple(remove))
+    return await _perform(request, ROTATE, kind, mode=mode, add=tuple(add), remove=tuple(remove), group=group)
 
 
 @router.post("/v1/set", **described(SET, _STATUSES, model_body(SetBody, form=True)))

@@ -33,6 +33,8 @@ class VaultScheme(Scheme):
     name, title, example = "vault", "Vault Transit", "https://…/v1/transit/keys/NAME"
     cost = 250
     names_owners = False
+    sops_list, sops_flat, sops_option = "hc_vault", "hc_vault_transit_uri", "hc-vault-transit"
+    sops_variable = "SOPS_VAULT_URIS"
 
     def backend(self, settings: Settings) -> Vault:
         from secretsvc.backends.vault.backend import Vault

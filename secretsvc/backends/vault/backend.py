@@ -10,7 +10,7 @@ from base64 import b64decode, b64encode
 
 from secretsvc.backends.base import additional_data, checked_dek
 from secretsvc.backends.tries import PATIENCE
-from secretsvc.backends.vault import canonical_address, errors, key_of, setting
+from secretsvc.backends.vault import SCHEME, canonical_address, errors, key_of, setting
 from secretsvc.backends.vault.client import Connection
 from secretsvc.backends.vault.errors import NotBindingError, VaultCall
 from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError, KeyRefError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from secretsvc.backends.base import Settings
+    from secretsvc.backends.offers import Offer
     from secretsvc.backends.vault import TransitKey
     from secretsvc.keyref import KeyRef
 
@@ -71,7 +72,7 @@ class Vault:
         Raises KeyRefError for a key that does not exist or is not for encryption, BackendError and
         BackendUnavailableError for a failure.
         """
-        key, connection = self._reached(ref)
+        key, connection = self._reached(ref, context)
         self._look_at(ref, key, connection)
         answer = self._bound(ref, "encrypt", {"plaintext": _text(dek)}, context)
         if context and not self._binds.get(ref, True):
@@ -88,7 +89,7 @@ class Vault:
         try:
             return checked_dek(b64decode(answer["data"]["plaintext"], validate=True))
         except (KeyError, TypeError, ValueError):
-            raise errors.foreign(self._reached(ref)[1].host) from None
+            raise errors.foreign(SCHEME.home(ref)) from None
 
     def rewrap(self, ref: KeyRef, wrapped: bytes, context: Mapping[str, str]) -> bytes:
         """The same DEK under the key's latest version. (Vault API, Transit, "Rewrap data")
@@ -101,22 +102,43 @@ class Vault:
             if self._binds.get(ref, True):
                 return self.wrap(ref, dek, context)
         answer = self._bound(ref, "rewrap", {"ciphertext": _wrapped(wrapped)}, {})
-        return _ciphertext(answer, self._reached(ref)[1].host)
+        return _ciphertext(answer, SCHEME.home(ref))
 
     def describe(self, ref: KeyRef) -> str:
         """Return nothing: the name says it all, and more is known to the server only."""
         return ""
 
-    def _reached(self, ref: KeyRef) -> tuple[TransitKey, Connection]:
-        """Return where the key is, and the connection to it. Raises BackendError for a server that nobody named."""
+    def offers(self) -> list[Offer]:
+        """The keys that the token can list, on the server of VAULT_ADDR. Raises BackendError."""
+        from secretsvc.backends.vault import choosing
+
+        address = canonical_address(setting(self._environ, "ADDR"))
+        if not address:
+            raise errors.no_address()
+        return choosing.offers(self._connected(address), setting(self._environ, "NAMESPACE").strip("/"))
+
+    def _reached(self, ref: KeyRef, context: Mapping[str, str]) -> tuple[TransitKey, Connection]:
+        """Return where the key is, and the connection to it. Raises BackendError for a server that nobody named.
+
+        Where nothing is bound, as in files of SOPS's, a path is in the environment's namespace unless it begins with
+        it: sops and `vault` have it so. Names of ours hold their namespace.
+        """
         key = key_of(ref)
-        if key.address not in self._connections:
+        connection = self._connected(key.address)
+        namespace = setting(self._environ, "NAMESPACE").strip("/")
+        is_own = key.address == canonical_address(setting(self._environ, "ADDR"))
+        if namespace and is_own and not context and not f"{key.mount}/".startswith(f"{namespace}/"):
+            key = key._replace(mount=f"{namespace}/{key.mount}")
+        return key, connection
+
+    def _connected(self, address: str) -> Connection:
+        """Return the connection to a server. Raises BackendError for one that nobody named."""
+        if address not in self._connections:
             allowed = _allowed(self._environ)
-            if key.address not in allowed:
-                raise errors.not_allowed(key.address)
-            made = Connection(key.address, self._environ, allowed, self._patience)
-            self._connections.setdefault(key.address, made)
-        return key, self._connections[key.address]
+            if address not in allowed:
+                raise errors.not_allowed(address)
+            self._connections.setdefault(address, Connection(address, self._environ, allowed, self._patience))
+        return self._connections[address]
 
     def _look_at(self, ref: KeyRef, key: TransitKey, connection: Connection) -> None:
         """Learns of a key that it is there, and of what type, once in a run. Raises KeyRefError and BackendError."""
@@ -142,7 +164,7 @@ class Vault:
 
     def _bound(self, ref: KeyRef, operation: str, parameters: Mapping[str, str], context: Mapping[str, str]) -> Any:
         """The answer of the engine, told the context where the key's type has a place for it."""
-        key, connection = self._reached(ref)
+        key, connection = self._reached(ref, context)
         call = VaultCall(operation, connection.host, key.mount, key.name)
 
         def ask(client: Any) -> Any:

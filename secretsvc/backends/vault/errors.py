@@ -179,9 +179,13 @@ def not_installed() -> BackendUnavailableError:
 def not_allowed(address: str) -> BackendError:
     """Return the error for a key whose server nobody here has named. No connection to it is made."""
     return BackendError(
-        f"{address} is no Vault server that this machine trusts with its token: only the file names it",
+        f"{address} is no Vault server that this machine trusts with its token: nothing here names it",
         hint="where it is one of yours, set VAULT_ADDR to it, or list it in KSECRET_VAULT_ADDRESSES",
     )
+
+
+def no_address() -> BackendError:
+    return BackendError("no Vault server is configured", hint="set VAULT_ADDR to its address, or name a key: vault:…")
 
 
 def bad_addresses() -> BackendError:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import time
 
+from secretsvc import formats
 from secretsvc.cli.batch import name_of, spread
 from secretsvc.cli.checking import Source, check_one
 from secretsvc.cli.report import progress, report
-from secretsvc.errors import KsecretError
+from secretsvc.errors import InputError, KsecretError
 from secretsvc.operations.access import Access, Unread
 from secretsvc.operations.findings import Finding
 from secretsvc.operations.who_opens import SecretFacts, facts
 from secretsvc.policy.policies import NAME
 from secretsvc.record import Record
+from secretsvc.tokens import SOPS_MARK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,15 +99,35 @@ def _once(errors: Iterable[KsecretError | None]) -> list[KsecretError]:
 
 def _looked_at(source: Source, now: float) -> FileFacts:
     seen: list[Manifest | SealedTree] = []
+    read: list[bytes | None] = []
+
+    def reading() -> bytes | None:
+        read.append(source.read())
+        return read[0]
+
     error: KsecretError | None = None
     findings: list[Finding] = []
     try:
-        checked = check_one(source, now, seen.append)
+        checked = check_one(source._replace(read=reading), now, seen.append)
         findings = checked.findings if checked else []
+        if not seen and _seems_sealed(read[0], source):
+            raise InputError("it seems to be sealed, and can't be read", hint="ksecret verify says why")
     except KsecretError as failure:
         failure.file = failure.file or name_of(source.name)
         error = failure
     return FileFacts(tuple(facts(seen, source.name, _policy(source))) if seen else (), tuple(findings), error)
+
+
+def _seems_sealed(data: bytes | None, source: Source) -> bool:
+    if not data:
+        return False
+    if source.manifest and formats.holds_sealed(data):
+        return True
+    if SOPS_MARK not in data:
+        return False
+    from secretsvc.formats.sops.search import may_be_sealed
+
+    return may_be_sealed(data, source.name)
 
 
 def _policy(source: Source) -> Policy | None:

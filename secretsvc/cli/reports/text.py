@@ -133,7 +133,7 @@ def as_json(access: Access) -> str:
 
 def _secret(access: Access, one: SecretFacts) -> dict[str, object]:
     return {
-        **{name: value for name, value in one._asdict().items() if name not in ("values", "groups")},
+        **{name: value for name, value in one._asdict().items() if name not in ("values", "groups", "unnamed")},
         "ageDays": access.days(one),
         "values": [name for name, _ in one.values],
         "keyGroups": one.groups,

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-OURS = {scheme.sops_list.replace("_", "-"): scheme for scheme in ours()}
+OURS = {scheme.sops_option or scheme.sops_list.replace("_", "-"): scheme for scheme in ours() if scheme.sops_list}
 """Options that name keys of the kinds that a backend is here for."""
 
 SHORT = {
@@ -51,7 +51,7 @@ FLAGS = frozenset(
 )
 """Options that take no value, but for `--name=true` and `--name=false`."""
 
-KEYS = (*OURS, "azure-kv", "hc-vault-transit", "hckms")
+KEYS = (*OURS, "hckms")
 SELECTIONS = (
     *("encrypted-regex", "unencrypted-regex", "encrypted-suffix", "unencrypted-suffix"),
     *("encrypted-comment-regex", "unencrypted-comment-regex"),
@@ -66,8 +66,6 @@ OF_ENVIRONMENT = {
     "config": "SOPS_CONFIG",
     "decryption-order": "SOPS_DECRYPTION_ORDER",
     **{name: scheme.sops_variable for name, scheme in OURS.items()},
-    "azure-kv": "SOPS_AZURE_KEYVAULT_URLS",
-    "hc-vault-transit": "SOPS_VAULT_URIS",
     "hckms": "SOPS_HUAWEICLOUD_KMS_IDS",
 }
 """Variables that stand for an option which is not given."""

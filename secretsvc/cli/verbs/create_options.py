@@ -151,6 +151,7 @@ def add_arguments(parser: Parser, kind: str = "") -> None:
     ):
         parser.add_argument(short, name, action="append", metavar=value, help=about)
     add_recipients(parser, "key_ref")
+    sealing.add_groups(parser, "key_ref")
     parser.add_argument("-n", "--namespace", metavar="NS", help="its namespace")
     for name, about in (
         ("--immutable", "Kubernetes will not let it be changed"),

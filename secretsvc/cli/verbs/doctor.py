@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
+    from secretsvc.operations.inspect import Description
 
 EXAMPLES = """\
   ksecret doctor                             what is installed, and whether your own keys and .ksecret.yaml's work
@@ -53,10 +54,14 @@ def run(args: Arguments) -> int:
     known = options.backends(options.unlocking(args))
     findings = [*map(_installed, every()), *_identities(known)]
     if args.key or args.files:
-        texts = _named(args.key, args.files, known)
+        described = _described(args.files)
+        texts = _named(args.key, described, known)
         policy = FilePolicies(known).find_for_opening("-")
         used = known.with_principals(policy.content.principals) if policy else known
-        findings += [_try(used, text) for text in texts]
+        tried = [_try(used, text) for text in texts]
+        opened = {text for text, one in zip(texts, tried, strict=True) if one.grade == "ok"}
+        findings += tried
+        findings += [_of_groups(path, one, opened) for path, one in described if one.needed > 1]
     else:
         findings += [*_local(known), *_own(known), *_policys(known)]
     for one in findings:
@@ -66,20 +71,41 @@ def run(args: Arguments) -> int:
     return max((one.exit_code for one in findings), default=0)
 
 
-def _named(keys: list[str], files: list[str], known: Backends) -> list[str]:
-    """The keys of the command line, and of its files."""
+def _described(files: list[str]) -> list[tuple[str, Description]]:
+    """What each Secret of the files tells, with its file's name."""
     from secretsvc.files import workspace
     from secretsvc.operations.inspect import describe_manifest
 
-    texts = FilePolicies(known).spelled("-", keys)
+    found = []
     for path in files:
         try:
-            described = describe_manifest(workspace.read(path).data, lambda _ref: "")
+            found += [(path, one) for one in describe_manifest(workspace.read(path).data, lambda _ref: "")]
         except KsecretError as error:
             error.file = path
             raise
-        texts += [key["ref"] for one in described for key in one.keys if key["ref"] not in texts]
-    return texts
+    return found
+
+
+def _named(keys: list[str], described: list[tuple[str, Description]], known: Backends) -> list[str]:
+    """The keys of the command line, and of its files, each once."""
+    texts = FilePolicies(known).spelled("-", keys)
+    of_files = dict.fromkeys(key["ref"] for _, one in described for key in one.keys)
+    return [*texts, *(text for text in of_files if text not in texts)]
+
+
+def _of_groups(path: str, one: Description, opened: set[str]) -> _Finding:
+    """Tell which groups of a Secret's keys open here."""
+    here: list[str] = []
+    lacking: list[str] = []
+    for number, group in enumerate(one.openers, 1):
+        (here if group & opened else lacking).append(str(number))
+    said = [f"groups that open here: {', '.join(here) or 'none'}"]
+    said += [f"that do not: {', '.join(lacking)}"] if lacking else []
+    about = f"{path}: {one.label}"
+    text = f"{'; '.join(said)}; {one.needed} are needed"
+    if len(here) >= one.needed:
+        return _Finding("ok", about, text)
+    return _Finding("no", about, text, "ask who holds a key of another group, or: ksecret keys add --group N")
 
 
 def _own(known: Backends) -> list[_Finding]:

@@ -65,8 +65,9 @@ def describer(unlocking: Unlocking, place: str = "") -> Callable[[bytes, str], l
 
 def said_of(key: Mapping[str, str]) -> str:
     """One line about a key: `alice (age:age1…)`, and whom this machine knows to have it."""
-    name = key.get("name")
-    return f"{name} ({key['ref']})  {key['owner']}".rstrip() if name else f"{key['ref']}  {key['owner']}".rstrip()
+    name, group = key.get("name"), f"group {key['group']}: " if "group" in key else ""
+    said = f"{name} ({key['ref']})" if name else key["ref"]
+    return f"{group}{said}  {key['owner']}".rstrip()
 
 
 def _as_json(one: Description, name: str) -> str:
@@ -84,6 +85,7 @@ def _as_text(one: Description, name: str) -> str:
         f"  format       {one.format}",
         f"  sealed for   {one.sealed_for or 'nothing: this format binds no Secret to its name and namespace'}",
         *([f"  data key     made {one.created}{_age(one.age_days)}"] if one.created else []),
+        *([f"  key groups   {one.needed} of {len(one.openers)} are needed to open it"] if one.needed > 1 else []),
         *(f"  key          {said_of(key)}" for key in one.keys),
         *(f"  {field:12} {', '.join(names)}" for field, names in one.entries.items() if names),
         *(f"  IN THE CLEAR {name}" for name in one.in_the_clear),

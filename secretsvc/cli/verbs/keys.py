@@ -62,7 +62,7 @@ def add_arguments(parser: Parser, action: str = "") -> None:
             "-k", "--key", action="append", default=[], metavar="KEYREF", help="to add or to remove (repeat)"
         )
         add_recipients(parser)
-        about = "which group of keys of a SOPS file with several, from 1 (default for remove: all)"
+        about = "which group of keys, from 1, where they are in groups (default for remove: all)"
         parser.add_argument("--group", type=_number, default=0, metavar="N", help=about)
     if action != "list":
         sealing.add_output(parser)
@@ -129,7 +129,6 @@ class _Change:
         tree = sops_tree(data, name)
         if tree:
             return self._made_of_tree(tree, name)
-        self._refuse_group()
         request, keyring = self._request(name), self._requests.keyring(name)
         if self._action == "sync" and may_be_settled(data):
             request = trusting_sides(request, data, name, keyring)
@@ -138,7 +137,6 @@ class _Change:
     def _changes(self, data: bytes, name: str) -> list[tuple[str, str, bool]]:
         tree = sops_tree(data, name)
         if not tree:
-            self._refuse_group()
             return key_changes(data, self._request(name))
         from secretsvc.operations.documents import keysets
 
@@ -170,11 +168,6 @@ class _Change:
         keys = sops.keyset_of(rule, self._backends)
         return keysets.by_policy(tree.metadata, keys), keys.principals
 
-    def _refuse_group(self) -> None:
-        """Raises UsageError for `--group` where there are none."""
-        if self._group:
-            raise UsageError("--group is about SOPS's files, whose keys may be in groups", hint="leave it out")
-
     def not_taken(self, name: str) -> list[str]:
         """The keys to be taken away that no keyset had, as the policy of the file of that name calls them."""
         left = keyset(self._to_take - self._taken)
@@ -187,8 +180,8 @@ class _Change:
             return request._replace(keyset_of=self._requests.demanded(name))
         if self._action == "remove":
             self._to_take.update(request.change.remove)
-            return request._replace(change=request.change._replace(taken=self._taken.add))
-        return request
+            return request._replace(change=request.change._replace(taken=self._taken.add, group=self._group))
+        return request._replace(change=request.change._replace(group=self._group))
 
 
 def _list(targets: Targets, describe: Callable[[bytes, str], list[Description]], *, as_json: bool) -> int:
@@ -203,10 +196,14 @@ def _list(targets: Targets, describe: Callable[[bytes, str], list[Description]],
 
 def _as_text(one: Description, name: str) -> str:
     title = f"{name}: {one.label}"
-    return "\n".join(printable(f"{title}  {said_of(key)}") for key in one.keys)
+    lines = [f"{title}  {said_of(key)}" for key in one.keys]
+    if one.needed > 1:
+        lines.append(f"{title}  {one.needed} of its {len(one.openers)} groups of keys are needed")
+    return "\n".join(map(printable, lines))
 
 
 def _as_json(one: Description, name: str) -> str:
     import json
 
-    return json.dumps({"file": name, "namespace": one.namespace, "name": one.name, "keys": one.keys})
+    told = {"file": name, "namespace": one.namespace, "name": one.name, "keys": one.keys}
+    return json.dumps({**told, **({"threshold": one.needed} if one.needed > 1 else {})})

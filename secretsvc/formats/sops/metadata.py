@@ -5,8 +5,9 @@ Source: stores/stores.go of getsops/sops. Nothing in it is proven but the MAC an
 
 from __future__ import annotations
 
+from secretsvc.backends import canonical
 from secretsvc.document.yaml_types import plain
-from secretsvc.errors import RESTORE_HINT, AlteredError, InputError
+from secretsvc.errors import RESTORE_HINT, AlteredError, InputError, KeyRefError
 from secretsvc.formats.base import decoded
 from secretsvc.formats.sops import armour
 from secretsvc.formats.sops.selection import DEFAULT, RULES
@@ -35,7 +36,7 @@ LISTS = {
 }
 """Lists of keys, in SOPS's order of trying them: the scheme of our KeyRefs, and the field with the key's name."""
 
-OPENED = ("aws", "gcp", "pgp", "age")
+OPENED = ("aws", "gcp", "azure", "vault", "pgp", "age")
 """Schemes that a backend is here for."""
 
 _DIGITS = "0123456789"
@@ -44,6 +45,9 @@ _LONGEST_ENDING = 64
 """Characters behind a version's three numbers."""
 EMPTY_GROUP: dict[str, Tree] = {"hc_vault": [], "age": []}
 """Lists that SOPS writes for a group of keys, be there none of these kinds."""
+
+_TO_URL, _FROM_URL = str.maketrans("+/", "-_"), str.maketrans("-_", "+/")
+"""Between base64 and base64url (RFC 4648, section 5)."""
 
 _MOST_GROUPS = 255
 _LONGEST = 4096
@@ -174,7 +178,17 @@ def fields_of(key: WrappedKey, created: str, *, profile: str = "", role: str = "
         return {"recipient": ref.id, "enc": armour.age_text(key.wrapped)}
     if ref.scheme == "pgp":
         return {"created_at": created, "enc": armour.pgp_text(key.wrapped), "fp": ref.id}
+    if ref.scheme == "vault":
+        address, _, path = ref.id.partition("/v1/")
+        engine, _, name = path.rpartition("/keys/")
+        where: dict[str, Tree] = {"vault_address": address, "engine_path": engine, "key_name": name}
+        return {**where, "created_at": created, "enc": key.wrapped.decode()}
     wrapped = encode_base64(key.wrapped)
+    if ref.scheme == "azure":
+        vault, _, version = ref.id.rpartition("/")
+        vault, _, name = vault.rpartition("/keys/")
+        enc = wrapped.translate(_TO_URL).rstrip("=")
+        return {"vault_url": vault, "name": name, "version": version, "created_at": created, "enc": enc}
     if ref.scheme == "gcp":
         return {"created_at": created, "enc": wrapped, "resource_id": ref.id}
     asked: dict[str, Tree] = {"role": role} if role else {}
@@ -229,10 +243,20 @@ def _name_of(name: str, fields: dict[str, Any], text: str, line: int) -> str:
     if name == "pgp":
         return text.removesuffix("!").replace(" ", "").upper()
     if name == "azure_kv":
-        return f"{_text(fields, 'vault_url', line)}/keys/{text}/{_text(fields, 'version', line)}"
+        vault = _text(fields, "vault_url", line).rstrip("/")
+        return _canonical("azure", f"{vault}/keys/{text}/{_text(fields, 'version', line)}")
     if name == "hc_vault":
-        return f"{_text(fields, 'vault_address', line)}/v1/{_text(fields, 'engine_path', line)}/keys/{text}"
+        engine = f"{_text(fields, 'vault_address', line)}/v1/{_text(fields, 'engine_path', line)}"
+        return _canonical("vault", f"{engine}/keys/{text}")
     return text
+
+
+def _canonical(scheme: str, named: str) -> str:
+    """A key's name in the one spelling that backends know; as it is where it is none, which who opens by it is told."""
+    try:
+        return canonical(f"{scheme}:{named}").id
+    except KeyRefError:
+        return named
 
 
 def _wrapped(name: str, text: str) -> bytes:
@@ -243,6 +267,8 @@ def _wrapped(name: str, text: str) -> bytes:
         return armour.age_bytes(text)
     if name == "pgp":
         return armour.pgp_bytes(text)
+    if name == "azure_kv":
+        return decoded(text.strip().translate(_FROM_URL) + "=" * (-len(text.strip()) % 4))
     return decoded(text.strip()) if name in ("kms", "gcp_kms") else text.encode("utf-8", "replace")
 
 

@@ -100,7 +100,8 @@ def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
     if not request.rotates(tree.metadata.created):
         raise AlreadySealedError("its data key is not that old")
     has_change = any((request.change.exact, request.change.add, request.change.remove))
-    entries = by_change(tree.metadata, request.change).entries if has_change else tree.metadata.entries
+    change = request.change
+    entries = by_change(tree.metadata, change, change.group).entries if has_change else tree.metadata.entries
     opened = open_sealed(tree, keyring, trusting(tree, request))
     return Result(sealed_anew(tree, opened, entries, request.created, keyring), 1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secretsvc.errors import InputError, KeyRefError
 from secretsvc.formats.sops.metadata import KeyEntry, list_of
-from secretsvc.keyref import Principal, WrappedKey, keyset
+from secretsvc.keyref import Principal, WrappedKey, divided, keyset
 from secretsvc.operations.documents.shares import Division
 from secretsvc.record import Record
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from secretsvc.document.base import Tree
     from secretsvc.formats.sops.metadata import Metadata
-    from secretsvc.keyref import KeyRef, KeysetChange
+    from secretsvc.keyref import KeyRef, Keyset, KeysetChange
 
     Identity: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...]]
     """What tells one key from another: KeyRef, role, context."""
@@ -36,6 +36,13 @@ class SopsKeyset(Record):
     def principal(self, ref: KeyRef) -> Principal:
         """Return who uses a key; for most whom the environment says."""
         return self.principals.get(str(ref)) or Principal()
+
+
+def sops_keyset(keys: Keyset) -> SopsKeyset:
+    """Return a keyset, groups of keys too, as such files have it."""
+    groups, threshold = divided(keys)
+    listed: list[tuple[tuple[KeyRef, Mapping[str, str]], ...]] = [tuple((ref, {}) for ref in group) for group in groups]
+    return SopsKeyset(tuple(listed), threshold if len(groups) > 1 else 0)
 
 
 class WantedEntries(Record):
