@@ -1,7 +1,7 @@
 """How long 1,000 small manifests take, against `sops decrypt` in a loop.
 
-`python -m benchmarks.bulk [age|sops|aws|gcp|rotate …]` (all of them; `sops`: files in SOPS's format, sealed by us,
-which both open); exits 1 where a bar is missed (benchmarks/bars.py). Needs the `dev` extra. Both are the real
+`python -m benchmarks.bulk [age|sops|aws|gcp|azure|rotate …]` (all of them; `sops`: files in SOPS's format, sealed by
+us, which both open); exits 1 where a bar is missed (benchmarks/bars.py). Needs the `dev` extra. Both are the real
 programs: sops is the executable inside its wheel, not the wheel's Python script. It is timed on about 100 files, in
 rounds with ours in turn, and extrapolated by its median, since what it costs is a process and a call per file. The
 KMSs are the tests' own, in processes of their own, and answer after 20 ms. Processor time a file is what a run takes
@@ -118,6 +118,22 @@ def _gcp(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
                 verdicts.tell("gcp", files / wall / ideal)
 
 
+def _azure(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
+    kid = f"https://demo.vault.azure.net/keys/demo/{'0' * 32}"
+    with server(bench, "tests.emulators.azure", "--latency", str(LATENCY), "--key", f"demo/{'0' * 32}"):
+        folder = _sealed(bench, f"azure:{kid}", files)
+        start = min(bench.once([KSECRET, "decrypt", _first(folder)]) for _ in range(rounds))
+        for jobs in (4, 8, 16):
+            whole = min(bench.once([KSECRET, "decrypt", "-r", "--jobs", str(jobs), folder]) for _ in range(rounds))
+            wall, cpu = whole.wall - start.wall, whole.cpu - start.cpu
+            ideal = jobs / LATENCY
+            busy = ideal * cpu / files
+            print(f"azure: {jobs} jobs: {files / wall:.0f} files/s without the start,", end=" ")
+            print(f"{cpu / files * 1e3:.2f} ms of CPU a file: {ideal:.0f} would keep a processor {busy:.0%} busy")
+            if busy <= BUSY:
+                verdicts.tell("azure", files / wall / ideal)
+
+
 def _rotate(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     folder = _sealed(bench, f"age:{bench.recipient}", files)
     commands = {
@@ -134,7 +150,7 @@ def _rotate(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     )
 
 
-KINDS = {"age": _age, "sops": _sops, "aws": _aws, "gcp": _gcp, "rotate": _rotate}
+KINDS = {"age": _age, "sops": _sops, "aws": _aws, "gcp": _gcp, "azure": _azure, "rotate": _rotate}
 
 
 def _in_turn(
@@ -186,7 +202,7 @@ def server(bench: Bench, *module: str) -> Iterator[None]:
         try:
             assert process.stdout
             name = ""
-            while "ENDPOINT" not in name:
+            while "ENDPOINT" not in name and name != "KSECRET_KEYS":
                 name, _, value = process.stdout.readline().strip().removeprefix("export ").partition("=")
                 bench.environ[name] = value
             yield
