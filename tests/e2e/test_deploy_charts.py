@@ -57,6 +57,7 @@ FULL: dict[str, Any] = {
             }
         ],
         "limits": {"bodyBytes": 8388608},
+        "page": True,
         "listen": {"workers": 2, "host": "10.0.0.1"},
     },
     "keyRules": {"version": 1, "rules": [{"keys": [KEY]}]},
@@ -312,6 +313,7 @@ def overlay(folder: Path, *components: str) -> list[Object]:
         ("", set()),
         ("eks", {("169.254.170.23/32", 80), ("fd00:ec2::23/128", 80)}),
         ("gke", {("169.254.169.254/32", 80), ("169.254.169.252/32", 988)}),
+        ("aks", set()),
     ],
 )
 def test_a_nodes_own_credentials_are_out_of_reach(
@@ -331,6 +333,8 @@ def test_a_nodes_own_credentials_are_out_of_reach(
         assert {port["port"] for rule in rules if "to" not in rule for port in rule["ports"]} == {53, 443}
         environ = pod_of(objects)["containers"][0].get("env", [])
         assert ({"name": "AWS_EC2_METADATA_DISABLED", "value": "true"} in environ) is (cloud == "eks")
+        by_workload = {"name": "AZURE_TOKEN_CREDENTIALS", "value": "WorkloadIdentityCredential"} in environ
+        assert by_workload == (cloud == "aks") == (pod_labels(objects).get("azure.workload.identity/use") == "true")
 
 
 def test_prometheus_gets_in_and_knows_the_service_by_one_name(helm: str, tmp_path: Path) -> None:
@@ -355,7 +359,12 @@ def pod_labels(objects: list[Object]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("component", "annotation"), [("eks", "eks.amazonaws.com/role-arn"), ("gke", "iam.gke.io/gcp-service-account")]
+    ("component", "annotation"),
+    [
+        ("eks", "eks.amazonaws.com/role-arn"),
+        ("gke", "iam.gke.io/gcp-service-account"),
+        ("aks", "azure.workload.identity/client-id"),
+    ],
 )
 def test_workload_identity_by_kustomize(tmp_path: Path, component: str, annotation: str) -> None:
     objects = overlay(tmp_path, component, "service-monitor")

@@ -131,7 +131,7 @@ class Emulator(Serving):
         self, *, folder: Path | None = None, latency: float = 0.0, host: str = "127.0.0.1", port: int = 0
     ) -> None:
         self._folder = folder or Path(tempfile.mkdtemp(prefix="azure-emulator-"))
-        self._authority = Authority(self._folder)
+        self._authority = Authority(self._folder, hours=24 * 30)
         self._contexts: dict[str, ssl.SSLContext] = {}
         self.keys: dict[tuple[str, str], list[Version]] = {}
         self.deleted: dict[tuple[str, str], list[Version]] = {}
@@ -172,10 +172,10 @@ class Emulator(Serving):
             "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential",
         }
 
-    def create_key(self, name: str, host: str = VAULT, kty: str = "RSA") -> str:
-        """A key, or a version more of it; its identifier."""
+    def create_key(self, name: str, host: str = VAULT, kty: str = "RSA", version: str = "") -> str:
+        """A key, or a version more of it, by a number of its own where none is given; its identifier."""
         versions = self.keys.setdefault((host, name), [])
-        kid = f"https://{host}/keys/{name}/{os.urandom(16).hex()}"
+        kid = f"https://{host}/keys/{name}/{version or os.urandom(16).hex()}"
         with self._lock:
             number = sum(map(len, self.keys.values()))
             versions.append(Version(kid, kty, number))
@@ -428,7 +428,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, help="for its certificates; default: a new one")
     parser.add_argument("--latency", type=float, default=0.0, metavar="SECONDS")
     parser.add_argument("--fault", action="append", default=[], metavar="KIND:N", help="goes wrong with every Nth call")
-    parser.add_argument("--key", default="demo", help="the name of the key in the vault, and of the one in the HSM")
+    parser.add_argument("--key", default="demo", help="NAME or NAME/VERSION of a key in the vault, and one in the HSM")
     return parser.parse_args()
 
 
@@ -438,8 +438,9 @@ def main() -> None:
     with Emulator(folder=given.folder, latency=given.latency, host=given.host, port=given.port) as azure:
         faults = (text.partition(":") for text in given.fault)
         azure.faults = [Fault(kind, int(every or "1")) for kind, _, every in faults]
-        kid = azure.create_key(given.key)
-        azure.create_key(given.key, HSM, "oct-HSM")
+        name, _, version = given.key.partition("/")
+        kid = azure.create_key(name, version=version)
+        azure.create_key(name, HSM, "oct-HSM", version)
         for name, value in {**azure.environ, "KSECRET_KEYS": f"azure:{kid}"}.items():
             print(f"export {name}={value}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class Authority:
-    """Signs certificates that are good for an hour; everything lies in one folder."""
+    """Signs certificates that are good for some hours; everything lies in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, hours: int = 1) -> None:
         self._folder = folder
+        self._hours = hours
         folder.mkdir(exist_ok=True)
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "throw-away authority")])
@@ -60,7 +61,7 @@ class Authority:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(minutes=5))
-            .not_valid_after(now + timedelta(hours=1))
+            .not_valid_after(now + timedelta(hours=self._hours))
         )
 
     def _write(self, name: str, data: bytes) -> str:

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
     from secretsvc.backends.age.backend import Age
     from secretsvc.backends.base import Settings
 
+TAG = "age1tag1"
+"""Begins a recipient of the type p256tag: a P-256 key, be it in a YubiKey, a TPM or a Secure Enclave."""
+
+_OF_PLUGIN = pattern(r"age1[a-z0-9+._-]{1,60}1[a-z0-9]{6,}")
 _SSH_KEY = pattern("ssh-(?:ed25519|rsa) [A-Za-z0-9+/]+={0,2}")
 _HINT = "give age1…, or an ssh-ed25519 or ssh-rsa public key"
 
 
 class AgeScheme(Scheme):
-    """Recipients `age1…` (X25519) and SSH public keys, which are their own names."""
+    """Recipients `age1…` (X25519), `age1tag1…` (P-256, of hardware keys) and SSH public keys: their own names."""
 
     name, title, example = "age", "age", "age1…"
     cost = 1
@@ -33,11 +37,15 @@ class AgeScheme(Scheme):
         return Age(settings)
 
     def parse(self, text: str) -> KeyRef:
-        """`age1…` in lower case (https://age-encryption.org/v1, "The X25519 recipient type"), or an SSH public key
-        without its comment. Whether its checksum is right, `verify` tells.
+        """`age1…` in lower case (https://age-encryption.org/v1, "The X25519 recipient type"), `age1tag1…`
+        (https://c2sp.org/age#the-p256tag-recipient-type), or an SSH public key without its comment. Whether its
+        checksum is right, `verify` tells.
         """
         refuse_identity(text)
         canonical = " ".join(text.split()[:2]) if text.lstrip().startswith("ssh-") else text.strip().lower()
+        if _OF_PLUGIN.match(canonical) and not _is_recipient(canonical):
+            what = "that is a recipient of an age plug-in, or a post-quantum one, and no backend here seals to those"
+            raise KeyRefError(what, hint="a hardware key's age1tag1… needs no plug-in to seal to")
         if not (_is_recipient(canonical) or _SSH_KEY.fullmatch(canonical)):
             raise KeyRefError("that is not an age recipient", hint=_HINT)
         return KeyRef(self.name, canonical)
@@ -57,8 +65,10 @@ _LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
 def _is_recipient(text: str) -> bool:
-    """Tell whether it is `age1` and 58 of the letters that it may have."""
-    return len(text) == 62 and text.startswith("age1") and not text[4:].strip(_LETTERS)
+    """Tell whether it is `age1` and 58 of the letters that it may have, or `age1tag1` and 59."""
+    prefix = TAG if text.startswith(TAG) else "age1"
+    length = len(prefix) + (59 if prefix == TAG else 58)
+    return len(text) == length and text.startswith(prefix) and not text[len(prefix) :].strip(_LETTERS)
 
 
 def _is_bech32(text: str) -> bool:

@@ -6,7 +6,7 @@ import os
 
 import pyrage
 
-from secretsvc.backends.age import SCHEME
+from secretsvc.backends.age import SCHEME, TAG
 from secretsvc.backends.age.identities import Identities, default_identity_path, make_identity
 from secretsvc.backends.base import checked_dek
 from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError, KeyNotHeldError, KeyRefError
@@ -33,7 +33,7 @@ _ADD_HINT = "set KSECRET_AGE_KEY_FILE to one that does, or let somebody who open
 
 
 class Age:
-    """Recipients `age1…` (X25519) and SSH public keys (`ssh-ed25519`, `ssh-rsa`).
+    """Recipients `age1…` (X25519), `age1tag1…` (P-256) and SSH public keys (`ssh-ed25519`, `ssh-rsa`).
 
     Credentials: identities in `KSECRET_AGE_KEY` (the text), in the file that `KSECRET_AGE_KEY_FILE` names, and in
     the user's `ksecret/age.key`, and where SOPS finds them (`places_of_sops`); all that there are, and the first is
@@ -132,10 +132,12 @@ def _opened(wrapped: bytes, identities: list[Identity]) -> bytes | None:
         raise AlteredError("its wrapped data key was altered", hint=RESTORE_HINT) from None
 
 
-def _recipient(text: str) -> pyrage.x25519.Recipient | pyrage.ssh.Recipient:
+def _recipient(text: str) -> pyrage.x25519.Recipient | pyrage.ssh.Recipient | pyrage.tag.Recipient:
     try:
         if text.startswith("ssh-"):
             return pyrage.ssh.Recipient.from_str(text)
+        if text.startswith(TAG):
+            return pyrage.tag.Recipient.from_str(text)
         return pyrage.x25519.Recipient.from_str(text)
     except pyrage.RecipientError:
         raise KeyRefError(
