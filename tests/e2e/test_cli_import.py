@@ -13,7 +13,7 @@ import yaml
 from secretsvc.cli.main import main
 from secretsvc.errors import InputError
 from secretsvc.operations.live_secrets import live_secrets
-from tests.e2e.cli import MARK, PASSWORD, Person, b64, is_sealed
+from tests.e2e.cli import MARK, PASSWORD, Person, b64, is_sealed, key_refs, member
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,6 +123,23 @@ def test_a_namespace_becomes_a_file_for_each_by_the_policys_keys(me: Person, clu
     again = me.run("import", "-r", "-n", "prod", "-o", "deploy")
     assert (again.code, again.err.count("there is such a file already")) == (7, 3)
     me.ok("import", "-r", "-f", "-n", "prod", "-o", "deploy")
+
+
+def test_what_is_imported_again_keeps_unchanged_tokens(me: Person, cluster: Cluster, tmp_path: Path) -> None:
+    cluster.has(live(data={"a": b64(PASSWORD), "b": b64(f"b {MARK}")}))
+    me.ok("import", "-r", "-o", "d")
+    before = (me.work / "d/db.yaml").read_text()
+    me.ok("import", "-r", "-f", "-o", "d")
+    assert (me.work / "d/db.yaml").read_text() == before
+    cluster.has(live(data={"a": b64(PASSWORD), "b": b64(f"other {MARK}")}))
+    me.ok("import", "secret/db", "-f", "-o", "d/db.yaml")
+    after = (me.work / "d/db.yaml").read_text()
+    assert [member(text.encode(), "a") for text in (before, after)] == [member(before.encode(), "a")] * 2
+    assert member(before.encode(), "b") != member(after.encode(), "b")
+    stranger = Person(tmp_path, "stranger")
+    stranger.environ |= {name: me.environ[name] for name in ("OUT", "PATH")}
+    stranger.ok("import", "secret/db", "-f", "-o", "d/db.yaml")
+    assert key_refs((me.work / "d/db.yaml").read_bytes()) == [stranger.ref]
 
 
 def test_several_namespaces_get_a_folder_each(me: Person) -> None:
