@@ -195,6 +195,10 @@ def _for_sops(bench: Bench, *key: str) -> list[str]:
     return [bench.sops, "decrypt", str(path)]
 
 
+_LAST = ("KSECRET_KEYS", "VAULT_TOKEN")
+"""Names of what Azure's emulator and Vault's print last."""
+
+
 @contextmanager
 def server(bench: Bench, *module: str) -> Iterator[None]:
     """A KMS of the tests in a process of its own, which prints what to put in the environment, its address last."""
@@ -203,11 +207,7 @@ def server(bench: Bench, *module: str) -> Iterator[None]:
         try:
             assert process.stdout
             name = ""
-<<<<<<< HEAD
-            while "ENDPOINT" not in name and name != "KSECRET_KEYS":
-=======
-            while "ENDPOINT" not in name and name != "VAULT_TOKEN":
->>>>>>> next
+            while "ENDPOINT" not in name and name not in _LAST:
                 name, _, value = process.stdout.readline().strip().removeprefix("export ").partition("=")
                 bench.environ[name] = value
             yield
