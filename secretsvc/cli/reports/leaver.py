@@ -23,7 +23,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from secretsvc.cli.reports.history import Versions
+    from secretsvc.cli.reports.history import FormerVersions
     from secretsvc.operations.access import Access
     from secretsvc.operations.leaving import Exposed
 
@@ -36,7 +36,7 @@ class Leaver(Record):
     """KeyRef → the policies that give it that name; none where the key itself was named."""
     secrets: list[Exposed]
     access: Access
-    versions: Versions | None
+    versions: FormerVersions | None
     """None where history was not looked through."""
     paths: tuple[str, ...]
 
@@ -47,7 +47,7 @@ def leaver(name: str, access: Access, paths: tuple[str, ...], *, since_git: bool
     Raises KeyRefError for a name that nobody has, UsageError and FileError where history can't be looked through.
     """
     keys = _keys(name, access)
-    versions: Versions | None = None
+    versions: FormerVersions | None = None
     if since_git:
         from secretsvc.cli.reports import history
 
@@ -231,7 +231,7 @@ def _secret(one: Exposed) -> dict[str, object]:
     }
 
 
-def tell_unread(versions: Versions | None) -> int:
+def tell_unread(versions: FormerVersions | None) -> int:
     """Tell of versions that can't be read; an exit code."""
     unread = versions.unread if versions else []
     for one in unread:
