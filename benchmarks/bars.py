@@ -47,6 +47,8 @@ BARS = {
     "aws: cpu": Bar("AWS KMS at 20 ms: ms of CPU a file", 2.0, 1.6),
     "aws: sops": Bar("AWS KMS at 20 ms: sops loop / decrypt -r", 28, 35, at_least=True),
     "gcp": Bar("Cloud KMS at 20 ms: part of jobs / latency", 0.8, 0.9, at_least=True),
+    "azure": Bar("Azure Key Vault at 20 ms: part of jobs / latency", 0.8, 0.9, at_least=True),
+    "vault": Bar("Vault at 20 ms: part of jobs / latency", 0.8, 0.9, at_least=True),
     "rotate: cpu": Bar("rotate -r in tmpfs: ms of CPU a file", 1.1, 0.9),
     "check": Bar("check of 5,000 files, seconds", 0.4, 0.25),
     "report": Bar("report on 5,000 sealed Secrets, seconds", 2.0, 1.5),

@@ -1,7 +1,7 @@
 """How long 1,000 small manifests take, against `sops decrypt` in a loop.
 
-`python -m benchmarks.bulk [age|sops|aws|gcp|rotate …]` (all of them; `sops`: files in SOPS's format, sealed by us,
-which both open); exits 1 where a bar is missed (benchmarks/bars.py). Needs the `dev` extra. Both are the real
+`python -m benchmarks.bulk [age|sops|aws|gcp|azure|vault|rotate …]` (all of them; `sops`: files in SOPS's format, sealed
+by us, which both open); exits 1 where a bar is missed (benchmarks/bars.py). Needs the `dev` extra. Both are the real
 programs: sops is the executable inside its wheel, not the wheel's Python script. It is timed on about 100 files, in
 rounds with ours in turn, and extrapolated by its median, since what it costs is a process and a call per file. The
 KMSs are the tests' own, in processes of their own, and answer after 20 ms. Processor time a file is what a run takes
@@ -33,6 +33,8 @@ BUSY = 0.8
 ARN = "arn:aws:kms:eu-west-1:111122223333:key/11111111-2222-3333-4444-555555555555"
 AWS_ENVIRON = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "eu-west-1"}
 START = [PYTHON, "-I", "-c", "pass"]
+TRANSIT = "transit/keys/k"
+AZURE = f"https://demo.vault.azure.net/keys/demo/{'0' * 32}"
 RESOURCE = "projects/p/locations/global/keyRings/r/cryptoKeys/k"
 
 
@@ -103,8 +105,19 @@ def _aws(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
 
 
 def _gcp(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
-    with server(bench, "tests.emulators.gcp", "--latency", str(LATENCY), "--key", RESOURCE):
-        folder = _sealed(bench, f"gcp:{RESOURCE}", files)
+    _by_latency(bench, verdicts, files, rounds, kind="gcp", key=RESOURCE)
+
+
+def _vault(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
+    _by_latency(bench, verdicts, files, rounds, kind="vault", key=TRANSIT)
+
+
+def _by_latency(
+    bench: Bench, verdicts: Verdicts, files: int, rounds: int, *, kind: str, key: str, made: str = ""
+) -> None:
+    """Opens the folder by more and more jobs, for as long as a core is not the limit. `made`: what makes the key."""
+    with server(bench, f"tests.emulators.{kind}", "--latency", str(LATENCY), "--key", made or key):
+        folder = _sealed(bench, f"{kind}:{key}", files)
         start = min(bench.once([KSECRET, "decrypt", _first(folder)]) for _ in range(rounds))
         for jobs in (8, 16, 32):
             command = [KSECRET, "decrypt", "-r", "--jobs", str(jobs), folder]
@@ -112,10 +125,14 @@ def _gcp(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
             wall, cpu = whole.wall - start.wall, whole.cpu - start.cpu
             ideal = jobs / LATENCY
             busy = ideal * cpu / files
-            print(f"gcp: {jobs} jobs: {files / wall:.0f} files/s without the start,", end=" ")
+            print(f"{kind}: {jobs} jobs: {files / wall:.0f} files/s without the start,", end=" ")
             print(f"{cpu / files * 1e3:.2f} ms of CPU a file: {ideal:.0f} would keep a processor {busy:.0%} busy")
             if busy <= BUSY:
-                verdicts.tell("gcp", files / wall / ideal)
+                verdicts.tell(kind, files / wall / ideal)
+
+
+def _azure(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
+    _by_latency(bench, verdicts, files, rounds, kind="azure", key=AZURE, made=AZURE.partition("/keys/")[2])
 
 
 def _rotate(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
@@ -134,7 +151,7 @@ def _rotate(bench: Bench, verdicts: Verdicts, files: int, rounds: int) -> None:
     )
 
 
-KINDS = {"age": _age, "sops": _sops, "aws": _aws, "gcp": _gcp, "rotate": _rotate}
+KINDS = {"age": _age, "sops": _sops, "aws": _aws, "gcp": _gcp, "azure": _azure, "vault": _vault, "rotate": _rotate}
 
 
 def _in_turn(
@@ -178,6 +195,10 @@ def _for_sops(bench: Bench, *key: str) -> list[str]:
     return [bench.sops, "decrypt", str(path)]
 
 
+_LAST = ("KSECRET_KEYS", "VAULT_TOKEN")
+"""Names of what Azure's emulator and Vault's print last."""
+
+
 @contextmanager
 def server(bench: Bench, *module: str) -> Iterator[None]:
     """A KMS of the tests in a process of its own, which prints what to put in the environment, its address last."""
@@ -186,7 +207,7 @@ def server(bench: Bench, *module: str) -> Iterator[None]:
         try:
             assert process.stdout
             name = ""
-            while "ENDPOINT" not in name:
+            while "ENDPOINT" not in name and name not in _LAST:
                 name, _, value = process.stdout.readline().strip().removeprefix("export ").partition("=")
                 bench.environ[name] = value
             yield

@@ -23,13 +23,13 @@ import yaml
 
 from benchmarks.bars import PYTHON as PYTHON_CPU
 from benchmarks.bars import Verdicts, median
-from benchmarks.bulk import ARN, AWS_ENVIRON, RESOURCE, server
+from benchmarks.bulk import ARN, AWS_ENVIRON, RESOURCE, TRANSIT, server
 from benchmarks.common import KSECRET, PYTHON, Bench, Cost
 
 PGP_KEYS = {"rsa3072": ("rsa3072", "rsa3072"), "cv25519": ("ed25519", "cv25519")}
 """Algorithms of the primary key and of its encryption subkey."""
 
-SDKS = {"aws": "boto3.session", "gcp": "google.cloud.kms_v1"}
+SDKS = {"aws": "boto3.session", "gcp": "google.cloud.kms_v1", "vault": "hvac"}
 """What a KMS decrypt imports beside our own modules."""
 
 
@@ -40,7 +40,7 @@ def main(runs: int = 21, *, coarse: bool = False) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="ks") as name, ExitStack() as stack:
         bench = Bench(Path(name))
-        ours, theirs, aws, gcp, *for_pgp = bench.manifests(4 + len(PGP_KEYS))
+        ours, theirs, aws, gcp, vault, *for_pgp = bench.manifests(5 + len(PGP_KEYS))
         bench.seal_with_ksecret(ours)
         bench.seal_with_sops(theirs, "--age", bench.recipient)
         commands = {
@@ -59,7 +59,7 @@ def main(runs: int = 21, *, coarse: bool = False) -> int:
             stack.callback(subprocess.run, ["gpgconf", "--kill", "all"], env=bench.environ, check=False)
             for path, (algorithm, how) in zip(for_pgp, PGP_KEYS.items(), strict=True):
                 commands |= _pgp_commands(bench, path, algorithm, how)
-            commands |= _kms_commands(bench, stack, aws, gcp)
+            commands |= _kms_commands(bench, stack, aws=(aws, ARN), gcp=(gcp, RESOURCE), vault=(vault, TRANSIT))
         costs = bench.costs(commands, runs)
         first_call = [PYTHON, "-m", "benchmarks.first_call", str(aws)]
         calls = [] if coarse else [float(bench.run(first_call)) for _ in range(runs)]
@@ -88,12 +88,13 @@ def _pgp_commands(bench: Bench, manifest: Path, algorithm: str, how: tuple[str, 
     }
 
 
-def _kms_commands(bench: Bench, stack: ExitStack, aws: Path, gcp: Path) -> dict[str, list[str]]:
+def _kms_commands(bench: Bench, stack: ExitStack, **kms: tuple[Path, str]) -> dict[str, list[str]]:
     """Opening a Secret with each of the KMSs, which run as long as the stack, and the import of its SDK."""
     stack.enter_context(server(bench, "tests.emulators.aws", "--stub"))
     stack.enter_context(server(bench, "tests.emulators.gcp", "--key", RESOURCE))
+    stack.enter_context(server(bench, "tests.emulators.vault", "--key", TRANSIT))
     commands = {}
-    for name, path, key in (("aws", aws, ARN), ("gcp", gcp, RESOURCE)):
+    for name, (path, key) in kms.items():
         bench.seal_with_ksecret(path, key=f"{name}:{key}")
         commands[name] = [KSECRET, "decrypt", str(path)]
         sdk = f"import gc, os; gc.set_threshold(100_000); import {SDKS[name]}; os._exit(0)"

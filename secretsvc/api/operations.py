@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic.alias_generators import to_camel
 
-from secretsvc.errors import AlreadySealedError, RepeatedError
+from secretsvc.errors import AlreadySealedError, InputError, RepeatedError
 from secretsvc.formats.sops.selection import RULES
+from secretsvc.generators.entries import complaints
 from secretsvc.operations import Result
 from secretsvc.operations.inspect import OF_DOCUMENTS
 from secretsvc.operations.open import open_manifest, sops_tree
@@ -120,6 +121,10 @@ def _hints() -> Iterator[None]:
     except RepeatedError as error:
         error.hint = _REPEATED_HINT
         raise
+    except InputError as error:
+        if "--secret" in error.hint:
+            error.hint, error.pointer = "say secret: NAMESPACE/NAME", "#/secret"
+        raise
 
 
 def _seal(call: Call, request: Request, keyring: Keyring) -> Result:
@@ -146,6 +151,9 @@ def _set(call: Call, request: Request, keyring: Keyring) -> Result:
         from secretsvc.operations.documents import changes as document_changes
 
         return _unbound(document_changes.set_values(tree, call.changes, request, keyring, call.secret))
+    for name, value in call.changes.values.items():
+        if value is not None and (found := complaints(name)):
+            raise InputError(f"not a valid key name for a Secret: {'; '.join(found)}", entry=name)
     with _hints():
         return patch_manifest(call.data, call.changes, request, keyring, call.secret)
 

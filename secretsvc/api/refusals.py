@@ -19,8 +19,9 @@ _LOG = logging.getLogger("ksecret")
 _HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
 ]
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
+"""Content-Security-Policy of what is no page with scripts."""
 
 
 _ID = b"0" * 32
@@ -57,9 +58,10 @@ class Gate(Protocol):
         """Return what a request is refused for at once."""
 
 
-def own_headers(request_id: str, *, closing: bool) -> list[tuple[bytes, bytes]]:
+def own_headers(request_id: str, *, closing: bool, policy: str = _POLICY) -> list[tuple[bytes, bytes]]:
     """Return the headers that every answer has. `closing`: no more is to come on this connection."""
-    headers = [*_HEADERS, (b"x-request-id", request_id.encode())]
+    told = (b"content-security-policy", policy.encode()), (b"x-request-id", request_id.encode())
+    headers = [*_HEADERS, *told]
     return [*headers, (b"connection", b"close")] if closing else headers
 
 

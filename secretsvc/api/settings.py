@@ -174,6 +174,7 @@ class Config(_Model):
     key_rules: File = Field(default="", description="A file in the form of .ksecret.yaml, for encrypt without ?key=")
     audit: Audit = Field(default_factory=Audit)
     limits: Limits = Field(default_factory=Limits)
+    page: bool = Field(default=False, description="Show the page for people at /")
     without_caller: list[Literal["metrics", "docs"]] = Field(default=[], description="Paths that need no caller")
 
     @model_validator(mode="after")

@@ -154,6 +154,10 @@ class Scheme:
         """Return the fields that name a key in an entry of a group in `.sops.yaml`; none where an entry is a text."""
         return {self.sops_field: ref.id} if self.sops_field else {}
 
+    def version(self, wrapped: bytes) -> str:
+        """Return the version of the key that a DEK was wrapped by, as far as what was wrapped tells; else empty."""
+        return ""
+
     def installed(self) -> Installed:
         """Return whether what the backend needs is on this machine. Imports nothing of it."""
         return Installed(True, "built in")

@@ -48,12 +48,16 @@ def run(words: list[str], stdin: bytes = b"", environ: Mapping[bytes, bytes] | N
     with started as running:
         assert running.stdin
         assert running.stdout
-        writer = Thread(target=_write, args=(running.stdin, stdin))  # it may print before it has read all
-        writer.start()
-        data = running.stdout.read(MOST_PRINTED + 1)
-        if len(data) > MOST_PRINTED:
-            running.kill()
-        writer.join()
+        try:
+            writer = Thread(target=_write, args=(running.stdin, stdin))  # it may print before it has read all
+            writer.start()
+            data = running.stdout.read(MOST_PRINTED + 1)
+            if len(data) > MOST_PRINTED:
+                running.kill()
+            writer.join()
+        except BaseException:  # a signal that ends this process ends it, too
+            running.terminate()
+            raise
     if len(data) > MOST_PRINTED:
         what = f"kubectl printed more than {MOST_PRINTED // 1024 // 1024} MiB"
         raise ManifestError(what, hint="take a part at a time: -- -l LABEL=VALUE, or --field-selector type=Opaque")

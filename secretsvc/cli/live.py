@@ -85,5 +85,5 @@ def _live(secrets: list[Difference], words: list[str]) -> dict[str, Values]:
     for namespace in dict.fromkeys(one.identity.namespace for one in secrets):
         names = [one.identity.name for one in secrets if one.identity.namespace == namespace]
         got = kubectl.get(["secrets", *names, *kubectl.of_connection(words), f"--namespace={namespace}"])
-        found |= live_values(got["items"] if len(names) > 1 else [got])
+        found |= live_values(got)
     return found

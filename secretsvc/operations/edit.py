@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Mapping
 
     from secretsvc.formats.base import Opened
+    from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Entry, Manifest
     from secretsvc.operations import Result
     from secretsvc.operations.keyring import Keyring
@@ -71,6 +72,18 @@ def new_draft(clear: bytes) -> Draft:
     return Draft(
         manifest, {}, manifest, Names.of(manifest), before.without_comments(held_lines(manifest, [])), before, clear
     )
+
+
+def keysets_of(draft: Draft, request: Request) -> list[tuple[str, Keyset]]:
+    """Return each Secret's label and the keys that it will be sealed to, as far as its text stays what it is.
+
+    Raises KeyRefError, InputError.
+    """
+    like = _like_neighbours(request, draft)
+    format_ = request.format or formats.DEFAULT
+    secrets = enumerate(draft.sealed.secrets)
+    held = ((draft.opened[index].refs if index in draft.opened else (), secret) for index, secret in secrets)
+    return [(secret.label, like.wanted(refs, secret, format_)) for refs, secret in held]
 
 
 def _decodings(clear: Manifest) -> list[Edit]:

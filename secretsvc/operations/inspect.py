@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from secretsvc import formats
+from secretsvc.backends import find
 from secretsvc.formats import created
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.nodes import MOST_NODES
@@ -39,7 +40,10 @@ class Description(Record):
     created: str
     age_days: int | None
     keys: list[dict[str, str]]
-    """`ref`, and `owner` where this machine knows one; `group`, from 1, where they are in groups."""
+    """`ref`, `owner` where this machine knows one; `group`, from 1, where they are in groups.
+
+    `version`, of the key, where what it wrapped tells.
+    """
     entries: dict[str, list[str]]
     """Entry names by field."""
     in_the_clear: list[str]
@@ -146,6 +150,7 @@ def _describe_tree(sealed: SealedTree, owner: Callable[[str], str]) -> Descripti
         age_days=_age_days(metadata.created),
         keys=[
             {"ref": str(entry.key.ref), "owner": _asked(entry) or owner(str(entry.key.ref))}
+            | _version(entry.key)
             | _group(entry.key, metadata.groups)
             for entry in metadata.entries
         ],
@@ -198,7 +203,9 @@ def _describe(manifest: Manifest, secret: Secret, owner: Callable[[str], str]) -
 
 def _keys(sealed: Sealed, owner: Callable[[str], str]) -> list[dict[str, str]]:
     count = len(sealed.groups)
-    return [{"ref": str(key.ref), "owner": owner(str(key.ref))} | _group(key, count) for key in sealed.keys]
+    return [
+        {"ref": str(key.ref), "owner": owner(str(key.ref))} | _version(key) | _group(key, count) for key in sealed.keys
+    ]
 
 
 def _group(key: WrappedKey, count: int) -> dict[str, str]:
@@ -216,3 +223,9 @@ def _age_days(text: str) -> int | None:
 def _camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(word.capitalize() for word in rest)
+
+
+def _version(key: WrappedKey) -> dict[str, str]:
+    scheme = find(key.ref.scheme)
+    version = scheme.version(key.wrapped) if scheme else ""
+    return {"version": version} if version else {}

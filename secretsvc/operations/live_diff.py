@@ -19,7 +19,7 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from secretsvc.manifest.model import Entry, Manifest, Secret
@@ -218,9 +218,18 @@ def _identity(one: dict[str, Any]) -> Identity:
     )
 
 
-def live_values(objects: Iterable[Any]) -> dict[str, Values]:
-    """The values of Secrets as `kubectl get -o json` prints them, by namespace and name with a slash between."""
-    return {f"{one['metadata']['namespace']}/{one['metadata']['name']}": one.get("data") or {} for one in objects}
+def live_values(printed: Any) -> dict[str, Values]:
+    """The values of the Secret, or the List of them, that `kubectl get -o json` printed, by namespace and name.
+
+    Raises ManifestError for anything else.
+    """
+    found: dict[str, Values] = {}
+    try:
+        for one in printed["items"] if printed["kind"] == "List" else [printed]:
+            found[f"{one['metadata']['namespace']}/{one['metadata']['name']}"] = dict(one.get("data") or {})
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ManifestError("kubectl get printed what is no Secret", hint="leave out -o behind --") from None
+    return found
 
 
 def clear_values(text: bytes) -> dict[str, Values]:

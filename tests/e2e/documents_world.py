@@ -48,6 +48,16 @@ ENTRIES = {"get": ("tls.crt",), "unset": ("old-password", "older-password"), "pa
 """What the Secrets have beside a username, a password and an URL."""
 
 
+def sealed_secrets(me: Person) -> None:
+    """Files that kubeseal made, and its controller's keys."""
+    kept = ROOT / "tests" / "data" / "sealed-secrets"
+    for name, made in (("keys", "keys"), ("deploy/s", "strict"), ("sealed", "namespace-wide"), ("more", "strict")):
+        me.write(f"{name}.yaml", (kept / f"{made}.yaml").read_bytes())
+    keys = [b64decode(one["data"]["tls.key"]) for one in yaml.safe_load((kept / "keys.yaml").read_text())["items"]]
+    for name, key in zip(("old.pem", "new.pem"), keys, strict=True):
+        me.write(name, key)
+
+
 class World:
     """Lines are run in a copy of the files as they were; `placeholders` are filled in first."""
 
@@ -122,18 +132,8 @@ class World:
             clear = "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ndata: {password: not-a-secret}\n"
             self.me.write("clear.yaml", clear.encode())
             self.me.write("values.yaml", b"db:\n  password: not-a-secret\n")
-        if source in ("convert", "docs/migrating-from-sealed-secrets.md"):
-            self._sealed_secrets()
-
-    def _sealed_secrets(self) -> None:
-        """Some that kubeseal made, and its controller's keys."""
-        kept = ROOT / "tests" / "data" / "sealed-secrets"
-        for name, made in (("keys.yaml", "keys"), ("deploy/s.yaml", "strict"), ("sealed.yaml", "namespace-wide")):
-            shutil.copy(kept / f"{made}.yaml", self.me.work / name)
-        shutil.copy(kept / "strict.yaml", self.me.work / "more.yaml")
-        keys = [b64decode(one["data"]["tls.key"]) for one in yaml.safe_load((kept / "keys.yaml").read_text())["items"]]
-        for name, key in zip(("old.pem", "new.pem"), keys, strict=True):
-            self.me.write(name, key)
+        if source == "convert":
+            sealed_secrets(self.me)
 
     def _sealed_by_sops(self, name: str, text: str) -> None:
         words = ("encrypt", "--age", self.me.ref.removeprefix("age:"), "--encrypted-regex", "^(db|stringData)$")

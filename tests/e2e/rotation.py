@@ -7,22 +7,24 @@ import subprocess
 import threading
 from collections import Counter
 from concurrent.futures import Future
+from contextlib import contextmanager
 from hashlib import sha256
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tests.e2e.cli import MANIFEST, Person, member
 from tests.e2e.kubernetes import ROOT
 from tests.emulators.fake_service import TOKEN, Canned, FakeService, Seen
-from tests.emulators.forge import REPOSITORY
+from tests.emulators.forge import REPOSITORY, Forge
 from tests.support import new_lock
+from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.e2e.pods import Pod
-    from tests.emulators.forge import Forge
 
 FOLDER = ROOT / "deploy" / "rotate"
 SCRIPT = FOLDER / "rotate.sh"
@@ -91,6 +93,41 @@ def on_a_forge(person: Person, forge: Forge) -> Person:
     (person.work.parent / "origin.git").rename(served)
     git(person, "remote", "set-url", "origin", str(served))
     return person
+
+
+class Scene(NamedTuple):
+    """A service that is watched and a forge that has the repository, both behind TLS; somebody beside the cluster."""
+
+    authority: Authority
+    watched: Watched
+    forge: Forge
+    person: Person
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What an overlay of deploy/rotate sets to reach both."""
+        return {
+            "GIT_URL": f"{self.forge.url}/{REPOSITORY}.git",
+            "KSECRET_SERVER": self.watched.url,
+            "GIT_SSL_CAINFO": "/etc/ksecret-ca/ca.crt",
+            "CURL_CA_BUNDLE": "/etc/ksecret-ca/ca.crt",
+        }
+
+    @property
+    def here(self) -> dict[str, str]:
+        """What the machine gives each process of a pod."""
+        return {name: self.person.environ[name] for name in ("PATH", "HOME", "LC_ALL", "GIT_CONFIG_GLOBAL")}
+
+
+@contextmanager
+def scene_of(folder: Path, its_files: list[str], files: int) -> Iterator[Scene]:
+    """One with so many files, of which the victim's are `its_files`."""
+    authority = Authority(folder / "ca")
+    with (
+        Watched(its_files, authority.server_context("localhost")) as watched,
+        Forge(folder / "forge", "gitlab", authority.server_context("localhost")) as forge,
+    ):
+        yield Scene(authority, watched, forge, on_a_forge(new_pod(folder, watched, files), forge))
 
 
 def shard_of(path: str, count: int) -> int:

@@ -36,7 +36,7 @@ def test_a_slip_in_a_fields_name_writes_no_value_in_the_clear(me: Writer, field:
     me.editor(f"sed -i s/^data:/{field}:/ $1")
     ran = me.run("edit", "a.yaml")
     assert ran.code == 3
-    assert re.match(r"ksecret: a\.yaml \(as edited\):11: .* no field of a Secret\n", ran.err)
+    assert re.match(r"ksecret: a\.yaml \(as edited\):12: .* no field of a Secret\n", ran.err)
     assert path.read_bytes() == before
 
 

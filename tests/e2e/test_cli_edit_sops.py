@@ -84,7 +84,7 @@ def test_what_is_emptied_or_broken_is_not_written(me: Writer) -> None:
     before = path.read_bytes()
     for script, code, said in (
         (': > "$1"', 3, "everything was deleted"),
-        ("""sed -i 's/port: .*/1: x/' "$1" """, 3, "values.yaml (as edited):8: a key that is no text"),
+        ("""sed -i 's/port: .*/1: x/' "$1" """, 3, "values.yaml (as edited):9: a key that is no text"),
         ("""printf 'sops: {}\\n' >> "$1" """, 3, "a member sops stands in it"),
         ("exit 3", 7, "ended with code 3"),
     ):

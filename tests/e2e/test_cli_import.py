@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from tests.e2e.cli import MARK, PASSWORD, Person, b64, is_sealed
+from secretsvc.cli.main import main
+from secretsvc.errors import InputError
+from secretsvc.operations.live_secrets import live_secrets
+from tests.e2e.cli import MARK, PASSWORD, Person, b64, is_sealed, key_refs, member
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,6 +125,23 @@ def test_a_namespace_becomes_a_file_for_each_by_the_policys_keys(me: Person, clu
     me.ok("import", "-r", "-f", "-n", "prod", "-o", "deploy")
 
 
+def test_what_is_imported_again_keeps_unchanged_tokens(me: Person, cluster: Cluster, tmp_path: Path) -> None:
+    cluster.has(live(data={"a": b64(PASSWORD), "b": b64(f"b {MARK}")}))
+    me.ok("import", "-r", "-o", "d")
+    before = (me.work / "d/db.yaml").read_text()
+    me.ok("import", "-r", "-f", "-o", "d")
+    assert (me.work / "d/db.yaml").read_text() == before
+    cluster.has(live(data={"a": b64(PASSWORD), "b": b64(f"other {MARK}")}))
+    me.ok("import", "secret/db", "-f", "-o", "d/db.yaml")
+    after = (me.work / "d/db.yaml").read_text()
+    assert [member(text.encode(), "a") for text in (before, after)] == [member(before.encode(), "a")] * 2
+    assert member(before.encode(), "b") != member(after.encode(), "b")
+    stranger = Person(tmp_path, "stranger")
+    stranger.environ |= {name: me.environ[name] for name in ("OUT", "PATH")}
+    stranger.ok("import", "secret/db", "-f", "-o", "d/db.yaml")
+    assert key_refs((me.work / "d/db.yaml").read_bytes()) == [stranger.ref]
+
+
 def test_several_namespaces_get_a_folder_each(me: Person) -> None:
     whole = listed(live(), live(metadata={"namespace": "dev"}))
     me.ok("import", "-r", "-o", "deploy", "-", stdin=json.dumps(whole).encode())
@@ -200,10 +221,18 @@ def test_sealed_in_sopss_format_too(me: Person, cluster: Cluster) -> None:
         (["secret/db", "-o", "there.yaml"], 7, "-f overwrites it"),
     ],
 )
-def test_words_that_do_not_go_together(me: Person, cluster: Cluster, words: list[str], code: int, message: str) -> None:
-    me.write("there.yaml", b"")
-    cluster.has(live())
-    assert message in me.fails(code, "import", *words)
+def test_words_that_do_not_go_together(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: list[str],
+    code: int,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "there.yaml").touch()
+    assert main(["import", *words]) == code
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -220,9 +249,15 @@ def test_words_that_do_not_go_together(me: Person, cluster: Cluster, words: list
         (listed(), "there is no Secret to import"),
     ],
 )
-def test_what_no_api_server_prints_is_refused(me: Person, given: dict[str, Any], message: str) -> None:
+def test_what_no_api_server_prints_is_refused(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=re.escape(message)):
+        live_secrets([given], named=True)
+
+
+def test_what_is_wrong_with_standard_input_is_told_of_it(me: Person) -> None:
     for words in (["import", "-"], ["import", "-r", "-o", "d", "-"]):
-        assert f"standard input: {message}" in me.fails(3, *words, stdin=json.dumps(given).encode())
+        told = me.fails(3, *words, stdin=json.dumps(live("../../etc/x")).encode())
+        assert told == "ksecret: standard input: a Secret whose metadata.name is no name that Kubernetes gives\n"
     assert me.names() == []
 
 

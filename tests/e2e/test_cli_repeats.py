@@ -103,7 +103,7 @@ def test_an_old_value_that_an_editor_leaves_in_a_comment(me: Writer) -> None:
     before = path.read_bytes()
     me.editor(f"sed -i '{OUT}' $1")
     said = me.fails(3, "edit", "a.yaml")
-    assert said.startswith("ksecret: a.yaml (as edited):14: a line that held a value is a comment now")
+    assert said.startswith("ksecret: a.yaml (as edited):15: a line that held a value is a comment now")
     assert path.read_bytes() == before
     me.ok("edit", "--allow-repeated", "a.yaml")
     assert f"# password: {PASSWORD}".encode() in path.read_bytes()

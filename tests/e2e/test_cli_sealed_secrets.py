@@ -18,7 +18,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from secretsvc.errors import InputError, KsecretError, NoKeyError
+from secretsvc.operations.request import Request
+from secretsvc.operations.sealed_secret_keys import SealedSecretKeys, read_keys
+from secretsvc.operations.sealed_secrets import from_sealed_secrets
 from tests.e2e.cli import CONFIG_MAP, MARK, PASSWORD, USER, Person, b64, is_sealed, key_refs
+from tests.support import LOCK, NO_CHANGE
 
 DATA = Path(__file__).parents[1] / "data" / "sealed-secrets"
 KEYS = DATA / "keys.yaml"
@@ -121,56 +126,75 @@ def test_templates_types_and_the_first_versions_form(me: Person) -> None:
     assert opened(me, "first.yaml")["metadata"] == {"name": "db", "namespace": "prod", "labels": {"app": "web"}}
 
 
-def refused(me: Person, code: int, given: dict[str, Any] | str, *words: str) -> str:
+def refused(given: dict[str, Any] | str, told: str, keys: SealedSecretKeys | None = None) -> KsecretError:
+    """What is raised before anything is sealed."""
     text = given if isinstance(given, str) else yaml.safe_dump(given)
-    me.write("a.yaml", text.encode())
-    told = me.fails(code, "convert", *(words or ("--sealed-secrets-key", str(KEYS))), "a.yaml")
-    assert (me.work / "a.yaml").read_bytes() == text.encode()
-    return told
+    request = Request(NO_CHANGE, lambda *_: (), "", "")
+    keys = keys or read_keys([("keys.yaml", KEYS.read_bytes())])
+    with pytest.raises(KsecretError, match=told) as caught:
+        from_sealed_secrets(text.encode(), keys, request, LOCK.keyring)
+    assert MARK not in f"{caught.value.told}{caught.value.hint}"
+    return caught.value
 
 
-def test_what_is_bound_elsewhere_altered_or_another_key_s_does_not_open(me: Person) -> None:
-    strict = (DATA / "strict.yaml").read_text()
-    for moved in ("name: other", "namespace: dev"):
-        kind = moved.partition(":")[0]
-        told = refused(me, 4, strict.replace(f"  {kind}: {'db' if kind == 'name' else 'prod'}", f"  {moved}"))
-        assert "none of 2 keys opens it" in told
-    wide = (DATA / "namespace-wide.yaml").read_text()
-    assert "none of 2 keys" in refused(me, 4, wide.replace("prod", "dev"))
-    assert "none of 2 keys" in refused(me, 4, wide.replace('namespace-wide: "true"', 'namespace-wide: "1"'))
-    assert "names none" in refused(me, 3, strict.replace("\n  namespace: prod", ""))
-    me.write("old.pem", pem(0))
-    assert "the key does not open it" in refused(me, 4, wide, "--sealed-secrets-key", "old.pem")
+def test_what_is_bound_elsewhere_altered_or_another_key_s_does_not_open() -> None:
+    strict, wide = ((DATA / name).read_text() for name in FILES[:2])
     value = sealed_value(b"x")
-    for spoilt in (value[:-8] + "AAAAAAA=", b64(b"\1"), b64(b"\xff\xff" + bytes(40)), b64(b"")):
-        assert "prod/db: a: none of 2 keys opens it" in refused(me, 4, sealed_secret({"a": spoilt}))
+    spoilt = (value[:-8] + "AAAAAAA=", b64(b"\1"), b64(b"\xff\xff" + bytes(40)), b64(b""))
+    for given in (
+        strict.replace("  name: db\n  namespace", "  name: other\n  namespace"),
+        strict.replace("  namespace: prod", "  namespace: dev"),
+        wide.replace("prod", "dev"),
+        wide.replace('namespace-wide: "true"', 'namespace-wide: "1"'),
+        *(sealed_secret({"a": one}) for one in spoilt),
+    ):
+        error = refused(given, "none of 2 keys opens it")
+        assert isinstance(error, NoKeyError)
+        assert error.line
+    refused(strict.replace("\n  namespace: prod", ""), "bound to a namespace, and it names none")
+    old = read_keys([("old.pem", pem(0))])
+    refused(wide, "prod/db: empty: the key does not open it", old)
 
 
-def test_what_is_not_taken_is_refused_with_a_way_out(me: Person) -> None:
-    me.write("none.yaml", CONFIG_MAP)
-    me.write("bad.pem", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")
-    template = {"data": {"a": "{{ .b | b64enc }}"}}
+def test_what_is_not_taken_is_refused_with_a_way_out() -> None:
     value = {"b": sealed_value(MARK.encode())}
-    assert "asks for more than values by their names" in refused(me, 3, sealed_secret(value, template))
-    assert "stands in both" in refused(me, 3, sealed_secret(value, {"data": {"b": "x"}}))
-    assert "b is not base64" in refused(me, 3, sealed_secret({"b": "!"}))
-    assert "encryptedData is no mapping" in refused(me, 3, {**sealed_secret({}), "spec": {"encryptedData": [MARK]}})
-    assert "spec.data is no Secret" in refused(me, 3, sealed_secret({}, data=sealed_value(MARK.encode())))
-    assert "no SealedSecret is a document of it" in refused(me, 3, CONFIG_MAP.decode())
-    for name, told in (("none.yaml", "no private key of a controller"), ("bad.pem", "damaged, or not of RSA")):
-        assert f"{name}: " in refused(me, 3, sealed_secret(value), "--sealed-secrets-key", name)
-        assert told in refused(me, 3, sealed_secret(value), "--sealed-secrets-key", name)
-    assert "first" in refused(me, 2, sealed_secret(value), "--sealed-secrets-key", "x", "--to", "sops")
+    for given, told in (
+        (sealed_secret(value, {"data": {"a": "{{ .b | b64enc }}"}}), "asks for more than values by their names"),
+        (sealed_secret(value, {"data": {"b": "x"}}), "stands in both"),
+        (sealed_secret({"b": "!"}), "b is not base64"),
+        ({**sealed_secret({}), "spec": {"encryptedData": [MARK]}}, "encryptedData is no mapping"),
+        (sealed_secret({}, data=sealed_value(MARK.encode())), "spec.data is no Secret"),
+        (CONFIG_MAP.decode(), "no SealedSecret is a document of it"),
+    ):
+        refused(given, told)
+
+
+def test_what_holds_no_key_is_refused(me: Person) -> None:
+    for data, told in (
+        (CONFIG_MAP, "no private key of a controller is in it"),
+        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "damaged, or not of RSA"),
+        (b"kind: Secret\ndata: {tls.key: '!'}\n", "its tls.key is not base64"),
+    ):
+        with pytest.raises(InputError, match=told):
+            read_keys([("keys", data)])
+    me.write("none.yaml", CONFIG_MAP)
+    text = (DATA / "strict.yaml").read_bytes()
+    me.write("a.yaml", text)
+    assert "none.yaml: no private key" in me.fails(3, "convert", "--sealed-secrets-key", "none.yaml", "a.yaml")
     assert "once only" in me.fails(2, "convert", "--sealed-secrets-key", "-", "-")
+    assert "first" in me.fails(2, "convert", "--sealed-secrets-key", "x", "--to", "sops", "a.yaml")
+    assert (me.work / "a.yaml").read_bytes() == text
 
 
 @pytest.mark.skipif(not shutil.which("kubeseal"), reason="scripts/go-tools builds kubeseal where there is a Go")
-@pytest.mark.parametrize("scope", ["strict", "namespace-wide", "cluster-wide"])
-def test_what_the_kubeseal_of_this_machine_seals_is_opened(me: Person, tmp_path: Path, scope: str) -> None:
+def test_what_the_kubeseal_of_this_machine_seals_is_opened(me: Person, tmp_path: Path) -> None:
     (tmp_path / "new.crt").write_bytes(pem(1))
     clear = yaml.safe_dump({**OPENED, "data": {"user": b64(USER)}}).encode()
-    words = ("kubeseal", "--cert", str(tmp_path / "new.crt"), "-o", "yaml", "--scope", scope)
-    made = subprocess.run(words, input=clear, stdout=subprocess.PIPE, check=True).stdout
-    me.write("a.yaml", made)
-    me.ok("convert", "--sealed-secrets-key", str(KEYS), "a.yaml")
-    assert opened(me, "a.yaml") == {**OPENED, "data": {"user": b64(USER)}}
+    words = ("kubeseal", "--cert", str(tmp_path / "new.crt"), "-o", "yaml", "--scope")
+    scopes = ("strict", "namespace-wide", "cluster-wide")
+    for scope in scopes:
+        made = subprocess.run([*words, scope], input=clear, stdout=subprocess.PIPE, check=True).stdout
+        me.write(f"{scope}.yaml", made)
+    me.ok("convert", "--sealed-secrets-key", str(KEYS), *(f"{scope}.yaml" for scope in scopes))
+    for scope in scopes:
+        assert opened(me, f"{scope}.yaml") == {**OPENED, "data": {"user": b64(USER)}}

@@ -22,26 +22,23 @@ from tests.e2e.pods import INDEX, Cluster, Pod
 from tests.e2e.rotation import (
     FOLDER,
     OLD,
+    Scene,
     Watched,
     commit,
     created_on,
     fullest,
     git,
-    new_pod,
     old_files,
-    on_a_forge,
+    scene_of,
     shard_of,
 )
 from tests.emulators.fake_service import TOKEN
-from tests.emulators.forge import REPOSITORY, Forge
 from tests.emulators.forge import TOKEN as FORGE_TOKEN
 from tests.support import new_lock
-from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.e2e.cli import Person
     from tests.e2e.kubernetes import Object
 
 PROGRAMS = os.environ.get("KSECRET_TEST_APISERVER", "")
@@ -134,25 +131,9 @@ class Kubelet:
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "ca")
-
-
-@pytest.fixture
-def watched(authority: Authority) -> Iterator[Watched]:
-    with Watched(ITS_FILES, authority.server_context("localhost")) as service:
-        yield service
-
-
-@pytest.fixture
-def forge(tmp_path: Path, authority: Authority) -> Iterator[Forge]:
-    with Forge(tmp_path / "forge", "gitlab", authority.server_context("localhost")) as running:
-        yield running
-
-
-@pytest.fixture
-def person(tmp_path: Path, watched: Watched, forge: Forge) -> Person:
-    return on_a_forge(new_pod(tmp_path, watched, FILES), forge)
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with scene_of(tmp_path, ITS_FILES, FILES) as made:
+        yield made
 
 
 @pytest.fixture
@@ -160,33 +141,23 @@ def kubelet(
     request: pytest.FixtureRequest,
     tmp_path: Path,
     plane: ControlPlane,
-    person: Person,
-    watched: Watched,
-    forge: Forge,
-    authority: Authority,
+    scene: Scene,
 ) -> Kubelet:
     """Of a namespace in which all is as docs/rotation.md has it, with the addresses of an overlay's own."""
     namespace = "rotation-" + str(request.node.name).replace("_", "-")[-40:]
     labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     given(plane, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace, "labels": labels}})
-    settings = {
-        "GIT_URL": f"{forge.url}/{REPOSITORY}.git",
-        "KSECRET_SERVER": watched.url,
-        "GIT_SSL_CAINFO": "/etc/ksecret-ca/ca.crt",
-        "CURL_CA_BUNDLE": "/etc/ksecret-ca/ca.crt",
-    }
     for found in kustomized(FOLDER):
         if found["metadata"]["name"] == "ksecret-rotate-settings":
-            found["data"] |= settings
+            found["data"] |= scene.settings
         given(plane, found, "-n", namespace)
     for words in (
         ("secret", "generic", "ksecret-rotate", f"--from-literal=git-token={FORGE_TOKEN}"),
-        ("configmap", "ksecret-ca", f"--from-file=ca.crt={authority.ca_file}"),
+        ("configmap", "ksecret-ca", f"--from-file=ca.crt={scene.authority.ca_file}"),
     ):
         kubectl(plane, "create", *words, "-n", namespace)
     given(plane, yaml.safe_load((FOLDER / "indexed-job.yaml").read_text()), "-n", namespace)
-    here = {name: person.environ[name] for name in ("PATH", "HOME", "LC_ALL", "GIT_CONFIG_GLOBAL")}
-    return Kubelet(plane, namespace, tmp_path / "pods", here)
+    return Kubelet(plane, namespace, tmp_path / "pods", scene.here)
 
 
 def until_the_end(kubelet: Kubelet, watched: Watched) -> Object:
@@ -206,9 +177,8 @@ def until_the_end(kubelet: Kubelet, watched: Watched) -> Object:
         time.sleep(0.2)
 
 
-def test_a_killed_pods_index_is_given_to_a_successor_and_the_job_completes(
-    kubelet: Kubelet, watched: Watched, forge: Forge, person: Person
-) -> None:
+def test_a_killed_pods_index_is_given_to_a_successor_and_the_job_completes(kubelet: Kubelet, scene: Scene) -> None:
+    watched, person = scene.watched, scene.person
     status = until_the_end(kubelet, watched)
     assert status["completedIndexes"] == "0-7", status
     assert (status["succeeded"], status["failed"]) == (SHARDS, 1)
@@ -218,22 +188,21 @@ def test_a_killed_pods_index_is_given_to_a_successor_and_the_job_completes(
     assert sorted(commits) == sorted(OLD_FILES)
     others = [path for path in watched.asked if path not in ITS_FILES]
     assert len(others) == len(set(others))
-    assert len(forge.open) == 1
+    assert len(scene.forge.open) == 1
 
 
-def test_what_no_key_opens_fails_its_index_at_once_and_the_others_complete(
-    kubelet: Kubelet, watched: Watched, forge: Forge, person: Person
-) -> None:
+def test_what_no_key_opens_fails_its_index_at_once_and_the_others_complete(kubelet: Kubelet, scene: Scene) -> None:
     """Exit code 4, in which podFailurePolicy sees nothing to try again."""
+    person = scene.person
     index = next(one for one in range(SHARDS) if one != VICTIM)
     name = next(f"k8s/x{number}.yaml" for number in range(1000) if shard_of(f"k8s/x{number}.yaml", SHARDS) == index)
     foreign = MANIFEST.replace(b"name: db", b"name: dbforeign")
     person.write(name, new_lock().seal(foreign, created=OLD))
     commit(person, "To somebody else")
     git(person, "push", "-q", "origin", "main")
-    status = until_the_end(kubelet, watched)
+    status = until_the_end(kubelet, scene.watched)
     assert status["failedIndexes"] == str(index), status
     assert status["succeeded"] == SHARDS - 1
     assert sorted(pod.index for pod in kubelet.pods.values()) == sorted([*range(SHARDS), VICTIM])
     assert created_on(person, "ksecret/rotate").count(OLD) == 1
-    assert len(forge.open) == 1
+    assert len(scene.forge.open) == 1

@@ -57,6 +57,7 @@ FULL: dict[str, Any] = {
             }
         ],
         "limits": {"bodyBytes": 8388608},
+        "page": True,
         "listen": {"workers": 2, "host": "10.0.0.1"},
     },
     "keyRules": {"version": 1, "rules": [{"keys": [KEY]}]},

@@ -12,7 +12,7 @@ from secretsvc.backends.gnupg.backend import GnuPG
 from secretsvc.errors import UsageError
 from tests.e2e.cli import KSECRET, MANIFEST, Person
 from tests.e2e.editing import Running
-from tests.emulators import aws, gcp, vault
+from tests.emulators import aws, azure, gcp, vault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,3 +190,16 @@ def test_the_toy_offers_nothing_and_is_named(me: Person) -> None:
 
     me.environ["PYTHONPATH"] = TOY
     assert "name one: ksecret init --key toy:HOST/NAME" in me.fails(2, "init", "--key", "toy")
+
+
+def test_keys_of_azure_are_those_of_the_vaults_that_are_named(me: Person, tmp_path: Path) -> None:
+    (tmp_path / "azure").mkdir()
+    with azure.Emulator(folder=tmp_path / "azure") as vaults:
+        me.environ |= vaults.environ
+        assert "no vault is configured to list keys of" in me.fails(6, "init", "--key", "azure")
+        me.environ["KSECRET_AZURE_ADDRESSES"] = f"https://{azure.VAULT},https://{azure.HSM}"
+        one, two = vaults.create_key("one"), vaults.create_key("two", azure.HSM, "oct-HSM")
+        vaults.version(one).attributes["enabled"] = False
+        name = f"azure:{two.rpartition('/')[0]}"
+        assert f"seal to:  {name}\n" in me.ok("init", "--key", "azure").out.decode()
+        assert f'"{name}"' in policy(me)

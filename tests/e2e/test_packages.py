@@ -20,6 +20,7 @@ import secretsvc
 from packages import manpages, roff
 from packages.build_hook import COMPLETIONS
 from secretsvc import errors
+from secretsvc.api import page
 from secretsvc.cli import overview
 from secretsvc.cli.commands import COMMANDS
 from secretsvc.cli.completion import script
@@ -102,6 +103,7 @@ def check_contents(wheel: Path) -> None:
     assert set(shared) == {f"man/{path}" for path in PAGES} | set(COMPLETIONS.values())
     for shell, path in COMPLETIONS.items():
         assert shared[path] == f"{script(shell)}\n"
+    assert {f"secretsvc/api/page/{name}" for name in page.files()} <= set(names)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

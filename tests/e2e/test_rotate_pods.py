@@ -20,17 +20,25 @@ from secretsvc.files.workspace import Item
 from tests.e2e.cli import KSECRET, member
 from tests.e2e.kubernetes import Object, kustomized
 from tests.e2e.pods import Cluster
-from tests.e2e.rotation import FOLDER, OLD, Watched, created_on, fullest, git, new_pod, old_files, on_a_forge, shard_of
+from tests.e2e.rotation import (
+    FOLDER,
+    OLD,
+    Scene,
+    Watched,
+    created_on,
+    fullest,
+    git,
+    new_pod,
+    old_files,
+    scene_of,
+    shard_of,
+)
 from tests.emulators.fake_service import TOKEN
-from tests.emulators.forge import REPOSITORY, Forge
 from tests.emulators.forge import TOKEN as FORGE_TOKEN
 from tests.support import NIGHT
-from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from tests.e2e.cli import Person
 
 BRANCH = "ksecret/rotate"
 JOB: Object = yaml.safe_load((FOLDER / "indexed-job.yaml").read_text())["spec"]
@@ -44,50 +52,25 @@ VICTIM, ITS_FILES = fullest(OLD_FILES)
 
 
 @pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    return Authority(tmp_path / "ca")
+def scene(tmp_path: Path) -> Iterator[Scene]:
+    with scene_of(tmp_path, ITS_FILES, FILES) as made:
+        yield made
 
 
 @pytest.fixture
-def watched(authority: Authority) -> Iterator[Watched]:
-    with Watched(ITS_FILES, authority.server_context("localhost")) as service:
-        yield service
-
-
-@pytest.fixture
-def forge(tmp_path: Path, authority: Authority) -> Iterator[Forge]:
-    with Forge(tmp_path / "forge", "gitlab", authority.server_context("localhost")) as running:
-        yield running
-
-
-@pytest.fixture
-def person(tmp_path: Path, watched: Watched, forge: Forge) -> Person:
-    """Somebody beside the cluster, with the repository, which is on the forge."""
-    return on_a_forge(new_pod(tmp_path, watched, FILES), forge)
-
-
-@pytest.fixture
-def cluster(tmp_path: Path, person: Person, watched: Watched, forge: Forge, authority: Authority) -> Cluster:
+def cluster(tmp_path: Path, scene: Scene) -> Cluster:
     """What `kubectl apply -k` and the two commands before it make, with the addresses of an overlay's own."""
     maps = {one["metadata"]["name"]: one["data"] for one in kustomized(FOLDER) if one["kind"] == "ConfigMap"}
-    settings = maps["ksecret-rotate-settings"] | {
-        "GIT_URL": f"{forge.url}/{REPOSITORY}.git",
-        "KSECRET_SERVER": watched.url,
-        "GIT_SSL_CAINFO": "/etc/ksecret-ca/ca.crt",
-        "CURL_CA_BUNDLE": "/etc/ksecret-ca/ca.crt",
-    }
     values = {
         "ksecret-rotate": maps["ksecret-rotate"] | {"git-token": FORGE_TOKEN},
-        "ksecret-rotate-settings": settings,
-        "ksecret-ca": {"ca.crt": Path(authority.ca_file).read_text()},
+        "ksecret-rotate-settings": maps["ksecret-rotate-settings"] | scene.settings,
+        "ksecret-ca": {"ca.crt": Path(scene.authority.ca_file).read_text()},
     }
-    here = {name: person.environ[name] for name in ("PATH", "HOME", "LC_ALL", "GIT_CONFIG_GLOBAL")}
-    return Cluster(tmp_path / "cluster", values, TOKEN, here)
+    return Cluster(tmp_path / "cluster", values, TOKEN, scene.here)
 
 
-def test_a_killed_pods_files_are_its_successors_and_all_are_in_one_request(
-    cluster: Cluster, watched: Watched, forge: Forge, person: Person
-) -> None:
+def test_a_killed_pods_files_are_its_successors_and_all_are_in_one_request(cluster: Cluster, scene: Scene) -> None:
+    watched, person = scene.watched, scene.person
     template = deepcopy(JOB["template"]["spec"])
     (container,) = template["containers"]
     assert container["env"].pop() == {"name": "SHARDS", "value": str(JOB["completions"])}
@@ -110,7 +93,7 @@ def test_a_killed_pods_files_are_its_successors_and_all_are_in_one_request(
     subjects = git(person, "log", "--no-merges", "--format=%s", "main..FETCH_HEAD").splitlines()
     title = "Rotate data keys of sealed Secrets"
     assert sorted(subjects) == sorted(f"{title}, shard {index} of {SHARDS}" for index in set(OLD_FILES.values()))
-    assert forge.open == [{"head": BRANCH, "base": "main", "title": title}]
+    assert scene.forge.open == [{"head": BRANCH, "base": "main", "title": title}]
 
 
 def test_shards_over_one_tree_and_a_successor_that_goes_on_by_the_report(tmp_path: Path) -> None:

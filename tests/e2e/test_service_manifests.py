@@ -128,6 +128,8 @@ def test_a_random_value_is_one_that_nobody_has_seen(service: Service) -> None:
         assert refused.problem == "request"
         assert refused.json()["detail"].startswith(told)
         assert refused.json()["pointer"] == pointer
+    refused = service.post("/v1/set", {"manifest": sealed, "values": {"a b": "c"}}, "setter")
+    assert (refused.problem, refused.json()["entry"]) == ("input", "a b")
     made = service.post("/v1/generate/basic-auth", {"name": "a", "username": "u", "random": {"password": 32}})
     opened = yaml.safe_load(service.post("/v1/decrypt", made.body).body)
     assert (opened["type"], sorted(opened["data"])) == ("kubernetes.io/basic-auth", ["password", "username"])

@@ -420,7 +420,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for path in options.key:
             mount, _, name = path.rpartition("/keys/")
             emulator.create_key(name, mount=mount)
-        print(f"export VAULT_ADDR={emulator.url} VAULT_TOKEN={ROOT}", flush=True)
+        print(f"export VAULT_ADDR={emulator.url}\nexport VAULT_TOKEN={ROOT}", flush=True)
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
 

@@ -147,15 +147,19 @@ def test_what_it_says_passes_through_without_control_characters(
 
 
 @pytest.mark.parametrize(
-    ("mode", "said"),
-    [("fails", "age-plugin-ktest failed"), ("dies", "age-plugin-ktest failed"), ("lies", "age-plugin-ktest failed")],
+    ("mode", "error", "said"),
+    [
+        ("fails", BackendError, "age-plugin-ktest failed"),
+        ("dies", BackendError, "age-plugin-ktest failed"),
+        ("lies", KsecretError, "age-plugin-ktest failed|no age identity is at hand"),
+    ],
 )
 def test_a_program_that_fails_is_an_error_and_no_crash(
-    device: Device, mode: str, said: str, capfd: pytest.CaptureFixture[str]
+    device: Device, mode: str, error: type[KsecretError], said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     key = wrapped_by(device)
     device.environ["KTEST_MODE"] = mode
-    with pytest.raises(BackendError, match=said):
+    with pytest.raises(error, match=said):
         device.backends(IDENTITY).unwrap([key])
     if mode == "fails":
         assert "no device is there" in capfd.readouterr().err

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from secretsvc.backends import azure as azure_scheme
-from secretsvc.backends.azure import SCHEME, backend, keys
+from secretsvc.backends.azure import SCHEME, backend, vault_key
 from secretsvc.cli.main import main
 from secretsvc.errors import AlteredError, BackendError, KeyRefError
 from secretsvc.keyref import KeyRef
@@ -112,17 +112,17 @@ def test_a_managed_hsm_wraps_by_aes_what_an_independent_rfc_3394_opens(vault: az
 
 def test_padding_of_shares_is_taken_off_where_it_was_put_on_only() -> None:
     for length in (1, 16, 32, 33, 40):
-        assert keys.unpadded(keys.padded(bytes(length))) == bytes(length)
-        assert len(keys.padded(bytes(length))) % 8 == 0
+        assert vault_key.unpadded(vault_key.padded(bytes(length))) == bytes(length)
+        assert len(vault_key.padded(bytes(length))) % 8 == 0
     for odd in (b"", b"\0" * 40, b"\1" * 32, b"x" * 39 + b"\2"):
-        assert keys.unpadded(odd) == odd or odd == b"\1" * 40
+        assert vault_key.unpadded(odd) == odd or odd == b"\1" * 40
 
 
 def test_foreign_and_misshapen_wrapped_deks_are_refused(vault: azure.Emulator, ref: KeyRef) -> None:
     ours, other = made(), KeyRef("azure", vault.create_key("other"))
     wrapped = ours.wrap(ref, DEK, {})
     says(failure(ours.unwrap, other, wrapped, {}), AlteredError, "altered, or wrapped by another key")
-    for odd in (b"", b"\0" * (keys.MAX_WRAPPED_BYTES + 1)):
+    for odd in (b"", b"\0" * (vault_key.MAX_WRAPPED_BYTES + 1)):
         says(failure(ours.unwrap, ref, odd, {}), AlteredError, "empty or too long")
     lone = KeyRef("azure", ref.id.rpartition("/")[0])
     says(failure(ours.unwrap, lone, wrapped, {}), AlteredError, "the name of its key has no version", "restore")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 import pyrage
@@ -11,7 +10,7 @@ import pytest
 import yaml
 
 from secretsvc.cli.main import main
-from tests.sops_support import IDENTITY, RECIPIENT, by_sops, sops
+from tests.sops_support import IDENTITY, RECIPIENT, by_sops, home, sops  # noqa: F401 - `home` for every test
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,15 +36,6 @@ stringData:
     line
   empty: ""
 """
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.startswith(("KSECRET_", "SOPS_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("KSECRET_AGE_KEY", IDENTITY)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
 
 
 def run(*words: str | Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from typing import TYPE_CHECKING
 
@@ -21,7 +20,7 @@ from secretsvc.operations.documents.keysets import by_change
 from secretsvc.operations.documents.merge import Tools, merge_files
 from secretsvc.operations.request import ANY_TIME, Changes, Request
 from secretsvc.programs.git import merge_hunks, merge_lines
-from tests.sops_support import IDENTITY, RECIPIENT, by_sops, sops
+from tests.sops_support import IDENTITY, RECIPIENT, by_sops, home, sops  # noqa: F401 - `home` for every test
 from tests.sops_support import sealed as sealed_by_us
 
 if TYPE_CHECKING:
@@ -51,16 +50,6 @@ NAMES = {
 
 def no_keyring() -> Keyring:
     raise NoKeyError("none of its keys is here")
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of whoever runs this counts, but for commands' own key."""
-    for name in [name for name in os.environ if name.startswith(("KSECRET_", "SOPS_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("KSECRET_AGE_KEY", IDENTITY)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(params=CLEAR)

@@ -293,7 +293,8 @@ def test_the_emulator_by_hand() -> None:
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
-            environ = dict(word.split("=", 1) for word in process.stdout.readline().split()[1:])
+            told = [process.stdout.readline().removeprefix("export ").strip().partition("=") for _ in range(2)]
+            environ = {name: value for name, _, value in told}
             backend, key = (
                 Vault(Settings(environ, lambda what: None)),
                 KeyRef("vault", f"{environ['VAULT_ADDR']}/v1/transit/keys/key"),

@@ -49,7 +49,8 @@ def test_the_night_builds_it_and_each_warning_counts() -> None:
 @pytest.mark.parametrize("page", [*pages.MOVED.values(), *(page for page in IN_DOCS if page != "README.md")])
 def test_every_link_leads_to_a_page_of_the_site_or_into_the_repository(page: str) -> None:
     text = pages.adapted((pages.ROOT / pages.source(page)).read_text(), page, FORGE)
-    known = {*pages.MOVED.values(), *IN_DOCS, "ksecret-yaml.schema.json", "service.schema.json"}
+    pictures = {f"images/{path.name}" for path in pages.ROOT.glob("docs/images/*.png")}
+    known = {*pages.MOVED.values(), *IN_DOCS, *pictures, "ksecret-yaml.schema.json", "service.schema.json"}
     for link in re.findall(r"\]\(([^)\s#]+)", re.sub(r"(?ms)^```.*?^```$", "", text)):
         there = normpath(f"{page}/../{link}")
         assert link.startswith("https://") or there in known, link

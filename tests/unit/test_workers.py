@@ -103,9 +103,18 @@ def test_no_process_is_copied_that_uses_grpc(scheme: str, forks: bool, tmp_path:
     assert backends.forks is forks
 
 
+FOUND = """
+class Found:
+    on_disk = False
+    def packed(self): return ()
+    @classmethod
+    def unpacked(cls): return cls()
+"""
+
+
 def test_a_signal_at_a_workers_very_end_does_not_lead_it_back_into_what_its_parent_was_at() -> None:
     """A parent ends those who are done by a signal, too, which may come as they leave."""
-    script = """
+    script = f"""{FOUND}
 import os, signal
 from secretsvc.cli import workers
 
@@ -119,12 +128,6 @@ def leave_meanwhile(code):
 
 os._exit = leave_meanwhile
 
-class Found:
-    on_disk = False
-    def packed(self): return ()
-    @classmethod
-    def unpacked(cls): return cls()
-
 workers._cores = lambda: 2
 try:
     done = list(workers.in_order(range(500), lambda _: Found(), lambda: 1, lambda: True, kind=Found))
@@ -137,7 +140,7 @@ finally:
 
 def test_a_signal_that_comes_while_workers_start_ends_those_that_have() -> None:
     """It is let through where a fork ends, before anybody waits for results."""
-    script = """
+    script = f"""{FOUND}
 import os, signal, time
 from secretsvc.cli import workers
 from secretsvc.files import signals
@@ -152,12 +155,6 @@ def fork_and_be_ended():
     return pid
 
 os.fork = fork_and_be_ended
-
-class Found:
-    on_disk = False
-    def packed(self): return ()
-    @classmethod
-    def unpacked(cls): return cls()
 
 workers._cores = lambda: 2
 def work(number):

@@ -10,7 +10,7 @@ from time import monotonic
 
 from secretsvc.backends.azure import SCHEME, errors, key_of
 from secretsvc.backends.azure.client import Connection
-from secretsvc.backends.azure.keys import MAX_WRAPPED_BYTES, VaultKey, algorithm_of, encoded, padded, unpadded
+from secretsvc.backends.azure.vault_key import MAX_WRAPPED_BYTES, VaultKey, algorithm_of, encoded, padded, unpadded
 from secretsvc.backends.base import checked_dek
 from secretsvc.backends.tries import PATIENCE
 from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError

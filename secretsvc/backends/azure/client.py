@@ -110,7 +110,7 @@ class Connection:
         )
 
     def _attempt(self, primed: _Primed, host: str, path: str, body: Mapping[str, str] | None) -> dict[str, Any]:
-        """One try. Raises errors.RefusedError, and what the SDK raises."""
+        """One try. Raises errors.RefusedByVaultError, and what the SDK raises."""
         if host in primed.hosts:
             return _answer(primed.client, host, path, body)
         with primed.lock:
@@ -153,7 +153,7 @@ class Connection:
 
 
 def _answer(client: Any, host: str, path: str, body: Mapping[str, str] | None) -> dict[str, Any]:
-    """The answer to one request, by the SDK's own pipeline. Raises errors.RefusedError, and what the SDK raises."""
+    """The answer to one request, by the SDK's pipeline. Raises errors.RefusedByVaultError, and what the SDK raises."""
     from azure.core.rest import HttpRequest
 
     request = HttpRequest("GET", path) if body is None else HttpRequest("POST", path, json=dict(body))
@@ -173,7 +173,7 @@ def _answer(client: Any, host: str, path: str, body: Mapping[str, str] | None) -
     code = str(inner.get("code", "")) if isinstance(inner, dict) else ""
     wait = response.headers.get("Retry-After", "")
     seconds = float(wait) if wait.isascii() and wait.isdigit() else 0.0
-    raise errors.RefusedError(status, str(said.get("code", "")), code, str(said.get("message", "")), seconds)
+    raise errors.RefusedByVaultError(status, str(said.get("code", "")), code, str(said.get("message", "")), seconds)
 
 
 def _transport(host: str, patience: float) -> Any:

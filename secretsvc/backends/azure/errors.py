@@ -85,7 +85,7 @@ _SILENCE: Mapping[str, str] = {
 """Why no answer came: names of exceptions of requests, urllib3 and the standard library, the telling ones first."""
 
 
-class RefusedError(Exception):
+class RefusedByVaultError(Exception):
     """An answer that is an error: its status, its codes, its text (which must not get out), and what it asks for."""
 
     def __init__(self, status: int, code: str, inner: str, text: str, wait: float) -> None:
@@ -101,13 +101,13 @@ class RefusedError(Exception):
 def is_missing(error: KsecretError) -> bool:
     """Tell whether that is what became of an answer that a key is not there."""
     came_of = error.__context__
-    return isinstance(came_of, RefusedError) and came_of.status == 404
+    return isinstance(came_of, RefusedByVaultError) and came_of.status == 404
 
 
 def is_denial(error: KsecretError) -> bool:
     """Tell whether that is what became of an answer that a permission lacks: another one may be there."""
     came_of = error.__context__
-    return isinstance(came_of, RefusedError) and came_of.status == 403 and error.message.endswith("is missing")
+    return isinstance(came_of, RefusedByVaultError) and came_of.status == 403 and error.message.endswith("is missing")
 
 
 def not_installed() -> BackendUnavailableError:
@@ -247,7 +247,7 @@ _ENTRA: Mapping[str, tuple[str, str]] = {
 
 def kind(error: Exception) -> Kind:
     """Tell whether another try may help."""
-    if isinstance(error, RefusedError):
+    if isinstance(error, RefusedByVaultError):
         if error.status == 429:
             return Kind.THROTTLED
         return Kind.PASSING if error.status >= 500 or error.status == 408 else Kind.FINAL
@@ -262,7 +262,7 @@ def kind(error: Exception) -> Kind:
 
 def wait(error: Exception) -> float:
     """Return how many seconds the vault asks to wait before another try."""
-    return min(error.wait, _MOST_WAITED) if isinstance(error, RefusedError) else 0.0
+    return min(error.wait, _MOST_WAITED) if isinstance(error, RefusedByVaultError) else 0.0
 
 
 def failed(error: Exception, operation: str, host: str) -> KsecretError:
@@ -273,7 +273,7 @@ def failed(error: Exception, operation: str, host: str) -> KsecretError:
     """
     if isinstance(error, KsecretError):
         return error
-    if isinstance(error, RefusedError):
+    if isinstance(error, RefusedByVaultError):
         return _answered(error, operation, host)
     names = _names(error)
     if any(name in names for name in ("ServiceRequestError", "ServiceResponseError")):
@@ -330,7 +330,7 @@ def _why(error: Exception) -> str:
     return next((words for name, words in _SILENCE.items() if name in found), "the connection failed")
 
 
-def _answered(error: RefusedError, operation: str, host: str) -> KsecretError:
+def _answered(error: RefusedByVaultError, operation: str, host: str) -> KsecretError:
     if error.status == 401:
         return BackendError(
             f"{host} does not accept the Azure credentials: their token is of another tenant, too old, or for "
@@ -355,7 +355,7 @@ def _answered(error: RefusedError, operation: str, host: str) -> KsecretError:
     )
 
 
-def _forbidden(error: RefusedError, operation: str, host: str) -> KsecretError:
+def _forbidden(error: RefusedByVaultError, operation: str, host: str) -> KsecretError:
     """A 403: whom it keeps out, or which state of the key does."""
     text = error.text.lower()
     if error.inner == "KeyDisabled" or "disabled key" in text or "is disabled" in text:
@@ -369,7 +369,7 @@ def _forbidden(error: RefusedError, operation: str, host: str) -> KsecretError:
     return denied(operation, error.inner, host)
 
 
-def _not_found(error: RefusedError, operation: str, host: str) -> KsecretError:
+def _not_found(error: RefusedByVaultError, operation: str, host: str) -> KsecretError:
     if error.code not in ("KeyNotFound", "NotFound") and error.inner != "KeyNotFound":
         return foreign(host)
     kind = BackendError if operation in ("unwrapkey", "decrypt") else KeyRefError
@@ -379,7 +379,7 @@ def _not_found(error: RefusedError, operation: str, host: str) -> KsecretError:
     )
 
 
-def _refused(error: RefusedError, operation: str, host: str) -> KsecretError:
+def _refused(error: RefusedByVaultError, operation: str, host: str) -> KsecretError:
     """A 400 or 409: what was sent does not fit the key."""
     text = error.text.lower()
     if "pending" in text or "deleted" in text:

@@ -67,6 +67,11 @@ class VaultScheme(Scheme):
         """HOST or HOST:PORT of the key's server."""
         return ref.id.partition("/v1/")[0].rpartition("://")[2]
 
+    def version(self, wrapped: bytes) -> str:
+        """Of `vault:v3:…`, 3."""
+        match = re.match(rb"vault:v([0-9]{1,9}):", wrapped)
+        return match[1].decode() if match else ""
+
     def installed(self) -> Installed:
         return library("hvac", "vault")
 

@@ -145,6 +145,6 @@ def _people(secrets: list[SecretFacts], sources: Iterable[Source]) -> dict[str, 
     for source in sources:
         if source.name in files or os.path.basename(source.name) == NAME:
             policy = _policy(source)
-            if policy:
+            if policy and policy.source not in found:
                 found[policy.source] = policy.content.people
     return found

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from secretsvc.operations.documents import SealedTree
 
 
-class Versions(Record):
+class FormerVersions(Record):
     """What all commits have."""
 
     former: list[Former]
@@ -43,7 +43,7 @@ class Versions(Record):
 
 def versions(
     top: str, paths: Iterable[str], keys_of: Callable[[Iterable[tuple[str, bytes]]], Container[str]]
-) -> Versions:
+) -> FormerVersions:
     """Look through all of history. `keys_of`: the keys that are meant, by every policy that ever stood there.
 
     `top`: of the work tree; `paths`: what is looked at, in every commit. Raises UsageError, FileError, InputError.
@@ -67,7 +67,7 @@ def versions(
                     unread.append(_unread(change, one.line, f"{one.label}: its envelope can't be read"))
                 elif one.opened_by(keys):
                     former.append(Former(change.commit, one))
-    return Versions(former, unread, len(all_of_it.commits))
+    return FormerVersions(former, unread, len(all_of_it.commits))
 
 
 def _unread(change: Change, line: int, why: str) -> Unread:

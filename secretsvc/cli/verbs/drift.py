@@ -65,6 +65,7 @@ class _Line(Record):
 def add_arguments(parser: Parser) -> None:
     """The options."""
     parser.add_argument("files", nargs="*", metavar="PATH", help="a folder, or a manifest; - is standard input")
+    parser.add_argument("-r", "--recursive", action="store_true", help="as elsewhere; folders are taken anyway")
     parser.add_command("KUBECTL ARGS")
     parser.add_argument("--json", action="store_true", help="print one object of JSON")
     options.add_jobs(parser)

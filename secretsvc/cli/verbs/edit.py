@@ -13,13 +13,14 @@ from secretsvc.cli.editor import find_editor, run_editor, terminal
 from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.cli.sealing import Requests, SealingOptions, place_of
 from secretsvc.cli.sops import Sealer
+from secretsvc.cli.verbs import edit_readers
 from secretsvc.cli.verbs.edit_text import Sheet, kept_name, template
 from secretsvc.document.kinds import kind_of
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.files import workspace
 from secretsvc.files.private_folder import keep, private_folder, write_private
 from secretsvc.files.signals import end_tidily
-from secretsvc.operations.edit import new_draft, open_draft, seal_draft
+from secretsvc.operations.edit import keysets_of, new_draft, open_draft, seal_draft
 from secretsvc.operations.open import sops_tree
 from secretsvc.record import Record
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from secretsvc.cli.editor import Editor, Streams
     from secretsvc.cli.options import Unlocking
     from secretsvc.cli.parser import Parser
+    from secretsvc.cli.verbs.edit_readers import Named
     from secretsvc.files.private_folder import Folder
     from secretsvc.operations import Result
     from secretsvc.operations.documents import SealedTree
@@ -129,9 +131,11 @@ def _edit(editing: _Editing, wanted: SealingOptions, unlocking: Unlocking, stack
     request, keyring = requests.of(path), requests.keyring(path, data=snapshot.data if snapshot else b"")
     rule = None if snapshot else requests.sops_rule(path)
     if rule:
-        opened = _begun_document(path, Sealer(backends, requests, wanted), rule, wanted)
+        opened = _begun_document(path, Sealer(backends, requests, wanted), rule, wanted, requests.people(path).named)
     else:
-        opened = _opened(editing, snapshot, request, keyring)
+        opened = _opened(editing, snapshot, request, keyring, requests.people(path).named)
+    for line in opened.sheet.unshown:
+        print(printable(f"ksecret: {name_of(path)}: {line}"), file=sys.stderr)
     printed = output == "-" or (path == "-" and not output)
     streams, answers = terminal(stack, piped=path == "-", printed=printed)
     work = _Work(path, opened, editor, streams, answers)
@@ -147,39 +151,38 @@ def _edit(editing: _Editing, wanted: SealingOptions, unlocking: Unlocking, stack
     tell_unbound(0 if opened.bound else 1)
 
 
-def _opened(editing: _Editing, snapshot: workspace.Snapshot | None, request: Request, keyring: Keyring) -> _Opened:
+def _opened(
+    editing: _Editing, snapshot: workspace.Snapshot | None, request: Request, keyring: Keyring, named: Named
+) -> _Opened:
     """Open the file, or begin one. Raises what opening raises."""
     path, decoded = editing.path, not editing.base64
     tree = sops_tree(snapshot.data, path) if snapshot else None
     if tree:
-        return _opened_document(path, tree, request, keyring)
-    if snapshot:
-        draft = open_draft(snapshot.data, request, keyring, decoded=decoded)
-    else:
-        draft = new_draft(template(path))
-        wanted = request.format or formats.DEFAULT
-        request.wanted((), draft.sealed.secrets[0], wanted)  # no key: say so before they type
-    sheet = Sheet.of_manifest(path, draft.shown, is_json=draft.clear.is_json, base64=editing.base64)
+        return _opened_document(path, tree, request, keyring, named)
+    draft = open_draft(snapshot.data, request, keyring, decoded=decoded) if snapshot else new_draft(template(path))
+    readers = edit_readers.of_secrets(keysets_of(draft, request), named)  # no key: say so before they type
+    sheet = Sheet.of_manifest(path, draft.shown, readers, is_json=draft.clear.is_json, base64=editing.base64)
     is_bound = not snapshot or formats.of(draft.sealed).binds
     return _Opened(
         draft.shown, sheet, lambda typed: seal_draft(draft, typed, request, keyring, decoded=decoded), is_bound
     )
 
 
-def _begun_document(path: str, sealer: Sealer, rule: CreationRule, wanted: SealingOptions) -> _Opened:
+def _begun_document(path: str, sealer: Sealer, rule: CreationRule, wanted: SealingOptions, named: Named) -> _Opened:
     """Begin a file that `.sops.yaml` has sealed in SOPS's format. Raises what finding its keys raises."""
-    sealer.keys(rule, wanted.place or path)  # before they type
+    readers = edit_readers.of_new_tree(sealer.keys(rule, wanted.place or path), named)  # before they type
     kind = kind_of(path)
     shown = template(path, field="stringData") if kind in ("yaml", "json") else b""
-    return _Opened(shown, Sheet.of_document(path, shown, kind), lambda typed: sealer.sealed(typed, path, rule))
+    return _Opened(shown, Sheet.of_document(path, shown, kind, readers), lambda typed: sealer.sealed(typed, path, rule))
 
 
-def _opened_document(path: str, tree: SealedTree, request: Request, keyring: Keyring) -> _Opened:
+def _opened_document(path: str, tree: SealedTree, request: Request, keyring: Keyring, named: Named) -> _Opened:
     """The same of a file that SOPS's format seals."""
     from secretsvc.operations.documents import edit as document_edit
 
     draft = document_edit.open_draft(tree, request, keyring)
-    sheet = Sheet.of_document(path, draft.shown, tree.document.kind)
+    readers = edit_readers.of_tree(tree.metadata, named)
+    sheet = Sheet.of_document(path, draft.shown, tree.document.kind, readers)
     return _Opened(draft.shown, sheet, lambda typed: document_edit.seal_document_draft(draft, typed, request, keyring))
 
 

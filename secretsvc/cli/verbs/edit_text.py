@@ -10,6 +10,8 @@ from secretsvc.cli.report import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from secretsvc.errors import KsecretError
 
 _MARK = "# ksecret: "
@@ -20,8 +22,10 @@ _SUFFIXES = {"yaml": ".yaml", "json": ".json", "dotenv": ".env", "ini": ".ini", 
 class Sheet:
     """A clear text and its header; JSON, which has no comments, gets none."""
 
-    def __init__(self, name: str, file_name: str, clear: bytes, about: str, *, has_comments: bool) -> None:
-        """`about`: a line about how values stand there."""
+    def __init__(
+        self, name: str, file_name: str, clear: bytes, about: str, readers: Sequence[str] = (), *, has_comments: bool
+    ) -> None:
+        """`about`: a line about how values stand there; `readers`: lines on who will be able to read them."""
         self.file_name = file_name
         self._clear = clear
         self._newline = "\r\n" if clear.partition(b"\n")[0].endswith(b"\r") else "\n"
@@ -31,22 +35,30 @@ class Sheet:
         self._about = [
             f"{self._name}: save and leave the editor to seal it.",
             about,
+            *readers,
             "Nothing is written where nothing was changed. These lines at the top are not part of the file.",
         ]
+        self._readers = tuple(readers)
+        self._written: set[bytes] = set()
 
     @classmethod
-    def of_manifest(cls, name: str, clear: bytes, *, is_json: bool, base64: bool) -> Sheet:
+    def of_manifest(cls, name: str, clear: bytes, readers: Sequence[str] = (), *, is_json: bool, base64: bool) -> Sheet:
         """Return the sheet of a manifest, its values decoded or not."""
         kind = "base64" if base64 else "decoded; what is no text stays base64, marked !!binary"
         about = f"Values under data stand here {kind}."
-        return cls(name, _file_name(name, is_json=is_json), clear, about, has_comments=not is_json)
+        return cls(name, _file_name(name, is_json=is_json), clear, about, readers, has_comments=not is_json)
 
     @classmethod
-    def of_document(cls, name: str, clear: bytes, kind: str) -> Sheet:
+    def of_document(cls, name: str, clear: bytes, kind: str, readers: Sequence[str] = ()) -> Sheet:
         """Return the sheet of a file that SOPS's format seals, of a kind of `document.kinds`."""
         file_name = f"secret{_SUFFIXES[kind]}" if name == "-" else os.path.basename(name)
         about = "All stands here as it is, base64 too; the file's own rule says what of it is sealed."
-        return cls(name, file_name, clear, about, has_comments=kind in ("yaml", "dotenv", "ini"))
+        return cls(name, file_name, clear, about, readers, has_comments=kind in ("yaml", "dotenv", "ini"))
+
+    @property
+    def unshown(self) -> tuple[str, ...]:
+        """Return the lines on readers that have no place in a file without comments, to be told elsewhere."""
+        return () if self._header else self._readers
 
     def written(self, text: bytes, note: str = "") -> bytes:
         """The text to put before the editor."""
@@ -54,17 +66,22 @@ class Sheet:
             return text
         lines = [note or self._about[0], *self._about[1:]]
         header = "".join(f"{_MARK}{printable(line)}{self._newline}" for line in lines)
+        own = {line.strip() for line in self._clear.splitlines()}
+        self._written = {line for line in map(bytes.strip, os.fsencode(header).splitlines()) if line not in own}
         bom = _BOM if text.startswith(_BOM) else b""
         return bom + os.fsencode(header) + text.removeprefix(bom)
 
     def read(self, data: bytes) -> bytes:
-        """The text that the editor left, without the header."""
+        """The text that the editor left, without the header; and without lines of it that stand elsewhere now."""
         if not self._header:
             return data
         bom = _BOM if data.startswith(_BOM) else b""
         text = data.removeprefix(bom)
         while text.startswith(_MARK.encode()):
             text = text.partition(b"\n")[2]
+        if _MARK.encode() in text:
+            lines = text.splitlines(keepends=True)
+            text = b"".join(line for line in lines if line.rstrip() not in self._written)
         return bom + text
 
     def is_unchanged(self, typed: bytes) -> bool:

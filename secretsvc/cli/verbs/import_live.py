@@ -10,7 +10,7 @@ from secretsvc.cli.batch import STANDARD_INPUT, put_out, standard_input, stream
 from secretsvc.cli.options import Targets
 from secretsvc.cli.report import printable, report, summary, warn
 from secretsvc.cli.sealing import SealingOptions, place_of
-from secretsvc.cli.session import begin, remote_session
+from secretsvc.cli.session import LocalSession, remote_session
 from secretsvc.errors import FileError, KsecretError, NothingToSealError, UsageError
 from secretsvc.files import workspace
 from secretsvc.manifest.foreign import some
@@ -20,8 +20,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from secretsvc.backends.registry import Backends
     from secretsvc.cli.arguments import Arguments
     from secretsvc.cli.parser import Parser
+    from secretsvc.cli.session import Session
     from secretsvc.operations.live_secrets import Live
 
     Seal = Callable[[bytes, str], bytes]
@@ -108,18 +110,30 @@ def _found(args: Arguments) -> list[Live]:
 
 def _sealer(args: Arguments) -> Seal:
     """Seals each manifest as `ksecret encrypt` would seal the file that it becomes."""
-    output = "" if args.recursive else args.output
+    output = "" if args.recursive or args.output == "-" else args.output
     place = place_of(args.path, Targets((), output=output))
-    wanted = SealingOptions(
-        tuple(args.key), place, args.format, args.scope, allow_repeated=args.allow_repeated, files=None
-    )
+    wanted = SealingOptions(tuple(args.key), place, args.format, args.scope, allow_repeated=args.allow_repeated)
     server, unlocking = options.server(args), options.unlocking(args)
+    backends = options.backends(unlocking)
     if args.format == sops.NAME:
         remote = remote_session(server, unlocking, wanted._replace(format="")) if server.url else None
-        backends = options.backends(unlocking)
         return lambda data, path: sops.seal_new(data, wanted._replace(place=place or path), backends, remote).data
-    session = begin(server, unlocking, wanted)
-    return lambda data, path: session.seal(data, path or "-").data
+    session = remote_session(server, unlocking, wanted) if server.url else LocalSession(backends, wanted)
+
+    def seal(data: bytes, path: str) -> bytes:
+        before = path or output
+        is_there = not server.url and os.path.isfile(before)
+        return (_like(before, session, backends, wanted) if is_there else session).seal(data, path or "-").data
+
+    return seal
+
+
+def _like(path: str, otherwise: Session, backends: Backends, wanted: SealingOptions) -> Session:
+    """Seals with the keys and unchanged tokens of the file that is to be overwritten, where it is sealed and opens."""
+    try:
+        return LocalSession(backends, wanted._replace(parent=path))
+    except KsecretError:
+        return otherwise
 
 
 def _sealed(live: Live, path: str, seal: Seal) -> bytes:

@@ -67,7 +67,8 @@ def said_of(key: Mapping[str, str]) -> str:
     """One line about a key: `alice (age:age1…)`, and whom this machine knows to have it."""
     name, group = key.get("name"), f"group {key['group']}: " if "group" in key else ""
     said = f"{name} ({key['ref']})" if name else key["ref"]
-    return f"{group}{said}  {key['owner']}".rstrip()
+    version = f"  by its version {key['version']}" if "version" in key else ""
+    return f"{group}{said}{version}  {key['owner']}".rstrip()
 
 
 def _as_json(one: Description, name: str) -> str:
