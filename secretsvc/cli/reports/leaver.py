@@ -12,6 +12,7 @@ import shlex
 from secretsvc.backends import canonical, complete
 from secretsvc.cli.report import counted, printable, report
 from secretsvc.errors import KeyRefError, KsecretError, UsageError, nearest
+from secretsvc.operations.access import Unread
 from secretsvc.operations.leaving import GONE, SAME, exposed, words_for
 from secretsvc.operations.who_opens import ALONE, CLEAR
 from secretsvc.policy.people import is_name
@@ -58,7 +59,8 @@ def leaver(name: str, access: Access, paths: tuple[str, ...], *, since_git: bool
             return keys
 
         top = git.top_above(os.path.realpath(os.curdir)) or os.path.realpath(os.curdir)
-        versions = history.versions(top, [os.path.relpath(path) for path in paths], keys_of)
+        versions = history.versions(top, _in_repository(paths, top), keys_of)
+        versions.unread.extend(_other_repositories(access, top))
     if not keys:
         known = [holder.name for holder in access.holders]
         hint = "" if since_git else "a KeyRef is taken as well; --since-git looks for names in former policies"
@@ -66,6 +68,24 @@ def leaver(name: str, access: Access, paths: tuple[str, ...], *, since_git: bool
     return Leaver(
         name, keys, exposed(access.secrets, versions.former if versions else (), keys), access, versions, paths
     )
+
+
+def _in_repository(paths: Iterable[str], top: str) -> list[str]:
+    """Return the paths behind links, relative to the current folder. Raises UsageError for one of elsewhere."""
+    real = [os.path.realpath(path) for path in paths]
+    for path, place in zip(paths, real, strict=True):
+        if not os.path.join(place, "").startswith(os.path.join(top, "")):
+            what = "--since-git looks through the repository of the current folder, and this is not in it"
+            raise UsageError(what, hint="run it there", file=path)
+    return [os.path.relpath(place) for place in real]
+
+
+def _other_repositories(access: Access, top: str) -> list[Unread]:
+    """Tell of submodules and other repositories with Secrets in them, which have a history of their own."""
+    folders = {os.path.dirname(one.file) for one in access.secrets}
+    others = {git.top_above(os.path.realpath(folder or os.curdir)) for folder in folders} - {top}
+    why = "a repository of its own, whose history was not looked through: run it there"
+    return [Unread(os.path.relpath(other), 0, why) for other in sorted(others)]
 
 
 def _keys(name: str, access: Access) -> dict[str, tuple[str, ...]]:
