@@ -35,19 +35,21 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 COUNTED = 4
+PROCESSES = "COVERAGE_PROCESS_CONFIG"
 TRACERS = pytest.StashKey["Tracers"]()
 
 
 class Tracers(NamedTuple):
-    """What has coverage see the lines that run, in the thread that takes this and in those that begin later."""
+    """What has coverage see the lines that run: in this thread, in those that begin later, and in processes."""
 
     own: Any
     threads: Any
+    processes: str | None
 
     @classmethod
     def taken(cls) -> Tracers:
         """Stop coverage; `put_back` goes on with it."""
-        tracers = cls(sys.gettrace(), threading.gettrace())
+        tracers = cls(sys.gettrace(), threading.gettrace(), os.environ.pop(PROCESSES, None))
         sys.settrace(None)
         threading.settrace(None)  # type: ignore[arg-type]
         return tracers
@@ -55,12 +57,14 @@ class Tracers(NamedTuple):
     def put_back(self) -> None:
         sys.settrace(self.own)
         threading.settrace(self.threads)
+        if self.processes:
+            os.environ[PROCESSES] = self.processes
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes() -> None:
     """Keep coverage from counting in workers by itself, too: it would count what is not to be counted."""
-    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    os.environ.pop(PROCESSES, None)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

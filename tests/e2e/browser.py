@@ -26,7 +26,9 @@ needed = pytest.mark.skipif(not THERE, reason="Chromium is not here: apt-get ins
 _WORDS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--mute-audio"),
-    *("--disable-extensions", "--disable-features=Translate,OptimizationHints,MediaRouter", "--hide-scrollbars"),
+    *("--disable-extensions", "--hide-scrollbars", "--disable-gpu-compositing"),
+    *("--renderer-process-limit=1", "--disable-site-isolation-trials", "--disable-breakpad"),
+    "--disable-features=Translate,OptimizationHints,MediaRouter,SpareRendererForSitePerProcess,BackForwardCache",
 )
 PHONE = (390, 844)
 DESK = (900, 800)
@@ -47,15 +49,16 @@ class Browser:
         options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
         options.page_load_strategy = "eager"
         self.driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER, env=dict(os.environ)))
-        self.requests: list[tuple[str, str]] = []
-        """Method and address of what was asked for."""
+        self._opened = 0
 
     def close(self) -> None:
         self.driver.quit()
 
     def open(self, url: str) -> None:
-        self.driver.get("about:blank")  # else another fragment is the same page
-        self.driver.get(url)
+        """Load it anew, with a query of its own: else another fragment is the same page."""
+        self._opened += 1
+        address, mark, fragment = url.partition("#")
+        self.driver.get(f"{address}?{self._opened}{mark}{fragment}")
 
     def find(self, selector: str) -> WebElement:
         """The first that is shown, once it is."""

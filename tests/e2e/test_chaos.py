@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import pytest
 
 from benchmarks import chaos
 
-if TYPE_CHECKING:
-    import pytest
 
-
+@pytest.mark.uncounted
 def test_nothing_is_answered_wrongly_nor_lost_while_everything_fails_in_turns(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

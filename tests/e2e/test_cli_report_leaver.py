@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from secretsvc.cli.candidates import candidates
 from secretsvc.cli.main import main
 from tests.e2e.cli import MANIFEST, MARKS, Person
 from tests.e2e.test_cli_report import Team, team
@@ -130,6 +131,7 @@ def test_a_key_that_nobody_has_a_name_for_is_named_itself_and_a_wrong_name_is_an
     team.seal("prod/db.yaml", team, stranger)
     assert main(["report", "--leaver", stranger.ref]) == 0
     assert "-- prod/db.yaml" in capsys.readouterr().out
+    assert "bob@example.org" in candidates(["report", "--leaver"], "bo").words
     assert main(["report", "--leaver", "bob@example.com"]) == 2
     assert "no policy here has that name: did you mean bob@example.org?" in capsys.readouterr().err
     assert main(["report", "--since-git"]) == 2
@@ -170,16 +172,17 @@ def test_history_tells_what_former_keys_opened_in_any_commit_of_any_ref(
 ) -> None:
     assert "0 Secrets" in script(capsys)
     found = exposed(capsys)
-    assert set(found) == {"dev/a.yaml", "prod/moved.yaml", "dev/side.yaml", "refs/tags/blob"}
+    assert set(found) == {"dev/a.yaml", "dev/moved.yaml", "dev/side.yaml", "refs/tags/blob"}
     assert not any(one["now"] for one in found.values())
     assert found["dev/a.yaml"]["values"] == dict.fromkeys(("username", "password", "url"), "other")
-    assert found["prod/moved.yaml"]["random"] == ["password=32"]
+    assert found["dev/moved.yaml"]["random"] == ["password=32"]
+    assert found["dev/moved.yaml"]["standsIn"] == "prod/moved.yaml"
     assert set(found["dev/side.yaml"]["values"].values()) == {"gone"}
     out = script(capsys, "--since-git")
     assert "0 Secrets in the files as they stand now, and 4 more in Git's history." in out
     assert "\nksecret set --secret prod/moved --random password=32 -- prod/moved.yaml\n" in out
     assert "-- dev/side.yaml" not in out
-    assert set(exposed(capsys, "prod")) == {"prod/moved.yaml"} - {"prod/moved.yaml"}
+    assert not exposed(capsys, "prod")  # it was under another name then
 
 
 def test_a_token_that_stands_there_still_is_told_from_one_that_was_made_anew(
@@ -226,3 +229,17 @@ def test_paths_in_history_are_never_options_of_git(
     (team.work / "sub").mkdir()
     monkeypatch.chdir(team.work / "sub")
     assert set(exposed(capsys, "..")) == {"../--output=broke/x.yaml"}
+
+
+def test_what_another_repository_has_in_its_history_is_not_passed_over_in_silence(
+    grown: Team, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (grown.work / "link").symlink_to("dev")
+    assert set(exposed(capsys, "dev")) == {"dev/a.yaml", "dev/side.yaml", "dev/moved.yaml"}
+    assert set(exposed(capsys, "link")) == {"dev/a.yaml", "dev/side.yaml", "dev/moved.yaml"}
+    git(grown, "init", "-q", "sub")
+    grown.seal("sub/db.yaml", grown)
+    assert "NOT LOOKED AT, so see for yourself: sub: a repository of its own" in script(capsys, "--since-git", code=3)
+    monkeypatch.chdir(grown.work / "sub")
+    assert main(["report", "--leaver", grown.bob.ref, "--since-git", "../dev"]) == 2
+    assert "looks through the repository of the current folder, and this is not in it" in capsys.readouterr().err

@@ -25,8 +25,22 @@ if TYPE_CHECKING:
 pytestmark = needed
 
 PGP = f"pgp:{'AB' * 20}"
-VIEWS = {"make": "generate", "seal": "encrypt", "change": "set", "look": "inspect", "open": "decrypt"}
+VIEWS = ("make", "seal", "change", "look", "open")
 WRONG = "#{view} .error:not(:empty), #{view} [data-problem]:not([hidden])"
+EMPTY = """
+for (const form of document.forms) form.reset();
+for (const one of document.querySelectorAll("[data-result]")) one.hidden = true;
+for (const one of document.querySelectorAll("details")) one.open = false;
+document.getElementById("change-secret-field").hidden = true;
+location.hash = `#/${arguments[0]}`;
+"""
+DROP = """
+const bytes = Uint8Array.from(atob(arguments[0]), (one) => one.charCodeAt(0));
+const data = new DataTransfer();
+data.items.add(new File([bytes], "../<b>prod</b> db.yaml"));
+const event = new DragEvent("drop", {dataTransfer: data, bubbles: true, cancelable: true});
+document.querySelector("#seal .drop").dispatchEvent(event);
+"""
 LIVE = "return document.getElementById('live').textContent"
 TWO = MANIFEST + b"---\n" + MANIFEST.replace(b"name: db", b"name: other").replace(b"password:", b"only-here:")
 
@@ -73,11 +87,17 @@ def browser(started: Browser, service: Service) -> Iterator[Browser]:
 
 
 def arrive(browser: Browser, service: Service, view: str, caller: str = "root") -> None:
-    """Signs in, and goes to a view."""
+    """Goes to a view with empty forms; signs in, unless that is who has been there."""
+    who = f"{service.port} {caller}"
+    if browser.run("return window.tested") == who and browser.all("#me")[0].is_displayed():
+        browser.run(EMPTY, view)
+        browser.find(f"#{view} h1")
+        return
     browser.open(f"http://127.0.0.1:{service.port}/#/{view}")
     browser.put("#token", token(caller))
     browser.click("#sign-in-form button.main")
     browser.find(f"#{view} h1")
+    browser.run("window.tested = arguments[0]", who)
 
 
 def send(browser: Browser, view: str) -> str:
@@ -239,14 +259,11 @@ def test_mistakes_are_told_in_the_apis_words_at_their_field(browser: Browser, se
 def test_a_dropped_file_is_sealed_byte_for_byte(browser: Browser, service: Service) -> None:
     clear = b"\xef\xbb\xbf" + MANIFEST.replace(b"\n", b"\r\n")
     arrive(browser, service, "seal", "maria")
-    browser.run(
-        "const data = new DataTransfer();"
-        "const bytes = Uint8Array.from(atob(arguments[0]), (one) => one.charCodeAt(0));"
-        "data.items.add(new File([bytes], '../<b>prod</b> db.yaml'));"
-        "const event = new DragEvent('drop', {dataTransfer: data, bubbles: true, cancelable: true});"
-        "document.querySelector('#seal .drop').dispatchEvent(event);",
-        b64(clear),
-    )
+    browser.run(DROP, b64(clear))
+    browser.until(lambda: "kind: Secret" in browser.run("return document.querySelector('#seal textarea').value"))
+    browser.run("document.getElementById('seal-form').reset()")
+    assert refused(browser, "seal")[0].startswith("There is nothing in it."), "the dropped bytes are gone, too"
+    browser.run(DROP, b64(clear))
     browser.until(lambda: "kind: Secret" in browser.run("return document.querySelector('#seal textarea').value"))
     told = send(browser, "seal")
     assert "1 Secret" in told
@@ -261,7 +278,7 @@ def test_a_dropped_file_is_sealed_byte_for_byte(browser: Browser, service: Servi
     assert [line for line in kept if line.encode() not in clear] == []
     assert any("password: ksecret.v1." in line for line in marked)
     browser.put("#seal textarea", sealed.decode())
-    assert "It is sealed already" in refused(browser, "seal")[0] or "sealed" in refused(browser, "seal")[0]
+    assert "sealed already" in refused(browser, "seal")[0]
 
 
 def test_copying_gives_the_whole_text(browser: Browser, service: Service) -> None:
@@ -452,25 +469,26 @@ def test_axe_finds_nothing(browser: Browser, service: Service) -> None:
     browser.find("#token-error:not(:empty)")
     assert browser.accessibility() == []
     sealed = service.sealed(MANIFEST).decode()
-    for size, dark in ((DESK, False), (PHONE, True)):
-        browser.screen(size, dark=dark)
-        arrive(browser, service, "make", "maria")
-        browser.click("#make .more summary")
-        browser.click("#make button.main")
-        browser.find("#make-name[aria-invalid]")
-        browser.click("#me summary")
-        assert browser.accessibility() == []
-        arrive(browser, service, "change")
-        browser.put("#change [data-field=manifest]", sealed)
-        browser.put("#change-entry", "password")
-        send(browser, "change")
-        assert browser.accessibility() == []
-        browser.click("#change .result button:last-of-type")
-        browser.find("#look .card")
-        assert browser.accessibility() == []
+    arrive(browser, service, "make", "maria")
+    browser.click("#make .more summary")
+    browser.click("#make button.main")
+    browser.find("#make-name[aria-invalid]")
+    browser.click("#me summary")
+    assert browser.accessibility() == []
+    arrive(browser, service, "look", "maria")
+    browser.put("#look textarea", f"{sealed}---\n{MANIFEST.decode()}")
+    send(browser, "look")
+    assert browser.accessibility() == []
+    browser.screen(PHONE, dark=True)
+    arrive(browser, service, "change", "maria")
+    browser.put("#change [data-field=manifest]", sealed)
+    browser.put("#change-entry", "password")
+    send(browser, "change")
+    assert browser.accessibility() == []
+    for view in VIEWS:
+        arrive(browser, service, view, "maria")
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
-    browser.click("#nav a[href='#/open']")
-    browser.put("#open textarea", MANIFEST.decode())
+    browser.put("#open textarea", sealed)
     refused(browser, "open")
     assert browser.accessibility() == []
 
@@ -487,8 +505,9 @@ def test_a_proxy_signs_people_in_and_other_sites_do_nothing_in_their_name(browse
         before = len(service.audited())
         browser.driver.get(f"http://localhost:{proxy.port}/elsewhere")
         browser.run("document.forms[0].submit()")
-        browser.until(lambda: proxy.answers[-1][1] == "/v1/generate/generic")
-        assert proxy.answers[-1] == ("POST", "/v1/generate/generic", 403)
+        made = "/v1/generate/generic"
+        browser.until(lambda: [one for one in proxy.answers if one[1] == made])
+        assert [one for one in proxy.answers if one[1] == made] == [("POST", made, 403)]
         assert len(service.audited()) == before
         browser.open(url)
         browser.find("#seal h1")

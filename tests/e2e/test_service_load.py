@@ -8,6 +8,8 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+import pytest
+
 from benchmarks.load import load, prepared
 from tests.e2e.cli import KSECRET, MANIFEST, MARK, MARKS, Person
 from tests.service import Service, entry, token
@@ -52,6 +54,7 @@ def mixed(service: Service) -> list[bytes]:
 EXPECTED = [200] * 9 + [409, 403, 400]
 
 
+@pytest.mark.uncounted
 def test_mixed_requests_at_concurrency_64_fail_none_tell_nothing_and_keep_nothing(tmp_path: Path) -> None:
     service = Service(tmp_path)
     service.config["tokens"].append(entry("nobody"))

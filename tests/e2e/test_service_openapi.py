@@ -57,6 +57,7 @@ def test_the_page_for_people_loads_nothing(service: Service) -> None:
     assert b"http" not in page.body.replace(b"https://index.docker.io", b"")
 
 
+@pytest.mark.uncounted
 @pytest.mark.timeout(600)
 def test_schemathesis_finds_nothing(service: Service, tmp_path: Path) -> None:
     document = tmp_path / "openapi.json"

@@ -59,7 +59,7 @@ class IdentityProxy(Serving):
         data = answer.read()
         connection.close()
         self.answers.append((request.command, request.path, answer.status))
-        cookie = [("Set-Cookie", f"{COOKIE}; HttpOnly; Path=/")] if request.path == "/" else []
+        cookie = [("Set-Cookie", f"{COOKIE}; HttpOnly; Path=/")] if request.path.partition("?")[0] == "/" else []
         kept = [
             (name, text) for name, text in answer.getheaders() if name.lower() not in ("content-length", "connection")
         ]

@@ -217,6 +217,7 @@ def test_values_survive_a_formatter(written: Written) -> None:
     assert kubernetes_values(open_(as_yaml)) == values
 
 
+@pytest.mark.uncounted
 def test_nearly_all_generated_manifests_are_accepted() -> None:
     """Without this the properties above could hold of nothing."""
     outcomes: list[bool] = []

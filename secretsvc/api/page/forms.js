@@ -16,6 +16,7 @@ export function onSubmit(form, busy, work) {
     form.removeAttribute("aria-busy");
     if (cancel) cancel.hidden = true;
   };
+  form.addEventListener("reset", () => clearProblems(form));
   cancel?.addEventListener("click", () => running?.abort());
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

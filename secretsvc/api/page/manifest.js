@@ -38,6 +38,7 @@ export function manifestField(place) {
   }
   area.addEventListener("input", () => { held.bytes = null; held.name = ""; });
   area.addEventListener("change", changed);
+  field.closest("form").addEventListener("reset", () => { held.bytes = null; held.name = ""; area.readOnly = false; });
   chooser.addEventListener("change", () => { load(chooser.files[0]); chooser.value = ""; });
   for (const type of ["dragenter", "dragover"]) field.addEventListener(type, (event) => { event.preventDefault(); field.classList.add("over"); });
   for (const type of ["dragleave", "drop"]) field.addEventListener(type, () => field.classList.remove("over"));

@@ -23,7 +23,7 @@ export function valueField(says, more = {}) {
   const element = made("div", { className: "value" }, made("div", { className: "part way" }, made("label", { htmlFor: ways.id }, says), ways), ...parts);
 
   return {
-    element, file, length, text, ways,
+    element, file, length, text, ways, show,
     /** Whether nobody has said anything here. */
     blank: () => ways.value === "text" && !text.value,
     /** Return which way, and what: base64 of bytes, or a length. A file that was not chosen is null. */

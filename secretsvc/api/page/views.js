@@ -136,6 +136,7 @@ export function setUpChange(section, may, look) {
   byId("change-value").append(value.element);
   byId("change-value").className = "field";
   value.ways.setAttribute("data-field", "value");
+  form.addEventListener("reset", () => setTimeout(value.show));
   file.onchange = () => { if (may("inspect")) offerEntries(file); };
   byId("change-secret").addEventListener("change", namesOfChosen);
   onSubmit(form, "Changing…", async (signal) => {

@@ -12,6 +12,7 @@ import shlex
 from secretsvc.backends import canonical, complete
 from secretsvc.cli.report import counted, printable, report
 from secretsvc.errors import KeyRefError, KsecretError, UsageError, nearest
+from secretsvc.operations.access import Unread
 from secretsvc.operations.leaving import GONE, SAME, exposed, words_for
 from secretsvc.operations.who_opens import ALONE, CLEAR
 from secretsvc.policy.people import is_name
@@ -58,7 +59,8 @@ def leaver(name: str, access: Access, paths: tuple[str, ...], *, since_git: bool
             return keys
 
         top = git.top_above(os.path.realpath(os.curdir)) or os.path.realpath(os.curdir)
-        versions = history.versions(top, [os.path.relpath(path) for path in paths], keys_of)
+        versions = history.versions(top, _in_repository(paths, top), keys_of)
+        versions.unread.extend(_other_repositories(access, top))
     if not keys:
         known = [holder.name for holder in access.holders]
         hint = "" if since_git else "a KeyRef is taken as well; --since-git looks for names in former policies"
@@ -66,6 +68,24 @@ def leaver(name: str, access: Access, paths: tuple[str, ...], *, since_git: bool
     return Leaver(
         name, keys, exposed(access.secrets, versions.former if versions else (), keys), access, versions, paths
     )
+
+
+def _in_repository(paths: Iterable[str], top: str) -> list[str]:
+    """Return the paths behind links, relative to the current folder. Raises UsageError for one of elsewhere."""
+    real = [os.path.realpath(path) for path in paths]
+    for path, place in zip(paths, real, strict=True):
+        if not os.path.join(place, "").startswith(os.path.join(top, "")):
+            what = "--since-git looks through the repository of the current folder, and this is not in it"
+            raise UsageError(what, hint="run it there", file=path)
+    return [os.path.relpath(place) for place in real]
+
+
+def _other_repositories(access: Access, top: str) -> list[Unread]:
+    """Tell of submodules and other repositories with Secrets in them, which have a history of their own."""
+    folders = {os.path.dirname(one.file) for one in access.secrets}
+    others = {git.top_above(os.path.realpath(folder or os.curdir)) for folder in folders} - {top}
+    why = "a repository of its own, whose history was not looked through: run it there"
+    return [Unread(os.path.relpath(other), 0, why) for other in sorted(others)]
 
 
 def _keys(name: str, access: Access) -> dict[str, tuple[str, ...]]:
@@ -98,10 +118,10 @@ def as_script(one: Leaver) -> str:
     script = [_comment(line) for line in lines]
     environment = None
     for secret in one.secrets:
-        if secret.facts.environment != environment:
-            environment = secret.facts.environment
+        if secret.environment != environment:
+            environment = secret.environment
             script += ["", _comment(f"---- {environment}")]
-        script += _of_secret(secret)
+        script += (line for line in _of_secret(secret) if line.startswith("#") or line not in script)
     script += ["", *map(_comment, _rest(one))]
     return "\n".join(script).rstrip("\n")
 
@@ -143,6 +163,8 @@ def _told(one: Exposed) -> str:
     if one.commits and not one.now:
         first, last = (commit[:12] for commit in one.commits)
         parts.append(f"in history only, commits {first} to {last}" if first != last else f"in commit {first} only")
+        if one.there and one.there.file != one.facts.file:
+            parts.append(f"perhaps it is {one.there.file} now")
         others = [name for name, state in one.values.items() if state not in (SAME, GONE)]
         if others:
             parts.append("sealed anew since, perhaps with the same values")
@@ -151,8 +173,8 @@ def _told(one: Exposed) -> str:
 
 def _command(one: Exposed, words: list[str]) -> str:
     """The line that changes what may be any text; empty where nothing may."""
-    facts = one.facts
-    if not words or not one.is_there:
+    facts = one.there
+    if not words or not facts:
         return ""
     secret = [] if facts.format == "sops" else ["--secret", facts.label]
     options = [word for text in words for word in ("--random", text)]
@@ -206,7 +228,8 @@ def _secret(one: Exposed) -> dict[str, object]:
     facts = one.facts
     return {
         **{"file": facts.file, "label": facts.label, "type": facts.type, "format": facts.format},
-        **{"environment": facts.environment, "how": one.how, "now": one.now, "commits": one.commits},
+        **{"environment": one.environment, "how": one.how, "now": one.now, "commits": one.commits},
+        "standsIn": one.there.file if one.there else None,
         **{"values": one.values, "random": words, "byHand": by_hand},
     }
 

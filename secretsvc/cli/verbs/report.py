@@ -34,7 +34,9 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument("--html", metavar="FILE", default="", help="write one self-contained page of HTML; - prints it")
-    parser.add_argument("--leaver", metavar="NAME", default="", help="what somebody, or a KeyRef, could open: a script")
+    parser.add_argument(
+        "--leaver", metavar="NAME|KEYREF", default="", help="what somebody, or a KeyRef, could open: a script"
+    )
     parser.add_argument("--since-git", action="store_true", help="with --leaver: in any commit of any ref, too")
     options.add_jobs(parser)
 
