@@ -211,6 +211,8 @@ def _quieten() -> None:
         logger.setLevel(max(logging.INFO, logger.getEffectiveLevel()))
         if name != "urllib3" and not any(isinstance(one, logging.NullHandler) for one in logger.handlers):
             logger.addHandler(logging.NullHandler())
+    identity = logging.getLogger("azure.identity")  # whose warnings have what Microsoft Entra ID answered
+    identity.setLevel(max(logging.ERROR, identity.level))
 
 
 class _SignIn:
