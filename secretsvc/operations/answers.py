@@ -11,6 +11,7 @@ import re
 from secretsvc import formats
 from secretsvc.errors import BackendError, KsecretError
 from secretsvc.formats.base import token_of
+from secretsvc.keyref import KeyGroups, keyset
 from secretsvc.manifest.model import decode_strict
 from secretsvc.manifest.reader import read
 from secretsvc.manifest.splice import Edit, apply
@@ -220,7 +221,7 @@ def _check_fresh(pair: _Pair, keys: Keyset, scope: str, format_: str) -> None:
         raise pair.refusal("is sealed in another format")
     if sealing.sealed.sealed_for != sealing.format.bind(pair.new, scope, None):
         raise pair.refusal("is sealed for something else")
-    if keys and sealing.holders != keys:
+    if keys and sealing.holders != (keys if isinstance(keys, KeyGroups) else keyset(keys)):
         raise pair.refusal("is sealed to other keys")
 
 
