@@ -204,6 +204,8 @@ class Settings(Record):
     """aws: KeyRef → who uses it, in place of whom the environment says."""
     warn: Callable[[str], None] = lambda _: None
     """Told, once each, of what works and should not stay so: a line without a value in it."""
+    starts_plugins: bool = False
+    """age: start the programs of plug-ins that the user allows, which may ask for a touch or a PIN on the terminal."""
     signs: bool = True
     """gpg: sign what is wrapped, where there is a key to sign with."""
     meanwhile: Callable[[], None] = lambda: None

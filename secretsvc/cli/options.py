@@ -133,7 +133,15 @@ def backends(unlocking: Unlocking, environ: Mapping[str, str] = os.environ) -> B
         )
     ask = Passphrases(unlocking.passphrase, unlocking.passphrase_file).ask
     return Backends(
-        Settings(environ, ask, unlocking.keyring, warn=_Warnings().warn, meanwhile=_get_ready_to_open, watches=False)
+        Settings(
+            environ,
+            ask,
+            unlocking.keyring,
+            warn=_Warnings().warn,
+            meanwhile=_get_ready_to_open,
+            watches=False,
+            starts_plugins=True,
+        )
     )
 
 

@@ -42,7 +42,7 @@ class Exposed(Record):
     """A Secret that somebody could open."""
 
     facts: SecretFacts
-    """As it stands in the work tree; where it is not there any more, as it last was."""
+    """As it stands in the work tree in that file; where it is not there any more, as they could last open it."""
     how: str
     """ALONE, or TOGETHER with others."""
     values: dict[str, str]
@@ -51,11 +51,13 @@ class Exposed(Record):
     """Whether the keys open it in the work tree as it stands there."""
     commits: tuple[str, ...] = ()
     """The first and the last commit that they could open it in, where history was looked through."""
+    there: SecretFacts | None = None
+    """The Secret of the work tree whose values are to be changed: in another file where it seems to have moved."""
 
     @property
-    def is_there(self) -> bool:
-        """Tell whether anything of it is in the work tree."""
-        return any(state != GONE for state in self.values.values())
+    def environment(self) -> str:
+        """Return where it belongs, by the policies of today where it stands today."""
+        return (self.there or self.facts).environment
 
 
 class Former(Record):
@@ -68,24 +70,25 @@ class Former(Record):
 def exposed(now: Iterable[SecretFacts], former: Iterable[Former], keys: Container[str]) -> list[Exposed]:
     """Return each Secret that these keys could open, in the work tree and in versions, the oldest first.
 
-    A Secret is known by its file and its name; one that moved, by its name where only one has it.
+    A Secret is known by its file and its name. Where its file has it no more, it may be the only one of that name.
     """
     now = list(now)
     found: dict[tuple[str, str], Exposed] = {}
     for one in now:
         how = one.opened_by(keys)
         if how:
-            found[one.file, one.label] = Exposed(one, how, dict.fromkeys((name for name, _ in one.values), SAME))
+            states = dict.fromkeys((name for name, _ in one.values), SAME)
+            found[one.file, one.label] = Exposed(one, how, states, there=one)
     by_place = {(one.file, one.label): one for one in now}
     labels = Counter(one.label for one in now)
     by_label = {one.label: one for one in now if labels[one.label] == 1}  # else nobody knows which of them it was
     for commit, one in former:
         how = one.opened_by(keys)
         if how:
-            there = by_place.get((one.file, one.label)) or by_label.get(one.label)
-            place = (there.file, there.label) if there else (one.file, one.label)
+            place = one.file, one.label
+            there = by_place.get(place) or by_label.get(one.label)
             found[place] = _with(found.get(place), one, there, how, commit)
-    return sorted(found.values(), key=lambda one: (one.facts.environment, one.facts.file, one.facts.line))
+    return sorted(found.values(), key=lambda one: (one.environment, one.facts.file, one.facts.line))
 
 
 def _with(known: Exposed | None, one: SecretFacts, there: SecretFacts | None, how: str, commit: str) -> Exposed:
@@ -99,7 +102,8 @@ def _with(known: Exposed | None, one: SecretFacts, there: SecretFacts | None, ho
     first = known.commits[0] if known and known.commits else commit
     how = ALONE if known and known.how == ALONE else how
     is_now = known is not None and known.now
-    return Exposed(there or one, how, states, is_now, (first, commit))
+    facts = there if there and there.file == one.file else one
+    return Exposed(facts, how, states, is_now, (first, commit), there)
 
 
 def words_for(one: Exposed) -> tuple[list[str], dict[str, str]]:
@@ -109,7 +113,7 @@ def words_for(one: Exposed) -> tuple[list[str], dict[str, str]]:
     for name, state in one.values.items():
         if state == GONE:
             continue
-        why = _by_hand(one.facts, name)
+        why = _by_hand(one.there or one.facts, name)
         if why:
             by_hand[name] = why
         elif one.facts.type == BOOTSTRAP_TOKEN:

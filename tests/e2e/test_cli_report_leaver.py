@@ -172,10 +172,11 @@ def test_history_tells_what_former_keys_opened_in_any_commit_of_any_ref(
 ) -> None:
     assert "0 Secrets" in script(capsys)
     found = exposed(capsys)
-    assert set(found) == {"dev/a.yaml", "prod/moved.yaml", "dev/side.yaml", "refs/tags/blob"}
+    assert set(found) == {"dev/a.yaml", "dev/moved.yaml", "dev/side.yaml", "refs/tags/blob"}
     assert not any(one["now"] for one in found.values())
     assert found["dev/a.yaml"]["values"] == dict.fromkeys(("username", "password", "url"), "other")
-    assert found["prod/moved.yaml"]["random"] == ["password=32"]
+    assert found["dev/moved.yaml"]["random"] == ["password=32"]
+    assert found["dev/moved.yaml"]["standsIn"] == "prod/moved.yaml"
     assert set(found["dev/side.yaml"]["values"].values()) == {"gone"}
     out = script(capsys, "--since-git")
     assert "0 Secrets in the files as they stand now, and 4 more in Git's history." in out
@@ -235,7 +236,7 @@ def test_what_another_repository_has_in_its_history_is_not_passed_over_in_silenc
 ) -> None:
     (grown.work / "link").symlink_to("dev")
     assert set(exposed(capsys, "dev")) == {"dev/a.yaml", "dev/side.yaml", "dev/moved.yaml"}
-    assert set(exposed(capsys, "link")) == {"link/a.yaml", "dev/side.yaml", "dev/moved.yaml"}
+    assert set(exposed(capsys, "link")) == {"dev/a.yaml", "dev/side.yaml", "dev/moved.yaml"}
     git(grown, "init", "-q", "sub")
     grown.seal("sub/db.yaml", grown)
     assert "NOT LOOKED AT, so see for yourself: sub: a repository of its own" in script(capsys, "--since-git", code=3)

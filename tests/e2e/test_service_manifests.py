@@ -345,6 +345,12 @@ def test_large_manifests_have_a_limit_of_time_and_wait_for_one_another(tmp_path:
         assert small.post("/v1/encrypt", MANIFEST).status == 200
 
 
+def test_the_page_is_not_there_unless_it_was_asked_for(service: Service) -> None:
+    for path in ("/", "/page/main.js"):
+        assert service.get(path, "").status == 401
+        assert service.get(path).problem == "not-found"
+
+
 def test_whoever_asks_learns_who_they_are_taken_for_and_what_they_may(service: Service) -> None:
     told = service.get("/v1/whoami", "setter").json()
     assert told["caller"] == {"token": "setter"}

@@ -34,7 +34,7 @@ def test_dev_needs_nothing_and_makes_an_identity(tmp_path: Path) -> None:
         assert recipient.encode() in sealed.body
         assert service.send("POST", "/v1/decrypt", sealed.body, headers).body == MANIFEST
         assert service.post("/v1/encrypt", MANIFEST).status == 401, "another token is none"
-        for path in ("/metrics", "/docs", "/openapi.json"):
+        for path in ("/", "/page/main.js", "/metrics", "/docs", "/openapi.json"):
             assert service.get(path, "").status == 200
         assert service.stop() == 0
     identity = tmp_path / "ksecret" / "age.key"

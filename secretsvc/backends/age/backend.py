@@ -6,7 +6,7 @@ import os
 
 import pyrage
 
-from secretsvc.backends.age import SCHEME, TAG
+from secretsvc.backends.age import SCHEME, TAG, is_of_plugin
 from secretsvc.backends.age.identities import Identities, default_identity_path, make_identity
 from secretsvc.backends.base import checked_dek
 from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError, KeyNotHeldError, KeyRefError
@@ -24,6 +24,9 @@ MAX_WRAPPED_BYTES = 4096
 
 MOST_STANZAS = 8
 """We wrap to one recipient. age itself adds a stanza that means nothing, and other tools may wrap to a few."""
+
+_OF_AGE = (b"X25519", b"ssh-ed25519", b"ssh-rsa", b"scrypt")
+"""Types of stanzas that identities in memory open."""
 
 _FILES = ("KSECRET_AGE_KEY_FILE", "SOPS_AGE_KEY_FILE", "SOPS_AGE_SSH_PRIVATE_KEY_FILE")
 _COMMANDS = ("SOPS_AGE_KEY_CMD", "SOPS_AGE_SSH_PRIVATE_KEY_CMD")
@@ -49,15 +52,19 @@ class Age:
     def forks(self) -> bool:
         """Tell whether copies of this process have the same identities: a pipe gives them once, a command is to."""
         paths = filter(None, map(self._environ.get, _FILES))
-        return all(map(os.path.isfile, paths)) and not any(map(self._environ.get, _COMMANDS))
+        same = all(map(os.path.isfile, paths)) and not any(map(self._environ.get, _COMMANDS))
+        return same and not (self._starts_plugins and self._identities.of_plugins())  # which ask, one at a time
 
     def __init__(self, settings: Settings) -> None:
         self._environ = settings.environ
         self._identities = Identities(settings)
         self._named_only = settings.named_only
+        self._starts_plugins = settings.starts_plugins and not settings.named_only
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
-        """A binary age file to that recipient (age-encryption.org/v1). Raises KeyRefError."""
+        """A binary age file to that recipient (age-encryption.org/v1). Raises KeyRefError, BackendError."""
+        if is_of_plugin(ref.id):
+            return self._wrapped_by_plugin(ref.id, dek)
         recipient = _recipient(ref.id)
         try:
             return bytes(pyrage.encrypt(dek, [recipient]))
@@ -73,9 +80,33 @@ class Age:
             raise AlteredError("its wrapped data key is too long", hint=RESTORE_HINT)
         tried = (self._identities.named(ref.id),) if self._named_only else self._identities.all()
         dek = next(filter(None, (_opened(wrapped, identities) for identities in tried)), None)
+        if dek is None and self._starts_plugins and _may_be_of_plugin(wrapped):
+            dek = self._opened_by_plugins(wrapped)
         if dek is None:
             raise self._not_opened()
         return checked_dek(dek)
+
+    def _wrapped_by_plugin(self, recipient: str, dek: bytes) -> bytes:
+        """Wrap to a plug-in's recipient, by its program. Raises KeyRefError, BackendError."""
+        from secretsvc.backends.age import plugins
+
+        name = plugins.name_of_recipient(recipient)
+        if not self._starts_plugins:
+            raise KeyRefError(f"no program age-plugin-{name} is started here", hint="ksecret on a terminal does")
+        if name not in plugins.allowed(self._environ) | self._identities.of_plugins().keys():
+            hint = f"{plugins.VARIABLE}={name} says that it may be, or an identity of its own in your age identities"
+            raise KeyRefError(f"nobody has said that age-plugin-{name} may be started for this recipient", hint=hint)
+        return plugins.wrap(recipient, dek, self._environ)
+
+    def _opened_by_plugins(self, wrapped: bytes) -> bytes | None:
+        """Return what an identity of a plug-in's makes of it, by its program. Raises BackendError, AlteredError."""
+        from secretsvc.backends.age import plugins
+
+        for name, identities in self._identities.of_plugins().items():
+            dek = plugins.unwrap(name, identities, wrapped, self._environ)
+            if dek is not None:
+                return dek
+        return None
 
     def _not_opened(self) -> KeyNotHeldError | BackendError:
         """Return why none of the identities opened it, with all that can't be used of them."""
@@ -105,6 +136,8 @@ class Age:
 
     def holds(self, ref: KeyRef) -> bool | None:
         """Tell whether an identity at hand opens what is wrapped to it; None where a passphrase hides that."""
+        if is_of_plugin(ref.id) or ref.id.startswith(TAG):  # a device tells, and a program would be started
+            return None if self._starts_plugins and self._identities.of_plugins() else False
         if _opened(self.wrap(ref, bytes(32), {}), self._identities.in_clear()) is not None:
             return True
         return None if self._identities.has_locked() else False
@@ -118,6 +151,13 @@ class Age:
         path = default_identity_path(self._environ)
         make_identity(path)
         return path
+
+
+def _may_be_of_plugin(wrapped: bytes) -> bool:
+    """Tell whether a stanza is of a type that age itself has not: no program is started for others."""
+    header = wrapped.partition(b"\n--- ")[0]
+    types = [line[3:].partition(b" ")[0] for line in header.split(b"\n") if line.startswith(b"-> ")]
+    return any(one not in _OF_AGE and not one.endswith(b"-grease") for one in types)
 
 
 def _opened(wrapped: bytes, identities: list[Identity]) -> bytes | None:

@@ -101,6 +101,14 @@ class Identities:
                     source.unlock(self._settings.passphrase)
                 yield source.identities
 
+    def of_plugins(self) -> dict[str, list[str]]:
+        """Return the identities of plug-ins, by the plug-in's name, as far as they are at hand without asking."""
+        found: dict[str, list[str]] = {}
+        for source in self._all():
+            for name, text in source.of_plugins:
+                found.setdefault(name, []).append(text)
+        return found
+
     def has_locked(self) -> bool:
         """Tell whether there are some that nobody has asked for yet."""
         return any(source.is_locked for source in self._all())
@@ -257,6 +265,8 @@ class _Source:
         """`mode`: of a file in which identities stand in the clear, its permissions; else 0. `ask`: gives the data."""
         self.name = name
         self.identities: list[Identity] = []
+        self.of_plugins: list[tuple[str, str]] = []
+        """Name of the plug-in, and the identity's text."""
         self._by_recipient: dict[str, Identity] | None = None
         self.problems = [problem] if problem else []
         self._absent = absent
@@ -316,6 +326,8 @@ class _Source:
             return Place(self.name, self._absent, is_absent=True)
         count = len(self.identities)
         parts = [f"{count} {'identity' if count == 1 else 'identities'}"] if count or not self.problems else []
+        more = len(self.of_plugins)
+        parts += [f"{more} of plug-ins: {', '.join(sorted({name for name, _ in self.of_plugins}))}"] if more else []
         parts = ["given by a command" if self._ask else "behind a passphrase"] if self.is_locked else parts
         hint = next((problem.hint for problem in self.problems if problem.hint), "")
         said = "; ".join([*parts, *(problem.message for problem in self.problems)])
@@ -335,10 +347,16 @@ class _Source:
         if len(words) > MOST_IDENTITIES:
             self.problems.append(BackendError(f"{self.name} holds more than {MOST_IDENTITIES} age identities"))
             return
+        if any(word.startswith("AGE-PLUGIN-") for word in words):
+            from secretsvc.backends.age import plugins
+
+            named = [(plugins.name_of_identity(word), word) for word in words]
+            self.of_plugins = [(name, word) for name, word in named if name]
+            words = [word for name, word in named if not name]
         found = [_x25519(word) for word in words]
         self.identities = [identity for identity in found if identity]
         if len(self.identities) < len(found):
-            hint = f"a line starts with {_IDENTITY} (plugins are not supported), or the file is an SSH private key"
+            hint = f"a line starts with {_IDENTITY} or AGE-PLUGIN-NAME-1, or the file is an SSH private key"
             message = f"{self.name} holds a line that is not an age identity"
             self.problems.append(BackendError(message, hint=hint))
 

@@ -118,10 +118,10 @@ def as_script(one: Leaver) -> str:
     script = [_comment(line) for line in lines]
     environment = None
     for secret in one.secrets:
-        if secret.facts.environment != environment:
-            environment = secret.facts.environment
+        if secret.environment != environment:
+            environment = secret.environment
             script += ["", _comment(f"---- {environment}")]
-        script += _of_secret(secret)
+        script += (line for line in _of_secret(secret) if line.startswith("#") or line not in script)
     script += ["", *map(_comment, _rest(one))]
     return "\n".join(script).rstrip("\n")
 
@@ -163,6 +163,8 @@ def _told(one: Exposed) -> str:
     if one.commits and not one.now:
         first, last = (commit[:12] for commit in one.commits)
         parts.append(f"in history only, commits {first} to {last}" if first != last else f"in commit {first} only")
+        if one.there and one.there.file != one.facts.file:
+            parts.append(f"perhaps it is {one.there.file} now")
         others = [name for name, state in one.values.items() if state not in (SAME, GONE)]
         if others:
             parts.append("sealed anew since, perhaps with the same values")
@@ -171,8 +173,8 @@ def _told(one: Exposed) -> str:
 
 def _command(one: Exposed, words: list[str]) -> str:
     """The line that changes what may be any text; empty where nothing may."""
-    facts = one.facts
-    if not words or not one.is_there:
+    facts = one.there
+    if not words or not facts:
         return ""
     secret = [] if facts.format == "sops" else ["--secret", facts.label]
     options = [word for text in words for word in ("--random", text)]
@@ -226,7 +228,8 @@ def _secret(one: Exposed) -> dict[str, object]:
     facts = one.facts
     return {
         **{"file": facts.file, "label": facts.label, "type": facts.type, "format": facts.format},
-        **{"environment": facts.environment, "how": one.how, "now": one.now, "commits": one.commits},
+        **{"environment": one.environment, "how": one.how, "now": one.now, "commits": one.commits},
+        "standsIn": one.there.file if one.there else None,
         **{"values": one.values, "random": words, "byHand": by_hand},
     }
 
