@@ -119,7 +119,7 @@ def _by_latency(
     with server(bench, f"tests.emulators.{kind}", "--latency", str(LATENCY), "--key", made or key):
         folder = _sealed(bench, f"{kind}:{key}", files)
         start = min(bench.once([KSECRET, "decrypt", _first(folder)]) for _ in range(rounds))
-        for jobs in (8, 16, 32):
+        for jobs in (4, 8, 16, 32):
             command = [KSECRET, "decrypt", "-r", "--jobs", str(jobs), folder]
             whole = min(bench.once(command) for _ in range(rounds))
             wall, cpu = whole.wall - start.wall, whole.cpu - start.cpu

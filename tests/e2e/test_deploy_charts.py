@@ -233,7 +233,7 @@ def test_a_changed_configuration_restarts_the_pods(helm: str, tmp_path: Path) ->
         (TLS | {"serviceAccount": {"create": False}}, "serviceAccount.name is needed"),
         (TLS | {"replicas": "three"}, "replicas"),
         (TLS | {"files": {"config.yaml": "version: 1"}}, "files"),
-        (TLS | {"cloud": "aks"}, "cloud"),
+        (TLS | {"cloud": "oci"}, "cloud"),
         (TLS | {"serviceMonitor": {"enabled": True, "from": PROMETHEUS}}, "tokenSecret.name"),
         (TLS | {"serviceMonitor": {"enabled": True, "tokenSecret": {"name": "metrics"}}}, "serviceMonitor.from"),
         (FULL | {"serviceMonitor": SCRAPED}, "serviceMonitor.clientCertSecret"),

@@ -186,11 +186,19 @@ def _transport(host: str, patience: float) -> Any:
     from requests import Session
     from requests.adapters import HTTPAdapter
     from requests.utils import get_environ_proxies
+    from urllib3.connection import HTTPConnection
+
+    class AtOnce(HTTPAdapter):
+        """Sends at once what is there through proxies too, for which urllib3 has it wait: 40 ms for each body."""
+
+        def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
+            options["socket_options"] = HTTPConnection.default_socket_options
+            return super().proxy_manager_for(proxy, **options)
 
     session = Session()
     session.trust_env = False
     session.proxies = get_environ_proxies(f"https://{host}")
-    session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=CONNECTIONS))
+    session.mount("https://", AtOnce(pool_connections=1, pool_maxsize=CONNECTIONS))
     return RequestsTransport(
         session=session,
         connection_timeout=_CONNECT * patience,
