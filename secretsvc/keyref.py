@@ -32,8 +32,8 @@ class KeyRef(Record):
         return f"{self.scheme}:{self.id}"
 
 
-MOST_IN_GROUP = 4000
-"""Characters of a group of keys where it is one text, KeyRefs parted by commas."""
+MOST_IN_GROUP = 2000
+"""Characters of a group of keys where it is one text, KeyRefs parted by commas: all groups fit into a URL."""
 
 Keyset = tuple[KeyRef, ...]
 """Sorted by the bytes of the URI, without repetition."""

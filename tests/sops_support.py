@@ -89,7 +89,7 @@ def read(data: bytes) -> tuple[YamlDocument, Metadata, bytes]:
 
 def changed_keys(tree: SealedTree, request: Request, keyring: Keyring, group: int = 0) -> Result:
     """A file whose keys are changed as the request has it."""
-    wanted = keysets.by_change(tree.metadata, request.change, group)
+    wanted = keysets.by_change(tree.metadata, request.change._replace(group=group))
     return document_changes.change_keys(tree, wanted, request, keyring)
 
 

@@ -113,8 +113,8 @@ def rotate(words: Words) -> int:
     backends = options.backends(options.Unlocking())
     with files.named(source), exits(GENERIC):
         add, remove = (tuple(config.keys_of(words, prefix, backends)) for prefix in ("add-", "rm-"))
-        change = KeysetChange((), add, remove, lambda _: None)
-        entries = [_with_context(words, entry) for entry in by_change(tree.metadata, change, 1 if add else 0).entries]
+        change = KeysetChange((), add, remove, lambda _: None, 1 if add else 0)
+        entries = [_with_context(words, entry) for entry in by_change(tree.metadata, change).entries]
         keyring = files.keyring(words, source.name, tree)
         data = document_changes.sealed_anew(tree, opened, entries, stated(), keyring)
     _put(words, source, data)

@@ -158,7 +158,7 @@ class _Change:
         from secretsvc.operations.documents import keysets
 
         if self._action != "sync":
-            return keysets.by_change(tree.metadata, self._request(name).change, self._group), {}
+            return keysets.by_change(tree.metadata, self._request(name).change), {}
         from secretsvc.cli import sops
 
         rule = self._requests.sops_rule_of_sealed(name)

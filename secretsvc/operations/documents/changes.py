@@ -101,7 +101,7 @@ def rotate(tree: SealedTree, request: Request, keyring: Keyring) -> Result:
         raise AlreadySealedError("its data key is not that old")
     has_change = any((request.change.exact, request.change.add, request.change.remove))
     change = request.change
-    entries = by_change(tree.metadata, change, change.group).entries if has_change else tree.metadata.entries
+    entries = by_change(tree.metadata, change).entries if has_change else tree.metadata.entries
     opened = open_sealed(tree, keyring, trusting(tree, request))
     return Result(sealed_anew(tree, opened, entries, request.created, keyring), 1)
 

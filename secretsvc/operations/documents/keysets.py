@@ -67,11 +67,9 @@ def by_policy(metadata: Metadata, keys: SopsKeyset) -> WantedEntries:
     return WantedEntries((*kept, *new), Division(len(keys.groups), keys.threshold))
 
 
-def by_change(metadata: Metadata, change: KeysetChange, group: int = 0) -> WantedEntries:
-    """Return what comes of keys that are added and taken away. Raises InputError, KeyRefError.
-
-    `group`: the only one that changes, from 1; 0: the one that there is, or of several each that has a key to be taken.
-    """
+def by_change(metadata: Metadata, change: KeysetChange) -> WantedEntries:
+    """Return what comes of keys that are added and taken away. Raises InputError, KeyRefError."""
+    group = change.group
     if group > metadata.groups:
         what = f"it has no group {group} of keys, but {metadata.groups}"
         raise InputError(what, hint="key_groups in .sops.yaml, and ksecret keys sync, make groups")
@@ -93,7 +91,7 @@ def by_change(metadata: Metadata, change: KeysetChange, group: int = 0) -> Wante
 def _changed(held: list[KeyEntry], change: KeysetChange, number: int) -> Iterator[KeyEntry]:
     """One group's entries after the change. Raises KeyRefError where none would be left."""
     refs = keyset(entry.key.ref for entry in held)
-    own = change._replace(remove=tuple(ref for ref in change.remove if ref in refs))
+    own = change._replace(remove=tuple(ref for ref in change.remove if ref in refs), group=0)
     wanted = own.applied(refs) if own.exact or own.add or own.remove else refs
     yield from (entry for entry in held if entry.key.ref in wanted)
     yield from (_new(ref, number, {}, Principal()) for ref in wanted if ref not in refs)
