@@ -86,10 +86,12 @@ def live_secrets(objects: Iterable[Any], *, named: bool) -> list[Live]:
 
 
 def _unpacked(objects: Iterable[Any]) -> Iterator[Any]:
-    for one in objects:
+    left = list(reversed(list(objects)))
+    while left:
+        one = left.pop()
         items = one.get("items") if isinstance(one, dict) and str(one.get("kind")).endswith("List") else None
         if isinstance(items, list):
-            yield from items
+            left.extend(reversed(items))  # kubectl takes apart Lists in Lists, too
         else:
             yield one
 

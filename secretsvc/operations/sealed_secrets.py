@@ -101,7 +101,9 @@ class _Sealed(Record):
         try:
             made = loads(whole)
         except (ValueError, RecursionError):
-            raise ManifestError(f"{label}: spec.data is no Secret") from None
+            made = None
+        if not isinstance(made, dict):
+            raise ManifestError(f"{label}: spec.data is no Secret")
         return as_written({**made, "metadata": {**self._mapping(made, "metadata"), **name}}, (SEALED_SECRETS,))
 
     def _mapping(self, holder: dict[str, Any], field: str) -> dict[str, Any]:
@@ -127,6 +129,8 @@ def _values(
 ) -> dict[str, bytes]:
     opened = {key: _opened(label, key, bound, text, keys) for key, text in sealed.items()}
     given = template.get("data") or {}
+    if not isinstance(given, dict):
+        raise ManifestError(f"{label}: the template: data is no mapping")
     plain = {key: text for key, text in given.items() if isinstance(text, str)}
     if set(plain) & set(opened):
         what = "a key stands in both encryptedData and template.data, of which controllers choose differently"

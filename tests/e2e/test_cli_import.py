@@ -102,7 +102,7 @@ def test_what_kubectl_printed_is_taken_from_a_pipe(me: Person) -> None:
         for text in (yaml.safe_dump(whole), json.dumps(whole, indent=4)):
             sealed = me.ok("import", "-", stdin=text.encode()).out
             assert opened(me, sealed)["data"] == {"password": b64(PASSWORD)}
-    both = me.ok("import", "-", stdin=yaml.safe_dump(listed(live(), live("two"))).encode()).out
+    both = me.ok("import", "-", stdin=yaml.safe_dump(listed(listed(live()), live("two"))).encode()).out
     assert [one["metadata"]["name"] for one in yaml.safe_load_all(both)] == ["db", "two"]
 
 
@@ -146,6 +146,14 @@ def test_several_namespaces_get_a_folder_each(me: Person) -> None:
     whole = listed(live(), live(metadata={"namespace": "dev"}))
     me.ok("import", "-r", "-o", "deploy", "-", stdin=json.dumps(whole).encode())
     assert me.names() == ["deploy/dev/db.yaml", "deploy/prod/db.yaml"]
+
+
+def test_one_that_comes_twice_is_told_and_not_overwritten(me: Person) -> None:
+    two = listed(live(), live(data={"other": b64(PASSWORD)}), live("b"))
+    ran = me.run("import", "-r", "-f", "-j", "2", "-o", "d", "-", stdin=json.dumps(two).encode())
+    assert (ran.code, me.names()) == (3, ["d/b.yaml", "d/db.yaml"])
+    assert "d/db.yaml: prod/db comes twice" in ran.err
+    assert opened(me, (me.work / "d/db.yaml").read_bytes())["data"] == {"password": b64(PASSWORD)}
 
 
 def owned(kind: str) -> dict[str, Any]:

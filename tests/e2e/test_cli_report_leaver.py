@@ -89,6 +89,18 @@ def test_hostile_names_are_one_word_of_the_script_and_reach_no_terminal(
         assert (team.work / name).read_bytes() != before[name], name
 
 
+def test_a_shell_that_knows_no_dollar_quotes_runs_nothing_of_a_name(
+    team: Team, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "\x1b' && touch broke #'; touch broke #.yaml"
+    team.seal(name, team, team.bob, data=named("db", "  -a: x\n"))
+    out = script(capsys, ".")
+    assert "\nksecret set --secret db --random=-a=32 -- $'" in out
+    for shell in ("sh", "bash"):
+        subprocess.run([shell], input=out, text=True, cwd=team.work, env=team.environ, capture_output=True)
+        assert not (team.work / "broke").exists(), shell
+
+
 def test_types_tell_what_is_done_by_hand(team: Team, capsys: pytest.CaptureFixture[str]) -> None:
     tls = named("web", "  tls.crt: x\n  tls.key: x\n") + b"type: kubernetes.io/tls\n"
     team.seal("dev/tls.yaml", team.bob, data=tls)
@@ -110,7 +122,7 @@ def test_of_files_of_sops_the_lines_name_entries_and_paths_and_groups_below_thei
     )
     team.write("apps/.sops.yaml", f"creation_rules: [{', '.join(rules)}]\n".encode())
     team.write("apps/split.env", b"PASSWORD=n0t-public\n")
-    team.write("apps/app.json", b'{"db": {"pass word": "n0t-public"}}\n')
+    team.write("apps/app.json", b'{"db": {"pass word": "n0t-public", "a=b": "kept"}}\n')
     team.write("apps/secret.yaml")
     team.ok("encrypt", "-i", "apps/split.env", "apps/app.json", "apps/secret.yaml")
     before = (team.work / "apps/secret.yaml").read_bytes()
@@ -118,6 +130,7 @@ def test_of_files_of_sops_the_lines_name_entries_and_paths_and_groups_below_thei
     assert "# apps/split.env: apps/split.env  (not by these keys alone: they open too few of its groups" in out
     assert "#   if another group's key was theirs too: ksecret set --random PASSWORD=32 -- apps/split.env\n" in out
     assert "\nksecret set --random password=32 -- apps/secret.yaml\n" in out
+    assert 'by hand: db["a=b"] (ksecret edit changes it)' in out
     done = subprocess.run(["sh", "-e"], input=out, text=True, cwd=team.work, env=team.environ, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert (team.work / "apps/secret.yaml").read_bytes() != before

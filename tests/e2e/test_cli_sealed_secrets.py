@@ -164,6 +164,8 @@ def test_what_is_not_taken_is_refused_with_a_way_out() -> None:
         (sealed_secret({"b": "!"}), "b is not base64"),
         ({**sealed_secret({}), "spec": {"encryptedData": [MARK]}}, "encryptedData is no mapping"),
         (sealed_secret({}, data=sealed_value(MARK.encode())), "spec.data is no Secret"),
+        (sealed_secret({}, data=sealed_value(b'["' + MARK.encode() + b'"]')), "spec.data is no Secret"),
+        *((sealed_secret(value, {"data": wrong}), "template: data is no mapping") for wrong in ([MARK], MARK, 1)),
         (CONFIG_MAP.decode(), "no SealedSecret is a document of it"),
     ):
         refused(given, told)

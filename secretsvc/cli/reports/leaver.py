@@ -176,19 +176,26 @@ def _command(one: Exposed, words: list[str]) -> str:
     facts = one.there
     if not words or not facts:
         return ""
-    secret = [] if facts.format == "sops" else ["--secret", facts.label]
-    options = [word for text in words for word in ("--random", text)]
+    secret = [] if facts.format == "sops" else _option("--secret", facts.label)
+    options = [word for text in words for word in _option("--random", text)]
     file = f"./{facts.file}" if facts.file == "-" else facts.file
     return " ".join(["ksecret set", *map(_quoted, [*secret, *options]), "--", _quoted(file)])
 
 
+def _option(name: str, text: str) -> list[str]:
+    """Return an option with its value, which is no option of its own."""
+    return [f"{name}={text}"] if text.startswith("-") else [name, text]
+
+
 def _quoted(text: str) -> str:
-    """Quote a word for a shell. What a terminal would act upon is spelled (POSIX.1-2024, 2.2.4: dollar and quotes)."""
+    """Quote a word for a shell. What a terminal would act upon is spelled (POSIX.1-2024, 2.2.4: dollar and quotes).
+
+    No quote stands in between, not even behind a backslash: it would be the end for a shell that does not know these.
+    """
     if text.isprintable():
         return shlex.quote(text)
     spelled = "".join(
-        f"\\{character}" if character in "\\'" else character if character.isprintable() else _octal(character)
-        for character in text
+        character if character.isprintable() and character not in "\\'" else _octal(character) for character in text
     )
     return f"$'{spelled}'"
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import chain
 
 from secretsvc.cli import kubectl, options, sealing, sops
 from secretsvc.cli.batch import STANDARD_INPUT, put_out, standard_input, stream
 from secretsvc.cli.options import Targets
-from secretsvc.cli.report import printable, report, summary, warn
+from secretsvc.cli.report import printable, progress, report, summary, warn
 from secretsvc.cli.sealing import SealingOptions, place_of
 from secretsvc.cli.session import LocalSession, remote_session
-from secretsvc.errors import FileError, KsecretError, NothingToSealError, UsageError
+from secretsvc.errors import FileError, KsecretError, ManifestError, NothingToSealError, UsageError
 from secretsvc.files import workspace
+from secretsvc.files.workspace import Item
 from secretsvc.manifest.foreign import some
 from secretsvc.operations.live_secrets import live_secrets
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from secretsvc.backends.registry import Backends
     from secretsvc.cli.arguments import Arguments
+    from secretsvc.cli.batch import Runs
     from secretsvc.cli.parser import Parser
     from secretsvc.cli.session import Session
     from secretsvc.operations.live_secrets import Live
@@ -50,6 +53,7 @@ def add_arguments(parser: Parser) -> None:
     sealing.add_keys(parser)
     sealing.add_format(parser, sops.NAME)
     sealing.add_repeated(parser)
+    options.add_jobs(parser)
     options.add_server(parser)
     options.add_backends(parser)
 
@@ -61,13 +65,15 @@ def run(args: Arguments) -> int:
     taken = [live for live in found if not live.left]
     if not (taken or args.recursive):
         raise NothingToSealError(f"{found[0].label} is {found[0].left}: nothing for a manifest")
-    seal = _sealer(args)
+    seal, runs = _sealer(args)
     _tell_left([live for live in found if live.left])
     for live in taken:
         if live.warning:
             warn(f"{live.label}: {live.warning}")
+        if not live.holds_values:
+            warn(f"{live.label}: it holds no value, so there was nothing to seal")
     if args.recursive:
-        return _into_folder(args, taken, len(found), seal)
+        return _into_folder(args, taken, len(found), seal, runs)
     put_out(stream([_sealed(live, "", seal) for live in taken]), args.output, private=False)
     return 0
 
@@ -108,8 +114,8 @@ def _found(args: Arguments) -> list[Live]:
     return live_secrets([kubectl.get(["secrets", *names, *words, *args.command])], named=named)
 
 
-def _sealer(args: Arguments) -> Seal:
-    """Seals each manifest as `ksecret encrypt` would seal the file that it becomes."""
+def _sealer(args: Arguments) -> tuple[Seal, Runs]:
+    """Seals each manifest as `ksecret encrypt` would seal the file that it becomes; how many at a time."""
     output = "" if args.recursive or args.output == "-" else args.output
     place = place_of(args.path, Targets((), output=output))
     wanted = SealingOptions(tuple(args.key), place, args.format, args.scope, allow_repeated=args.allow_repeated)
@@ -117,7 +123,10 @@ def _sealer(args: Arguments) -> Seal:
     backends = options.backends(unlocking)
     if args.format == sops.NAME:
         remote = remote_session(server, unlocking, wanted._replace(format="")) if server.url else None
-        return lambda data, path: sops.seal_new(data, wanted._replace(place=place or path), backends, remote).data
+        return (
+            lambda data, path: sops.seal_new(data, wanted._replace(place=place or path), backends, remote).data,
+            remote or backends,
+        )
     session = remote_session(server, unlocking, wanted) if server.url else LocalSession(backends, wanted)
 
     def seal(data: bytes, path: str) -> bytes:
@@ -125,7 +134,7 @@ def _sealer(args: Arguments) -> Seal:
         is_there = not server.url and os.path.isfile(before)
         return (_like(before, session, backends, wanted) if is_there else session).seal(data, path or "-").data
 
-    return seal
+    return seal, session
 
 
 def _like(path: str, otherwise: Session, backends: Backends, wanted: SealingOptions) -> Session:
@@ -137,32 +146,47 @@ def _like(path: str, otherwise: Session, backends: Backends, wanted: SealingOpti
 
 
 def _sealed(live: Live, path: str, seal: Seal) -> bytes:
-    if not live.holds_values:
-        warn(f"{live.label}: it holds no value, so there was nothing to seal")
-        return live.manifest()
-    return seal(live.manifest(), path)
+    return seal(live.manifest(), path) if live.holds_values else live.manifest()
 
 
-def _into_folder(args: Arguments, taken: list[Live], all_found: int, seal: Seal) -> int:
+def _into_folder(args: Arguments, taken: list[Live], all_found: int, seal: Seal, runs: Runs) -> int:
     """Writes each into its own file; those of several namespaces into a folder for each. The worst exit code."""
-    several = len({live.secret.namespace for live in taken}) > 1
-    counts = {"imported": 0, "skipped": all_found - len(taken), "failed": 0}
-    worst = 0
-    for live in taken:
-        path = os.path.join(args.output, live.secret.namespace if several else "", f"{live.secret.name}.yaml")
+    places, failed = _places(args.output, taken)
+    codes: list[int] = []
+
+    def work(item: Item) -> KsecretError | None:
         try:
-            _refuse_there(path, force=args.force)
-            _write(path, _sealed(live, path, seal))
-            counts["imported"] += 1
+            _refuse_there(item.path, force=args.force)
+            _write(item.path, _sealed(places[item.path], item.path, seal))
         except KsecretError as error:
             if error.ends_run:
                 raise
-            error.file = error.file or path
+            error.file = error.file or item.path
+            return error
+        return None
+
+    items = [Item(path, named=True) for path in places]
+    done = workspace.in_order(items, work, lambda: args.jobs or runs.jobs)
+    for error in chain(failed, progress(done, len(items))):
+        if error:
             report(error, debug=args.debug)
-            counts["failed"] += 1
-            worst = max(worst, error.exit_code)
-    summary(counts)
-    return worst
+            codes.append(error.exit_code)
+    summary({"imported": len(taken) - len(codes), "skipped": all_found - len(taken), "failed": len(codes)})
+    return max(codes, default=0)
+
+
+def _places(folder: str, taken: list[Live]) -> tuple[dict[str, Live], list[KsecretError]]:
+    """The path that each is written to, and errors for those that have the same."""
+    several = len({live.secret.namespace for live in taken}) > 1
+    places: dict[str, Live] = {}
+    failed: list[KsecretError] = []
+    for live in taken:
+        path = os.path.join(folder, live.secret.namespace if several else "", f"{live.secret.name}.yaml")
+        if path in places:
+            failed.append(ManifestError(f"{live.label} comes twice: the first is taken", file=path))
+        else:
+            places[path] = live
+    return places, failed
 
 
 def _write(path: str, data: bytes) -> None:
