@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secretsvc.errors import KeyRefError
+from secretsvc.errors import KeyRefError, UnusableKeyError
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -71,6 +71,16 @@ def refuse_identity(text: str) -> None:
         raise KeyRefError(
             "that is a private age identity, not a recipient",
             hint="give the public key, age1…; count it as leaked if it stands in a file or a shell history",
+        )
+
+
+def refuse_post_quantum(text: str) -> None:
+    """Raises UnusableKeyError for one of age's hybrid recipients, which are longer than a KeyRef can be."""
+    if text.strip().lower().removeprefix("age:").startswith(("age1pq1", "age1tagpq1")):
+        raise UnusableKeyError(
+            "that is a post-quantum recipient of age's, and ksecret can't seal to one: it has 2,000 characters, and a "
+            f"key's name in a file {MAX_LENGTH} at most",
+            hint="give an age1… of 62 letters, age1tag1…, or an SSH public key",
         )
 
 

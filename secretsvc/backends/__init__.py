@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from secretsvc.errors import KeyRefError
-from secretsvc.keyref import MAX_LENGTH, KeyRef, refuse_identity
+from secretsvc.keyref import MAX_LENGTH, KeyRef, refuse_identity, refuse_post_quantum
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def split(text: str) -> KeyRef:
     Raises KeyRefError where there is no scheme, no id, a control character, or too much of it.
     """
     refuse_identity(text)
+    refuse_post_quantum(text)
     name, _, rest = text.strip().partition(":")
     if not (rest and _is_name(name)):
         *examples, last = [f"{scheme.name}:{scheme.example}" for scheme in every()]

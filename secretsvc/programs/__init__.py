@@ -34,6 +34,7 @@ _NO_SECRET = frozenset(
         "FORMAT",
         "GCP_KMS_ENDPOINT",
         "AZURE_ADDRESSES",
+        "VAULT_ADDRESSES",
         "AGE_PLUGINS",
         "LOAD_RESTRICTOR",
     )

@@ -211,7 +211,8 @@ def test_the_environment_of_a_program_holds_nothing_of_ours_but_what_is_named_as
     environ = {"PATH": "/bin", "KSECRETX": "1"} | dict.fromkeys(named | set(SECRETS), "x")
     assert programs.environment(environ) == {"PATH": "/bin", "KSECRETX": "1"}
     kept = programs.environment(environ, calls_ksecret=True)
-    assert {"KSECRET_AGE_KEY_FILE", "KSECRET_SERVER", "PATH"} <= set(kept)
+    addresses = {"KSECRET_AZURE_ADDRESSES", "KSECRET_VAULT_ADDRESSES"}
+    assert {"KSECRET_AGE_KEY_FILE", "KSECRET_SERVER", "PATH", *addresses} <= set(kept)
     assert not set(kept) & (set(SECRETS) | {"KSECRET_AGE_KEY"})
 
 

@@ -17,7 +17,7 @@ from secretsvc.backends import canonical
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import BackendError, KeyRefError, KsecretError, NoKeyError
-from secretsvc.keyref import WrappedKey
+from secretsvc.keyref import KeyRef, WrappedKey
 from tests import age_plugin
 from tests.integration.test_age_tags import bech32
 
@@ -194,4 +194,4 @@ def test_a_program_of_age_s_own_opens_what_age_sealed(tmp_path: Path) -> None:
     identity = ran("age-plugin-pq", "-identity", given=made).decode().split("\n")
     environ = {"PATH": os.environ["PATH"], "KSECRET_AGE_KEY": "\n".join(identity), "XDG_CONFIG_HOME": os.devnull}
     backends = Backends(Settings(environ, lambda _: None)._replace(starts_plugins=True))
-    assert backends.unwrap([WrappedKey(RECIPIENT, wrapped)]) == DEK
+    assert backends.unwrap([WrappedKey(KeyRef("age", recipient.decode()), wrapped)]) == DEK

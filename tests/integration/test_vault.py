@@ -202,6 +202,16 @@ def test_what_is_bound_to_nothing_is_rewrapped_by_the_engine(emulator: vault.Emu
         assert backend.unwrap(ref(emulator), fresh, context) == DEK
 
 
+def test_a_key_of_another_namespace_than_the_environment_s_is_rewrapped_where_its_name_says(
+    emulator: vault.Emulator,
+) -> None:
+    emulator.create_key("rsa", "rsa-2048", mount="teams/a/transit")
+    key = ref(emulator, "rsa", "teams/a/transit")
+    backend = made(emulator, VAULT_TOKEN=vault.ROOT, VAULT_NAMESPACE="teams/b")
+    wrapped = backend.wrap(key, DEK, CONTEXT)
+    assert backend.unwrap(key, backend.rewrap(key, wrapped, CONTEXT), CONTEXT) == DEK
+
+
 def test_altered_and_misshapen_wrapped_deks_are_refused(emulator: vault.Emulator) -> None:
     backend = made(emulator)
     emulator.create_key("other")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secretsvc.backends.base import Scheme
 from secretsvc.errors import KeyRefError
-from secretsvc.keyref import KeyRef, refuse_identity
+from secretsvc.keyref import KeyRef, refuse_identity, refuse_post_quantum
 from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
@@ -42,6 +42,7 @@ class AgeScheme(Scheme):
         checksum is right, `verify` tells.
         """
         refuse_identity(text)
+        refuse_post_quantum(text)
         canonical = " ".join(text.split()[:2]) if text.lstrip().startswith("ssh-") else text.strip().lower()
         if not (_is_recipient(canonical) or is_of_plugin(canonical) or _SSH_KEY.fullmatch(canonical)):
             raise KeyRefError("that is not an age recipient", hint=_HINT)

@@ -101,7 +101,7 @@ class Vault:
             dek = self.unwrap(ref, wrapped, context)
             if self._binds.get(ref, True):
                 return self.wrap(ref, dek, context)
-        answer = self._bound(ref, "rewrap", {"ciphertext": _wrapped(wrapped)}, {})
+        answer = self._bound(ref, "rewrap", {"ciphertext": _wrapped(wrapped)}, context)
         return _ciphertext(answer, SCHEME.home(ref))
 
     def describe(self, ref: KeyRef) -> str:
