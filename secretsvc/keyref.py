@@ -174,6 +174,10 @@ class KeysetChange(Record):
     def applied(self, current: Keyset) -> Keyset:
         """The keyset after the change; KeyRefError where a key to be removed is not in it or none is left."""
         if self.exact:
+            if isinstance(current, KeyGroups) and not isinstance(self.exact, KeyGroups):
+                count = len(current.groups)
+                what = f"its data key is split among {count} groups of keys, and any one of these would open it"
+                raise KeyRefError(what, hint="name all: --group -k A --group -k B; or decrypt it, and seal it anew")
             return self.exact
         self._refuse_group(current)
         scope = divided(current)[0][self.group - 1] if self.group else current

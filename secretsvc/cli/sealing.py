@@ -13,7 +13,7 @@ from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.recipients import add_recipients
 from secretsvc.cli.report import printable, warn
 from secretsvc.errors import KeyRefError, UsageError
-from secretsvc.keyref import GROUP, MOST_GROUPS, THRESHOLD, Keyset, check_division, divided, keyset, parse_change
+from secretsvc.keyref import GROUP, MOST_GROUPS, THRESHOLD, Keyset, divided, keyset, parse_change
 from secretsvc.manifest.hidden_secret import may_be_hidden
 from secretsvc.operations.request import ANY_TIME, Request, stated
 from secretsvc.policy.people import has_name
@@ -99,10 +99,14 @@ def add_groups(parser: Parser, dest: str = "key") -> None:
     parser.add_argument("--threshold", dest=dest, action="append", type=_threshold, metavar="N", help=about)
 
 
+_ANY_ONE = "without groups, any one key opens"
+
+
 def _threshold(text: str) -> str:
     """The word among the keys. Raises ValueError."""
     number = int(text)
-    check_division(MOST_GROUPS, number)
+    if not 2 <= number <= MOST_GROUPS:
+        raise KeyRefError(f"a threshold is a number from 2 to {MOST_GROUPS}, of groups of keys", hint=_ANY_ONE)
     return f"{THRESHOLD}{number}"
 
 

@@ -287,7 +287,7 @@ def converted(data: bytes, name: str, requests: Requests, backends: Backends) ->
     )
     told = "SOPS's format binds no Secret to its name and namespace"
     warn(told, once=told)
-    return result
+    return result._replace(bound=True)  # which was told
 
 
 def keyset_of(rule: CreationRule, backends: Backends) -> SopsKeyset:

@@ -97,7 +97,7 @@ def test_without_a_threshold_all_groups_are_needed(shell: Shell, tmp_path: Path)
         (("--threshold", "2", "-k", REFS[0]), 2, "a key stands before the first --group"),
         (("--threshold", "2"), 2, "a threshold is one of groups of keys"),
         (("--threshold", "3", "--group", "-k", REFS[0], "--group", "-k", REFS[1]), 2, "a threshold of 3 is none"),
-        (("--threshold", "1", "--group", "-k", REFS[0], "--group", "-k", REFS[1]), 2, "threshold"),
+        (("--threshold", "1", "--group", "-k", REFS[0], "--group", "-k", REFS[1]), 2, "a threshold is a number from"),
         (("--threshold", "x", "--group", "-k", REFS[0], "--group", "-k", REFS[1]), 2, "threshold"),
     ],
     ids=range(9),
@@ -220,6 +220,20 @@ def test_groups_go_with_sops_s_format_too(shell: Shell, tmp_path: Path) -> None:
     assert "key groups   2 of 3" in shell.run("inspect", "a.yaml")
     shell.holds(0, 3)
     assert shell.run("decrypt", "a.yaml") == CLEAR
+
+
+def test_groups_are_kept_where_keys_outright_would_let_any_one_open(shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    shell.run("encrypt", "-i", *TWO_OF_THREE, "--threshold", "2", "a.yaml")
+    for words in (("encrypt", "-i"), ("convert", "--to", "sops")):
+        before = file.read_bytes()
+        said = shell.run(*words, "-k", REFS[0], "a.yaml", code=2)
+        assert "split among 3 groups of keys, and any one of these would open it" in said
+        assert file.read_bytes() == before
+    said = shell.run("convert", "--to", "sops", "a.yaml")
+    assert yaml.safe_load(file.read_bytes())["sops"]["shamir_threshold"] == 2
+    assert "SOPS's format binds no Secret" in said
+    assert "kubesec" not in said
 
 
 def test_create_seals_to_groups(shell: Shell, tmp_path: Path) -> None:
