@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,8 @@ def main() -> None:
     with open(os.environ["KTEST_LOG"], "a") as log:
         log.write(f"{state} {sorted(name for name in os.environ if name.startswith(('KSECRET_', 'SOPS_')))}\n")
     mode = os.environ.get("KTEST_MODE")
+    if mode == "hangs":
+        time.sleep(5)
     if mode == "talks":
         send("msg", body=b"touch the \x1b[31mdevice\n")
         send("request-secret", body=b"PIN")

@@ -58,6 +58,9 @@ _TRUE = ("y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE"
 _FALSE = ("n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE")
 """Words that Go's YAML takes for a boolean where one is due."""
 
+_LONGEST_KEY = 4096
+"""Characters: an SSH key of 16,384 bits has 2,800, a post-quantum recipient of age's 2,000."""
+
 _MOST_READ = 100_000
 """Members and items of one file, each counted wherever an alias stands for it."""
 
@@ -319,9 +322,9 @@ class _Reader:
         """Return what a list has, or a text with commas, each with its line."""
         if isinstance(node, Sequence):
             for item in self._items(node, what):
-                yield _public(_text(item, f"an item of {what}").strip(), item.line)
+                yield _public(_text(item, f"an item of {what}", _LONGEST_KEY).strip(), item.line)
             return
-        for part in _text(node, what).split(","):
+        for part in _text(node, what, _LONGEST_KEY).split(","):
             self._count(node)
             if not part.strip():
                 raise InputError(f"{what} has a comma with no key beside it", line=node.line)
@@ -418,12 +421,12 @@ def _is_empty(node: Node) -> bool:
     return isinstance(node, Scalar) and not node.value
 
 
-def _text(node: Node, what: str) -> str:
+def _text(node: Node, what: str, most: int = MAX_PATTERN) -> str:
     """A scalar's text: where a text is due, Go's YAML takes a number for one."""
     if not isinstance(node, Scalar) or is_null(node) or not node.value:
         raise InputError(f"{what} is not a text", hint="write one value, in quotes", line=node.line)
-    if len(node.value) > MAX_PATTERN and "," not in node.value:
-        raise InputError(f"{what} is longer than {MAX_PATTERN} characters", line=node.line)
+    if len(node.value) > most and "," not in node.value:
+        raise InputError(f"{what} is longer than {most} characters", line=node.line)
     return node.value
 
 

@@ -11,6 +11,7 @@ against it and, where `vault` or `bao` is on PATH, against a real server. What a
 from __future__ import annotations
 
 import argparse
+import gzip
 import json
 import re
 import secrets
@@ -39,6 +40,9 @@ SECRET_TEXT = "do-not-show-this"
 DROP = "the connection is cut before the answer"
 HANG = "there is no answer"
 GARBAGE = "an answer that is no JSON"
+ENDLESS = "an answer that does not end"
+DEEP = "an answer of JSON in lists in lists"
+PACKED = "an answer that is packed, though nobody asked for it"
 ODD = "an answer of JSON that is something else"
 
 _DENIED = "1 error occurred:\n\t* permission denied\n\n"
@@ -83,6 +87,8 @@ class Emulator(Serving):
         self.auth: dict[str, dict[str, Any]] = {}
         self.healed = threading.Event()
         self.is_sealed = False
+        self.sent = 0
+        """Of ENDLESS answers, in MiB."""
         self.standby_of = ""
         """The URL of the active server, to which every caller is sent."""
         self.calls: Counter[str] = Counter()
@@ -380,13 +386,17 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
+        if fault.what in (ENDLESS, PACKED):
+            self._send_on(fault.what)
+            return
         try:
             if isinstance(fault.what, int):
                 raise VaultError(fault.what, fault.text)
             with self.vault.lock:
                 answer = self.vault.answer(method, path, token, body)
                 self.vault.answered[operation] += 1
-            said = {GARBAGE: b"<html>no JSON</html>", ODD: b'["x"]'}.get(str(fault.what), json.dumps(answer).encode())
+            odd = {GARBAGE: b"<html>no JSON</html>", ODD: b'["x"]', DEEP: b"[" * 200_000}
+            said = odd.get(str(fault.what), json.dumps(answer).encode())
             self._send(200 if answer else 204, said if answer else b"")
         except VaultError as error:
             self._send(
@@ -403,6 +413,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Location", location)
         self.end_headers()
         self.wfile.write(body)
+
+    def _send_on(self, what: str) -> None:
+        """As much as the client takes, at most 64 MiB; or a few bytes that stand for more."""
+        self.close_connection = True
+        self.send_response_only(200)
+        if what == PACKED:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        with suppress(OSError):
+            for _ in range(1 if what == PACKED else 64):
+                self.wfile.write(gzip.compress(bytes(100_000)) if what == PACKED else bytes(1024 * 1024))
+                self.vault.sent += 1
 
     def log_message(self, *_: object) -> None:
         """Nothing: requests hold plaintext."""

@@ -165,6 +165,22 @@ def test_a_program_that_fails_is_an_error_and_no_crash(
         assert "no device is there" in capfd.readouterr().err
 
 
+def test_a_program_that_does_not_answer_is_waited_for_once_in_a_run(
+    device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = wrapped_by(device)
+    device.environ["KTEST_MODE"] = "hangs"
+    backends = device.backends(IDENTITY)
+    monkeypatch.setattr("secretsvc.backends.age.plugins._SECONDS", 1)
+    with pytest.raises(BackendError, match=r"age-plugin-ktest has not answered in 1 seconds$"):
+        backends.unwrap([key])
+    before = len(device.calls)
+    for work in (lambda: backends.unwrap([key]), lambda: backends.wrap(RECIPIENT, DEK, {})):
+        with pytest.raises(BackendError, match=r"has not answered in 1 seconds \(as earlier in this run\)"):
+            work()
+    assert len(device.calls) == before
+
+
 def test_only_a_device_tells_whether_it_holds_a_key(device: Device) -> None:
     assert device.backends(IDENTITY).opens([RECIPIENT]) is None
     assert device.backends().opens([RECIPIENT]) is False

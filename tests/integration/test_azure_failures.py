@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from secretsvc.backends.azure import choosing
 from secretsvc.errors import AlteredError, BackendError, BackendUnavailableError, KeyRefError, KsecretError
 from secretsvc.keyref import KeyRef
 from tests.emulators import azure
@@ -116,6 +117,34 @@ def test_what_is_no_answer_of_key_vaults(vault: azure.Emulator, ref: KeyRef, wra
     vault.faults = [azure.Fault(kind)]
     for work, data in ((made().wrap, DEK), (made().unwrap, wrapped)):
         says(failure(work, ref, data, {}), BackendError, "something that is not Azure Key Vault answers at", "proxies")
+
+
+def test_no_answer_is_read_without_an_end(vault: azure.Emulator, ref: KeyRef, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = made()
+    assert ours.wrap(ref, DEK, {})
+    monkeypatch.setattr("secretsvc.backends.bounded.MOST_BYTES", 50)
+    says(failure(made().wrap, ref, DEK, {}), BackendError, "something that is not Azure Key Vault answers at")
+
+
+class Says:
+    """In a connection's place: gives every call the same answer."""
+
+    hosts = (azure.VAULT,)
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def ask(self, *_: object) -> Any:
+        return self.answer
+
+
+def test_a_list_of_keys_may_be_anything_and_names_no_other_vault_s() -> None:
+    own, other = (f"https://{host}/keys/app" for host in (azure.VAULT, "other.vault.azure.net"))
+    items = [None, 1, {}, {"kid": 1}, {"kid": other}, {"kid": own, "attributes": 1}]
+    items.append({"kid": f"{own}2", "attributes": {"enabled": False}})
+    found = choosing.offers(Says({"value": items, "nextLink": "https://[?x"}))  # type: ignore[arg-type]
+    assert [offer.ref.id for offer in found] == [own]
+    assert not choosing.offers(Says({"value": "x"}))  # type: ignore[arg-type]
 
 
 # Credentials

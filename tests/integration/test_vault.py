@@ -8,11 +8,12 @@ import sys
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from secretsvc.backends.base import Settings
-from secretsvc.backends.vault import SCHEME
+from secretsvc.backends.vault import SCHEME, choosing
 from secretsvc.backends.vault.backend import Vault
 from secretsvc.errors import AlteredError, BackendError, KeyRefError
 from secretsvc.keyref import KeyRef
@@ -243,6 +244,35 @@ def test_an_answer_that_is_something_else_is_told_and_not_shown(emulator: vault.
         )
         emulator.fail(odd)
         says(failure(backend.wrap, ref(emulator), DEK, CONTEXT), BackendError, "is not Vault's Transit engine")
+
+
+def test_no_answer_is_read_without_an_end(emulator: vault.Emulator) -> None:
+    backend = made(emulator)
+    wrapped = backend.wrap(ref(emulator), DEK, CONTEXT)
+    for odd in (vault.ENDLESS, vault.PACKED, vault.DEEP):
+        emulator.fail(odd)
+        error = failure(backend.unwrap, ref(emulator), wrapped, CONTEXT)
+        says(error, BackendError, "is not Vault's Transit engine", "proxies")
+    assert emulator.sent < 32
+    assert backend.unwrap(ref(emulator), wrapped, CONTEXT) == DEK
+
+
+@pytest.mark.parametrize(
+    "answer", [None, [], {"data": []}, {"data": {"secret": [1], "keys": 1}}, {"data": {"secret": {"a/": 1}}}]
+)
+def test_a_list_of_keys_may_be_anything(answer: object) -> None:
+    class Says:
+        address = host = "vault.example"
+
+        def __init__(self, *answers: object) -> None:
+            self.answers = list(answers)
+
+        def send(self, *_: object) -> Any:
+            return self.answers.pop(0)
+
+    mounts = {"data": {"secret": {"transit/": {"type": "transit"}}}}
+    for says_so in (Says(answer), Says(mounts, answer)):
+        assert choosing.offers(says_so, "") == []  # type: ignore[arg-type]
 
 
 # Addresses: a file picks the server

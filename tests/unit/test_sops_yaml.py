@@ -114,6 +114,14 @@ creation_rules:
     assert [(key.role, key.profile) for key in rule.groups[0] if key.kind == "kms"] == [(ROLE, "prod"), ("", "prod")]
 
 
+@pytest.mark.parametrize("key", ["age1pq1" + "q" * 1952, "ssh-rsa " + "A" * 716])
+def test_one_long_key_is_read_as_sops_does(key: str) -> None:
+    for spelled in (key, f"[{key}]"):
+        assert groups(f"creation_rules:\n- age: {spelled}\n") == [[key]]
+    with pytest.raises(InputError, match="age is longer than 4096 characters"):
+        config(f"creation_rules:\n- age: {key}{'q' * 4096}\n")
+
+
 def test_key_groups_have_every_kind_of_entry_and_flat_lists_beside_them_are_nothing() -> None:
     text = f"""\
 creation_rules:

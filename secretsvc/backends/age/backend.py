@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import pyrage
 
 from secretsvc.backends.age import SCHEME, TAG, is_of_plugin
 from secretsvc.backends.age.identities import Identities, default_identity_path, make_identity
 from secretsvc.backends.base import checked_dek
-from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError, KeyNotHeldError, KeyRefError
+from secretsvc.errors import (
+    RESTORE_HINT,
+    AlteredError,
+    BackendError,
+    BackendUnavailableError,
+    KeyNotHeldError,
+    KeyRefError,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import TypeVar
 
     from secretsvc.backends.age.identities import Identity
     from secretsvc.backends.base import Place, Settings
     from secretsvc.keyref import KeyRef
+
+    T = TypeVar("T")
 
 MAX_WRAPPED_BYTES = 4096
 """A DEK wrapped to an X25519 recipient takes up to 410 bytes, to an SSH key of 16,384 bits 3,300."""
@@ -60,6 +71,8 @@ class Age:
         self._identities = Identities(settings)
         self._named_only = settings.named_only
         self._starts_plugins = settings.starts_plugins and not settings.named_only
+        self._silent: dict[str, BackendUnavailableError] = {}
+        """Plug-ins that are missing, or have not answered, by name: they are waited for once in a run."""
 
     def wrap(self, ref: KeyRef, dek: bytes, context: Mapping[str, str]) -> bytes:
         """A binary age file to that recipient (age-encryption.org/v1). Raises KeyRefError, BackendError."""
@@ -96,17 +109,29 @@ class Age:
         if name not in plugins.allowed(self._environ) | self._identities.of_plugins().keys():
             hint = f"{plugins.VARIABLE}={name} says that it may be, or an identity of its own in your age identities"
             raise KeyRefError(f"nobody has said that age-plugin-{name} may be started for this recipient", hint=hint)
-        return plugins.wrap(recipient, dek, self._environ)
+        return self._once_in_vain(name, lambda: plugins.wrap(recipient, dek, self._environ))
 
     def _opened_by_plugins(self, wrapped: bytes) -> bytes | None:
         """Return what an identity of a plug-in's makes of it, by its program. Raises BackendError, AlteredError."""
         from secretsvc.backends.age import plugins
 
         for name, identities in self._identities.of_plugins().items():
-            dek = plugins.unwrap(name, identities, wrapped, self._environ)
+            work = partial(plugins.unwrap, name, identities, wrapped, self._environ)
+            dek = self._once_in_vain(name, work)
             if dek is not None:
                 return dek
         return None
+
+    def _once_in_vain(self, name: str, work: Callable[[], T]) -> T:
+        """Return what a call of a plug-in's program gives. Raises what it raises, and the same once it is silent."""
+        if name in self._silent:
+            silent = self._silent[name]
+            raise BackendUnavailableError(f"{silent.message} (as earlier in this run)", hint=silent.hint)
+        try:
+            return work()
+        except BackendUnavailableError as error:
+            self._silent[name] = error
+            raise
 
     def _not_opened(self) -> KeyNotHeldError | BackendError:
         """Return why none of the identities opened it, with all that can't be used of them."""

@@ -57,7 +57,7 @@ def allowed(environ: Mapping[str, str]) -> frozenset[str]:
 
 
 def wrap(recipient: str, dek: bytes, environ: Mapping[str, str]) -> bytes:
-    """Return a DEK wrapped to a plug-in's recipient. Raises BackendError."""
+    """Return a DEK wrapped to a plug-in's recipient. Raises BackendError, BackendUnavailableError."""
     made = _called(name_of_recipient(recipient), {"recipient": recipient, "data": b64encode(dek).decode()}, environ)
     if not made:
         raise BackendError("the plug-in wrapped nothing")
@@ -86,7 +86,8 @@ def _called(name: str, asked: Mapping[str, object], environ: Mapping[str, str]) 
         )
         answer = json.loads(done.stdout[:_MOST_BYTES]) if not done.returncode else {}
     except subprocess.TimeoutExpired:
-        raise BackendError(f"{program} has not answered in {_SECONDS} seconds", hint="is the device there?") from None
+        what = f"{program} has not answered in {_SECONDS} seconds"
+        raise BackendUnavailableError(what, hint="is the device there?") from None
     except (OSError, ValueError):
         answer = {}
     if answer.get("altered"):

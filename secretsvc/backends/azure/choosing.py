@@ -33,14 +33,24 @@ def _of(connection: Connection, host: str) -> Iterator[Offer]:
     path = "/keys"
     for _ in range(_MOST_PAGES):
         answer = connection.ask(host, "list", path)
-        for item in answer.get("value") or ():
-            if not (item.get("attributes") or {}).get("enabled", True):
-                continue
+        listed = answer.get("value")
+        for item in filter(_is_enabled, listed if isinstance(listed, list) else ()):
             try:
-                yield Offer(SCHEME.parse(str(item.get("kid"))), "")
+                ref = SCHEME.parse(str(item.get("kid")))
             except KeyRefError:
                 continue
-        following = urlsplit(str(answer.get("nextLink") or ""))
+            if SCHEME.home(ref) == host:
+                yield Offer(ref, "")
+        try:
+            following = urlsplit(str(answer.get("nextLink") or ""))
+        except ValueError:
+            return
         if not following.query:  # only the query is taken: the host stays the one that was asked
             return
         path = f"/keys?{following.query}"
+
+
+def _is_enabled(item: object) -> bool:
+    """Tell whether that is a key which may be used: an answer may be anything."""
+    attributes = item.get("attributes") if isinstance(item, dict) else None
+    return isinstance(item, dict) and not (isinstance(attributes, dict) and attributes.get("enabled") is False)

@@ -184,11 +184,12 @@ def _transport(host: str, patience: float) -> Any:
     """
     from azure.core.pipeline.transport import RequestsTransport
     from requests import Session
-    from requests.adapters import HTTPAdapter
     from requests.utils import get_environ_proxies
     from urllib3.connection import HTTPConnection
 
-    class AtOnce(HTTPAdapter):
+    from secretsvc.backends.bounded import BoundedAdapter
+
+    class AtOnce(BoundedAdapter):
         """Sends at once what is there through proxies too, for which urllib3 has it wait: 40 ms for each body."""
 
         def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:

@@ -30,8 +30,8 @@ def offers(connection: Connection, namespace: str) -> list[Offer]:
     before = f"{namespace}/" if namespace else ""
     call = VaultCall("read", connection.host, f"{before}sys/internal/ui/mounts", "")
     told = connection.send(call, lambda client: client.adapter.get(f"/v1/{before}sys/internal/ui/mounts"))
-    mounts = (told.get("data") or {}).get("secret") if isinstance(told, dict) else None
-    engines = [f"{before}{path.strip('/')}" for path, about in (mounts or {}).items() if about.get("type") == "transit"]
+    mounts = _mapping(_mapping(told, "data"), "secret")
+    engines = [f"{before}{path.strip('/')}" for path in mounts if _mapping(mounts, path).get("type") == "transit"]
     refs = list(islice((ref for mount in sorted(engines) for ref in _of(connection, mount)), MOST_OFFERS))
     with ThreadPoolExecutor(16) as pool:
         return [offer for offer in pool.map(lambda ref: _offer(connection, ref), refs) if offer]
@@ -48,7 +48,8 @@ def _of(connection: Connection, mount: str) -> Iterator[KeyRef]:
         raise
     except (BackendError, KeyRefError):
         return
-    for name in listed["data"]["keys"]:
+    names = _mapping(listed, "data").get("keys")
+    for name in names if isinstance(names, list) else ():
         try:
             yield SCHEME.parse(f"{connection.address}/v1/{mount}/keys/{name}")
         except KeyRefError:
@@ -60,10 +61,11 @@ def _offer(connection: Connection, ref: KeyRef) -> Offer | None:
     mount, _, name = ref.id.partition("/v1/")[2].rpartition("/keys/")
     about: dict[str, Any] = {}
     try:
-        about = connection.send(
+        told = connection.send(
             VaultCall("read", connection.host, mount, name),
             lambda client: client.secrets.transit.read_key(name=name, mount_point=mount),
-        )["data"]
+        )
+        about = _mapping(told, "data")
     except BackendUnavailableError:
         raise
     except (BackendError, KeyRefError):
@@ -72,3 +74,9 @@ def _offer(connection: Connection, ref: KeyRef) -> Offer | None:
         return None
     version = about.get("latest_version")
     return Offer(ref, f"{about.get('type', '')}, version {version}" if version else "")
+
+
+def _mapping(answer: object, name: str) -> dict[str, Any]:
+    """Return a member of an answer that is a mapping; an empty one where there is none: an answer may be anything."""
+    found = answer.get(name) if isinstance(answer, dict) else None
+    return found if isinstance(found, dict) else {}

@@ -83,12 +83,13 @@ class Connection:
         adapter = _adapter()
         import hvac
         import requests
-        from requests.adapters import HTTPAdapter
+
+        from secretsvc.backends.bounded import BoundedAdapter
 
         session = requests.Session()
         session.trust_env = False  # else ~/.netrc would have a say
         for scheme in ("https://", "http://"):
-            session.mount(scheme, HTTPAdapter(pool_maxsize=CONNECTIONS))
+            session.mount(scheme, BoundedAdapter(pool_maxsize=CONNECTIONS))
         session.verify, session.cert = errors.readable_files(self._environ)
         session.proxies = self._proxies()
         client = hvac.Client(
