@@ -117,7 +117,7 @@ creation_rules:
 @pytest.mark.parametrize("key", ["age1pq1" + "q" * 1952, "ssh-rsa " + "A" * 716])
 def test_one_long_key_is_read_as_sops_does(key: str) -> None:
     for spelled in (key, f"[{key}]"):
-        assert groups(f"creation_rules:\n- age: {spelled}\n") == [[key]]
+        assert groups(f"creation_rules:\n- age: {spelled}\n") == [[f"age:{key}"]]
     with pytest.raises(InputError, match="age is longer than 4096 characters"):
         config(f"creation_rules:\n- age: {key}{'q' * 4096}\n")
 
