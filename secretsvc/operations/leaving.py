@@ -129,7 +129,7 @@ def _by_hand(facts: SecretFacts, name: str) -> str:
         return _BY_TYPE[facts.type]
     if facts.type == BOOTSTRAP_TOKEN:
         return "" if name == "token-secret" else "goes with its token-secret"
-    if name in facts.unnamed or "=" in name:
+    if name in facts.unnamed:
         return "ksecret edit changes it"
     if facts.type == BASIC_AUTH and name == "password":
         return ""

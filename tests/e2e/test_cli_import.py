@@ -204,8 +204,18 @@ def test_one_that_can_not_be_sealed_does_not_stop_the_others(me: Person, cluster
     assert (ran.code, me.names()) == (3, ["b.yaml"])
     assert ran.err.startswith("ksecret: a.yaml")
     assert ran.err.endswith("ksecret: 1 imported, 0 skipped, 1 failed\n".replace("0 skipped, ", ""))
-    assert me.run("import", "secret/a", "secret/b", "-o", "both.yaml").code == 3
+    assert me.fails(3, "import", "secret/a", "secret/b", "-o", "both.yaml").startswith("ksecret: prod/a: ")
     assert me.names() == ["b.yaml"]
+
+
+def test_nothing_is_made_behind_a_link_out_of_the_repository(me: Person, cluster: Cluster) -> None:
+    cluster.has(live())
+    outside = me.home / "outside"
+    outside.mkdir()
+    (me.work / ".git").mkdir()
+    (me.work / "deploy").symlink_to(outside)
+    assert "leads out of the repository" in me.run("import", "-r", "-o", "deploy/prod").err
+    assert list(outside.iterdir()) == []
 
 
 def test_sealed_in_sopss_format_too(me: Person, cluster: Cluster) -> None:

@@ -5,7 +5,7 @@ In tests: `with Emulator() as vault`.
 
 Modelled on Vault's API documentation and its source, 1.21. The tests of tests/integration/test_vault_servers.py run
 against it and, where `vault` or `bao` is on PATH, against a real server. What a real one was not asked for: namespaces
-(Vault Enterprise and OpenBao), standby servers and clusters, quotas, and the failures that are made up on demand.
+(Vault Enterprise and OpenBao), logins by JWT and Kubernetes, standby servers, quotas, and failures that are made up.
 """
 
 from __future__ import annotations

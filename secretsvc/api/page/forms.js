@@ -33,6 +33,7 @@ export function onSubmit(form, busy, work) {
     } catch (error) {
       if (error.name === "AbortError") say("Given up: nothing was changed.");
       else if (error instanceof Problem) tell(form, error.members);
+      else if (error instanceof DOMException) tell(form, unreadable().members);
       else throw error;
     } finally {
       clearTimeout(soon);
@@ -45,6 +46,9 @@ export function onSubmit(form, busy, work) {
 
 /** A mistake that is told before anything is sent, of the field with that pointer. */
 export const mistake = (pointer, detail, hint = "") => new Problem({ title: "That can’t be sent", detail, hint, pointer });
+
+/** What a browser tells of a file that is gone, was changed since it was chosen, or is a folder, in people's words. */
+export const unreadable = (pointer = "") => mistake(pointer, "That file can’t be read", "It may be gone, or another by now, or a folder: choose it again.");
 
 export function clearProblems(form) {
   for (const field of form.querySelectorAll("[aria-invalid]")) {

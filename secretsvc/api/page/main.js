@@ -72,6 +72,7 @@ function show() {
 }
 
 function askForToken(problem) {
+  clearResult(byId("open").querySelector("[data-result]")); // it is in the clear, and who comes next is not known
   byId("me").hidden = byId("nav").hidden = true;
   for (const name of VIEWS) byId(name).hidden = true;
   byId("sign-in").hidden = false;

@@ -2,7 +2,7 @@
 
 import { strictText } from "./api.js";
 import { made, newId, plural, say } from "./dom.js";
-import { mistake } from "./forms.js";
+import { clearProblems, mistake, tell, unreadable } from "./forms.js";
 
 const CLEAR = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db-login\n  namespace: prod\nstringData:\n  password: …";
 const SEALED = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: db-login\n  namespace: prod\nstringData:\n  password: ksecret.v1.…\nksecret:\n  …";
@@ -27,8 +27,14 @@ export function manifestField(place) {
   const changed = () => held.onchange();
   async function load(file) {
     if (!file) return;
-    held.bytes = new Uint8Array(await file.arrayBuffer());
+    try {
+      held.bytes = new Uint8Array(await file.arrayBuffer());
+    } catch {
+      tell(field.closest("form"), unreadable("#/manifest").members);
+      return;
+    }
     held.name = file.name;
+    clearProblems(field.closest("form"));
     const text = strictText(held.bytes);
     area.value = text === null ? "" : text.slice(0, SHOWN);
     area.placeholder = text === null ? "A file that is no text: it is sent as it is." : area.placeholder;

@@ -113,7 +113,8 @@ def as_script(one: Leaver) -> str:
         *(f"     ksecret keys sync -r -- {_quoted(path)}" for path in one.paths),
         "   Files that no rule is for: ksecret keys remove -k KEYREF FILE",
         "2. Change what could be read, with the commands below, and wherever it is used: `set` changes the file only.",
-        "   Read them first, delete what does not apply, and run them in this folder.",
+        "   Read them first, delete what does not apply, and run them in this folder: bash FILE.",
+        "   Do not paste them into zsh, which takes comments for commands there.",
     ]
     script = [_comment(line) for line in lines]
     environment = None

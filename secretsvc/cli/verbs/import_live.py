@@ -146,7 +146,14 @@ def _like(path: str, otherwise: Session, backends: Backends, wanted: SealingOpti
 
 
 def _sealed(live: Live, path: str, seal: Seal) -> bytes:
-    return seal(live.manifest(), path) if live.holds_values else live.manifest()
+    if not live.holds_values:
+        return live.manifest()
+    try:
+        return seal(live.manifest(), path)
+    except KsecretError as error:
+        if not error.file:
+            error.file, error.line = path or live.label, 0  # nobody sees the lines of what is sealed here
+        raise
 
 
 def _into_folder(args: Arguments, taken: list[Live], all_found: int, seal: Seal, runs: Runs) -> int:
@@ -190,6 +197,7 @@ def _places(folder: str, taken: list[Live]) -> tuple[dict[str, Live], list[Ksecr
 
 
 def _write(path: str, data: bytes) -> None:
+    workspace.destination(path)  # which refuses a link out of the repository before a folder is made behind it
     try:
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     except OSError as error:

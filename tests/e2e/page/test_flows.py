@@ -160,6 +160,24 @@ def test_a_dropped_file_is_sealed_byte_for_byte(browser: Browser, service: Servi
     assert "sealed already" in refused(browser, "seal")[0]
 
 
+def test_a_file_that_can_not_be_read_is_told_at_its_field(browser: Browser, service: Service, tmp_path: Path) -> None:
+    unreadable = "Blob.prototype.arrayBuffer = () => Promise.reject(new DOMException('gone', 'NotReadableError'))"
+    (tmp_path / "gone").touch()
+    arrive(browser, service, "seal", "maria")
+    browser.run(f"window.whole = Blob.prototype.arrayBuffer; {unreadable}")
+    try:
+        browser.run(DROP, b64(MANIFEST))  # as a folder is dropped
+        assert "can’t be read" in browser.find("#seal .error:not(:empty)").text
+        arrive(browser, service, "make", "maria")
+        browser.type("#make-name", "db")
+        browser.type("#make-namespace", "prod")
+        browser.choose("#entries .entry:last-of-type select", "file")
+        browser.type("#entries .entry:last-of-type input[type=file]", str(tmp_path / "gone"))
+        assert "can’t be read" in refused(browser, "make")[0]
+    finally:
+        browser.run("Blob.prototype.arrayBuffer = window.whole")
+
+
 def test_copying_gives_the_whole_text(browser: Browser, service: Service) -> None:
     arrive(browser, service, "seal")
     browser.put("#seal textarea", MANIFEST.decode())

@@ -138,11 +138,18 @@ def test_a_proxy_signs_people_in_and_other_sites_do_nothing_in_their_name(browse
         browser.open(url)
         browser.find("#seal h1")
         browser.put("#seal textarea", MANIFEST.decode())
+        browser.click("#nav a[href='#/open']")
+        browser.put("#open textarea", service.sealed(MANIFEST.replace(b"namespace: prod", b"namespace: dev")).decode())
+        send(browser, "open")
+        browser.click("#nav a[href='#/seal']")
         proxy.over = "login"
         assert "sends you elsewhere" in refused(browser, "seal")[0]
         proxy.over = "bare"
         browser.click("#seal button.main")
         assert "No token" in browser.says("#token-error", "No token")
+        assert browser.run("return document.querySelector('#open [data-result]').textContent") == "", (
+            "it was in the clear"
+        )
         browser.put("#token", token("maria"))
         browser.click("#sign-in-form button.main")
         browser.find("#seal h1")
