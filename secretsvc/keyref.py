@@ -150,6 +150,13 @@ def locks_out(before: Keyset, after: Keyset) -> bool:
     return needed < after.threshold or len(groups) > len(after.groups) or any(set(b) - set(a) for b, a in stay)
 
 
+def refuse_flattening(before: Keyset, after: Keyset) -> None:
+    """Raise KeyRefError where keys were in groups, and any one of those named now would open alone."""
+    if isinstance(before, KeyGroups) and after and not isinstance(after, KeyGroups):
+        what = f"its data key is split among {len(before.groups)} groups of keys, and any one of these would open it"
+        raise KeyRefError(what, hint="name all: --group -k A --group -k B; or decrypt it, and seal it anew")
+
+
 class Recipients(Record):
     """Whom something is sealed to: any one key of a group opens for its group.
 
@@ -174,10 +181,6 @@ class KeysetChange(Record):
     def applied(self, current: Keyset) -> Keyset:
         """The keyset after the change; KeyRefError where a key to be removed is not in it or none is left."""
         if self.exact:
-            if isinstance(current, KeyGroups) and not isinstance(self.exact, KeyGroups):
-                count = len(current.groups)
-                what = f"its data key is split among {count} groups of keys, and any one of these would open it"
-                raise KeyRefError(what, hint="name all: --group -k A --group -k B; or decrypt it, and seal it anew")
             return self.exact
         self._refuse_group(current)
         scope = divided(current)[0][self.group - 1] if self.group else current

@@ -81,10 +81,13 @@ def _refuse_clear(document: Document, rule: SopsRule) -> None:
 
 def _carried(held: set[Keyset], request: Request) -> SopsKeyset:
     """The keys that all of its Secrets have, changed as the request has it. Raises InputError, KeyRefError."""
-    if len(held) > 1 and not request.change.exact:
+    if request.change.exact:
+        wanted = request.change.applied(())
+    elif len(held) > 1:
         what = "its Secrets are sealed to different keys, and in SOPS's format a file has one list of them"
         raise InputError(what, hint="split the file, or name the keys with -k")
-    (wanted,) = {request.change.applied(one) for one in held}
+    else:
+        wanted = request.change.applied(next(iter(held)))
     return sops_keyset(wanted)
 
 

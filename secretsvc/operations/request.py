@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from secretsvc.errors import KeyRefError
-from secretsvc.keyref import MOST_KEYS, divided
+from secretsvc.keyref import MOST_KEYS, divided, refuse_flattening
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -76,6 +76,8 @@ class Request(Record):
             return self.keyset_of(secret)
         if not any(self.change):
             return held or self.default_keys(secret, format_)
+        if not self.format:  # who converts it has another one in mind, which may have no groups
+            refuse_flattening(held, self.change.exact)
         return self.change.applied(held if held or self.change.exact else self.default_keys(secret, format_))
 
 

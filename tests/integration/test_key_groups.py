@@ -321,7 +321,6 @@ def test_who_can_t_open_it_any_more_does_not_know_the_new_data_key(before: Keyse
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (KeysetChange((REFS[0],), (), ()), "any one of these would open it"),
         (KeysetChange((), (REFS[3],), ()), "split among 2 groups of keys"),
         (KeysetChange((), (REFS[3],), (), group=3), "no group 3 of keys, but 2"),
         (KeysetChange((), (), (REFS[0],)), "would leave none"),
