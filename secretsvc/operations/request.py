@@ -57,6 +57,9 @@ class Request(Record):
     renews: Callable[[Secret], bool] = lambda _: False
     """Whether every change of that Secret is to make a new DEK, which nobody knows who knew the old one."""
 
+    converts: bool = False
+    """Whether it is for another format, which may have no groups: keys outright may take theirs away."""
+
     def rotates(self, created: str) -> bool:
         """Tell whether a DEK made then (empty: nobody knows) is to be replaced."""
         return created < self.rotate_before
@@ -76,7 +79,7 @@ class Request(Record):
             return self.keyset_of(secret)
         if not any(self.change):
             return held or self.default_keys(secret, format_)
-        if not self.format:  # who converts it has another one in mind, which may have no groups
+        if not self.converts:
             refuse_flattening(held, self.change.exact)
         return self.change.applied(held if held or self.change.exact else self.default_keys(secret, format_))
 
