@@ -45,6 +45,7 @@ _HOMES = {
         "NotSealedError",
         "NothingToSealError",
         "RepeatedError",
+        "UnusableKeyError",
         "UsageError",
     ),
 }
