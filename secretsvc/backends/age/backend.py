@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 
 import pyrage
 
@@ -109,26 +108,25 @@ class Age:
         if name not in plugins.allowed(self._environ) | self._identities.of_plugins().keys():
             hint = f"{plugins.VARIABLE}={name} says that it may be, or an identity of its own in your age identities"
             raise KeyRefError(f"nobody has said that age-plugin-{name} may be started for this recipient", hint=hint)
-        return self._once_in_vain(name, lambda: plugins.wrap(recipient, dek, self._environ))
+        return self._once_in_vain(name, plugins.wrap, recipient, dek, self._environ)
 
     def _opened_by_plugins(self, wrapped: bytes) -> bytes | None:
         """Return what an identity of a plug-in's makes of it, by its program. Raises BackendError, AlteredError."""
         from secretsvc.backends.age import plugins
 
         for name, identities in self._identities.of_plugins().items():
-            work = partial(plugins.unwrap, name, identities, wrapped, self._environ)
-            dek = self._once_in_vain(name, work)
+            dek = self._once_in_vain(name, plugins.unwrap, name, identities, wrapped, self._environ)
             if dek is not None:
                 return dek
         return None
 
-    def _once_in_vain(self, name: str, work: Callable[[], T]) -> T:
+    def _once_in_vain(self, name: str, work: Callable[..., T], *given: object) -> T:
         """Return what a call of a plug-in's program gives. Raises what it raises, and the same once it is silent."""
         if name in self._silent:
             silent = self._silent[name]
             raise BackendUnavailableError(f"{silent.message} (as earlier in this run)", hint=silent.hint)
         try:
-            return work()
+            return work(*given)
         except BackendUnavailableError as error:
             self._silent[name] = error
             raise
