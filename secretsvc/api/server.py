@@ -26,6 +26,7 @@ from secretsvc.api.transport.connections import LOG as CONNECTIONS
 from secretsvc.api.transport.connections import Protocol
 from secretsvc.api.transport.draining import Draining, waiting
 from secretsvc.api.transport.pauses import Pauses
+from secretsvc.api.transport.whole import WholePosts
 from secretsvc.api.transport.workers import Workers
 from secretsvc.errors import UsageError
 
@@ -136,7 +137,7 @@ def same(listener: socket.socket) -> socket.socket:
 
 
 def _uvicorn(config: Config, app: Middleware, renewed: tls.Renewed | None) -> uvicorn.Config:
-    made = partial(Protocol, limits=config.limits, gate=app, pauses=Pauses(), renewed=renewed)
+    made = partial(Protocol, limits=config.limits, gate=app, posts=WholePosts(), pauses=Pauses(), renewed=renewed)
     return uvicorn.Config(
         app,
         log_config=_LOGS,

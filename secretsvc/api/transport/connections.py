@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from secretsvc.api.transport.whole import WholePosts, path_of
+from secretsvc.api.transport.whole import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from secretsvc.api.settings import Limits
     from secretsvc.api.transport.pauses import Pauses
     from secretsvc.api.transport.tls import Renewed
+    from secretsvc.api.transport.whole import WholePosts
 
 MOST_HEADERS = 64 * 1024
 """Bytes of a request's line and headers, about: what comes in one read is looked at together."""
@@ -109,7 +110,6 @@ class _Answered:
 
 
 _ANSWERED = cast("RequestResponseCycle", _Answered())
-_WHOLE = WholePosts()
 
 
 class Protocol(HttpToolsProtocol):
@@ -122,11 +122,21 @@ class Protocol(HttpToolsProtocol):
 
     flow: _Flow
 
-    def __init__(self, *, limits: Limits, gate: Gate, pauses: Pauses, renewed: Renewed | None, **words: Any) -> None:
-        """Serve one connection. `gate` tells what a request is refused for at once."""
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        gate: Gate,
+        posts: WholePosts,
+        pauses: Pauses,
+        renewed: Renewed | None,
+        **words: Any,
+    ) -> None:
+        """Serve one connection. `gate` tells what a request is refused for at once; `posts` and `pauses` serve all."""
         super().__init__(**words)
         self._gate = gate
         self._full = gate.full
+        self._posts = posts
         self._pauses = pauses
         self._renewed = renewed
         self._refused = 0
@@ -190,7 +200,7 @@ class Protocol(HttpToolsProtocol):
         cycle, flow = self.cycle, self.flow
         if self._arriving or self._unseen or flow.held or flow.write_paused or (cycle and not cycle.response_complete):
             return False
-        path = _WHOLE.path(data)
+        path = self._posts.path(data)
         told = self._gate.shed(path) if path else b""
         if told:
             self.transport.write(b"".join((STATUS_LINE[503], self._stated(), told)))
