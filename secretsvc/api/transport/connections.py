@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING, Any, cast
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from secretsvc.api.transport.whole import path_of
+from secretsvc.api.transport.pauses import Pauses
+from secretsvc.api.transport.turns import Turns
+from secretsvc.api.transport.whole import WholePosts, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import Scope
+    from uvicorn._types import ASGI3Application
 
     from secretsvc.api.refusals import Gate, Refusal
     from secretsvc.api.settings import Limits
-    from secretsvc.api.transport.pauses import Pauses
     from secretsvc.api.transport.tls import Renewed
-    from secretsvc.api.transport.whole import WholePosts
 
 MOST_HEADERS = 64 * 1024
 """Bytes of a request's line and headers, about: what comes in one read is looked at together."""
@@ -39,6 +40,10 @@ KEEP_ALIVE = 30.0
 
 _AT_ONCE = 16 * 1024
 """Bytes that are looked at before others have their turn: of them may be thousands of chunks, headers or requests."""
+
+
+_LOOKS, _BEGINNINGS = 20, 8
+"""In a turn of the event loop: a millisecond of the one, and three of the other."""
 
 
 class _Flow(FlowControl):
@@ -112,6 +117,18 @@ class _Answered:
 _ANSWERED = cast("RequestResponseCycle", _Answered())
 
 
+class Port:
+    """What all connections of a port share."""
+
+    def __init__(self) -> None:
+        self.posts = WholePosts()
+        self.pauses = Pauses()
+        self.strangers = Turns(_LOOKS)
+        """Looks at what callers send who were let in to nothing yet, or not the last time."""
+        self.work = Turns(_BEGINNINGS)
+        """Beginnings of work on requests."""
+
+
 class Protocol(HttpToolsProtocol):
     """Protocol of uvicorn's, with one timer for all that a client owes, and one for what it does not take.
 
@@ -127,20 +144,20 @@ class Protocol(HttpToolsProtocol):
         *,
         limits: Limits,
         gate: Gate,
-        posts: WholePosts,
-        pauses: Pauses,
+        port: Port,
         renewed: Renewed | None,
         **words: Any,
     ) -> None:
-        """Serve one connection. `gate` tells what a request is refused for at once; `posts` and `pauses` serve all."""
+        """Serve one connection. `gate` tells what a request is refused for at once."""
         super().__init__(**words)
         self._gate = gate
         self._full = gate.full
-        self._posts = posts
-        self._pauses = pauses
+        self._port = port
         self._renewed = renewed
         self._refused = 0
         """Tokens in a row that were refused."""
+        self._known = False
+        """The latest request was let in, or is of those that need no caller."""
         self._answers: asyncio.TimerHandle | None = None
         self._told: Callable[[], None] = lambda: None
         """Tells a refusal that is held back."""
@@ -189,8 +206,13 @@ class Protocol(HttpToolsProtocol):
         if self._full() and self._shed(data):
             return
         self._unseen += data
-        if not self.flow.waiting:
+        if self.flow.waiting:
+            return
+        if self._known or self._port.strangers.take(self._look):
             self._look()
+        else:
+            self.flow.waiting = True
+            self.transport.pause_reading()
 
     def _shed(self, data: bytes) -> bool:
         """Answer a request that came whole and finds no place, which costs the least there is; tell whether it is one.
@@ -200,7 +222,7 @@ class Protocol(HttpToolsProtocol):
         cycle, flow = self.cycle, self.flow
         if self._arriving or self._unseen or flow.held or flow.write_paused or (cycle and not cycle.response_complete):
             return False
-        path = self._posts.path(data)
+        path = self._port.posts.path(data)
         told = self._gate.shed(path) if path else b""
         if told:
             self.transport.write(b"".join((STATUS_LINE[503], self._stated(), told)))
@@ -255,7 +277,14 @@ class Protocol(HttpToolsProtocol):
                 return
             if "asked" in scope["state"]:
                 self._refused = 0
+            self._known = True
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Begin what costs when it has its turn, and other requests at once, as those after the service's health."""
+        begin = partial(super()._start_asgi_task, cycle, app)
+        if cycle.scope["method"] in ("GET", "HEAD") or self._port.work.take(begin):
+            begin()
 
     def _refuse(self, refusal: Refusal, method: str) -> None:
         """Answer what waits for no other answer on its connection."""
@@ -284,7 +313,8 @@ class Protocol(HttpToolsProtocol):
         self.flow.held = True
         self.transport.pause_reading()
         self._refused += 1
-        return self._pauses.seconds(self._refused - 1)
+        self._known = False
+        return self._port.pauses.seconds(self._refused - 1)
 
     def _release(self) -> None:
         self.flow.held = False
