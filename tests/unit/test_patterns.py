@@ -74,8 +74,8 @@ SECONDS = 0.05
 LENGTH = 12_000
 """Bytes. What looks at each place of a text from each other place takes 0.13 seconds for so many, or more."""
 SHORTER = 8
-"""How often shorter texts are that are tried first. What takes SECONDS for LENGTH takes its share of them, by the square
-at the least, for one of these.
+"""How often shorter texts are that are tried first. What takes SECONDS for LENGTH takes its share of them, by the
+square at the least, for one of these.
 """
 
 
