@@ -1,4 +1,4 @@
-"""examples/vault: its set-up is made on the emulator, whose policies and logins hold then, and its job deploys by it."""
+"""examples/vault: the emulator is set up as it says, its policies and logins hold then, and its job deploys by them."""
 
 from __future__ import annotations
 
