@@ -14,10 +14,9 @@ from secretsvc.record import Record
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-    from typing import Any, TypeAlias
+    from typing import Any, Protocol, TypeAlias
 
-    from secretsvc.formats.merge import Merges
-    from secretsvc.formats.plan import Made, Plan
+    from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, Side
     from secretsvc.keyref import Keyset, WrappedKey
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Member
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     """Asked whether a file is to be taken for what it says, where its proof is missing or does not fit."""
     Mark: TypeAlias = Callable[[str, str], str]
     """What a text is (`sealed`, `wrapped`, `mac`) and the text → what stands for it where people look."""
+else:
+    Protocol = object
 
 Place = tuple[str, str]
 """(field, key) of an entry."""
@@ -106,6 +107,41 @@ class Opened(Record):
 
     def __repr__(self) -> str:
         return "Opened(masked)"
+
+
+class Plan(Record):
+    """A plan for sealing one Secret."""
+
+    dek: bytes
+    keys: tuple[WrappedKey, ...]
+    """Those that stay first, in their order."""
+    sealed_for: str
+    created: str
+    """When the DEK was made."""
+    before: Opened | None
+    """What of it is sealed already and stays as it is."""
+    known: Opened | None
+    """Whose tokens and proof serve again where the value is the same: a former self or a parent, of the same DEK."""
+    threshold: int = 1
+    """How many groups of keys have to be opened."""
+
+    def kept(self, place: Place, value: Any) -> str:
+        """Return the token that serves again for that value there; empty where a new one is to be made."""
+        return self.known.tokens[place] if self.known and self.known.values.get(place) == value else ""
+
+    def __repr__(self) -> str:
+        return "Plan(masked)"
+
+
+class Made(Record):
+    """The result of sealing one Secret."""
+
+    edits: list[Edit]
+    own: Any
+    """What `read` is to give as `own`, once the edits are made."""
+
+    def __repr__(self) -> str:
+        return f"Made({len(self.edits)} edits, masked)"
 
 
 class Examined(Record):
@@ -354,6 +390,59 @@ class Format:
 
 def _values(secret: Secret) -> dict[Place, str]:
     return {entry.place: entry.value for entry in secret.entries}
+
+
+class Merges(Protocol):
+    """Optional for a format: a way to merge three versions of a file entry by entry, without a key."""
+
+    def lines(self, manifest: Manifest, secret: Secret) -> EnvelopeLines:
+        """Return the Secret's envelope.
+
+        Raises UnmergeableError for one that is not of lines of its own, or not complete.
+        """
+        ...
+
+    def home(self, sides: Sequence[EnvelopeLines]) -> Side | None:
+        """Return the side with the data key of the merged Secret, where the two have different ones.
+
+        Raises UnmergeableError where no side can be taken.
+        """
+        ...
+
+    def envelope(
+        self, sides: Sequence[EnvelopeLines], home: Side | None, values: Mapping[Place, str] | None, name: str
+    ) -> MergedEnvelope:
+        """Return the merged envelope. `values`: the merged tokens, None where they are in conflict; `name`: the file's.
+
+        Raises UnmergeableError.
+        """
+        ...
+
+    def mixes_data_keys(self, origins: Sequence[Secret], merged: Secret) -> bool:
+        """Tell whether the merged Secret has a token of another data key than its envelope's, as far as texts tell."""
+        ...
+
+    def second(self, secret: Secret) -> Member | None:
+        """Return the member in which a merge kept the other side's envelope, as a text."""
+        ...
+
+    def read_second(self, text: str, line: int) -> Sealed:
+        """Return what that text says. Raises ManifestError, InputError, AlteredError."""
+        ...
+
+    def joined(self, opened: Opened, other: Sealed, secret: Secret) -> Opened:
+        """Return what was opened, with the keys of the other side's envelope, which a merge kept, too.
+
+        Raises AlteredError unless the DEK itself vouches for that envelope: nobody else's may get into the keyset.
+        """
+        ...
+
+    def without_note(self, text: str) -> str:
+        """Return the text without the comment that says that a proof is to be made anew.
+
+        It is the same text where there is none.
+        """
+        ...
 
 
 def token_of(entry: Entry) -> str:

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from secretsvc.formats.merge import Merges
+    from secretsvc.formats.base import Merges
     from secretsvc.keyref import KeyRef, Keyset
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.keyring import Keyring

@@ -24,8 +24,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from secretsvc.formats.base import Format
-    from secretsvc.formats.merge import Merges, Side
+    from secretsvc.formats.base import Format, Merges
+    from secretsvc.formats.merge import Side
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.operations.merge_entries import MergedEntries, Region
     from secretsvc.programs.git import Merged

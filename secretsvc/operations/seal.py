@@ -5,8 +5,7 @@ from __future__ import annotations
 from secretsvc import formats, patience
 from secretsvc.errors import AlreadySealedError, KeyRefError, ManifestError, UsageError
 from secretsvc.formats import lost
-from secretsvc.formats.base import token_of
-from secretsvc.formats.plan import Plan
+from secretsvc.formats.base import Plan, token_of
 from secretsvc.keyref import KeyGroups, WrappedKey, divided, locks_out
 from secretsvc.manifest import rules
 from secretsvc.manifest.reader import read

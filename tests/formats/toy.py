@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from secretsvc.errors import AlteredError
 from secretsvc.formats import Row
-from secretsvc.formats.base import Format, Opened, Place, Sealed
-from secretsvc.formats.plan import Made
+from secretsvc.formats.base import Format, Made, Opened, Place, Sealed
 from secretsvc.manifest.scalars import replaced
 from secretsvc.manifest.splice import Edit
 from tests.support import wrapped_keys
@@ -21,7 +20,7 @@ from tests.support import wrapped_keys
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secretsvc.formats.plan import Plan
+    from secretsvc.formats.base import Plan
     from secretsvc.keyref import WrappedKey
     from secretsvc.manifest.model import Manifest, Secret
 

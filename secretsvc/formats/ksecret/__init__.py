@@ -12,10 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from secretsvc.formats.base import Examined, Mark, Opened, Trust
+    from secretsvc.formats.base import Examined, Made, Mark, Merges, Opened, Plan, Trust
     from secretsvc.formats.ksecret.crypto import Payload
-    from secretsvc.formats.merge import Merges
-    from secretsvc.formats.plan import Made, Plan
     from secretsvc.keyref import WrappedKey
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.manifest.nodes import Scalar

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from secretsvc.errors import AlteredError
-from secretsvc.formats.base import token_of
+from secretsvc.formats.base import Merges, token_of
 from secretsvc.formats.ksecret.envelope import ENVELOPE, member_of, sealed, unchecked
-from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, Merges, UnmergeableError, home_of, merge_keys
+from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, UnmergeableError, home_of, merge_keys
 from secretsvc.manifest import nodes
 from secretsvc.manifest.line_reader import leading_documents
 from secretsvc.manifest.lines import line_end, line_start, without_break

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from secretsvc import patience
 from secretsvc.errors import AlteredError, ManifestError
-from secretsvc.formats.base import Opened, token_of
+from secretsvc.formats.base import Made, Opened, token_of
 from secretsvc.formats.ksecret import envelope
 from secretsvc.formats.ksecret.crypto import (
     BLOCK,
@@ -38,8 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
     from typing import TypeAlias
 
-    from secretsvc.formats.base import Format, Place, Sealed
-    from secretsvc.formats.plan import Made, Plan
+    from secretsvc.formats.base import Format, Place, Plan, Sealed
     from secretsvc.manifest.model import Entry, Manifest, Secret
 
     _Attempt: TypeAlias = Callable[[str, Entry, Payload], Edit]
@@ -139,8 +138,6 @@ def least_bytes(entry: Entry) -> int:
 
 def seal_secret(format_: Format, manifest: Manifest, secret: Secret, plan: Plan) -> Made:
     """Return the edits that put tokens and envelope in their places, and what the envelope says then."""
-    from secretsvc.formats.plan import Made  # whoever opens does without
-
     key = Dek(plan.dek)
     own = envelope.made(plan.sealed_for, plan.created, plan.keys, plan.threshold)
     own = own._replace(seal=key.seal(plan.sealed_for, secret.type, plan.created, own.sealed_keys))

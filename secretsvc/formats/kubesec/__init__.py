@@ -12,9 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from secretsvc.formats.base import Mark, Opened, Trust
-    from secretsvc.formats.merge import Merges
-    from secretsvc.formats.plan import Made, Plan
+    from secretsvc.formats.base import Made, Mark, Merges, Opened, Plan, Trust
     from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Manifest, Secret
     from secretsvc.manifest.splice import Edit

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from secretsvc.backends import stated
+from secretsvc.formats.base import Merges
 from secretsvc.formats.kubesec.envelope import ordered
-from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, Merges, UnmergeableError, home_of, merge_keys
+from secretsvc.formats.merge import EnvelopeLines, MergedEnvelope, UnmergeableError, home_of, merge_keys
 from secretsvc.record import Record
 
 TYPE_CHECKING = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secretsvc import patience
 from secretsvc.errors import AlteredError
-from secretsvc.formats.base import Opened, Unproven, token_of
+from secretsvc.formats.base import Made, Opened, Unproven, token_of
 from secretsvc.formats.kubesec import envelope
 from secretsvc.formats.kubesec.crypto import Dek
 from secretsvc.manifest.scalars import replaced
@@ -13,8 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from secretsvc.formats.base import Format, Place, Sealed, Trust
-    from secretsvc.formats.plan import Made, Plan
+    from secretsvc.formats.base import Format, Place, Plan, Sealed, Trust
     from secretsvc.manifest.model import Manifest, Secret
 
 
@@ -55,8 +54,6 @@ def _ids(own: envelope.Envelope) -> list[str]:
 
 def seal_secret(manifest: Manifest, secret: Secret, plan: Plan) -> Made:
     """Return the edits that put tokens, keys and MAC in their places; they stay where their input did."""
-    from secretsvc.formats.plan import Made  # whoever opens does without
-
     key, known = Dek(plan.dek), plan.known
     keys = envelope.ordered((one.ref, envelope.encoded(one)) for one in plan.keys)
     before = plan.before.values if plan.before else {}
