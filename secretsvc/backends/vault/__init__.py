@@ -24,6 +24,7 @@ _PATH = rf"((?:{_SEGMENT}/)*{_SEGMENT})/keys/([A-Za-z0-9_](?:[A-Za-z0-9_.-]{{0,1
 _ADDRESS = r"(https?)://(\[[0-9a-f:.]{2,45}\]|[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?)(?::([1-9][0-9]{0,4}))?"
 """In lower case."""
 _PORTS = {"http": "80", "https": "443"}
+_VARIABLES = ("VAULT_", "BAO_", "KSECRET_VAULT_", "SSL_CERT_FILE", "HOME")
 _FORM = "vault:https://HOST:8200/v1/MOUNT/keys/NAME"
 
 
@@ -48,8 +49,9 @@ class VaultScheme(Scheme):
         """
         written = text.strip()
         if "://" not in written and re.fullmatch(_PATH, written):
-            namespace = setting(os.environ, "NAMESPACE").strip("/")
-            written = f"{_default_address()}/v1/{f'{namespace}/' if namespace else ''}{written}"
+            environ = VaultEnvironment(os.environ)
+            namespace = setting(environ, "NAMESPACE").strip("/")
+            written = f"{_default_address(environ)}/v1/{f'{namespace}/' if namespace else ''}{written}"
         server, behind, path = written.partition("/v1/")
         found = canonical_address(server) if behind else ""
         if found and re.fullmatch(_PATH, path):
@@ -105,14 +107,30 @@ def canonical_address(text: str) -> str:
     return f"{scheme}://{host}" + (f":{port}" if port and port != _PORTS[scheme] else "")
 
 
-def setting(environ: Mapping[str, str], name: str) -> str:
+class VaultEnvironment:
+    """What the environment says that concerns Vault, credentials too, so it is masked."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._told = {name: text for name, text in environ.items() if name.startswith(_VARIABLES)}
+
+    def get(self, name: str) -> str:
+        """Return what a variable says; "" where it is not set."""
+        return self._told.get(name, "")
+
+    def __repr__(self) -> str:
+        return "VaultEnvironment(masked)"
+
+
+def setting(environ: VaultEnvironment, name: str) -> str:
     """Return OpenBao's variable, BAO_name, or Vault's, VAULT_name; "" where neither is set."""
-    return (environ.get(f"BAO_{name}") or environ.get(f"VAULT_{name}") or "").strip()
+    return (environ.get(f"BAO_{name}") or environ.get(f"VAULT_{name}")).strip()
 
 
-def _default_address() -> str:
+def _default_address(environ: VaultEnvironment) -> str:
     """Return the server that the environment names. Raises KeyRefError."""
-    named = setting(os.environ, "ADDR")
+    named = setting(environ, "ADDR")
     found = canonical_address(named)
     if found:
         return found
