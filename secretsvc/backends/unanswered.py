@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from secretsvc.backends.tries import class_names
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +47,7 @@ class NoAnswerError(Exception):
 
 def no_answer(error: Exception) -> NoAnswerError:
     """Return why urllib3 or the standard library got none."""
-    names, text = [cls.__name__ for cls in type(error).__mro__], str(error).lower()
+    names, text = class_names(error), str(error).lower()
     of_tls = next((words for sign, words in _TLS.items() if sign in text), "")
     if of_tls or "SSLError" in names or "sslerror" in text:
         return NoAnswerError(of_tls or "TLS fails", is_of_tls=True)

@@ -7,7 +7,7 @@ are known by name, so that none has to exist in every azure-core.
 
 from __future__ import annotations
 
-from secretsvc.backends.tries import Kind
+from secretsvc.backends.tries import Kind, class_names
 from secretsvc.backends.unanswered import NO_NAME, NoAnswerError
 from secretsvc.errors import (
     RESTORE_HINT,
@@ -188,7 +188,7 @@ def redirected(host: str) -> BackendError:
 
 def credentials(error: Exception) -> BackendError:
     """Return the error for what azure-identity raised when it looked for credentials or asked for an access token."""
-    names, text = _names(error), str(error)
+    names, text = class_names(error), str(error)
     tried = [line for line in text.splitlines() if _TRIED in line]
     silent = any(sign in line for line in tried for sign in _TOKEN_SILENCE)
     if silent or any(name in names for name in ("ServiceRequestError", "ServiceResponseError")):
@@ -247,7 +247,7 @@ def kind(error: Exception) -> Kind:
         if error.status == 429:
             return Kind.THROTTLED
         return Kind.PASSING if error.status >= 500 or error.status == 408 else Kind.FINAL
-    names = _names(error)
+    names = class_names(error)
     if isinstance(error, KsecretError):
         return Kind.BROKEN
     if "AttributeError" in names:  # the SDK's: a thread took the token away that another was about to send
@@ -276,7 +276,7 @@ def failed(error: Exception, operation: str, host: str) -> KsecretError:
             f"Azure Key Vault at {host} can't be reached: {why}",
             hint="check the vault's name, the network, its proxies and private endpoints; try again",
         )
-    names = _names(error)
+    names = class_names(error)
     if "ClientAuthenticationError" in names:
         return credentials(error)
     if "ValueError" in names and "challenge" in str(error):
@@ -301,11 +301,6 @@ def soft_deleted(name: str) -> BackendError:
         "the Azure Key Vault key was deleted, and can still be recovered",
         hint=f"`az keyvault key recover --name {name}`, before it is purged",
     )
-
-
-def _names(error: Exception) -> list[str]:
-    """The names of an error's class and of those that it derives from, nearest first."""
-    return [cls.__name__ for cls in type(error).__mro__]
 
 
 def _answered(error: RefusedByVaultError, operation: str, host: str) -> KsecretError:
