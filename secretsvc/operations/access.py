@@ -64,6 +64,7 @@ class Access:
         named = {ref for holder in self.named.values() for ref in holder.keys}
         bare = sorted({ref for one in self.secrets for ref in one.keys} - named)
         self.holders = [*self.named.values(), *(Holder(ref, (ref,)) for ref in bare)]
+        self._holders_of: dict[tuple[tuple[tuple[str, ...], ...], int], dict[str, str]] = {}
         self._days: dict[str, int | None] = {"": None}
         self._names: dict[str, list[str]] = {}
         for holder in self.holders:
@@ -72,6 +73,12 @@ class Access:
 
     def holders_of(self, one: SecretFacts) -> dict[str, str]:
         """Name → ALONE or TOGETHER, of each who can do something about a Secret."""
+        division = one.groups, one.needed  # which many have in common
+        if division not in self._holders_of:
+            self._holders_of[division] = self._found_holders(one)
+        return self._holders_of[division]
+
+    def _found_holders(self, one: SecretFacts) -> dict[str, str]:
         names = sorted({name for ref in one.keys for name in self._names[ref]})
         if one.needed == 1:
             return dict.fromkeys(names, ALONE)
