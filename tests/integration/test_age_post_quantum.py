@@ -18,7 +18,10 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import mlkem
 
 import secretsvc
+from secretsvc.api.settings import Rule
 from secretsvc.backends import canonical, stated, verify
+from secretsvc.cli.report import report
+from secretsvc.client.problems import HttpAnswer, problem
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import KeyGroups, WrappedKey, keyset
 from secretsvc.operations.rotate import rewrap_manifest
@@ -117,6 +120,18 @@ def test_a_library_or_a_service_seals_to_a_hardware_key_s_and_starts_no_program(
     assert secretsvc.decrypt(made, LOCK.keyring).decode() == BLOCK
     with pytest.raises(KeyRefError, match="no program age-plugin-pq is started here"):
         secretsvc.encrypt(BLOCK.encode(), LOCK.keyring, to=[str(PQ)])
+
+
+def test_a_service_s_rules_and_answers_have_it_whole_and_people_are_told_its_beginning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    everything = {"callers": [{"token": "t"}], "operations": ["decrypt"], "namespaces": ["*"], "names": ["*"]}
+    assert Rule.model_validate(everything | {"keys": [str(TAG_PQ)]}).keys == [str(TAG_PQ)]
+    told = json.dumps({"detail": f"{TAG_PQ} can't be removed: so it is", "keyRef": str(TAG_PQ)}).encode()
+    error = problem(HttpAnswer(400, "application/problem+json", 0, told))
+    assert (error.key_ref, error.message) == (str(TAG_PQ), f"{TAG_PQ} can't be removed: so it is")
+    report(error)
+    assert capsys.readouterr().err == f"ksecret: {str(TAG_PQ)[:26]}… can't be removed: so it is\n"
 
 
 @pytest.mark.skipif(not shutil.which("age-plugin-pq"), reason="age's own programs are not installed")
