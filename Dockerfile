@@ -9,7 +9,7 @@
 # byte, so what pip installed fits; distroless brings a Python of its own choosing from a registry of its own. The shell
 # that slim has is not used: every ENTRYPOINT, CMD and health check is an exec form, and nothing is installed into the
 # service's stage.
-ARG BASE=python:3.12-slim
+ARG BASE=python:3.12-slim@sha256:78387bc3881b8273120a12ebe6c1ab22b018ccc2c9adf565ae1ac9b536e184ea
 
 FROM ${BASE} AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

@@ -11,8 +11,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.bars import Verdicts, median
-from benchmarks.common import KSECRET, MANIFEST, Bench, in_memory
+from benchmarks.bars import READ, Verdicts, median
+from benchmarks.common import KSECRET, MANIFEST, PYTHON, Bench, in_memory
 
 DEPLOYMENT = """\
 apiVersion: apps/v1
@@ -68,22 +68,35 @@ def tree(bench: Bench, files: int) -> Path:
     return root
 
 
+_READ = "import pathlib, sys; [path.read_text() for path in pathlib.Path(sys.argv[1]).rglob('*.yaml')]"
+"""What any program has to do with the tree, by Python."""
+
+
 def main(files: int = 5000, slack: float = 1.0) -> int:
-    """Measures, prints, and gives the exit code. `slack`: how many times as long as its bar it may take."""
+    """Measures, prints, and gives the exit code.
+
+    `slack`: how many times as long as its bar it may take, and longer where files are read slowly, as tests want it.
+    """
     with in_memory() as folder:
         bench = Bench(Path(folder))
-        command = [KSECRET, "check", str(tree(bench, files))]
+        root = str(tree(bench, files))
+        command = [KSECRET, "check", root]
         done = subprocess.run(command, env=bench.environ, capture_output=True, text=True)
         found = len(done.stdout.splitlines())
         if (done.returncode, found) != (1, files // 20):
             print(f"wrong: exit code {done.returncode}, {found} findings")
             return 1
         costs = [bench.once(command, code=1) for _ in range(5)]
+        reading = median(bench.once([PYTHON, "-I", "-c", _READ, root]).cpu for _ in range(5)) * 5000 / files
     megabytes = sum(len(plain(number)) for number in range(files) if number % 10) / 1e6
     wall, cpu = median(cost.wall for cost in costs), median(cost.cpu for cost in costs)
     print(f"ksecret check: {files} files ({megabytes:.1f} MB): {wall:.2f} s, CPU {cpu:.2f} (medians of {len(costs)})")
+    print(f"Python reads them in {reading:.2f} s of CPU")
     verdicts = Verdicts(slack)
-    verdicts.tell("check", (wall if slack == 1 else cpu) * 5000 / files)
+    if slack == 1:
+        verdicts.tell("check", wall * 5000 / files)
+    else:
+        verdicts.tell("check", cpu * 5000 / files, max(1.0, reading / READ))
     return 0 if verdicts.held else 1
 
 

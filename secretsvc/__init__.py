@@ -45,7 +45,6 @@ _HOMES = {
         "NotSealedError",
         "NothingToSealError",
         "RepeatedError",
-        "UnusableKeyError",
         "UsageError",
     ),
 }

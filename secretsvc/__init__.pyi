@@ -13,7 +13,6 @@ from secretsvc.errors import NoKeyError as NoKeyError
 from secretsvc.errors import NothingToSealError as NothingToSealError
 from secretsvc.errors import NotSealedError as NotSealedError
 from secretsvc.errors import RepeatedError as RepeatedError
-from secretsvc.errors import UnusableKeyError as UnusableKeyError
 from secretsvc.errors import UsageError as UsageError
 from secretsvc.keyref import KeyRef as KeyRef
 from secretsvc.keyref import Recipients as Recipients

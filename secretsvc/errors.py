@@ -3,7 +3,6 @@
 KsecretError                      exit
 ├── UsageError                       2   the call's words are off
 │   └── KeyRefError                  2   a text is not the name of a key
-│       └── UnusableKeyError         2   a key is of a kind that can't be used here
 ├── InputError                       3   the input can't be worked on
 │   ├── ManifestError                3   malformed, or refused with a way out
 │   │   ├── BoundError               3   more nodes or merge keys than is worked on
@@ -87,10 +86,6 @@ class KeyRefError(UsageError):
     """A text is not the name of a key, or not of one that can be used: in a file, or for it by its policy."""
 
     ends_run = False
-
-
-class UnusableKeyError(KeyRefError):
-    """A text is the name of a key, of a kind that can't be used here: no sign that a file with it was altered."""
 
 
 class InputError(KsecretError):

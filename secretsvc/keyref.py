@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secretsvc.errors import KeyRefError, UnusableKeyError
+from secretsvc.errors import KeyRefError
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
 MAX_LENGTH = 1000
-"""Characters in a KeyRef: a YAML key may have 1,024 (YAML 1.1, section 9.2), quotes included."""
+"""Characters in a KeyRef that is a simple key of YAML: that may have 1,024 (YAML 1.1, section 9.2), quotes included."""
+
+LONGEST = 2048
+"""Characters in a KeyRef of the one kind that may be longer (`is_long`)."""
 
 MOST_KEYS = 100
 """In the keyset of one Secret. Each costs who opens it a try, and a wrapped DEK in the file."""
@@ -32,8 +35,9 @@ class KeyRef(Record):
         return f"{self.scheme}:{self.id}"
 
 
-MOST_IN_GROUP = 2000
-"""Characters of a group of keys where it is one text, KeyRefs parted by commas: all groups fit into a URL."""
+MOST_IN_GROUP = 4000
+"""Characters of a group of keys where it is one text, KeyRefs parted by commas: two of the longest, and all groups fit
+into a URL."""
 
 Keyset = tuple[KeyRef, ...]
 """Sorted by the bytes of the URI, without repetition."""
@@ -74,14 +78,9 @@ def refuse_identity(text: str) -> None:
         )
 
 
-def refuse_post_quantum(text: str) -> None:
-    """Raises UnusableKeyError for one of age's hybrid recipients, which are longer than a KeyRef can be."""
-    if text.strip().lower().removeprefix("age:").startswith(("age1pq1", "age1tagpq1")):
-        raise UnusableKeyError(
-            "that is a post-quantum recipient of age's, and ksecret can't seal to one: it has 2,000 characters, and a "
-            f"key's name in a file {MAX_LENGTH} at most",
-            hint="give an age1… of 62 letters, age1tag1…, or an SSH public key",
-        )
+def is_long(text: str) -> bool:
+    """Tell whether a KeyRef is of a kind that has more than MAX_LENGTH characters: post-quantum recipients of age's."""
+    return text.strip().lower().startswith(("age:age1pq1", "age:age1tagpq1"))
 
 
 def keyset(refs: Iterable[KeyRef]) -> Keyset:
@@ -150,11 +149,12 @@ def locks_out(before: Keyset, after: Keyset) -> bool:
     return needed < after.threshold or len(groups) > len(after.groups) or any(set(b) - set(a) for b, a in stay)
 
 
-def refuse_flattening(before: Keyset, after: Keyset) -> None:
-    """Raise KeyRefError where keys were in groups, and any one of those named now would open alone."""
-    if isinstance(before, KeyGroups) and after and not isinstance(after, KeyGroups):
-        what = f"its data key is split among {len(before.groups)} groups of keys, and any one of these would open it"
-        raise KeyRefError(what, hint="name all: --group -k A --group -k B; or decrypt it, and seal it anew")
+def refuse_flattening(before: int, after: int) -> None:
+    """Raise KeyRefError where keys were in so many groups, and are to be in so few that any one key opens alone."""
+    if before > 1 >= after:
+        what = f"its data key is split among {before} groups of keys, and any one of these would open it"
+        hint = "name groups, by --group -k A --group -k B or in the policy; or decrypt it, and seal it anew"
+        raise KeyRefError(what, hint=hint)
 
 
 class Recipients(Record):

@@ -1,28 +1,32 @@
 """Makes tests/data/vectors again: fixed DEKs and nonces → exact payloads, tokens, seals and file bytes.
 
 `python -m tests.vectors` writes them; a test demands that this changes nothing. The wrapped DEKs alone are kept as
-they are, since wrapping is random; they open with the throw-away identity beside them.
+they are, since wrapping is random; they open with the throw-away identities beside them. One that lacks is made, for
+the post-quantum recipient by `age-plugin-pq` and with KSECRET_AGE_PLUGINS=pq.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
 
-import pyrage
-
 from secretsvc.backends import split
+from secretsvc.backends.base import Settings
+from secretsvc.backends.registry import Backends
 from secretsvc.formats.ksecret import crypto as envelope
 from secretsvc.formats.primitives import DEK_BYTES
-from secretsvc.keyref import KeyGroups, KeyRef, KeysetChange
+from secretsvc.keyref import KeyGroups, KeyRef, KeysetChange, keyset
 from secretsvc.operations.request import Request
 from secretsvc.operations.seal import seal_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from secretsvc.keyref import Keyset
 
 FOLDER = Path(__file__).parent / "data" / "vectors"
 CREATED = "2026-11-23T03:10:20Z"
@@ -121,9 +125,10 @@ class RecordedKeyring:
     def wrap(self, ref: KeyRef, dek: bytes, _context: Mapping[str, str]) -> bytes:
         path = FOLDER / "wrapped.json"
         wrapped: dict[str, str] = json.loads(path.read_text())
-        name = dek.hex() if len(dek) == DEK_BYTES else f"{dek.hex()} {ref}"
+        name = dek.hex() if len(dek) == DEK_BYTES and ref == _recipient() else f"{dek.hex()} {ref}"
         if self._makes and name not in wrapped:
-            wrapped[name] = pyrage.encrypt(dek, [pyrage.x25519.Recipient.from_str(ref.id)]).hex()
+            settings = Settings(os.environ, print)._replace(starts_plugins=True)
+            wrapped[name] = Backends(settings).wrap(ref, dek, {}).hex()
             path.write_text(json.dumps(wrapped, indent=1) + "\n")
         return bytes.fromhex(wrapped[name])
 
@@ -200,7 +205,8 @@ def sealed_file(plain: Path, *, makes: bool = False) -> bytes:
 
     Where keys are in groups, the coefficients of the polynomial are drawn after the DEK.
     """
-    change = KeysetChange(_groups() if plain.name in IN_GROUPS else (_recipient(),), (), ())
+    keys = _groups() if plain.name in IN_GROUPS else (_recipient(),)
+    change = KeysetChange(_with_post_quantum() if plain.name.startswith("post-quantum") else keys, (), ())
     request = Request(change, lambda *_: (), "", CREATED)
     fixed = FixedRandom(plain.name)
     with (
@@ -213,6 +219,10 @@ def sealed_file(plain: Path, *, makes: bool = False) -> bytes:
 
 def _recipient() -> KeyRef:
     return split((FOLDER / "recipient.txt").read_text().strip())
+
+
+def _with_post_quantum() -> Keyset:
+    return keyset([_recipient(), split((FOLDER / "post-quantum-recipient.txt").read_text().strip())])
 
 
 def _groups() -> KeyGroups:

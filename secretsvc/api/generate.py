@@ -54,7 +54,7 @@ def _made(kind: str, body: GenerateBody, warn: Callable[[str], None]) -> NewSecr
         immutable=body.immutable,
     )
     if not secret.name:
-        raise InputError("a Secret needs a name", hint='send {"name": …}', pointer="#/name")
+        raise InputError("a Secret needs a name", pointer="#/name")
     manifest.check(secret, warn)
     return secret
 

@@ -17,7 +17,7 @@ from secretsvc.errors import ManifestError
 from secretsvc.formats.sops.selection import RULES
 from secretsvc.generators.random_text import random_text
 from secretsvc.go_regexp import MOST_CHARACTERS
-from secretsvc.keyref import MOST_GROUPS, MOST_IN_GROUP
+from secretsvc.keyref import LONGEST, MOST_GROUPS, MOST_IN_GROUP
 from secretsvc.manifest.json_reader import refuse_many
 from secretsvc.manifest.rules import MAX_SECRET_BYTES
 from secretsvc.operations.inspect import OF_DOCUMENTS
@@ -31,7 +31,7 @@ MOST_VALUES = 10_000
 MOST_CHANGES = 100
 """Entries that one `set` may change, and KeyRefs, labels and such in one body that each cost something."""
 M = TypeVar("M", bound=BaseModel)
-Key = Annotated[str, Field(max_length=2000)]
+Key = Annotated[str, Field(max_length=LONGEST)]
 Keys = Annotated[list[Key], Field(max_length=10)]
 Rule = Annotated[str, Field(max_length=MOST_CHARACTERS)]
 Name = Annotated[str, Field(max_length=253)]

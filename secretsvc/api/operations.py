@@ -5,12 +5,13 @@ An operation that takes members which are known already is a row here and a rout
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic.alias_generators import to_camel
 
-from secretsvc.errors import AlreadySealedError, InputError, RepeatedError
+from secretsvc.errors import AlreadySealedError, InputError, KsecretError, RepeatedError
 from secretsvc.formats.sops.selection import RULES
 from secretsvc.generators.entries import complaints
 from secretsvc.operations import Result
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 SEALED_HINT = "POST /v1/rotate changes keysets, by add= and remove="
 """Advice about a Secret that is sealed already."""
+_OPTION = re.compile(r"--(scope|format)(?: (any|namespace|ksecret))?")
+"""Options of the command line that are parameters of the API, and what is said of them."""
 
 _REPEATED_HINT = "take it out; where it is no secret, say allowRepeated"
 """Advice about a value that stands in the clear elsewhere in the manifest."""
@@ -121,9 +124,10 @@ def _hints() -> Iterator[None]:
     except RepeatedError as error:
         error.hint = _REPEATED_HINT
         raise
-    except InputError as error:
+    except KsecretError as error:
         if "--secret" in error.hint:
-            error.hint, error.pointer = "say secret: NAMESPACE/NAME", "#/secret"
+            error.hint, error.pointer = "say which: NAMESPACE/NAME", "#/secret"
+        error.hint = _OPTION.sub(lambda found: "=".join(filter(None, found.groups())), error.hint)
         raise
 
 

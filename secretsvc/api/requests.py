@@ -14,7 +14,7 @@ from secretsvc.api.problems import REQUEST, RefusedError
 from secretsvc.document.kinds import KINDS
 from secretsvc.formats.sops.selection import RULES
 from secretsvc.go_regexp import MOST_CHARACTERS
-from secretsvc.keyref import MAX_LENGTH, MOST_GROUPS, MOST_IN_GROUP
+from secretsvc.keyref import LONGEST, MOST_GROUPS, MOST_IN_GROUP
 from secretsvc.operations.inspect import OF_DOCUMENTS
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from secretsvc.api.parts import Parts
     from secretsvc.operations import Result
 
-KeyRefs = Annotated[list[Annotated[str, Query(max_length=MAX_LENGTH)]], Query(max_length=10)]
+KeyRefs = Annotated[list[Annotated[str, Query(max_length=LONGEST)]], Query(max_length=10)]
 KeyGroupTexts = Annotated[
     list[Annotated[str, Query(max_length=MOST_IN_GROUP, description="A group of keys: KeyRefs, parted by commas")]],
     Query(max_length=MOST_GROUPS),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from secretsvc.errors import KeyRefError
-from secretsvc.keyref import MAX_LENGTH, KeyRef, refuse_identity, refuse_post_quantum
+from secretsvc.keyref import LONGEST, MAX_LENGTH, KeyRef, is_long, refuse_identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -99,13 +99,13 @@ def split(text: str) -> KeyRef:
     Raises KeyRefError where there is no scheme, no id, a control character, or too much of it.
     """
     refuse_identity(text)
-    refuse_post_quantum(text)
     name, _, rest = text.strip().partition(":")
     if not (rest and _is_name(name)):
         *examples, last = [f"{scheme.name}:{scheme.example}" for scheme in every()]
         raise KeyRefError("a key is written SCHEME:NAME", hint=f"such as {', '.join(examples)} or {last}")
-    if not rest.isprintable() or len(text) > MAX_LENGTH:
-        raise KeyRefError(f"a key's name is up to {MAX_LENGTH} printable characters on one line")
+    most = LONGEST if is_long(text) else MAX_LENGTH
+    if not rest.isprintable() or len(text) > most:
+        raise KeyRefError(f"a key's name is up to {most} printable characters on one line")
     return KeyRef(name, rest)
 
 

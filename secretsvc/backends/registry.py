@@ -14,7 +14,6 @@ from secretsvc.errors import (
     KeyRefError,
     KsecretError,
     NoKeyError,
-    UnusableKeyError,
 )
 
 TYPE_CHECKING = False
@@ -162,7 +161,7 @@ class Backends:
         for key in sorted(keys, key=lambda key: _order(str(key.ref))):
             patience.check()
             try:
-                return self._member(key.ref, opens=True).unwrap(key.ref, _wrapped(key), key.context)
+                return self._member(key.ref).unwrap(key.ref, _wrapped(key), key.context)
             except (AlteredError, BackendError, KeyRefError, NoKeyError) as error:
                 failures.append((str(key.ref), error))
         raise _summary(failures)
@@ -187,19 +186,15 @@ class Backends:
                 return True
         return None if None in answers else False
 
-    def _member(self, ref: KeyRef, *, opens: bool = False) -> Backend:
+    def _member(self, ref: KeyRef) -> Backend:
         """The one way from a file's KeyRef to a backend, whose scheme's `parse` gives it back unchanged.
 
-        Raises KeyRefError for a kind of keys that has no backend here; UnusableKeyError for one that nothing can be
-        wrapped to, unless it only `opens`; AlteredError for every other text, whether a file, a request or a plug-in
-        supplied it.
+        Raises KeyRefError for a kind of keys that has no backend here; AlteredError for every other text, whether a
+        file, a request or a plug-in supplied it.
         """
         backend = self.backend(ref.scheme)
         try:
             _check(ref)
-        except UnusableKeyError:
-            if not opens:
-                raise
         except KeyRefError as error:
             what = f"the name of its key is none: {error.message}"
             raise AlteredError(what, hint=RESTORE_HINT) from None

@@ -357,7 +357,7 @@ class Format:
         """Return what `read` gives as `own`, with these wrapped DEKs, or shares, of the same keys in it."""
         raise NotImplementedError
 
-    def put(self, text: str, secret: Secret, own: Any) -> list[Edit]:
+    def put(self, manifest: Manifest, secret: Secret, own: Any) -> list[Edit]:
         """Return the edits that put an envelope in the place of the Secret's own, or where one goes."""
         raise NotImplementedError
 

@@ -1,9 +1,9 @@
 """The YAML that nearly all Secrets are written in, read line by line: quicker than libyaml, and without importing it.
 
-Takes block mappings of plain keys, and lists of them, with plain, quoted and literal (`|`) values and lists in a line
-(`[a, b]`) that need no knowledge of YAML beyond their lines; of all else it says that it does not know. What it takes,
-it reads to the same nodes as `yaml_reader`, place for place, and a test holds it to that. `documents` has each text
-read by the reader that it is for; nothing above asks which that was.
+Takes block mappings of plain keys, explicit (`? KEY`) ones too, and lists of them, with plain, quoted and literal (`|`)
+values and lists in a line (`[a, b]`) that need no knowledge of YAML beyond their lines; of all else it says that it
+does not know. What it takes, it reads to the same nodes as `yaml_reader`, place for place, and a test holds it to that.
+`documents` has each text read by the reader that it is for; nothing above asks which that was.
 YAML 1.1, chapters 7 to 10: https://yaml.org/spec/1.1/
 """
 
@@ -156,7 +156,7 @@ class _Lines:
         if not colon and words[-1:] == ":":
             key = words[:-1]
         elif not colon:
-            raise _UnknownError
+            return self._explicit(column, start, line, words)
         if not (key.isalnum() or (_is_plain(key) and key[-1] != " ")) or len(key) > _LONGEST_KEY:
             raise _UnknownError
         self._at += 1
@@ -171,6 +171,21 @@ class _Lines:
             return new(Member, (name, new(Scalar, (at, end, line, text, "|", None, None))))
         value = _without_comment(value)
         return new(Member, (name, _in_line(value, at, line) if value else self._below(depth, column, name)))
+
+    def _explicit(self, column: int, start: int, line: int, words: str) -> Member:
+        """Read a member of two lines, `? KEY` and `: VALUE`, both plain; its key may be longer than others."""
+        if not words.startswith("? "):
+            raise _UnknownError
+        indent, at, number, below = self._rows[self._at + 1]
+        key, value = words[2:].lstrip(" "), below[2:].lstrip(" ")
+        if indent != column or not below.startswith(": ") or not (_is_plain(key) and _is_plain(value)):
+            raise _UnknownError
+        if ": " in value or value[-1] == ":":
+            raise _UnknownError
+        self._at += 2
+        ends = start + len(words), at + len(below)
+        name = new(Scalar, (ends[0] - len(key), ends[0], line, key, "", None, None))
+        return new(Member, (name, new(Scalar, (ends[1] - len(value), ends[1], number, value, "", None, None))))
 
     def _below(self, depth: int, column: int, name: Scalar) -> Node:
         """Read the value of the key in that column, of which nothing stands in its own line."""
@@ -196,7 +211,7 @@ class _Lines:
     def _item(self, depth: int, indent: int, start: int, line: int, dashed: str) -> Node:
         words = dashed[1:].lstrip(" ")
         before = len(dashed) - len(words)
-        if ": " in f"{words} ":
+        if ": " in f"{words} " or words.startswith("? "):
             self._rows[self._at] = (indent + before, start + before, line, words)
             return self._mapping(depth)
         self._at += 1

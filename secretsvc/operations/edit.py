@@ -233,7 +233,7 @@ def _envelope_again(draft: Draft, clear: Manifest, index: int, old: int, encoded
         if last.start in encoded:
             members = [Member(key, value._replace(end=encoded[last.start].end))]
             secret = secret._replace(root=secret.root._replace(members=members))
-    return opened.format.put(clear.text, secret, opened.sealed.own)
+    return opened.format.put(clear, secret, opened.sealed.own)
 
 
 def _same(entry: Entry, value: str) -> bool:

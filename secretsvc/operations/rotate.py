@@ -74,4 +74,4 @@ def _edits(manifest: Manifest, index: int, keyring: Keyring) -> list[Edit]:
         keys = wrapped_shares(keyring_for(format_, keyring), dek(), held, format_.context(sealed.sealed_for))
     else:
         keys = keyring_for(format_, keyring).rewrap(sealed.keys, dek)
-    return format_.put(manifest.text, secret, format_.with_keys(sealed.own, keys))
+    return format_.put(manifest, secret, format_.with_keys(sealed.own, keys))

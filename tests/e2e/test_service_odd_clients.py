@@ -88,6 +88,15 @@ def test_a_parameter_that_is_off_is_told_what_it_takes(service: Service, query: 
     assert service.post(f"/v1/encrypt?{query}", MANIFEST).json()["detail"] == said
 
 
+def test_advice_names_parameters_and_not_options(service: Service) -> None:
+    nameless = MANIFEST.replace(b"  name: db\n", b"")
+    said = [service.post(f"/v1/encrypt?{query}", nameless).json()["hint"] for query in ("", "format=kubesec&scope=any")]
+    assert said == [
+        "name it, or use scope=namespace or scope=any (generateName needs one of them)",
+        "leave scope away, or use format=ksecret",
+    ]
+
+
 def test_what_is_sealed_already_is_sent_to_the_right_path(service: Service) -> None:
     refused = service.post("/v1/encrypt", service.sealed(MANIFEST))
     assert refused.problem == "already-sealed"

@@ -116,6 +116,10 @@ class Emulator(Serving):
     def url(self) -> str:
         return f"https://localhost:{self.port}" if self._tls else f"http://127.0.0.1:{self.port}"
 
+    def token(self, policies: Sequence[str]) -> str:
+        """A new one, with these policies and without an end."""
+        return str(self._new_token(policies, 0)["auth"]["client_token"])
+
     def create_key(
         self, name: str, type_: str = "aes256-gcm96", mount: str = "transit", *, derived: bool = False
     ) -> Key:
@@ -313,7 +317,9 @@ def _auth(text: str, token: Token) -> dict[str, Any]:
 
 
 def _seconds(text: Any) -> float:
-    return float(str(text).removesuffix("s") or 0)
+    """Of a number, or of one with its unit."""
+    number, unit = str(text).rstrip("smh"), str(text)[-1:]
+    return float(number or 0) * {"m": 60, "h": 3600}.get(unit, 1)
 
 
 def _by_jwt(mount: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
@@ -323,9 +329,15 @@ def _by_jwt(mount: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     role = mount["roles"].get(body.get("role"))
     if not role:
         raise VaultError(400, f"invalid role name {json.dumps(body.get('role'))}")
-    keys = mount["config"].get("jwt_validation_pubkeys") or mount["config"].get("pem_keys")
+    config, audience = mount["config"], role.get("bound_audiences") or role.get("audience")
+    keys = config.get("jwt_validation_pubkeys") or config.get("pem_keys")
     try:
-        claims = jwt.decode(body["jwt"], keys[0], ["RS256", "ES256"], audience=role.get("bound_audiences"))
+        claims = jwt.decode(
+            body["jwt"], keys[0], ["RS256", "ES256"], audience=audience, issuer=config.get("bound_issuer")
+        )
+        for name, wanted in role.get("bound_claims", {}).items():
+            if claims.get(name) != wanted:
+                raise VaultError(400, f'error validating claims: claim "{name}" does not match')
     except jwt.PyJWTError:
         raise VaultError(400 if mount["type"] == "jwt" else 403, "error validating token: …") from None
     if mount["type"] == "kubernetes":

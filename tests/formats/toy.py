@@ -50,13 +50,14 @@ class Toy(Format):
         tokens = [plan.kept(at, text) or _token(plan.dek, text, at) for at, text in texts.items()]
         edits = [replaced(manifest.text, *pair) for pair in zip(secret.entries, tokens, strict=True)]
         own = self.with_keys("", plan.keys)
-        return Made([*edits, *self.put(manifest.text, secret, own)], own)
+        return Made([*edits, *self.put(manifest, secret, own)], own)
 
     def with_keys(self, own: str, keys: Sequence[WrappedKey]) -> str:
         return json.dumps({str(key.ref): key.source or b64encode(key.wrapped).decode() for key in keys})
 
-    def put(self, text: str, secret: Secret, own: str) -> list[Edit]:
-        return [*self.removed(text, secret), Edit(len(text), len(text), f"# toy:{own}\n")]
+    def put(self, manifest: Manifest, secret: Secret, own: str) -> list[Edit]:
+        end = len(manifest.text)
+        return [*self.removed(manifest.text, secret), Edit(end, end, f"# toy:{own}\n")]
 
     def removed(self, text: str, secret: Secret) -> list[Edit]:
         at = text.find(ROW.marker) + 1

@@ -33,10 +33,10 @@ DEK = bytes(range(32))
 class Device:
     """A folder of PATH with the program, and what is known of its calls."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "ktest") -> None:
         self.log = folder / "log"
         self.log.write_text("")
-        program = folder / "age-plugin-ktest"
+        program = folder / f"age-plugin-{name}"
         program.write_text(
             f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -I {shlex.quote(age_plugin.__file__)} "$@"\n'
         )

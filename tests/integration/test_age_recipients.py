@@ -10,12 +10,9 @@ from typing import TYPE_CHECKING
 import pyrage
 import pytest
 
-from secretsvc.backends import canonical, verify
+from secretsvc.backends import verify
 from secretsvc.backends.age import SCHEME
-from secretsvc.backends.base import Settings
-from secretsvc.backends.registry import Backends
-from secretsvc.errors import AlteredError, KeyRefError, NoKeyError, UnusableKeyError
-from secretsvc.keyref import KeyRef, WrappedKey
+from secretsvc.errors import AlteredError, KeyRefError
 from tests.e2e.cli import MANIFEST, Person, member
 from tests.integration.age_support import DEK, age, parsed, ssh_key, x25519
 
@@ -94,26 +91,6 @@ def test_a_recipient_with_a_slip_is_told_from_a_whole_one_without_the_backend(tm
             public.replace(f"ssh-{kind}", "ssh-rsa" if kind == "ed25519" else "ssh-ed25519"),
         ):
             assert not agree(wrong)
-
-
-@pytest.mark.parametrize("prefix", ["age1pq1", "age1tagpq1", "AGE1PQ1"])
-@pytest.mark.parametrize("length", [300, 1952])
-def test_a_post_quantum_recipient_is_refused_with_the_reason(prefix: str, length: int) -> None:
-    text = prefix + "q" * length
-    for refused in (parsed, verify, canonical):
-        for spelled in (text, f"age:{text}"):
-            with pytest.raises(UnusableKeyError, match=r"^that is a post-quantum recipient of age's, and .* 1000 at"):
-                refused(spelled.removeprefix("age:") if refused is parsed else spelled)
-
-
-def test_a_file_with_a_post_quantum_recipient_is_not_told_to_be_altered_where_no_other_key_opens_it() -> None:
-    backends = Backends(Settings({"HOME": os.devnull}, lambda _: None))
-    wrapped = pyrage.encrypt(DEK, [pyrage.x25519.Identity.generate().to_public()])
-    key = WrappedKey(KeyRef("age", "age1pq1" + "q" * 1952), wrapped)
-    with pytest.raises(NoKeyError, match="no age identity is at hand"):
-        backends.unwrap([key])
-    with pytest.raises(UnusableKeyError, match="post-quantum recipient"):
-        backends.rewrap([key], lambda: DEK)
 
 
 def test_a_private_identity_is_refused_and_not_shown() -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hmac
 import os
 from base64 import b64decode
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -18,6 +20,9 @@ import secretsvc
 from secretsvc.backends import canonical, stated, verify
 from secretsvc.errors import KeyRefError
 from tests.support import LOCK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 KEY = ec.derive_private_key(0xC0FFEE, ec.SECP256R1())
@@ -55,19 +60,32 @@ def hkdf_expand(key: bytes, info: bytes, length: int) -> bytes:
     return hmac.digest(key, info + b"\1", "sha256")[:length]
 
 
-def hpke_open(key: ec.EllipticCurvePrivateKey, sent: bytes, sealed: bytes, info: bytes) -> bytes:
-    """RFC 9180, base mode: DHKEM(P-256, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305."""
-    kem, suite = b"KEM" + b"\0\x10", b"HPKE" + b"\0\x10\0\1\0\3"
+def extract(of: bytes, salt: bytes, label: bytes, material: bytes) -> bytes:
+    return hkdf_extract(salt, b"HPKE-v1" + of + label + material)
 
-    def extract(of: bytes, salt: bytes, label: bytes, material: bytes) -> bytes:
-        return hkdf_extract(salt, b"HPKE-v1" + of + label + material)
 
-    def expand(of: bytes, secret: bytes, label: bytes, about: bytes, length: int) -> bytes:
-        return hkdf_expand(secret, length.to_bytes(2, "big") + b"HPKE-v1" + of + label + about, length)
+def expand(of: bytes, secret: bytes, label: bytes, about: bytes, length: int) -> bytes:
+    return hkdf_expand(secret, length.to_bytes(2, "big") + b"HPKE-v1" + of + label + about, length)
 
-    public = key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
-    shared = key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), sent))
-    secret = expand(kem, extract(kem, b"", b"eae_prk", shared), b"shared_secret", sent + public, 32)
+
+def uncompressed(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+
+
+def agreed(key: ec.EllipticCurvePrivateKey, sent: bytes) -> bytes:
+    return key.exchange(ec.ECDH(), ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), sent))
+
+
+def dhkem(key: ec.EllipticCurvePrivateKey, sent: bytes) -> bytes:
+    """RFC 9180, DHKEM(P-256, HKDF-SHA256)."""
+    kem = b"KEM" + b"\0\x10"
+    drawn = extract(kem, b"", b"eae_prk", agreed(key, sent))
+    return expand(kem, drawn, b"shared_secret", sent + uncompressed(key), 32)
+
+
+def hpke_open(kem: bytes, secret: bytes, sealed: bytes, info: bytes) -> bytes:
+    """RFC 9180, base mode, from the secret of that KEM on: HKDF-SHA256, ChaCha20Poly1305."""
+    suite = b"HPKE" + kem + b"\0\1\0\3"
     context = b"\0" + extract(suite, b"", b"psk_id_hash", b"") + extract(suite, b"", b"info_hash", info)
     scheduled = extract(suite, secret, b"secret", b"")
     nonce = expand(suite, scheduled, b"base_nonce", context, 12)
@@ -78,13 +96,14 @@ def unpadded(text: bytes) -> bytes:
     return b64decode(text + b"=" * (-len(text) % 4))
 
 
-def opened_by_key(wrapped: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """age-encryption.org/v1 by its text: the file key of the stanza `p256tag`, and the payload's one chunk."""
+def opened_by_key(wrapped: bytes, type_: bytes, kem: bytes, secret_of: Callable[[bytes], bytes]) -> bytes:
+    """age-encryption.org/v1 by its text: the file key of the stanza of that type, and the payload's one chunk."""
     header, _, rest = wrapped.partition(b"\n--- ")
     lines = header.split(b"\n")
-    at = next(at for at, line in enumerate(lines) if line.startswith(b"-> p256tag "))
+    at = next(at for at, line in enumerate(lines) if line.startswith(b"-> %s " % type_))
     _, _, _, sent = lines[at].split(b" ")
-    file_key = hpke_open(key, unpadded(sent), unpadded(lines[at + 1]), b"age-encryption.org/p256tag")
+    secret = secret_of(unpadded(sent))
+    file_key = hpke_open(kem, secret, unpadded(lines[at + 1]), b"age-encryption.org/" + type_)
     nonce, sealed = rest[44:60], rest[60:]
     payload_key = hkdf_expand(hkdf_extract(nonce, file_key), b"payload", 32)
     return ChaCha20Poly1305(payload_key).decrypt(bytes(11) + b"\1", sealed, b"")
@@ -93,7 +112,7 @@ def opened_by_key(wrapped: bytes, key: ec.EllipticCurvePrivateKey) -> bytes:
 def test_what_is_wrapped_to_a_hardware_key_s_recipient_opens_by_its_key_alone() -> None:
     dek = os.urandom(32)
     wrapped = LOCK.keyring.wrap(canonical(f"age:{RECIPIENT}"), dek, {})
-    assert opened_by_key(wrapped, KEY) == dek
+    assert opened_by_key(wrapped, b"p256tag", b"\0\x10", partial(dhkem, KEY)) == dek
 
 
 def test_a_secret_is_sealed_to_it_beside_others_and_opens_by_them() -> None:

@@ -84,6 +84,9 @@ a: [b, c:d ,  e f ]  # g
 - [a, b]
 - 'a: b'
 -  a:␤     b: c
+? a␤: b
+?  a b␤# c␤:  d e␤
+- ? a␤  : b
 """
 ODD_LINES = r"""
 ---␣
@@ -118,6 +121,13 @@ a: *b
 &a b: c
 <<: b
 ? a
+? a: b␤: c
+? a␤:b
+? a␤: b: c
+? a␤: b:
+? a␤: "b"
+? a #b␤: c
+? a␤ : b
 a: !b
 a: %b
 %YAML 1.1
@@ -257,6 +267,7 @@ def nested(levels: int) -> str:
 def test_what_is_sealed_here_it_takes() -> None:
     """Else a start would import PyYAML for nothing, and nobody would see it."""
     assert is_taken((DATA / "vectors" / "basic.sealed.yaml").read_text())
+    assert is_taken((DATA / "vectors" / "post-quantum.sealed.yaml").read_text().partition("---")[0])
     assert is_taken((DATA / "kubesec" / "string-data.rsa+ecc.enc.yaml").read_text())
 
 

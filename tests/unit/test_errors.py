@@ -14,7 +14,6 @@ TREE = {
     "KsecretError": ("Exception", 7, 500),
     "UsageError": ("KsecretError", 2, 400),
     "KeyRefError": ("UsageError", 2, 400),
-    "UnusableKeyError": ("KeyRefError", 2, 400),
     "InputError": ("KsecretError", 3, 400),
     "ManifestError": ("InputError", 3, 400),
     "NotSealedError": ("InputError", 3, 400),

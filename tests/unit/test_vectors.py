@@ -19,7 +19,7 @@ from secretsvc.formats.ksecret.crypto import Dek, Payload
 from tests import vectors
 
 RECORDED = {"tokens.json": 13, "seals.json": 3, "seals-of-groups.json": 4, "shares.json": 5}
-PLAIN_FILES = 6
+PLAIN_FILES = 8
 
 
 def load(name: str) -> list[dict[str, Any]]:
@@ -162,6 +162,20 @@ def test_a_sealed_file_opens_by_the_text_of_format_alone() -> None:
     assert content("data", "username") == b"admin"
     assert content("stringData", "note") == b"it's plain"
     assert content("stringData", "app.yaml") == b"db:\n  pool: 10\n"
+
+
+def test_a_post_quantum_recipient_is_in_the_seal_and_both_its_files_say_the_same_of_it() -> None:
+    ref = (vectors.FOLDER / "post-quantum-recipient.txt").read_text().strip()
+    identity = pyrage.x25519.Identity.from_str((vectors.FOLDER / "identity.txt").read_text().splitlines()[-1])
+    in_json = json.loads((vectors.FOLDER / "post-quantum.sealed.json").read_text())
+    for root in (*yaml.safe_load_all((vectors.FOLDER / "post-quantum.sealed.yaml").read_text()), in_json):
+        sealed = root["ksecret"]
+        own = f"age:{identity.to_public()}"
+        assert sorted(sealed["keys"]) == [ref, own] if ref < own else [own, ref]
+        dek = pyrage.decrypt(b64decode(sealed["keys"][own]), [identity])
+        about = [sealed["sealedFor"], "Opaque", sealed["created"]]
+        assert sealed["seal"] == independent_seal(dek, *about, list(sealed["keys"]))
+        assert b"-> mlkem768x25519 " in b64decode(sealed["keys"][ref])
 
 
 @pytest.mark.parametrize("pair", [(0, 1), (0, 2), (1, 2)], ids=str)

@@ -60,11 +60,19 @@ export function clearProblems(form) {
   box.replaceChildren();
 }
 
+/** What to do about it here, where the API's hint names another of its calls. */
+const HERE = {
+  "/problems/already-sealed": "Change puts another value into it, and Look tells what it holds",
+  "/problems/not-sealed": "Seal does that",
+  "/problems/unauthenticated": "",
+};
+
 /** Tell a problem at the field that it is about, or under the form, and go there. */
 export function tell(form, problem) {
   if (problem.pointer === "#/secret") byId("change-secret-field").hidden = false;
   const field = problem.field || fieldOf(form, problem);
-  const words = [problem.detail || problem.title, problem.hint || ""].filter(Boolean);
+  const hint = HERE[problem.type] ?? problem.hint ?? "";
+  const words = [problem.detail || problem.title, hint].filter(Boolean);
   if (field) {
     for (let closed = field.closest("details:not([open])"); closed; closed = field.closest("details:not([open])")) closed.open = true;
     field.setAttribute("aria-invalid", "true");
@@ -77,7 +85,7 @@ export function tell(form, problem) {
   box.replaceChildren(
     made("p", { className: "title" }, problem.title || "It did not work"),
     made("p", {}, sentence(problem.detail || "")),
-    ...(problem.hint ? [made("p", {}, sentence(problem.hint))] : []),
+    ...(hint ? [made("p", {}, sentence(hint))] : []),
     ...(problem.requestId ? [made("p", { className: "hint" }, `Request ${problem.requestId}`)] : []),
   );
   box.hidden = false;

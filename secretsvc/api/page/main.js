@@ -2,7 +2,7 @@
 
 import { json, onExpired, use } from "./api.js";
 import { byId, made, say } from "./dom.js";
-import { onSubmit, tell } from "./forms.js";
+import { mistake, onSubmit, tell } from "./forms.js";
 import { setUp as setUpMake } from "./make.js";
 import { catchDrops } from "./manifest.js";
 import { clearResult } from "./result.js";
@@ -83,7 +83,9 @@ function askForToken(problem) {
 
 onExpired((problem) => askForToken(problem.members));
 onSubmit(byId("sign-in-form"), "Signing in…", async () => {
-  use(byId("token").value.trim());
+  const token = byId("token").value.trim();
+  if (!token) throw mistake("#/token", "No token");
+  use(token);
   await arrive();
   byId("token").value = "";
   say(`Signed in as ${nameOf(me.caller)}.`);

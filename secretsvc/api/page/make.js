@@ -106,6 +106,7 @@ function withField(problem, field) {
 const generic = (members) => [
   `${plural(Object.keys(members.data).length + Object.keys(members.random).length, "value")} sealed`,
   ...Object.entries(members.random).map(([name, length]) => `${name}: ${length} random letters and digits, which nobody has seen`),
+  ...Object.keys(members.data).filter((name) => !members.data[name]).map((name) => `${name} is empty`),
 ];
 
 const KINDS = {

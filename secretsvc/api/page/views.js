@@ -78,8 +78,8 @@ export function setUpOpen(section) {
     const taken = file.take();
     const { bytes, headers } = await send("v1/decrypt", taken, { signal });
     showResult(place, {
-      title: "Opened", bytes, name: taken.name || "clear.yaml", secret: true, notes: notes(headers),
-      facts: [secrets(headers), "In the clear: not for Git, chats or tickets"],
+      title: "Opened", bytes, name: taken.name || "clear.yaml", secret: true, facts: [secrets(headers)],
+      notes: ["This is in the clear: not for Git, chats or tickets.", ...notes(headers)],
     });
   });
 }
@@ -165,7 +165,7 @@ async function chosen(value, members, entry) {
   const given = await value.read();
   const holder = mapping();
   const [member, content, said] = {
-    text: () => ["values", given.text, "has a new value"],
+    text: () => ["values", given.text, given.text ? "has a new value" : "is empty now"],
     file: () => ["base64Values", given.base64, `has ${given.name} as its value`],
     random: () => ["random", given.length || 0, `has ${given.length} random letters and digits, which nobody has seen`],
     remove: () => ["values", null, "was taken away"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secretsvc.backends.base import Scheme
 from secretsvc.errors import KeyRefError
-from secretsvc.keyref import KeyRef, refuse_identity, refuse_post_quantum
+from secretsvc.keyref import KeyRef, refuse_identity
 from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
@@ -12,16 +12,22 @@ if TYPE_CHECKING:
     from secretsvc.backends.age.backend import Age
     from secretsvc.backends.base import Settings
 
-TAG = "age1tag1"
-"""Begins a recipient of the type p256tag: a P-256 key, be it in a YubiKey, a TPM or a Secure Enclave."""
+TAG, TAG_PQ = "age1tag1", "age1tagpq1"
+"""Begin a recipient of the type p256tag or mlkem768p256tag: of a key in a YubiKey, a TPM or a Secure Enclave."""
 
-_OF_PLUGIN = pattern(r"age1(?!tag1)[a-z0-9](?:[a-z0-9_+-]{0,30}[a-z0-9])?1[02-9ac-hj-np-z]{6,960}")
+PQ = "age1pq1"
+"""Begins a recipient of the type mlkem768x25519. It is spelled as a plug-in's, and age's own plug-in wraps to it."""
+
+_LETTERS_BEHIND = {TAG: 59, TAG_PQ: 2005, PQ: 1952, "age1": 58}
+_OF_PLUGIN = pattern(r"age1(?!tag1|tagpq1|pq1)[a-z0-9](?:[a-z0-9_+-]{0,30}[a-z0-9])?1[02-9ac-hj-np-z]{6,960}")
 _SSH_KEY = pattern("ssh-(?:ed25519|rsa) [A-Za-z0-9+/]+={0,2}")
 _HINT = "give age1…, or an ssh-ed25519 or ssh-rsa public key"
 
 
 class AgeScheme(Scheme):
-    """Recipients `age1…` (X25519), `age1tag1…` (P-256, of hardware keys) and SSH public keys: their own names."""
+    """Recipients `age1…` (X25519), `age1pq1…` (post-quantum), `age1tag1…` and `age1tagpq1…` (the same of hardware
+    keys), those of plug-ins, and SSH public keys: their own names.
+    """
 
     name, title, example = "age", "age", "age1…"
     cost = 1
@@ -37,12 +43,10 @@ class AgeScheme(Scheme):
         return Age(settings)
 
     def parse(self, text: str) -> KeyRef:
-        """`age1…` in lower case (https://age-encryption.org/v1, "The X25519 recipient type"), `age1tag1…`
-        (https://c2sp.org/age#the-p256tag-recipient-type), or an SSH public key without its comment. Whether its
-        checksum is right, `verify` tells.
+        """`age1…`, `age1pq1…`, `age1tag1…` and `age1tagpq1…` in lower case (https://c2sp.org/age, "Recipient types"), a
+        plug-in's, or an SSH public key without its comment. Whether its checksum is right, `verify` tells.
         """
         refuse_identity(text)
-        refuse_post_quantum(text)
         canonical = " ".join(text.split()[:2]) if text.lstrip().startswith("ssh-") else text.strip().lower()
         if not (_is_recipient(canonical) or is_of_plugin(canonical) or _SSH_KEY.fullmatch(canonical)):
             raise KeyRefError("that is not an age recipient", hint=_HINT)
@@ -62,6 +66,8 @@ SCHEME = AgeScheme()
 
 def is_of_plugin(text: str) -> bool:
     """Tell whether it is spelled as a plug-in's recipient, `age1NAME1…`, which a program has to wrap to."""
+    if text.startswith(PQ):
+        return _is_recipient(text)
     if not text.startswith("age1") or "1" not in text[4:]:  # `re`, which patterns need, takes 4 ms to import
         return False
     return _OF_PLUGIN.fullmatch(text) is not None
@@ -71,10 +77,10 @@ _LETTERS = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 
 
 def _is_recipient(text: str) -> bool:
-    """Tell whether it is `age1` and 58 of the letters that it may have, or `age1tag1` and 59."""
-    prefix = TAG if text.startswith(TAG) else "age1"
-    length = len(prefix) + (59 if prefix == TAG else 58)
-    return len(text) == length and text.startswith(prefix) and not text[len(prefix) :].strip(_LETTERS)
+    """Tell whether it starts as one of age's own types does, and has as many of the letters behind as that has."""
+    prefix = next(filter(text.startswith, _LETTERS_BEHIND), text)
+    behind = text[len(prefix) :]
+    return len(behind) == _LETTERS_BEHIND.get(prefix, -1) and not behind.strip(_LETTERS)
 
 
 def _is_bech32(text: str) -> bool:

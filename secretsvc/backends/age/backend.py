@@ -6,7 +6,7 @@ import os
 
 import pyrage
 
-from secretsvc.backends.age import SCHEME, TAG, is_of_plugin
+from secretsvc.backends.age import SCHEME, TAG, TAG_PQ, is_of_plugin
 from secretsvc.backends.age.identities import Identities, default_identity_path, make_identity
 from secretsvc.backends.base import checked_dek
 from secretsvc.errors import (
@@ -21,13 +21,16 @@ from secretsvc.errors import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import TypeVar
+    from typing import TypeAlias, TypeVar
 
     from secretsvc.backends.age.identities import Identity
     from secretsvc.backends.base import Place, Settings
     from secretsvc.keyref import KeyRef
 
     T = TypeVar("T")
+    _Recipient: TypeAlias = (
+        pyrage.x25519.Recipient | pyrage.ssh.Recipient | pyrage.tag.Recipient | pyrage.tagpq.Recipient
+    )
 
 MAX_WRAPPED_BYTES = 4096
 """A DEK wrapped to an X25519 recipient takes up to 410 bytes, to an SSH key of 16,384 bits 3,300."""
@@ -46,7 +49,8 @@ _ADD_HINT = "set KSECRET_AGE_KEY_FILE to one that does, or let somebody who open
 
 
 class Age:
-    """Recipients `age1…` (X25519), `age1tag1…` (P-256) and SSH public keys (`ssh-ed25519`, `ssh-rsa`).
+    """Recipients `age1…` (X25519), `age1tag1…` (P-256), `age1tagpq1…` (and ML-KEM-768), those of plug-ins, `age1pq1…`
+    among them, and SSH public keys (`ssh-ed25519`, `ssh-rsa`).
 
     Credentials: identities in `KSECRET_AGE_KEY` (the text), in the file that `KSECRET_AGE_KEY_FILE` names, and in
     the user's `ksecret/age.key`, and where SOPS finds them (`places_of_sops`); all that there are, and the first is
@@ -159,7 +163,7 @@ class Age:
 
     def holds(self, ref: KeyRef) -> bool | None:
         """Tell whether an identity at hand opens what is wrapped to it; None where a passphrase hides that."""
-        if is_of_plugin(ref.id) or ref.id.startswith(TAG):  # a device tells, and a program would be started
+        if is_of_plugin(ref.id) or ref.id.startswith((TAG, TAG_PQ)):  # a device tells, and a program would be started
             return None if self._starts_plugins and self._identities.of_plugins() else False
         if _opened(self.wrap(ref, bytes(32), {}), self._identities.in_clear()) is not None:
             return True
@@ -195,12 +199,14 @@ def _opened(wrapped: bytes, identities: list[Identity]) -> bytes | None:
         raise AlteredError("its wrapped data key was altered", hint=RESTORE_HINT) from None
 
 
-def _recipient(text: str) -> pyrage.x25519.Recipient | pyrage.ssh.Recipient | pyrage.tag.Recipient:
+def _recipient(text: str) -> _Recipient:
     try:
         if text.startswith("ssh-"):
             return pyrage.ssh.Recipient.from_str(text)
         if text.startswith(TAG):
             return pyrage.tag.Recipient.from_str(text)
+        if text.startswith(TAG_PQ):
+            return pyrage.tagpq.Recipient.from_str(text)
         return pyrage.x25519.Recipient.from_str(text)
     except pyrage.RecipientError:
         raise KeyRefError(

@@ -116,14 +116,14 @@ class Ksecret(Format):
     def with_keys(self, own: envelope.Envelope, keys: Sequence[WrappedKey]) -> envelope.Envelope:
         return own._replace(groups=envelope.texts_of(keys, len(own.groups)))
 
-    def put(self, text: str, secret: Secret, own: envelope.Envelope) -> list[Edit]:
+    def put(self, manifest: Manifest, secret: Secret, own: envelope.Envelope) -> list[Edit]:
         def render(layout: Layout) -> str:
-            return envelope.render(own, layout)
+            return envelope.render(own, layout, is_json=manifest.is_json)
 
         member = envelope.member_of(secret)
         if member:
-            return [replace_member(text, secret.root, member, render)]
-        return [append_member(text, secret.root, render)]
+            return [replace_member(manifest.text, secret.root, member, render)]
+        return [append_member(manifest.text, secret.root, render)]
 
     def removed(self, text: str, secret: Secret) -> list[Edit]:
         member = envelope.member_of(secret)

@@ -13,7 +13,7 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator
     from collections.abc import Sequence as AnySequence
     from typing import TypeAlias
 
@@ -274,13 +274,14 @@ def made(sealed_for: str, created: str, keys: Collection[WrappedKey], threshold:
     return Envelope(sealed_for, created, texts_of(keys, count), threshold, "")
 
 
-def render(envelope: Envelope, layout: Layout) -> str:
+def render(envelope: Envelope, layout: Layout, *, is_json: bool = False) -> str:
     """Return the member's text in the style of its surroundings, lines joined by the layout's line break.
 
-    The first line comes without indentation, the last without a line break.
+    The first line comes without indentation, the last without a line break. A KeyRef that is too long for a simple key
+    of YAML is written as an explicit one, `? KEYREF` and `: TEXT`, which JSON has not and needs not.
     """
     if layout.flow:
-        return _render_flow(envelope, layout)
+        return _render_flow(envelope, layout, is_json=is_json)
     step, deep = layout.indent + layout.unit, layout.indent + layout.unit * 2
     lines = [
         f"{ENVELOPE}:",
@@ -294,32 +295,49 @@ def render(envelope: Envelope, layout: Layout) -> str:
 
 
 def _key_lines(envelope: Envelope, step: str, deep: str) -> list[str]:
-    return [f"{step}keys:", *(f"{deep}{_key(ref)}: {text}" for ref, text in _sorted(envelope.groups[0]))]
+    return [f"{step}keys:", *(f"{deep}{line}" for line in _member_lines(envelope.groups[0]))]
 
 
 def _group_lines(envelope: Envelope, step: str, deep: str) -> list[str]:
     lines = [f"{step}threshold: {envelope.threshold}", f"{step}groups:"]
     for group in envelope.groups:
-        first, *others = (f"{_key(ref)}: {text}" for ref, text in _sorted(group))
+        first, *others = _member_lines(group)
         lines += [f"{deep}- {first}", *(f"{deep}  {other}" for other in others)]
     return lines
+
+
+def _member_lines(group: dict[str, str]) -> Iterator[str]:
+    for ref, text in _sorted(group):
+        if _is_long(ref):
+            yield from (f"? {_key(ref)}", f": {text}")
+        else:
+            yield f"{_key(ref)}: {text}"
 
 
 def _sorted(group: dict[str, str]) -> list[tuple[str, str]]:
     return sorted(group.items(), key=lambda item: item[0].encode())
 
 
+def _is_long(ref: str) -> bool:
+    """Tell whether it is too long for a simple key of YAML."""
+    from secretsvc.keyref import MAX_LENGTH
+
+    return len(ref) > MAX_LENGTH
+
+
 def _key(ref: str) -> str:
     return ref if _PLAIN_KEYREF.fullmatch(ref) and ": " not in ref else quoted(ref)
 
 
-def _render_flow(envelope: Envelope, layout: Layout) -> str:
+def _render_flow(envelope: Envelope, layout: Layout, *, is_json: bool) -> str:
     colon = layout.colon
     deep = layout.indent + layout.unit * 2
 
+    def key(ref: str) -> str:
+        return f"? {quoted(ref)} : " if _is_long(ref) and not is_json else f"{quoted(ref)}{colon}"
+
     def keys(group: dict[str, str], indent: str) -> str:
-        members = [f"{quoted(ref)}{colon}{quoted(text)}" for ref, text in _sorted(group)]
-        return _braced(members, layout, indent)
+        return _braced([f"{key(ref)}{quoted(text)}" for ref, text in _sorted(group)], layout, indent)
 
     if envelope.threshold > 1:
         groups = [keys(group, deep + layout.unit) for group in envelope.groups]

@@ -141,7 +141,7 @@ def seal_secret(format_: Format, manifest: Manifest, secret: Secret, plan: Plan)
     key = Dek(plan.dek)
     own = envelope.made(plan.sealed_for, plan.created, plan.keys, plan.threshold)
     own = own._replace(seal=key.seal(plan.sealed_for, secret.type, plan.created, own.sealed_keys))
-    edits = [*_token_edits(manifest, secret, plan, key), *format_.put(manifest.text, secret, own)]
+    edits = [*_token_edits(manifest, secret, plan, key), *format_.put(manifest, secret, own)]
     return Made(edits, own)
 
 

@@ -90,8 +90,8 @@ class Kubesec(Format):
     def with_keys(self, own: envelope.Envelope, keys: Sequence[WrappedKey]) -> envelope.Envelope:
         return own._replace(keys=tuple((key.ref, envelope.encoded(key)) for key in keys))
 
-    def put(self, text: str, secret: Secret, own: envelope.Envelope) -> list[Edit]:
-        return envelope.put(text, own)
+    def put(self, manifest: Manifest, secret: Secret, own: envelope.Envelope) -> list[Edit]:
+        return envelope.put(manifest.text, own)
 
     def removed(self, text: str, secret: Secret) -> list[Edit]:
         return envelope.remove(text)

@@ -110,7 +110,7 @@ def test_each_kind_of_secret_has_fields_of_its_own(browser: Browser, service: Se
 
 def test_mistakes_are_told_in_the_apis_words_at_their_field(browser: Browser, service: Service) -> None:
     arrive(browser, service, "make", "maria")
-    assert refused(browser, "make") == ('A Secret needs a name. Send {"name": …}.', "make-name")
+    assert refused(browser, "make") == ("A Secret needs a name.", "make-name")
     browser.type("#make-name", "Db_Login")
     browser.type("#entries input", "two words")
     said, _ = refused(browser, "make")
@@ -199,7 +199,7 @@ def test_a_value_is_changed_by_somebody_who_may_not_read_it(browser: Browser, se
     browser.type("#change-entry", "only-here")
     browser.put("#change-value textarea", MARK)
     assert refused(browser, "change") == (
-        "It holds 2 Secrets that could be meant: prod/db, prod/other. Say secret: NAMESPACE/NAME.",
+        "It holds 2 Secrets that could be meant: prod/db, prod/other. Say which: NAMESPACE/NAME.",
         "change-secret",
     )
     browser.type("#change-secret", "prod/other")
@@ -214,6 +214,9 @@ def test_a_value_is_changed_by_somebody_who_may_not_read_it(browser: Browser, se
     browser.run("document.getElementById('change-secret').value = ''")
     assert "password has 32 random letters and digits" in send(browser, "change")
     assert len(opened(service, shown(browser, "change"))["password"]) == 32
+    browser.choose("#change-value select", "text")
+    browser.put("#change-value textarea", "")
+    assert "password is empty now" in send(browser, "change")
     browser.choose("#change-value select", "remove")
     assert "password was taken away" in send(browser, "change")
     assert "password" not in opened(service, shown(browser, "change"))
@@ -241,6 +244,8 @@ def test_looking_tells_what_a_file_says_of_itself(browser: Browser, service: Ser
     assert service.ref in told
     assert "password in the clear" in told
     assert "(today)" in told
+    browser.put("#look textarea", MANIFEST.decode())
+    assert refused(browser, "look")[0] == "No Secret in it is sealed. Seal does that."
     browser.put("#look textarea", "a: [")
     said, _ = refused(browser, "look")
     assert browser.focused() == browser.find("#look textarea")
