@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from secretsvc import formats
-from secretsvc.backends import canonical, is_named
+from secretsvc.backends import canonical, unversioned
 from secretsvc.errors import KsecretError, ManifestError
 from secretsvc.formats import lost
 from secretsvc.keyref import divided
@@ -290,8 +290,8 @@ def _ruled(rule: KeyRule) -> tuple[tuple[Keyset, ...], int]:
 
 def _differing(held: set[str], ruled: set[str], where: str, policy: Policy) -> Iterator[str]:
     named = policy.content.people.named
-    missing = {name for name in ruled - held if not any(is_named(ref, name) for ref in held)}
-    beyond = {ref for ref in held - ruled if not any(is_named(ref, name) for name in ruled)}
+    missing = ruled - held - set(map(unversioned, held))
+    beyond = {ref for ref in held - ruled if unversioned(ref) not in ruled}
     lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (missing, beyond))
     if lacking:
         yield f"{where}not sealed to {_listed(lacking)}"

@@ -140,6 +140,37 @@ def test_groups_of_keys_in_our_own_format_are_told_as_such(team: Team, capsys: p
     assert "\nksecret set" not in out
 
 
+def azure_sealed(refs: str) -> bytes:
+    """What an envelope tells without a key: who may open it."""
+    token, seal = (b64encode(bytes(size)).decode() for size in (92, 32))
+    return (
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n"
+        f"stringData:\n  password: ksecret.v1.{token}\nksecret:\n  version: 1\n  sealedFor: prod/db\n"
+        f'  created: "2026-01-01T00:00:00Z"\n{refs}  seal: {seal}\n'
+    ).encode()
+
+
+def test_whoever_has_a_key_by_its_name_without_version_has_each_of_its_versions(
+    team: Team, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "azure:https://shop.vault.azure.net/keys/app"
+    team.write(".ksecret.yaml", f"version: 1\npeople: {{bob: '{key}'}}\nrules: [{{keys: [bob]}}]\n".encode())
+    team.write("db.yaml", azure_sealed(f"  keys:\n    {key}/{'0' * 32}: AAAA\n"))
+    found = as_json(capsys)
+    assert found["secrets"][0]["openedBy"] == {"bob": "alone"}
+    assert [(one["name"], one["alone"]) for one in found["holders"]] == [("bob", 1)]
+    for name in ("bob", key, f"{key}/{'0' * 32}"):
+        assert "\nksecret set --secret prod/db --random password=32 -- db.yaml" in told(capsys, "--leaver", name)
+
+
+def test_a_key_that_a_policy_gives_to_hundreds_is_refused(team: Team, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each name would be told of each Secret: of files of a megabyte, gigabytes."""
+    people = ", ".join(f"p{number}: [{team.ref}, {team.bob.ref}]" for number in range(201))
+    team.write(".ksecret.yaml", f"version: 1\npeople: {{{people}}}\nrules: [{{keys: [p1]}}]\n".encode())
+    team.seal("db.yaml", team)
+    assert "more than 200 names have the key" in told(capsys, code=3)
+
+
 def test_what_can_t_be_looked_at_is_told_and_gives_the_exit_code(
     team: Team, capsys: pytest.CaptureFixture[str]
 ) -> None:
