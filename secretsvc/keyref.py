@@ -52,6 +52,10 @@ class Principal(Record):
     """ARN of the IAM role that is assumed with them; empty for none."""
 
 
+class SopsContext(dict[str, str]):
+    """The context of what a file of SOPS's holds: its names of Vault's keys leave the namespace to the environment."""
+
+
 class WrappedKey(Record):
     """A DEK, or a share of one, wrapped under one KEK. How it is spelled in a file is its format's business."""
 
@@ -149,11 +153,12 @@ def locks_out(before: Keyset, after: Keyset) -> bool:
     return needed < after.threshold or len(groups) > len(after.groups) or any(set(b) - set(a) for b, a in stay)
 
 
-def refuse_flattening(before: Keyset, after: Keyset) -> None:
-    """Raise KeyRefError where keys were in groups, and any one of those named now would open alone."""
-    if isinstance(before, KeyGroups) and after and not isinstance(after, KeyGroups):
-        what = f"its data key is split among {len(before.groups)} groups of keys, and any one of these would open it"
-        raise KeyRefError(what, hint="name all: --group -k A --group -k B; or decrypt it, and seal it anew")
+def refuse_flattening(before: int, after: int) -> None:
+    """Raise KeyRefError where keys were in so many groups, and are to be in so few that any one key opens alone."""
+    if before > 1 >= after:
+        what = f"its data key is split among {before} groups of keys, and any one of these would open it"
+        hint = "name groups, by --group -k A --group -k B or in the policy; or decrypt it, and seal it anew"
+        raise KeyRefError(what, hint=hint)
 
 
 class Recipients(Record):

@@ -5,19 +5,28 @@ For a command, somebody always does. The service's threads are told when their c
 
 from __future__ import annotations
 
-from contextvars import ContextVar
+try:
+    from _thread import _local as local  # what `threading` has, whose import takes a start longer than most modules
+except ImportError:
+    from threading import local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextvars import Token
 
-_asked: ContextVar[Callable[[], None] | None] = ContextVar("patience", default=None)
+
+class _Thread(local):
+    """What `check` calls in each thread."""
+
+    ask: Callable[[], None] | None = None
+
+
+_thread = _Thread()
 
 
 def check() -> None:
     """Returns while somebody waits. Raises what the `Asking` around it has for nobody."""
-    ask = _asked.get()
+    ask = _thread.ask
     if ask:
         ask()
 
@@ -27,10 +36,10 @@ class Asking:
 
     def __init__(self, ask: Callable[[], None]) -> None:
         self._ask = ask
-        self._before: Token[Callable[[], None] | None]
 
     def __enter__(self) -> None:
-        self._before = _asked.set(self._ask)
+        self._before = _thread.ask
+        _thread.ask = self._ask
 
     def __exit__(self, *_: object) -> None:
-        _asked.reset(self._before)
+        _thread.ask = self._before

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from secretsvc.errors import RESTORE_HINT, AlteredError, BackendUnavailableError, install_hint
-from secretsvc.keyref import KeyRef
+from secretsvc.errors import RESTORE_HINT, AlteredError, install_hint
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any, Protocol
 
-    from secretsvc.keyref import Principal
+    from secretsvc.keyref import KeyRef, Principal
 else:
     Protocol = object
 
@@ -161,33 +160,6 @@ class Scheme:
     def installed(self) -> Installed:
         """Return whether what the backend needs is on this machine. Imports nothing of it."""
         return Installed(True, "built in")
-
-
-class BrokenScheme(Scheme):
-    """Stands for a plug-in that can't be loaded. Its keys' names are taken as they stand, and open nothing."""
-
-    title, example, cost = "", "…", 1_000_000
-
-    def __init__(self, name: str, module: str) -> None:
-        self.name = name
-        self._module = module
-
-    def backend(self, settings: Settings) -> Backend:
-        raise BackendUnavailableError(self._said, hint=self._hint)
-
-    def parse(self, text: str) -> KeyRef:
-        return KeyRef(self.name, text)
-
-    def installed(self) -> Installed:
-        return Installed(False, self._said, self._hint)
-
-    @property
-    def _said(self) -> str:
-        return f"the plug-in for keys that start with {self.name}: can't be loaded"
-
-    @property
-    def _hint(self) -> str:
-        return f"install again, or remove, the distribution that has the entry point {self._module}"
 
 
 class Settings(Record):

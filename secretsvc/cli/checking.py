@@ -254,6 +254,4 @@ def _as_text(finding: Finding) -> str:
 def _as_json(finding: Finding) -> str:
     from json import dumps
 
-    rule = _rule(finding)
-    told = {name: value for name, value in finding._asdict().items() if name != "commit" or value}
-    return dumps({**told, "rule": rule.name} | ({"level": rule.level} if rule.level != "error" else {}))
+    return dumps(finding.as_json())

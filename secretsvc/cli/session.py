@@ -8,8 +8,7 @@ from secretsvc import formats
 from secretsvc.cli import options
 from secretsvc.errors import AlreadySealedError, KsecretError, UsageError
 from secretsvc.files.workspace import POLICIES, Above
-from secretsvc.operations.open import may_ask_for_role, open_any, refuse_other_namespaces, sops_tree
-from secretsvc.patterns import pattern
+from secretsvc.operations.open import may_ask_for_role, open_any, sops_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,10 +57,6 @@ if TYPE_CHECKING:
 
         def patch(self, data: bytes, name: str, changes: Changes, which: str) -> Result:
             """Change one Secret of it, as `operations.patch.patch_manifest`."""
-
-
-_NAMESPACE = pattern("[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-"""What Kubernetes takes for one: a label of DNS (RFC 1123)."""
 
 
 def opener(server: Server, unlocking: Unlocking) -> Opener:
@@ -131,32 +126,6 @@ class LocalOpener:
 
             self._policies = FilePolicies(self._backends)
         return self._policies.keyring_for_opening(name, data) if self._policies else self._backends
-
-
-class OneNamespace:
-    """Opens what was sealed for one namespace, and refuses all else before a key is asked: strangers' manifests."""
-
-    def __init__(self, opener: Opener, namespace: str) -> None:
-        """Raises UsageError for a name that no namespace has."""
-        if not _NAMESPACE.fullmatch(namespace):
-            raise UsageError("--only-namespace takes the name of one namespace: letters, digits and dashes")
-        self._opener = opener
-        self._namespace = namespace
-
-    @property
-    def jobs(self) -> int:
-        """As the opener's own."""
-        return self._opener.jobs
-
-    @property
-    def forks(self) -> bool:
-        """As the opener's own."""
-        return self._opener.forks
-
-    def open(self, data: bytes, name: str) -> Result:
-        """Open the manifest in the file of that name. Raises InputError for one sealed for another namespace."""
-        refuse_other_namespaces(data, self._namespace, name)
-        return self._opener.open(data, name)
 
 
 class LocalSession(LocalOpener):

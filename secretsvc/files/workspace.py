@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-from itertools import chain
 
 from secretsvc.errors import FileError, ManifestError, UsageError
 from secretsvc.manifest.reader import MAX_BYTES
@@ -158,6 +157,8 @@ def in_order(items: Iterable[Item], work: Callable[[Item], R], jobs: Callable[[]
     left = iter(items)
     for done, item in enumerate(left):
         if done and jobs() > 1:
+            from itertools import chain
+
             yield from _in_threads(chain((item,), left), work, jobs)
             return
         yield work(item)

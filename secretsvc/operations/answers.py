@@ -205,7 +205,7 @@ def _rest(manifest: Manifest, *, comments: bool) -> str:
     if not comments:
         rest = re.sub(f"{_VALUE}[ \t]+#[^\r\n]*", _VALUE, rest)
     # A block's blank lines, and the spaces before it, are the style's.
-    return re.sub(rf"[ \t]*{_VALUE}([ \t]+#[^\r\n]*)?([ \t]*(\r\n|\r|\n))*([ \t]+\Z)?", rf"{_VALUE}\1", rest)
+    return re.sub(rf"(?<![ \t])[ \t]*+{_VALUE}([ \t]+#[^\r\n]*)?([ \t]*(\r\n|\r|\n))*([ \t]+\Z)?", rf"{_VALUE}\1", rest)
 
 
 def _check_untouched(pair: _Pair) -> None:

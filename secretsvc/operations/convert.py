@@ -29,7 +29,6 @@ def convert_manifest(data: bytes, request: Request, keyring: Keyring) -> Result:
         raise AlreadySealedError(f"it is in {format_.label} already")
     opened = open_secrets(manifest, keyring, request.trust)
     parents = {(manifest.secrets[index].namespace, manifest.secrets[index].name): one for index, one in opened.items()}
-    request = request._replace(converts=True)
     manifest = formats.outline(manifest)  # what is restored is read again
     clear = restored(manifest, opened)
     with lines_of(data, clear.data):

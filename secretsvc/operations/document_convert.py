@@ -9,7 +9,7 @@ from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER
 from secretsvc.formats.sops.sealing import named
 from secretsvc.formats.sops.selection import Selection
-from secretsvc.keyref import KeyGroups, keyset
+from secretsvc.keyref import KeyGroups, divided, keyset, refuse_flattening
 from secretsvc.manifest.model import FIELDS
 from secretsvc.manifest.reader import read
 from secretsvc.operations.documents import groups_needed, open_file
@@ -47,7 +47,7 @@ def to_sops(
 
     `keys`: whom to; None: to the keys that the Secrets have, changed as the request has it. Raises InputError where
     there is more in it than Secrets, these have different keys, or the rule would leave a value of theirs in the
-    clear, and what opening and sealing raise.
+    clear, KeyRefError where one key would open what groups of keys opened, and what opening and sealing raise.
     """
     kind = kinds.kind_of(name)
     if name == "-":
@@ -66,7 +66,9 @@ def to_sops(
         hint = "its rule would be for all of them: split the file, and convert the Secrets"
         raise InputError(_NO_SECRETS, hint=hint)
     _refuse_clear(document, rule)
-    return seal_file(clear, keys or _carried(held, request), rule, keyring, name=name, now=request.created, kind=kind)
+    keys = keys or _carried(held, request)
+    refuse_flattening(max(len(divided(refs)[0]) for refs in held), len(keys.groups))
+    return seal_file(clear, keys, rule, keyring, name=name, now=request.created, kind=kind)
 
 
 def _refuse_clear(document: Document, rule: SopsRule) -> None:
@@ -96,9 +98,12 @@ def from_sops(tree: SealedTree, request: Request, keyring: Keyring, policy: Name
 
     `policy`: the keyset that it has for a Secret comes before; the request's change counts for either. What can't be
     taken over is told in the notes. Raises InputError where it is more than Secrets, or seals more of these than their
-    values, and what opening (the MAC is checked first) and sealing raise.
+    values, KeyRefError where one key would open what groups of keys opened, and what opening (the MAC is checked first)
+    and sealing raise.
     """
     data, metadata = tree.document.data, tree.metadata
+    if request.change.exact:
+        refuse_flattening(metadata.groups, len(divided(request.change.exact)[0]))
     _refuse_others(tree.document)
     notes = list(_uncovered(tree.document))
     result = open_file(tree, keyring)
@@ -109,6 +114,7 @@ def from_sops(tree: SealedTree, request: Request, keyring: Keyring, policy: Name
     def default_keys(secret: Secret, format_: str) -> Keyset:
         named = policy(secret, format_)
         if named is not None:
+            refuse_flattening(metadata.groups, len(divided(named)[0]))
             return named
         refs = _taken_over(metadata)
         notes.extend(

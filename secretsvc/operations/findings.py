@@ -29,6 +29,12 @@ class Finding(Record):
     commit: str = ""
     """The id of the commit that holds that version of the file, where history is looked through."""
 
+    def as_json(self) -> dict[str, object]:
+        """The same under the names of JSON, with the rule's name; `level` where it is another than `error`."""
+        rule = RULES[self.code]
+        told = {name: value for name, value in self._asdict().items() if name != "commit" or value}
+        return {**told, "rule": rule.name} | ({"level": rule.level} if rule.level != "error" else {})
+
 
 RULES = {
     rule.code: rule

@@ -57,9 +57,6 @@ class Request(Record):
     renews: Callable[[Secret], bool] = lambda _: False
     """Whether every change of that Secret is to make a new DEK, which nobody knows who knew the old one."""
 
-    converts: bool = False
-    """Whether it is for another format, which may have no groups: keys outright may take theirs away."""
-
     def rotates(self, created: str) -> bool:
         """Tell whether a DEK made then (empty: nobody knows) is to be replaced."""
         return created < self.rotate_before
@@ -79,8 +76,8 @@ class Request(Record):
             return self.keyset_of(secret)
         if not any(self.change):
             return held or self.default_keys(secret, format_)
-        if not self.converts:
-            refuse_flattening(held, self.change.exact)
+        if self.change.exact:
+            refuse_flattening(len(divided(held)[0]), len(divided(self.change.exact)[0]))
         return self.change.applied(held if held or self.change.exact else self.default_keys(secret, format_))
 
 

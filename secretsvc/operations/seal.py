@@ -269,7 +269,7 @@ class _Work:
         known = parent if parent and parent.format is format_ else None
         held = parent.refs if parent else ()
         wanted = request.wanted(held, secret, format_.name)
-        _refuse_groups(format_, wanted)
+        _refuse_groups(format_, wanted, is_sealed=parent is not None)
         format_.check_keys(wanted)
         sealed_for = format_.bind(secret, request.scope, known.sealed if known else None)
         if known and (
@@ -309,10 +309,11 @@ def wrapped_shares(keyring: Keyring, dek: bytes, keys: KeyGroups, context: Mappi
     )
 
 
-def _refuse_groups(format_: Format, wanted: Keyset) -> None:
+def _refuse_groups(format_: Format, wanted: Keyset, *, is_sealed: bool) -> None:
     """Raises KeyRefError where a format has no groups of keys, and they are wanted."""
     if isinstance(wanted, KeyGroups) and not format_.has_groups:
-        hint = "name the keys without --group, or use --format ksecret"
+        anew = "decrypt it, and seal it anew, to keys without groups"
+        hint = anew if is_sealed else "name the keys without --group, or use --format ksecret"
         raise KeyRefError(f"{format_.label} has no groups of keys: any one key opens", hint=hint)
 
 

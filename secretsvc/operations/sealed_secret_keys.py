@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-_BLOCK = pattern(rb"(?s)-----BEGIN ((?:RSA )?PRIVATE KEY)-----.{1,65536}?-----END \1-----")
+_BLOCK = pattern(rb"-----BEGIN ((?:RSA )?PRIVATE KEY)-----[^-]{1,65536}+-----END \1-----")
 _NONCE = bytes(12)
 """A session key is used once, so theirs is zero."""
 _SELECTOR = "sealedsecrets.bitnami.com/sealed-secrets-key"

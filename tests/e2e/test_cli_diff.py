@@ -184,10 +184,10 @@ def test_drift_tells_each_object_and_no_value(me: Person, cluster: Cluster) -> N
         "namespace": "prod",
         "name": "db",
         "state": "differs",
-        "entries": {"differ": ["password"], "missing": ["url"], "stillInCluster": ["old"]},
+        "values": {"password": "differs", "url": "missing", "old": "extra"},
         "otherFields": True,
     }
-    assert (told["objects"][1]["state"], told["same"], told["differ"], told["missing"]) == ("missing", 0, 1, 1)
+    assert (told["objects"][1]["state"], told["same"], told["differs"], told["missing"]) == ("missing", 0, 1, 1)
     assert "get" not in cluster.read("calls")
 
 

@@ -122,7 +122,7 @@ def test_of_sops_files_with_groups_it_tells_who_opens_them_only_together_with_ot
     team.write("apps/app.env", b"# of the shop\nPASSWORD=n0t-public\n")
     team.ok("encrypt", "-i", "apps/app.env")
     (one,) = as_json(capsys, "apps")["secrets"]
-    assert (one["format"], one["needed"], len(one["keyGroups"])) == ("sops", 2, 2)
+    assert (one["format"], one["threshold"], len(one["keyGroups"])) == ("sops", 2, 2)
     assert one["openedBy"] == {"ann": "together", "both": "alone", "bob@example.org": "together"}
     assert one["values"] == ["PASSWORD"]
     assert "2 of 2 groups of keys together" in told(capsys, "apps")
@@ -132,7 +132,7 @@ def test_groups_of_keys_in_our_own_format_are_told_as_such(team: Team, capsys: p
     groups = KeyGroups([team.lock.keys, team.bob.lock.keys], 2)
     team.write("prod/db.yaml", team.lock._replace(keys=groups).seal(MANIFEST))
     (one,) = as_json(capsys)["secrets"]
-    assert (one["needed"], one["keyGroups"]) == (2, [[team.ref], [team.bob.ref]])
+    assert (one["threshold"], one["keyGroups"]) == (2, [[team.ref], [team.bob.ref]])
     assert one["openedBy"] == {"ann": "together", "both": "alone", "bob@example.org": "together"}
     assert main(["report", "--leaver", "bob@example.org"]) == 0
     out = capsys.readouterr().out

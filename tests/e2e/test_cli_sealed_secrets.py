@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from base64 import b64decode
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import pytest
@@ -179,6 +180,10 @@ def test_what_holds_no_key_is_refused(me: Person) -> None:
     ):
         with pytest.raises(InputError, match=told):
             read_keys([("keys", data)])
+    before = process_time()
+    with pytest.raises(InputError, match="no private key of a controller is in it"):
+        read_keys([("keys", b"-----BEGIN PRIVATE KEY-----\n" * 10_000)])
+    assert process_time() - before < 1
     me.write("none.yaml", CONFIG_MAP)
     text = (DATA / "strict.yaml").read_bytes()
     me.write("a.yaml", text)

@@ -70,9 +70,7 @@ formats.sops.sealing formats.sops.selection go_regexp manifest.characters manife
 """
 OF_MANY_FILES = "cli.report cli.workers files.ignored files.signals files.walk programs programs.git"
 UNDER_A_POLICY = "cli.policies files.globs policy policy.policies policy.reader"
-OF_EVERY_FILE = (
-    "__future__ _collections _contextvars _json _operator _sha2 _sha256 binascii contextvars gc itertools resource"
-)
+OF_EVERY_FILE = "__future__ _collections _json _operator _sha2 _sha256 binascii gc itertools resource"
 OTHERS = f"""
 {OF_EVERY_FILE}
 cryptography cryptography.__about__ cryptography.hazmat cryptography.hazmat.bindings cryptography.hazmat.bindings._rust

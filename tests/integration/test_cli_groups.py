@@ -25,6 +25,7 @@ metadata:
 stringData:
   password: not-a-real-password
 """
+ONE_OPENS = "split among 3 groups of keys, and any one of these would open it"
 TWO_OF_THREE = ("--group", "-k", REFS[0], "-k", REFS[1], "--group", "-k", REFS[2], "--group", "-k", REFS[3])
 
 
@@ -222,18 +223,52 @@ def test_groups_go_with_sops_s_format_too(shell: Shell, tmp_path: Path) -> None:
     assert shell.run("decrypt", "a.yaml") == CLEAR
 
 
-def test_groups_are_kept_where_keys_outright_would_let_any_one_open(shell: Shell, tmp_path: Path) -> None:
+def test_no_command_lets_one_key_open_what_groups_of_keys_opened(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDITOR", "sed -i s/not-a-real/another/")
+    (tmp_path / "new.yaml").write_text(CLEAR)
     file = tmp_path / "a.yaml"
     shell.run("encrypt", "-i", *TWO_OF_THREE, "--threshold", "2", "a.yaml")
     before = file.read_bytes()
-    for words in ((), ("--format", "ksecret")):
-        said = shell.run("encrypt", "-i", *words, "-k", REFS[0], "a.yaml", code=2)
-        assert "split among 3 groups of keys, and any one of these would open it" in said
+    for words in (
+        ("encrypt", "-i"),
+        ("encrypt", "-i", "--format", "ksecret"),
+        ("convert", "--to", "sops"),
+        ("convert", "--to", "kubesec"),
+        ("edit",),
+        ("patch", "-i", "-s", "password=other"),
+        ("rename", "--name", "b"),
+    ):
+        assert ONE_OPENS in shell.run(*words, "-k", REFS[0], "a.yaml", code=2)
         assert file.read_bytes() == before
+    for words in (("encrypt", "--parent"), ("merge",)):
+        assert ONE_OPENS in shell.run(*words, "a.yaml", "-k", REFS[0], "new.yaml", code=2)
+    said = shell.run("convert", "--to", "kubesec", "a.yaml", code=2)
+    assert "decrypt it, and seal it anew" in said
+    assert file.read_bytes() == before
+
+
+def test_no_policy_lets_one_key_open_what_is_converted_from_groups_of_keys(shell: Shell, tmp_path: Path) -> None:
+    file, ours, sops_s = tmp_path / "a.yaml", tmp_path / ".ksecret.yaml", tmp_path / ".sops.yaml"
+    shell.run("encrypt", "-i", *TWO_OF_THREE, "--threshold", "2", "a.yaml")
+    sops_s.write_text(f"creation_rules: [{{age: '{REFS[0][4:]}', encrypted_regex: ^stringData$}}]\n")
+    before = file.read_bytes()
+    assert ONE_OPENS in shell.run("convert", "--to", "sops", "a.yaml", code=2)
+    assert file.read_bytes() == before
+    sops_s.unlink()
     said = shell.run("convert", "--to", "sops", "a.yaml")
-    assert yaml.safe_load(file.read_bytes())["sops"]["shamir_threshold"] == 2
     assert "SOPS's format binds no Secret" in said
     assert "kubesec" not in said
+    before = file.read_bytes()
+    assert yaml.safe_load(before)["sops"]["shamir_threshold"] == 2
+    assert ONE_OPENS in shell.run("convert", "--to", "ksecret", "-k", REFS[0], "a.yaml", code=2)
+    ours.write_text(f"version: 1\nrules: [{{keys: ['{REFS[0]}']}}]\n")
+    assert ONE_OPENS in shell.run("convert", "--to", "ksecret", "a.yaml", code=2)
+    assert file.read_bytes() == before
+    ours.unlink()
+    shell.run("convert", "--to", "ksecret", "a.yaml")
+    assert (groups_of(file), envelope(file)["threshold"]) == ([{REFS[0], REFS[1]}, {REFS[2]}, {REFS[3]}], 2)
 
 
 def test_create_seals_to_groups(shell: Shell, tmp_path: Path) -> None:

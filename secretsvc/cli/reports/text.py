@@ -124,8 +124,8 @@ def as_json(access: Access) -> str:
         "environments": access.environments(),
         "months": access.months(),
         "undated": access.undated(),
-        "drift": [_finding(one) for one in access.drift],
-        "findings": [_finding(one) for one in access.faults],
+        "drift": [one.as_json() for one in access.drift],
+        "findings": [one.as_json() for one in access.faults],
         "unread": [one._asdict() for one in access.unread],
     }
     return json.dumps(told)  # by its C part, which does no indenting: a third of the time for 5,000 Secrets
@@ -133,16 +133,21 @@ def as_json(access: Access) -> str:
 
 def _secret(access: Access, one: SecretFacts) -> dict[str, object]:
     return {
-        **{name: value for name, value in one._asdict().items() if name not in ("values", "groups", "unnamed")},
+        "file": one.file,
+        "line": one.line,
+        "label": one.label,
+        "type": one.type,
+        "state": one.state,
+        "format": one.format,
+        "created": one.created,
         "ageDays": access.days(one),
+        "environment": one.environment,
         "values": [name for name, _ in one.values],
+        "inTheClear": one.clear,
         "keyGroups": one.groups,
+        "threshold": one.needed,
         "openedBy": access.holders_of(one),
     }
-
-
-def _finding(one: Finding) -> dict[str, object]:
-    return {"file": one.file, "line": one.line, "code": one.code, "message": one.message}
 
 
 def told_time(seconds: float) -> str:

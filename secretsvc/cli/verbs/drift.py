@@ -53,11 +53,8 @@ class _Line(Record):
         found: dict[str, Any] = {"file": self.file, "kind": one.kind, "namespace": one.namespace, "name": one.name}
         found["state"] = "missing" if self.missing else "differs"
         if self.drift:
-            found["entries"] = {
-                "differ": self.drift.differ,
-                "missing": self.drift.missing,
-                "stillInCluster": self.drift.to_go,
-            }
+            keys = {"differs": self.drift.differ, "missing": self.drift.missing, "extra": self.drift.to_go}
+            found["values"] = {key: state for state, named in keys.items() for key in named}
             found["otherFields"] = self.drift.elsewhere
         return found
 
@@ -83,16 +80,18 @@ def run(args: Arguments) -> int:
     places = _places(answer.files)
     lines = sorted((_line(one, places) for one in found), key=lambda line: (line.file, line.identity))
     missing = sum(line.missing for line in lines)
-    counts = {"same": len(places) - len(lines), "differ": len(lines) - missing, "missing": missing}
+    same, differs = len(places) - len(lines), len(lines) - missing
     if args.json:
         from json import dumps
 
-        print(dumps({"objects": [line.members() for line in lines], **counts}, indent=2))
+        objects = [line.members() for line in lines]
+        told = {"version": 1, "objects": objects, "same": same, "differs": differs, "missing": missing}
+        print(dumps(told, indent=1))
     else:
         for line in lines:
             print(printable(line.text()))
         sys.stdout.flush()
-        summary(counts)
+        summary({"same": same, "differ": differs, "missing": missing})
     return 1 if lines else 0
 
 
