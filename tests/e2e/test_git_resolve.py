@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from tests.integration.gnupg_support import World
 
 
-
 @pytest.fixture
 def repo(tmp_path: Path) -> Repository:
     return Repository(Person(tmp_path))
