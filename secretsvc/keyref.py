@@ -52,6 +52,10 @@ class Principal(Record):
     """ARN of the IAM role that is assumed with them; empty for none."""
 
 
+class SopsContext(dict[str, str]):
+    """The context of what a file of SOPS's holds: its names of Vault's keys leave the namespace to the environment."""
+
+
 class WrappedKey(Record):
     """A DEK, or a share of one, wrapped under one KEK. How it is spelled in a file is its format's business."""
 

@@ -6,6 +6,8 @@ It is a plug-in in all but the device: it XORs the file key with the byte that a
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from base64 import b64decode, b64encode
@@ -73,8 +75,12 @@ def main() -> None:
     with open(os.environ["KTEST_LOG"], "a") as log:
         log.write(f"{state} {sorted(name for name in os.environ if name.startswith(('KSECRET_', 'SOPS_')))}\n")
     mode = os.environ.get("KTEST_MODE")
-    if mode == "hangs":
-        time.sleep(5)
+    if mode == "hangs":  # with a child, and whatever it is told
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        child = subprocess.Popen(["/bin/sleep", "20"])
+        with open(os.environ["KTEST_LOG"], "a") as log:
+            log.write(f"{os.getpid()} {child.pid}\n")
+        time.sleep(20)
     if mode == "talks":
         send("msg", body=b"touch the \x1b[31mdevice\n")
         send("request-secret", body=b"PIN")

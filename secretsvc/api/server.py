@@ -7,7 +7,6 @@ import gc
 import json
 import logging
 import logging.config
-import os
 import signal
 import socket
 import sys
@@ -22,10 +21,10 @@ from secretsvc.api import metrics_folder
 from secretsvc.api.app import application, parts
 from secretsvc.api.middleware import HEALTH, Middleware
 from secretsvc.api.transport import tls
+from secretsvc.api.transport.accepting import Accepting
 from secretsvc.api.transport.connections import LOG as CONNECTIONS
-from secretsvc.api.transport.connections import Protocol
+from secretsvc.api.transport.connections import Port, Protocol
 from secretsvc.api.transport.draining import Draining, waiting
-from secretsvc.api.transport.pauses import Pauses
 from secretsvc.api.transport.workers import Workers
 from secretsvc.errors import UsageError
 
@@ -33,11 +32,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from secretsvc.api.settings import Config
+    from secretsvc.api.transport.pauses import Pauses
 
 _BACKLOG = 2048
-_ACCEPTS = 2
-"""New connections in one turn of the event loop, which takes one from each listening socket. With one alone hundreds
-that come at once wait for as many turns; with many, whoever comes anew for each request keeps out who does not."""
 _ACCEPTED_WITHIN = 2.0
 _MOMENT = 0.001
 """Seconds: how long callers who come without end may put off the end of listening, and how often it is tried."""
@@ -118,25 +115,24 @@ def _work(config: Config, listeners: list[socket.socket]) -> None:
     made = parts(config)
     renewed = tls.Renewed(config.listen) if config.listen.tls_cert else None
     app = application(config, made)
-    health = (_uvicorn(config, app.only(HEALTH), None), listeners[1]) if listeners[1:] else None
-    server = _Server(_uvicorn(config, app, renewed), made.draining, config.listen.stop_delay, renewed, health)
+    health = (_uvicorn(config, app.only(HEALTH), Port()), listeners[1]) if listeners[1:] else None
+    port = Port()
+    server = _Server(
+        _uvicorn(config, app, port, renewed),
+        pauses=port.pauses,
+        draining=made.draining,
+        delay=config.listen.stop_delay,
+        renewed=renewed,
+        health=health,
+    )
     sys.setswitchinterval(_TURN)
     gc.set_threshold(_LOOKED_THROUGH)  # a command's is so large that it never comes to it
     gc.freeze()  # what was made for good is not looked through again whenever a manifest's tree is
-    server.run([listeners[0], *(same(listeners[0]) for _ in range(_ACCEPTS - 1))])
+    server.run(listeners[:1])
 
 
-def same(listener: socket.socket) -> socket.socket:
-    """Return another object for a socket that other processes may be accepting from.
-
-    Not `dup`, which sets the time limit anew, and with it for a moment whether accepting waits: in all processes, as it
-    is one open file (fcntl(2), O_NONBLOCK). An event loop that woke up just then would wait for the next caller.
-    """
-    return socket.socket(fileno=os.dup(listener.fileno()))
-
-
-def _uvicorn(config: Config, app: Middleware, renewed: tls.Renewed | None) -> uvicorn.Config:
-    made = partial(Protocol, limits=config.limits, gate=app, pauses=Pauses(), renewed=renewed)
+def _uvicorn(config: Config, app: Middleware, port: Port, renewed: tls.Renewed | None = None) -> uvicorn.Config:
+    made = partial(Protocol, limits=config.limits, gate=app, port=port, renewed=renewed)
     return uvicorn.Config(
         app,
         log_config=_LOGS,
@@ -158,6 +154,8 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
+        *,
+        pauses: Pauses,
         draining: Draining,
         delay: float,
         renewed: tls.Renewed | None,
@@ -165,6 +163,8 @@ class _Server(uvicorn.Server):
     ) -> None:
         """`health`: another application, and where it is served, too."""
         super().__init__(config)
+        self._pauses = pauses
+        self._accepting: Accepting | None = None
         self._renewed = renewed
         self._health = health
         self._draining = draining
@@ -186,16 +186,25 @@ class _Server(uvicorn.Server):
         if self._health:
             config, listener = self._health
             config.load()
-            made = partial(
-                cast("type[Protocol]", config.http_protocol_class),
-                config=config,
-                server_state=self.server_state,
-                app_state=self.lifespan.state,
-            )
-            self.servers.append(await asyncio.get_running_loop().create_server(made, sock=listener))
+            self.servers.append(await self._served(config, listener))
+        self._accepting = Accepting(self._listening[0], partial(self._served, self.config), self._pauses)
+
+    async def _served(self, config: uvicorn.Config, listener: socket.socket) -> asyncio.Server:
+        """Serve there, too, as uvicorn's `startup` does it."""
+        made = partial(
+            cast("type[Protocol]", config.http_protocol_class),
+            config=config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+        return await asyncio.get_running_loop().create_server(
+            made, sock=listener, ssl=config.ssl, backlog=config.backlog
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """Do what uvicorn does ten times a second; and end connections whose clients might not get in any more."""
+        assert self._accepting
+        await self._accepting.adapt()
         if self._renewed and self._renewed.withdrawn():
             for connection in list(self.server_state.connections):
                 cast("Protocol", connection).end_if_withdrawn()
@@ -221,6 +230,8 @@ class _Server(uvicorn.Server):
         if waiting(self._listening) and self._loop.time() < until:
             self._loop.call_later(_MOMENT, self._close, until)
             return
+        assert self._accepting
+        self._accepting.end()
         for server in self.servers:
             server.close()
         for listener in self._listening:
@@ -229,6 +240,12 @@ class _Server(uvicorn.Server):
 
     def _stop(self) -> None:
         self.should_exit = True
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End as uvicorn does, also where a second signal came before listening ended."""
+        assert self._accepting
+        self._accepting.end()
+        await super().shutdown(sockets)
 
 
 class JsonLines(logging.Formatter):

@@ -132,6 +132,14 @@ class Tries:
         return error
 
 
+def class_names(error: Exception) -> list[str]:
+    """Return the names of an error's class and of those that it derives from, nearest first.
+
+    SDKs' classes are known by them, so that none has to exist in every version.
+    """
+    return [cls.__name__ for cls in type(error).__mro__]
+
+
 def _again(error: KsecretError) -> KsecretError:
     """Return the same as a new exception: who raises one adds the file and key that it is about."""
     return type(error)(f"{error.message} (as earlier in this run)", hint=error.hint)

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 SOURCES = Path(secretsvc.__file__).parent
 
 PLACES = {
-    "backends/age/plugins.py _called": "tests/integration/test_age_plugins.py",
+    "backends/age/plugins.py _put_out": "tests/integration/test_age_plugins.py",
+    "backends/age/plugin_call.py _watch": "no program: a copy of this process, which waits for its end",
+    "programs/family.py _listed": "no word of anybody's",
     "backends/age/places_of_sops.py output": "test_a_command_that_sops_asks_for_identities",
     "backends/gnupg/run.py _Call.start": "test_gpg",
     "cli/verbs/apply.py _give": "no program: a copy of this process that writes into a pipe",

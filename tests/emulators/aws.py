@@ -22,19 +22,17 @@ import json
 import logging
 import os
 import re
-import socket
 import threading
 import time
 from base64 import b64decode, b64encode
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tests.emulators.serving import Serving
+from tests.emulators.serving import Handler, Server, Serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -125,7 +123,7 @@ class StubKms(Serving):
         self.callers: list[str] = []
         """The access key of every call of KMS."""
         self._lock = threading.Lock()
-        self._server = _Server((host, port), _handler(self))
+        self._server = Server((host, port), _handler(self))
 
     @property
     def url(self) -> str:
@@ -207,26 +205,12 @@ def _text(data: bytes) -> str:
     return b64encode(data).decode()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-    block_on_close = False
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Silence: a client that went away is no news here."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """One connection, kept open between calls."""
-
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # one packet for an answer's head and body
-    disable_nagle_algorithm = True
+class _Handler(Handler):
     kms: StubKms
     _upstream: HTTPConnection | None = None
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        body = self.asked()
         if "X-Amz-Target" not in self.headers:  # not KMS: STS is asked for a role, say
             self.kms.seen.append(("STS", dict(parse_qsl(body.decode()))))
             if self.kms.upstream:
@@ -244,7 +228,7 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "slow":
             time.sleep(self.kms.slow)
         if kind in ("drop", "slow"):
-            self._drop()
+            self.drop()
         elif kind in _ODD:
             self._send(*_ODD[kind])
         elif kind:
@@ -269,23 +253,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(error.status, json.dumps({"__type": error.code, "message": error.text}).encode())
 
     def _send(self, status: int, body: bytes, kind: str = "application/x-amz-json-1.1") -> None:
-        self.send_response_only(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def _drop(self) -> None:
-        self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        self.answer(status, body, kind=kind)
 
     def finish(self) -> None:
         if self._upstream:
             self._upstream.close()
         super().finish()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: requests hold plaintext."""
 
 
 def _handler(kms: StubKms) -> type[_Handler]:

@@ -22,14 +22,12 @@ import argparse
 import contextlib
 import json
 import os
-import socket
 import ssl
 import tempfile
 import threading
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
@@ -38,7 +36,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from tests.emulators.serving import Serving
+from tests.emulators.serving import Handler, Server, Serving
 from tests.unit.certificates import Authority
 
 TENANT = "72f988bf-0000-4000-8000-2d7cd011db47"
@@ -62,7 +60,7 @@ _FAULTS = {
     "internal": (500, "InternalServerError"),
     "unavailable": (503, "ServiceUnavailable"),
 }
-"""Errors that a vault gives at any time. `drop`, `slow`, `garbage`, `list`, `odd`, `redirect` are other answers."""
+"""Errors that a vault gives at any time. `drop`, `slow`, `drip`, `garbage`, `list`, `odd`, `redirect` are others."""
 
 
 class VaultError(Exception):
@@ -153,7 +151,7 @@ class Emulator(Serving):
         self.gate = threading.Event()
         self.gate.set()
         self._lock = threading.Lock()
-        self._server = _Server((host, port), _handler(self))
+        self._server = Server((host, port), _handler(self))
 
     @property
     def port(self) -> int:
@@ -256,21 +254,9 @@ def _data(text: str) -> bytes:
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-    block_on_close = False
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Silence: a client that went away is no news here."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Handler):
     """One connection: a request to connect first (RFC 9110, section 9.3.6), then TLS and what is asked of that host."""
 
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1  # one packet for an answer's head and body
-    disable_nagle_algorithm = True
     azure: Emulator
     host = ""
 
@@ -297,7 +283,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._vault({})
 
     def do_POST(self) -> None:
-        data = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        data = self.asked()
         if self.host == LOGIN:
             self._token(parse_qs(data.decode()))
             return
@@ -314,12 +300,12 @@ class _Handler(BaseHTTPRequestHandler):
             error = "AADSTS7000215"
         if error:
             said = {"error": "invalid_client", "error_description": f"{error}: {SECRET_TEXT}", "error_codes": [1]}
-            self._send(401, said)
+            self.answer(401, said)
             return
         scope = form.get("scope", [""])[0].partition(" ")[0]
         token = f"{ACCESS_TOKEN}.{scope.removesuffix('/.default').removeprefix('https://')}.{number}"
         seconds = self.azure.token_seconds
-        self._send(200, {"token_type": "Bearer", "expires_in": seconds, "access_token": token})
+        self.answer(200, {"token_type": "Bearer", "expires_in": seconds, "access_token": token})
 
     def _vault(self, body: dict[str, Any]) -> None:
         """A request of a vault's or an HSM's, or the metadata of Microsoft Entra ID."""
@@ -332,7 +318,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.azure.gate.wait()
         if self.host in self.azure.hung:
             time.sleep(self.azure.slow)
-            self._drop()
+            self.drop()
             return
         _, _, domain = self.host.partition(".")
         resource = self.azure.challenge_resource or f"https://{domain}"
@@ -351,7 +337,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = path.strip("/").split("/")
         operation = parts[-1] if self.command == "POST" else "list" if parts == ["keys"] else "get"
         try:
-            self._send(200, self.azure.answer(self.host, operation, path, body))
+            self.answer(200, self.azure.answer(self.host, operation, path, body))
         except VaultError as error:
             self._fail(error)
 
@@ -359,12 +345,14 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "slow":
             time.sleep(self.azure.slow)
         if kind in ("drop", "slow"):
-            self._drop()
+            self.drop()
+        elif kind == "drip":
+            self.drip()
         elif kind == "redirect":
-            self._send(302, {}, {"Location": f"https://other.{VAULT.partition('.')[2]}{self.path}"})
+            self.answer(302, {}, {"Location": f"https://other.{VAULT.partition('.')[2]}{self.path}"})
         elif kind in ("garbage", "list", "odd"):
             odd = {"kid": f"https://{self.host}/keys/other/{'0' * 32}", "value": "QUJD"}
-            self._send(200, {"garbage": b"<html>not JSON</html>", "list": [1], "odd": odd}[kind])
+            self.answer(200, {"garbage": b"<html>not JSON</html>", "list": [1], "odd": odd}[kind])
         else:
             status, _, inner = kind.partition("/")
             number, code = _FAULTS.get(kind) or (int(status), "Error")
@@ -377,9 +365,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/common/discovery/instance"):
             names = {"preferred_network": LOGIN, "preferred_cache": LOGIN, "aliases": [LOGIN]}
             found = {"tenant_discovery_endpoint": f"{authority}/v2.0/.well-known/openid-configuration"}
-            self._send(200, {**found, "metadata": [names]})
+            self.answer(200, {**found, "metadata": [names]})
             return
-        self._send(
+        self.answer(
             200,
             {
                 "issuer": f"{authority}/v2.0",
@@ -392,29 +380,12 @@ class _Handler(BaseHTTPRequestHandler):
         said: dict[str, Any] = {"code": error.code, "message": error.text}
         if error.inner:
             said["innererror"] = {"code": error.inner}
-        self._send(error.status, {"error": said}, headers)
-
-    def _send(self, status: int, answer: object, headers: dict[str, str] | None = None) -> None:
-        data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-        self.send_response_only(status)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
-        self.send_header("Content-Length", str(len(data)))
-        for name, text in (headers or {}).items():
-            self.send_header(name, text)
-        self.end_headers()
-        self.wfile.write(data)
-
-    def _drop(self) -> None:
-        self.close_connection = True
-        with contextlib.suppress(OSError):
-            self.connection.shutdown(socket.SHUT_RDWR)
+        self.answer(error.status, {"error": said}, headers)
 
     def finish(self) -> None:
-        super().finish()
+        with contextlib.suppress(OSError):
+            super().finish()
         self.connection.close()  # of TLS, which the server does not know of
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: requests hold plaintext."""
 
 
 def _handler(azure: Emulator) -> type[_Handler]:

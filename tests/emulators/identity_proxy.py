@@ -33,7 +33,7 @@ class IdentityProxy(Serving):
             def do_GET(self) -> None:
                 proxy.pass_on(self)
 
-            do_POST = do_GET  # noqa: N815
+            do_POST = do_GET
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -1,12 +1,19 @@
-"""A server in a thread of the tests' own process, which serves for as long as a `with` block lasts."""
+"""A server in a thread of the tests' own process, which serves for as long as a `with` block lasts; and what emulators
+over HTTP share: connections that are kept, answers in one write, silence.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
+import socket
 import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from http.server import HTTPServer
+    from collections.abc import Mapping
 
 
 class Serving:
@@ -21,3 +28,57 @@ class Serving:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class Server(ThreadingHTTPServer):
+    """A thread for each connection; many may come at once, and none is waited for at the end."""
+
+    daemon_threads = True
+    request_queue_size = 256
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Silence: a client that went away is no news here."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One connection, kept open between calls."""
+
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # one packet for an answer's head and body
+    disable_nagle_algorithm = True
+
+    def asked(self) -> bytes:
+        """The body of a request."""
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+
+    def answer(
+        self, status: int, said: object, headers: Mapping[str, str] | None = None, kind: str = "application/json"
+    ) -> None:
+        """Sends an answer: bytes as they are, all else as JSON."""
+        data = said if isinstance(said, bytes) else json.dumps(said).encode()
+        self.send_response_only(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        for name, text in (headers or {}).items():
+            self.send_header(name, text)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def drip(self) -> None:
+        """Sends a byte now and then, as if the answer were about to begin, for a minute."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            for byte in b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 1200:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                time.sleep(0.05)
+
+    def drop(self) -> None:
+        """Cuts the connection."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: requests hold plaintext."""

@@ -15,18 +15,16 @@ import gzip
 import json
 import re
 import secrets
-import socket
 import ssl
 import threading
 import time
 from base64 import b64encode
 from collections import Counter, deque
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from tests.emulators.serving import Serving
+from tests.emulators.serving import Handler, Server, Serving
 from tests.emulators.vault_keys import Key, VaultError
 
 if TYPE_CHECKING:
@@ -39,6 +37,7 @@ SECRET_TEXT = "do-not-show-this"
 # Faults beside statuses.
 DROP = "the connection is cut before the answer"
 HANG = "there is no answer"
+DRIP = "an answer that comes byte by byte, and never ends"
 GARBAGE = "an answer that is no JSON"
 ENDLESS = "an answer that does not end"
 DEEP = "an answer of JSON in lists in lists"
@@ -103,7 +102,7 @@ class Emulator(Serving):
         self._every: dict[int, Fault] = {}
         self._next: deque[Fault] = deque()
         self.lock = threading.RLock()
-        self._server = _Server((host, port), type("Handler", (_Handler,), {"vault": self}))
+        self._server = Server((host, port), type("Handler", (_Handler,), {"vault": self}))
         self._tls = bool(tls)
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
@@ -350,21 +349,7 @@ def _by_jwt(mount: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
     return dict(role)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 256
-    block_on_close = False
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Silence: a client that went away is no news here."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """One connection, kept open between calls."""
-
-    protocol_version = "HTTP/1.1"
-    wbufsize = -1
-    disable_nagle_algorithm = True
+class _Handler(Handler):
     vault: Emulator
 
     def handle(self) -> None:
@@ -378,7 +363,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         method = "LIST" if parse_qs(parts.query).get("list") == ["true"] else self.command
         path = parts.path.removeprefix("/v1/").rstrip("/")
-        body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0") or 0)) or b"{}")
+        body = json.loads(self.asked() or b"{}")
         namespace = self.headers.get("X-Vault-Namespace", "").strip("/")
         path = f"{namespace}/{path}" if namespace else path
         token = self.headers.get("X-Vault-Token", "")
@@ -395,8 +380,10 @@ class _Handler(BaseHTTPRequestHandler):
             time.sleep(self.vault.latency)
         if fault.what in (DROP, HANG):
             self.vault.healed.wait(self.vault.hang if fault.what == HANG else 0)
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            self.drop()
+            return
+        if fault.what == DRIP:
+            self.drip()
             return
         if fault.what in (ENDLESS, PACKED):
             self._send_on(fault.what)
@@ -409,22 +396,12 @@ class _Handler(BaseHTTPRequestHandler):
                 self.vault.answered[operation] += 1
             odd = {GARBAGE: b"<html>no JSON</html>", ODD: b'["x"]', DEEP: b"[" * 200_000}
             said = odd.get(str(fault.what), json.dumps(answer).encode())
-            self._send(200 if answer else 204, said if answer else b"")
+            self.answer(200 if answer else 204, said if answer else b"")
         except VaultError as error:
-            self._send(
-                error.status, json.dumps({"errors": [error.text] if error.text else []}).encode(), error.location
-            )
+            where = {"Location": error.location} if error.location else {}
+            self.answer(error.status, {"errors": [error.text] if error.text else []}, where)
 
-    do_POST = do_PUT = do_DELETE = do_LIST = do_GET  # noqa: N815 - http.server's names
-
-    def _send(self, status: int, body: bytes, location: str = "") -> None:
-        self.send_response_only(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        if location:
-            self.send_header("Location", location)
-        self.end_headers()
-        self.wfile.write(body)
+    do_POST = do_PUT = do_DELETE = do_LIST = do_GET
 
     def _send_on(self, what: str) -> None:
         """As much as the client takes, at most 64 MiB; or a few bytes that stand for more."""
@@ -437,9 +414,6 @@ class _Handler(BaseHTTPRequestHandler):
             for _ in range(1 if what == PACKED else 64):
                 self.wfile.write(gzip.compress(bytes(100_000)) if what == PACKED else bytes(1024 * 1024))
                 self.vault.sent += 1
-
-    def log_message(self, *_: object) -> None:
-        """Nothing: requests hold plaintext."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -8,6 +8,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyrage
@@ -22,7 +24,7 @@ from tests import age_plugin
 from tests.integration.test_age_tags import bech32
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable
 
 RECIPIENT = canonical("age:" + bech32("age1ktest", b"\x28abc"))
 IDENTITY = bech32("age-plugin-ktest-", b"\x28abc").upper()
@@ -56,6 +58,11 @@ class Device:
     @property
     def calls(self) -> list[str]:
         return self.log.read_text().splitlines()
+
+    @property
+    def children(self) -> list[int]:
+        """The program that hangs, and its child."""
+        return [int(number) for line in self.calls if line[0].isdigit() for number in line.split()]
 
 
 @pytest.fixture
@@ -179,6 +186,37 @@ def test_a_program_that_does_not_answer_is_waited_for_once_in_a_run(
         with pytest.raises(BackendError, match=r"has not answered in 1 seconds \(as earlier in this run\)"):
             work()
     assert len(device.calls) == before
+    assert_gone(device.children)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="whether processes are there is read in /proc")
+def test_a_killed_ksecret_leaves_neither_the_program_nor_what_that_has_started(device: Device) -> None:
+    wrap = "import os; from secretsvc.backends.age import plugins; plugins.wrap('%s', bytes(32), os.environ)"
+    environ = device.environ | {"KTEST_MODE": "hangs"}
+    with subprocess.Popen([sys.executable, "-c", wrap % RECIPIENT.id], env=environ) as waits:
+        wait_until(lambda: bool(device.children))
+        assert all(map(is_there, device.children))
+        waits.kill()
+    assert_gone(device.children)
+
+
+def assert_gone(processes: list[int]) -> None:
+    wait_until(lambda: not any(map(is_there, processes)))
+
+
+def is_there(process: int) -> bool:
+    """A zombie is not: whether it is reaped is up to the first process of the system."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not done():
+        assert time.monotonic() < until, "not in 10 seconds"
+        time.sleep(0.01)
 
 
 def test_only_a_device_tells_whether_it_holds_a_key(device: Device) -> None:

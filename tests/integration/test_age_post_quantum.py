@@ -18,9 +18,12 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import mlkem
 
 import secretsvc
+from secretsvc.api.settings import Rule
 from secretsvc.backends import canonical, stated, verify
+from secretsvc.cli.report import report
+from secretsvc.client.problems import HttpAnswer, problem
 from secretsvc.errors import KeyRefError
-from secretsvc.keyref import KeyGroups, keyset
+from secretsvc.keyref import KeyGroups, WrappedKey, keyset
 from secretsvc.operations.rotate import rewrap_manifest
 from tests.integration.test_age_plugins import Device
 from tests.integration.test_age_tags import KEY, agreed, bech32, opened_by_key, uncompressed
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 LATTICE = mlkem.MLKEM768PrivateKey.from_seed_bytes(bytes(64))
 TAG_PQ = canonical("age:" + bech32("age1tagpq", LATTICE.public_key().public_bytes_raw() + uncompressed(KEY)))
 PQ = canonical("age:" + bech32("age1pq", b"\x28" + bytes(1215)))
-IDENTITY = bech32("age-plugin-pq-", b"\x28" + bytes(31)).upper()
+NATIVE = bech32("age-secret-key-pq-", b"\x28" + bytes(31)).upper()
 HEAD = "apiVersion: v1\nkind: Secret\nmetadata:\n  name: a\n"
 BLOCK = f"{HEAD}stringData:\n  k: not-a-real-value\n"
 FLOW = '{kind: Secret, "metadata": {"name": "a"}, "stringData": {"k": "not-a-real-value"}}\n'
@@ -92,7 +95,7 @@ def test_a_sealed_secret_is_rewrapped_line_for_line() -> None:
 
 
 def test_a_program_seals_to_it_and_opens_what_is_sealed(tmp_path: Path) -> None:
-    lock = LOCK._replace(keyring=Device(tmp_path, "pq").backends(IDENTITY), keys=(PQ,))
+    lock = LOCK._replace(keyring=Device(tmp_path, "pq").backends(NATIVE), keys=(PQ,))
     made = lock.seal(BLOCK.encode())
     assert f"\n    ? {PQ}\n    : ".encode() in made
     assert lock.open_(made).decode() == BLOCK
@@ -119,6 +122,18 @@ def test_a_library_or_a_service_seals_to_a_hardware_key_s_and_starts_no_program(
         secretsvc.encrypt(BLOCK.encode(), LOCK.keyring, to=[str(PQ)])
 
 
+def test_a_service_s_rules_and_answers_have_it_whole_and_people_are_told_its_beginning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    everything = {"callers": [{"token": "t"}], "operations": ["decrypt"], "namespaces": ["*"], "names": ["*"]}
+    assert Rule.model_validate(everything | {"keys": [str(TAG_PQ)]}).keys == [str(TAG_PQ)]
+    told = json.dumps({"detail": f"{TAG_PQ} can't be removed: so it is", "keyRef": str(TAG_PQ)}).encode()
+    error = problem(HttpAnswer(400, "application/problem+json", 0, told))
+    assert (error.key_ref, error.message) == (str(TAG_PQ), f"{TAG_PQ} can't be removed: so it is")
+    report(error)
+    assert capsys.readouterr().err == f"ksecret: {str(TAG_PQ)[:26]}… can't be removed: so it is\n"
+
+
 @pytest.mark.skipif(not shutil.which("age-plugin-pq"), reason="age's own programs are not installed")
 def test_age_s_own_programs_open_what_is_sealed(tmp_path: Path) -> None:
     def ran(*words: str, given: bytes = b"") -> bytes:
@@ -129,5 +144,15 @@ def test_age_s_own_programs_open_what_is_sealed(tmp_path: Path) -> None:
     (tmp_path / "key").write_bytes(made)
     device = Device(tmp_path)
     backends = device.backends(PATH=os.environ["PATH"], KSECRET_AGE_PLUGINS="pq")
-    wrapped = backends.wrap(canonical(f"age:{recipient}"), bytes(32), {})
+    ref = canonical(f"age:{recipient}")
+    wrapped = backends.wrap(ref, bytes(32), {})
     assert ran("age", "-d", "-i", str(tmp_path / "key"), given=wrapped) == bytes(32)
+    own = device.backends(PATH=os.environ["PATH"], KSECRET_AGE_KEY_FILE=str(tmp_path / "key"))
+    assert own.unwrap([WrappedKey(ref, wrapped)]) == bytes(32)
+
+
+def test_an_identity_of_age_s_own_is_the_plug_in_s_and_one_with_a_slip_is_none(tmp_path: Path) -> None:
+    slip = NATIVE[:-1] + ("Q" if NATIVE[-1] != "Q" else "P")
+    backends = Device(tmp_path, "pq").backends(NATIVE, slip)
+    places = [one for _, age in backends.with_identities() for one in age.places()]
+    assert "1 of plug-ins: pq; KSECRET_AGE_KEY holds a line that is not an age identity" in places[0].found

@@ -209,8 +209,9 @@ def test_a_key_of_another_namespace_than_the_environment_s_is_rewrapped_where_it
     emulator.create_key("rsa", "rsa-2048", mount="teams/a/transit")
     key = ref(emulator, "rsa", "teams/a/transit")
     backend = made(emulator, VAULT_TOKEN=vault.ROOT, VAULT_NAMESPACE="teams/b")
-    wrapped = backend.wrap(key, DEK, CONTEXT)
-    assert backend.unwrap(key, backend.rewrap(key, wrapped, CONTEXT), CONTEXT) == DEK
+    for context in (CONTEXT, {}):  # without one where it is sealed for any place
+        wrapped = backend.wrap(key, DEK, context)
+        assert backend.unwrap(key, backend.rewrap(key, wrapped, context), context) == DEK
 
 
 def test_altered_and_misshapen_wrapped_deks_are_refused(emulator: vault.Emulator) -> None:
@@ -316,6 +317,15 @@ def test_many_threads_share_one_client(emulator: vault.Emulator) -> None:
     backend = made(emulator)
     with ThreadPoolExecutor(16) as pool:
         assert len(set(pool.map(lambda _: backend.wrap(ref(emulator), DEK, CONTEXT), range(64)))) == 64
+
+
+def test_what_is_dumped_of_a_backend_shows_no_credential(emulator: vault.Emulator) -> None:
+    backend = made(emulator, VAULT_TOKEN=vault.ROOT, VAULT_SECRET_ID="hunter2")
+    backend.wrap(ref(emulator), DEK, CONTEXT)
+    (connection,) = backend._connections.values()
+    for dumped in (vars(backend), vars(connection)):
+        assert "hunter2" not in repr(dumped)
+        assert vault.ROOT not in repr(dumped)
 
 
 def test_netrc_and_cookies_have_no_say(

@@ -133,6 +133,14 @@ def test_silence_times_out() -> None:
     says(error, BackendUnavailableError, "did not answer in time", "check the network")
 
 
+def test_a_server_that_drips_is_given_up(emulator: vault.Emulator) -> None:
+    emulator.fail(vault.DRIP, times=9)
+    began = time.monotonic()
+    error = failure(made(emulator, patience=0.5).unwrap, ref(emulator), b"vault:v1:AAAA", CONTEXT)
+    assert time.monotonic() - began < 5  # it goes on for a minute
+    says(error, BackendUnavailableError, "did not answer in time", "check the network")
+
+
 def test_a_name_that_does_not_exist() -> None:
     """By RFC 2606 there is no such name."""
     url = "http://vault.invalid:8200"

@@ -15,16 +15,18 @@ from typing import TYPE_CHECKING, Any, cast
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from secretsvc.api.transport.pauses import Pauses
+from secretsvc.api.transport.turns import Turns
 from secretsvc.api.transport.whole import WholePosts, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from starlette.types import Scope
+    from uvicorn._types import ASGI3Application
 
     from secretsvc.api.refusals import Gate, Refusal
     from secretsvc.api.settings import Limits
-    from secretsvc.api.transport.pauses import Pauses
     from secretsvc.api.transport.tls import Renewed
 
 MOST_HEADERS = 64 * 1024
@@ -38,6 +40,10 @@ KEEP_ALIVE = 30.0
 
 _AT_ONCE = 16 * 1024
 """Bytes that are looked at before others have their turn: of them may be thousands of chunks, headers or requests."""
+
+
+_LOOKS, _BEGINNINGS = 20, 8
+"""In a turn of the event loop: a millisecond of the one, and three of the other."""
 
 
 class _Flow(FlowControl):
@@ -109,7 +115,18 @@ class _Answered:
 
 
 _ANSWERED = cast("RequestResponseCycle", _Answered())
-_WHOLE = WholePosts()
+
+
+class Port:
+    """What all connections of a port share."""
+
+    def __init__(self) -> None:
+        self.posts = WholePosts()
+        self.pauses = Pauses()
+        self.strangers = Turns(_LOOKS)
+        """Looks at what callers send who were let in to nothing yet, or not the last time."""
+        self.work = Turns(_BEGINNINGS)
+        """Beginnings of work on requests."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -122,15 +139,25 @@ class Protocol(HttpToolsProtocol):
 
     flow: _Flow
 
-    def __init__(self, *, limits: Limits, gate: Gate, pauses: Pauses, renewed: Renewed | None, **words: Any) -> None:
+    def __init__(
+        self,
+        *,
+        limits: Limits,
+        gate: Gate,
+        port: Port,
+        renewed: Renewed | None,
+        **words: Any,
+    ) -> None:
         """Serve one connection. `gate` tells what a request is refused for at once."""
         super().__init__(**words)
         self._gate = gate
         self._full = gate.full
-        self._pauses = pauses
+        self._port = port
         self._renewed = renewed
         self._refused = 0
         """Tokens in a row that were refused."""
+        self._known = False
+        """The latest request was let in, or is of those that need no caller."""
         self._answers: asyncio.TimerHandle | None = None
         self._told: Callable[[], None] = lambda: None
         """Tells a refusal that is held back."""
@@ -179,8 +206,13 @@ class Protocol(HttpToolsProtocol):
         if self._full() and self._shed(data):
             return
         self._unseen += data
-        if not self.flow.waiting:
+        if self.flow.waiting:
+            return
+        if self._known or self._port.strangers.take(self._look):
             self._look()
+        else:
+            self.flow.waiting = True
+            self.transport.pause_reading()
 
     def _shed(self, data: bytes) -> bool:
         """Answer a request that came whole and finds no place, which costs the least there is; tell whether it is one.
@@ -190,7 +222,7 @@ class Protocol(HttpToolsProtocol):
         cycle, flow = self.cycle, self.flow
         if self._arriving or self._unseen or flow.held or flow.write_paused or (cycle and not cycle.response_complete):
             return False
-        path = _WHOLE.path(data)
+        path = self._port.posts.path(data)
         told = self._gate.shed(path) if path else b""
         if told:
             self.transport.write(b"".join((STATUS_LINE[503], self._stated(), told)))
@@ -245,7 +277,14 @@ class Protocol(HttpToolsProtocol):
                 return
             if "asked" in scope["state"]:
                 self._refused = 0
+            self._known = True
         super().on_headers_complete()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        """Begin what costs when it has its turn, and other requests at once, as those after the service's health."""
+        begin = partial(super()._start_asgi_task, cycle, app)
+        if cycle.scope["method"] in ("GET", "HEAD") or self._port.work.take(begin):
+            begin()
 
     def _refuse(self, refusal: Refusal, method: str) -> None:
         """Answer what waits for no other answer on its connection."""
@@ -274,7 +313,8 @@ class Protocol(HttpToolsProtocol):
         self.flow.held = True
         self.transport.pause_reading()
         self._refused += 1
-        return self._pauses.seconds(self._refused - 1)
+        self._known = False
+        return self._port.pauses.seconds(self._refused - 1)
 
     def _release(self) -> None:
         self.flow.held = False

@@ -28,10 +28,13 @@ class Pauses:
         self._clock = clock
         self._last = float("-inf")
         """Time of the last turn that was given out."""
+        self.strangers = 0
+        """Connections whose first token was refused."""
 
     def seconds(self, refused: int) -> float:
         """Return the pause of a connection of which so many tokens in a row were refused before."""
         if not refused:
+            self.strangers += 1
             return FIRST
         now = self._clock()
         self._last = min(max(self._last + BETWEEN, now + FIRST), now + MOST)

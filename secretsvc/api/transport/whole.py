@@ -22,8 +22,8 @@ def path_of(url: bytes) -> str:
 class WholePosts:
     """Reader of POSTs that are there whole, by the parser that reads all others, so that they end where it says.
 
-    It asks for no headers, so these are parsed and nothing is made of them. One serves every connection: it remembers
-    nothing from one to the next.
+    It asks for no headers, so these are parsed and nothing is made of them. One serves every connection of a port: it
+    remembers nothing from one to the next.
     """
 
     def __init__(self) -> None:

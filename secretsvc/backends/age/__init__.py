@@ -54,7 +54,7 @@ class AgeScheme(Scheme):
 
     def verify(self, ref: KeyRef) -> None:
         """Raise KeyRefError for a recipient that was cut, or a letter of which was changed."""
-        if not (_is_ssh_key(ref.id) if ref.id.startswith("ssh-") else _is_bech32(ref.id)):
+        if not (_is_ssh_key(ref.id) if ref.id.startswith("ssh-") else is_bech32(ref.id)):
             raise KeyRefError("that is not an age recipient: it was cut, or a letter of it changed", hint=_HINT)
 
     def is_bare(self, text: str) -> bool:
@@ -83,9 +83,20 @@ def _is_recipient(text: str) -> bool:
     return len(behind) == _LETTERS_BEHIND.get(prefix, -1) and not behind.strip(_LETTERS)
 
 
-def _is_bech32(text: str) -> bool:
+def is_bech32(text: str) -> bool:
     """Tell whether the checksum fits (BIP 173, "Checksum"), for a text of the letters that it may have."""
     prefix, _, data = text.rpartition("1")
+    return _checksum(prefix, data) == 1
+
+
+def bech32(prefix: str, data: str) -> str:
+    """Return the text of that prefix and these letters, with its checksum behind."""
+    checksum = _checksum(prefix, f"{data}qqqqqq") ^ 1
+    return f"{prefix}1{data}" + "".join(_LETTERS[checksum >> shift & 31] for shift in range(25, -1, -5))
+
+
+def _checksum(prefix: str, data: str) -> int:
+    """Return BIP 173's polynomial of both; 1 where the last six letters are the checksum of what is before them."""
     values = [*(ord(letter) >> 5 for letter in prefix), 0, *(ord(letter) & 31 for letter in prefix)]
     checksum = 1
     for value in (*values, *map(_LETTERS.index, data)):
@@ -93,7 +104,7 @@ def _is_bech32(text: str) -> bool:
         checksum = (checksum & 0x1FFFFFF) << 5 ^ value
         for bit, generator in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
             checksum ^= generator if top >> bit & 1 else 0
-    return checksum == 1
+    return checksum
 
 
 def _is_ssh_key(text: str) -> bool:

@@ -24,6 +24,8 @@ MOST_IDENTITIES = 100
 """In one source. Each is tried on each stanza of a wrapped DEK, at 0.1 ms a try in which no other thread runs."""
 
 _IDENTITY = "AGE-SECRET-KEY-1"
+_OF_PLUGINS = ("AGE-PLUGIN-", "AGE-SECRET-KEY-PQ-1")
+"""Begin identities that programs open by: plug-ins', and those of age's own post-quantum type, by age-plugin-pq."""
 _ENCRYPTED = (b"age-encryption.org/v1", b"-----BEGIN AGE ENCRYPTED FILE-----")
 _SSH = b"-----BEGIN "
 _BOM = b"\xef\xbb\xbf"
@@ -347,9 +349,10 @@ class _Source:
         if len(words) > MOST_IDENTITIES:
             self.problems.append(BackendError(f"{self.name} holds more than {MOST_IDENTITIES} age identities"))
             return
-        if any(word.startswith("AGE-PLUGIN-") for word in words):
+        if any(word.startswith(_OF_PLUGINS) for word in words):
             from secretsvc.backends.age import plugins
 
+            words = list(map(plugins.identity, words))
             named = [(plugins.name_of_identity(word), word) for word in words]
             self.of_plugins = [(name, word) for name, word in named if name]
             words = [word for name, word in named if not name]

@@ -1,16 +1,21 @@
 """One call of an age plug-in's program, in a process of its own: a request on standard input, the answer on output.
 
-The program's messages go to standard error, and what it asks for is asked on the terminal, where there is one.
+The program's messages go to standard error, and what it asks for is asked on the terminal, where there is one. The
+processes stay in the group of ksecret's, so that they may read from its terminal and Ctrl-C ends them; whatever else
+ends ksecret, or its patience, ends them by a process that watches.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from base64 import b64decode, b64encode
 
 import pyrage
+
+from secretsvc.programs import family
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,8 +63,9 @@ class Terminal:
         return f"{self._program}: " + "".join(letter if letter.isprintable() else "\ufffd" for letter in text[:1000])
 
 
-def main() -> None:
-    """Answer one request."""
+def main(lifeline: int) -> None:
+    """Answer one request. `lifeline`: the end of a pipe whose other end is open as long as somebody waits."""
+    _watch(lifeline)
     request = json.loads(sys.stdin.buffer.read())
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     try:
@@ -67,6 +73,22 @@ def main() -> None:
     except (pyrage.EncryptError, pyrage.DecryptError, pyrage.RecipientError, pyrage.IdentityError) as error:
         answer = _refusal(request, str(error))
     print(json.dumps(answer))
+
+
+def _watch(lifeline: int) -> None:
+    """Leave a process that ends this one, and all that it has started, once nobody waits any longer."""
+    os.set_inheritable(lifeline, False)
+    worker = os.getpid()
+    if os.fork():
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    os.read(lifeline, 1)
+    if os.getppid() == worker:  # else it has ended, and its number may be another's
+        family.end(worker)
+    os._exit(0)
 
 
 def _answer(request: dict[str, Any]) -> dict[str, Any]:

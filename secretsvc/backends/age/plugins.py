@@ -15,6 +15,7 @@ import sys
 from base64 import b64decode, b64encode
 
 from secretsvc import programs
+from secretsvc.backends.age import bech32, is_bech32
 from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError, BackendUnavailableError
 from secretsvc.patterns import pattern
 
@@ -30,11 +31,12 @@ _SECONDS = 300
 _MOST_BYTES = 64 * 1024
 _NAME = pattern(r"[a-z0-9](?:[a-z0-9_+-]{0,30}[a-z0-9])?")
 _IDENTITY = pattern(r"AGE-PLUGIN-([A-Z0-9_+-]{1,32})-1[AC-HJ-NP-Z02-9]{6,2000}")
+_PQ = pattern(r"AGE-SECRET-KEY-PQ-1[AC-HJ-NP-Z02-9]{58}")
 _CHILD = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from secretsvc.backends.age.plugin_call import main
-main()
+main(int(sys.argv[2]))
 """
 
 
@@ -49,6 +51,14 @@ def name_of_identity(text: str) -> str:
     found = _IDENTITY.fullmatch(text)
     name = found[1].lower() if found else ""
     return name if _NAME.fullmatch(name) else ""
+
+
+def identity(word: str) -> str:
+    """Return a line of an identity file; as age-plugin-pq has it, where it is of age's own post-quantum type."""
+    text = word.lower()
+    if not _PQ.fullmatch(word) or not is_bech32(text):
+        return word
+    return bech32("age-plugin-pq-", text.rpartition("1")[2][:-6]).upper()
 
 
 def allowed(environ: Mapping[str, str]) -> frozenset[str]:
@@ -78,13 +88,9 @@ def _called(name: str, asked: Mapping[str, object], environ: Mapping[str, str]) 
     folders = [folder for folder in environ.get("PATH", "").split(os.pathsep) if os.path.isabs(folder)]
     own = programs.environment(environ) | {"PATH": os.pathsep.join([os.path.dirname(path), *folders])}
     ours = json.dumps([folder for folder in sys.path if os.path.isabs(folder)])  # nothing of the current folder
-    words = [sys.executable, "-I", "-c", _CHILD, ours]
     request = json.dumps({"name": name, **asked}).encode()
     try:
-        done = subprocess.run(  # noqa: S603  our own module; a program of the user's, by the name that they allowed
-            words, input=request, env=own, stdout=subprocess.PIPE, timeout=_SECONDS, check=False
-        )
-        answer = json.loads(done.stdout[:_MOST_BYTES]) if not done.returncode else {}
+        answer = json.loads(_put_out([sys.executable, "-I", "-c", _CHILD, ours], request, own)[:_MOST_BYTES])
     except subprocess.TimeoutExpired:
         what = f"{program} has not answered in {_SECONDS} seconds"
         raise BackendUnavailableError(what, hint="is the device there?") from None
@@ -95,3 +101,26 @@ def _called(name: str, asked: Mapping[str, object], environ: Mapping[str, str]) 
     if "data" not in answer:
         raise BackendError(f"{program} failed", hint="what it said stands above")
     return b64decode(answer["data"]) if answer["data"] else None
+
+
+def _put_out(words: list[str], request: bytes, environ: Mapping[str, str]) -> bytes:
+    """Return what a call puts out. What it has started ends with it, whether nobody waits any longer or we are killed.
+
+    Raises OSError, TimeoutExpired.
+    """
+    watched, held = os.pipe()  # the second end is closed however this process ends
+    with (
+        open(held, "wb") as lifeline,
+        open(watched, "rb"),
+        subprocess.Popen(  # noqa: S603  our own module; a program of the user's, by the name that they allowed
+            [*words, str(watched)],
+            env=environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[watched],
+        ) as process,
+    ):
+        try:
+            return process.communicate(request, _SECONDS)[0]
+        finally:
+            lifeline.close()

@@ -7,7 +7,7 @@ Developer Guide, "Key states of AWS KMS keys". Classes are known by name, so tha
 
 from __future__ import annotations
 
-from secretsvc.backends.tries import Kind
+from secretsvc.backends.tries import Kind, class_names
 from secretsvc.errors import (
     RESTORE_HINT,
     AlteredError,
@@ -176,7 +176,7 @@ def misconfigured(region: str) -> BackendError:
 
 def kind(error: Exception) -> Kind:
     """Tell whether another try may help."""
-    names = _names(error)
+    names = class_names(error)
     if "ClientError" in names:
         code, status, _ = _said(error)
         if code in _THROTTLED or status == 429:
@@ -189,7 +189,7 @@ def kind(error: Exception) -> Kind:
 
 def credentials(error: Exception, principal: Principal | None = None) -> BackendError:
     """Return the error for credentials that were not found, given or renewed. `principal`: the key's own, if any."""
-    names = _names(error)
+    names = class_names(error)
     named = _named_wrongly(error, names, principal) if principal else None
     if named:
         return named
@@ -230,7 +230,7 @@ def failed(error: Exception, call: KmsCall) -> KsecretError:
     KeyRefError for a key that can't be used to wrap, AlteredError for a wrapped DEK that does not open,
     BackendUnavailableError where nobody answered, else BackendError.
     """
-    names = _names(error)
+    names = class_names(error)
     if "ClientError" in names:
         operation = str(getattr(error, "operation_name", "")).lower()
         return _answered(error, call) if operation == call.operation.replace("_", "") else credentials(error)
@@ -246,11 +246,6 @@ def failed(error: Exception, call: KmsCall) -> KsecretError:
     if "BotoCoreError" in names or "OSError" in names:
         return credentials(error)
     return foreign(call.host)
-
-
-def _names(error: Exception) -> list[str]:
-    """The names of an error's class and of those that it derives from, nearest first."""
-    return [cls.__name__ for cls in type(error).__mro__]
 
 
 def _said(error: Exception) -> tuple[str, int, str]:

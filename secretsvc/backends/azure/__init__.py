@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 from secretsvc.backends.base import Installed, Scheme, library
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import KeyRef
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +22,8 @@ and certificates overview", "Vault and Managed HSM DNS suffixes"."""
 
 _HOST = r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?){0,7}(?::[0-9]{1,5})?"
 # The same page, "Object identifiers": names of keys have letters, digits and dashes, versions are 32 hex digits.
-_KEY = re.compile(rf"https://(?P<host>{_HOST})/keys/(?P<name>[0-9A-Za-z-]{{1,127}})(?:/(?P<version>[0-9a-f]{{32}}))?")
+_KEY = pattern(rf"https://(?P<host>{_HOST})/keys/(?P<name>[0-9A-Za-z-]{{1,127}})(?:/(?P<version>[0-9a-f]{{32}}))?")
+_OTHER = pattern(r"https://[^/]*/(?:secrets|certificates)/")
 _FORM = "azure:https://NAME.vault.azure.net/keys/KEY/VERSION"
 _HINT = f"give {_FORM}, or leave /VERSION off for the newest; `az keyvault key show --query key.kid` shows it"
 
@@ -103,7 +103,7 @@ def key_of(identifier: str) -> AzureKey:
         return AzureKey(match["host"], match["name"], match["version"] or "")
     if identifier.startswith("http:"):
         raise KeyRefError("a key of Azure Key Vault is reached over TLS only: its name begins with https:", hint=_HINT)
-    if re.match(r"https://[^/]*/(?:secrets|certificates)/", identifier):
+    if _OTHER.match(identifier):
         raise KeyRefError("that is a secret or a certificate of Azure Key Vault, not a key", hint=_HINT)
     raise KeyRefError("that is not the identifier of a key in Azure Key Vault or a Managed HSM", hint=_HINT)
 

@@ -8,7 +8,6 @@ host ("verify_challenge_resource"); that stays on.
 from __future__ import annotations
 
 import os
-import re
 from _thread import allocate_lock
 from time import time
 
@@ -16,7 +15,7 @@ from secretsvc import __version__
 from secretsvc.backends.azure import errors, is_of_azure
 from secretsvc.backends.tries import PATIENCE, Tries
 from secretsvc.errors import BackendError, BackendUnavailableError, KsecretError
-from secretsvc.record import Record
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,12 +25,12 @@ if TYPE_CHECKING:
     from secretsvc.backends.azure import AzureKey
 
 _CONNECT, _READ = 0.3, 0.4
-"""In patiences: the time of one try to connect, and to wait for bytes of the answer."""
+"""In patiences: the time of one try to connect, and from there to the answer's last byte."""
 
 _SILENT_TRIES = 3
 
-CONNECTIONS = 64
-"""The most that a client keeps open, and so the most calls that run at the same time without a new connection each."""
+_NOT_WANTED = ("retry", "redirect", "proxy", "headers", "custom_hook", "logging")
+"""Policies of the SDK's pipeline that have nothing to do for us, and took a tenth of a call's time to do it."""
 
 _TOKEN_CONNECT, _TOKEN_READ, _TOKEN_RETRIES = 3, 5, 1
 """Seconds, and further tries, of each request for an access token."""
@@ -39,16 +38,7 @@ _TOKEN_CONNECT, _TOKEN_READ, _TOKEN_RETRIES = 3, 5, 1
 _TOKEN_LEFT = 300
 """Seconds before its end at which a token is renewed: the SDK takes none that is nearer to it."""
 
-_ADDRESS = re.compile(r"https://([a-z0-9.-]{1,253}(?::[0-9]{1,5})?)/?")
-
-
-class _Primed(Record):
-    """A client, and the lock under which its first call is made, which learns whose tokens its host takes."""
-
-    client: Any
-    lock: Any
-    hosts: set[str]
-    """With the client's host, once that call was answered."""
+_ADDRESS = pattern(r"https://([a-z0-9.-]{1,253}(?::[0-9]{1,5})?)/?")
 
 
 def addresses(text: str) -> tuple[str, ...]:
@@ -71,8 +61,14 @@ class Connection:
         self._patience = patience
         self._tries = Tries(patience, silent_tries=_SILENT_TRIES, silent_seconds=_READ * patience)
         self._credential: _SignIn | None = None
-        self._clients: dict[tuple[int, str], _Primed] = {}
+        self._tls: Any = None
+        """Whom TLS trusts."""
+        self._clients: dict[tuple[int, str], Any] = {}
         """By process, as a connection is one process's own, and host."""
+        self._first = allocate_lock()
+        """Under which a host's first call is made, which learns whose tokens it takes."""
+        self._known: set[str] = set()
+        """Hosts that have answered it, and of which the SDK knows that, in forked processes too."""
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -99,24 +95,24 @@ class Connection:
         """
         if not is_of_azure(host) and host not in self.hosts:
             raise errors.unknown_host(host)
-        primed = self._clients.get((os.getpid(), host)) or self._tries.ready(lambda: self._made(host))
+        client = self._clients.get((os.getpid(), host)) or self._tries.ready(lambda: self._made(host))
         self._tries.check(host)
         return self._tries.call(
             host,
-            lambda: self._attempt(primed, host, path, body),
+            lambda: self._attempt(client, host, path, body),
             errors.kind,
             lambda error: errors.failed(error, operation, host),
             errors.wait,
         )
 
-    def _attempt(self, primed: _Primed, host: str, path: str, body: Mapping[str, str] | None) -> dict[str, Any]:
+    def _attempt(self, client: Any, host: str, path: str, body: Mapping[str, str] | None) -> dict[str, Any]:
         """One try. Raises errors.RefusedByVaultError, and what the SDK raises."""
-        if host in primed.hosts:
-            return _answer(primed.client, host, path, body)
-        with primed.lock:
+        if host in self._known:
+            return _answer(client, host, path, body)
+        with self._first:
             self._tries.check(host)
-            answer = _answer(primed.client, host, path, body)
-            primed.hosts.add(host)
+            answer = _answer(client, host, path, body)
+            self._known.add(host)
             return answer
 
     def _is_deleted(self, key: AzureKey) -> bool:
@@ -129,27 +125,48 @@ class Connection:
             return False
         return True
 
-    def _made(self, host: str) -> _Primed:
-        """The host's client. Raises BackendUnavailableError."""
+    def _made(self, host: str) -> Any:
+        """The host's client. Raises BackendError and BackendUnavailableError."""
         try:
             import azure.identity  # noqa: F401
-            from azure.core.pipeline.policies import RedirectPolicy, RetryPolicy, UserAgentPolicy
+            from azure.core.pipeline.policies import HTTPPolicy, UserAgentPolicy
             from azure.keyvault.keys import KeyClient
         except ImportError:
             raise errors.not_installed() from None
+
+        class Nothing(HTTPPolicy):  # type: ignore[type-arg]
+            """In the place of a policy: hands on."""
+
+            def send(self, request: Any) -> Any:
+                return self.next.send(request)
+
         _quieten()
         self._credential = self._credential or _SignIn()
         client = KeyClient(
             f"https://{host}",
             self._credential,
-            transport=_transport(host, self._patience),
-            retry_policy=RetryPolicy.no_retries(),
-            redirect_policy=RedirectPolicy.no_redirects(),
+            transport=self._transport(host),
+            **{f"{name}_policy": Nothing() for name in _NOT_WANTED},
             user_agent_policy=UserAgentPolicy(f"ksecret/{__version__}", user_agent_use_env=False),
         )
-        mine = os.getpid(), host
-        self._clients[mine] = self._clients.get(mine) or _Primed(client, allocate_lock(), set())
-        return self._clients[mine]
+        return self._clients.setdefault((os.getpid(), host), client)
+
+    def _transport(self, host: str) -> Any:
+        """How requests go out: by a session of ours.
+
+        Proxies and roots are those of HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE. Raises BackendError.
+        """
+        from azure.core.pipeline.transport import RequestsTransport
+
+        from secretsvc.backends.bounded import BoundedSession, proxy_to, trust
+
+        if self._tls is None:
+            try:
+                self._tls = trust(os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or "")
+            except OSError:
+                raise errors.no_authorities() from None
+        limits = _CONNECT * self._patience, _READ * self._patience
+        return RequestsTransport(session=BoundedSession(self._tls, proxy_to(f"https://{host}"), *limits))
 
 
 def _answer(client: Any, host: str, path: str, body: Mapping[str, str] | None) -> dict[str, Any]:
@@ -174,38 +191,6 @@ def _answer(client: Any, host: str, path: str, body: Mapping[str, str] | None) -
     wait = response.headers.get("Retry-After", "")
     seconds = float(wait) if wait.isascii() and wait.isdigit() else 0.0
     raise errors.RefusedByVaultError(status, str(said.get("code", "")), code, str(said.get("message", "")), seconds)
-
-
-def _transport(host: str, patience: float) -> Any:
-    """How requests go out: as the SDK does it, but with room for as many connections as there are calls at a time.
-
-    Proxies and roots are those of HTTPS_PROXY, NO_PROXY and REQUESTS_CA_BUNDLE, looked up once and not for each call;
-    ~/.netrc, whose passwords `requests` would send in the token's place, is not read.
-    """
-    from azure.core.pipeline.transport import RequestsTransport
-    from requests import Session
-    from requests.utils import get_environ_proxies
-    from urllib3.connection import HTTPConnection
-
-    from secretsvc.backends.bounded import BoundedAdapter
-
-    class AtOnce(BoundedAdapter):
-        """Sends at once what is there through proxies too, for which urllib3 has it wait: 40 ms for each body."""
-
-        def proxy_manager_for(self, proxy: Any, **options: Any) -> Any:
-            options["socket_options"] = HTTPConnection.default_socket_options
-            return super().proxy_manager_for(proxy, **options)
-
-    session = Session()
-    session.trust_env = False
-    session.proxies = get_environ_proxies(f"https://{host}")
-    session.mount("https://", AtOnce(pool_connections=1, pool_maxsize=CONNECTIONS))
-    return RequestsTransport(
-        session=session,
-        connection_timeout=_CONNECT * patience,
-        read_timeout=_READ * patience,
-        connection_verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
-    )
 
 
 def _quieten() -> None:

@@ -7,7 +7,8 @@ are known by name, so that none has to exist in every azure-core.
 
 from __future__ import annotations
 
-from secretsvc.backends.tries import Kind
+from secretsvc.backends.tries import Kind, class_names
+from secretsvc.backends.unanswered import NO_NAME, NoAnswerError
 from secretsvc.errors import (
     RESTORE_HINT,
     AlteredError,
@@ -72,18 +73,6 @@ _TOKEN_SILENCE = (
 _MOST_WAITED = 30.0
 """Seconds that a Retry-After may ask for."""
 
-_SILENCE: Mapping[str, str] = {
-    "SSLError": "its TLS certificate can't be verified, or TLS fails",
-    "ProxyError": "the proxy refuses or fails",
-    "ConnectTimeout": "the connection was not made in time",
-    "ReadTimeout": "it did not answer in time",
-    "NameResolutionError": "its name can't be resolved: there is no vault of that name, or it was deleted",
-    "gaierror": "its name can't be resolved: there is no vault of that name, or it was deleted",
-    "ConnectionRefusedError": "the connection was refused",
-    "NewConnectionError": "its name can't be resolved, or the connection was refused",
-}
-"""Why no answer came: names of exceptions of requests, urllib3 and the standard library, the telling ones first."""
-
 
 class RefusedByVaultError(Exception):
     """An answer that is an error: its status, its codes, its text (which must not get out), and what it asks for."""
@@ -128,6 +117,13 @@ def no_address() -> BackendError:
     return BackendError(
         "KSECRET_AZURE_ADDRESSES has what is no address of a vault",
         hint="give https://HOST or https://HOST:PORT, several with commas between",
+    )
+
+
+def no_authorities() -> BackendError:
+    return BackendError(
+        "the file that REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names can't be read, or is no certificate",
+        hint="check that it is there, and PEM",
     )
 
 
@@ -192,7 +188,7 @@ def redirected(host: str) -> BackendError:
 
 def credentials(error: Exception) -> BackendError:
     """Return the error for what azure-identity raised when it looked for credentials or asked for an access token."""
-    names, text = _names(error), str(error)
+    names, text = class_names(error), str(error)
     tried = [line for line in text.splitlines() if _TRIED in line]
     silent = any(sign in line for line in tried for sign in _TOKEN_SILENCE)
     if silent or any(name in names for name in ("ServiceRequestError", "ServiceResponseError")):
@@ -251,13 +247,12 @@ def kind(error: Exception) -> Kind:
         if error.status == 429:
             return Kind.THROTTLED
         return Kind.PASSING if error.status >= 500 or error.status == 408 else Kind.FINAL
-    names = _names(error)
+    names = class_names(error)
     if isinstance(error, KsecretError):
         return Kind.BROKEN
     if "AttributeError" in names:  # the SDK's: a thread took the token away that another was about to send
         return Kind.PASSING
-    is_silence = any(name in names for name in ("ServiceRequestError", "ServiceResponseError"))
-    return Kind.SILENCE if is_silence and _why(error) != _SILENCE["SSLError"] else Kind.BROKEN
+    return Kind.SILENCE if isinstance(error, NoAnswerError) and not error.is_of_tls else Kind.BROKEN
 
 
 def wait(error: Exception) -> float:
@@ -275,12 +270,13 @@ def failed(error: Exception, operation: str, host: str) -> KsecretError:
         return error
     if isinstance(error, RefusedByVaultError):
         return _answered(error, operation, host)
-    names = _names(error)
-    if any(name in names for name in ("ServiceRequestError", "ServiceResponseError")):
+    if isinstance(error, NoAnswerError):
+        why = f"{NO_NAME}: there is no vault of that name, or it was deleted" if error.why == NO_NAME else error.why
         return BackendUnavailableError(
-            f"Azure Key Vault at {host} can't be reached: {_why(error)}",
+            f"Azure Key Vault at {host} can't be reached: {why}",
             hint="check the vault's name, the network, its proxies and private endpoints; try again",
         )
+    names = class_names(error)
     if "ClientAuthenticationError" in names:
         return credentials(error)
     if "ValueError" in names and "challenge" in str(error):
@@ -305,29 +301,6 @@ def soft_deleted(name: str) -> BackendError:
         "the Azure Key Vault key was deleted, and can still be recovered",
         hint=f"`az keyvault key recover --name {name}`, before it is purged",
     )
-
-
-def _names(error: Exception) -> list[str]:
-    """The names of an error's class and of those that it derives from, nearest first."""
-    return [cls.__name__ for cls in type(error).__mro__]
-
-
-def _causes(error: BaseException) -> list[str]:
-    """Names of the classes of an error and of those that it came from, as far as they say so."""
-    found: list[str] = []
-    pending: list[object] = [error]
-    while pending and len(found) < 100:
-        one = pending.pop()
-        if isinstance(one, BaseException):
-            found += [cls.__name__ for cls in type(one).__mro__]
-            pending += [getattr(one, "inner_exception", None), getattr(one, "reason", None), one.__cause__]
-            pending += [one.__context__, *one.args]
-    return found
-
-
-def _why(error: Exception) -> str:
-    found = set(_causes(error))
-    return next((words for name, words in _SILENCE.items() if name in found), "the connection failed")
 
 
 def _answered(error: RefusedByVaultError, operation: str, host: str) -> KsecretError:

@@ -6,12 +6,12 @@ Vault REST API, "KeyBundle", "KeyAttributes" and "KeyOperationResult".
 
 from __future__ import annotations
 
-import re
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 
 from secretsvc.backends.azure import errors
 from secretsvc.backends.base import DEK_BYTES
+from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ _AES_WRAPPED = (DEK_BYTES + _BLOCK, DEK_BYTES + 2 * _BLOCK)
 """Lengths of a DEK, and of a share of one, that AES-KW has wrapped. No RSA key is so short."""
 
 _LEAST_RSA_BITS = 2048
+
+_BASE64URL = pattern(r"[A-Za-z0-9_-]+")
+_VERSION = pattern(r"[0-9a-f]{32}")
 
 
 def algorithm_of(wrapped: bytes) -> str:
@@ -61,7 +64,7 @@ def encoded(data: bytes) -> str:
 
 
 def _decoded(text: object, host: str) -> bytes:
-    if not isinstance(text, str) or not re.fullmatch(r"[A-Za-z0-9_-]+", text):
+    if not isinstance(text, str) or not _BASE64URL.fullmatch(text):
         raise errors.foreign(host)
     try:
         return urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -146,6 +149,6 @@ def _version(kid: object, asked: AzureKey) -> str:
     head, _, version = text.rpartition("/")
     host = head.removeprefix("https://").partition("/")[0].removesuffix(":443")
     is_the_key = head.endswith(f"/keys/{asked.name.lower()}") and host == asked.host
-    if not is_the_key or not re.fullmatch(r"[0-9a-f]{32}", version) or asked.version not in ("", version):
+    if not is_the_key or not _VERSION.fullmatch(version) or asked.version not in ("", version):
         raise errors.foreign(asked.host)
     return version

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 
 from secretsvc.backends.base import Installed, Scheme, library
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import KeyRef
+from secretsvc.patterns import pattern
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 # Vault's HTTP API has everything under /v1/; namespaces and mounts are segments of the path, and a key of Transit is
 # named as sdk/framework's GenericNameRegex has it. No segment may be one that URLs resolve (RFC 3986, 5.2.4).
 _SEGMENT = r"(?!\.{1,2}(?:/|$))[A-Za-z0-9_.~-]{1,128}"
-_PATH = rf"((?:{_SEGMENT}/)*{_SEGMENT})/keys/([A-Za-z0-9_](?:[A-Za-z0-9_.-]{{0,126}}[A-Za-z0-9_])?)"
-_ADDRESS = r"(https?)://(\[[0-9a-f:.]{2,45}\]|[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?)(?::([1-9][0-9]{0,4}))?"
+_PATH = pattern(rf"((?:{_SEGMENT}/)*{_SEGMENT})/keys/([A-Za-z0-9_](?:[A-Za-z0-9_.-]{{0,126}}[A-Za-z0-9_])?)")
+_ADDRESS = pattern(
+    r"(https?)://(\[[0-9a-f:.]{2,45}\]|[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?)(?::([1-9][0-9]{0,4}))?"
+)
 """In lower case."""
+_VERSION = pattern(rb"vault:v([0-9]{1,9}):")
 _PORTS = {"http": "80", "https": "443"}
+_VARIABLES = ("VAULT_", "BAO_", "KSECRET_VAULT_", "SSL_CERT_FILE", "HOME")
 _FORM = "vault:https://HOST:8200/v1/MOUNT/keys/NAME"
 
 
@@ -47,12 +51,13 @@ class VaultScheme(Scheme):
         `MOUNT/keys/NAME` is a key of the server that VAULT_ADDR names, in the namespace of VAULT_NAMESPACE.
         """
         written = text.strip()
-        if "://" not in written and re.fullmatch(_PATH, written):
-            namespace = setting(os.environ, "NAMESPACE").strip("/")
-            written = f"{_default_address()}/v1/{f'{namespace}/' if namespace else ''}{written}"
+        if "://" not in written and _PATH.fullmatch(written):
+            environ = VaultEnvironment(os.environ)
+            namespace = setting(environ, "NAMESPACE").strip("/")
+            written = f"{_default_address(environ)}/v1/{f'{namespace}/' if namespace else ''}{written}"
         server, behind, path = written.partition("/v1/")
         found = canonical_address(server) if behind else ""
-        if found and re.fullmatch(_PATH, path):
+        if found and _PATH.fullmatch(path):
             return KeyRef(self.name, f"{found}/v1/{path}")
         raise KeyRefError(
             "that is not the address of a key of Vault's Transit engine",
@@ -69,7 +74,7 @@ class VaultScheme(Scheme):
 
     def version(self, wrapped: bytes) -> str:
         """Of `vault:v3:…`, 3."""
-        match = re.match(rb"vault:v([0-9]{1,9}):", wrapped)
+        match = _VERSION.match(wrapped)
         return match[1].decode() if match else ""
 
     def installed(self) -> Installed:
@@ -98,21 +103,37 @@ def key_of(ref: KeyRef) -> TransitKey:
 
 def canonical_address(text: str) -> str:
     """Return a server's address in lower case, without a slash at its end and the scheme's own port; "" for none."""
-    match = re.fullmatch(_ADDRESS, text.strip().rstrip("/").lower())
+    match = _ADDRESS.fullmatch(text.strip().rstrip("/").lower())
     if not match:
         return ""
     scheme, host, port = match.groups()
     return f"{scheme}://{host}" + (f":{port}" if port and port != _PORTS[scheme] else "")
 
 
-def setting(environ: Mapping[str, str], name: str) -> str:
+class VaultEnvironment:
+    """What the environment says that concerns Vault, credentials too, so it is masked."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._told = {name: text for name, text in environ.items() if name.startswith(_VARIABLES)}
+
+    def get(self, name: str) -> str:
+        """Return what a variable says; "" where it is not set."""
+        return self._told.get(name, "")
+
+    def __repr__(self) -> str:
+        return "VaultEnvironment(masked)"
+
+
+def setting(environ: VaultEnvironment, name: str) -> str:
     """Return OpenBao's variable, BAO_name, or Vault's, VAULT_name; "" where neither is set."""
-    return (environ.get(f"BAO_{name}") or environ.get(f"VAULT_{name}") or "").strip()
+    return (environ.get(f"BAO_{name}") or environ.get(f"VAULT_{name}")).strip()
 
 
-def _default_address() -> str:
+def _default_address(environ: VaultEnvironment) -> str:
     """Return the server that the environment names. Raises KeyRefError."""
-    named = setting(os.environ, "ADDR")
+    named = setting(environ, "ADDR")
     found = canonical_address(named)
     if found:
         return found

@@ -10,10 +10,11 @@ from base64 import b64decode, b64encode
 
 from secretsvc.backends.base import additional_data, checked_dek
 from secretsvc.backends.tries import PATIENCE
-from secretsvc.backends.vault import SCHEME, canonical_address, errors, key_of, setting
+from secretsvc.backends.vault import SCHEME, VaultEnvironment, canonical_address, errors, key_of, setting
 from secretsvc.backends.vault.client import Connection
 from secretsvc.backends.vault.errors import NotBindingError, VaultCall
 from secretsvc.errors import RESTORE_HINT, AlteredError, BackendError, KeyRefError
+from secretsvc.keyref import SopsContext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Vault:
 
     def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
         """`patience`: seconds after which a server that does not answer is given up for the rest of the run."""
-        self._environ = settings.environ
+        self._environ = VaultEnvironment(settings.environ)
         self._warn = settings.warn
         self._patience = patience
         self._connections: dict[str, Connection] = {}
@@ -120,14 +121,19 @@ class Vault:
     def _reached(self, ref: KeyRef, context: Mapping[str, str]) -> tuple[TransitKey, Connection]:
         """Return where the key is, and the connection to it. Raises BackendError for a server that nobody named.
 
-        Where nothing is bound, as in files of SOPS's, a path is in the environment's namespace unless it begins with
-        it: sops and `vault` have it so. Names of ours hold their namespace.
+        In files of SOPS's, a path is in the environment's namespace unless it begins with it: sops and `vault` have
+        it so. Names of ours hold their namespace.
         """
         key = key_of(ref)
         connection = self._connected(key.address)
         namespace = setting(self._environ, "NAMESPACE").strip("/")
         is_own = key.address == canonical_address(setting(self._environ, "ADDR"))
-        if namespace and is_own and not context and not f"{key.mount}/".startswith(f"{namespace}/"):
+        if (
+            namespace
+            and is_own
+            and isinstance(context, SopsContext)
+            and not f"{key.mount}/".startswith(f"{namespace}/")
+        ):
             key = key._replace(mount=f"{namespace}/{key.mount}")
         return key, connection
 
@@ -181,9 +187,9 @@ class Vault:
             return connection.send(call, ask)
 
 
-def _allowed(environ: Mapping[str, str]) -> frozenset[str]:
+def _allowed(environ: VaultEnvironment) -> frozenset[str]:
     """Return the addresses that a token may go to. Raises BackendError for a list that has something else in it."""
-    listed = environ.get("KSECRET_VAULT_ADDRESSES", "").replace(",", " ").split()
+    listed = environ.get("KSECRET_VAULT_ADDRESSES").replace(",", " ").split()
     found = [canonical_address(text) for text in listed]
     if not all(found):
         raise errors.bad_addresses()

@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from secretsvc.backends.vault import VaultEnvironment
+
 _CONNECT, _READ = 0.3, 0.4
-"""In patiences: the time of one try to connect, and to wait for bytes of the answer."""
+"""In patiences: the time of one try to connect, and from there to the answer's last byte."""
 
 _SILENT_TRIES = 3
-
-CONNECTIONS = 64
-"""The most that a client keeps open."""
 
 _YOUNG = 5.0
 """Seconds: a token as young as that, or that was found good so lately, is not taken for expired."""
@@ -34,7 +33,7 @@ _REDIRECTS = (301, 302, 307, 308)
 class Connection:
     """One server in a run: one client and one token, got when first needed and shared by all threads."""
 
-    def __init__(self, address: str, environ: Mapping[str, str], allowed: frozenset[str], patience: float) -> None:
+    def __init__(self, address: str, environ: VaultEnvironment, allowed: frozenset[str], patience: float) -> None:
         """`allowed`: addresses that may be sent a token, this one among them."""
         self.address = address
         self.host = address.rpartition("://")[2]
@@ -43,6 +42,8 @@ class Connection:
         self._timeouts = (_CONNECT * patience, _READ * patience)
         self._tries = Tries(patience, silent_tries=_SILENT_TRIES, silent_seconds=_READ * patience)
         self._lock = allocate_lock()
+        self._tls: Any = None
+        """Whom TLS trusts."""
         self._token: VaultToken | None = None
         self._since = 0.0
         """When the token was got, or last found good."""
@@ -82,27 +83,20 @@ class Connection:
     def _client(self) -> Any:
         adapter = _adapter()
         import hvac
-        import requests
 
-        from secretsvc.backends.bounded import BoundedAdapter
+        from secretsvc.backends.bounded import BoundedSession, proxy_to, trust
 
-        session = requests.Session()
-        session.trust_env = False  # else ~/.netrc would have a say
-        for scheme in ("https://", "http://"):
-            session.mount(scheme, BoundedAdapter(pool_maxsize=CONNECTIONS))
-        session.verify, session.cert = errors.readable_files(self._environ)
-        session.proxies = self._proxies()
-        client = hvac.Client(
-            url=self.address, token="", session=session, adapter=adapter, timeout=self._timeouts, allow_redirects=False
-        )
+        authorities, pair = errors.readable_files(self._environ)
+        if self._tls is None and any(address.startswith("https:") for address in self._allowed):
+            try:
+                self._tls = trust(authorities, pair)
+            except OSError:
+                raise errors.no_pem() from None
+        named = setting(self._environ, "PROXY_ADDR") or setting(self._environ, "HTTP_PROXY")
+        session = BoundedSession(self._tls, proxy_to(self.address, named), *self._timeouts)
+        client = hvac.Client(url=self.address, token="", session=session, adapter=adapter, allow_redirects=False)
         client.adapter.allowed = self._allowed
         return client
-
-    def _proxies(self) -> dict[str, str]:
-        from requests.utils import get_environ_proxies
-
-        named = setting(self._environ, "PROXY_ADDR") or setting(self._environ, "HTTP_PROXY")
-        return {"http": named, "https": named} if named else dict(get_environ_proxies(self.address))
 
     def _got(self, client: Any) -> VaultToken:
         """A token of the environment, or one that was logged in for. Raises BackendError."""

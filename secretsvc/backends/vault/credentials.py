@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from secretsvc.backends.vault import VaultEnvironment
+
 SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 """Where Kubernetes puts a pod's own token."""
 
@@ -45,7 +47,7 @@ class VaultLogin(Record):
         return f"VaultLogin({self.path}, masked)"
 
 
-def method_of(environ: Mapping[str, str]) -> str:
+def method_of(environ: VaultEnvironment) -> str:
     """Return how a token is got: as VAULT_AUTH_METHOD says, else by what is there. Raises BackendError.
 
     What a variable names counts before the file that `vault login` left.
@@ -66,7 +68,7 @@ def method_of(environ: Mapping[str, str]) -> str:
     return "token"
 
 
-def token(environ: Mapping[str, str]) -> VaultToken:
+def token(environ: VaultEnvironment) -> VaultToken:
     """Return the token of VAULT_TOKEN, else of `~/.vault-token`, where `vault login` puts it. Raises BackendError."""
     text = setting(environ, "TOKEN")
     if text:
@@ -77,7 +79,7 @@ def token(environ: Mapping[str, str]) -> VaultToken:
     return VaultToken(_sound(_read(path, "~/.vault-token"), "~/.vault-token"))
 
 
-def login(environ: Mapping[str, str], method: str) -> VaultLogin:
+def login(environ: VaultEnvironment, method: str) -> VaultLogin:
     """Return the request for a token by that method. Raises BackendError for what is missing for it."""
     mount = setting(environ, "AUTH_PATH").strip("/") or method
     if method == "approle":
@@ -99,14 +101,14 @@ def login(environ: Mapping[str, str], method: str) -> VaultLogin:
     return VaultLogin(method, f"/v1/auth/{mount}/login", parameters)
 
 
-def _needed(environ: Mapping[str, str], name: str, method: str) -> str:
+def _needed(environ: VaultEnvironment, name: str, method: str) -> str:
     text = setting(environ, name)
     if not text:
         raise errors.lacking(name, method)
     return text
 
 
-def _of_file(environ: Mapping[str, str], name: str) -> str:
+def _of_file(environ: VaultEnvironment, name: str) -> str:
     """Return what a variable says, or the file that VAULT_name_FILE names; "" for neither. Raises BackendError."""
     text, path = setting(environ, name), setting(environ, f"{name}_FILE")
     if text or not path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from secretsvc.backends.tries import Kind
+from secretsvc.backends.unanswered import NoAnswerError
 from secretsvc.backends.vault import setting
 from secretsvc.errors import (
     RESTORE_HINT,
@@ -23,34 +24,7 @@ from secretsvc.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-_SILENT = ("ConnectionError", "Timeout", "ChunkedEncodingError", "ContentDecodingError", "ProtocolError")
-"""What requests and urllib3 raise where no whole answer came: connecting, proxies, timeouts, cut connections."""
-
-_TLS = {
-    "hostname mismatch": "its certificate is for another host",
-    "ip address mismatch": "its certificate is for another host",
-    "certificate has expired": "its certificate has expired",
-    "certificate is not yet valid": "its certificate is not valid yet",
-    "certificate_verify_failed": "nobody that is trusted here vouches for its certificate",
-    "certificate required": "it wants a client certificate",
-    "bad certificate": "it does not accept the client certificate",
-    "wrong_version_number": "it does not speak TLS",
-    "record layer failure": "it does not speak TLS",
-}
-
-_SILENCE = {
-    "ProxyError": "the proxy refuses or fails",
-    "ConnectTimeout": "the connection was not made in time",
-    "ReadTimeout": "it did not answer in time",
-}
-_REFUSED = {
-    "name or service not known": "its name can't be resolved",
-    "failed to resolve": "its name can't be resolved",
-    "connection refused": "the connection was refused",
-    "read timed out": "it did not answer in time",
-}
+    from secretsvc.backends.vault import VaultEnvironment
 
 _NO_KEY = "encryption key not found"
 
@@ -231,16 +205,23 @@ def foreign(host: str) -> BackendError:
     )
 
 
-def readable_files(environ: Mapping[str, str]) -> tuple[str | bool, tuple[str, str] | None]:
+def readable_files(environ: VaultEnvironment) -> tuple[str, tuple[str, str] | None]:
     """Return what vouches for servers, and the client's certificate with its key. Raises BackendError."""
-    trusted = setting(environ, "CACERT") or setting(environ, "CAPATH") or environ.get("SSL_CERT_FILE", "").strip()
+    trusted = setting(environ, "CACERT") or setting(environ, "CAPATH") or environ.get("SSL_CERT_FILE").strip()
     pair = setting(environ, "CLIENT_CERT"), setting(environ, "CLIENT_KEY")
     for name, path in (("VAULT_CACERT", trusted), ("VAULT_CLIENT_CERT", pair[0]), ("VAULT_CLIENT_KEY", pair[1])):
         if path and not os.access(path, os.R_OK):
             raise BackendError(f"the file that {name} names can't be read", hint="check that it is there, and PEM")
     if any(pair) and not all(pair):
         raise BackendError("VAULT_CLIENT_CERT and VAULT_CLIENT_KEY go together", hint="set both, or none")
-    return trusted or True, pair if all(pair) else None
+    return trusted, pair if all(pair) else None
+
+
+def no_pem() -> BackendError:
+    return BackendError(
+        "what VAULT_CACERT, VAULT_CLIENT_CERT or VAULT_CLIENT_KEY names is no certificate or key that TLS can use",
+        hint="check that each is PEM, the key without a passphrase, and that the two belong together",
+    )
 
 
 def kind(error: Exception) -> Kind:
@@ -250,8 +231,7 @@ def kind(error: Exception) -> Kind:
             return Kind.THROTTLED
         is_final = error.status < 500 and error.status != 412
         return Kind.FINAL if is_final or error.status in (501, 505) or _lasts(error.text) else Kind.PASSING
-    names = _names(error)
-    if any(name in names for name in _SILENT) and not _tls(error, names):
+    if isinstance(error, NoAnswerError) and not error.is_of_tls:
         return Kind.SILENCE
     return Kind.FINAL if isinstance(error, NotBindingError) else Kind.BROKEN
 
@@ -361,31 +341,13 @@ def _failure(error: VaultRefusedError, call: VaultCall) -> BackendError:
     )
 
 
-def _names(error: Exception) -> list[str]:
-    """The names of an error's class and of those that it derives from, nearest first."""
-    return [cls.__name__ for cls in type(error).__mro__]
-
-
-def _tls(error: Exception, names: list[str]) -> str:
-    """What went wrong with TLS; "" where it is about something else."""
-    text = str(error).lower()
-    found = next((words for sign, words in _TLS.items() if sign in text), "")
-    return found or ("TLS fails" if "SSLError" in names or "sslerror" in text else "")
-
-
 def _unanswered(error: Exception, host: str) -> BackendError:
-    names, text = _names(error), str(error).lower()
-    tls = _tls(error, names)
-    if tls:
-        return BackendUnavailableError(
-            f"Vault at {host} can't be reached: {tls}",
-            hint="VAULT_CACERT names the authority that vouches for it, VAULT_CLIENT_CERT and VAULT_CLIENT_KEY are "
-            "one's own certificate",
+    if not isinstance(error, NoAnswerError):
+        return foreign(host)
+    hint = "check the network, its proxies and the address; try again"
+    if error.is_of_tls:
+        hint = (
+            "VAULT_CACERT names the authority that vouches for it, VAULT_CLIENT_CERT and VAULT_CLIENT_KEY are "
+            "one's own certificate"
         )
-    if any(name in names for name in _SILENT):
-        why = next((words for name, words in _SILENCE.items() if name in names), "")
-        why = why or next((words for sign, words in _REFUSED.items() if sign in text), "the connection failed")
-        return BackendUnavailableError(
-            f"Vault at {host} can't be reached: {why}", hint="check the network, its proxies and the address; try again"
-        )
-    return foreign(host)
+    return BackendUnavailableError(f"Vault at {host} can't be reached: {error.why}", hint=hint)

@@ -23,6 +23,7 @@ from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER, OPENED, Metadata, is_broken, is_member
 from secretsvc.formats.sops.sealing import named
 from secretsvc.formats.sops.selection import Selection
+from secretsvc.keyref import SopsContext
 from secretsvc.manifest.model import FIELDS, decode_base64
 from secretsvc.operations import Result
 from secretsvc.patterns import pattern
@@ -166,7 +167,7 @@ def _unwrapped(entries: Sequence[KeyEntry], keyring: Keyring) -> bytes:
         )
         raise NoKeyError("none of its keys could be used here", reasons=tuple(map(_unused, entries)), hint=hint)
     try:
-        return keyring.unwrap([entry.key for entry in usable])
+        return keyring.unwrap([entry.key._replace(context=SopsContext(entry.key.context)) for entry in usable])
     except BackendError as error:
         profiles = dict.fromkeys(entry.profile for entry in usable if entry.profile)
         if profiles:

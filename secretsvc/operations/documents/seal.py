@@ -11,7 +11,7 @@ from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER, VERSION, fields_of, list_of, with_keys
 from secretsvc.formats.sops.selection import DEFAULT, Selection
-from secretsvc.keyref import WrappedKey
+from secretsvc.keyref import SopsContext, WrappedKey
 from secretsvc.manifest.model import FIELDS
 from secretsvc.operations import Result
 from secretsvc.operations.documents.changes import proven
@@ -135,7 +135,7 @@ def _wrapped(keys: SopsKeyset, dek: bytes, now: str, keyring: Keyring) -> dict[s
     for number, members in enumerate(keys.groups):
         lists: dict[str, list[dict[str, Tree]]] = {}
         for ref, context in members:
-            wrapped = unsigned.wrap(ref, secrets[number], context)
+            wrapped = unsigned.wrap(ref, secrets[number], SopsContext(context))
             made = WrappedKey(ref, wrapped, context, number)
             fields = fields_of(made, now, **keys.principal(ref)._asdict())
             lists.setdefault(list_of(ref), []).append(fields)

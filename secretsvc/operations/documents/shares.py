@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from secretsvc.errors import InputError
 from secretsvc.formats.sops.metadata import EMPTY_GROUP, LISTS, KeyEntry, fields_of
-from secretsvc.keyref import WrappedKey
+from secretsvc.keyref import SopsContext, WrappedKey
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -48,7 +48,7 @@ def wrapped(
     found = []
     for entry in entries:
         key = entry.key
-        made = unsigned.wrap(key.ref, secrets[key.group], key.context)
+        made = unsigned.wrap(key.ref, secrets[key.group], SopsContext(key.context))
         new = WrappedKey(key.ref, made, key.context, key.group)
         fields = fields_of(new, now, profile=entry.profile, role=entry.role)
         found.append(KeyEntry(entry.list, new, (entry.fields if key.wrapped else {}) | fields | _kept(entry)))

@@ -16,6 +16,7 @@ from benchmarks.load import prepared
 from secretsvc.api.app import application, parts
 from secretsvc.api.server import _uvicorn
 from secretsvc.api.settings import Config
+from secretsvc.api.transport.connections import Port
 from tests.e2e.cli import MANIFEST
 from tests.service import EVERY, entry, rule, token
 
@@ -55,7 +56,7 @@ def garbage() -> Iterator[list[object]]:
 
 async def _left_by(request: bytes, status: int, config: Config) -> list[str]:
     """Types of what two such requests, on one connection that its client closes, left to be collected."""
-    settings = _uvicorn(config, application(config, parts(config)), None)
+    settings = _uvicorn(config, application(config, parts(config)), Port())
     settings.load()
     state = ServerState()
     listening = await asyncio.get_running_loop().create_server(

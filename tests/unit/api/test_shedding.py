@@ -13,6 +13,7 @@ from benchmarks.load import prepared
 from secretsvc.api.app import application, parts
 from secretsvc.api.server import _uvicorn
 from secretsvc.api.settings import Config
+from secretsvc.api.transport.connections import Port
 from secretsvc.api.transport.whole import MOST, WholePosts
 from tests.e2e.cli import MANIFEST
 from tests.service import EVERY, entry, rule, token
@@ -85,7 +86,7 @@ def told(tmp_path: Path, *sent: bytes) -> list[tuple[bytes, bytes]]:
     app = application(config, made)
 
     async def answers() -> bytes:
-        settings = _uvicorn(config, app, None)
+        settings = _uvicorn(config, app, Port())
         settings.load()
         state = ServerState()
         state.default_headers = [(b"date", b"today")]
