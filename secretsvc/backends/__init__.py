@@ -143,14 +143,14 @@ def verify(text: str) -> None:
     scheme.verify(ref)
 
 
-def is_named(ref: str, by: str) -> bool:
-    """Tell whether a KeyRef of a file's is the key that a policy's or a person's canonical name stands for."""
-    name, _, rest = ref.partition(":")
-    other, _, named = by.partition(":")
-    if ref == by or name != other:
-        return ref == by
+def unversioned(uri: str) -> str:
+    """Return the name that leaves it open which version of that KeyRef's key is meant; its own where there is none.
+
+    A policy's or a person's canonical name stands for the key of a file whose KeyRef, or this, it is.
+    """
+    name, _, rest = uri.partition(":")
     scheme = find(name)
-    return bool(scheme and scheme.is_named_by(KeyRef(name, rest), KeyRef(name, named)))
+    return str(scheme.unversioned(KeyRef(name, rest))) if scheme else uri
 
 
 def home(uri: str) -> str:

@@ -24,11 +24,11 @@ MANY = 50
 def report(error: KsecretError, *, debug: bool = False) -> None:
     """`ksecret: FILE[:LINE]: [KEYREF:] what is wrong`, a line for each reason, then what to do on one of its own."""
     where = f"{error.where}: " if error.where else ""
-    print(_short(f"ksecret: {where}{_keyed(error, error.message)}"), file=sys.stderr)
+    print(brief(f"ksecret: {where}{_keyed(error, error.message)}"), file=sys.stderr)
     for reason in error.reasons:
-        print(_short(f"    {reason}"), file=sys.stderr)
+        print(brief(f"    {reason}"), file=sys.stderr)
     if error.hint:
-        print(_short(f"  {error.hint}"), file=sys.stderr)
+        print(brief(f"  {error.hint}"), file=sys.stderr)
     if debug:
         _traceback(error)
 
@@ -54,7 +54,7 @@ class Kept(io.StringIO):
 
 def warn(text: str, *, once: str = "") -> None:
     """`ksecret: warning: …`. `once`: what it is about, where that is told once a run; the caller remembers it too."""
-    line = _short(f"ksecret: warning: {text}")
+    line = brief(f"ksecret: warning: {text}")
     if once and isinstance(sys.stderr, Kept):
         sys.stderr.tell_once(once, line)
     else:
@@ -75,7 +75,7 @@ def _keyed(error: KsecretError, text: str) -> str:
     return f"{error.key_ref}: {text}" if error.key_ref and error.key_ref not in text else text
 
 
-def _short(text: str) -> str:
+def brief(text: str) -> str:
     """Return a line for people, in which a key's name of 2,000 characters is cut: it would hide what is said of it."""
     if len(text) > MAX_LENGTH:
         from re import sub

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from secretsvc import formats
-from secretsvc.backends import canonical, is_named
+from secretsvc.backends import canonical, unversioned
 from secretsvc.errors import KsecretError, ManifestError
 from secretsvc.formats import lost
 from secretsvc.keyref import divided
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Examined
     from secretsvc.formats.base import Flaw as Hit
+    from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.check_refused import Group
     from secretsvc.operations.findings import Finding
@@ -265,7 +268,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _keyset(secret: Secret, sealed: Examined, rule: KeyRule, policy: Policy) -> Iterator[Hit]:
-    wanted, needed = divided(rule.keyset(canonical))
+    wanted, needed = _ruled(rule)
     parts: list[str] = []
     if len(wanted) != len(sealed.keys):
         parts.append(f"its keys are in {_count(len(sealed.keys))} and not in {_count(len(wanted))}")
@@ -279,10 +282,16 @@ def _keyset(secret: Secret, sealed: Examined, rule: KeyRule, policy: Policy) -> 
         yield sealed.line, "KS008", f"{secret.label} differs from {policy.source}: {'; '.join(parts)}"
 
 
+@lru_cache
+def _ruled(rule: KeyRule) -> tuple[tuple[Keyset, ...], int]:
+    """The groups of keys that a rule wants, and how many of them have to be opened: many files have the same rule."""
+    return divided(rule.keyset(canonical))
+
+
 def _differing(held: set[str], ruled: set[str], where: str, policy: Policy) -> Iterator[str]:
     named = policy.content.people.named
-    missing = {name for name in ruled - held if not any(is_named(ref, name) for ref in held)}
-    beyond = {ref for ref in held - ruled if not any(is_named(ref, name) for name in ruled)}
+    missing = ruled - held - set(map(unversioned, held))
+    beyond = {ref for ref in held - ruled if unversioned(ref) not in ruled}
     lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (missing, beyond))
     if lacking:
         yield f"{where}not sealed to {_listed(lacking)}"

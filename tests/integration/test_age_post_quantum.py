@@ -24,7 +24,9 @@ from secretsvc.cli.report import report
 from secretsvc.client.problems import HttpAnswer, problem
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import KeyGroups, WrappedKey, keyset
+from secretsvc.operations.merge import merge_manifests
 from secretsvc.operations.rotate import rewrap_manifest
+from secretsvc.programs.git import merge_lines
 from tests.integration.test_age_plugins import Device
 from tests.integration.test_age_tags import KEY, agreed, bech32, opened_by_key, uncompressed
 from tests.support import LOCK
@@ -92,6 +94,17 @@ def test_a_sealed_secret_is_rewrapped_line_for_line() -> None:
     assert [line[:40] for line in again.split(b"\n")] == [line[:40] for line in made.split(b"\n")]
     assert again != made
     assert LOCK.open_(again).decode() == BLOCK
+
+
+def test_it_is_merged_as_other_keys_are() -> None:
+    base = sealed(BLOCK, BESIDE)
+    rewrapped = rewrap_manifest(base, LOCK.keyring).data
+    changed = BLOCK.replace("not-a-real", "another").encode()
+    edited = LOCK._replace(keys=BESIDE).seal(changed, parent=base)
+    outcome = merge_manifests(base, rewrapped, edited, "f.yaml", merge_lines)
+    assert outcome.conflicts == []
+    assert outcome.data.partition(b"ksecret:")[2] == rewrapped.partition(b"ksecret:")[2]
+    assert LOCK.open_(outcome.data) == changed
 
 
 def test_a_program_seals_to_it_and_opens_what_is_sealed(tmp_path: Path) -> None:
