@@ -81,7 +81,8 @@ class Access:
         """Name → ALONE or TOGETHER, of each who can do something about a Secret."""
         division = one.groups, one.needed  # which many have in common
         if division not in self._holders_of:
-            held = Counter(name for group in one.groups for name in {name for ref in group for name in self._names[ref]})
+            of_groups = ({name for ref in group for name in self._names[ref]} for group in one.groups)
+            held = Counter(name for names in of_groups for name in names)
             found = {name: ALONE if held[name] >= one.needed else TOGETHER for name in sorted(held)}
             self._holders_of[division] = found
         return self._holders_of[division]
