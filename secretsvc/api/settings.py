@@ -158,7 +158,7 @@ class Limits(_Model):
     bodies_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, description="All bodies that are being worked on")
     backend_seconds: Seconds = Field(default=5.0, description="For one call of one backend")
     operation_seconds: Seconds = 60.0
-    requests: Count = Field(default=100, description="Worked on at a time, but for those that wait for a KMS")
+    requests: Count = Field(default=64, description="Worked on at a time, but for those that wait for a KMS")
     operations: Count = Field(default=128, description="Running and waiting at a time, for each home of keys")
     threads: int = Field(default=0, ge=0, le=256, description="For each home of keys; 0: what its backend bears")
     requests_per_second: float = Field(default=200.0, gt=0, le=1_000_000, description="For each caller")

@@ -74,12 +74,18 @@ class Access:
         self._names = _names(self.named.values(), used)
         bare = sorted(ref for ref in used if self._names[ref] == {ref})
         self.holders = [*self.named.values(), *(Holder(ref, (ref,)) for ref in bare)]
+        self._holders_of: dict[tuple[tuple[tuple[str, ...], ...], int], dict[str, str]] = {}
         self._days: dict[str, int | None] = {"": None}
 
     def holders_of(self, one: SecretFacts) -> dict[str, str]:
         """Name → ALONE or TOGETHER, of each who can do something about a Secret."""
-        held = Counter(name for group in one.groups for name in {name for ref in group for name in self._names[ref]})
-        return {name: ALONE if held[name] >= one.needed else TOGETHER for name in sorted(held)}
+        division = one.groups, one.needed  # which many have in common
+        if division not in self._holders_of:
+            of_groups = ({name for ref in group for name in self._names[ref]} for group in one.groups)
+            held = Counter(name for names in of_groups for name in names)
+            found = {name: ALONE if held[name] >= one.needed else TOGETHER for name in sorted(held)}
+            self._holders_of[division] = found
+        return self._holders_of[division]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Name → how many Secrets each opens, ALONE and TOGETHER."""

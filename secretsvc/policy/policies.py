@@ -58,7 +58,8 @@ class Policy(Record):
 
     def relative(self, path: str) -> str:
         """A manifest's path from the policy's folder."""
-        return os.path.relpath(self.locate(path), self.folder)
+        located, above = self.locate(path), os.path.join(self.folder, "")
+        return located.removeprefix(above) if located.startswith(above) else os.path.relpath(located, self.folder)
 
     @property
     def max_age(self) -> int | None:

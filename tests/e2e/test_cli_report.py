@@ -251,13 +251,16 @@ DRIVER = """
 const table = document.querySelector("#secrets table");
 const days = () => [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => row.cells[4].textContent);
 const [who] = document.querySelectorAll(".filters select");
+const opens = (row) => [...row.cells].map((cell) => cell.textContent).join(" ");
+const matrix = () => [...document.querySelector("#matrix table").rows].filter((row) => !row.hidden).map(opens).join();
 table.querySelectorAll("thead button")[4].click();
 const sorted = days().join();
 who.value = "bob@example.org";
 who.dispatchEvent(new Event("input"));
 document.title += `; sorted ${sorted}; filtered ${days().join()}, ${document.querySelector("output").textContent}`;
+document.title += `; ${matrix()}`;
 """
-"""Sorts by age, and asks what Bob opens."""
+"""Sorts by age, and asks what Bob opens, in the matrix too."""
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed")
@@ -274,7 +277,8 @@ def test_in_chromium_rows_are_sorted_and_filtered_and_no_markup_of_names_does_an
     command = ["chromium", *flags, f"--user-data-dir={team.home}/chromium", f"file://{team.home}/who.html"]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     (title,) = re.findall("<title>(Who .*?)</title>", dom)
-    assert re.fullmatch(r"Who opens what: work; sorted ,0,(\d+),\1; filtered \1, 1 of 4", title), title
+    matrix = "Secret ann bob@example.org both,prod/db ● ● ●"
+    assert re.fullmatch(rf"Who opens what: work; sorted ,0,(\d+),\1; filtered \1, 1 of 4; {matrix}", title), title
 
 
 def test_one_form_at_a_time(team: Team, capsys: pytest.CaptureFixture[str]) -> None:

@@ -202,6 +202,14 @@ def at_home(path: Path, text: str) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize("said", [vault.INVALID, vault.INVALID_OF_OPENBAO], ids=["Vault", "OpenBao"])
+def test_a_token_that_the_server_does_not_know_is_told_as_that_at_once(emulator: vault.Emulator, said: str) -> None:
+    emulator.invalid = said
+    error = failure(made(emulator, VAULT_TOKEN="hvs.unknown").wrap, ref(emulator), DEK, CONTEXT)
+    says(error, BackendError, "does not accept the token: it has expired")
+    assert emulator.calls == {"key": 1}
+
+
 def test_where_a_token_is_found(emulator: vault.Emulator, tmp_path: Path) -> None:
     home = at_home(tmp_path, f"{vault.ROOT}\n")
     assert made(emulator, HOME=home).wrap(ref(emulator), DEK, CONTEXT)

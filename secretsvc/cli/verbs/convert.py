@@ -61,7 +61,8 @@ def run(args: Arguments) -> int:
     if sealed_secrets and args.format == SOPS:
         raise UsageError("SealedSecrets become ksecret's format first", hint="then convert --to sops")
     if not (args.format or sealed_secrets):
-        raise UsageError("convert to what?", hint=" or ".join(f"--to {name}" for name in (*formats.names(), SOPS)))
+        known = " or ".join(f"--to {name}" for name in (*formats.names(), SOPS))
+        raise UsageError("convert to what?", hint=f"{known}; SealedSecrets: --sealed-secrets-key FILE")
     if args.format == SOPS and args.scope:
         raise UsageError("--scope does not go with --to sops", hint="SOPS's format binds no Secret to its name")
     targets = options.targets(args)._replace(jobs=args.jobs).in_place_by_default()
