@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secretsvc import formats
-from secretsvc.backends import canonical, unversioned
+from secretsvc.backends import canonical, unversioned_uri
 from secretsvc.errors import KsecretError, ManifestError
 from secretsvc.formats import lost
 from secretsvc.keyref import divided
@@ -283,8 +283,8 @@ def _keyset(secret: Secret, sealed: Examined, rule: KeyRule, policy: Policy) -> 
 
 def _differing(held: set[str], ruled: set[str], where: str, policy: Policy) -> Iterator[str]:
     named = policy.content.people.named
-    missing = ruled - held - set(map(unversioned, held))
-    beyond = {ref for ref in held - ruled if unversioned(ref) not in ruled}
+    missing = ruled - held - set(map(unversioned_uri, held))
+    beyond = {ref for ref in held - ruled if unversioned_uri(ref) not in ruled}
     lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (missing, beyond))
     if lacking:
         yield f"{where}not sealed to {_listed(lacking)}"
