@@ -12,15 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import threading
 import time
-from http.client import HTTPConnection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks.hostile import FAMILIES
 from benchmarks.hostile_requests import REQUESTS
+from benchmarks.probe import PAUSE, Probe
 from benchmarks.service import cpu_seconds
 from secretsvc.api.settings import Limits
 from tests.service import YAML, Service
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 LATE_MS, WORK_SECONDS = 50.0, 2.0
-PAUSE = 0.02
 MOST = Limits().body_bytes
 LEAST = 16 * 1024
 
@@ -51,36 +49,6 @@ class Cost(NamedTuple):
     refused_for_size: bool
 
 
-class Probe:
-    """Asks `/livez` again and again, in a thread of its own."""
-
-    def __init__(self, service: Service, port: int = 0) -> None:
-        """`port`: asks there, without TLS, over a new connection each time, as a kubelet does."""
-        self._anew = port != 0
-        self._connection = HTTPConnection(service.host, port, timeout=60) if port else service.connect()
-        self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._ask)
-        self.worst = 0.0
-
-    def __enter__(self) -> Probe:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ends.set()
-        self._thread.join()
-        self._connection.close()
-
-    def _ask(self) -> None:
-        while not self._ends.wait(PAUSE):
-            began = time.perf_counter()
-            self._connection.request("GET", "/livez")
-            self._connection.getresponse().read()
-            if self._anew:
-                self._connection.close()
-            self.worst = max(self.worst, time.perf_counter() - began)
-
-
 def cost(service: Service, sent: Sent) -> Cost:
     """The least of up to three times that it is sent: a machine that other work shares has slow moments of its own."""
     found = _cost(service, sent)
@@ -93,7 +61,7 @@ def cost(service: Service, sent: Sent) -> Cost:
 def _cost(service: Service, sent: Sent) -> Cost:
     """Sends it and waits for its answer."""
     cpu = cpu_seconds(service.process.pid)
-    with Probe(service) as probe:
+    with Probe(service.connect()) as probe:
         time.sleep(2 * PAUSE)
         answer = service.post(sent.path, sent.body, kind=sent.kind)
         time.sleep(2 * PAUSE)

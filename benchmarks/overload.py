@@ -7,8 +7,9 @@ What it can do is measured first: encrypts with age, 16 at a time, one worker, d
 second with tokens of each kind that is refused, beside the 16 honest callers: over 2,000 connections that stay open,
 which the service keeps waiting, so that it takes fewer than are offered; and with a connection for each, over TLS if
 `--tls` says so, which is for the figure alone: a handshake costs several times of what a refusal does, here and there.
-Everybody is on one machine, so it wants two cores that have nothing else to do; the generator is a process of its own
-and tells how late it was itself.
+Everybody is on one machine, so it wants two cores that have nothing else to do. The generator and who asks after health
+are processes of their own; the generator tells how late it was itself, and the service's threads how much of their time
+they waited for a core: what that is more than a fifth or so tells of the machine.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from benchmarks.common import MANIFEST, verdict
-from benchmarks.hostile_service import Probe
 from benchmarks.load import load, prepared
 from benchmarks.open_loop import Offering, offered
-from benchmarks.service import cpu_seconds
+from benchmarks.probe import Kubelet
+from benchmarks.service import cpu_seconds, waited
 from tests.issuer import Issuer, certificate
 from tests.service import Service, token
 
@@ -73,7 +74,19 @@ def capacity(service: Service, seconds: float) -> float:
     return count / took
 
 
-def told(name: str, found: Offered, probe: Probe) -> None:
+class Share:
+    """How much of the time that the service's threads could have worked they waited for a core."""
+
+    def __init__(self, service: Service) -> None:
+        self._pid = service.process.pid
+        self._before = waited(self._pid)
+
+    def __str__(self) -> str:
+        worked, idled = (now - before for now, before in zip(waited(self._pid), self._before, strict=True))
+        return f"the service waited for a core {idled / (worked + idled) * 100:.0f} % of its time"
+
+
+def told(name: str, found: Offered, probe: Kubelet, share: Share) -> None:
     """Prints what became of the requests."""
     statuses = ", ".join(
         f"{status}: {found.per_second(status):.0f}/s p50 {found.within(status, 0.5) * 1000:.0f} "
@@ -83,7 +96,7 @@ def told(name: str, found: Offered, probe: Probe) -> None:
     late = f"the generator was {found.late * 1000:.0f} ms late at most"
     unsent = f"; {found.unsent} found no free connection" if found.unsent else ""
     print(
-        f"{name}, {found.rate:.0f}/s: {statuses}{unsent}; /livez {probe.worst * 1000:.0f} ms at most; {late}",
+        f"{name}, {found.rate:.0f}/s: {statuses}{unsent}; /livez {probe.worst * 1000:.0f} ms at most; {late}; {share}",
         flush=True,
     )
 
@@ -91,9 +104,10 @@ def told(name: str, found: Offered, probe: Probe) -> None:
 def overload(service: Service, can: float, given: argparse.Namespace) -> list[bool]:
     """An open loop of encrypts."""
     request = prepared("POST", "/v1/encrypt", token("root"), MANIFEST.format(number=0).encode())
-    with Probe(service) as probe, Ready(service) as ready:
+    with Kubelet(service) as probe, Ready(service) as ready:
+        share = Share(service)
         found = offered(service.port, [request], can * given.times, given.seconds)
-    told(f"{given.times:g} times of it", found, probe)
+    told(f"{given.times:g} times of it", found, probe, share)
     return [
         verdict("served, in percent of what it can do", found.per_second("200") / can * 100, SERVED, at_least=True),
         verdict("p99 of what is served, ms", found.within("200", 0.99) * 1000, SERVED_MS),
@@ -131,16 +145,17 @@ def flood(service: Service, name: str, tokens: list[str], given: argparse.Namesp
     tls = service.context is not None
     Offering(service.port, requests, given.tokens, 4, anew=anew, tls=tls).end()
     share = (cpu_seconds(service.process.pid) - cpu) / (time.perf_counter() - began) * 100
-    with Probe(service) as probe, Probe(service, service.health_port) as kubelet:
+    with Kubelet(service) as probe, Kubelet(service, service.health_port) as apart:
+        waits = Share(service)
         offering = Offering(service.port, requests, given.tokens, given.seconds + 2, anew=anew, tls=tls)
         time.sleep(1)
         honest = capacity(service, given.seconds)
         found = offering.end()
-    told(f"{name} (alone they take {share:.0f} % of a core)", found, probe)
+    told(f"{name} (alone they take {share:.0f} % of a core)", found, probe, waits)
     return [
         verdict("honest callers, in percent of their rate", honest / can * 100, HONEST, at_least=True),
         verdict("/livez at most, ms", probe.worst * 1000, LIVE_MS),
-        verdict("/livez at most at the port for probes, each over a new connection, ms", kubelet.worst * 1000, LIVE_MS),
+        verdict("/livez at most at the port for probes, each over a new connection, ms", apart.worst * 1000, LIVE_MS),
         verdict("tokens that got in", len(set(found.taken) - {"401", "503", "none"}), 0),
     ]
 

@@ -65,6 +65,12 @@ def cpu_seconds(pid: int) -> float:
     return sum(int(stat[11]) + int(stat[12]) for stat in stats) / TICK
 
 
+def waited(pid: int) -> tuple[float, float]:
+    """Seconds that the process's threads were on a core, and seconds that they could have been and waited for one."""
+    stats = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(int(stat[0]) for stat in stats) / 1e9, sum(int(stat[1]) for stat in stats) / 1e9
+
+
 def memory(pid: int) -> str:
     """Resident memory of the largest of its processes, in MiB."""
     sizes = [int(re.findall(r"VmRSS:\s+(\d+)", Path(f"/proc/{one}/status").read_text())[0]) for one in family(pid)]

@@ -25,6 +25,7 @@ vault write auth/jwt/role/deploy - <<'JSON'
 JSON
 
 # A pod, by its service account: the service's, with the chart's vault.role=ksecret.
+# Vault runs in that cluster here; elsewhere its API server's address, kubernetes_ca_cert=@FILE and a token_reviewer_jwt.
 vault auth enable kubernetes
 vault write auth/kubernetes/config kubernetes_host=https://kubernetes.default.svc
 vault write auth/kubernetes/role/ksecret - <<'JSON'

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic.alias_generators import to_camel
@@ -60,7 +61,7 @@ class Operation(NamedTuple):
     @property
     def parameters(self) -> tuple[str, ...]:
         """Return the members as a query names them."""
-        return tuple(map(to_camel, self.members))
+        return _as_in_queries(self.members)
 
     @property
     def uses_keys(self) -> bool:
@@ -71,6 +72,11 @@ class Operation(NamedTuple):
     def seals_clear(self) -> bool:
         """Tell whether Secrets in the clear become sealed: to the keys that the call names, or else the key rules."""
         return self.seals and not self.needs_sealed
+
+
+@cache
+def _as_in_queries(members: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(to_camel, members))
 
 
 class Call(NamedTuple):

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from secretsvc.api.problems import FORBIDDEN, Problem, RefusedError, problem_of
+from secretsvc.keyref import LONGEST
 from secretsvc.operations.inspect import describe_any, describe_clear
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _NODES_OF_A_LEAF = 2
 """A document's token is a hundred bytes long, and is read three times until it is proven."""
 _MOST, _LONGEST = 100, 1000
-"""Names in an audit line, and characters of each: they are whatever a file says."""
+"""Names in an audit line, and characters of each but keys': they are whatever a file says."""
 
 
 class Asked(NamedTuple):
@@ -148,4 +149,4 @@ class _Trail:
 
 
 def _listed(uris: Iterable[str]) -> list[str]:
-    return [uri[:_LONGEST] for uri in sorted(uris)[:_MOST]]
+    return [uri[:LONGEST] for uri in sorted(uris)[:_MOST]]

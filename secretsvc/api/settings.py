@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from secretsvc.api.operations import OPERATIONS, OperationName
+from secretsvc.keyref import LONGEST
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 
@@ -24,6 +25,7 @@ IN_FOLDER = AfterValidator(_in_folder)
 File = Annotated[str, IN_FOLDER]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Pattern = Annotated[str, Field(max_length=2000)]
+Key = Annotated[str, Field(min_length=1, max_length=LONGEST)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
@@ -113,7 +115,7 @@ class Rule(_Model):
     operations: list[OperationName] = Field(min_length=1)
     namespaces: list[Pattern] = Field(min_length=1, description='Patterns with * and ?; "" is none stated')
     names: list[Pattern] = Field(min_length=1)
-    keys: list[Text] = Field(default=[], description="KeyRefs, or patterns with * and ?; needed for all but inspect")
+    keys: list[Key] = Field(default=[], description="KeyRefs, or patterns with * and ?; needed for all but inspect")
     unbound: bool = Field(default=False, description="Files in kubesec's format too, which are bound to no name")
 
     @model_validator(mode="after")
@@ -156,7 +158,7 @@ class Limits(_Model):
     bodies_bytes: int = Field(default=512 * 1024 * 1024, ge=1024, description="All bodies that are being worked on")
     backend_seconds: Seconds = Field(default=5.0, description="For one call of one backend")
     operation_seconds: Seconds = 60.0
-    requests: Count = Field(default=100, description="Worked on at a time, but for those that wait for a KMS")
+    requests: Count = Field(default=64, description="Worked on at a time, but for those that wait for a KMS")
     operations: Count = Field(default=128, description="Running and waiting at a time, for each home of keys")
     threads: int = Field(default=0, ge=0, le=256, description="For each home of keys; 0: what its backend bears")
     requests_per_second: float = Field(default=200.0, gt=0, le=1_000_000, description="For each caller")

@@ -143,14 +143,19 @@ def verify(text: str) -> None:
     scheme.verify(ref)
 
 
-def is_named(ref: str, by: str) -> bool:
-    """Tell whether a KeyRef of a file's is the key that a policy's or a person's canonical name stands for."""
-    name, _, rest = ref.partition(":")
-    other, _, named = by.partition(":")
-    if ref == by or name != other:
-        return ref == by
-    scheme = find(name)
-    return bool(scheme and scheme.is_named_by(KeyRef(name, rest), KeyRef(name, named)))
+def unversioned(ref: KeyRef) -> KeyRef:
+    """Return the name that leaves it open which version of that key is meant; its own where there is none.
+
+    A policy's or a person's canonical name stands for the key of a file whose KeyRef, or this, it is.
+    """
+    scheme = find(ref.scheme)
+    return scheme.unversioned(ref) if scheme else ref
+
+
+def unversioned_uri(uri: str) -> str:
+    """Return the same of a KeyRef's URI."""
+    name, _, rest = uri.partition(":")
+    return str(unversioned(KeyRef(name, rest)))
 
 
 def home(uri: str) -> str:

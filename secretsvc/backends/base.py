@@ -138,9 +138,12 @@ class Scheme:
         """
         return False
 
-    def is_named_by(self, ref: KeyRef, name: KeyRef) -> bool:
-        """Tell whether that name stands for the key: its own, or one that leaves the version open."""
-        return ref == name
+    def unversioned(self, ref: KeyRef) -> KeyRef:
+        """Return the name that leaves it open which version of that key is meant; its own where the kind has none.
+
+        Texts that `parse` never saw come here too.
+        """
+        return ref
 
     def home(self, ref: KeyRef) -> str:
         """Return what fails as one with that key, as a region or a host; empty where all keys of the kind do.

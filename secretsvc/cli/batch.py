@@ -181,6 +181,7 @@ class Batch:
         self._outputs: list[bytes] = []
         self._worst = 0
         self._unbound = 0
+        self._told: set[tuple[str, str]] = set()
         self._counts = {done: 0, "unchanged": 0, "skipped": 0, "failed": 0}
         self._many = bool(targets.recursive)
         self._any_name = any_name
@@ -315,9 +316,13 @@ class Batch:
         return word
 
     def _failed(self, error: KsecretError) -> None:
+        """Tell of it, and of a policy's mistake once, however many files it is for."""
         from secretsvc.cli.report import report
 
-        report(error, debug=self._targets.debug)
+        told = error.where, error.message
+        if told not in self._told:
+            report(error, debug=self._targets.debug)
+        self._told.add(told)
         self._counts["failed"] += 1
         self._worst = max(self._worst, self._altered if isinstance(error, AlteredError) else error.exit_code)
 

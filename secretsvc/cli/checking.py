@@ -6,7 +6,7 @@ import os
 import time
 
 from secretsvc.cli.batch import name_of
-from secretsvc.cli.report import printable, report, summary
+from secretsvc.cli.report import brief, printable, report, summary
 from secretsvc.errors import KsecretError
 from secretsvc.operations.check import Checked, check_file, check_other
 from secretsvc.operations.check_search import holds_identity, may_hold_secret
@@ -248,7 +248,7 @@ def _as_text(finding: Finding) -> str:
 
     where = printable(f"{_in_commit(finding.commit, finding.file)}:{finding.line}:")
     code = painted(finding.code, BAD if _rule(finding).level == "error" else WARNING)
-    return f"{where} {code} {printable(finding.message)}"
+    return f"{where} {code} {brief(finding.message)}"
 
 
 def _as_json(finding: Finding) -> str:

@@ -6,6 +6,7 @@ import io
 import sys
 
 from secretsvc.errors import printable as printable  # noqa: PLC0414 - what is told to people is found here
+from secretsvc.keyref import MAX_LENGTH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,11 +24,11 @@ MANY = 50
 def report(error: KsecretError, *, debug: bool = False) -> None:
     """`ksecret: FILE[:LINE]: [KEYREF:] what is wrong`, a line for each reason, then what to do on one of its own."""
     where = f"{error.where}: " if error.where else ""
-    print(printable(f"ksecret: {where}{_keyed(error, error.message)}"), file=sys.stderr)
+    print(brief(f"ksecret: {where}{_keyed(error, error.message)}"), file=sys.stderr)
     for reason in error.reasons:
-        print(printable(f"    {reason}"), file=sys.stderr)
+        print(brief(f"    {reason}"), file=sys.stderr)
     if error.hint:
-        print(printable(f"  {error.hint}"), file=sys.stderr)
+        print(brief(f"  {error.hint}"), file=sys.stderr)
     if debug:
         _traceback(error)
 
@@ -53,7 +54,7 @@ class Kept(io.StringIO):
 
 def warn(text: str, *, once: str = "") -> None:
     """`ksecret: warning: …`. `once`: what it is about, where that is told once a run; the caller remembers it too."""
-    line = printable(f"ksecret: warning: {text}")
+    line = brief(f"ksecret: warning: {text}")
     if once and isinstance(sys.stderr, Kept):
         sys.stderr.tell_once(once, line)
     else:
@@ -72,6 +73,15 @@ def said(error: KsecretError) -> str:
 
 def _keyed(error: KsecretError, text: str) -> str:
     return f"{error.key_ref}: {text}" if error.key_ref and error.key_ref not in text else text
+
+
+def brief(text: str) -> str:
+    """Return a line for people, in which a key's name of 2,000 characters is cut: it would hide what is said of it."""
+    if len(text) > MAX_LENGTH:
+        from re import sub
+
+        text = sub(r"\b(age1(?:pq|tagpq)1[a-z0-9]{12})[a-z0-9]{1900,}", r"\1…", text)
+    return printable(text)
 
 
 def _traceback(error: BaseException) -> None:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_LONGEST = 8000
+"""Characters of what a service says of one thing: some keys' names have 2,000."""
+
+
 class HttpAnswer(Record):
     """An HTTP answer: status, media type without parameters, seconds of Retry-After (0: it says none), body."""
 
@@ -84,4 +88,4 @@ def _kind(type_: str, status: int) -> type[KsecretError]:
 
 def _text(told: Mapping[str, object], name: str) -> str:
     found = told.get(name)
-    return found[:2000] if isinstance(found, str) else ""
+    return found[:_LONGEST] if isinstance(found, str) else ""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from secretsvc.backends import unversioned_uri
+from secretsvc.errors import InputError
 from secretsvc.formats import created
 from secretsvc.operations.who_opens import ALONE, CLEAR, SEALED, TOGETHER
 from secretsvc.record import Record
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
 
 DRIFT = ("KS008", "KS009", "KS015", "KS019")
 """Findings about what differs from the policy: keys, age, no rule, SOPS's selection."""
+MOST_NAMES = 200
+"""Names of one key: each is told of each Secret that the key opens."""
 _DAY = 86400
 
 
@@ -52,7 +58,10 @@ class Access:
         files: int,
         now: float,
     ) -> None:
-        """`policies`: each that counts for one of the files, by its name. `now`: seconds since 1970."""
+        """`policies`: each that counts for one of the files, by its name. `now`: seconds since 1970.
+
+        Raises InputError for a key with more than MOST_NAMES names.
+        """
         self.secrets = sorted(secrets, key=lambda one: (one.environment, one.file, one.line))
         found = list(findings)
         self.drift = [finding for finding in found if finding.code in DRIFT]
@@ -61,23 +70,22 @@ class Access:
         self.files = files
         self.now = now
         self.named = _named(policies)
-        named = {ref for holder in self.named.values() for ref in holder.keys}
-        bare = sorted({ref for one in self.secrets for ref in one.keys} - named)
+        used = {ref for one in self.secrets for ref in one.keys}
+        self._names = _names(self.named.values(), used)
+        bare = sorted(ref for ref in used if self._names[ref] == {ref})
         self.holders = [*self.named.values(), *(Holder(ref, (ref,)) for ref in bare)]
+        self._holders_of: dict[tuple[tuple[tuple[str, ...], ...], int], dict[str, str]] = {}
         self._days: dict[str, int | None] = {"": None}
-        self._names: dict[str, list[str]] = {}
-        for holder in self.holders:
-            for ref in holder.keys:
-                self._names.setdefault(ref, []).append(holder.name)
 
     def holders_of(self, one: SecretFacts) -> dict[str, str]:
         """Name → ALONE or TOGETHER, of each who can do something about a Secret."""
-        names = sorted({name for ref in one.keys for name in self._names[ref]})
-        if one.needed == 1:
-            return dict.fromkeys(names, ALONE)
-        of_bare = {ref: (ref,) for ref in one.keys}
-        keys = {name: self.named[name].keys if name in self.named else of_bare[name] for name in names}
-        return {name: one.opened_by(keys[name]) for name in names}
+        division = one.groups, one.needed  # which many have in common
+        if division not in self._holders_of:
+            of_groups = ({name for ref in group for name in self._names[ref]} for group in one.groups)
+            held = Counter(name for names in of_groups for name in names)
+            found = {name: ALONE if held[name] >= one.needed else TOGETHER for name in sorted(held)}
+            self._holders_of[division] = found
+        return self._holders_of[division]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Name → how many Secrets each opens, ALONE and TOGETHER."""
@@ -135,6 +143,20 @@ def _months(first: str, last: str) -> list[str]:
         year, month = (year, month - 1) if month > 1 else (year - 1, 12)
         found.append(f"{year:04}-{month:02}")
     return found[::-1]
+
+
+def _names(holders: Iterable[Holder], used: Iterable[str]) -> dict[str, set[str]]:
+    """KeyRef → who has that key, of each that is used: itself where nobody has. Raises InputError for too many."""
+    names: dict[str, set[str]] = {}
+    for holder in holders:
+        for ref in holder.keys:
+            names.setdefault(ref, set()).add(holder.name)
+    found = {ref: names.get(ref, set()) | names.get(unversioned_uri(ref), set()) or {ref} for ref in used}
+    for ref, those in found.items():
+        if len(those) > MOST_NAMES:
+            what = f"more than {MOST_NAMES} names have the key {ref} in the policies"
+            raise InputError(what, hint="report on folders whose policies name fewer people")
+    return found
 
 
 def _named(policies: Iterable[tuple[str, People]]) -> dict[str, Holder]:

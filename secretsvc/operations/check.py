@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from secretsvc import formats
-from secretsvc.backends import canonical, is_named
+from secretsvc.backends import canonical, unversioned_uri
 from secretsvc.errors import KsecretError, ManifestError
 from secretsvc.formats import lost
 from secretsvc.keyref import divided
@@ -265,7 +265,9 @@ def _listed(names: list[str]) -> str:
 
 
 def _keyset(secret: Secret, sealed: Examined, rule: KeyRule, policy: Policy) -> Iterator[Hit]:
-    wanted, needed = divided(rule.keyset(canonical))
+    if rule not in policy.keysets:
+        policy.keysets[rule] = rule.keyset(canonical)
+    wanted, needed = divided(policy.keysets[rule])
     parts: list[str] = []
     if len(wanted) != len(sealed.keys):
         parts.append(f"its keys are in {_count(len(sealed.keys))} and not in {_count(len(wanted))}")
@@ -281,8 +283,8 @@ def _keyset(secret: Secret, sealed: Examined, rule: KeyRule, policy: Policy) -> 
 
 def _differing(held: set[str], ruled: set[str], where: str, policy: Policy) -> Iterator[str]:
     named = policy.content.people.named
-    missing = {name for name in ruled - held if not any(is_named(ref, name) for ref in held)}
-    beyond = {ref for ref in held - ruled if not any(is_named(ref, name) for name in ruled)}
+    missing = ruled - held - set(map(unversioned_uri, held))
+    beyond = {ref for ref in held - ruled if unversioned_uri(ref) not in ruled}
     lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (missing, beyond))
     if lacking:
         yield f"{where}not sealed to {_listed(lacking)}"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from secretsvc.errors import UsageError
+from secretsvc.errors import BoundError, UsageError
 from secretsvc.record import Record
 
 TYPE_CHECKING = False
@@ -92,25 +92,44 @@ class _Range(Record):
 _Node: TypeAlias = "bytes | _Lookup | _Range"
 
 
+class WritingRoom:
+    """What templates may still write, all of a file together: a few ranges in each other write any amount."""
+
+    def __init__(self, most: int) -> None:
+        """`most`: bytes."""
+        self._most = self._left = most
+
+    def take(self, size: int) -> None:
+        """Raises BoundError where it is used up, be it by rounds that write nothing."""
+        self._left -= size + _ROUND
+        if self._left < 0:
+            what = f"its templates write more than {self._most // 1024 // 1024} MiB, or go round too often"
+            raise BoundError(what, hint="write the values out")
+
+
+_ROUND = 64
+"""Bytes that each piece of text, value and round of a `range` counts for, beside what it writes."""
+
+
 class Template(Record):
     """A template that can be rendered."""
 
     nodes: tuple[_Node, ...]
 
-    def render(self, root: Value) -> bytes:
-        """The template with `root` for `.` and `$`: text as UTF-8, bytes as they are.
+    def render(self, root: Value, room: WritingRoom | None = None) -> bytes:
+        """The template with `root` for `.` and `$`: text as UTF-8, bytes as they are. `room`: None for no bound.
 
-        Raises UsageError for a key that is not there and for a value of the wrong kind. The message has the template's
-        words, never a value.
+        Raises UsageError for a key that is not there and for a value of the wrong kind, BoundError for too little room.
+        The message has the template's words, never a value.
         """
         written: list[bytes] = []
-        _render(self.nodes, {"": root, "$": root}, written)
+        _render(self.nodes, {"": root, "$": root}, written, room)
         return b"".join(written)
 
 
-def render(template: str, root: Value) -> bytes:
-    """`parse(template).render(root)`."""
-    return parse(template).render(root)
+def render(template: str, root: Value, room: WritingRoom | None = None) -> bytes:
+    """`parse(template).render(root, room)`."""
+    return parse(template).render(root, room)
 
 
 def parse(template: str) -> Template:
@@ -238,15 +257,18 @@ def _unquoted(quoted: str, line: int) -> bytes:
     return _encoded(inside.replace("\r", "") if quoted[0] == "`" else _ESCAPE.sub(decoded, inside))
 
 
-def _render(nodes: tuple[_Node, ...], names: _Names, written: list[bytes]) -> None:
+def _render(nodes: tuple[_Node, ...], names: _Names, written: list[bytes], room: WritingRoom | None) -> None:
     for node in nodes:
-        if isinstance(node, bytes):
-            written.append(node)
-        elif isinstance(node, _Lookup):
-            written.append(_text(_found(node, names), node.line))
-        else:
+        if isinstance(node, _Range):
             for key, item in _items(_found(node.over, names), node.over.line):
-                _render(node.body, {**names, node.key: key, node.item: item, "": item}, written)
+                if room:
+                    room.take(0)
+                _render(node.body, {**names, node.key: key, node.item: item, "": item}, written, room)
+            continue
+        text = node if isinstance(node, bytes) else _text(_found(node, names), node.line)
+        if room:
+            room.take(len(text))
+        written.append(text)
 
 
 def _items(value: _Place, line: int) -> list[tuple[_Place, Value]]:

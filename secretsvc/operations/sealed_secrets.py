@@ -8,14 +8,15 @@ Source: pkg/apis/sealedsecrets/v1alpha1/sealedsecret_expansion.go of Sealed Secr
 
 from __future__ import annotations
 
-from secretsvc.errors import KsecretError, ManifestError, NoKeyError, NotSealedError
+from secretsvc.errors import KsecretError, ManifestError, NoKeyError, NotSealedError, UsageError
 from secretsvc.generators.manifest import NewSecret, to_json, to_yaml
 from secretsvc.manifest import nodes
 from secretsvc.manifest.kubernetes_objects import built
 from secretsvc.manifest.model import decode_base64
 from secretsvc.manifest.nodes import Mapping, text_of
-from secretsvc.manifest.reader import read
+from secretsvc.manifest.reader import MAX_BYTES, read
 from secretsvc.manifest.splice import Edit, apply
+from secretsvc.operations.go_template import WritingRoom
 from secretsvc.operations.live_secrets import SEALED_SECRETS, as_written
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.seal import seal_manifest
@@ -47,7 +48,8 @@ def from_sealed_secrets(data: bytes, keys: SealedSecretKeys, request: Request, k
     found = [root for root in manifest.documents if _is_sealed_secret(root)]
     if not found:
         raise NotSealedError("no SealedSecret is a document of it", hint="one in a List has to be taken out of that")
-    edits = [_edit(manifest.text, root, keys) for root in found]
+    room = WritingRoom(MAX_BYTES)
+    edits = [_edit(manifest.text, root, keys, room) for root in found]
     clear = manifest.encoded(apply(manifest.text, edits))
     del manifest, found, edits  # sealing reads it again
     with lines_of(data, clear):
@@ -61,11 +63,11 @@ def _is_sealed_secret(root: Node) -> bool:
     return kind == KIND and version.startswith(_GROUP)
 
 
-def _edit(text: str, root: Node, keys: SealedSecretKeys) -> Edit:
+def _edit(text: str, root: Node, keys: SealedSecretKeys, room: WritingRoom) -> Edit:
     """Put the Secret in the document's place, with its line breaks."""
     assert isinstance(root, Mapping)
     try:
-        secret = _Sealed(built(root)).opened(keys)
+        secret = _Sealed(built(root)).opened(keys, room)
     except KsecretError as error:
         error.line = error.line or root.line
         raise
@@ -80,8 +82,8 @@ class _Sealed(Record):
 
     whole: dict[str, Any]
 
-    def opened(self, keys: SealedSecretKeys) -> NewSecret:
-        """The Secret that its controller would make, without its marks."""
+    def opened(self, keys: SealedSecretKeys, room: WritingRoom) -> NewSecret:
+        """The Secret that its controller would make, without its marks. `room`: for what its templates write."""
         spec, metadata = self._mapping(self.whole, "spec"), self._mapping(self.whole, "metadata")
         name = {"name": metadata.get("name"), "namespace": metadata.get("namespace")}
         label = "/".join(str(part) for part in (name["namespace"], name["name"]) if part)
@@ -91,7 +93,10 @@ class _Sealed(Record):
         template = self._mapping(spec, "template")
         made = {**template, "data": {}, "metadata": {**self._mapping(template, "metadata"), **name}}
         secret = as_written(made, (SEALED_SECRETS,))
-        return secret._replace(data=_values(label, bound, self._mapping(spec, "encryptedData"), template, keys))
+        opened = {
+            key: _opened(label, key, bound, text, keys) for key, text in self._mapping(spec, "encryptedData").items()
+        }
+        return secret._replace(data=_values(label, opened, template, room))
 
     def _whole(self, keys: SealedSecretKeys, label: str, bound: bytes, name: dict[str, Any]) -> NewSecret:
         """Of the first versions: the whole Secret as JSON, sealed as one value."""
@@ -124,10 +129,8 @@ def _label(label: str, metadata: dict[str, Any], annotations: dict[str, Any]) ->
     return (str(namespace) if annotations.get(_NAMESPACE_WIDE) == "true" else label).encode()
 
 
-def _values(
-    label: str, bound: bytes, sealed: dict[str, Any], template: dict[str, Any], keys: SealedSecretKeys
-) -> dict[str, bytes]:
-    opened = {key: _opened(label, key, bound, text, keys) for key, text in sealed.items()}
+def _values(label: str, opened: dict[str, bytes], template: dict[str, Any], room: WritingRoom) -> dict[str, bytes]:
+    """What was sealed, and what the template has beside it."""
     given = template.get("data") or {}
     if not isinstance(given, dict):
         raise ManifestError(f"{label}: the template: data is no mapping")
@@ -136,19 +139,19 @@ def _values(
         what = "a key stands in both encryptedData and template.data, of which controllers choose differently"
         raise ManifestError(f"{label}: {what}", hint=_IMPORT)
     values: dict[str, Any] = {**plain, **opened}
-    opened |= {key: _rendered(label, key, text, values) for key, text in plain.items()}
-    return {key: value for key, value in opened.items() if key not in given or given[key] is not None}
+    found = opened | {key: _rendered(label, key, text, values, room) for key, text in plain.items()}
+    return {key: value for key, value in found.items() if key not in given or given[key] is not None}
 
 
-def _rendered(label: str, key: str, text: str, values: dict[str, Any]) -> bytes:
-    """A template of Go's with the values; raises ManifestError for more than its plain part."""
+def _rendered(label: str, key: str, text: str, values: dict[str, Any], room: WritingRoom) -> bytes:
+    """A template of Go's with the values; raises ManifestError for more than its plain part, or than there is room."""
     if "{{" not in text:
         return text.encode()
     from secretsvc.operations.go_template import render
 
     try:
-        return render(text, values)
-    except KsecretError:
+        return render(text, values, room)
+    except UsageError:
         what = f'template.data["{key}"] asks for more than values by their names'
         raise ManifestError(f"{label}: {what}", hint=_IMPORT) from None
 

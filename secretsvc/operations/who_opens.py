@@ -6,6 +6,7 @@ from collections import Counter
 from hashlib import sha256
 
 from secretsvc import formats
+from secretsvc.backends import unversioned_uri
 from secretsvc.errors import KsecretError
 from secretsvc.formats.sops_metadata import sealed_by_sops
 from secretsvc.manifest.model import Manifest
@@ -59,8 +60,11 @@ class SecretFacts(Record):
         return tuple(dict.fromkeys(ref for group in self.groups for ref in group))
 
     def opened_by(self, keys: Container[str]) -> str:
-        """Tell how somebody who holds these keys opens it: ALONE, TOGETHER, or empty for not at all."""
-        held = sum(any(ref in keys for ref in group) for group in self.groups)
+        """Tell how somebody who holds these keys opens it: ALONE, TOGETHER, or empty for not at all.
+
+        A key's name without a version stands for each of its versions.
+        """
+        held = sum(any(ref in keys or unversioned_uri(ref) in keys for ref in group) for group in self.groups)
         return "" if not held else ALONE if held >= self.needed else TOGETHER
 
 

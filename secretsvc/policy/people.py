@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secretsvc.backends import complete, is_named
+from secretsvc.backends import complete, unversioned_uri
 from secretsvc.errors import nearest
 from secretsvc.keyref import is_of_groups
 
@@ -68,9 +68,7 @@ class People:
 
     def name(self, ref: str) -> str:
         """The name of a KeyRef, the first that has it; empty where none does."""
-        if ref in self._names:
-            return self._names[ref]
-        return next((name for named, name in self._names.items() if is_named(ref, named)), "")
+        return self._names.get(ref) or self._names.get(unversioned_uri(ref), "")
 
     def named(self, ref: str) -> str:
         """`alice (age:age1…)`, or the KeyRef alone."""

@@ -244,7 +244,7 @@ def test_convert_changes_the_files_themselves_unless_told_otherwise(me: Person) 
 
 def test_convert_wants_to_know_what_to(me: Person) -> None:
     seal(me)
-    assert "convert to what?" in me.fails(2, "convert", "secret.yml")
+    assert "SealedSecrets: --sealed-secrets-key FILE" in me.fails(2, "convert", "secret.yml")
     assert "--to" in me.fails(2, "convert", "--to", "vault", "secret.yml")
     me.write("clear.yml")
     assert "no Secret in it is sealed" in me.fails(3, "convert", "--to", "kubesec", "clear.yml")

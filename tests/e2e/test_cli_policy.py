@@ -313,6 +313,16 @@ def test_encrypt_if_needed_passes_over_what_needs_nothing(me: Person) -> None:
     assert "gone.yaml" in me.fails(7, "encrypt", "-i", "--if-needed", "gone.yaml")
 
 
+def test_a_mistake_in_a_policy_is_told_once_however_many_files_it_is_for(me: Person) -> None:
+    me.write(".ksecret.yaml", b"rules: []\n")
+    for name in ("a.yaml", "b.yaml"):
+        me.write(name, MANIFEST)
+    ran = me.run("encrypt", "-i", "-r", ".")
+    assert ran.err.count("the policy states no version") == 1
+    assert "0 sealed" in ran.err
+    assert ran.code == 3
+
+
 def test_init_writes_a_policy_for_the_folder_and_says_so(tmp_path: Path, ann: Person) -> None:
     me = Person(tmp_path, "new", identity=False)
     ran = me.ok("init")

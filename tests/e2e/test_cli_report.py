@@ -140,6 +140,37 @@ def test_groups_of_keys_in_our_own_format_are_told_as_such(team: Team, capsys: p
     assert "\nksecret set" not in out
 
 
+def azure_sealed(refs: str) -> bytes:
+    """What an envelope tells without a key: who may open it."""
+    token, seal = (b64encode(bytes(size)).decode() for size in (92, 32))
+    return (
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n"
+        f"stringData:\n  password: ksecret.v1.{token}\nksecret:\n  version: 1\n  sealedFor: prod/db\n"
+        f'  created: "2026-01-01T00:00:00Z"\n{refs}  seal: {seal}\n'
+    ).encode()
+
+
+def test_whoever_has_a_key_by_its_name_without_version_has_each_of_its_versions(
+    team: Team, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = "azure:https://shop.vault.azure.net/keys/app"
+    team.write(".ksecret.yaml", f"version: 1\npeople: {{bob: '{key}'}}\nrules: [{{keys: [bob]}}]\n".encode())
+    team.write("db.yaml", azure_sealed(f"  keys:\n    {key}/{'0' * 32}: AAAA\n"))
+    found = as_json(capsys)
+    assert found["secrets"][0]["openedBy"] == {"bob": "alone"}
+    assert [(one["name"], one["alone"]) for one in found["holders"]] == [("bob", 1)]
+    for name in ("bob", key, f"{key}/{'0' * 32}"):
+        assert "\nksecret set --secret prod/db --random password=32 -- db.yaml" in told(capsys, "--leaver", name)
+
+
+def test_a_key_that_a_policy_gives_to_hundreds_is_refused(team: Team, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each name would be told of each Secret: of files of a megabyte, gigabytes."""
+    people = ", ".join(f"p{number}: [{team.ref}, {team.bob.ref}]" for number in range(201))
+    team.write(".ksecret.yaml", f"version: 1\npeople: {{{people}}}\nrules: [{{keys: [p1]}}]\n".encode())
+    team.seal("db.yaml", team)
+    assert "more than 200 names have the key" in told(capsys, code=3)
+
+
 def test_what_can_t_be_looked_at_is_told_and_gives_the_exit_code(
     team: Team, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,13 +251,16 @@ DRIVER = """
 const table = document.querySelector("#secrets table");
 const days = () => [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => row.cells[4].textContent);
 const [who] = document.querySelectorAll(".filters select");
+const opens = (row) => [...row.cells].map((cell) => cell.textContent).join(" ");
+const matrix = () => [...document.querySelector("#matrix table").rows].filter((row) => !row.hidden).map(opens).join();
 table.querySelectorAll("thead button")[4].click();
 const sorted = days().join();
 who.value = "bob@example.org";
 who.dispatchEvent(new Event("input"));
 document.title += `; sorted ${sorted}; filtered ${days().join()}, ${document.querySelector("output").textContent}`;
+document.title += `; ${matrix()}`;
 """
-"""Sorts by age, and asks what Bob opens."""
+"""Sorts by age, and asks what Bob opens, in the matrix too."""
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="Chromium is not installed")
@@ -243,7 +277,8 @@ def test_in_chromium_rows_are_sorted_and_filtered_and_no_markup_of_names_does_an
     command = ["chromium", *flags, f"--user-data-dir={team.home}/chromium", f"file://{team.home}/who.html"]
     dom = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     (title,) = re.findall("<title>(Who .*?)</title>", dom)
-    assert re.fullmatch(r"Who opens what: work; sorted ,0,(\d+),\1; filtered \1, 1 of 4", title), title
+    matrix = "Secret ann bob@example.org both,prod/db ● ● ●"
+    assert re.fullmatch(rf"Who opens what: work; sorted ,0,(\d+),\1; filtered \1, 1 of 4; {matrix}", title), title
 
 
 def test_one_form_at_a_time(team: Team, capsys: pytest.CaptureFixture[str]) -> None:

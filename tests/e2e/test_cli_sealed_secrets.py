@@ -172,6 +172,18 @@ def test_what_is_not_taken_is_refused_with_a_way_out() -> None:
         refused(given, told)
 
 
+def test_templates_that_were_made_to_cost_are_refused_whatever_one_of_them_writes() -> None:
+    """Whoever may write to the repository chose them."""
+    keys = read_keys([("keys.yaml", KEYS.read_bytes())])
+    values = {f"v{number}": "x" * 100 for number in range(30)}
+    for deep, body in ((5, "{{ $k }}"), (40, "")):
+        bomb = "{{ range $k, $v := $ }}" * deep + body + "{{ end }}" * deep
+        assert refused(sealed_secret({}, {"data": {**values, "a": bomb}}), "write more than 8 MiB", keys).hint
+    each = "{{ range $v := $ }}{{ $v }}{{ end }}"
+    many = {f"v{number}": each for number in range(400)}
+    refused(sealed_secret({}, {"data": many}), "write more than 8 MiB", keys)
+
+
 def test_what_holds_no_key_is_refused(me: Person) -> None:
     for data, told in (
         (CONFIG_MAP, "no private key of a controller is in it"),

@@ -4,8 +4,9 @@ By hand: `python -m tests.emulators.vault --port 8201 --key transit/keys/demo`, 
 In tests: `with Emulator() as vault`.
 
 Modelled on Vault's API documentation and its source, 1.21. The tests of tests/integration/test_vault_servers.py run
-against it and, where `vault` or `bao` is on PATH, against a real server. What a real one was not asked for: namespaces
-(Vault Enterprise and OpenBao), logins by JWT and Kubernetes, standby servers, quotas, and failures that are made up.
+against it and, where `vault` or `bao` is on PATH, against a real server: they passed on Vault 1.21.4, but for logins by
+JWT and Kubernetes, and whole, with those and namespaces, on OpenBao 2.6.2. What a real one was not asked for: standby
+servers, quotas, and failures that are made up.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ PACKED = "an answer that is packed, though nobody asked for it"
 ODD = "an answer of JSON that is something else"
 
 _DENIED = "1 error occurred:\n\t* permission denied\n\n"
-_INVALID = "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"
+INVALID = "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"
+"""What Vault says of a token that it does not know."""
+INVALID_OF_OPENBAO = "permission denied"
 _DEFAULT = """
 path "auth/token/*-self" { capabilities = ["read", "update"] }
 path "sys/internal/ui/mounts" { capabilities = ["read"] }
@@ -84,6 +87,9 @@ class Emulator(Serving):
         self.policies: dict[str, str] = {"default": _DEFAULT}
         self.tokens: dict[str, Token] = {ROOT: Token(["root"])}
         self.auth: dict[str, dict[str, Any]] = {}
+        self.invalid = INVALID
+        self.namespaces: set[str] = set()
+        """Each with a slash at its end."""
         self.healed = threading.Event()
         self.is_sealed = False
         self.sent = 0
@@ -161,7 +167,7 @@ class Emulator(Serving):
             return self._login(path.removesuffix("/login"), body)
         found = self.tokens.get(token)
         if not found or found.ends < time.monotonic():
-            raise VaultError(403, _INVALID)
+            raise VaultError(403, self.invalid)
         self._allow(found, method, path)
         return self._answer(method, path, body, token)
 
@@ -170,24 +176,30 @@ class Emulator(Serving):
         operation = path.rpartition("/")[0].rpartition("/")
         if operation[2] == "encrypt" and path.rpartition("/")[2] not in self.keys.get(operation[0], {}):
             wanted = "create"
-        for name in ("default", *token.policies):
+        for name in (f"{self._namespace(path)}default", *token.policies):
             if name == "root":
                 return
-            for pattern, words in re.findall(
-                r'path\s+"([^"]+)"\s*\{\s*capabilities\s*=\s*\[([^\]]*)\]', self.policies.get(name, "")
-            ):
+            within = name[: name.rfind("/") + 1]
+            rules = self.policies.get("default" if name.endswith("default") else name, "")
+            for pattern, words in re.findall(r'path\s+"([^"]+)"\s*\{\s*capabilities\s*=\s*\[([^\]]*)\]', rules):
                 shape = "".join(
                     r"[^/]+" if part == "+" else ".*" if part == "*" else re.escape(part)
-                    for part in re.split(r"([+*])", pattern)
+                    for part in re.split(r"([+*])", within + pattern)
                 )
                 if re.fullmatch(shape, path) and wanted in re.findall(r'"(\w+)"', words):
                     return
         raise VaultError(403, _DENIED)
 
+    def _namespace(self, path: str) -> str:
+        """The namespace that a path is in, with a slash at its end; "" for the root one."""
+        return next((one for one in self.namespaces if path.startswith(one)), "")
+
     def _answer(self, method: str, path: str, body: dict[str, Any], token: str) -> dict[str, Any]:
+        within = self._namespace(path)
         if path.endswith("sys/internal/ui/mounts"):
-            return {"data": {"secret": {f"{mount}/": {"type": "transit"} for mount in self.keys}, "auth": {}}}
-        if path.startswith(("sys/", "auth/token/")) or re.match(r"(?:[^/]+/)*?auth/", path):
+            mounts = [f"{mount.removeprefix(within)}/" for mount in self.keys if mount.startswith(within)]
+            return {"data": {"secret": {mount: {"type": "transit"} for mount in mounts}, "auth": {}}}
+        if path.removeprefix(within).startswith(("sys/", "auth/token/")) or re.match(r"(?:[^/]+/)*?auth/", path):
             return self._administered(method, path, body, token)
         for mount in sorted(self.keys, key=len, reverse=True):
             if path.startswith(f"{mount}/"):
@@ -195,24 +207,29 @@ class Emulator(Serving):
         raise VaultError(404, f'no handler for route "{path}". route entry not found.')
 
     def _administered(self, method: str, path: str, body: dict[str, Any], token: str) -> dict[str, Any]:
-        words = path.split("/")
+        within = self._namespace(path)
+        words = path.removeprefix(within).split("/")
         if path == "sys/seal":
             self.is_sealed = True
-        elif path.startswith("sys/mounts/"):
-            self.keys.setdefault("/".join(words[2:]), {})
-        elif path.startswith("sys/policies/acl/"):
-            self.policies[words[3]] = body["policy"]
-        elif path.startswith("sys/auth/"):
-            self.auth[f"auth/{words[2]}"] = {"type": body["type"], "roles": {}, "config": {}, "secrets": {}}
-        elif path.startswith("auth/token/"):
-            return self._token(words[2], body, token)
+        elif words[:2] == ["sys", "namespaces"]:
+            self.namespaces.add(f"{words[2]}/")
+        elif words[:2] == ["sys", "mounts"]:
+            self.keys.setdefault(within + "/".join(words[2:]), {})
+        elif words[:2] == ["sys", "policies"]:
+            self.policies[within + words[3]] = body["policy"]
+        elif words[:2] == ["sys", "auth"]:
+            mount = {"type": body["type"], "roles": {}, "config": {}, "secrets": {}}
+            self.auth[f"{within}auth/{words[2]}"] = mount
+        elif words[:2] == ["auth", "token"]:
+            return self._token(words[2], body, token, within)
         else:
             return self._auth(method, path, body)
         return {}
 
-    def _token(self, operation: str, body: dict[str, Any], token: str) -> dict[str, Any]:
+    def _token(self, operation: str, body: dict[str, Any], token: str, within: str) -> dict[str, Any]:
         if operation == "create":
-            return self._new_token(body.get("policies", ["root"]), _seconds(body.get("ttl", 0)))
+            policies = [within + name for name in body.get("policies", ["root"])]
+            return self._new_token(policies, _seconds(body.get("ttl", 0)))
         found = self.tokens[token]
         if operation == "renew-self":
             if not found.renewable:
@@ -251,7 +268,7 @@ class Emulator(Serving):
         if not mount:
             raise VaultError(404, f'no handler for route "{path}/login". route entry not found.')
         role = self._by_secret(mount, body) if mount["type"] == "approle" else _by_jwt(mount, body)
-        policies = role.get("token_policies", [])
+        policies = [self._namespace(path) + name for name in role.get("token_policies", [])]
         return self._new_token(policies, _seconds(role.get("token_ttl", 3600)), renewable=role.get("renewable", True))
 
     def _by_secret(self, mount: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
@@ -376,8 +393,6 @@ class _Handler(Handler):
             self.vault.headers = dict(self.headers)
             self.vault.bodies.append((path, {name: text for name, text in body.items() if name != "plaintext"}))
         fault = self.vault.fault(operation)
-        if self.vault.latency:
-            time.sleep(self.vault.latency)
         if fault.what in (DROP, HANG):
             self.vault.healed.wait(self.vault.hang if fault.what == HANG else 0)
             self.drop()
@@ -396,8 +411,10 @@ class _Handler(Handler):
                 self.vault.answered[operation] += 1
             odd = {GARBAGE: b"<html>no JSON</html>", ODD: b'["x"]', DEEP: b"[" * 200_000}
             said = odd.get(str(fault.what), json.dumps(answer).encode())
+            self.wait(self.vault.latency)
             self.answer(200 if answer else 204, said if answer else b"")
         except VaultError as error:
+            self.wait(self.vault.latency)
             where = {"Location": error.location} if error.location else {}
             self.answer(error.status, {"errors": [error.text] if error.text else []}, where)
 

@@ -18,10 +18,15 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import mlkem
 
 import secretsvc
+from secretsvc.api.settings import Rule
 from secretsvc.backends import canonical, stated, verify
+from secretsvc.cli.report import report
+from secretsvc.client.problems import HttpAnswer, problem
 from secretsvc.errors import KeyRefError
 from secretsvc.keyref import KeyGroups, WrappedKey, keyset
+from secretsvc.operations.merge import merge_manifests
 from secretsvc.operations.rotate import rewrap_manifest
+from secretsvc.programs.git import merge_lines
 from tests.integration.test_age_plugins import Device
 from tests.integration.test_age_tags import KEY, agreed, bech32, opened_by_key, uncompressed
 from tests.support import LOCK
@@ -91,6 +96,17 @@ def test_a_sealed_secret_is_rewrapped_line_for_line() -> None:
     assert LOCK.open_(again).decode() == BLOCK
 
 
+def test_it_is_merged_as_other_keys_are() -> None:
+    base = sealed(BLOCK, BESIDE)
+    rewrapped = rewrap_manifest(base, LOCK.keyring).data
+    changed = BLOCK.replace("not-a-real", "another").encode()
+    edited = LOCK._replace(keys=BESIDE).seal(changed, parent=base)
+    outcome = merge_manifests(base, rewrapped, edited, "f.yaml", merge_lines)
+    assert outcome.conflicts == []
+    assert outcome.data.partition(b"ksecret:")[2] == rewrapped.partition(b"ksecret:")[2]
+    assert LOCK.open_(outcome.data) == changed
+
+
 def test_a_program_seals_to_it_and_opens_what_is_sealed(tmp_path: Path) -> None:
     lock = LOCK._replace(keyring=Device(tmp_path, "pq").backends(NATIVE), keys=(PQ,))
     made = lock.seal(BLOCK.encode())
@@ -117,6 +133,18 @@ def test_a_library_or_a_service_seals_to_a_hardware_key_s_and_starts_no_program(
     assert secretsvc.decrypt(made, LOCK.keyring).decode() == BLOCK
     with pytest.raises(KeyRefError, match="no program age-plugin-pq is started here"):
         secretsvc.encrypt(BLOCK.encode(), LOCK.keyring, to=[str(PQ)])
+
+
+def test_a_service_s_rules_and_answers_have_it_whole_and_people_are_told_its_beginning(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    everything = {"callers": [{"token": "t"}], "operations": ["decrypt"], "namespaces": ["*"], "names": ["*"]}
+    assert Rule.model_validate(everything | {"keys": [str(TAG_PQ)]}).keys == [str(TAG_PQ)]
+    told = json.dumps({"detail": f"{TAG_PQ} can't be removed: so it is", "keyRef": str(TAG_PQ)}).encode()
+    error = problem(HttpAnswer(400, "application/problem+json", 0, told))
+    assert (error.key_ref, error.message) == (str(TAG_PQ), f"{TAG_PQ} can't be removed: so it is")
+    report(error)
+    assert capsys.readouterr().err == f"ksecret: {str(TAG_PQ)[:26]}… can't be removed: so it is\n"
 
 
 @pytest.mark.skipif(not shutil.which("age-plugin-pq"), reason="age's own programs are not installed")

@@ -11,22 +11,30 @@ import os
 import shutil
 import subprocess
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from secretsvc.errors import AlteredError, BackendError, KeyRefError
-from secretsvc.keyref import KeyRef
+from secretsvc.keyref import KeyRef, SopsContext
 from tests.emulators import vault
-from tests.integration.vault_support import CONTEXT, DEK, failure, made, says
+from tests.integration.vault_support import CONTEXT, DEK, Pki, failure, made, pki, says
 from tests.support import quiet_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from secretsvc.backends.vault.backend import Vault
+
+__all__ = ["pki"]  # a fixture, for pytest to find here
 
 REAL = [name for name in ("vault", "bao") if shutil.which(name)]
 ALONE = os.environ.get("KSECRET_TEST_TRANSIT", "")
@@ -197,6 +205,123 @@ def test_a_login_by_approle(whole: Server) -> None:
     elsewhere = whole.backend(VAULT_ROLE_ID=role, VAULT_SECRET_ID=secret, VAULT_AUTH_PATH="elsewhere")
     error = failure(elsewhere.wrap, key, DEK, CONTEXT)
     says(error, BackendError, "no auth method at auth/elsewhere/|refuses the login")
+
+
+@pytest.fixture
+def job(whole: Server) -> KeyRef:
+    """A key, and a policy `job` for it alone."""
+    whole.call("PUT", "sys/policies/acl/job", {"policy": 'path "transit/+/job" { capabilities = ["update"] }'})
+    return whole.key("job")
+
+
+def token_of(signer: ec.EllipticCurvePrivateKey, subject: str, **claims: Any) -> str:
+    now = int(time.time())
+    return jwt.encode({"aud": "vault", "sub": subject, "iat": now, "exp": now + 600, **claims}, signer, "ES256")
+
+
+def public(signer: ec.EllipticCurvePrivateKey) -> str:
+    return signer.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def test_a_login_by_a_jobs_jwt(whole: Server, job: KeyRef) -> None:
+    """As CI gives its jobs one."""
+    signer, other = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    whole.call("POST", "sys/auth/jwt", {"type": "jwt"})
+    ci = {"iss": "https://ci.example", "ref": "main"}
+    whole.call("POST", "auth/jwt/config", {"jwt_validation_pubkeys": [public(signer)], "bound_issuer": ci["iss"]})
+    role = {"role_type": "jwt", "user_claim": "sub", "bound_audiences": ["vault"], "bound_claims": {"ref": "main"}}
+    whole.call("POST", "auth/jwt/role/job", {**role, "token_policies": ["job"], "token_ttl": "60s"})
+
+    def backend(token: str, role: str = "job") -> Vault:
+        return whole.backend(VAULT_AUTH_ROLE=role, VAULT_ID_TOKEN=token)
+
+    good = backend(token_of(signer, "shop/deploy", **ci))
+    assert good.unwrap(job, good.wrap(job, DEK, CONTEXT), CONTEXT) == DEK
+    says(failure(good.wrap, whole.key("another"), DEK, CONTEXT), BackendError, "lacks update on transit/encrypt/")
+    for wrong in ({"ref": "topic"}, {"aud": "elsewhere"}, {"iss": "https://other.example"}, {"exp": 1}):
+        token = token_of(signer, "shop/deploy", **ci | wrong)
+        says(failure(backend(token).wrap, job, DEK, CONTEXT), BackendError, "refuses the login by jwt")
+    for token, role_name in ((token_of(other, "shop/deploy", **ci), "job"), (token_of(signer, "x", **ci), "missing")):
+        says(failure(backend(token, role_name).wrap, job, DEK, CONTEXT), BackendError, "refuses the login by jwt")
+
+
+class _Reviews(BaseHTTPRequestHandler):
+    """As much of a cluster as is asked whether a service account's token is one: it takes them all."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        claims = jwt.decode(asked["spec"]["token"], options={"verify_signature": False})
+        user = {"username": claims["sub"], "uid": "u", "groups": ["system:serviceaccounts"]}
+        status = {"authenticated": True, "user": user, "audiences": claims["aud"]}
+        answer = json.dumps(asked | {"status": status}).encode()
+        self.send_response(201)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+def test_a_login_by_a_pods_service_account(whole: Server, job: KeyRef, pki: Pki) -> None:
+    signer = ec.generate_private_key(ec.SECP256R1())
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Reviews) as cluster:
+        Thread(target=cluster.serve_forever, daemon=True).start()
+        whole.call("POST", "sys/auth/kubernetes", {"type": "kubernetes"})
+        host = f"http://127.0.0.1:{cluster.server_port}"
+        authority = {"kubernetes_ca_cert": Path(pki.certificate).read_text(), "disable_local_ca_jwt": True}
+        config = {"kubernetes_host": host, "pem_keys": [public(signer)], **authority}
+        whole.call("POST", "auth/kubernetes/config", config)
+        role = {"bound_service_account_names": ["app"], "bound_service_account_namespaces": ["prod"]}
+        policies = {"audience": "vault", "token_policies": ["job"], "token_ttl": "60s"}
+        whole.call("POST", "auth/kubernetes/role/job", role | policies)
+
+        def backend(namespace: str) -> Vault:
+            account = {"namespace": namespace, "serviceaccount": {"name": "app", "uid": "u"}}
+            subject = f"system:serviceaccount:{namespace}:app"
+            token = token_of(signer, subject, aud=["vault"], **{"kubernetes.io": account})
+            return whole.backend(VAULT_AUTH_METHOD="kubernetes", VAULT_AUTH_ROLE="job", VAULT_ID_TOKEN=token)
+
+        good = backend("prod")
+        assert good.unwrap(job, good.wrap(job, DEK, CONTEXT), CONTEXT) == DEK
+        says(failure(backend("dev").wrap, job, DEK, CONTEXT), BackendError, "refuses the login by kubernetes")
+        cluster.shutdown()
+
+
+def test_keys_logins_and_offers_in_a_namespace(whole: Server) -> None:
+    """Of OpenBao and Vault Enterprise."""
+    try:
+        whole.call("POST", "sys/namespaces/team-a", {})
+    except HTTPError as error:
+        error.close()
+        assert error.code == 404  # noqa: PT017 - Vault's Community edition has none
+        pytest.skip("it has no namespaces")
+    whole.call("POST", "team-a/sys/mounts/transit", {"type": "transit"})
+    whole.call("POST", "team-a/transit/keys/app", {})
+    lines = [f'path "transit/{what}" {{ capabilities = ["update", "read", "list"] }}' for what in ("+/app", "keys")]
+    whole.call("PUT", "team-a/sys/policies/acl/app", {"policy": "\n".join(lines)})
+    token = whole.call("POST", "team-a/auth/token/create", {"policies": ["app"]})["auth"]["client_token"]
+    key = KeyRef("vault", f"{whole.url}/v1/team-a/transit/keys/app")
+    backend = whole.backend(VAULT_TOKEN=token)
+    wrapped = backend.wrap(key, DEK, CONTEXT)
+    inside = {"VAULT_NAMESPACE": "team-a"}
+    for environ in ({"VAULT_TOKEN": token}, {"VAULT_TOKEN": token, **inside}, {"VAULT_TOKEN": whole.token, **inside}):
+        assert whole.backend(**environ).unwrap(key, wrapped, CONTEXT) == DEK
+    assert [offer.ref for offer in whole.backend(VAULT_TOKEN=token, **inside).offers()] == [key]
+    bare = KeyRef("vault", f"{whole.url}/v1/transit/keys/app")  # as SOPS's files have it
+    unbound = whole.backend(VAULT_TOKEN=token, **inside)
+    assert unbound.unwrap(bare, unbound.wrap(bare, DEK, SopsContext()), SopsContext()) == DEK
+    outside = failure(whole.backend(VAULT_TOKEN=token).wrap, bare, DEK, {})
+    says(outside, BackendError, "access is denied|does not accept the token")
+    whole.call("POST", "team-a/sys/auth/approle", {"type": "approle"})
+    whole.call("POST", "team-a/auth/approle/role/app", {"token_policies": ["app"], "token_ttl": "60s"})
+    role = whole.call("GET", "team-a/auth/approle/role/app/role-id")["data"]["role_id"]
+    secret = whole.call("POST", "team-a/auth/approle/role/app/secret-id", {})["data"]["secret_id"]
+    given = {"VAULT_ROLE_ID": role, "VAULT_SECRET_ID": secret}
+    assert whole.backend(**given, **inside).unwrap(key, wrapped, CONTEXT) == DEK
+    error = failure(whole.backend(**given).unwrap, key, wrapped, CONTEXT)
+    says(error, BackendError, "refuses the login by approle|has no auth method")
 
 
 def test_a_sealed_server_says_so(whole: Server) -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from secretsvc.errors import InputError
 from secretsvc.policy import reader
+from secretsvc.policy.people import People
 from secretsvc.policy.policies import NAME, Policies, starter
 from tests.unit.policy_support import AGE, AWS, FULL, PGP, SCHEMA, keys
 
@@ -188,6 +189,17 @@ def test_people_are_bounded(tmp_path: Path) -> None:
         (tmp_path / NAME).write_text(f"version: 1\npeople: {{{people}}}\nrules: [{{keys: [a, b]}}]\n")
         with pytest.raises(InputError, match=message):
             Policies().find(str(tmp_path / "a.yaml"))
+
+
+def test_names_of_many_keys_are_found_in_no_time() -> None:
+    """A policy has room for 20,000 keys, a file for 100,000, and each of the file's is looked for."""
+    key = "azure:https://v.vault.azure.net/keys/"
+    people = People({f"p{number}": (f"{key}k{number}",) for number in range(20_000)})
+    before = process_time()
+    assert people.name(f"{key}k19999/{'a' * 32}") == "p19999"
+    assert not any(people.name(f"{key}other{number}/{'a' * 32}") for number in range(1000))
+    assert not any(people.name(f"age:age1{number}") for number in range(1000))
+    assert process_time() - before < 2
 
 
 def test_patterns_of_many_stars_are_tried_in_no_time(tmp_path: Path) -> None:

@@ -107,13 +107,20 @@ function card(one) {
     ["Opens", one.sealed ? opens(one) : ""],
     ["Format", one.format],
     ["Data key", one.created && since(one)],
-    ["Keys", one.keys.map((key) => made("code", {}, key.ref))],
+    ["Keys", keysOf(one)],
     ["Values", entries.map(([name, inTheClear]) => made("span", { className: inTheClear ? "clear" : "" }, made("code", {}, name), inTheClear ? " in the clear" : ""))],
   ];
   return made("article", { className: "card" },
     made("h3", {}, label, " ", made("span", { className: one.sealed ? "badge" : "badge clear" }, one.sealed ? "sealed" : "in the clear")),
     made("dl", {}, ...terms.filter(([, told]) => told?.length).flatMap(([term, told]) =>
       [made("dt", {}, term), ...[told].flat().map((each) => made("dd", {}, each))])));
+}
+
+/** The keys, of which any one opens; where they are in groups, how many groups are needed. */
+function keysOf(one) {
+  const groups = new Set(one.keys.map((key) => key.group)).size;
+  const refs = one.keys.map((key) => made("span", {}, key.group ? `group ${key.group}: ` : "", made("code", {}, key.ref)));
+  return one.threshold ? [`${one.threshold} of ${plural(groups, "group")} are needed`, ...refs] : refs;
 }
 
 /** When its data key was made: as it says itself, so anything may stand there. */

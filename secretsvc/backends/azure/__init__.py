@@ -75,9 +75,9 @@ class AzureScheme(Scheme):
     def leaves_version(self, ref: KeyRef) -> bool:
         return not key_of(ref.id).version
 
-    def is_named_by(self, ref: KeyRef, name: KeyRef) -> bool:
-        """Tell whether the name is the key's own, or that of the key whose version it is."""
-        return ref == name or ref.id.rpartition("/")[0] == name.id
+    def unversioned(self, ref: KeyRef) -> KeyRef:
+        named, _, _ = ref.id.rpartition("/")
+        return KeyRef(self.name, named) if named.rpartition("/")[0].endswith("/keys") else ref
 
     def home(self, ref: KeyRef) -> str:
         """The vault's or HSM's host."""

@@ -142,7 +142,6 @@ class Connection:
             if self._token is not used:
                 return True
             young = monotonic() - self._since < _YOUNG
-            refused.is_of_token = "invalid token" in refused.text
             if not refused.is_of_token and not young:
                 refused.is_of_token = not self._is_good(client)
             if young or not refused.is_of_token:

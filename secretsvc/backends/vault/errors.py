@@ -112,8 +112,8 @@ class VaultRefusedError(Exception):
         self.status = status
         self.text = text.lower()
         self.target = target
-        self.is_of_token = False
-        """Whether it is the token that was refused, not what it was used for."""
+        self.is_of_token = "invalid token" in self.text or self.text == "permission denied"
+        """Whether it is the token that was refused, as Vault and OpenBao say it, not what it was used for."""
 
 
 class NotVaultError(Exception):

@@ -141,10 +141,7 @@ def _policy(source: Source) -> Policy | None:
 def _people(secrets: list[SecretFacts], sources: Iterable[Source]) -> dict[str, People]:
     """Return the names of each policy that stands there or counts for one of the Secrets, by the policy's own name."""
     files = {one.file for one in secrets}
-    found: dict[str, People] = {}
-    for source in sources:
-        if source.name in files or os.path.basename(source.name) == NAME:
-            policy = _policy(source)
-            if policy and policy.source not in found:
-                found[policy.source] = policy.content.people
-    return found
+    due = (source for source in sources if source.name in files or os.path.basename(source.name) == NAME)
+    of_folders = {os.path.dirname(source.name): source for source in due}
+    found = filter(None, map(_policy, of_folders.values()))
+    return {policy.source: policy.content.people for policy in found}

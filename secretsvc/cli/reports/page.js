@@ -28,8 +28,10 @@ if (filters) {
   const [who, where] = filters.querySelectorAll("select");
   const words = filters.querySelector("input");
   const shown = filters.querySelector("output");
-  const rows = [...document.querySelector("#secrets tbody").rows].map((row) => ({
+  const inMatrix = document.querySelector("#matrix tbody")?.rows ?? [];
+  const rows = [...document.querySelector("#secrets tbody").rows].map((row, at) => ({
     row,
+    twin: inMatrix[at],
     people: new Set(Array.from(row.querySelectorAll(".chip"), (chip) => chip.textContent)),
     place: row.cells[1].textContent,
     text: row.textContent.toLowerCase(),
@@ -37,12 +39,13 @@ if (filters) {
   const apply = () => {
     const wanted = words.value.toLowerCase().split(/\s+/).filter(Boolean);
     let count = 0;
-    for (const { row, people, place, text } of rows) {
+    for (const { row, twin, people, place, text } of rows) {
       const fits =
         (!who.value || people.has(who.value)) &&
         (!where.value || place === where.value) &&
         wanted.every((word) => text.includes(word));
       if (row.hidden === fits) row.hidden = !fits;
+      if (twin) twin.hidden = !fits;
       count += fits;
     }
     shown.textContent = `${count} of ${rows.length}`;

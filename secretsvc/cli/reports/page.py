@@ -29,6 +29,9 @@ _CHART_WIDTH, _CHART_HEIGHT, _CHART_TOP, _CHART_FOOT = 560, 210, 18, 22
 """Units of the chart's own."""
 _LABELS = 12
 """Months at most that have their name below them."""
+_MOST_CELLS = 200_000
+"""Of the matrix: more would take a browser longer to show than anybody looks at them."""
+_MARKS = {ALONE: "\N{BLACK CIRCLE}", TOGETHER: "\N{CIRCLE WITH LEFT HALF BLACK}"}
 
 
 def as_html(access: Access, paths: Iterable[str]) -> str:
@@ -63,6 +66,7 @@ def as_html(access: Access, paths: Iterable[str]) -> str:
 </div>
 {_holders(access)}
 {_secrets(access)}
+{_matrix(access)}
 {_findings("Drift from the policy", "drift", access.drift)}
 {_findings("Other findings", "findings", access.faults)}
 {_unread(access)}
@@ -250,6 +254,33 @@ def _secrets(access: Access) -> str:
     names = [holder.name for holder in access.holders]
     body = _filters(names, sorted(access.environments())) + _table(heads, map(row, access.secrets))
     return _section("secrets", "Secrets", body, len(access.secrets))
+
+
+def _matrix(access: Access) -> str:
+    """Secret × person or key, in the order of the table of Secrets: its script shows and hides the rows of both."""
+    if not access.secrets:
+        return ""
+    title, names = "Secret \N{MULTIPLICATION SIGN} person or key", [holder.name for holder in access.holders]
+    if len(names) * len(access.secrets) > _MOST_CELLS:
+        return _section("matrix", title, '<p class="empty">It would be too large to look at: see --json.</p>')
+    cells: dict[tuple[tuple[str, str], ...], str] = {}
+
+    def row(one: SecretFacts) -> str:
+        found = access.holders_of(one)
+        who = tuple(found.items())
+        if who not in cells:
+            cells[who] = "".join(f"<td>{_MARKS.get(found.get(name, ''), '')}</td>" for name in names)
+        return f'<tr><th scope="row">{_text(one.label)}</th>{cells[who]}</tr>'
+
+    heads = "".join(f'<th scope="col"><span title="{_text(name)}">{_text(name)}</span></th>' for name in names)
+    rows = "\n".join(map(row, access.secrets))
+    legend = f"{_MARKS[ALONE]} opens it, {_MARKS[TOGETHER]} only together with holders of other groups of keys"
+    return _section(
+        "matrix",
+        title,
+        f'<p class="about">{legend}</p><div class="box" tabindex="0" role="region" aria-label="{title}"><table>\n'
+        f'<thead><tr><th scope="col">Secret</th>{heads}</tr></thead>\n<tbody>\n{rows}\n</tbody></table></div>',
+    )
 
 
 def _chip(who: tuple[str, str]) -> str:

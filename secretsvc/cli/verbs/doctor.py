@@ -10,7 +10,7 @@ from secretsvc.cli import options
 from secretsvc.cli.colour import BAD, GOOD, WARNING, painted
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.recipients import add_recipients
-from secretsvc.cli.report import printable
+from secretsvc.cli.report import brief
 from secretsvc.cli.sealing import NO_KEY, NO_KEY_HINT, own_keys
 from secretsvc.errors import BackendError, KeyRefError, KsecretError
 from secretsvc.record import Record
@@ -65,9 +65,9 @@ def run(args: Arguments) -> int:
     else:
         findings += [*_local(known), *_own(known), *_policys(known)]
     for one in findings:
-        print(painted(f"{one.grade:5}", _COLOURS[one.grade]), printable(f"{one.about}: {one.said}"))
+        print(painted(f"{one.grade:5}", _COLOURS[one.grade]), brief(f"{one.about}: {one.said}"))
         if one.hint:
-            print(printable(f"        {one.hint}"))
+            print(brief(f"        {one.hint}"))
     return max((one.exit_code for one in findings), default=0)
 
 

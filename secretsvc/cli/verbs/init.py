@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from secretsvc.backends import canonical, find, is_named
+from secretsvc.backends import canonical, find, unversioned
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.cli import options
@@ -94,8 +94,8 @@ def _policy(ref: str) -> Policy | None:
 
 def _is_named(ref: KeyRef, found: Policy) -> bool:
     """Tell whether a rule seals to that key, or none says anything: then one's own key is sealed to."""
-    rules = found.content.rules
-    return not rules or any(is_named(str(ref), str(canonical(key))) for rule in rules for key in rule.keys)
+    rules, names = found.content.rules, (str(ref), str(unversioned(ref)))
+    return not rules or any(str(canonical(key)) in names for rule in rules for key in rule.keys)
 
 
 def _tell_line(ref: str, found: Policy) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import pyrage
 from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.browser import PHONE, needed
@@ -244,6 +245,11 @@ def test_looking_tells_what_a_file_says_of_itself(browser: Browser, service: Ser
     assert service.ref in told
     assert "password in the clear" in told
     assert "(today)" in told
+    other = f"age:{pyrage.x25519.Identity.generate().to_public()}"
+    browser.put("#look textarea", service.sealed(MANIFEST, groups=[service.ref, other], threshold="2").decode())
+    told = send(browser, "look")
+    assert "2 of 2 groups are needed" in told
+    assert f"group 2: {other}" in told
     browser.put("#look textarea", MANIFEST.decode())
     assert refused(browser, "look")[0] == "No Secret in it is sealed. Seal does that."
     browser.put("#look textarea", "a: [")
