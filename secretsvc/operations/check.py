@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from secretsvc import formats
 from secretsvc.backends import canonical, unversioned_uri
 from secretsvc.errors import KsecretError, ManifestError
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Examined
     from secretsvc.formats.base import Flaw as Hit
-    from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.check_refused import Group
     from secretsvc.operations.findings import Finding
@@ -268,7 +265,9 @@ def _listed(names: list[str]) -> str:
 
 
 def _keyset(secret: Secret, sealed: Examined, rule: KeyRule, policy: Policy) -> Iterator[Hit]:
-    wanted, needed = _ruled(rule)
+    if rule not in policy.keysets:
+        policy.keysets[rule] = rule.keyset(canonical)
+    wanted, needed = divided(policy.keysets[rule])
     parts: list[str] = []
     if len(wanted) != len(sealed.keys):
         parts.append(f"its keys are in {_count(len(sealed.keys))} and not in {_count(len(wanted))}")
@@ -280,12 +279,6 @@ def _keyset(secret: Secret, sealed: Examined, rule: KeyRule, policy: Policy) -> 
             parts.append(f"{sealed.threshold} of its groups of keys open it and not {needed}")
     if parts:
         yield sealed.line, "KS008", f"{secret.label} differs from {policy.source}: {'; '.join(parts)}"
-
-
-@lru_cache
-def _ruled(rule: KeyRule) -> tuple[tuple[Keyset, ...], int]:
-    """The groups of keys that a rule wants, and how many of them have to be opened: many files have the same rule."""
-    return divided(rule.keyset(canonical))
 
 
 def _differing(held: set[str], ruled: set[str], where: str, policy: Policy) -> Iterator[str]:
