@@ -328,18 +328,21 @@ class _Handler(Handler):
             refusal = VaultError(401, "Unauthorized", text="AKV10000: Request is missing a Bearer or PoP token.")
             self._fail(refusal, {"WWW-Authenticate": challenge})
             return
-        if self.azure.latency:
-            time.sleep(self.azure.latency)
         kind = self.azure.fault()
         if kind:
+            self.wait(self.azure.latency)
             self._odd(kind)
             return
         parts = path.strip("/").split("/")
         operation = parts[-1] if self.command == "POST" else "list" if parts == ["keys"] else "get"
         try:
-            self.answer(200, self.azure.answer(self.host, operation, path, body))
+            found = self.azure.answer(self.host, operation, path, body)
         except VaultError as error:
+            self.wait(self.azure.latency)
             self._fail(error)
+        else:
+            self.wait(self.azure.latency)
+            self.answer(200, found)
 
     def _odd(self, kind: str) -> None:
         if kind == "slow":

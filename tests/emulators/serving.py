@@ -48,6 +48,16 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1  # one packet for an answer's head and body
     disable_nagle_algorithm = True
 
+    _came = 0.0
+
+    def parse_request(self) -> bool:
+        self._came = time.monotonic()
+        return super().parse_request()
+
+    def wait(self, latency: float) -> None:
+        """Until the request came so many seconds ago: what was done about it since is part of them."""
+        time.sleep(max(0.0, self._came + latency - time.monotonic()))
+
     def asked(self) -> bytes:
         """The body of a request."""
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
