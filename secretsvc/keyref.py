@@ -153,6 +153,12 @@ def locks_out(before: Keyset, after: Keyset) -> bool:
     return needed < after.threshold or len(groups) > len(after.groups) or any(set(b) - set(a) for b, a in stay)
 
 
+def told_flattening(line: int, label: str, before: int, after: int) -> list[tuple[int, str]]:
+    """Return, with its line, what to warn of where keys were in so many groups, and any one of them opens now."""
+    what = f"any one key opens {label} now: its data key was split among {before} groups of keys"
+    return [(line, what)] if before > 1 >= after else []
+
+
 def refuse_flattening(before: int, after: int) -> None:
     """Raise KeyRefError where keys were in so many groups, and are to be in so few that any one key opens alone."""
     if before > 1 >= after:
