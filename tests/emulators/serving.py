@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +28,19 @@ class Serving:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+class Fault(NamedTuple):
+    """What goes wrong with every Nth call: a kind that the emulator knows, or an error's code."""
+
+    kind: str
+    every: int = 1
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """By KIND:N, as a command line has it."""
+        kind, _, every = text.partition(":")
+        return cls(kind, int(every or "1"))
 
 
 class Server(ThreadingHTTPServer):
