@@ -23,13 +23,18 @@ import yaml
 
 from benchmarks.bars import PYTHON as PYTHON_CPU
 from benchmarks.bars import SOPS, Verdicts, median
-from benchmarks.bulk import ARN, AWS_ENVIRON, RESOURCE, TRANSIT, server
+from benchmarks.bulk import ARN, AWS_ENVIRON, AZURE, RESOURCE, TRANSIT, server
 from benchmarks.common import KSECRET, PYTHON, Bench, Cost
 
 PGP_KEYS = {"rsa3072": ("rsa3072", "rsa3072"), "cv25519": ("ed25519", "cv25519")}
 """Algorithms of the primary key and of its encryption subkey."""
 
-SDKS = {"aws": "boto3.session", "gcp": "google.cloud.kms_v1", "vault": "hvac"}
+SDKS = {
+    "aws": "boto3.session",
+    "gcp": "google.cloud.kms_v1",
+    "vault": "hvac",
+    "azure": "azure.identity, azure.keyvault.keys",
+}
 """What a KMS decrypt imports beside our own modules."""
 
 
@@ -41,7 +46,7 @@ def main(runs: int = 21, *, coarse: bool = False) -> int:
     """
     with tempfile.TemporaryDirectory(prefix="ks") as name, ExitStack() as stack:
         bench = Bench(Path(name))
-        ours, theirs, aws, gcp, vault, *for_pgp = bench.manifests(5 + len(PGP_KEYS))
+        ours, theirs, aws, gcp, vault, azure, *for_pgp = bench.manifests(6 + len(PGP_KEYS))
         bench.seal_with_ksecret(ours)
         bench.seal_with_sops(theirs, "--age", bench.recipient)
         commands = {
@@ -60,7 +65,8 @@ def main(runs: int = 21, *, coarse: bool = False) -> int:
             stack.callback(subprocess.run, ["gpgconf", "--kill", "all"], env=bench.environ, check=False)
             for path, (algorithm, how) in zip(for_pgp, PGP_KEYS.items(), strict=True):
                 commands |= _pgp_commands(bench, path, algorithm, how)
-            commands |= _kms_commands(bench, stack, aws=(aws, ARN), gcp=(gcp, RESOURCE), vault=(vault, TRANSIT))
+            kms = {"aws": (aws, ARN), "gcp": (gcp, RESOURCE), "vault": (vault, TRANSIT), "azure": (azure, AZURE)}
+            commands |= _kms_commands(bench, stack, kms)
         costs = bench.costs(commands, runs)
         first_call = [PYTHON, "-m", "benchmarks.first_call", str(aws)]
         calls = [] if coarse else [float(bench.run(first_call)) for _ in range(runs)]
@@ -89,11 +95,13 @@ def _pgp_commands(bench: Bench, manifest: Path, algorithm: str, how: tuple[str, 
     }
 
 
-def _kms_commands(bench: Bench, stack: ExitStack, **kms: tuple[Path, str]) -> dict[str, list[str]]:
+def _kms_commands(bench: Bench, stack: ExitStack, kms: dict[str, tuple[Path, str]]) -> dict[str, list[str]]:
     """Opening a Secret with each of the KMSs, which run as long as the stack, and the import of its SDK."""
     stack.enter_context(server(bench, "tests.emulators.aws", "--stub"))
     stack.enter_context(server(bench, "tests.emulators.gcp", "--key", RESOURCE))
     stack.enter_context(server(bench, "tests.emulators.vault", "--key", TRANSIT))
+    stack.enter_context(server(bench, "tests.emulators.azure", "--key", AZURE.partition("/keys/")[2]))
+    bench.environ["NO_PROXY"] = "127.0.0.1"  # Azure's emulator is a proxy
     commands = {}
     for name, (path, key) in kms.items():
         bench.seal_with_ksecret(path, key=f"{name}:{key}")

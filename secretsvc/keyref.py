@@ -153,6 +153,12 @@ def locks_out(before: Keyset, after: Keyset) -> bool:
     return needed < after.threshold or len(groups) > len(after.groups) or any(set(b) - set(a) for b, a in stay)
 
 
+def told_flattening(line: int, label: str, before: int, after: int) -> list[tuple[int, str]]:
+    """Return, with its line, what to warn of where keys were in so many groups, and any one of them opens now."""
+    what = f"any one key opens {label} now: its data key was split among {before} groups of keys"
+    return [(line, what)] if before > 1 >= after else []
+
+
 def refuse_flattening(before: int, after: int) -> None:
     """Raise KeyRefError where keys were in so many groups, and are to be in so few that any one key opens alone."""
     if before > 1 >= after:
@@ -181,12 +187,25 @@ class KeysetChange(Record):
     """Told of each key that a keyset has and loses; one that it has not is no error then."""
     group: int = 0
     """The only group of keys that changes, from 1; 0: all that have a key which is to go."""
+    unversioned: Callable[[KeyRef], KeyRef] | None = None
+    """A key → its name without a version, where keys to remove may be named so: they go in each version."""
+
+    def naming(self, held: Iterable[KeyRef]) -> KeysetChange:
+        """Return it with the keys to remove called as they are held; those that are not, as they stand."""
+        by_name: dict[KeyRef, set[KeyRef]] = {}
+        for ref in held:
+            for name in (ref, self.unversioned(ref) if self.unversioned else ref):
+                by_name.setdefault(name, set()).add(ref)
+        return self._replace(remove=keyset(ref for name in self.remove for ref in by_name.get(name, {name})))
 
     def applied(self, current: Keyset) -> Keyset:
         """The keyset after the change; KeyRefError where a key to be removed is not in it or none is left."""
         if self.exact:
             return self.exact
         self._refuse_group(current)
+        return self.naming(current)._applied(current)
+
+    def _applied(self, current: Keyset) -> Keyset:
         scope = divided(current)[0][self.group - 1] if self.group else current
         for ref in self.remove:
             if ref in scope and self.taken:
@@ -230,10 +249,12 @@ def is_of_groups(word: str) -> bool:
     return word == GROUP or word.startswith(THRESHOLD)
 
 
-def parse_change(words: Iterable[str], parse: Callable[[str], KeyRef]) -> KeysetChange:
+def parse_change(
+    words: Iterable[str], parse: Callable[[str], KeyRef], parse_removed: Callable[[str], KeyRef] | None = None
+) -> KeysetChange:
     """The `--key` options: `ref`s, or `+ref`s and `-ref`s, but not both kinds in one call; or `ref`s in groups.
 
-    `parse` makes one KeyRef canonical. Raises KeyRefError.
+    `parse` makes one KeyRef canonical, `parse_removed` one that is to go. Raises KeyRefError.
     """
     listed = list(words)
     if any(map(is_of_groups, listed)):
@@ -244,7 +265,8 @@ def parse_change(words: Iterable[str], parse: Callable[[str], KeyRef]) -> Keyset
     remove: list[KeyRef] = []
     for word in listed:
         into = add if word.startswith("+") else remove if word.startswith("-") else exact
-        into.append(parse(word if into is exact else word[1:]))
+        made = parse_removed if parse_removed and into is remove else parse
+        into.append(made(word if into is exact else word[1:]))
     if exact and (add or remove):
         raise KeyRefError("--key REF names the whole keyset, --key +REF and -REF change it: use one kind at a time")
     if set(add) & set(remove):

@@ -143,14 +143,19 @@ def verify(text: str) -> None:
     scheme.verify(ref)
 
 
-def unversioned(uri: str) -> str:
-    """Return the name that leaves it open which version of that KeyRef's key is meant; its own where there is none.
+def unversioned(ref: KeyRef) -> KeyRef:
+    """Return the name that leaves it open which version of that key is meant; its own where there is none.
 
     A policy's or a person's canonical name stands for the key of a file whose KeyRef, or this, it is.
     """
+    scheme = find(ref.scheme)
+    return scheme.unversioned(ref) if scheme else ref
+
+
+def unversioned_uri(uri: str) -> str:
+    """Return the same of a KeyRef's URI."""
     name, _, rest = uri.partition(":")
-    scheme = find(name)
-    return str(scheme.unversioned(KeyRef(name, rest))) if scheme else uri
+    return str(unversioned(KeyRef(name, rest)))
 
 
 def home(uri: str) -> str:

@@ -119,7 +119,7 @@ def trust(authorities: str, pair: tuple[str, str] | None = None) -> ssl.SSLConte
     path = authorities or DEFAULT_CA_BUNDLE_PATH
     context = ssl.create_default_context(cafile=None if isdir(path) else path, capath=path if isdir(path) else None)
     if pair:
-        context.load_cert_chain(*pair)
+        context.load_cert_chain(*pair, password="")  # else OpenSSL would ask for one on the terminal
     return context
 
 

@@ -91,20 +91,28 @@ class Backends:
         One that leaves a key's version open becomes the newest one's, which its home is asked for. Raises KeyRefError,
         and BackendError where that is asked.
         """
-        from secretsvc.backends.abilities import HasDefault, Resolves
+        ref = self.parse_held(text)
+        scheme = _scheme(ref.scheme)
+        if scheme.leaves_version(ref):
+            from secretsvc.backends.abilities import Resolves
 
+            with _Naming(ref):
+                backend = self.backend(scheme.name)
+                return backend.resolve(ref) if isinstance(backend, Resolves) else ref
+        return ref
+
+    def parse_held(self, text: str) -> KeyRef:
+        """The same, for a key that something is sealed to: a version that is left open stays so. Raises KeyRefError."""
         written = split(complete(text))
         scheme = _scheme(written.scheme)
         if written.id.strip() == "default" and scheme.has_default:
+            from secretsvc.backends.abilities import HasDefault
+
             backend = self.backend(scheme.name)
             if isinstance(backend, HasDefault):
                 return backend.default_ref()
         ref = scheme.parse(written.id)
         scheme.verify(ref)
-        if scheme.leaves_version(ref):
-            with _Naming(ref):
-                backend = self.backend(scheme.name)
-                return backend.resolve(ref) if isinstance(backend, Resolves) else ref
         return ref
 
     def with_identities(self) -> Iterator[tuple[str, HasIdentities]]:

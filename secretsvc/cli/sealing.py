@@ -8,6 +8,7 @@ from _thread import allocate_lock
 from functools import cache, partial
 
 from secretsvc import formats
+from secretsvc.backends import unversioned
 from secretsvc.cli import options
 from secretsvc.cli.policies import FilePolicies
 from secretsvc.cli.recipients import add_recipients
@@ -229,7 +230,8 @@ class Requests:
         return self._parsed(spelled) if self._has_names else self._request.change
 
     def _parsed(self, words: Iterable[str]) -> KeysetChange:
-        return parse_change(words, self._backends.parse)
+        change = parse_change(words, self._backends.parse, self._backends.parse_held)
+        return change._replace(unversioned=unversioned) if change.remove else change
 
     def keyring(
         self, name: str, source: str = "", *, data: bytes = b"", principals: Mapping[str, Principal] | None = None

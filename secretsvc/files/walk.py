@@ -85,8 +85,9 @@ def _by_hand(root: str, real_root: str, walk: Walk, *, ignoring: bool = True) ->
             kept = [one for one in kept if not ignored(os.path.join(real, one, ""))]
             names = [name for name in names if not ignored(os.path.join(real, name))]
         folders[:] = kept
+        before = os.path.join(inner, "")
         for name in names:
-            yield os.path.join(inner, name)
+            yield before + name
 
 
 def _by_git(root: str, real_root: str, walk: Walk) -> dict[str, list[str]]:

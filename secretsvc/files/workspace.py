@@ -138,9 +138,9 @@ def _walk(
 ) -> Iterator[Item]:
     from secretsvc.files.walk import names_in
 
-    real_root, folder = os.path.realpath(root), _shown(root)
+    real_root, before = os.path.realpath(root), os.path.join(_shown(root), "")
     for name in names_in(root, walk):
-        path = os.path.join(folder, name)
+        path = before + name
         by_name = is_manifest(name, suffixes)
         if (by_name or others) and _is_file(path, real_root) and (by_name or (others and others(path))):
             yield Item(path, False, root)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from secretsvc.backends import unversioned
+from secretsvc.backends import unversioned_uri
 from secretsvc.errors import InputError
 from secretsvc.formats import created
 from secretsvc.operations.who_opens import ALONE, CLEAR, SEALED, TOGETHER
@@ -151,7 +151,7 @@ def _names(holders: Iterable[Holder], used: Iterable[str]) -> dict[str, set[str]
     for holder in holders:
         for ref in holder.keys:
             names.setdefault(ref, set()).add(holder.name)
-    found = {ref: names.get(ref, set()) | names.get(unversioned(ref), set()) or {ref} for ref in used}
+    found = {ref: names.get(ref, set()) | names.get(unversioned_uri(ref), set()) or {ref} for ref in used}
     for ref, those in found.items():
         if len(those) > MOST_NAMES:
             what = f"more than {MOST_NAMES} names have the key {ref} in the policies"

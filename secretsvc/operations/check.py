@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from secretsvc import formats
-from secretsvc.backends import canonical, unversioned
+from secretsvc.backends import canonical, unversioned_uri
 from secretsvc.errors import KsecretError, ManifestError
 from secretsvc.formats import lost
 from secretsvc.keyref import divided
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
     from secretsvc.formats.base import Examined
     from secretsvc.formats.base import Flaw as Hit
-    from secretsvc.keyref import Keyset
     from secretsvc.manifest.model import Entry, Manifest, Secret
     from secretsvc.operations.check_refused import Group
     from secretsvc.operations.findings import Finding
@@ -268,7 +265,9 @@ def _listed(names: list[str]) -> str:
 
 
 def _keyset(secret: Secret, sealed: Examined, rule: KeyRule, policy: Policy) -> Iterator[Hit]:
-    wanted, needed = _ruled(rule)
+    if rule not in policy.keysets:
+        policy.keysets[rule] = rule.keyset(canonical)
+    wanted, needed = divided(policy.keysets[rule])
     parts: list[str] = []
     if len(wanted) != len(sealed.keys):
         parts.append(f"its keys are in {_count(len(sealed.keys))} and not in {_count(len(wanted))}")
@@ -282,16 +281,10 @@ def _keyset(secret: Secret, sealed: Examined, rule: KeyRule, policy: Policy) -> 
         yield sealed.line, "KS008", f"{secret.label} differs from {policy.source}: {'; '.join(parts)}"
 
 
-@lru_cache
-def _ruled(rule: KeyRule) -> tuple[tuple[Keyset, ...], int]:
-    """The groups of keys that a rule wants, and how many of them have to be opened: many files have the same rule."""
-    return divided(rule.keyset(canonical))
-
-
 def _differing(held: set[str], ruled: set[str], where: str, policy: Policy) -> Iterator[str]:
     named = policy.content.people.named
-    missing = ruled - held - set(map(unversioned, held))
-    beyond = {ref for ref in held - ruled if unversioned(ref) not in ruled}
+    missing = ruled - held - set(map(unversioned_uri, held))
+    beyond = {ref for ref in held - ruled if unversioned_uri(ref) not in ruled}
     lacking, extra = ([named(ref) for ref in sorted(refs)] for refs in (missing, beyond))
     if lacking:
         yield f"{where}not sealed to {_listed(lacking)}"

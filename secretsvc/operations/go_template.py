@@ -92,7 +92,7 @@ class _Range(Record):
 _Node: TypeAlias = "bytes | _Lookup | _Range"
 
 
-class Room:
+class WritingRoom:
     """What templates may still write, all of a file together: a few ranges in each other write any amount."""
 
     def __init__(self, most: int) -> None:
@@ -116,7 +116,7 @@ class Template(Record):
 
     nodes: tuple[_Node, ...]
 
-    def render(self, root: Value, room: Room | None = None) -> bytes:
+    def render(self, root: Value, room: WritingRoom | None = None) -> bytes:
         """The template with `root` for `.` and `$`: text as UTF-8, bytes as they are. `room`: None for no bound.
 
         Raises UsageError for a key that is not there and for a value of the wrong kind, BoundError for too little room.
@@ -127,7 +127,7 @@ class Template(Record):
         return b"".join(written)
 
 
-def render(template: str, root: Value, room: Room | None = None) -> bytes:
+def render(template: str, root: Value, room: WritingRoom | None = None) -> bytes:
     """`parse(template).render(root, room)`."""
     return parse(template).render(root, room)
 
@@ -257,7 +257,7 @@ def _unquoted(quoted: str, line: int) -> bytes:
     return _encoded(inside.replace("\r", "") if quoted[0] == "`" else _ESCAPE.sub(decoded, inside))
 
 
-def _render(nodes: tuple[_Node, ...], names: _Names, written: list[bytes], room: Room | None) -> None:
+def _render(nodes: tuple[_Node, ...], names: _Names, written: list[bytes], room: WritingRoom | None) -> None:
     for node in nodes:
         if isinstance(node, _Range):
             for key, item in _items(_found(node.over, names), node.over.line):

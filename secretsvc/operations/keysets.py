@@ -6,7 +6,7 @@ from itertools import zip_longest
 
 from secretsvc import formats
 from secretsvc.errors import AlteredError
-from secretsvc.keyref import divided, keyset
+from secretsvc.keyref import divided, keyset, told_flattening
 from secretsvc.manifest.reader import read
 from secretsvc.operations import Result
 from secretsvc.operations.open import nothing_sealed, open_secret, open_secrets, refuse_lost
@@ -54,7 +54,8 @@ def change_keys(data: bytes, request: Request, keyring: Keyring) -> Result:
     """The manifest with the keysets that the request means; a Secret that loses a key gets a new DEK.
 
     Secrets in the clear stay so. Where the request says which keysets are wanted, two key lists that a merge left
-    become one. Where nothing is to change, its bytes stay. Raises as `seal_manifest`.
+    become one. Where nothing is to change, its bytes stay. The notes tell where groups of keys go.
+    Raises as `seal_manifest`.
     """
     settled = _without_second_lists(data, request)
     joined = _joined(settled, request, keyring, passes_over=True)
@@ -65,8 +66,14 @@ def change_keys(data: bytes, request: Request, keyring: Keyring) -> Result:
     opened = open_secrets(manifest, keyring, request.trust, only=due)
     request = request._replace(allow_repeated=True)  # it changes neither values nor what is in the clear
     pending = Pending(manifest, request, keyring, opened=opened)
+    notes = tuple(_flattening(manifest, request))
     del manifest  # the proof reads another one
-    return pending.proven()
+    return pending.proven()._replace(notes=notes)
+
+
+def _flattening(manifest: Manifest, request: Request) -> Iterator[tuple[int, str]]:
+    for _, secret, held, wanted in _keysets(manifest, request):
+        yield from told_flattening(secret.line, secret.label, len(divided(held)[0]), len(divided(wanted)[0]))
 
 
 def join_keysets(settled: Settled, request: Request, keyring: Keyring) -> Result:

@@ -62,7 +62,7 @@ class Identity(Record):
 
 
 class Difference(Record):
-    """An object as the cluster has it, and as it would be: YAML; `before` is empty where there is none."""
+    """An object as the cluster has it, and as it would be: YAML; a side is empty where there is none."""
 
     file: str
     identity: Identity
@@ -76,6 +76,11 @@ class Difference(Record):
     def is_new(self) -> bool:
         """Whether the cluster has no such object."""
         return not self.before
+
+    @property
+    def is_pruned(self) -> bool:
+        """Whether the cluster would lose it."""
+        return not self.after
 
     @property
     def differs(self) -> bool:
@@ -125,9 +130,8 @@ def _difference(lines: Iterator[str], first: str) -> Difference:
         if line == "\\" or min(left) < 0:
             raise ManifestError("kubectl diff printed a part only")
     group, _, kind, namespace, name = identity.groups()
-    before, after = map("".join, sides)
-    is_new = before in _NOTHING
-    return Difference(file, Identity(group or "", kind, namespace, name), "" if is_new else before, after)
+    before, after = ("" if text in _NOTHING else text for text in map("".join, sides))
+    return Difference(file, Identity(group or "", kind, namespace, name), before, after)
 
 
 class Fingerprints:
@@ -186,7 +190,10 @@ def _edits(secret: Secret, text: str, values: Values, form: Form | None) -> Iter
 
 def drift_of(found: Difference) -> Drift:
     """What is otherwise in a Secret that the cluster has, by kubectl's masks. Raises ManifestError."""
-    (before,), (after,) = (documents(text.encode()) for text in (found.before, found.after))
+    sides = [documents(text.encode()) for text in (found.before, found.after)]
+    if not all(len(side) == 1 and isinstance(side[0], dict) for side in sides):
+        raise ManifestError("kubectl diff printed what is no Secret", hint="which programs are kubectl and diff?")
+    (before,), (after,) = sides
     old, new = (one.pop("data", None) or {} for one in (before, after))
     return Drift(
         tuple(key for key, mask in new.items() if mask == AFTER),

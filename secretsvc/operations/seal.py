@@ -30,34 +30,18 @@ if TYPE_CHECKING:
     from secretsvc.operations.request import Request
 
 
-def seal_manifest(
-    data: bytes,
-    request: Request,
-    keyring: Keyring,
-    parents: Parents | None = None,
-    opened: Mapping[int, Opened] | None = None,
-    *,
-    others: bool = False,
-    gone: Parents | None = None,
-    before: ClearBefore | None = None,
-) -> Result:
+def seal_manifest(data: bytes, request: Request, keyring: Keyring, parents: Parents | None = None) -> Result:
     """The manifest with every Secret that has values sealed; a parent lends keyset, DEK and unchanged tokens.
 
-    `opened`: Secrets, by index, that the caller opened before changing the text, with entries now in the clear; then
-    the others are left alone, unless `others`. `gone`: those that the caller opened and took out. `before`: what
-    was in the clear of the manifest that it changed. No value that is known may stand in what stays clear, as the
-    request says, unless both did `before`; and the result is opened again in memory, and must give the input byte for
-    byte.
+    No value that is known may stand in what stays clear, as the request says; and the result is opened again in memory,
+    and must give the input byte for byte.
     Raises NothingToSealError, AlreadySealedError, ManifestError, RepeatedError, and what backends and opening raise.
     """
-    return Pending(read(data), request, keyring, parents, opened, others=others, gone=gone, before=before).proven()
+    return Pending(read(data), request, keyring, parents).proven()
 
 
 class Pending:
-    """A manifest sealed, and nobody's until `proven` has read it: by then no caller should hold the tree before.
-
-    Takes what `seal_manifest` takes, and raises the same.
-    """
+    """A manifest sealed, and nobody's until `proven` has read it: by then no caller should hold the tree before."""
 
     def __init__(
         self,
@@ -71,6 +55,12 @@ class Pending:
         gone: Parents | None = None,
         before: ClearBefore | None = None,
     ) -> None:
+        """`opened`: Secrets, by index, that the caller opened before changing the text, with entries now in the clear;
+        then the others are left alone, unless `others`. `gone`: those that the caller opened and took out. `before`:
+        what was in the clear of the manifest that it changed; what was known and clear there already may stay so.
+
+        Raises what `seal_manifest` raises.
+        """
         parents, opened = parents or {}, opened or {}
         self._sealing = _Work(_format(manifest, request, parents), manifest, request, keyring).sealed(
             parents, opened, others=others

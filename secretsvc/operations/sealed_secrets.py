@@ -16,7 +16,7 @@ from secretsvc.manifest.model import decode_base64
 from secretsvc.manifest.nodes import Mapping, text_of
 from secretsvc.manifest.reader import MAX_BYTES, read
 from secretsvc.manifest.splice import Edit, apply
-from secretsvc.operations.go_template import Room
+from secretsvc.operations.go_template import WritingRoom
 from secretsvc.operations.live_secrets import SEALED_SECRETS, as_written
 from secretsvc.operations.repeats import lines_of
 from secretsvc.operations.seal import seal_manifest
@@ -48,7 +48,7 @@ def from_sealed_secrets(data: bytes, keys: SealedSecretKeys, request: Request, k
     found = [root for root in manifest.documents if _is_sealed_secret(root)]
     if not found:
         raise NotSealedError("no SealedSecret is a document of it", hint="one in a List has to be taken out of that")
-    room = Room(MAX_BYTES)
+    room = WritingRoom(MAX_BYTES)
     edits = [_edit(manifest.text, root, keys, room) for root in found]
     clear = manifest.encoded(apply(manifest.text, edits))
     del manifest, found, edits  # sealing reads it again
@@ -63,7 +63,7 @@ def _is_sealed_secret(root: Node) -> bool:
     return kind == KIND and version.startswith(_GROUP)
 
 
-def _edit(text: str, root: Node, keys: SealedSecretKeys, room: Room) -> Edit:
+def _edit(text: str, root: Node, keys: SealedSecretKeys, room: WritingRoom) -> Edit:
     """Put the Secret in the document's place, with its line breaks."""
     assert isinstance(root, Mapping)
     try:
@@ -82,7 +82,7 @@ class _Sealed(Record):
 
     whole: dict[str, Any]
 
-    def opened(self, keys: SealedSecretKeys, room: Room) -> NewSecret:
+    def opened(self, keys: SealedSecretKeys, room: WritingRoom) -> NewSecret:
         """The Secret that its controller would make, without its marks. `room`: for what its templates write."""
         spec, metadata = self._mapping(self.whole, "spec"), self._mapping(self.whole, "metadata")
         name = {"name": metadata.get("name"), "namespace": metadata.get("namespace")}
@@ -129,7 +129,7 @@ def _label(label: str, metadata: dict[str, Any], annotations: dict[str, Any]) ->
     return (str(namespace) if annotations.get(_NAMESPACE_WIDE) == "true" else label).encode()
 
 
-def _values(label: str, opened: dict[str, bytes], template: dict[str, Any], room: Room) -> dict[str, bytes]:
+def _values(label: str, opened: dict[str, bytes], template: dict[str, Any], room: WritingRoom) -> dict[str, bytes]:
     """What was sealed, and what the template has beside it."""
     given = template.get("data") or {}
     if not isinstance(given, dict):
@@ -143,7 +143,7 @@ def _values(label: str, opened: dict[str, bytes], template: dict[str, Any], room
     return {key: value for key, value in found.items() if key not in given or given[key] is not None}
 
 
-def _rendered(label: str, key: str, text: str, values: dict[str, Any], room: Room) -> bytes:
+def _rendered(label: str, key: str, text: str, values: dict[str, Any], room: WritingRoom) -> bytes:
     """A template of Go's with the values; raises ManifestError for more than its plain part, or than there is room."""
     if "{{" not in text:
         return text.encode()

@@ -6,7 +6,7 @@ from collections import Counter
 from hashlib import sha256
 
 from secretsvc import formats
-from secretsvc.backends import unversioned
+from secretsvc.backends import unversioned_uri
 from secretsvc.errors import KsecretError
 from secretsvc.formats.sops_metadata import sealed_by_sops
 from secretsvc.manifest.model import Manifest
@@ -64,7 +64,7 @@ class SecretFacts(Record):
 
         A key's name without a version stands for each of its versions.
         """
-        held = sum(any(ref in keys or unversioned(ref) in keys for ref in group) for group in self.groups)
+        held = sum(any(ref in keys or unversioned_uri(ref) in keys for ref in group) for group in self.groups)
         return "" if not held else ALONE if held >= self.needed else TOGETHER
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from secretsvc.backends import complete, unversioned
+from secretsvc.backends import complete, unversioned_uri
 from secretsvc.errors import nearest
 from secretsvc.keyref import is_of_groups
 
@@ -68,7 +68,7 @@ class People:
 
     def name(self, ref: str) -> str:
         """The name of a KeyRef, the first that has it; empty where none does."""
-        return self._names.get(ref) or self._names.get(unversioned(ref), "")
+        return self._names.get(ref) or self._names.get(unversioned_uri(ref), "")
 
     def named(self, ref: str) -> str:
         """`alice (age:age1…)`, or the KeyRef alone."""

@@ -22,6 +22,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from secretsvc.keyref import Keyset
     from secretsvc.policy.reader import Content, KeyRule
 
 NAME = ".ksecret.yaml"
@@ -48,6 +49,8 @@ class Policy(Record):
     content: Content
     locate: Callable[[str], str]
     """A manifest's path → its absolute path."""
+    keysets: dict[KeyRule, Keyset]
+    """Of its rules, those whose keys were made canonical by now: many files have the same rule."""
     is_misnamed: bool = False
     """Whether it was not read, for its name is MISNAMED."""
 
@@ -228,7 +231,7 @@ class Policies:
             error.file = source
             text = (data or b"").replace(b"\0", b"")  # in UTF-16, too
             return _Broken(error, _DEMANDS_SIGNATURES.search(text) is not None)
-        return Policy(source, folder, content, self.locate) if content else self._misnamed_in(folder)
+        return Policy(source, folder, content, self.locate, {}) if content else self._misnamed_in(folder)
 
     def _misnamed_in(self, folder: str) -> Policy | None:
         path = os.path.join(folder, MISNAMED)
@@ -240,7 +243,7 @@ class Policies:
             return None
         from secretsvc.policy.reader import Content
 
-        return Policy(os.path.relpath(path), folder, Content((), None, False), self.locate, True)
+        return Policy(os.path.relpath(path), folder, Content((), None, False), self.locate, {}, True)
 
 
 def nearest(path: str, name: str) -> tuple[str, bytes] | None:

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FILE = "secret.yaml"
+CONFIG = """\
+[user]
+name = Test
+email = test@example.com
+[init]
+defaultBranch = main
+[maintenance]
+auto = false
+"""
+"""The last saves a process of each commit and merge."""
 SETUP = ("git", "setup", "*.yaml", "*.json")
 CLEAR = f"""\
 # for the shop
@@ -58,7 +68,7 @@ class Repository:
         self.me = me
         self.name = name
         config = me.home / "gitconfig"
-        config.write_text("[user]\nname = Test\nemail = test@example.com\n[init]\ndefaultBranch = main\n")
+        config.write_text(CONFIG)
         me.environ |= {"GIT_CONFIG_GLOBAL": str(config), "GIT_CONFIG_NOSYSTEM": "1", "GIT_EDITOR": "true"}
         if plain or any(me.work.iterdir()):
             self.ok("init", "-q")

@@ -191,6 +191,21 @@ def test_drift_tells_each_object_and_no_value(me: Person, cluster: Cluster) -> N
     assert "get" not in cluster.read("calls")
 
 
+def test_a_secret_that_would_be_pruned_is_told_as_such(me: Person, cluster: Cluster) -> None:
+    for nothing in ("null\n", ""):
+        cluster.differs(printed(secret(), nothing))
+        ran = me.run("drift", "d", "--", "--prune", "-l", "app=web")
+        assert (ran.code, ran.out.decode()) == (1, "d/a.yaml: Secret prod/db: in the cluster, and would be pruned\n")
+        assert json.loads(me.run("drift", "--json", "d").out)["objects"][0]["state"] == "extra"
+        assert me.run("diff", "-r", "d").out.decode().count("\n-") == len(secret().splitlines())
+
+
+@pytest.mark.parametrize("after", [f"{secret()}---\n{secret()}", "- a\n", "text\n"])
+def test_what_is_no_object_is_refused(me: Person, cluster: Cluster, after: str) -> None:
+    cluster.differs(printed(secret(), after))
+    assert "kubectl diff printed what is no Secret" in me.fails(3, "drift", "d")
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -226,7 +226,7 @@ def test_a_report_that_was_tampered_with_is_read_as_far_as_it_makes_sense(me: Pe
 
 def test_rotate_survives_kill_9_and_a_rerun_completes(me: Person) -> None:
     """The long form, 2,000 files and 20 kills: KSECRET_TEST_FILES=2000 KSECRET_TEST_KILLS=20."""
-    files, kills = int(os.environ.get("KSECRET_TEST_FILES", "300")), int(os.environ.get("KSECRET_TEST_KILLS", "4"))
+    files, kills = int(os.environ.get("KSECRET_TEST_FILES", "150")), int(os.environ.get("KSECRET_TEST_KILLS", "4"))
     clear = {f"d/{n % 9}/{n}.yaml": MANIFEST.replace(b"name: db", f"name: db-{n}".encode()) for n in range(files)}
     for name, data in clear.items():
         me.write(name, data)

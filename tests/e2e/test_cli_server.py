@@ -17,7 +17,7 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.keyref import KeyRef
 from tests.e2e.cli import CONFIG_MAP, KSECRET, MANIFEST, NOT_YAML, URL, Person, is_sealed, key_refs, member
-from tests.emulators.fake_service import TOKEN, Canned, FakeService
+from tests.emulators.fake_service import Canned, FakeService
 from tests.support import Lock, new_lock
 from tests.unit.certificates import Authority
 
@@ -38,14 +38,6 @@ def service(identity: dict[str, str]) -> Iterator[FakeService]:
     recipient = pyrage.x25519.Identity.from_str(identity["KSECRET_AGE_KEY"]).to_public()
     with FakeService(Lock(keyring, (KeyRef("age", str(recipient)),))) as running:
         yield running
-
-
-@pytest.fixture
-def job(tmp_path: Path, service: FakeService) -> Person:
-    """A CI job: a token, and no key of any kind."""
-    person = Person(tmp_path, "job", identity=False)
-    person.environ |= {"KSECRET_SERVER": service.url, "KSECRET_TOKEN": TOKEN}
-    return person
 
 
 def test_the_whole_round_without_a_key(job: Person, service: FakeService) -> None:

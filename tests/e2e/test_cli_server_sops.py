@@ -10,31 +10,17 @@ import yaml
 
 from secretsvc.operations.documents.keysets import SopsKeyset
 from secretsvc.operations.documents.seal import SopsRule, seal_file
-from tests.e2e.cli import Person
 from tests.e2e.test_cli_apply import Kubectl
-from tests.emulators.fake_service import TOKEN, Canned, FakeService
+from tests.emulators.fake_service import Canned, FakeService
 from tests.support import CREATED, Lock, new_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.e2e.cli import Person
 
 BYTES = "application/octet-stream"
 CLEAR = b"db:\n  password: hunter  # of May\n  port: 5432\nreplicas_unencrypted: 2\n"
-
-
-@pytest.fixture
-def service() -> Iterator[FakeService]:
-    with FakeService(new_lock()) as running:
-        yield running
-
-
-@pytest.fixture
-def job(tmp_path: Path, service: FakeService) -> Person:
-    """A CI job: a token, and no key of any kind."""
-    person = Person(tmp_path, "job", identity=False)
-    person.environ |= {"KSECRET_SERVER": service.url, "KSECRET_TOKEN": TOKEN}
-    return person
 
 
 def sealed(lock: Lock, name: str, data: bytes, rule: SopsRule | None = None) -> bytes:

@@ -16,13 +16,13 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.operations.open import open_manifest
 from tests.e2e.cli import KSECRET, MANIFEST, MARKS, Person, is_sealed
-from tests.support import wait_until
+from tests.support import NIGHT, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FILES = 300
+FILES = 300 if NIGHT else 150
 KILLS = int(os.environ.get("KSECRET_TEST_KILLS", "4"))
 ENDS = 4
 

@@ -351,8 +351,10 @@ def test_git_tells_of_a_range(repo: Repository, fakes: Programs) -> None:
         every = (word, f"{word}..HEAD", f"HEAD..{word}")
         for revisions in every if NIGHT else every[number % 3 :][:1]:
             assert repo.me.run("check", f"--range={revisions}").code == 2, revisions
-        repo.me.run("check", "--range=HEAD..HEAD", "--", word)
-        repo.me.run("check", "--pre-receive", stdin=f"{'0' * 40} {word} refs/heads/{word}\n".encode())
+        if NIGHT or number % 2:
+            repo.me.run("check", "--range=HEAD..HEAD", "--", word)
+        if NIGHT or not number % 2:
+            repo.me.run("check", "--pre-receive", stdin=f"{'0' * 40} {word} refs/heads/{word}\n".encode())
     fakes.started("git")
 
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
-from tests.integration.fake_apiserver import documents
+from tests.integration.fake_apiserver import ApiServer, Knowing, documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,37 +54,19 @@ def serving() -> Iterator[Server]:
     requests: list[str] = []
     patches: list[Patch] = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Taking(Knowing):
         def do_GET(self) -> None:
             requests.append(f"GET {self.path}")
-            answer = answers.get(urlsplit(self.path).path)
-            self._answer(200 if answer is not None else 404, answer or {"kind": "Status", "code": 404})
+            super().do_GET()
 
         def do_PATCH(self) -> None:
             requests.append(f"PATCH {self.path}")
             parts = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers["Content-Length"]))
+            body = self.asked()
             patches.append(Patch(parts.path, parse_qs(parts.query), self.headers["Content-Type"], body))
             applied = json.loads(body)
             applied["metadata"] |= {"uid": "1", "resourceVersion": "1"}
-            self._answer(200, applied)
+            self.answer(200, applied)
 
-        def _answer(self, code: int, answer: Any) -> None:
-            body = json.dumps(answer).encode()
-            self.send_response(code)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *arguments: object) -> None:
-            """Says nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield Server(f"http://127.0.0.1:{server.server_address[1]}", requests, patches)
-        finally:
-            server.shutdown()
-            thread.join()
+    with ApiServer(answers, Taking) as running:
+        yield Server(running.url, requests, patches)

@@ -26,13 +26,13 @@ import threading
 import time
 from base64 import b64decode, b64encode
 from http.client import HTTPConnection
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from tests.emulators.serving import Handler, Server, Serving
+from tests.emulators.serving import Fault, Handler, Server, Serving
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,13 +85,6 @@ class KmsError(Exception):
     def __init__(self, code: str, text: str = "", status: int = 400) -> None:
         super().__init__(code)
         self.code, self.text, self.status = code, f"{text} {SECRET_TEXT}", status
-
-
-class Fault(NamedTuple):
-    """What goes wrong with every Nth call: a name out of `_FAULTS` or `_ODD`, an error's code, `drop` or `slow`."""
-
-    kind: str
-    every: int = 1
 
 
 class StubKms(Serving):
@@ -314,7 +307,7 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Serves until it is interrupted."""
     given = _arguments()
-    faults = [Fault(kind, int(every or "1")) for kind, _, every in (text.partition(":") for text in given.fault)]
+    faults = list(map(Fault.of, given.fault))
     states = dict(text.split("=", 1) for text in given.state)
     with contextlib.ExitStack() as stack:
         key, upstream = KEY, ""

@@ -29,14 +29,14 @@ import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from tests.emulators.serving import Handler, Server, Serving
+from tests.emulators.serving import Fault, Handler, Server, Serving
 from tests.unit.certificates import Authority
 
 TENANT = "72f988bf-0000-4000-8000-2d7cd011db47"
@@ -69,13 +69,6 @@ class VaultError(Exception):
     def __init__(self, status: int, code: str, inner: str = "", text: str = "") -> None:
         super().__init__(code)
         self.status, self.code, self.inner, self.text = status, code, inner, f"{text} {SECRET_TEXT}"
-
-
-class Fault(NamedTuple):
-    """What goes wrong with every Nth call of a vault."""
-
-    kind: str
-    every: int = 1
 
 
 class Version:
@@ -328,18 +321,21 @@ class _Handler(Handler):
             refusal = VaultError(401, "Unauthorized", text="AKV10000: Request is missing a Bearer or PoP token.")
             self._fail(refusal, {"WWW-Authenticate": challenge})
             return
-        if self.azure.latency:
-            time.sleep(self.azure.latency)
         kind = self.azure.fault()
         if kind:
+            self.wait(self.azure.latency)
             self._odd(kind)
             return
         parts = path.strip("/").split("/")
         operation = parts[-1] if self.command == "POST" else "list" if parts == ["keys"] else "get"
         try:
-            self.answer(200, self.azure.answer(self.host, operation, path, body))
+            found = self.azure.answer(self.host, operation, path, body)
         except VaultError as error:
+            self.wait(self.azure.latency)
             self._fail(error)
+        else:
+            self.wait(self.azure.latency)
+            self.answer(200, found)
 
     def _odd(self, kind: str) -> None:
         if kind == "slow":
@@ -407,8 +403,7 @@ def main() -> None:
     """Serves until it is interrupted."""
     given = _arguments()
     with Emulator(folder=given.folder, latency=given.latency, host=given.host, port=given.port) as azure:
-        faults = (text.partition(":") for text in given.fault)
-        azure.faults = [Fault(kind, int(every or "1")) for kind, _, every in faults]
+        azure.faults = list(map(Fault.of, given.fault))
         name, _, version = given.key.partition("/")
         kid = azure.create_key(name, version=version)
         azure.create_key(name, HSM, "oct-HSM", version)

@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,19 @@ class Serving:
         self._server.server_close()
 
 
+class Fault(NamedTuple):
+    """What goes wrong with every Nth call: a kind that the emulator knows, or an error's code."""
+
+    kind: str
+    every: int = 1
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """By KIND:N, as a command line has it."""
+        kind, _, every = text.partition(":")
+        return cls(kind, int(every or "1"))
+
+
 class Server(ThreadingHTTPServer):
     """A thread for each connection; many may come at once, and none is waited for at the end."""
 
@@ -47,6 +60,16 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # one packet for an answer's head and body
     disable_nagle_algorithm = True
+
+    _came = 0.0
+
+    def parse_request(self) -> bool:
+        self._came = time.monotonic()
+        return super().parse_request()
+
+    def wait(self, latency: float) -> None:
+        """Until the request came so many seconds ago: what was done about it since is part of them."""
+        time.sleep(max(0.0, self._came + latency - time.monotonic()))
 
     def asked(self) -> bytes:
         """The body of a request."""

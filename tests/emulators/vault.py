@@ -393,8 +393,6 @@ class _Handler(Handler):
             self.vault.headers = dict(self.headers)
             self.vault.bodies.append((path, {name: text for name, text in body.items() if name != "plaintext"}))
         fault = self.vault.fault(operation)
-        if self.vault.latency:
-            time.sleep(self.vault.latency)
         if fault.what in (DROP, HANG):
             self.vault.healed.wait(self.vault.hang if fault.what == HANG else 0)
             self.drop()
@@ -413,8 +411,10 @@ class _Handler(Handler):
                 self.vault.answered[operation] += 1
             odd = {GARBAGE: b"<html>no JSON</html>", ODD: b'["x"]', DEEP: b"[" * 200_000}
             said = odd.get(str(fault.what), json.dumps(answer).encode())
+            self.wait(self.vault.latency)
             self.answer(200 if answer else 204, said if answer else b"")
         except VaultError as error:
+            self.wait(self.vault.latency)
             where = {"Location": error.location} if error.location else {}
             self.answer(error.status, {"errors": [error.text] if error.text else []}, where)
 

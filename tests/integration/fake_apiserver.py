@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
+
+from tests.emulators.serving import Handler, Server, Serving
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 Kinds = set[tuple[str, str]]
 """Pairs of apiVersion and kind."""
@@ -47,29 +45,19 @@ def documents(kinds: Kinds) -> dict[str, object]:
     return answers
 
 
-@contextmanager
-def serving(kinds: Kinds) -> Iterator[str]:
-    """The URL of a server on this machine, for as long as the block runs."""
-    answers = documents(kinds)
+class Knowing(Handler):
+    """Gives each path's document."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer = answers.get(self.path.partition("?")[0])
-            body = json.dumps(answer if answer is not None else {"kind": "Status", "code": 404}).encode()
-            self.send_response(200 if answer is not None else 404)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    answers: ClassVar[dict[str, object]]
 
-        def log_message(self, *arguments: object) -> None:
-            """Says nothing."""
+    def do_GET(self) -> None:
+        found = self.answers.get(self.path.partition("?")[0])
+        self.answer(200 if found is not None else 404, found or {"kind": "Status", "code": 404})
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+
+class ApiServer(Serving):
+    """On this machine, for as long as a `with` block lasts."""
+
+    def __init__(self, answers: dict[str, object], handler: type[Knowing] = Knowing) -> None:
+        self._server = Server(("127.0.0.1", 0), type("Handler", (handler,), {"answers": answers}))
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"

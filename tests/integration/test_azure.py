@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
 from secretsvc.backends import azure as azure_scheme
@@ -286,3 +287,35 @@ def test_a_name_without_version_is_looked_up_when_sealing_and_check_knows_which_
     assert f"not sealed to {other}; sealed to azure:{newer} as well" in capfd.readouterr().out
     assert main(["keys", "sync", "s.yaml"]) == 2
     assert ".ksecret.yaml:2: there is no such key" in capfd.readouterr().err
+
+
+def test_a_name_without_version_takes_each_version_away_and_asks_no_vault(
+    vault: azure.Emulator,
+    ref: KeyRef,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    identity = pyrage.x25519.Identity.generate()
+    monkeypatch.setenv("KSECRET_AGE_KEY", str(identity))
+    own = str(identity.to_public())
+    lone = f"azure:{ref.id.rpartition('/')[0]}"
+    text = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\nstringData: {a: hunter2}\n"
+    (tmp_path / "clear.yaml").write_text(text)
+    assert main(["encrypt", "-k", own, "-k", f"azure:{ref.id}", "-o", "older.yaml", "clear.yaml"]) == 0
+    vault.create_key("app")
+    assert main(["encrypt", "-k", own, "-k", lone, "-o", "newer.yaml", "clear.yaml"]) == 0
+    sops = ["encrypt", "--format", "sops", "-k", own, "-k", f"azure:{ref.id}", "-o", "sops.yaml", "clear.yaml"]
+    assert main(sops) == 0
+    files = ["older.yaml", "newer.yaml", "sops.yaml"]
+    before = vault.calls.total()
+    assert main(["keys", "remove", "-k", lone, *files]) == 0
+    assert "nothing here was sealed to" not in capfd.readouterr().err
+    assert vault.calls.total() == before
+    for name in files:
+        assert azure.VAULT not in (tmp_path / name).read_text()
+        assert main(["decrypt", name]) == 0
+    assert main(["keys", "remove", "-k", lone, *files]) == 0
+    assert f"nothing here was sealed to {lone}" in capfd.readouterr().err

@@ -249,10 +249,13 @@ def test_no_command_lets_one_key_open_what_groups_of_keys_opened(
     assert file.read_bytes() == before
 
 
-def test_no_policy_lets_one_key_open_what_is_converted_from_groups_of_keys(shell: Shell, tmp_path: Path) -> None:
+def test_no_policy_lets_one_key_open_what_groups_of_keys_opened_unless_keys_sync_says_so(
+    shell: Shell, tmp_path: Path
+) -> None:
     file, ours, sops_s = tmp_path / "a.yaml", tmp_path / ".ksecret.yaml", tmp_path / ".sops.yaml"
     shell.run("encrypt", "-i", *TWO_OF_THREE, "--threshold", "2", "a.yaml")
-    sops_s.write_text(f"creation_rules: [{{age: '{REFS[0][4:]}', encrypted_regex: ^stringData$}}]\n")
+    flat = f"creation_rules: [{{age: '{REFS[0][4:]}', encrypted_regex: ^stringData$}}]\n"
+    sops_s.write_text(flat)
     before = file.read_bytes()
     assert ONE_OPENS in shell.run("convert", "--to", "sops", "a.yaml", code=2)
     assert file.read_bytes() == before
@@ -266,9 +269,14 @@ def test_no_policy_lets_one_key_open_what_is_converted_from_groups_of_keys(shell
     ours.write_text(f"version: 1\nrules: [{{keys: ['{REFS[0]}']}}]\n")
     assert ONE_OPENS in shell.run("convert", "--to", "ksecret", "a.yaml", code=2)
     assert file.read_bytes() == before
-    ours.unlink()
+    ours.rename(tmp_path / "flat")
     shell.run("convert", "--to", "ksecret", "a.yaml")
     assert (groups_of(file), envelope(file)["threshold"]) == ([{REFS[0], REFS[1]}, {REFS[2]}, {REFS[3]}], 2)
+    (tmp_path / "flat").rename(ours)
+    assert "a.yaml:1: any one key opens a now: its data key was split" in shell.run("keys", "sync", "a.yaml")
+    sops_s.write_text(flat)
+    file.write_bytes(before)
+    assert "any one key opens it now: its data key was split" in shell.run("keys", "sync", "a.yaml")
 
 
 def test_create_seals_to_groups(shell: Shell, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.integration import tls_support as tls
 from tests.integration.kubectl_support import FEWER, STEP, agree, ksecret, kubectl, needs_kubectl
+from tests.support import NIGHT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = needs_kubectl
 
 KINDS = ["rsa1024", "rsa2048", "p224", "p256", "p384", "p521", "ed25519", "ed448", "secp256k1", "brainpool", "dsa"]
+LABELS = ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "FOO PRIVATE KEY", "KEY", "CERTIFICATE"]
 TAKEN = ["rsa1024", "rsa2048", "p224", "p256", "p384", "p521", "ed25519"]
 
 
@@ -53,7 +55,7 @@ def test_kinds_of_keys_in_every_encoding(folder: Path, pairs: dict[str, tls.Pair
             continue  # the kind has no such form
         both(folder, pair.cert, text)
         if encoding is Encoding.DER:
-            for label in ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "FOO PRIVATE KEY", "KEY", "CERTIFICATE"):
+            for label in LABELS if NIGHT else LABELS[KINDS.index(kind) % 2 :: 2]:
                 both(folder, pair.cert, tls.pem(label, text))
     locked = pair.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
     assert not both(folder, pair.cert, locked)

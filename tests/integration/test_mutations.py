@@ -1,6 +1,6 @@
 """Spoilt documents, plain and tampered with: no garbled value, and no exception that is no KsecretError.
 
-A thousand of each kind in a run; KSECRET_TEST_MUTATIONS=100000 is the nightly number (all kinds together).
+Six hundred of each kind in a run; KSECRET_TEST_MUTATIONS=100000 is the nightly number (all kinds together).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from tests.mutations import corpus, mutated
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-CASES = int(os.environ.get("KSECRET_TEST_MUTATIONS", "4000")) // 4
+CASES = int(os.environ.get("KSECRET_TEST_MUTATIONS", "2400")) // 4
 pytestmark = pytest.mark.uncounted
 FORMATS = ("ksecret", "kubesec")
 Values = dict[tuple[str | None, str | None, str, str], str]

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from ruamel.yaml import YAML
 
-from tests.integration.fake_apiserver import Kinds, serving
+from tests.integration.fake_apiserver import ApiServer, Kinds, documents
 from tests.integration.test_corpus import FILES, NOT_FOR_PYYAML
 from tests.support import CarefulDumper, Lock, kubernetes_values, new_lock
 from tests.unit.test_roundtrip import json_tree, without_secrets, yaml_tree
@@ -191,9 +191,11 @@ def all_kinds(files: dict[str, bytes]) -> Kinds:
 @needs_kubectl
 def test_kubectl_creates_the_same_objects_of_opened_files(corpus: Corpus, tmp_path: Path) -> None:
     lock, plain, sealed = corpus
-    with serving(all_kinds(plain)) as server:
-        before = created(filled(tmp_path / "plain", plain), server)
-        after = created(filled(tmp_path / "opened", {name: lock.open_(data) for name, data in sealed.items()}), server)
+    with ApiServer(documents(all_kinds(plain))) as server:
+        before = created(filled(tmp_path / "plain", plain), server.url)
+        after = created(
+            filled(tmp_path / "opened", {name: lock.open_(data) for name, data in sealed.items()}), server.url
+        )
     assert len(before) >= 250
     assert after == before
 
@@ -204,9 +206,9 @@ def test_kubectl_creates_the_same_objects_of_formatted_and_opened_files(corpus: 
     lock, plain, sealed = corpus
     names = [name for name in plain if name not in NOT_FOR_PYYAML]
     opened = {name: lock.open_(by_pyyaml(sealed[name])) for name in names}
-    with serving(all_kinds(plain)) as server:
-        before = created(filled(tmp_path / "plain", {name: plain[name] for name in names}), server)
-        after = created(filled(tmp_path / "opened", opened), server)
+    with ApiServer(documents(all_kinds(plain))) as server:
+        before = created(filled(tmp_path / "plain", {name: plain[name] for name in names}), server.url)
+        after = created(filled(tmp_path / "opened", opened), server.url)
     assert [one for one in after if one["kind"] == "Secret"] == [one for one in before if one["kind"] == "Secret"]
 
 
@@ -215,8 +217,8 @@ def test_what_kubectl_prints_of_sealed_files_opens(corpus: Corpus, tmp_path: Pat
     """kubectl as a formatter: YAML in, JSON out, Lists taken apart, namespaces added (hence the scope)."""
     lock, plain, _ = corpus
     sealed = {name: lock.seal(data, scope="any") for name, data in plain.items()}
-    with serving(all_kinds(plain)) as server:
-        printed = created(filled(tmp_path / "sealed", sealed), server)
+    with ApiServer(documents(all_kinds(plain))) as server:
+        printed = created(filled(tmp_path / "sealed", sealed), server.url)
     opened = lock.open_("\n".join(json.dumps(one) for one in printed).encode())
     expected = [values for name in sorted(plain) for values in kubernetes_values(plain[name])]
     assert kubernetes_values(opened) == expected

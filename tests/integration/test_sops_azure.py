@@ -15,72 +15,34 @@ from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.cli.main import main
 from secretsvc.errors import AlteredError, BackendError
-from secretsvc.keyref import KeyRef, KeysetChange
-from secretsvc.operations import documents
+from secretsvc.keyref import KeyRef
 from secretsvc.operations.documents import changes as document_changes
-from secretsvc.operations.documents.keysets import SopsKeyset
-from secretsvc.operations.documents.seal import SopsRule, seal_file
-from secretsvc.operations.request import ANY_TIME, Changes, Request
+from secretsvc.operations.request import Changes
 from tests.emulators import azure
 from tests.integration.azure_support import certificates, vault
+from tests.integration.sops_world import CLEAR, World, request, tree
 from tests.sops_support import NOW, RECIPIENT, changed_keys, sops
 
 if TYPE_CHECKING:
-    import subprocess
     from pathlib import Path
 
 __all__ = ["certificates", "vault"]  # fixtures, for pytest to find here
 
-CLEAR = b"db:\n    user: admin\n    port: 5432\n"
 
-
-class World:
-    """The keys, and how each of the two comes to them."""
-
+class KeyVault(World):
     def __init__(self, folder: Path, server: azure.Emulator) -> None:
-        self.folder, self.vault = folder, server
-        self.keyring = Backends(Settings({}, lambda _: None))
+        super().__init__(folder, server.environ, Backends(Settings({}, lambda _: None)))
+        self.vault = server
         self.ref = KeyRef("azure", server.create_key("key"))
         self.other = KeyRef("azure", server.create_key("other", azure.HSM, "RSA-HSM"))
 
-    def sops(self, *words: str | Path) -> subprocess.CompletedProcess[bytes]:
-        done = sops(*words, identities=(), **self.vault.environ)
-        assert not done.returncode, done.stderr.decode()
-        return done
-
-    def sealed_by_sops(self, *words: str) -> bytes:
-        path = self.folder / "theirs.yaml"
-        path.write_bytes(CLEAR)
-        return self.sops(*words, path).stdout
-
-    def opened_by_sops(self, data: bytes) -> bytes:
-        (self.folder / "ours.yaml").write_bytes(data)
-        return self.sops("decrypt", self.folder / "ours.yaml").stdout
-
-    def sealed(self, *groups: KeyRef) -> bytes:
-        keys = SopsKeyset(tuple(((ref, {}),) for ref in groups))
-        return seal_file(CLEAR, keys, SopsRule(), self.keyring, name="a.yaml", now=NOW).data
-
-    def opened(self, data: bytes) -> bytes:
-        return documents.open_file(tree(data), self.keyring).data
-
 
 @pytest.fixture
-def world(tmp_path: Path, vault: azure.Emulator) -> World:
-    return World(tmp_path, vault)
+def world(tmp_path: Path, vault: azure.Emulator) -> KeyVault:
+    return KeyVault(tmp_path, vault)
 
 
-def tree(data: bytes) -> documents.SealedTree:
-    found = documents.find(data)
-    assert found
-    return found
-
-
-def request(*add: KeyRef) -> Request:
-    return Request(KeysetChange((), add, ()), lambda *_: (), "", NOW, rotate_before=ANY_TIME)
-
-
-def test_what_either_seals_opens_in_the_other_and_what_is_changed_as_well(world: World) -> None:
+def test_what_either_seals_opens_in_the_other_and_what_is_changed_as_well(world: KeyVault) -> None:
     lone = world.ref.id.rpartition("/")[0]
     theirs, ring = world.sealed_by_sops("encrypt", "--azure-kv", lone), world.keyring
     assert world.opened(theirs) == CLEAR
@@ -98,7 +60,7 @@ def test_what_either_seals_opens_in_the_other_and_what_is_changed_as_well(world:
     assert world.opened((world.folder / "ours.yaml").read_bytes()) == CLEAR
 
 
-def test_a_share_of_a_data_key_is_wrapped_and_unwrapped(world: World) -> None:
+def test_a_share_of_a_data_key_is_wrapped_and_unwrapped(world: KeyVault) -> None:
     entries = [ref.id.removeprefix("https://").split("/") for ref in (world.ref, world.other)]
     groups = [
         {"azure_keyvault": [{"vaultUrl": f"https://{host}/", "key": key, "version": version}]}
@@ -111,7 +73,7 @@ def test_a_share_of_a_data_key_is_wrapped_and_unwrapped(world: World) -> None:
 
 
 def test_a_rule_and_a_variable_of_sops_name_keys_for_us_as_for_sops(
-    world: World, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    world: KeyVault, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(world.folder)
     monkeypatch.setenv("HOME", str(world.folder))
@@ -129,7 +91,7 @@ def test_a_rule_and_a_variable_of_sops_name_keys_for_us_as_for_sops(
     assert azure.HSM in (world.folder / "w.yaml").read_text()
 
 
-def test_a_key_that_fails_is_named_with_the_reason_and_no_stranger_gets_a_token(world: World) -> None:
+def test_a_key_that_fails_is_named_with_the_reason_and_no_stranger_gets_a_token(world: KeyVault) -> None:
     data = world.sealed(world.ref)
     elsewhere = data.replace(azure.VAULT.encode(), b"vault.example.test")
     world.vault.seen.clear()

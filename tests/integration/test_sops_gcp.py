@@ -16,66 +16,39 @@ import pytest
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError
-from secretsvc.keyref import KeyRef, KeysetChange
+from secretsvc.keyref import KeyRef
 from secretsvc.operations import documents
 from secretsvc.operations.documents import changes as document_changes
-from secretsvc.operations.documents.keysets import SopsKeyset
-from secretsvc.operations.documents.seal import SopsRule, seal_file
-from secretsvc.operations.request import ANY_TIME, Changes, Request
+from secretsvc.operations.request import Changes
 from tests.emulators import gcp
 from tests.emulators.gcp_relay import Relay
+from tests.integration.sops_world import CLEAR, World, request, tree
 from tests.sops_support import NOW, RECIPIENT, changed_keys, sops
 from tests.unit.certificates import Authority
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
-CLEAR = b"db:\n    user: admin\n    port: 5432\n"
 REF = KeyRef("gcp", "projects/p/locations/europe-west1/keyRings/ring/cryptoKeys/key")
 OTHER = KeyRef("gcp", "projects/p/locations/global/keyRings/ring/cryptoKeys/other")
 HOST = "cloudkms.googleapis.com"
 TOKEN = "token-of-sops"
 
 
-class World:
-    """The keys, and how each of the two comes to them."""
-
+class Kms(World):
     def __init__(self, folder: Path, ours: gcp.Emulator, proxy: Relay, roots: Path) -> None:
-        self.folder = folder
-        self.kms = ours
-        self._environ = {
+        of_sops = {
             "HTTPS_PROXY": proxy.endpoint,
             "SSL_CERT_FILE": str(roots),
             "GOOGLE_OAUTH_ACCESS_TOKEN": TOKEN,
         }
         environ = {"KSECRET_GCP_KMS_ENDPOINT": ours.endpoint}
-        self.keyring = Backends(Settings(environ, lambda _: None))
-
-    def sops(self, *words: str | Path) -> subprocess.CompletedProcess[bytes]:
-        done = sops(*words, identities=(), **self._environ)
-        assert not done.returncode, done.stderr.decode()
-        return done
-
-    def sealed_by_sops(self, *words: str) -> bytes:
-        path = self.folder / "theirs.yaml"
-        path.write_bytes(CLEAR)
-        return self.sops(*words, path).stdout
-
-    def opened_by_sops(self, data: bytes) -> bytes:
-        (self.folder / "ours.yaml").write_bytes(data)
-        return self.sops("decrypt", self.folder / "ours.yaml").stdout
-
-    def sealed(self, *groups: KeyRef) -> bytes:
-        keys = SopsKeyset(tuple(((ref, {}),) for ref in groups))
-        return seal_file(CLEAR, keys, SopsRule(), self.keyring, name="a.yaml", now=NOW).data
-
-    def opened(self, data: bytes) -> bytes:
-        return documents.open_file(tree(data), self.keyring).data
+        super().__init__(folder, of_sops, Backends(Settings(environ, lambda _: None)))
+        self.kms = ours
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path) -> Iterator[Kms]:
     authority = Authority(tmp_path / "ca")
     certificate, key = (Path(path).read_bytes() for path in authority.issue(HOST))
     with gcp.Emulator() as ours, gcp.Emulator(tls=(key, certificate)) as theirs:
@@ -83,21 +56,11 @@ def world(tmp_path: Path) -> Iterator[World]:
         for ref in (REF, OTHER):
             ours.create_key(ref.id)
         with Relay(theirs.port, is_proxy=True) as proxy:
-            yield World(tmp_path, ours, proxy, tmp_path / "ca" / "ca.pem")
+            yield Kms(tmp_path, ours, proxy, tmp_path / "ca" / "ca.pem")
         assert theirs.principals <= {TOKEN}
 
 
-def tree(data: bytes) -> documents.SealedTree:
-    found = documents.find(data)
-    assert found
-    return found
-
-
-def request(*add: KeyRef) -> Request:
-    return Request(KeysetChange((), add, ()), lambda *_: (), "", NOW, rotate_before=ANY_TIME)
-
-
-def test_what_either_seals_opens_in_the_other_and_what_is_changed_as_well(world: World) -> None:
+def test_what_either_seals_opens_in_the_other_and_what_is_changed_as_well(world: Kms) -> None:
     theirs, ring = world.sealed_by_sops("encrypt", "--gcp-kms", REF.id), world.keyring
     assert world.opened(theirs) == CLEAR
     assert documents.get_value(tree(theirs), "db.port", ring).data == b"5432"
@@ -117,7 +80,7 @@ def test_what_either_seals_opens_in_the_other_and_what_is_changed_as_well(world:
     assert world.opened((world.folder / "ours.yaml").read_bytes()) == CLEAR
 
 
-def test_a_share_of_a_data_key_is_wrapped_and_unwrapped(world: World) -> None:
+def test_a_share_of_a_data_key_is_wrapped_and_unwrapped(world: Kms) -> None:
     groups = [{"gcp_kms": [{"resource_id": ref.id}]} for ref in (REF, OTHER)]
     config = world.folder / ".sops.yaml"
     config.write_text(json.dumps({"creation_rules": [{"key_groups": groups}]}))
@@ -125,7 +88,7 @@ def test_a_share_of_a_data_key_is_wrapped_and_unwrapped(world: World) -> None:
     assert world.opened_by_sops(world.sealed(REF, OTHER)) == CLEAR
 
 
-def test_a_key_that_fails_is_named_with_the_reason(world: World) -> None:
+def test_a_key_that_fails_is_named_with_the_reason(world: Kms) -> None:
     data = world.sealed(REF)
     (enc,) = re.findall(rb'enc: "?([^"\n]+)', data)
     (other,) = re.findall(rb'enc: "?([^"\n]+)', world.sealed(REF))

@@ -10,74 +10,39 @@ import pytest
 from secretsvc.backends.base import Settings
 from secretsvc.backends.registry import Backends
 from secretsvc.errors import AlteredError, BackendError
-from secretsvc.keyref import KeyRef, KeysetChange
+from secretsvc.keyref import KeyRef
 from secretsvc.operations import documents
 from secretsvc.operations.documents import changes as document_changes
 from secretsvc.operations.documents.keysets import SopsKeyset
 from secretsvc.operations.documents.seal import SopsRule, seal_file
-from secretsvc.operations.request import ANY_TIME, Changes, Request
+from secretsvc.operations.request import Changes
 from tests.emulators import vault
+from tests.integration.sops_world import CLEAR, World, request, tree
 from tests.sops_support import NOW, RECIPIENT, changed_keys, sops
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
-CLEAR = b"db:\n    user: admin\n    port: 5432\n"
 
-
-class World:
-    """The keys, and how each of the two comes to them."""
-
+class Transit(World):
     def __init__(self, folder: Path, server: vault.Emulator) -> None:
-        self.folder, self.vault = folder, server
-        self.environ = {"VAULT_TOKEN": vault.ROOT, "VAULT_ADDR": server.url}
-        self.keyring = Backends(Settings(self.environ, lambda _: None))
+        environ = {"VAULT_TOKEN": vault.ROOT, "VAULT_ADDR": server.url}
+        super().__init__(folder, environ, Backends(Settings(environ, lambda _: None)))
+        self.vault = server
         self.ref = KeyRef("vault", f"{server.url}/v1/transit/keys/key")
         self.other = KeyRef("vault", f"{server.url}/v1/team/transit/keys/other")
 
-    def sops(self, *words: str | Path) -> subprocess.CompletedProcess[bytes]:
-        done = sops(*words, identities=(), **self.environ)
-        assert not done.returncode, done.stderr.decode()
-        return done
-
-    def sealed_by_sops(self, *words: str) -> bytes:
-        path = self.folder / "theirs.yaml"
-        path.write_bytes(CLEAR)
-        return self.sops(*words, path).stdout
-
-    def opened_by_sops(self, data: bytes) -> bytes:
-        (self.folder / "ours.yaml").write_bytes(data)
-        return self.sops("decrypt", self.folder / "ours.yaml").stdout
-
-    def sealed(self, *groups: KeyRef) -> bytes:
-        keys = SopsKeyset(tuple(((ref, {}),) for ref in groups))
-        return seal_file(CLEAR, keys, SopsRule(), self.keyring, name="a.yaml", now=NOW).data
-
-    def opened(self, data: bytes) -> bytes:
-        return documents.open_file(tree(data), self.keyring).data
-
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def world(tmp_path: Path) -> Iterator[Transit]:
     with vault.Emulator() as server:
         server.create_key("key")
         server.create_key("other", mount="team/transit")
-        yield World(tmp_path, server)
+        yield Transit(tmp_path, server)
 
 
-def tree(data: bytes) -> documents.SealedTree:
-    found = documents.find(data)
-    assert found
-    return found
-
-
-def request(*add: KeyRef) -> Request:
-    return Request(KeysetChange((), add, ()), lambda *_: (), "", NOW, rotate_before=ANY_TIME)
-
-
-def test_what_either_seals_opens_in_the_other_and_what_is_changed_as_well(world: World) -> None:
+def test_what_either_seals_opens_in_the_other_and_what_is_changed_as_well(world: Transit) -> None:
     theirs, ring = world.sealed_by_sops("encrypt", "--hc-vault-transit", world.ref.id), world.keyring
     assert world.opened(theirs) == CLEAR
     changed = document_changes.set_values(tree(theirs), Changes({"db.user": b"other"}), request(), ring).data
@@ -94,7 +59,7 @@ def test_what_either_seals_opens_in_the_other_and_what_is_changed_as_well(world:
     assert world.opened((world.folder / "ours.yaml").read_bytes()) == CLEAR
 
 
-def test_a_share_of_a_data_key_is_wrapped_and_unwrapped(world: World) -> None:
+def test_a_share_of_a_data_key_is_wrapped_and_unwrapped(world: Transit) -> None:
     groups = [{"hc_vault": [ref.id]} for ref in (world.ref, world.other)]
     config = world.folder / ".sops.yaml"
     config.write_text(json.dumps({"creation_rules": [{"key_groups": groups}]}))
@@ -102,7 +67,7 @@ def test_a_share_of_a_data_key_is_wrapped_and_unwrapped(world: World) -> None:
     assert world.opened_by_sops(world.sealed(world.ref, world.other)) == CLEAR
 
 
-def test_a_server_that_only_the_file_names_gets_no_token(world: World) -> None:
+def test_a_server_that_only_the_file_names_gets_no_token(world: Transit) -> None:
     data = world.sealed(world.ref)
     with vault.Emulator() as other:
         other.create_key("key")
@@ -115,7 +80,7 @@ def test_a_server_that_only_the_file_names_gets_no_token(world: World) -> None:
         assert vault.ROOT in other.tokens_seen  # as sops does: it is why ksecret asks
 
 
-def test_an_address_that_sops_took_as_it_was_written_is_the_same_server(world: World) -> None:
+def test_an_address_that_sops_took_as_it_was_written_is_the_same_server(world: Transit) -> None:
     data = world.sealed(world.ref)
     spelled = data.replace(b"http://127.0.0.1", b"HTTP://127.0.0.1")
     assert spelled != data
@@ -124,7 +89,7 @@ def test_an_address_that_sops_took_as_it_was_written_is_the_same_server(world: W
         world.opened(data.replace(b"transit", b"../transit"))
 
 
-def test_a_namespace_of_the_environment_is_where_sopss_paths_are(world: World) -> None:
+def test_a_namespace_of_the_environment_is_where_sopss_paths_are(world: Transit) -> None:
     """The emulator has namespaces as prefixes of paths, which is what a real one makes of them."""
     theirs = KeyRef("vault", world.ref.id.replace("transit/keys/key", "transit/keys/other"))
     ring = Backends(Settings({**world.environ, "VAULT_NAMESPACE": "team/"}, lambda _: None))

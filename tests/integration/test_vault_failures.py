@@ -12,6 +12,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from secretsvc.backends.vault import client, credentials
 from secretsvc.errors import BackendError, BackendUnavailableError
@@ -163,7 +164,9 @@ def secure(pki: Pki) -> Iterator[vault.Emulator]:
         yield server
 
 
-def test_tls_by_an_authority_of_ones_own_and_a_client_certificate(secure: vault.Emulator, pki: Pki) -> None:
+def test_tls_by_an_authority_of_ones_own_and_a_client_certificate(
+    secure: vault.Emulator, pki: Pki, signer: ec.EllipticCurvePrivateKey, tmp_path: Path
+) -> None:
     given = {"VAULT_TOKEN": vault.ROOT, "VAULT_CACERT": pki.certificate}
     backend = made(secure, **given)
     assert backend.unwrap(ref(secure), backend.wrap(ref(secure), DEK, CONTEXT), CONTEXT) == DEK
@@ -177,6 +180,12 @@ def test_tls_by_an_authority_of_ones_own_and_a_client_certificate(secure: vault.
         BackendError,
         "VAULT_CLIENT_CERT and VAULT_CLIENT_KEY go together",
     )
+    locked = tmp_path / "locked.pem"
+    locked.write_bytes(signer.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"hunter2")))
+    odd = [("VAULT_CACERT", pki.key), ("VAULT_CLIENT_KEY", str(locked)), ("VAULT_CLIENT_KEY", pki.certificate)]
+    for name, path in odd:
+        wrong = made(secure, **given | {"VAULT_CLIENT_CERT": pki.certificate, "VAULT_CLIENT_KEY": pki.key, name: path})
+        says(failure(wrong.wrap, ref(secure), DEK, CONTEXT), BackendError, "no certificate or key that TLS can use")
     missing = made(secure, VAULT_TOKEN=vault.ROOT, VAULT_CACERT="/no/such/file")
     says(
         failure(missing.wrap, ref(secure), DEK, CONTEXT), BackendError, "the file that VAULT_CACERT names can't be read"

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from secretsvc.errors import AlteredError, BackendError, KeyRefError
-from secretsvc.keyref import KeyRef
+from secretsvc.keyref import KeyRef, SopsContext
 from tests.emulators import vault
 from tests.integration.vault_support import CONTEXT, DEK, Pki, failure, made, pki, says
 from tests.support import quiet_port
@@ -311,7 +311,7 @@ def test_keys_logins_and_offers_in_a_namespace(whole: Server) -> None:
     assert [offer.ref for offer in whole.backend(VAULT_TOKEN=token, **inside).offers()] == [key]
     bare = KeyRef("vault", f"{whole.url}/v1/transit/keys/app")  # as SOPS's files have it
     unbound = whole.backend(VAULT_TOKEN=token, **inside)
-    assert unbound.unwrap(bare, unbound.wrap(bare, DEK, {}), {}) == DEK
+    assert unbound.unwrap(bare, unbound.wrap(bare, DEK, SopsContext()), SopsContext()) == DEK
     outside = failure(whole.backend(VAULT_TOKEN=token).wrap, bare, DEK, {})
     says(outside, BackendError, "access is denied|does not accept the token")
     whole.call("POST", "team-a/sys/auth/approle", {"type": "approle"})

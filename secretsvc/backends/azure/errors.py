@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _WHO_HINT = "`az account show` tells who you are, and in which tenant"
 
-_ROLE = "Key Vault Crypto Service Encryption User (of a Managed HSM: Managed HSM Crypto User)"
+_ROLE = "Key Vault Crypto Service Encryption User (of a Managed HSM: Managed HSM Crypto Service Encryption User)"
 
 _PERMISSIONS = {
     "get": "keys/get",

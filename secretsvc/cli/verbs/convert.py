@@ -57,14 +57,7 @@ def run(args: Arguments) -> int:
         from secretsvc.cli import policy_conversion
 
         return policy_conversion.convert(options.targets(args))
-    sealed_secrets = bool(args.sealed_secrets_key)
-    if sealed_secrets and args.format == SOPS:
-        raise UsageError("SealedSecrets become ksecret's format first", hint="then convert --to sops")
-    if not (args.format or sealed_secrets):
-        known = " or ".join(f"--to {name}" for name in (*formats.names(), SOPS))
-        raise UsageError("convert to what?", hint=f"{known}; SealedSecrets: --sealed-secrets-key FILE")
-    if args.format == SOPS and args.scope:
-        raise UsageError("--scope does not go with --to sops", hint="SOPS's format binds no Secret to its name")
+    _refuse_words(args)
     targets = options.targets(args)._replace(jobs=args.jobs).in_place_by_default()
     place = place_of(args.path, targets)
     wanted = SealingOptions(
@@ -78,7 +71,7 @@ def run(args: Arguments) -> int:
     )
     backends = options.backends(options.unlocking(args))
     requests = Requests(wanted, backends)
-    if sealed_secrets:
+    if args.sealed_secrets_key:
         return _of_sealed_secrets(args, targets, requests, backends)
 
     def operation(data: bytes, name: str) -> Result:
@@ -96,6 +89,17 @@ def run(args: Arguments) -> int:
         return convert_manifest(data, requests.of(name), requests.keyring(name))
 
     return Batch(targets, "converted", private=False).run(operation, backends, forks=not args.recompute_mac)
+
+
+def _refuse_words(args: Arguments) -> None:
+    """Raises UsageError for options that do not go together, or say too little."""
+    if args.sealed_secrets_key and args.format == SOPS:
+        raise UsageError("SealedSecrets become ksecret's format first", hint="then convert --to sops")
+    if not (args.format or args.sealed_secrets_key):
+        known = " or ".join(f"--to {name}" for name in (*formats.names(), SOPS))
+        raise UsageError("convert to what?", hint=f"{known}; SealedSecrets: --sealed-secrets-key FILE")
+    if args.format == SOPS and args.scope:
+        raise UsageError("--scope does not go with --to sops", hint="SOPS's format binds no Secret to its name")
 
 
 def _of_sealed_secrets(args: Arguments, targets: Targets, requests: Requests, backends: Backends) -> int:

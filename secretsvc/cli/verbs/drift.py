@@ -24,6 +24,13 @@ EXAMPLES = """\
   ksecret drift --json deploy/ > drift.json       the same for a program"""
 
 
+_STATES = {
+    "differs": "differs",
+    "missing": "not in the cluster",
+    "extra": "in the cluster, and would be pruned",
+}
+
+
 class _Line(Record):
     """An object that is not in the cluster as it is in its file."""
 
@@ -31,17 +38,16 @@ class _Line(Record):
     identity: Identity
     drift: Drift | None
     """Of a Secret that the cluster has."""
-    missing: bool
+    state: str
+    """`differs`, `missing` from the cluster, or `extra`: there, and to be pruned."""
 
     def text(self) -> str:
         one = self.identity
-        return f"{self.file}: {one.kind} {one.label}: {self._what()}"
+        return f"{self.file or 'in no file'}: {one.kind} {one.label}: {self._what()}"
 
     def _what(self) -> str:
-        if self.missing:
-            return "not in the cluster"
         if not self.drift:
-            return "differs"
+            return _STATES[self.state]
         told = [f"{key} differs" for key in self.drift.differ]
         told += [f"{key} is missing" for key in self.drift.missing]
         told += [f"{key} is still in the cluster" for key in self.drift.to_go]
@@ -51,7 +57,7 @@ class _Line(Record):
         """Return it as JSON has it."""
         one = self.identity
         found: dict[str, Any] = {"file": self.file, "kind": one.kind, "namespace": one.namespace, "name": one.name}
-        found["state"] = "missing" if self.missing else "differs"
+        found["state"] = self.state
         if self.drift:
             keys = {"differs": self.drift.differ, "missing": self.drift.missing, "extra": self.drift.to_go}
             found["values"] = {key: state for state, named in keys.items() for key in named}
@@ -79,8 +85,8 @@ def run(args: Arguments) -> int:
     found = [one for one in live.without_copies(answer) if one.differs]
     places = _places(answer.files)
     lines = sorted((_line(one, places) for one in found), key=lambda line: (line.file, line.identity))
-    missing = sum(line.missing for line in lines)
-    same, differs = len(places) - len(lines), len(lines) - missing
+    missing = sum(line.state == "missing" for line in lines)
+    same, differs = len(places) - sum(bool(line.file) for line in lines), len(lines) - missing
     if args.json:
         from json import dumps
 
@@ -102,5 +108,5 @@ def _places(files: list[ClearFile]) -> dict[Identity, str]:
 def _line(one: Difference, places: dict[Identity, str]) -> _Line:
     identity = one.identity
     file = places.get(identity) or places.get(identity._replace(namespace="")) or ""
-    drift = drift_of(one) if identity.is_secret and not one.is_new else None
-    return _Line(file, identity, drift, one.is_new)
+    state = "missing" if one.is_new else "extra" if one.is_pruned else "differs"
+    return _Line(file, identity, drift_of(one) if identity.is_secret and state == "differs" else None, state)

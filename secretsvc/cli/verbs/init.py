@@ -94,7 +94,7 @@ def _policy(ref: str) -> Policy | None:
 
 def _is_named(ref: KeyRef, found: Policy) -> bool:
     """Tell whether a rule seals to that key, or none says anything: then one's own key is sealed to."""
-    rules, names = found.content.rules, (str(ref), unversioned(str(ref)))
+    rules, names = found.content.rules, (str(ref), str(unversioned(ref)))
     return not rules or any(str(canonical(key)) in names for rule in rules for key in rule.keys)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from secretsvc.backends import unversioned
 from secretsvc.cli import options, sealing
 from secretsvc.cli.batch import Batch, PrintedLine
 from secretsvc.cli.recipients import add_recipients
@@ -170,7 +171,7 @@ class _Change:
 
     def not_taken(self, name: str) -> list[str]:
         """The keys to be taken away that no keyset had, as the policy of the file of that name calls them."""
-        left = keyset(self._to_take - self._taken)
+        left = keyset(self._to_take - self._taken - set(map(unversioned, self._taken)))
         named = self._requests.people(name).named if left else str
         return [named(str(ref)) for ref in left]
 

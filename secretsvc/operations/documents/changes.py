@@ -17,6 +17,7 @@ from secretsvc.formats.sops import sealing
 from secretsvc.formats.sops.cipher import is_token
 from secretsvc.formats.sops.metadata import MEMBER, Metadata
 from secretsvc.formats.sops.sealing import Plan, named
+from secretsvc.keyref import told_flattening
 from secretsvc.operations import Result
 from secretsvc.operations.documents import find_leaf, open_sealed, parsed, paths
 from secretsvc.operations.documents.keysets import by_change, key_changes, loses
@@ -117,18 +118,20 @@ def change_keys(tree: SealedTree, wanted: WantedEntries, request: Request, keyri
     """Return the file sealed to these keys; where somebody can't open it any more who could, with a new data key.
 
     The MAC is checked first: who is added must not vouch for what somebody altered. Raises InputError for keys that
-    nothing here wraps with, and what opening raises.
+    nothing here wraps with, and what opening raises. The notes tell where groups of keys go.
     """
     metadata, division = tree.metadata, wanted.division
+    notes = tuple(told_flattening(metadata.line, "it", metadata.groups, division.groups))
     if not key_changes(metadata, wanted):
         return Result(tree.document.data, 0)
     opened = open_sealed(tree, keyring, trusting(tree, request))
     if loses(metadata, wanted):
-        return Result(sealed_anew(tree, opened, wanted.entries, request.created, keyring, division=division), 1)
+        anew = sealed_anew(tree, opened, wanted.entries, request.created, keyring, division=division)
+        return Result(anew, 1, notes=notes)
     kept = [entry for entry in wanted.entries if entry in metadata.entries and division.groups == metadata.groups == 1]
     new = [entry for entry in wanted.entries if entry not in kept]  # of shares all: each division makes new ones
     entries = [*kept, *wrapped(division, new, opened.dek, request.created, keyring)]
-    return Result(_with_entries(tree, opened, entries, division), 1)
+    return Result(_with_entries(tree, opened, entries, division), 1, notes=notes)
 
 
 def trusting(tree: SealedTree, request: Request) -> Callable[[str], bool] | None:

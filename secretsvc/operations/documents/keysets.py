@@ -78,6 +78,7 @@ def by_change(metadata: Metadata, change: KeysetChange) -> WantedEntries:
         raise InputError(what, hint="say with --group N into which one the key goes")
     in_scope = [number for number in range(metadata.groups) if group in (0, number + 1)]
     there = {entry.key.ref for entry in metadata.entries if entry.key.group in in_scope}
+    change = change.naming(there)
     lacking = [ref for ref in change.remove if ref not in there]
     if lacking and not change.taken:
         raise KeyRefError(f"{lacking[0]} can't be removed: it is not in the keyset", key_ref=str(lacking[0]))
