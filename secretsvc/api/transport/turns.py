@@ -18,27 +18,28 @@ class Turns:
     """
 
     def __init__(self, most: int) -> None:
-        """`most`: in a turn; a millisecond together."""
+        """`most`: in a turn."""
         self._most = self._left = most
-        self._turn = 0.0
+        self._counts = False
+        """Some were taken in this turn, so the next one begins anew."""
         self._waiting: deque[Callable[[], object]] = deque()
 
     def take(self, step: Callable[[], object]) -> bool:
         """Tell whether the step, which the caller may do now, has its turn; else it is done when it has."""
-        loop = asyncio.get_running_loop()
-        now = loop.time()  # uvloop's stands still within a turn
-        if now != self._turn:
-            self._turn, self._left = now, self._most
-        if self._left and not self._waiting:
+        if not self._counts:
+            self._counts = True
+            asyncio.get_running_loop().call_soon(self._next)
+        if self._left:
             self._left -= 1
             return True
-        if not self._waiting:
-            loop.call_soon(self._next, loop)
         self._waiting.append(step)
         return False
 
-    def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        for _ in range(min(self._most, len(self._waiting))):
-            self._waiting.popleft()()
-        if self._waiting:
-            loop.call_soon(self._next, loop)
+    def _next(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        self._left, self._counts = self._most - len(due), bool(due)
+        if due:
+            loop.call_soon(self._next)
+        for step in due:
+            loop.call_soon(step)  # one that fails keeps none of the others from its turn
