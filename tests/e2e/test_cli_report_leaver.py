@@ -101,6 +101,17 @@ def test_a_shell_that_knows_no_dollar_quotes_runs_nothing_of_a_name(
         assert not (team.work / "broke").exists(), shell
 
 
+def test_a_name_that_no_program_can_be_given_has_no_line_in_the_script(
+    team: Team, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A shell would end it at the NUL, and another Secret's value be changed."""
+    team.seal("a.yaml", team, team.bob, data=named("db", "  a: x\n"))
+    (team.work / "a.yaml").write_text((team.work / "a.yaml").read_text().replace("name: db", r'name: "db\0x"'))
+    out = script(capsys, ".")
+    assert "a.yaml" in out
+    assert "ksecret set" not in out
+
+
 def test_types_tell_what_is_done_by_hand(team: Team, capsys: pytest.CaptureFixture[str]) -> None:
     tls = named("web", "  tls.crt: x\n  tls.key: x\n") + b"type: kubernetes.io/tls\n"
     team.seal("dev/tls.yaml", team.bob, data=tls)

@@ -180,6 +180,8 @@ def _command(one: Exposed, words: list[str]) -> str:
     secret = [] if facts.format == "sops" else _option("--secret", facts.label)
     options = [word for text in words for word in _option("--random", text)]
     file = f"./{facts.file}" if facts.file == "-" else facts.file
+    if "\0" in "".join([*secret, *options]):  # no program takes such a word: a shell would end it there
+        return ""
     return " ".join(["ksecret set", *map(_quoted, [*secret, *options]), "--", _quoted(file)])
 
 
