@@ -221,6 +221,8 @@ class _Server(uvicorn.Server):
             self.force_exit = sig == signal.SIGINT
             return
         self._draining.on = True
+        if self._accepting:  # else it only starts
+            self._loop.call_soon_threadsafe(self._accepting.end)  # now, so that the end of listening is an instant
         self._loop.call_soon_threadsafe(self._loop.call_later, self._delay, self._close, 0.0)
 
     def _close(self, until: float) -> None:
