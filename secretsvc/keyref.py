@@ -35,9 +35,9 @@ class KeyRef(Record):
         return f"{self.scheme}:{self.id}"
 
 
-MOST_IN_GROUP = 4000
-"""Characters of a group of keys where it is one text, KeyRefs parted by commas: two of the longest, and all groups fit
-into a URL."""
+MOST_IN_GROUP = 2500
+"""Characters of a group of keys where it is one text, KeyRefs parted by commas: one of the longest and some others, and
+all groups fit into a URL, which may have 65,535 bytes (httptools)."""
 
 Keyset = tuple[KeyRef, ...]
 """Sorted by the bytes of the URI, without repetition."""
