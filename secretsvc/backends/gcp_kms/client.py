@@ -110,7 +110,8 @@ class Connection:
         plain = self._endpoint(location).plain
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # else gRPC writes what goes wrong on standard error by itself
         try:
-            import grpc  # first: without it the next line fails in odd ways
+            _import_quietly()
+            import grpc
             from google.auth.exceptions import GoogleAuthError
             from google.cloud.kms_v1 import KeyManagementServiceClient
             from google.cloud.kms_v1.services.key_management_service.transports import KeyManagementServiceGrpcTransport
@@ -156,6 +157,19 @@ class Connection:
             refresh(_requests())
         except (GoogleAuthError, ValueError, OSError) as error:
             raise errors.credentials(error) from None
+
+
+def _import_quietly() -> None:
+    """Import Google's libraries, without what older versions warn of: that this Python is in its last year.
+
+    Raises ImportError.
+    """
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        import grpc  # noqa: F401 - first: without it the next line fails in odd ways
+        from google.cloud import kms_v1  # noqa: F401
 
 
 def _default_credentials() -> Credentials:
