@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from binascii import a2b_base64
-
 from secretsvc.errors import AlteredError, KsecretError, ManifestError
 from secretsvc.manifest import nodes
 from secretsvc.manifest.reader import read
@@ -452,6 +450,8 @@ def token_of(entry: Entry) -> str:
 
 def decoded(text: str) -> bytes:
     """Return the bytes of standard base64; none for what is no base64."""
+    from binascii import a2b_base64
+
     try:
         return a2b_base64(text, strict_mode=True)
     except ValueError:
