@@ -1,7 +1,8 @@
 """What `git log -p` costs with ksecret's textconv: each conversion is a process of its own.
 
 `python -m benchmarks.git_log [COMMITS]` (100 of two files); exits 1 where a bar is missed (benchmarks/bars.py).
-Conversions are counted by a run with a script in ksecret's place. Git's own share is that of `--no-textconv`.
+Conversions are counted by a run with a script in ksecret's place. What one costs is the median of pieces of the log, of
+which each is taken in turn with `--no-textconv`, which is Git's own share, and with starts of Python.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from benchmarks.bars import Verdicts, median
 from benchmarks.common import KSECRET, MANIFEST, PYTHON, Bench, in_memory
 
 FILES = 2
+PIECE = 5
+"""Commits of a piece: a quarter of a second, in which a machine is as quick or slow as in the starts beside it."""
+STARTS = 5
+"""Of Python, before and behind each piece, one after the other as conversions are."""
 
 
 def main(commits: int = 100) -> int:
@@ -25,16 +30,29 @@ def main(commits: int = 100) -> int:
         repository = history(bench, commits)
         log = ["git", "-C", str(repository), "log", "-p"]
         counted = conversions(bench, log)
-        plain = bench.once([*log, "--no-textconv"])
-        without = bench.once([*log[:3], "-c", "diff.ksecret.cachetextconv=false", *log[3:]])
+        each, start = conversion(bench, log, commits)
         first, again = bench.once(log), bench.once(log)
-        start = median(bench.once([PYTHON, "-I", "-c", "pass"]).cpu for _ in range(11))
-    print(f"{commits} commits of {FILES} files: {counted} conversions")
-    for what, cost in (("--no-textconv", plain), ("not kept", without), ("first", first), ("again", again)):
+    print(f"{commits} commits of {FILES} files: {counted} conversions; Python's start {start:.2f} ms of CPU")
+    for what, cost in (("first", first), ("again", again)):
         print(f"git log -p, {what:14} {cost.wall:7.2f} s, CPU {cost.cpu:.2f}")
-    verdicts.tell("git: cpu", (without.cpu - plain.cpu) / counted * 1e3, start * 1e3 / PYTHON_CPU)
+    verdicts.tell("git: cpu", each, start / PYTHON_CPU)
     verdicts.tell("git: again", again.wall)
     return 0 if verdicts.held else 1
+
+
+def conversion(bench: Bench, log: list[str], commits: int) -> tuple[float, float]:
+    """Milliseconds of CPU of a conversion that is not kept, and of Python's start in the same moments."""
+    python = [PYTHON, "-I", "-c", "pass"]
+    costs: list[float] = []
+    starts: list[float] = []
+    for newest in range(0, commits - PIECE, PIECE):  # the first commit adds files: fewer conversions
+        piece = [*log, f"HEAD~{newest + PIECE}..HEAD~{newest}"]
+        own = [*piece[:3], "-c", "diff.ksecret.cachetextconv=false", *piece[3:]]
+        starts += (bench.once(python).cpu * 1e3 for _ in range(STARTS))
+        with_ours = bench.once(own).cpu - bench.once([*piece, "--no-textconv"]).cpu
+        costs.append(with_ours / conversions(bench, piece) * 1e3)
+        starts += (bench.once(python).cpu * 1e3 for _ in range(STARTS))
+    return median(costs), median(starts)
 
 
 def history(bench: Bench, commits: int) -> Path:
@@ -61,6 +79,7 @@ def history(bench: Bench, commits: int) -> Path:
 def conversions(bench: Bench, log: list[str]) -> int:
     """How many of them a log makes."""
     told = bench.folder / "conversions"
+    told.unlink(missing_ok=True)
     script = bench.folder / "counting"
     script.write_text(f'#!/bin/sh\necho >> {told}\ncat "$1"\n')
     script.chmod(0o755)

@@ -9,10 +9,10 @@ that is found and fails is never taken for one that is missing.
 _FOUND = "command -v ksecret >/dev/null 2>&1"
 _REFRESH = "git update-ref -d refs/notes/textconv/ksecret"
 
-# `--`: Git gives names as they are, and one may begin with a dash.
+# `--`: Git gives names as they are, and one may begin with a dash. `exec`: a log runs this hundreds of times.
 # The last line: Git keeps what is shown here as well, and shows it beside what ksecret shows later.
 TEXTCONV = (
-    f'shown() {{ if {_FOUND}; then ksecret git textconv -- "$1"; else cat -- "$1" && '
+    f'shown() {{ if {_FOUND}; then exec ksecret git textconv -- "$1"; else cat -- "$1" && '
     f"echo '# ksecret is not on PATH; once it is: {_REFRESH}'; fi; }}; shown"
 )
 
