@@ -31,6 +31,9 @@ _OURS = {
 A table and not our own entry points, because reading those costs a cold start more than everything else together.
 """
 
+_NAMED_BY_A_WORD = ("age", "pgp")
+"""Those of them whose keys may be called by a word without a colon, a slash or a space in it (`Scheme.is_bare`)."""
+
 WITH_IDENTITIES = ("age",)
 """Those of them that have them (`Scheme.has_identities`), told without importing the others."""
 
@@ -81,13 +84,14 @@ def _is_name(text: str) -> bool:
 def complete(text: str) -> str:
     """Return the URI for what a person may write in its place: an ARN, age's recipient, a fingerprint.
 
-    Plug-ins are asked only about what can't be the name of a person (`people.is_name`): finding them takes long.
+    Most kinds, and plug-ins, which take long to be found, are asked only about what can't be the name of a person
+    (`people.is_name`): every name in a policy comes here.
     """
     bare = text.strip()
     if bare.partition(":")[0] in _OURS:
         return bare
-    others = _others() if set(bare) & set(":/ ") else ()
-    for scheme in filter(None, map(find, (*_OURS, *others))):
+    asked = (*_OURS, *_others()) if set(bare) & set(":/ ") else _NAMED_BY_A_WORD
+    for scheme in filter(None, map(find, asked)):
         if scheme.is_bare(bare):
             return f"{scheme.name}:{bare}"
     return bare

@@ -16,21 +16,40 @@ MAX_LENGTH = 500
 """Characters in a pattern."""
 
 
-class _Name:
-    """The pattern of one name, compiled when a name first meets it: to open a file, no rule of a policy is asked."""
+class Name:
+    """The pattern of one name, as fnmatch has it. Stars are told here: fnmatch imports `re`, which takes 4 ms."""
 
     def __init__(self, plain: str) -> None:
         self.plain = plain
-        """As fnmatch has it."""
+        self._pieces = None if "?" in plain or "[" in plain else plain.split("*")
+        """What stands between the stars."""
         self._pattern: Pattern[str] | None = None
 
     def fits(self, name: str) -> bool:
+        """Tell whether it fits the whole name."""
+        if self._pieces is None:
+            return self._compiled().match(name) is not None
+        first, *others = self._pieces
+        if not others:
+            return name == first
+        *between, last = others
+        if not name.startswith(first) or not name.endswith(last):
+            return False
+        at, end = len(first), len(name) - len(last)
+        for piece in between:
+            found = name.find(piece, at, end)
+            if found < 0:
+                return False
+            at = found + len(piece)
+        return at <= end
+
+    def _compiled(self) -> Pattern[str]:
         if self._pattern is None:
             import re
             from fnmatch import translate
 
             self._pattern = re.compile(translate(self.plain))
-        return self._pattern.match(name) is not None
+        return self._pattern
 
 
 class Glob(Record):
@@ -39,7 +58,7 @@ class Glob(Record):
     include: bool
     """False for one that starts with `!`."""
     folders_only: bool
-    names: tuple[_Name | None, ...]
+    names: tuple[Name | None, ...]
     """One for each name on the way, from the folder where the pattern counts; None for `**`."""
 
     def fits(self, path: str, *, inside: bool) -> bool:
@@ -88,7 +107,7 @@ def parse(line: str) -> Glob | None:
         raise ValueError("not a pattern that fits anything")
     if "/" not in text:
         parts = ["**", *parts]
-    names = tuple(None if part[1:] and not part.strip("*") else _Name(_plain(part)) for part in parts)
+    names = tuple(None if part[1:] and not part.strip("*") else Name(_plain(part)) for part in parts)
     return Glob(include, folders_only, names)
 
 

@@ -84,9 +84,11 @@ class KeyRule(Record):
 
 def _fits(text: str, pattern: str) -> bool:
     """Tell whether a name fits. What is longer than any name of Kubernetes' fits no pattern but the one for all."""
-    from fnmatch import fnmatchcase  # only where there is a policy
+    if pattern in ("", "*"):
+        return True
+    from secretsvc.files.globs import Name  # only where a rule names some
 
-    return pattern in ("", "*") or (len(text) <= MAX_PATTERN and fnmatchcase(text, pattern))
+    return len(text) <= MAX_PATTERN and Name(pattern).fits(text)
 
 
 class Content(Record):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 import subprocess
+from fnmatch import fnmatchcase
 from time import process_time
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from secretsvc.files.globs import MAX_LENGTH, Glob, parse
+from secretsvc.files.globs import MAX_LENGTH, Glob, Name, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +70,11 @@ def test_a_pattern_fits_what_it_fits_to_git(repository: Path, pattern: str) -> N
     assert {path for path in PATHS if glob and glob.fits(path, inside=True)} == set(
         filter(None, done.stdout.decode().split("\0"))
     )
+
+
+@given(pattern=st.text("ab*?[]\n", max_size=9), name=st.text("ab*]\n", max_size=9))
+def test_a_pattern_of_one_name_fits_what_it_fits_to_fnmatch(pattern: str, name: str) -> None:
+    assert Name(pattern).fits(name) == fnmatchcase(name, pattern)
 
 
 HOSTILE = {
