@@ -29,8 +29,6 @@ _BETWEEN = b"\"' \t\r\n:"
 """What may stand between them."""
 _LONGEST_LINE = 200
 """Bytes that are looked at before a word, for where its line starts."""
-_NOT_AS_IT_LOOKS = (b"\r", b"\xc2\x85", b"\xe2\x80", b"{{", b"$")
-"""Line breaks, to one parser or another, and what a template may put some in place of."""
 _MARKERS = tuple(sign * 7 for sign in (b"<", b"|", b"=", b">"))
 _LOOKED_AT = 64
 """Bytes behind `kind`, of which the first few are the value nearly always."""
@@ -52,7 +50,8 @@ def _is_prose(content: bytes | mmap, at: int) -> bool:
     words = before.split()
     if not words or not (words[0].startswith(b"#") or (words[-1].isalpha() and before.endswith(b" "))):
         return False
-    return not any(sign in before for sign in _NOT_AS_IT_LOOKS)
+    has_line_breaks = b"\r" in before or b"\xc2\x85" in before or b"\xe2\x80" in before  # to one parser or another
+    return not (has_line_breaks or b"{{" in before or b"$" in before)  # or what a template may put some in place of
 
 
 def holds_identity(content: bytes | mmap) -> bool:
