@@ -21,6 +21,7 @@ from secretsvc.errors import ManifestError
 from secretsvc.manifest.characters import refuse_odd_characters
 from secretsvc.manifest.line_reader import yaml_documents
 from secretsvc.manifest.nodes import MAX_DEPTH, Alias, Mapping, Node, Scalar, Sequence
+from secretsvc.manifest.splice import start_of_line
 from secretsvc.patterns import pattern
 
 TYPE_CHECKING = False
@@ -247,7 +248,7 @@ def _key(node: Node) -> str:
 
 
 def _column(text: str, at: int) -> int:
-    return at - (max(text.rfind("\n", 0, at), text.rfind("\r", 0, at)) + 1)
+    return at - start_of_line(text, at)
 
 
 def _has_slash(text: str, node: Scalar) -> bool:

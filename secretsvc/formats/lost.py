@@ -74,11 +74,13 @@ def in_manifest(manifest: Manifest) -> Iterator[Lost]:
     for secret, is_sealed in zip(manifest.secrets, sealed, strict=True):
         if not is_sealed:
             yield from in_secret(secret)
+    may_have_tokens = "ENC[" in manifest.text
+    secrets = {id(secret.root) for secret in manifest.secrets}
     for document in manifest.documents:
         if isinstance(document, nodes.Mapping) and _has_sops_metadata(document):
             yield Lost(document.line, "it is sealed by SOPS", _way_on(document), foreign=True)
-        elif "ENC[" in manifest.text:
-            yield from _outside_secrets(document, {id(secret.root) for secret in manifest.secrets})
+        elif may_have_tokens:
+            yield from _outside_secrets(document, secrets)
 
 
 def _outside_secrets(document: Node, secrets: Container[int]) -> Iterator[Lost]:

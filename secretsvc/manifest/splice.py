@@ -93,7 +93,7 @@ def remove_member(text: str, mapping: Mapping, member: Member) -> Edit:
         return Edit(member.key.start, following.key.start if following else member.value.end, "")
     if _is_behind_a_dash(text, member):
         return Edit(member.key.start, following.key.start if following else member.value.end, "")
-    start = _line_start(text, member.key.start)
+    start = start_of_line(text, member.key.start)
     end = _line_end(text, member.value.end)
     if not _break_before(text, end):  # the file's last line, and it does not end
         return Edit(start - _break_before(text, start), end, "")
@@ -117,7 +117,7 @@ def remove_members(text: str, mapping: Mapping, names: Container[str]) -> Iterat
 
 def _is_behind_a_dash(text: str, member: Member) -> bool:
     """Tell whether a member is first on the line of a list's dash."""
-    return bool(text[_line_start(text, member.key.start) : member.key.start].strip(" "))
+    return bool(text[start_of_line(text, member.key.start) : member.key.start].strip(" "))
 
 
 def layout_of(text: str, mapping: Mapping) -> Layout:
@@ -129,10 +129,10 @@ def layout_of(text: str, mapping: Mapping) -> Layout:
     compact = Layout(True, "", "", "", colon if colon in (":", ": ") else ": ")
     if not any(mark in text[value.end : mapping.end] for mark in "\r\n"):
         return compact
-    indent = text[_line_start(text, key.start) : key.start]
+    indent = text[start_of_line(text, key.start) : key.start]
     if indent.strip(" \t"):
         return compact
-    closing = text[_line_start(text, mapping.end - 1) : mapping.end - 1]
+    closing = text[start_of_line(text, mapping.end - 1) : mapping.end - 1]
     unit = indent[len(closing) :] if indent.startswith(closing) and indent != closing else "  "
     return Layout(True, line_break(text), indent, unit, compact.colon)
 
@@ -143,8 +143,11 @@ def line_break(text: str) -> str:
     return "\r\n" if at > 0 and text[at - 1] == "\r" else "\n"
 
 
-def _line_start(text: str, at: int) -> int:
-    """Looks further back step by step: a text may have one kind of line break only, and a million lines."""
+def start_of_line(text: str, at: int) -> int:
+    """Return where the line of `at` starts, be it after a lone carriage return.
+
+    Looks further back step by step: a text may have one kind of line break only, and a million lines.
+    """
     reach, end = 1024, at
     while True:
         start = max(0, at - reach)
