@@ -8,14 +8,13 @@ from secretsvc import formats
 from secretsvc.errors import (
     AlreadySealedError,
     AlteredError,
-    FileError,
     KsecretError,
     NothingToSealError,
     NotSealedError,
     UsageError,
 )
 from secretsvc.files import workspace
-from secretsvc.manifest.reader import MAX_BYTES
+from secretsvc.files.workspace import name_of, standard_input
 from secretsvc.operations import Result
 from secretsvc.record import Record
 
@@ -48,9 +47,6 @@ if TYPE_CHECKING:
 FEW = 200
 """Files up to which worker processes are not worth their start."""
 
-STANDARD_INPUT = "standard input"
-"""Its name in messages."""
-
 
 def may_be_sealed(content: bytes | mmap) -> bool:
     """Tell whether something in it may be sealed, or look as if it were."""
@@ -62,19 +58,6 @@ def may_be_sealed(content: bytes | mmap) -> bool:
 
 
 _NOTHING_TO_DO = (AlreadySealedError, NothingToSealError, NotSealedError)
-
-
-def standard_input() -> bytes:
-    """All of it, up to more than a manifest may have. Raises FileError."""
-    try:
-        return sys.stdin.buffer.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise FileError(f"can't be read: {error.strerror}", file=STANDARD_INPUT) from error
-
-
-def name_of(path: str) -> str:
-    """Name, in messages, a file of the command line."""
-    return STANDARD_INPUT if path == "-" else path
 
 
 def content(path: str) -> bytes:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from secretsvc.cli.batch import name_of
 from secretsvc.cli.report import brief, printable, report, summary
 from secretsvc.errors import KsecretError
+from secretsvc.files.workspace import name_of
 from secretsvc.operations.check import Checked, check_file, check_other
 from secretsvc.operations.check_search import holds_identity, may_hold_secret
 from secretsvc.policy.policies import MISNAMED, NAME

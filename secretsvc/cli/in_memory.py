@@ -6,10 +6,11 @@ import os
 from functools import partial
 from itertools import groupby
 
-from secretsvc.cli.batch import content, may_be_sealed, name_of, spread, stream
+from secretsvc.cli.batch import content, may_be_sealed, spread, stream
 from secretsvc.cli.report import report, tell_unbound, warn_of_walk
 from secretsvc.errors import FileError, InputError, KsecretError, ManifestError, NotSealedError, UsageError
 from secretsvc.files import workspace
+from secretsvc.files.workspace import name_of
 from secretsvc.manifest.reader import MAX_BYTES
 from secretsvc.operations.check_search import may_hold_secret
 from secretsvc.operations.open import nothing_sealed_in, refuse_lost_in, refuse_no_manifest

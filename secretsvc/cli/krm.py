@@ -13,11 +13,11 @@ import sys
 
 from secretsvc import core_dumps
 from secretsvc.cli import options
-from secretsvc.cli.batch import standard_input
 from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.cli.session import LocalOpener
 from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.files import workspace
+from secretsvc.files.workspace import standard_input
 from secretsvc.manifest.kubernetes_objects import documents, with_data
 from secretsvc.operations.output import dumped
 from secretsvc.record import Record

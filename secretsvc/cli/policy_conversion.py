@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from secretsvc.cli.batch import content, name_of
+from secretsvc.cli.batch import content
 from secretsvc.cli.report import warn
 from secretsvc.errors import FileError, UsageError
 from secretsvc.files import workspace
+from secretsvc.files.workspace import name_of
 from secretsvc.policy import conversion
 from secretsvc.policy.policies import NAME as OURS
 from secretsvc.policy.sops_yaml import NAME as OF_SOPS

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
-from secretsvc.cli.batch import standard_input
 from secretsvc.cli.report import printable
 from secretsvc.errors import UsageError
+from secretsvc.files.workspace import standard_input
 from secretsvc.generators.sources import without_line_break
 
 MOST_TYPED = 4095

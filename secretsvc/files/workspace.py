@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 
 from secretsvc.errors import FileError, ManifestError, UsageError
 from secretsvc.manifest.reader import MAX_BYTES
@@ -28,6 +29,10 @@ SUFFIXES = (".yaml", ".yml", ".json")
 
 POLICIES = (".ksecret.yaml", ".ksecret.yml")
 """Names that a policy has, and that it is given by mistake."""
+
+
+STANDARD_INPUT = "standard input"
+"""What `-` on the command line is called in messages."""
 
 
 class Item(Record):
@@ -198,6 +203,19 @@ def _is_file(path: str, real_root: str) -> bool:
     if stat.S_ISLNK(mode):
         return os.path.realpath(path).startswith(os.path.join(real_root, "")) and os.path.isfile(path)
     return stat.S_ISREG(mode)
+
+
+def name_of(path: str) -> str:
+    """Name, in messages, a file of the command line."""
+    return STANDARD_INPUT if path == "-" else path
+
+
+def standard_input() -> bytes:
+    """All of it, up to more than a manifest may have. Raises FileError."""
+    try:
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise FileError(f"can't be read: {error.strerror}", file=STANDARD_INPUT) from error
 
 
 def read(path: str) -> Snapshot:

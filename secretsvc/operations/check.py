@@ -5,7 +5,6 @@ from __future__ import annotations
 from secretsvc import formats
 from secretsvc.backends import canonical, unversioned_uri
 from secretsvc.errors import KsecretError, ManifestError
-from secretsvc.formats import lost
 from secretsvc.keyref import divided
 from secretsvc.manifest import nodes, reader, rules
 from secretsvc.manifest.hidden_secret import may_be_hidden
@@ -248,10 +247,14 @@ def _entries(secret: Secret, sealed: Examined | None) -> Iterator[Hit]:
 
 
 def _code_for(entry: Entry, sealed: Examined | None) -> str:
+    if sealed and sealed.is_token(entry.value):
+        return ""
+    from secretsvc.formats import lost  # a file that is sealed whole has no more to look for
+
     if lost.is_encoded(entry):
         return "KS004"
     if sealed:
-        return "" if sealed.is_token(entry.value) else "KS002"
+        return "KS002"
     if any(format_.is_token(entry.value) for format_ in formats.every()):
         return "KS003"
     from secretsvc.operations.check_template import without_placeholders  # only where something is in the clear

@@ -49,15 +49,15 @@ formats formats.base formats.ksecret formats.ksecret.envelope
 manifest manifest.line_reader manifest.model manifest.nodes manifest.reader
 manifest.scalars manifest.splice operations patterns
 """
-LOOKS = f"""{READS} backends backends.age backends.base cli.batch cli.report files files.workspace
+LOOKS = f"""{READS} backends backends.age backends.base cli.report files files.workspace
 formats.created keyref"""
 OURS = {
     "decrypt": f"{EVERY_COMMAND} {OPENS_BY_AGE} cli.session cli.verbs.decrypt",
     "get": f"{EVERY_COMMAND} {OPENS_BY_AGE} cli.policies cli.verbs.get operations.get",
     "git textconv": f"{EVERY_COMMAND} {READS} cli.verbs.git formats.primitives operations.textconv",
-    "inspect": f"""{EVERY_COMMAND} {LOOKS} backends.registry cli.options cli.policies cli.verbs.inspect
+    "inspect": f"""{EVERY_COMMAND} {LOOKS} backends.registry cli.batch cli.options cli.policies cli.verbs.inspect
         operations.inspect patience""",
-    "check": f"""{EVERY_COMMAND} {LOOKS} cli.checking cli.verbs.check formats.ksecret.check formats.lost
+    "check": f"""{EVERY_COMMAND} {LOOKS} cli.checking cli.verbs.check formats.ksecret.check
         manifest.hidden_secret manifest.rules
         operations.check operations.check_repeats operations.check_search policy policy.policies tokens""",
 }

@@ -6,10 +6,11 @@ import os
 import time
 
 from secretsvc import formats
-from secretsvc.cli.batch import name_of, spread
+from secretsvc.cli.batch import spread
 from secretsvc.cli.checking import Source, check_one
 from secretsvc.cli.report import progress, report
 from secretsvc.errors import InputError, KsecretError
+from secretsvc.files.workspace import name_of
 from secretsvc.operations.access import Access, Unread
 from secretsvc.operations.findings import Finding
 from secretsvc.operations.who_opens import SecretFacts, facts

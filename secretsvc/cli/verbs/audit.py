@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext
 
-from secretsvc.cli.batch import name_of
 from secretsvc.cli.report import counted, printable
 from secretsvc.errors import FileError
+from secretsvc.files.workspace import name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

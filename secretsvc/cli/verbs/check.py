@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from secretsvc.cli.batch import standard_input
 from secretsvc.cli.checking import (
     MAX_RULED,
     OF_SOPS,
@@ -19,6 +18,7 @@ from secretsvc.cli.checking import (
 from secretsvc.cli.report import progress, warn
 from secretsvc.errors import FileError, UsageError
 from secretsvc.files import workspace
+from secretsvc.files.workspace import standard_input
 from secretsvc.policy.policies import MISNAMED, NAME, NOWHERE, Policies, upwards
 
 TYPE_CHECKING = False

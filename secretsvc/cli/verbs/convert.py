@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from secretsvc import core_dumps, formats
 from secretsvc.cli import options, sealing
-from secretsvc.cli.batch import Batch, content, name_of
+from secretsvc.cli.batch import Batch, content
 from secretsvc.cli.sealing import Requests, SealingOptions, place_of
 from secretsvc.errors import AlreadySealedError, UsageError
+from secretsvc.files.workspace import name_of
 from secretsvc.operations.convert import convert_manifest
 from secretsvc.operations.open import sops_tree
 

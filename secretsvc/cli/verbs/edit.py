@@ -8,7 +8,6 @@ from contextlib import ExitStack
 
 from secretsvc import core_dumps, formats
 from secretsvc.cli import options, sealing
-from secretsvc.cli.batch import name_of, standard_input
 from secretsvc.cli.editor import find_editor, run_editor, terminal
 from secretsvc.cli.report import printable, report, tell_unbound
 from secretsvc.cli.sealing import Requests, SealingOptions, place_of
@@ -20,6 +19,7 @@ from secretsvc.errors import FileError, InputError, KsecretError, UsageError
 from secretsvc.files import workspace
 from secretsvc.files.private_folder import keep, private_folder, write_private
 from secretsvc.files.signals import end_tidily
+from secretsvc.files.workspace import name_of, standard_input
 from secretsvc.operations.edit import keysets_of, new_draft, open_draft, seal_draft
 from secretsvc.operations.open import sops_tree
 from secretsvc.record import Record

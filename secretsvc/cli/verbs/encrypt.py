@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from secretsvc.cli import options, sealing, sops
-from secretsvc.cli.batch import Batch, name_of
+from secretsvc.cli.batch import Batch
 from secretsvc.cli.report import warn
 from secretsvc.cli.sealing import SealingOptions, may_hold_secret, place_of
 from secretsvc.cli.session import begin, remote_session
 from secretsvc.errors import AlreadySealedError
 from secretsvc.files import workspace
+from secretsvc.files.workspace import name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ import sys
 from itertools import chain
 
 from secretsvc.cli import kubectl, options, sealing, sops
-from secretsvc.cli.batch import STANDARD_INPUT, put_out, standard_input, stream
+from secretsvc.cli.batch import put_out, stream
 from secretsvc.cli.options import Targets
 from secretsvc.cli.report import printable, progress, report, summary, warn
 from secretsvc.cli.sealing import SealingOptions, place_of
 from secretsvc.cli.session import LocalSession, remote_session
 from secretsvc.errors import FileError, KsecretError, ManifestError, NothingToSealError, UsageError
 from secretsvc.files import workspace
-from secretsvc.files.workspace import Item
+from secretsvc.files.workspace import STANDARD_INPUT, Item, standard_input
 from secretsvc.manifest.foreign import some
 from secretsvc.operations.live_secrets import live_secrets
 

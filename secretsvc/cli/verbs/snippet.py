@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from secretsvc.cli.batch import content, name_of
+from secretsvc.cli.batch import content
 from secretsvc.errors import InputError
+from secretsvc.files.workspace import name_of
 from secretsvc.generators import snippet
 from secretsvc.manifest.reader import read
 from secretsvc.operations.open import nothing_sealed_in
