@@ -183,7 +183,11 @@ def _environment(file: str, namespace: str | None, name: str | None, policy: Pol
 def _said_by(rule: KeyRule) -> str:
     """A rule's conditions; empty where it has none."""
     path = _shown(rule.path) if rule.path else ""
-    parts = (path, f"namespace {rule.namespace}" if rule.namespace else "", f"name {rule.name}" if rule.name else "")
+    parts = (
+        path,
+        f"namespace {rule.namespace.plain}" if rule.namespace else "",
+        f"name {rule.name.plain}" if rule.name else "",
+    )
     return ", ".join(filter(None, parts))
 
 

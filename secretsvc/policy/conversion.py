@@ -108,7 +108,7 @@ def to_sops(data: bytes, source: str, tell: Callable[[int, str], None]) -> str:
 
 
 def _their_rule(rule: KeyRule, content: Content, tell: Callable[[int, str], None]) -> Iterator[str]:
-    if rule.namespace not in ("", "*") or rule.name not in ("", "*"):
+    if any(pattern and pattern.plain != "*" for pattern in (rule.namespace, rule.name)):
         what = "a rule for Secrets of some name or namespace, and SOPS's rules go by the file's path alone"
         raise InputError(what, hint="give such Secrets paths of their own, and rules by path")
     path = path_patterns.regexp_of(rule.path) if rule.path else ""

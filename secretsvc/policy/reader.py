@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from collections.abc import Mapping as AnyMapping
 
-    from secretsvc.files.globs import Glob
+    from secretsvc.files.globs import Glob, Name
     from secretsvc.keyref import KeyRef, Keyset
     from secretsvc.manifest.nodes import Member
     from secretsvc.policy.people import People
@@ -53,9 +53,9 @@ class KeyRule(Record):
     line: int
     path: Glob | None
     """A gitignore-style pattern for paths relative to the policy's folder; None fits all."""
-    namespace: str
-    """Like `name`, a pattern with `*`, `?` and `[…]`; empty fits all."""
-    name: str
+    namespace: Name | None
+    """Like `name`, a pattern with `*`, `?` and `[…]`; None fits all."""
+    name: Name | None
     keys: tuple[str, ...]
     """KeyRefs as written, in place of names those of `people`."""
     fresh: bool | None = None
@@ -82,13 +82,9 @@ class KeyRule(Record):
         )
 
 
-def _fits(text: str, pattern: str) -> bool:
+def _fits(text: str, pattern: Name | None) -> bool:
     """Tell whether a name fits. What is longer than any name of Kubernetes' fits no pattern but the one for all."""
-    if pattern in ("", "*"):
-        return True
-    from secretsvc.files.globs import Name  # only where a rule names some
-
-    return len(text) <= MAX_PATTERN and Name(pattern).fits(text)
+    return pattern is None or pattern.plain == "*" or (len(text) <= MAX_PATTERN and pattern.fits(text))
 
 
 class Content(Record):
@@ -228,7 +224,16 @@ def _rule(mapping: Mapping, named: AnyMapping[str, tuple[str, ...]], principals:
         what = "a rule with `format: sops` goes by the file's path alone, and SOPS keeps a file's data key"
         raise InputError(what, hint="take namespace, name and dataKey out of it", line=mapping.line)
     keys = keys or tuple(dict.fromkeys(key for group in groups for key in group))
-    return KeyRule(mapping.line, path, texts["namespace"], texts["name"], keys, fresh, format_, groups, threshold)
+    of_names = _name_pattern(texts["namespace"]), _name_pattern(texts["name"])
+    return KeyRule(mapping.line, path, *of_names, keys, fresh, format_, groups, threshold)
+
+
+def _name_pattern(text: str) -> Name | None:
+    if not text:
+        return None
+    from secretsvc.files.globs import Name  # only where a rule has one
+
+    return Name(text)
 
 
 def _check_keys(line: int, keys: tuple[str, ...], groups: tuple[tuple[str, ...], ...], threshold: int) -> None:
